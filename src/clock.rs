@@ -1,0 +1,41 @@
+//! The only reader of "now".
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+/// Tells the time; the calendar can be pinned, so that tests and demos are repeatable.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock {
+    pinned: Option<DateTime<Utc>>,
+}
+
+impl Clock {
+    /// A clock whose calendar stands still at `instant` (the hidden setting `now`).
+    #[must_use]
+    pub fn pinned(instant: DateTime<Utc>) -> Self {
+        Self { pinned: Some(instant) }
+    }
+
+    /// The calendar day in `zone`. Asked once a run and stream, so that midnight cannot fall into a plan.
+    #[must_use]
+    pub fn today(self, zone: Tz) -> NaiveDate {
+        self.pinned.unwrap_or_else(real_now).with_timezone(&zone).date_naive()
+    }
+}
+
+/// Milliseconds since the epoch, for `emitted_at`; never pinned, since a later read must carry a later time.
+#[must_use]
+pub fn now_millis() -> i64 {
+    real_now().timestamp_millis()
+}
+
+/// Seconds since the epoch, to read `x-ratelimit-reset` when the server sends no `Date`.
+#[must_use]
+pub fn now_epoch_seconds() -> i64 {
+    real_now().timestamp()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that may ask for the time")]
+fn real_now() -> DateTime<Utc> {
+    Utc::now()
+}

@@ -1,0 +1,164 @@
+//! The user's intent, validated.
+//!
+//! A configuration passes three gates, and each rule lives in exactly one of them:
+//!
+//! 1. [`normalize`] accepts what people and platforms really write (numbers for ids, a comma string, stray
+//!    spaces, `null` for "not set") and turns it into the canonical document, where nothing is lost by it.
+//! 2. `spec.json`, the schema that Airbyte shows as a form, judges the canonical document.
+//! 3. [`values`] parses it into types that cannot hold an invalid value.
+//!
+//! Every problem of every gate is collected and told at once, each with its JSON path. After that nobody checks
+//! the configuration again. The values of secrets never appear in a message, since no message prints a value
+//! that the schema marks as secret.
+
+mod normalize;
+mod problems;
+mod values;
+
+use std::sync::LazyLock;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use reqwest::Url;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+pub use problems::Problems;
+pub use values::{AdvertiserId, ApiVersion, Currency};
+
+/// Where the Criteo API lives unless the hidden setting `api_base_url` says otherwise.
+pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
+/// The newest stable version of the API (developers.criteo.com, release notes of 2026-07).
+pub const DEFAULT_API_VERSION: &str = "2026-07";
+/// How long Criteo may credit a sale to a click: its widest attribution window.
+pub const DEFAULT_LOOKBACK_DAYS: u32 = 30;
+
+/// The connector's specification as Airbyte wants it: a `ConnectorSpecification` object.
+pub static SPEC: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("spec.json")).unwrap_or_default());
+
+/// A valid configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// How to get a token.
+    pub credentials: Credentials,
+    /// The advertisers to read; empty means all of the portfolio.
+    pub advertiser_ids: Vec<AdvertiserId>,
+    /// The first day of reports; `None` means as far back as Criteo keeps each report.
+    pub start_date: Option<NaiveDate>,
+    /// The last day of reports; `None` means today in the report's zone.
+    pub end_date: Option<NaiveDate>,
+    /// The currency of all money in reports.
+    pub currency: Currency,
+    /// The zone whose days reports count in.
+    pub timezone: Tz,
+    /// How many days before the cursor are read again.
+    pub lookback_days: u32,
+    /// The user's own reports.
+    pub custom_reports: Vec<CustomReport>,
+    /// The version segment of the API's paths.
+    pub api_version: ApiVersion,
+    /// The root of the API; the token endpoint lies under it.
+    pub api_base_url: Url,
+    /// What counts as today.
+    pub clock: Clock,
+    /// What the user should know although the configuration is valid.
+    pub warnings: Vec<String>,
+    /// The canonical document, for the CONTROL message that carries a rotated refresh token. Holds secrets.
+    pub document: ConfigDocument,
+}
+
+/// How to get a token.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Public part of the app's key.
+    pub client_id: String,
+    /// Secret part of the app's key.
+    pub client_secret: SecretString,
+    /// Present for apps of the type "authorization code".
+    pub refresh_token: Option<SecretString>,
+}
+
+/// A statistics report of the user's own.
+#[derive(Debug, Clone)]
+pub struct CustomReport {
+    /// The part of the stream's name behind `custom_`.
+    pub name: String,
+    /// Dimensions in Criteo's spelling, as the user gave them.
+    pub dimensions: Vec<String>,
+    /// Metrics in Criteo's spelling.
+    pub metrics: Vec<String>,
+    /// Overrides the currency of the configuration.
+    pub currency: Option<Currency>,
+    /// Overrides the zone of the configuration.
+    pub timezone: Option<Tz>,
+    /// Criteo's `adSetIds` filter.
+    pub ad_set_ids: Vec<String>,
+    /// Criteo's `adSetNames` filter.
+    pub ad_set_names: Vec<String>,
+    /// Criteo's `adSetStatus` filter.
+    pub ad_set_status: Vec<String>,
+}
+
+/// The canonical configuration document; it holds secrets, so it cannot be printed by accident.
+#[derive(Clone)]
+pub struct ConfigDocument(Value);
+
+impl ConfigDocument {
+    /// The whole document with a new refresh token, for Airbyte to store in place of the old one.
+    #[must_use]
+    pub fn with_refresh_token(&self, token: &str) -> Value {
+        let mut document = self.0.clone();
+        if let Some(object) = document.as_object_mut() {
+            object.insert("refresh_token".into(), Value::from(token));
+        }
+        document
+    }
+}
+
+impl std::fmt::Debug for ConfigDocument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConfigDocument(…)")
+    }
+}
+
+impl Config {
+    /// Parses the text of a configuration file.
+    ///
+    /// # Errors
+    /// One [`Kind::Config`](crate::error::Kind::Config) error that lists every problem with its JSON path.
+    pub fn parse(text: &str) -> Result<Self> {
+        let value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+            Error::config(format!(
+                "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a \
+                 working example is sample_configs/config.json.",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        Self::from_value(value)
+    }
+
+    /// Parses a configuration that is already JSON.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn from_value(value: Value) -> Result<Self> {
+        let Value::Object(object) = value else {
+            return Err(Error::config(
+                "The configuration must be a JSON object such as {\"client_id\": …, \"client_secret\": …, \
+                 \"currency\": …}.",
+            ));
+        };
+        let mut warnings = Vec::new();
+        let document = Value::Object(normalize::normalize(object, &mut warnings));
+        let mut problems = Problems::of_schema(&document, &SPEC["connectionSpecification"]);
+        let config = values::parse(&document, warnings, &mut problems);
+        match (config, problems.is_empty()) {
+            (Some(config), true) => Ok(config),
+            _ => Err(problems.into_error()),
+        }
+    }
+}

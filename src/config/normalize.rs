@@ -1,0 +1,159 @@
+//! Accepts what people and platforms really write, where nothing is lost by it.
+
+use serde_json::{Map, Value};
+
+/// Settings that hold a list, which may also be written as one comma string.
+const LISTS: &[&str] = &["advertiser_ids"];
+/// Settings that hold a day, which some platforms write with a time behind it.
+const DAYS: &[&str] = &["start_date", "end_date"];
+/// Settings whose value is a whole number, which may also be written as text.
+const INTEGERS: &[&str] = &["lookback_days"];
+
+/// Turns a configuration as written into the canonical document that the schema judges.
+pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
+    let mut canonical = Map::new();
+    for (key, value) in object {
+        let value = trimmed(&key, value, warnings);
+        let value = match key.as_str() {
+            key if LISTS.contains(&key) => id_list(value),
+            key if DAYS.contains(&key) => day(value),
+            key if INTEGERS.contains(&key) => integer(value),
+            "currency" => upper_case(value),
+            "custom_reports" => custom_reports(value, warnings),
+            _ => value,
+        };
+        if !is_unset(&value) {
+            canonical.insert(key, value);
+        }
+    }
+    canonical
+}
+
+/// `null`, an empty text and an empty list all mean "not set": forms send them for fields left blank.
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+fn trimmed(key: &str, value: Value, warnings: &mut Vec<String>) -> Value {
+    match value {
+        Value::String(text) if text.trim().len() != text.len() => {
+            warnings.push(format!("{key}: removed white space around the value."));
+            Value::from(text.trim())
+        }
+        other => other,
+    }
+}
+
+/// `"1, 2"`, `1`, `[1, "2"]` → `["1", "2"]`, without repetitions.
+fn id_list(value: Value) -> Value {
+    let items = match value {
+        Value::String(text) => {
+            text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect()
+        }
+        Value::Number(_) => vec![value],
+        Value::Array(items) => items,
+        other => return other,
+    };
+    let mut ids: Vec<Value> = Vec::with_capacity(items.len());
+    for item in items {
+        let id = match item {
+            Value::Number(number) => Value::from(number.to_string()),
+            Value::String(text) => Value::from(text.trim()),
+            other => other,
+        };
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Value::Array(ids)
+}
+
+/// `2026-01-01T00:00:00Z` → `2026-01-01`.
+fn day(value: Value) -> Value {
+    match value.as_str().and_then(|text| text.split_once(['T', ' '])) {
+        Some((day, _time)) => Value::from(day),
+        None => value,
+    }
+}
+
+fn integer(value: Value) -> Value {
+    match value.as_str().map(str::parse::<i64>) {
+        Some(Ok(number)) => Value::from(number),
+        _ => value,
+    }
+}
+
+fn upper_case(value: Value) -> Value {
+    match value.as_str() {
+        Some(text) => Value::from(text.to_ascii_uppercase()),
+        None => value,
+    }
+}
+
+fn custom_reports(value: Value, warnings: &mut Vec<String>) -> Value {
+    let Value::Array(reports) = value else { return value };
+    let reports = reports.into_iter().map(|report| match report {
+        Value::Object(object) => Value::Object(
+            object
+                .into_iter()
+                .filter_map(|(key, value)| {
+                    let value = trimmed(&format!("custom_reports[].{key}"), value, warnings);
+                    let value = match key.as_str() {
+                        "ad_set_ids" => id_list(value),
+                        "currency" => upper_case(value),
+                        _ => value,
+                    };
+                    // An empty list of dimensions or metrics stays, so that the schema can say what is missing.
+                    let keep = matches!(key.as_str(), "dimensions" | "metrics") || !is_unset(&value);
+                    keep.then_some((key, value))
+                })
+                .collect(),
+        ),
+        other => other,
+    });
+    Value::Array(reports.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn canonical(value: &Value) -> Value {
+        Value::Object(normalize(value.as_object().cloned().unwrap_or_default(), &mut Vec::new()))
+    }
+
+    #[test]
+    fn ids_come_in_many_spellings() {
+        for spelling in [json!("12, 034,12"), json!([12, "034"]), json!(["12", " 034 ", 12])] {
+            assert_eq!(canonical(&json!({"advertiser_ids": spelling})), json!({"advertiser_ids": ["12", "034"]}));
+        }
+        assert_eq!(canonical(&json!({"advertiser_ids": 12})), json!({"advertiser_ids": ["12"]}));
+    }
+
+    #[test]
+    fn blank_fields_of_a_form_are_not_set() {
+        assert_eq!(canonical(&json!({"start_date": "", "end_date": null, "advertiser_ids": []})), json!({}));
+    }
+
+    #[test]
+    fn lossless_spellings_become_canonical() {
+        assert_eq!(
+            canonical(&json!({"start_date": "2026-01-01T00:00:00Z", "currency": " eur", "lookback_days": "7"})),
+            json!({"start_date": "2026-01-01", "currency": "EUR", "lookback_days": 7})
+        );
+    }
+
+    #[test]
+    fn a_trimmed_secret_is_told_without_its_value() {
+        let mut warnings = Vec::new();
+        let object = json!({"client_secret": "hunter2\n"}).as_object().cloned().unwrap_or_default();
+        assert_eq!(Value::Object(normalize(object, &mut warnings)), json!({"client_secret": "hunter2"}));
+        assert_eq!(warnings, ["client_secret: removed white space around the value."]);
+    }
+}

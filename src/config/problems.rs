@@ -1,0 +1,120 @@
+//! Everything that is wrong with a configuration, told at once and in the user's words.
+
+use std::fmt::Write as _;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Problems by JSON path (`custom_reports[0].metrics`), at most one a path, in the order found.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<(String, String)>);
+
+impl Problems {
+    /// Judges a document against a schema. Messages are ours: they say what is allowed, and never print a value.
+    pub(super) fn of_schema(document: &Value, schema: &Value) -> Self {
+        let mut problems = Self::default();
+        let validator = match jsonschema::draft7::new(schema) {
+            Ok(validator) => validator,
+            Err(error) => {
+                problems.push("(specification)", format!("does not compile: {error}"));
+                return problems;
+            }
+        };
+        for error in validator.iter_errors(document) {
+            let pointer = error.instance_path().to_string();
+            let node = schema_node(schema, &pointer);
+            match error.kind() {
+                ValidationErrorKind::Required { property } => {
+                    let property = property.as_str().unwrap_or_default();
+                    let description = node["properties"][property]["description"].as_str().unwrap_or_default();
+                    problems.push(&join(&path_of(&pointer), property), format!("is missing. {description}"));
+                }
+                ValidationErrorKind::Type { kind } => {
+                    problems.push(&path_of(&pointer), format!("must be {}.", type_name(kind)));
+                }
+                _ => problems.push(&path_of(&pointer), format!("must be {}.", allowed(node))),
+            }
+        }
+        problems
+    }
+
+    /// Adds a problem, unless that path already has one (the first is the most basic).
+    pub fn push(&mut self, path: &str, problem: impl Into<String>) {
+        if !self.has(path) {
+            self.0.push((path.to_owned(), problem.into()));
+        }
+    }
+
+    /// Whether something at this path or below it is wrong.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|(known, _)| {
+            known.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one error that tells them all.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        let mut text = match self.0.len() {
+            1 => "The configuration has a problem:".to_owned(),
+            count => format!("The configuration has {count} problems:"),
+        };
+        for (path, problem) in self.0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " {path}: {problem}");
+        }
+        Error::config(text)
+    }
+}
+
+/// The schema of the value that a JSON pointer names.
+fn schema_node<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
+    pointer.split('/').skip(1).fold(schema, |node, step| {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) { &node["items"] } else { &node["properties"][step] }
+    })
+}
+
+/// `/custom_reports/0/name` → `custom_reports[0].name`.
+fn path_of(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold(String::new(), |path, step| {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) { format!("{path}[{step}]") } else { join(&path, step) }
+    })
+}
+
+fn join(path: &str, step: &str) -> String {
+    if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
+}
+
+fn type_name(kind: &TypeKind) -> String {
+    let name = |kind: &str| match kind {
+        "string" => "a text".to_owned(),
+        "integer" => "a whole number".to_owned(),
+        "array" => "a list".to_owned(),
+        other => format!("a JSON {other}"),
+    };
+    match kind {
+        TypeKind::Single(single) => name(&single.to_string()),
+        TypeKind::Multiple(_) => "of another type".to_owned(),
+    }
+}
+
+/// What the schema of a value allows, from the words that stand beside the rule.
+fn allowed(node: &Value) -> String {
+    if let Some(descriptor) = node["pattern_descriptor"].as_str() {
+        return descriptor.to_owned();
+    }
+    match (node["minimum"].as_i64(), node["maximum"].as_i64()) {
+        (Some(least), Some(most)) => format!("between {least} and {most}"),
+        _ if node["type"] == "array" => "a list with at least one entry".to_owned(),
+        _ => "a text that is not empty".to_owned(),
+    }
+}

@@ -1,0 +1,205 @@
+//! From the canonical document to types that cannot hold an invalid value.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use reqwest::Url;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{
+    Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION,
+    DEFAULT_LOOKBACK_DAYS, Problems,
+};
+use crate::clock::Clock;
+use crate::streams::metrics::{self, Grain};
+
+/// An advertiser's id as Criteo writes it: digits, leading zeros kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AdvertiserId(pub String);
+
+/// A currency as ISO 4217 writes it: three capital letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Currency(pub String);
+
+/// The version segment of the API's paths, such as `2026-07`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiVersion(pub String);
+
+impl fmt::Display for AdvertiserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Parses every setting that the schema let pass; `None` where one of the required ones is not usable.
+pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Option<Config> {
+    let api_base_url = base_url(document, problems);
+    let clock = clock(document, api_base_url.as_ref(), problems);
+    let start_date = date(document, "start_date", problems);
+    let end_date = date(document, "end_date", problems);
+    if let (Some(start), Some(end)) = (start_date, end_date)
+        && end < start
+    {
+        problems.push("end_date", format!("lies before start_date ({start}). Choose a later day or leave it out."));
+    }
+    let timezone = timezone(document, "timezone", problems).unwrap_or(Tz::UTC);
+    let custom_reports = custom_reports(document, &mut warnings, problems);
+    Some(Config {
+        credentials: Credentials {
+            client_id: text(document, "client_id")?.to_owned(),
+            client_secret: SecretString::from(text(document, "client_secret")?),
+            refresh_token: text(document, "refresh_token").map(SecretString::from),
+        },
+        advertiser_ids: texts(&document["advertiser_ids"]).map(AdvertiserId).collect(),
+        start_date,
+        end_date,
+        currency: Currency(text(document, "currency")?.to_owned()),
+        timezone,
+        lookback_days: document["lookback_days"]
+            .as_u64()
+            .and_then(|days| u32::try_from(days).ok())
+            .unwrap_or(DEFAULT_LOOKBACK_DAYS),
+        custom_reports,
+        api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
+        api_base_url: api_base_url?,
+        clock,
+        warnings,
+        document: ConfigDocument(document.clone()),
+    })
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object[key].as_str()
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned)
+}
+
+fn date(object: &Value, key: &str, problems: &mut Problems) -> Option<NaiveDate> {
+    let text = text(object, key)?;
+    let date = text.parse().ok();
+    if date.is_none() {
+        problems.push(key, "must be a day of the calendar, written YYYY-MM-DD.");
+    }
+    date
+}
+
+fn timezone(object: &Value, path: &str, problems: &mut Problems) -> Option<Tz> {
+    let text = text(object, "timezone")?;
+    let zone = text.parse().ok();
+    if zone.is_none() {
+        problems.push(
+            path,
+            "is not a zone of the IANA database. Use UTC or a name such as Europe/Paris; abbreviations (PST) and \
+             offsets (UTC+1) are ambiguous when clocks change.",
+        );
+    }
+    zone
+}
+
+/// Plain http is for loopback only: everything sent to this URL carries credentials.
+fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
+    let text = text(document, "api_base_url").unwrap_or(DEFAULT_API_BASE_URL);
+    let url = Url::parse(text).ok().filter(|url| {
+        let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+        safe && url.username().is_empty() && url.password().is_none() && url.query().is_none()
+    });
+    if url.is_none() {
+        problems.push(
+            "api_base_url",
+            "must be an https URL without user name and query; plain http is accepted for loopback addresses only.",
+        );
+    }
+    url
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
+        Some("localhost") => true,
+        Some(host) => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
+fn clock(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) -> Clock {
+    let Some(text) = text(document, "now") else { return Clock::default() };
+    match text.parse::<DateTime<Utc>>() {
+        Ok(instant) if api_base_url.is_some_and(is_loopback) => Clock::pinned(instant),
+        Ok(_) => {
+            problems.push("now", "is for tests, and accepted with a loopback api_base_url only.");
+            Clock::default()
+        }
+        Err(_) => {
+            problems.push("now", "must be an instant such as 2026-07-01T12:00:00Z.");
+            Clock::default()
+        }
+    }
+}
+
+fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut Problems) -> Vec<CustomReport> {
+    let mut reports: Vec<CustomReport> = Vec::new();
+    for (index, value) in document["custom_reports"].as_array().into_iter().flatten().enumerate() {
+        let path = format!("custom_reports[{index}]");
+        if problems.has(&path) {
+            continue;
+        }
+        let report = CustomReport {
+            name: text(value, "name").unwrap_or_default().to_owned(),
+            dimensions: texts(&value["dimensions"]).collect(),
+            metrics: texts(&value["metrics"]).collect(),
+            currency: text(value, "currency").map(|code| Currency(code.to_owned())),
+            timezone: timezone(value, &format!("{path}.timezone"), problems),
+            ad_set_ids: texts(&value["ad_set_ids"]).collect(),
+            ad_set_names: texts(&value["ad_set_names"]).collect(),
+            ad_set_status: texts(&value["ad_set_status"]).collect(),
+        };
+        if reports.iter().any(|other| other.name == report.name) {
+            problems.push(&format!("{path}.name"), "is used by another custom report already. Choose another name.");
+        }
+        vocabulary(&report, &path, warnings, problems);
+        reports.push(report);
+    }
+    reports
+}
+
+/// Repetitions and clashing periods are mistakes; a word we do not know may be newer than this connector.
+fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, problems: &mut Problems) {
+    for (key, words, known) in [
+        ("dimensions", &report.dimensions, metrics::is_dimension as fn(&str) -> bool),
+        ("metrics", &report.metrics, metrics::is_metric),
+    ] {
+        for (index, word) in words.iter().enumerate() {
+            if words[..index].contains(word) {
+                problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
+            } else if !known(word) {
+                warnings.push(format!(
+                    "{path}.{key}[{index}]: {word} is not among the {key} known to this version of the connector. It is \
+                     passed on to Criteo as it is, and its column is {}.",
+                    if key == "metrics" { "a number" } else { "a text" }
+                ));
+            }
+        }
+    }
+    let long: Vec<_> = report.dimensions.iter().filter_map(|word| Grain::of_dimension(word)).filter(|g| g.is_long()).collect();
+    if long.len() > 1 {
+        problems.push(
+            &format!("{path}.dimensions"),
+            "names more than one of Week, Month and Year. Their borders do not meet, so rows would be cut: keep one.",
+        );
+    }
+}

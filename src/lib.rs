@@ -1,0 +1,5 @@
+//! source-criteo.
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod streams;

@@ -1,0 +1,266 @@
+//! The vocabulary of `/statistics/report`: all dimensions and metrics with type, unit, attribution window and
+//! whether values may be summed.
+//!
+//! The names are Criteo's enum (OpenAPI document of 2026-07, which 2026-01 and 2027-01 share). Criteo edits that
+//! enum in place on all live versions, so it is never a closed list: unknown words pass with a warning.
+
+mod names;
+mod table;
+
+pub use names::{fold, snake_case};
+
+use super::schema::ColumnType;
+
+/// What the values of a metric are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A number of events, people or things.
+    Count,
+    /// Money in the currency of the report.
+    Money,
+    /// Money in euros, whatever the currency of the report.
+    Euro,
+    /// A quotient without a unit.
+    Ratio,
+    /// A word.
+    Text,
+}
+
+/// One metric of the statistics report.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Criteo's name.
+    pub name: &'static str,
+    /// What its values are.
+    pub unit: Unit,
+    /// Whether values of several rows may be summed.
+    pub additive: bool,
+}
+
+impl Metric {
+    /// Only clicks and displays are certain to be whole: a fraction in another count would be lost otherwise.
+    #[must_use]
+    pub fn column_type(&self) -> ColumnType {
+        match (self.name, self.unit) {
+            ("Clicks" | "Displays", _) => ColumnType::Integer,
+            (_, Unit::Text) => ColumnType::Text,
+            _ => ColumnType::Number,
+        }
+    }
+
+    /// What the name says about the time that a sale may lie after the click or view it is credited to.
+    #[must_use]
+    pub fn attribution(&self) -> Option<String> {
+        names::attribution(self.name)
+    }
+
+    /// A sentence for the field's description, with the API's name in it.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let unit = match self.unit {
+            Unit::Count => "a count",
+            Unit::Money => "money in the currency of the row",
+            Unit::Euro => "money in euros",
+            Unit::Ratio => "a ratio",
+            Unit::Text => "a text",
+        };
+        let attribution = self.attribution().map(|window| format!(", credited to {window}")).unwrap_or_default();
+        let sum = if self.additive { "may be summed over rows" } else { "must not be summed over rows" };
+        format!("Criteo's metric {}: {unit}{attribution}; {sum}. Derived from the name.", self.name)
+    }
+}
+
+/// One dimension of the statistics report.
+#[derive(Debug, Clone, Copy)]
+pub struct Dimension {
+    /// Criteo's name.
+    pub name: &'static str,
+    /// The column's name, where the general rule does not give it.
+    pub alias: Option<&'static str>,
+    /// The type of the column.
+    pub column_type: ColumnType,
+    /// The dimension that Criteo answers along with this one: the name of an id, the id of a name.
+    pub pair: Option<&'static str>,
+    /// What it says about a row.
+    pub about: &'static str,
+}
+
+impl Dimension {
+    /// Whether this is the name half of a pair of id and name.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
+        self.alias.is_some_and(|alias| alias.ends_with("_name"))
+    }
+}
+
+const fn id(name: &'static str, alias: Option<&'static str>, pair: &'static str, about: &'static str) -> Dimension {
+    Dimension { name, alias, column_type: ColumnType::Text, pair: Some(pair), about }
+}
+
+const fn name(name: &'static str, alias: &'static str, pair: &'static str, about: &'static str) -> Dimension {
+    Dimension { name, alias: Some(alias), column_type: ColumnType::Text, pair: Some(pair), about }
+}
+
+const fn period(name: &'static str, column_type: ColumnType, about: &'static str) -> Dimension {
+    Dimension { name, alias: None, column_type, pair: None, about }
+}
+
+const fn text(name: &'static str, about: &'static str) -> Dimension {
+    Dimension { name, alias: None, column_type: ColumnType::Text, pair: None, about }
+}
+
+/// The 26 dimensions. The aliases make reports join with the entity streams.
+pub const DIMENSIONS: &[Dimension] = &[
+    id("AdsetId", Some("ad_set_id"), "Adset", "Id of the ad set"),
+    name("Adset", "ad_set_name", "AdsetId", "Name of the ad set"),
+    id("AdvertiserId", None, "Advertiser", "Id of the advertiser"),
+    name("Advertiser", "advertiser_name", "AdvertiserId", "Name of the advertiser"),
+    id("CategoryId", None, "Category", "Id of the product category"),
+    name("Category", "category_name", "CategoryId", "Name of the product category"),
+    period("Hour", ColumnType::DateTime, "The hour, in UTC"),
+    period("Day", ColumnType::Date, "The day, in the time zone of the row"),
+    period("Week", ColumnType::Date, "First day of the week"),
+    period("Month", ColumnType::Date, "First day of the month"),
+    period("Year", ColumnType::Date, "First day of the year"),
+    text("Os", "Operating system"),
+    text("Device", "Kind of device"),
+    id("CampaignId", None, "Campaign", "Id of the campaign"),
+    name("Campaign", "campaign_name", "CampaignId", "Name of the campaign"),
+    id("AdId", None, "Ad", "Id of the ad"),
+    name("Ad", "ad_name", "AdId", "Name of the ad"),
+    id("CouponId", None, "Coupon", "Id of the coupon"),
+    name("Coupon", "coupon_name", "CouponId", "Name of the coupon"),
+    id("MarketingObjectiveId", None, "MarketingObjective", "Id of the marketing objective"),
+    name("MarketingObjective", "marketing_objective_name", "MarketingObjectiveId", "Name of the marketing objective"),
+    id("ChannelId", None, "Channel", "Id of the channel"),
+    name("Channel", "channel_name", "ChannelId", "Name of the channel"),
+    text("Goal", "Goal of the campaign"),
+    text("AdChannel", "Channel of the ad"),
+    text("SocialPlatform", "Social platform"),
+];
+
+/// The length of the period that a row stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grain {
+    /// One hour; asked for day by day.
+    Hour,
+    /// One day.
+    Day,
+    /// Monday to Sunday.
+    Week,
+    /// A calendar month.
+    Month,
+    /// A calendar year.
+    Year,
+}
+
+impl Grain {
+    /// The grain of a period dimension.
+    #[must_use]
+    pub fn of_dimension(name: &str) -> Option<Self> {
+        match name {
+            "Hour" => Some(Self::Hour),
+            "Day" => Some(Self::Day),
+            "Week" => Some(Self::Week),
+            "Month" => Some(Self::Month),
+            "Year" => Some(Self::Year),
+            _ => None,
+        }
+    }
+
+    /// Whether a period is longer than a day, so that a request may not cut it.
+    #[must_use]
+    pub fn is_long(self) -> bool {
+        self > Self::Day
+    }
+}
+
+/// Looks a dimension up by Criteo's name.
+#[must_use]
+pub fn dimension(name: &str) -> Option<&'static Dimension> {
+    DIMENSIONS.iter().find(|dimension| dimension.name == name)
+}
+
+/// Looks a metric up by Criteo's name.
+#[must_use]
+pub fn metric(name: &str) -> Option<&'static Metric> {
+    table::METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Every metric, in the order of Criteo's enum.
+#[must_use]
+pub fn metrics() -> &'static [Metric] {
+    table::METRICS
+}
+
+/// Whether this version of the connector knows the dimension.
+#[must_use]
+pub fn is_dimension(name: &str) -> bool {
+    dimension(name).is_some()
+}
+
+/// Whether this version of the connector knows the metric.
+#[must_use]
+pub fn is_metric(name: &str) -> bool {
+    metric(name).is_some()
+}
+
+/// The column that a dimension or metric becomes.
+#[must_use]
+pub fn column_name(api_name: &str) -> String {
+    match dimension(api_name).and_then(|dimension| dimension.alias) {
+        Some(alias) => alias.to_owned(),
+        None => snake_case(api_name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn every_name_becomes_the_column_in_the_golden_file() {
+        let mut names = String::new();
+        for api_name in DIMENSIONS.iter().map(|d| d.name).chain(metrics().iter().map(|m| m.name)) {
+            writeln!(names, "{api_name} {}", column_name(api_name)).unwrap();
+        }
+        insta::assert_snapshot!("column_names", names);
+    }
+
+    #[test]
+    fn columns_are_distinct_even_to_databases_that_fold_case() {
+        let folded: HashSet<_> = DIMENSIONS
+            .iter()
+            .map(|d| column_name(d.name))
+            .chain(metrics().iter().map(|m| column_name(m.name)))
+            .map(|column| fold(&column))
+            .collect();
+        assert_eq!(folded.len(), 26 + 227);
+    }
+
+    #[test]
+    fn pairs_point_at_each_other() {
+        for dimension in DIMENSIONS {
+            if let Some(pair) = dimension.pair.and_then(super::dimension) {
+                assert_eq!(pair.pair, Some(dimension.name));
+                assert_ne!(pair.is_name(), dimension.is_name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_attribution_is_read_from_the_name() {
+        let window = |name: &str| metric(name).unwrap().attribution();
+        assert_eq!(window("Clicks"), None);
+        assert_eq!(window("SalesAllPc30d").unwrap(), "clicks of the 30 days before");
+        assert_eq!(
+            window("RevenueGeneratedPc30dPv24h").unwrap(),
+            "clicks of the 30 days before and views of the 24 hours before"
+        );
+        assert_eq!(window("SalesClientAttribution").unwrap(), "the clicks and views that the advertiser's own rule names");
+        assert_eq!(window("SalesLc").unwrap(), "the last click");
+        assert_eq!(window("VisitsPV1D").unwrap(), "views of the day before");
+    }
+}

@@ -1,0 +1,234 @@
+//! A report of `/statistics/report` as a stream: dimensions and metrics in, columns, key and schema out.
+
+use chrono_tz::Tz;
+use serde_json::{Map, Value, json};
+
+use super::metrics::{self, Grain};
+use super::schema::ColumnType;
+use crate::config::{Config, Currency, CustomReport};
+
+/// How far back Criteo keeps statistics, in days (two years, OpenAPI document).
+pub const HISTORY_DAYS: u32 = 730;
+/// The most rows Criteo answers at once; it leaves the rest out without a sign (developers.criteo.com, Analytics).
+pub const ROW_CAP: u64 = 100_000;
+/// How far back hourly reports go unless the user asks for more, in days.
+pub const HOURLY_HISTORY_DAYS: u32 = 30;
+
+/// One report: what to ask for, and in which money and time.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Dimensions to request, in Criteo's spelling: those asked for, the ids of names, and the day.
+    pub dimensions: Vec<String>,
+    /// Metrics to request, in Criteo's spelling.
+    pub metrics: Vec<String>,
+    /// The currency of the money.
+    pub currency: Currency,
+    /// The zone whose days count.
+    pub timezone: Tz,
+    /// The period that windows may not cut, and whose start is the cursor.
+    pub grain: Grain,
+    /// Whether rows by the hour are among them.
+    pub is_hourly: bool,
+    /// Criteo's filters.
+    pub filters: Filters,
+}
+
+/// Restricts a report to some ad sets; empty lists restrict nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Filters {
+    /// `adSetIds`
+    pub ad_set_ids: Vec<String>,
+    /// `adSetNames`
+    pub ad_set_names: Vec<String>,
+    /// `adSetStatus`: `Active`, `NotRunning`, `Dead`
+    pub ad_set_status: Vec<String>,
+}
+
+/// A column of a report.
+struct Column {
+    name: String,
+    column_type: ColumnType,
+    description: String,
+    is_key: bool,
+}
+
+impl Report {
+    /// A ready-made report.
+    #[must_use]
+    pub fn preset(dimensions: &[&str], metrics: &[&str], config: &Config) -> Self {
+        let dimensions = dimensions.iter().map(|&name| name.to_owned()).collect();
+        let metrics = metrics.iter().map(|&name| name.to_owned()).collect();
+        Self::new(dimensions, metrics, config.currency.clone(), config.timezone, Filters::default())
+    }
+
+    /// A report of the user's own.
+    #[must_use]
+    pub fn custom(custom: &CustomReport, config: &Config) -> Self {
+        Self::new(
+            custom.dimensions.clone(),
+            custom.metrics.clone(),
+            custom.currency.clone().unwrap_or_else(|| config.currency.clone()),
+            custom.timezone.unwrap_or(config.timezone),
+            Filters {
+                ad_set_ids: custom.ad_set_ids.clone(),
+                ad_set_names: custom.ad_set_names.clone(),
+                ad_set_status: custom.ad_set_status.clone(),
+            },
+        )
+    }
+
+    fn new(mut dimensions: Vec<String>, metrics: Vec<String>, currency: Currency, timezone: Tz, filters: Filters) -> Self {
+        // A name alone does not tell two campaigns of the same name apart: its id comes along.
+        for index in 0..dimensions.len() {
+            let id = metrics::dimension(&dimensions[index]).filter(|d| d.is_name()).and_then(|d| d.pair);
+            if let Some(id) = id
+                && !dimensions.iter().any(|name| name == id)
+            {
+                dimensions.push(id.to_owned());
+            }
+        }
+        if !dimensions.iter().any(|name| name == "AdvertiserId") {
+            dimensions.insert(0, "AdvertiserId".to_owned());
+        }
+        // Without a period every window would be one row; with the hour alone there is no day to resume from.
+        let grains = || dimensions.iter().filter_map(|name| Grain::of_dimension(name));
+        let is_hourly = grains().any(|grain| grain == Grain::Hour);
+        let grain = grains().filter(|grain| *grain != Grain::Hour).min();
+        if grain.is_none() {
+            dimensions.push("Day".to_owned());
+        }
+        Self {
+            dimensions,
+            metrics,
+            currency,
+            // A local hour comes twice when clocks are set back; an hour in UTC never does.
+            timezone: if is_hourly { Tz::UTC } else { timezone },
+            grain: grain.unwrap_or(Grain::Day),
+            is_hourly,
+            filters,
+        }
+    }
+
+    /// The day column that the state counts in: the start of the period.
+    #[must_use]
+    pub fn cursor_column(&self) -> &'static str {
+        match self.grain {
+            Grain::Hour | Grain::Day => "day",
+            Grain::Week => "week",
+            Grain::Month => "month",
+            Grain::Year => "year",
+        }
+    }
+
+    /// Whether Criteo sends several rows under one key: a category is named in one and "Unknown" in the other.
+    #[must_use]
+    pub fn has_twins(&self) -> bool {
+        self.dimensions.iter().any(|name| name == "CategoryId")
+    }
+
+    /// How many days back the report is read where the user names no start.
+    #[must_use]
+    pub fn default_history_days(&self) -> u32 {
+        if self.is_hourly { HOURLY_HISTORY_DAYS } else { HISTORY_DAYS }
+    }
+
+    /// Every requested dimension in its id form, the period, and the currency; `row_number` where there are twins.
+    #[must_use]
+    pub fn primary_key(&self) -> Vec<String> {
+        self.columns().into_iter().filter(|column| column.is_key).map(|column| column.name).collect()
+    }
+
+    /// The JSON schema of a row.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        let properties: Map<_, _> = self
+            .columns()
+            .into_iter()
+            .map(|column| {
+                let property = column.column_type.property(column.is_key, &column.description);
+                (column.name, property)
+            })
+            .collect();
+        json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": properties})
+    }
+
+    /// The metrics whose columns are among `selected`.
+    #[must_use]
+    pub fn selected_metrics(&self, selected: &dyn Fn(&str) -> bool) -> Vec<String> {
+        self.metrics.iter().filter(|name| selected(&metrics::column_name(name))).cloned().collect()
+    }
+
+    /// What a state is bound to. Rows with another currency, zone or dimensions have other keys; other metrics or
+    /// filters only change values.
+    #[must_use]
+    pub fn fingerprint(&self, selected_metrics: &[String]) -> Fingerprint {
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names.join(",")
+        };
+        let values = [
+            sorted(selected_metrics),
+            sorted(&self.filters.ad_set_ids),
+            sorted(&self.filters.ad_set_names),
+            sorted(&self.filters.ad_set_status),
+        ];
+        Fingerprint {
+            keys: format!("{}|{}|{}", self.currency, self.timezone, sorted(&self.dimensions)),
+            values: format!("{:016x}", fnv1a(values.join("|").as_bytes())),
+        }
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let mut columns: Vec<Column> = Vec::new();
+        let mut push = |name: String, column_type, description: String, is_key| match columns
+            .iter_mut()
+            .find(|column| column.name == name)
+        {
+            Some(column) => column.is_key |= is_key,
+            None => columns.push(Column { name, column_type, description, is_key }),
+        };
+        for requested in &self.dimensions {
+            let Some(dimension) = metrics::dimension(requested) else {
+                let about = format!("Criteo's dimension {requested}, which is newer than this connector.");
+                push(metrics::column_name(requested), ColumnType::Text, about, true);
+                continue;
+            };
+            // Criteo answers both halves of a pair, whichever is asked for.
+            for half in [Some(dimension), dimension.pair.and_then(metrics::dimension)].into_iter().flatten() {
+                let about = format!("{} (Criteo's dimension {}).", half.about, half.name);
+                push(metrics::column_name(half.name), half.column_type, about, !half.is_name());
+            }
+        }
+        for requested in &self.metrics {
+            let (column_type, about) = match metrics::metric(requested) {
+                Some(metric) => (metric.column_type(), metric.description()),
+                None => (ColumnType::Number, format!("Criteo's metric {requested}, which is newer than this connector.")),
+            };
+            push(metrics::column_name(requested), column_type, about, false);
+        }
+        push("currency".into(), ColumnType::Text, "Currency of all money in the row (ISO 4217).".into(), true);
+        push("timezone".into(), ColumnType::Text, "Time zone that the periods of the row count in.".into(), false);
+        if self.has_twins() {
+            let about = "Tells rows apart that Criteo sends under one key, such as a category named in one row and \
+                         unknown in another; 1 for the first."
+                .to_owned();
+            push("row_number".into(), ColumnType::Integer, about, true);
+        }
+        columns
+    }
+}
+
+/// What a state is bound to, in two halves with different consequences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Currency, zone and dimensions: when they change, old rows would stay beside new ones under other keys.
+    pub keys: String,
+    /// A hash of metrics and filters: when they change, rows read before keep their old columns.
+    pub values: String,
+}
+
+/// The FNV-1a hash: small, and the same on every machine and in every release.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

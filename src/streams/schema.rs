@@ -1,0 +1,72 @@
+//! Between JSON schemas and the types of columns.
+//!
+//! Schemas are the flat subset that Airbyte's destinations understand: one type a field besides `null`, no
+//! `$ref`, no `allOf`, no `additionalProperties: false`.
+
+use serde_json::{Map, Value, json};
+
+/// The type of a column, as the row path treats it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// A text; numbers become their digits, so ids keep leading zeros and all their digits.
+    Text,
+    /// A number, with every digit the API sent.
+    Number,
+    /// A number that is certainly whole.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// A calendar day, `YYYY-MM-DD`.
+    Date,
+    /// An instant in UTC, `YYYY-MM-DDThh:mm:ssZ`.
+    DateTime,
+    /// An object or a list, passed on as it is.
+    Json,
+}
+
+impl ColumnType {
+    /// Reads the type off a property of a schema.
+    #[must_use]
+    pub fn of_property(property: &Value) -> Self {
+        let types = match &property["type"] {
+            Value::Array(types) => types.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        let name = types.iter().filter_map(Value::as_str).find(|name| *name != "null");
+        match (name, property["format"].as_str()) {
+            (Some("string"), Some("date")) => Self::Date,
+            (Some("string"), Some("date-time")) => Self::DateTime,
+            (Some("number"), _) => Self::Number,
+            (Some("integer"), _) => Self::Integer,
+            (Some("boolean"), _) => Self::Boolean,
+            (Some("object" | "array"), _) => Self::Json,
+            _ => Self::Text,
+        }
+    }
+
+    /// Writes a property of a schema. Keys are the only columns that are never null.
+    #[must_use]
+    pub fn property(self, is_key: bool, description: &str) -> Value {
+        let name = match self {
+            Self::Text | Self::Date | Self::DateTime => "string",
+            Self::Number => "number",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Json => "object",
+        };
+        let mut property = Map::new();
+        property.insert("type".into(), if is_key { json!(name) } else { json!(["null", name]) });
+        match self {
+            Self::Date => {
+                property.insert("format".into(), json!("date"));
+            }
+            Self::DateTime => {
+                property.insert("format".into(), json!("date-time"));
+                property.insert("airbyte_type".into(), json!("timestamp_with_timezone"));
+            }
+            _ => {}
+        }
+        property.insert("description".into(), json!(description));
+        Value::Object(property)
+    }
+}
