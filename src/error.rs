@@ -29,7 +29,7 @@ impl Kind {
 }
 
 /// What went wrong, told so that the reader knows what to do next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     /// Who can mend it.
     pub kind: Kind,

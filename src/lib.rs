@@ -1,5 +1,32 @@
-//! source-criteo.
+//! source-criteo: one program that gets everything out of the Criteo advertising API.
+//!
+//! ```text
+//! config ──parse──> Config ───────────────┐
+//! catalog ─select─> [Selected]  ──────────┤
+//! state ───parse──> Cursors ──────────────┤
+//!                                         v
+//!         slice::windows(start, end, …)         pure: today is an argument
+//!                                         v
+//!         api::Client::fetch(call)        token -> budget -> attempt, until the whole body passes its check
+//!                                         v
+//!         rows::check                     finds the rows in any known envelope; a report at the cap is cut in halves,
+//!                                         and nothing of it was written yet
+//!                                         v
+//!         Output::slice                   a thread of its own: rows -> project::Plan -> lines, then the state
+//! ```
+//!
+//! Each effect has one owner: [`protocol::output`] stdout, [`api`] the network, [`clock`] the time.
+
+pub mod api;
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod protocol;
+pub mod redact;
+pub mod signals;
+pub mod stop;
 pub mod streams;
+mod telemetry;

@@ -1,1 +1,24 @@
-fn main(){}
+//! From arguments to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use source_criteo::cli::Cli;
+use source_criteo::commands::{self, Ending};
+use source_criteo::stop::StopSender;
+use source_criteo::signals;
+
+fn main() -> ExitCode {
+    let (stop, stopped) = StopSender::new();
+    // Without handlers a signal still ends the process, only less gently.
+    signals::listen(&stop).ok();
+    let cli = Cli::parse();
+    match commands::run(cli, &stop, stopped) {
+        Ok(Ending::Exit(code)) => code,
+        Ok(Ending::Stopped(stop)) => signals::end_by(&stop),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

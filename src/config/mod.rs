@@ -62,6 +62,8 @@ pub struct Config {
     pub api_version: ApiVersion,
     /// The root of the API; the token endpoint lies under it.
     pub api_base_url: Url,
+    /// How many rows mean that a report was cut; lower only in tests.
+    pub report_row_cap: u64,
     /// What counts as today.
     pub clock: Clock,
     /// What the user should know although the configuration is valid.

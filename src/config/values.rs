@@ -14,6 +14,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::streams::metrics::{self, Grain};
+use crate::streams::report::ROW_CAP;
 
 /// An advertiser's id as Criteo writes it: digits, leading zeros kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +49,8 @@ impl fmt::Display for ApiVersion {
 /// Parses every setting that the schema let pass; `None` where one of the required ones is not usable.
 pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Option<Config> {
     let api_base_url = base_url(document, problems);
-    let clock = clock(document, api_base_url.as_ref(), problems);
+    for_tests_only(document, api_base_url.as_ref(), problems);
+    let clock = clock(document, problems);
     let start_date = date(document, "start_date", problems);
     let end_date = date(document, "end_date", problems);
     if let (Some(start), Some(end)) = (start_date, end_date)
@@ -76,6 +78,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         custom_reports,
         api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
         api_base_url: api_base_url?,
+        report_row_cap: document["report_row_cap"].as_u64().unwrap_or(ROW_CAP),
         clock,
         warnings,
         document: ConfigDocument(document.clone()),
@@ -136,15 +139,20 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn clock(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) -> Clock {
-    let Some(text) = text(document, "now") else { return Clock::default() };
-    match text.parse::<DateTime<Utc>>() {
-        Ok(instant) if api_base_url.is_some_and(is_loopback) => Clock::pinned(instant),
-        Ok(_) => {
-            problems.push("now", "is for tests, and accepted with a loopback api_base_url only.");
-            Clock::default()
+/// Settings that would make a real account's data wrong are accepted against a simulated API only.
+fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) {
+    for key in ["now", "report_row_cap"] {
+        if !document[key].is_null() && !api_base_url.is_some_and(is_loopback) {
+            problems.push(key, "is for tests, and accepted with a loopback api_base_url only.");
         }
-        Err(_) => {
+    }
+}
+
+fn clock(document: &Value, problems: &mut Problems) -> Clock {
+    match text(document, "now").map(str::parse::<DateTime<Utc>>) {
+        None => Clock::default(),
+        Some(Ok(instant)) => Clock::pinned(instant),
+        Some(Err(_)) => {
             problems.push("now", "must be an instant such as 2026-07-01T12:00:00Z.");
             Clock::default()
         }

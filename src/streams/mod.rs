@@ -88,6 +88,12 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether requests name the advertisers to read.
+    #[must_use]
+    pub fn is_by_advertiser(&self) -> bool {
+        !matches!(self.source, Source::Entity(Entity { request: Request::Get, .. }))
+    }
+
     /// The cursor column of a stream that can be read incrementally.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {

@@ -1,0 +1,82 @@
+//! Tokens and the call budget.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::options::Options;
+use crate::problem::Problem;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Who may call, and how often.
+#[derive(Debug)]
+pub struct Access {
+    tokens: HashMap<String, Instant>,
+    refresh_token: Option<String>,
+    issued: u64,
+    calls: VecDeque<Instant>,
+}
+
+impl Access {
+    pub fn new(options: &Options) -> Self {
+        let refresh_token = options.refresh_token.clone();
+        Self { tokens: HashMap::new(), refresh_token, issued: 0, calls: VecDeque::new() }
+    }
+
+    /// `POST /oauth2/token`. The answer to wrong credentials is OAuth's, not Criteo's envelope.
+    pub fn grant(&mut self, options: &Options, form: &HashMap<String, String>) -> Result<Value, (u16, Value)> {
+        let field = |name: &str| form.get(name).map(String::as_str);
+        let refuse = |code: &str, text: &str| Err((401, json!({"error": code, "error_description": text})));
+        if field("client_id") != Some(&options.client_id) || field("client_secret") != Some(&options.client_secret) {
+            return refuse("invalid_client", "Client authentication failed");
+        }
+        self.issued += 1;
+        match (field("grant_type"), &self.refresh_token) {
+            (Some("client_credentials"), None) => {}
+            (Some("refresh_token"), Some(valid)) if field("refresh_token") == Some(valid) => {
+                self.refresh_token = Some(format!("rotated-refresh-token-{}", self.issued));
+            }
+            (Some("refresh_token"), _) => return refuse("invalid_grant", "The refresh token is not valid"),
+            _ => return refuse("unauthorized_client", "The app may not use this grant"),
+        }
+        let token = format!("sandbox-token-{}-{}", options.seed, self.issued);
+        self.tokens.insert(token.clone(), Instant::now() + options.token_life);
+        Ok(json!({
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": options.token_life.as_secs(),
+            "refresh_token": self.refresh_token,
+        }))
+    }
+
+    /// Ends all tokens.
+    pub fn revoke(&mut self) {
+        self.tokens.clear();
+    }
+
+    pub fn authorize(&self, header: Option<&str>) -> Result<(), Problem> {
+        let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
+            return Err(Problem::unauthorized("authorization-token-missing"));
+        };
+        match self.tokens.get(token) {
+            Some(end) if *end > Instant::now() => Ok(()),
+            Some(_) => Err(Problem::unauthorized("authorization-token-expired")),
+            None => Err(Problem::unauthorized("authorization-token-invalid")),
+        }
+    }
+
+    /// Counts a call. The calls left, or a problem when there are none.
+    pub fn pay(&mut self, limit: usize) -> Result<usize, Problem> {
+        let now = Instant::now();
+        while self.calls.front().is_some_and(|call| now.duration_since(*call) >= MINUTE) {
+            self.calls.pop_front();
+        }
+        if self.calls.len() >= limit {
+            return Err(Problem::too_many_calls());
+        }
+        self.calls.push_back(now);
+        Ok(limit - self.calls.len())
+    }
+}

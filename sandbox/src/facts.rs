@@ -1,0 +1,74 @@
+//! The ground truth of statistics: small facts whose sums are additive over any choice of dimensions.
+//!
+//! Every ad has a few facts on every day it is shown. A fact has an hour (in UTC) and one value of every dimension,
+//! and its metrics are whole numbers (money in millionths), so that sums are exact.
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+use crate::vocabulary::Measure;
+use crate::world::{AdPath, World};
+
+/// Facts of an ad on one day.
+const FACTS_A_DAY: u64 = 3;
+
+/// One fact.
+#[derive(Debug, Clone, Copy)]
+pub struct Fact {
+    pub path: AdPath,
+    pub instant: DateTime<Utc>,
+    key: u64,
+}
+
+impl World {
+    /// The facts of the ads of these advertisers from `start` to `end` (days in UTC, both included).
+    pub(crate) fn facts(&self, advertisers: &[u32], start: NaiveDate, end: NaiveDate) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let end = end.min(self.options.today);
+        let ads = self.ads_of_advertiser();
+        for advertiser in advertisers {
+            for number in advertiser * ads..(advertiser + 1) * ads {
+                let mut day = start;
+                while day <= end {
+                    self.facts_of_ad(number, day, &mut facts);
+                    day = day + Days::new(1);
+                }
+            }
+        }
+        facts
+    }
+
+    fn facts_of_ad(&self, number: u32, day: NaiveDate, facts: &mut Vec<Fact>) {
+        let ordinal = u64::from(day.to_epoch_days().unsigned_abs());
+        let key = self.random(&[u64::from(number), ordinal]);
+        if key % 100 >= u64::from(self.options.activity) {
+            return;
+        }
+        for index in 0..FACTS_A_DAY {
+            let key = self.random(&[key, index]);
+            let hour = TimeDelta::hours(i64::try_from(key % 24).unwrap_or(0));
+            let instant = day.and_time(NaiveTime::MIN).and_utc() + hour;
+            facts.push(Fact { path: self.ad_path(number), instant, key });
+        }
+    }
+
+    /// One of `count` values of a dimension that belongs to the fact alone.
+    pub(crate) fn choice(&self, fact: &Fact, dimension: u64, count: u64) -> u64 {
+        self.random(&[fact.key, dimension]) % count
+    }
+
+    /// The value of a metric, in whole units or millionths.
+    pub(crate) fn value(&self, fact: &Fact, metric: u64, measure: Measure) -> i128 {
+        let random = self.random(&[fact.key, metric]);
+        i128::from(match measure {
+            Measure::Count(most) => random % (most + 1),
+            // Up to 80.00, in steps of a hundredth of a cent.
+            Measure::Money | Measure::Ratio => random % 800_000 * 100,
+            Measure::Word => 0,
+        })
+    }
+}
+
+/// A number that stands for a metric's name.
+pub fn metric_key(name: &str) -> u64 {
+    name.bytes().fold(1, |key: u64, byte| key.wrapping_mul(131).wrapping_add(u64::from(byte)))
+}

@@ -1,0 +1,67 @@
+//! Runs a sandbox until it is interrupted.
+
+use std::process::ExitCode;
+
+use chrono::{NaiveDate, Utc};
+use clap::Parser;
+use criteo_sandbox::{Numbers, Options, Sandbox, Shape};
+
+/// A simulated Criteo advertising API on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "criteo-sandbox", version)]
+struct Cli {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8085)]
+    port: u16,
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many advertisers there are.
+    #[arg(long, default_value_t = 3)]
+    advertisers: u32,
+    /// Ads of each ad set.
+    #[arg(long, default_value_t = 3)]
+    ads: u32,
+    /// The day that the world takes for today; today if it is not given.
+    #[arg(long)]
+    today: Option<NaiveDate>,
+    /// The most rows of a report.
+    #[arg(long, default_value_t = 100_000)]
+    row_cap: usize,
+    /// Calls a minute.
+    #[arg(long, default_value_t = 100_000)]
+    rate_limit: usize,
+    /// The JSON of reports.
+    #[arg(long, value_enum, default_value_t)]
+    shape: Shape,
+    /// Numbers in reports.
+    #[arg(long, value_enum, default_value_t)]
+    numbers: Numbers,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let options = Options {
+        seed: cli.seed,
+        advertisers: cli.advertisers,
+        ads: cli.ads,
+        today: cli.today.unwrap_or_else(|| Utc::now().date_naive()),
+        row_cap: cli.row_cap,
+        rate_limit: cli.rate_limit,
+        shape: cli.shape,
+        numbers: cli.numbers,
+        ..Options::default()
+    };
+    let (client_id, client_secret) = (options.client_id.clone(), options.client_secret.clone());
+    match Sandbox::start_on(cli.port, options) {
+        Ok(sandbox) => {
+            println!("The sandbox listens at {}; client_id {client_id}, client_secret {client_secret}", sandbox.url());
+            sandbox.wait();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("The sandbox cannot start: {error}. Is port {} taken?", cli.port);
+            ExitCode::FAILURE
+        }
+    }
+}

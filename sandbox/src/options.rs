@@ -1,0 +1,103 @@
+//! What can be set about a sandbox.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use clap::ValueEnum;
+
+/// The JSON of a statistics report, which Criteo does not document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Shape {
+    /// `{"Rows":[…],"Total":{…}}`, as reported by users of API 2026-07.
+    #[default]
+    Rows,
+    /// `[…]`, as reported by users of API 2026-01.
+    Array,
+}
+
+/// How numbers are written in reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Numbers {
+    /// `"2534"`, as in most reports of users.
+    #[default]
+    Quoted,
+    /// `2534`
+    Bare,
+}
+
+/// A permission that an app can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Permission {
+    /// `MarketingSolutions_Campaign_Read`
+    Campaigns,
+    /// `MarketingSolutions_Audience_Read`
+    Audiences,
+    /// `MarketingSolutions_Analytics_Read`
+    Analytics,
+}
+
+/// A sandbox's world and manners.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// How many advertisers there are.
+    pub advertisers: u32,
+    /// Campaigns of each advertiser.
+    pub campaigns: u32,
+    /// Ad sets of each campaign.
+    pub ad_sets: u32,
+    /// Ads of each ad set.
+    pub ads: u32,
+    /// Audiences of each advertiser.
+    pub audiences: u32,
+    /// Of a hundred days, on how many an ad is shown.
+    pub activity: u32,
+    /// The day that the world takes for today, in UTC; facts end with it.
+    pub today: NaiveDate,
+    /// The app's key.
+    pub client_id: String,
+    /// The app's secret.
+    pub client_secret: String,
+    /// A valid refresh token, for apps of the type "authorization code"; each use replaces it.
+    pub refresh_token: Option<String>,
+    /// How long a token lives.
+    pub token_life: Duration,
+    /// Ids of advertisers that have not given their consent.
+    pub without_consent: Vec<String>,
+    /// Permissions that the app lacks.
+    pub without_permission: Vec<Permission>,
+    /// How many rows a report has at most; the rest is left out without a sign.
+    pub row_cap: usize,
+    /// Calls a minute.
+    pub rate_limit: usize,
+    /// The JSON of statistics.
+    pub shape: Shape,
+    /// Numbers in statistics.
+    pub numbers: Numbers,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            advertisers: 3,
+            campaigns: 2,
+            ad_sets: 2,
+            ads: 3,
+            audiences: 80,
+            activity: 90,
+            today: NaiveDate::from_ymd_opt(2026, 11, 1).unwrap_or_default(),
+            client_id: "sandbox-client".into(),
+            client_secret: "sandbox+secret/with=signs".into(),
+            refresh_token: None,
+            token_life: Duration::from_mins(15),
+            without_consent: Vec::new(),
+            without_permission: Vec::new(),
+            row_cap: 100_000,
+            rate_limit: 100_000,
+            shape: Shape::default(),
+            numbers: Numbers::default(),
+        }
+    }
+}

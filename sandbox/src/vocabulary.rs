@@ -1,0 +1,111 @@
+//! The words of `/statistics/report`, from the enums of the OpenAPI document of 2026-07.
+
+/// The 227 metrics, one a line.
+const METRICS: &str = include_str!("metrics.txt");
+
+/// A dimension of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    Advertiser,
+    Campaign,
+    AdSet,
+    Ad,
+    Category,
+    Coupon,
+    Objective,
+    Channel,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Year,
+    Os,
+    Device,
+    Goal,
+    AdChannel,
+    SocialPlatform,
+}
+
+/// Looks up a dimension; the id and the name of a thing are the same dimension.
+pub fn dimension(name: &str) -> Option<Dimension> {
+    Some(match name {
+        "AdvertiserId" | "Advertiser" => Dimension::Advertiser,
+        "CampaignId" | "Campaign" => Dimension::Campaign,
+        "AdsetId" | "Adset" => Dimension::AdSet,
+        "AdId" | "Ad" => Dimension::Ad,
+        "CategoryId" | "Category" => Dimension::Category,
+        "CouponId" | "Coupon" => Dimension::Coupon,
+        "MarketingObjectiveId" | "MarketingObjective" => Dimension::Objective,
+        "ChannelId" | "Channel" => Dimension::Channel,
+        "Hour" => Dimension::Hour,
+        "Day" => Dimension::Day,
+        "Week" => Dimension::Week,
+        "Month" => Dimension::Month,
+        "Year" => Dimension::Year,
+        "Os" => Dimension::Os,
+        "Device" => Dimension::Device,
+        "Goal" => Dimension::Goal,
+        "AdChannel" => Dimension::AdChannel,
+        "SocialPlatform" => Dimension::SocialPlatform,
+        _ => return None,
+    })
+}
+
+impl Dimension {
+    /// The members of a row: both halves of a pair, whichever was asked for.
+    pub fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::Advertiser => &["AdvertiserId", "Advertiser"],
+            Self::Campaign => &["CampaignId", "Campaign"],
+            Self::AdSet => &["AdsetId", "Adset"],
+            Self::Ad => &["AdId", "Ad"],
+            Self::Category => &["CategoryId", "Category"],
+            Self::Coupon => &["CouponId", "Coupon"],
+            Self::Objective => &["MarketingObjectiveId", "MarketingObjective"],
+            Self::Channel => &["ChannelId", "Channel"],
+            Self::Hour => &["Hour"],
+            Self::Day => &["Day"],
+            Self::Week => &["Week"],
+            Self::Month => &["Month"],
+            Self::Year => &["Year"],
+            Self::Os => &["Os"],
+            Self::Device => &["Device"],
+            Self::Goal => &["Goal"],
+            Self::AdChannel => &["AdChannel"],
+            Self::SocialPlatform => &["SocialPlatform"],
+        }
+    }
+}
+
+/// What a metric counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Whole numbers up to this.
+    Count(u64),
+    /// Money, in millionths of the currency's unit.
+    Money,
+    /// A quotient: not additive, so it is made of two sums.
+    Ratio,
+    /// A word.
+    Word,
+}
+
+/// Whether Criteo knows the metric, and what it counts.
+pub fn measure(metric: &str) -> Option<Measure> {
+    METRICS.lines().any(|known| known == metric).then(|| {
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| metric.starts_with(prefix));
+        if metric == "ResultType" {
+            Measure::Word
+        } else if starts(&["AdvertiserCost", "Revenue", "OmnichannelRevenue", "OrderValue", "AllInMedia", "NetMedia"]) {
+            Measure::Money
+        } else if starts(&["Displays", "Visits", "Video", "PotentialDisplays", "ViewableDisplays"]) {
+            Measure::Count(5_000)
+        } else if starts(&["Clicks", "Audience", "Reach", "ExposedUsers"]) {
+            Measure::Count(120)
+        } else if starts(&["Sales", "OmnichannelSales", "PostInstallSales", "AppInstalls"]) {
+            Measure::Count(9)
+        } else {
+            Measure::Ratio
+        }
+    })
+}

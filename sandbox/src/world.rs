@@ -1,0 +1,106 @@
+//! The seeded world: advertisers and what belongs to them. Numbered, so that nothing has to be stored.
+
+use crate::options::Options;
+
+/// The advertisers, campaigns, ad sets and ads of a sandbox.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(crate) options: Options,
+}
+
+/// The place of an ad in the world, counted from 0 on every level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdPath {
+    pub advertiser: u32,
+    pub campaign: u32,
+    pub ad_set: u32,
+    pub ad: u32,
+}
+
+impl World {
+    /// A world of these options.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    /// The ids of all advertisers, with consent or without.
+    #[must_use]
+    pub fn advertiser_ids(&self) -> Vec<String> {
+        (0..self.options.advertisers).map(|advertiser| self.advertiser_id(advertiser)).collect()
+    }
+
+    /// The ids of the advertisers that have given their consent.
+    #[must_use]
+    pub fn consenting_ids(&self) -> Vec<String> {
+        let mut ids = self.advertiser_ids();
+        ids.retain(|id| !self.options.without_consent.contains(id));
+        ids
+    }
+
+    pub(crate) fn advertiser_id(&self, advertiser: u32) -> String {
+        (1001 + advertiser).to_string()
+    }
+
+    pub(crate) fn advertiser_name(&self, advertiser: u32) -> String {
+        match advertiser % 4 {
+            0 => format!("Maison №{} – été\u{2028}/ \"mode\"", advertiser + 1),
+            1 => format!("Shop {}", advertiser + 1),
+            2 => format!("店舗 {} 🛍", advertiser + 1),
+            _ => format!("Brand {}\nsecond line\\", advertiser + 1),
+        }
+    }
+
+    pub(crate) fn campaign_number(&self, path: AdPath) -> u32 {
+        path.advertiser * self.options.campaigns + path.campaign
+    }
+
+    pub(crate) fn ad_set_number(&self, path: AdPath) -> u32 {
+        self.campaign_number(path) * self.options.ad_sets + path.ad_set
+    }
+
+    pub(crate) fn ad_number(&self, path: AdPath) -> u32 {
+        self.ad_set_number(path) * self.options.ads + path.ad
+    }
+
+    /// The place of the ad with this number.
+    pub(crate) fn ad_path(&self, number: u32) -> AdPath {
+        let options = &self.options;
+        let (ad_set_number, ad) = (number / options.ads, number % options.ads);
+        let (campaign_number, ad_set) = (ad_set_number / options.ad_sets, ad_set_number % options.ad_sets);
+        let (advertiser, campaign) = (campaign_number / options.campaigns, campaign_number % options.campaigns);
+        AdPath { advertiser, campaign, ad_set, ad }
+    }
+
+    pub(crate) fn ads_of_advertiser(&self) -> u32 {
+        self.options.campaigns * self.options.ad_sets * self.options.ads
+    }
+
+    /// A number that depends on the seed and these parts, and on nothing else.
+    pub(crate) fn random(&self, parts: &[u64]) -> u64 {
+        parts.iter().fold(self.options.seed, |hash, part| mix(hash ^ mix(*part)))
+    }
+}
+
+/// The finalizer of SplitMix64.
+fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The id of the campaign with this number.
+pub fn campaign_id(number: u32) -> String {
+    (200_001 + number).to_string()
+}
+
+/// The id of the ad set with this number.
+pub fn ad_set_id(number: u32) -> String {
+    (300_001 + number).to_string()
+}
+
+/// The id of the ad with this number.
+pub fn ad_id(number: u32) -> String {
+    (900_000_000_000_000_001 + u64::from(number)).to_string()
+}

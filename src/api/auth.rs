@@ -1,0 +1,193 @@
+//! The access token: got once, shared by all calls, renewed before it ends.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::retry::{Attempts, Failure};
+use super::transport::{Answer, Transport};
+use super::{pace, problem};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::redact::Redactor;
+
+/// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
+const USUAL_LIFE: Duration = Duration::from_mins(15);
+/// How long before its end a token is renewed, or half its life if that is shorter.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// An access token.
+#[derive(Clone)]
+pub struct Token {
+    value: SecretString,
+    renew_at: Instant,
+}
+
+impl Token {
+    /// The value of the `Authorization` header.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.value.expose_secret())
+    }
+}
+
+/// What to do with a refresh token that Criteo has replaced.
+pub type OnRotation = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Gets tokens and keeps the current one. The lock is held across a renewal, so that many calls that find the token
+/// used up cause one renewal.
+pub struct Auth {
+    endpoint: Url,
+    client_id: String,
+    client_secret: SecretString,
+    redactor: Redactor,
+    on_rotation: OnRotation,
+    state: Mutex<State>,
+}
+
+struct State {
+    token: Option<Token>,
+    refresh_token: Option<SecretString>,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    access_token: SecretString,
+    #[serde(default)]
+    expires_in: Value,
+    #[serde(default)]
+    refresh_token: Option<SecretString>,
+}
+
+impl Auth {
+    /// Prepares the token endpoint of `config`. Tokens are made known to `redactor`, rotated refresh tokens to
+    /// `on_rotation`.
+    #[must_use]
+    pub fn new(config: &Config, redactor: Redactor, on_rotation: OnRotation) -> Self {
+        let mut endpoint = config.api_base_url.clone();
+        if let Ok(mut path) = endpoint.path_segments_mut() {
+            path.pop_if_empty().extend(["oauth2", "token"]);
+        }
+        let credentials = &config.credentials;
+        Self {
+            endpoint,
+            client_id: credentials.client_id.clone(),
+            client_secret: credentials.client_secret.clone(),
+            redactor,
+            on_rotation,
+            state: Mutex::new(State { token: None, refresh_token: credentials.refresh_token.clone() }),
+        }
+    }
+
+    /// A token that is good for a while yet.
+    pub(super) async fn token(&self, transport: &Transport) -> Result<Token> {
+        let mut state = self.state.lock().await;
+        if let Some(token) = state.token.as_ref().filter(|token| token.renew_at > Instant::now()) {
+            return Ok(token.clone());
+        }
+        let mut attempts = Attempts::default();
+        let grant = loop {
+            let form = self.form(state.refresh_token.as_ref());
+            let failure = match transport.send(self.request(&form)).await.and_then(|answer| grant(&answer)) {
+                Ok(grant) => break grant,
+                Err(failure) => failure,
+            };
+            let wait = attempts.after(failure)?;
+            tracing::info!("Asking for a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
+            pace::sleep(wait).await;
+        };
+        self.redactor.add(grant.access_token.expose_secret());
+        if let Some(rotated) = grant.refresh_token.filter(|_| state.refresh_token.is_some()) {
+            self.redactor.add(rotated.expose_secret());
+            (self.on_rotation)(rotated.expose_secret());
+            state.refresh_token = Some(rotated);
+        }
+        let life = life(&grant.expires_in);
+        let token = Token { value: grant.access_token, renew_at: Instant::now() + life - MARGIN.min(life / 2) };
+        state.token = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Forgets a token that the API has refused, unless another call has replaced it meanwhile.
+    pub(super) async fn discard(&self, refused: &Token) {
+        let mut state = self.state.lock().await;
+        if state.token.as_ref().is_some_and(|t| t.value.expose_secret() == refused.value.expose_secret()) {
+            state.token = None;
+        }
+    }
+
+    /// The form of the grant. Secrets contain `+` and `/`, so everything is percent-encoded.
+    fn form(&self, refresh_token: Option<&SecretString>) -> String {
+        let mut fields = vec![
+            ("grant_type", if refresh_token.is_some() { "refresh_token" } else { "client_credentials" }),
+            ("client_id", &self.client_id),
+            ("client_secret", self.client_secret.expose_secret()),
+        ];
+        if let Some(token) = refresh_token {
+            fields.push(("refresh_token", token.expose_secret()));
+        }
+        // A URL's query pairs are encoded as `application/x-www-form-urlencoded` wants it.
+        let mut url = self.endpoint.clone();
+        url.query_pairs_mut().extend_pairs(fields);
+        url.query().unwrap_or_default().to_owned()
+    }
+
+    fn request(&self, form: &str) -> reqwest::Request {
+        let mut request = reqwest::Request::new(Method::POST, self.endpoint.clone());
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, form_type);
+        *request.body_mut() = Some(form.to_owned().into());
+        request
+    }
+}
+
+fn life(expires_in: &Value) -> Duration {
+    let seconds = expires_in.as_u64().or_else(|| expires_in.as_str().and_then(|text| text.parse().ok()));
+    seconds.filter(|seconds| *seconds > 0).map_or(USUAL_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)))
+}
+
+fn grant(answer: &Answer) -> std::result::Result<Grant, Failure> {
+    let text = answer.body.text().map_err(Failure::passing)?;
+    match answer.status {
+        200 => serde_json::from_str(text).map_err(|_| {
+            Failure::passing(Error::transient(format!(
+                "The token endpoint answered {} instead of a token. A proxy or a captive portal may stand between this \
+                 machine and Criteo; open {} in a browser on the same network to see it.",
+                answer.content_type(),
+                answer.host
+            )))
+        }),
+        400 | 401 => Err(Failure::Final(refusal(text))),
+        _ => Err(problem::failure_of("the token endpoint", answer)),
+    }
+}
+
+/// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`.
+fn refusal(text: &str) -> Error {
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let code = answer["error"].as_str().or_else(|| answer["errors"][0]["code"].as_str()).unwrap_or("no reason");
+    let message = match code {
+        "invalid_grant" => {
+            "Criteo refused the refresh token. It ends after six months, and when the user who gave it changes role. Have \
+             the user open the consent link again and put the new refresh token into the configuration."
+                .to_owned()
+        }
+        "unauthorized_client" => {
+            "Criteo knows these credentials but does not let the app ask for a token this way. An app of the type \
+             \"Authorization code\" needs a refresh_token in the configuration; one of the type \"Client credentials\" \
+             must have none. Check the type of the app on partners.criteo.com."
+                .to_owned()
+        }
+        _ => format!(
+            "Criteo refused the credentials ({code}). Probably client_id and client_secret are not from the same key, the \
+             key was deleted, or it is younger than 15 minutes. Compare both with the key file that partners.criteo.com \
+             downloaded; if it is lost, create a new key there and use that."
+        ),
+    };
+    Error::config(message).with_code(Some(code.to_owned()))
+}

@@ -1,0 +1,143 @@
+//! The only door to Criteo: connections, token, call budget, retries.
+//!
+//! Knows nothing of streams and protocols. A [`Call`] goes in; the whole body of an answer that has passed the
+//! caller's check comes out, or an [`Error`] that tells people what to do. Every attempt pays its call budget and
+//! takes the token anew.
+
+mod auth;
+mod pace;
+mod problem;
+mod retry;
+mod transport;
+pub mod wire;
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+
+pub use auth::Auth;
+pub use pace::CallClass;
+pub use problem::{PERMISSION_MISSING, criteo_errors};
+pub use transport::{ANSWER_TOO_LARGE, Body};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use pace::Pace;
+use retry::{Attempts, Failure};
+use transport::{Answer, Transport};
+
+/// A request to the API, below the version segment.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// `GET` or `POST`; both only read.
+    pub method: Method,
+    /// The path below the version segment.
+    pub path: String,
+    /// The query, name by name.
+    pub query: Vec<(&'static str, String)>,
+    /// The JSON body of a `POST`.
+    pub body: Option<String>,
+    /// Which budget pays for it.
+    pub class: CallClass,
+}
+
+/// The connection to Criteo that everything of a run shares.
+pub struct Client {
+    transport: Transport,
+    auth: Auth,
+    pace: Pace,
+    root: reqwest::Url,
+}
+
+impl Client {
+    /// Prepares a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// `system_error` when no TLS roots can be loaded.
+    pub fn new(config: &Config, auth: Auth) -> Result<Arc<Self>> {
+        let mut root = config.api_base_url.clone();
+        if let Ok(mut path) = root.path_segments_mut() {
+            path.pop_if_empty().push(&config.api_version.0);
+        }
+        Ok(Arc::new(Self { transport: Transport::new()?, auth, pace: Pace::default(), root }))
+    }
+
+    /// Makes sure that the credentials work.
+    ///
+    /// # Errors
+    /// Whatever the token endpoint says, in words for people.
+    pub async fn authenticate(&self) -> Result<()> {
+        self.auth.token(&self.transport).await.map(|_| ())
+    }
+
+    /// Sends a call until its answer passes `check`, within the limits of the retry policy. The check sees the whole
+    /// body, so that an answer that was cut or carries errors in a 200 is tried again before anything is emitted.
+    ///
+    /// # Errors
+    /// What Criteo said or what the network did, in words for people.
+    pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
+        let mut attempts = Attempts::default();
+        let mut is_renewed = false;
+        loop {
+            let token = self.auth.token(&self.transport).await?;
+            self.pace.admit(call.class).await;
+            let failure = match self.transport.send(self.request(call, &token)?).await {
+                Ok(answer) => {
+                    self.pace.learn(call.class, &answer.rate_limit);
+                    match self.judge(call, answer, &check) {
+                        Ok(result) => return Ok(result),
+                        Err(Failure::Unauthorized(error)) if is_renewed => return Err(error),
+                        Err(Failure::Unauthorized(_)) => {
+                            // Criteo may end a token early. One new token, one more try; it costs no attempt.
+                            is_renewed = true;
+                            self.auth.discard(&token).await;
+                            continue;
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+                Err(failure) => failure,
+            };
+            let wait = attempts.after(failure)?;
+            tracing::info!("Trying {} again in {:.1} s: {}", call.path, wait.as_secs_f64(), attempts.last_message());
+            self.pace.pause(call.class, wait).await;
+        }
+    }
+
+    fn judge<T>(
+        &self,
+        call: &Call,
+        answer: Answer,
+        check: &impl Fn(&str) -> Result<T>,
+    ) -> std::result::Result<(Body, T), Failure> {
+        if answer.status != 200 {
+            return Err(problem::failure(call, &answer));
+        }
+        let text = answer.body.text().map_err(Failure::passing)?;
+        let checked = check(text).map_err(|error| match error.kind {
+            crate::error::Kind::Transient => Failure::passing(error),
+            _ => Failure::Final(error),
+        })?;
+        Ok((answer.body, checked))
+    }
+
+    fn request(&self, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
+        let mut url = self.root.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(call.path.split('/'));
+        }
+        for (name, value) in &call.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let mut request = reqwest::Request::new(call.method.clone(), url);
+        let authorization = HeaderValue::from_str(&token.authorization())
+            .map_err(|_| Error::system("Criteo sent a token that cannot be a header."))?;
+        request.headers_mut().insert(reqwest::header::AUTHORIZATION, authorization);
+        if let Some(body) = &call.body {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.clone().into());
+        }
+        Ok(request)
+    }
+}

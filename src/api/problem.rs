@@ -1,0 +1,139 @@
+//! What an answer that is no success means, and what people can do about it.
+//!
+//! Criteo's envelope is `{"errors":[{"traceId","type","code","title","detail",…}],"warnings":[…]}`; everything in it
+//! is optional, and older gateways spell `traceIdentifier` (developers.criteo.com, API error types).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Call;
+use super::retry::{Failure, Wait};
+use super::transport::Answer;
+use crate::error::Error;
+
+/// The code of the error that says that the app lacks a permission.
+pub const PERMISSION_MISSING: &str = "permission-missing";
+/// The most characters of somebody else's words in a message of ours.
+const LONGEST_QUOTE: usize = 300;
+
+/// Criteo's own words about what went wrong.
+#[derive(Debug, Default)]
+struct Problem {
+    code: Option<String>,
+    words: String,
+}
+
+impl Problem {
+    fn of(text: &str) -> Self {
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        Self::of_errors(body["errors"].as_array().map_or(&[], Vec::as_slice))
+    }
+
+    fn of_errors(errors: &[Value]) -> Self {
+        let mut words = String::new();
+        for error in errors.iter().take(3) {
+            let text = |name: &str| error[name].as_str().filter(|text| !text.is_empty());
+            // Writing to a String cannot fail.
+            let _ = write!(words, "{}", text("title").or(text("code")).unwrap_or("an error without words"));
+            if let Some(detail) = text("detail") {
+                let _ = write!(words, ": {detail}");
+            }
+            if let Some(code) = text("code") {
+                let _ = write!(words, " [{code}]");
+            }
+            if let Some(trace) = text("traceId").or(text("traceIdentifier")) {
+                let _ = write!(words, " (Criteo's trace id {trace})");
+            }
+            words.push_str(". ");
+        }
+        let code = errors.first().and_then(|error| error["code"].as_str()).map(str::to_owned);
+        Self { code, words: quote(words.trim_end()) }
+    }
+
+    fn said(&self) -> String {
+        if self.words.is_empty() { String::new() } else { format!(" Criteo says: {}", self.words) }
+    }
+}
+
+/// The errors of an answer as one error; for a 200 that carries some.
+#[must_use]
+pub fn criteo_errors(errors: &[Value]) -> Error {
+    let problem = Problem::of_errors(errors);
+    let is_ours = errors.iter().any(|error| {
+        matches!(error["type"].as_str(), Some("access-control" | "access_control" | "authorization" | "validation"))
+    });
+    let message = format!("Criteo answered with errors instead of data.{}", problem.said());
+    let error = if is_ours { Error::config(message) } else { Error::transient(message) };
+    error.with_code(problem.code)
+}
+
+/// Judges an answer of the API by its status.
+pub(super) fn failure(call: &Call, answer: &Answer) -> Failure {
+    failure_of(&call.path, answer)
+}
+
+/// Judges an answer by its status; `place` is what was asked.
+pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
+    let text = answer.body.text().unwrap_or_default();
+    let problem = Problem::of(text);
+    let said = problem.said();
+    let detail = format!("status {} from {place}", answer.status);
+    let config = |message: String| Error::config(message).with_code(problem.code.clone()).with_detail(detail.clone());
+    let transient = |message: String| Error::transient(message).with_detail(detail.clone());
+    match answer.status {
+        401 => Failure::Unauthorized(config(format!(
+            "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted a moment \
+             ago. Look at the app on partners.criteo.com.{said}"
+        ))),
+        403 if is_about_advertisers(problem.code.as_deref()) => Failure::Final(config(format!(
+            "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have an \
+             administrator of the advertiser open the app's consent link from partners.criteo.com and tick the advertiser, \
+             or take it out of advertiser_ids.{said}"
+        ))),
+        403 => Failure::Final(
+            config(format!(
+                "The app is not allowed to read this. Probably it lacks the permission, and permissions are frozen once an \
+                 app is activated: create an app that has it, or leave the stream out.{said}"
+            ))
+            .with_code(Some(PERMISSION_MISSING.to_owned())),
+        ),
+        404 | 410 => Failure::Final(config(format!(
+            "{place} does not exist in this version of the API. Criteo keeps a version for about a year: update the \
+             connector, or choose a newer api_version.{said}"
+        ))),
+        429 => {
+            let wait = answer.wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Server);
+            let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
+            Failure::Passing { error, wait, is_slow: false }
+        }
+        408 | 425 | 500 | 502 | 503 | 504 => {
+            let wait = answer.wait.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
+            let error = transient(format!("Criteo cannot answer at the moment (status {}).{said}", answer.status));
+            Failure::Passing { error, wait, is_slow: false }
+        }
+        300..=399 => Failure::Final(config(format!(
+            "{host} wants to redirect the request to {target}. Redirects are not followed, since they would carry \
+             credentials to another host. A proxy or a captive portal may stand in between.",
+            host = answer.host,
+            target = quote(answer.location.as_deref().unwrap_or("an unnamed place"))
+        ))),
+        400..=499 => Failure::Final(config(format!("Criteo rejected the request (status {}).{said}", answer.status))),
+        status => Failure::Final(transient(format!(
+            "{} answered with status {status} and {}, which is no answer of the Criteo API.{said}",
+            answer.host,
+            answer.content_type()
+        ))),
+    }
+}
+
+/// Criteo spells it with and without the `s`.
+fn is_about_advertisers(code: Option<&str>) -> bool {
+    matches!(code, Some("insufficient-advertisers-permissions" | "insufficient-advertiser-permissions"))
+}
+
+/// Somebody else's words, short and on one line.
+fn quote(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST_QUOTE).collect()
+}

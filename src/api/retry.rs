@@ -1,0 +1,119 @@
+//! What is tried again, how often and after how long.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The most attempts a request gets.
+const MOST_ATTEMPTS: u32 = 6;
+/// The most attempts for answers that came too slowly or stalled: each costs minutes.
+const MOST_SLOW_ATTEMPTS: u32 = 3;
+/// No single wait is longer; a server that asks for more is told off with a transient error.
+const LONGEST_WAIT: Duration = Duration::from_mins(30);
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Will not get better: shown to the user at once.
+    Final(Error),
+    /// The token was refused.
+    Unauthorized(Error),
+    /// May pass.
+    Passing {
+        /// What to say when it does not.
+        error: Error,
+        /// How long the server asked us to wait, or else the first step of the back-off.
+        wait: Wait,
+        /// The answer came too slowly or stalled.
+        is_slow: bool,
+    },
+}
+
+/// How long to wait before the next attempt.
+#[derive(Debug, Clone, Copy)]
+pub enum Wait {
+    /// Twice as long every time, from this on, with full jitter.
+    Backoff(Duration),
+    /// At least as long as the server said.
+    Server(Duration),
+}
+
+impl Failure {
+    /// A failure that may pass within seconds.
+    pub fn passing(error: Error) -> Self {
+        Self::Passing { error, wait: Wait::Backoff(Duration::from_secs(1)), is_slow: false }
+    }
+}
+
+/// The attempts that one request has had.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    count: u32,
+    slow: u32,
+    last_message: String,
+}
+
+impl Attempts {
+    /// Books a failed attempt and says how long to wait before the next one.
+    ///
+    /// # Errors
+    /// The failure itself, when it is final or the attempts are used up.
+    pub fn after(&mut self, failure: Failure) -> Result<Duration> {
+        let (error, wait, is_slow) = match failure {
+            Failure::Final(error) | Failure::Unauthorized(error) => return Err(error),
+            Failure::Passing { error, wait, is_slow } => (error, wait, is_slow),
+        };
+        self.count += 1;
+        self.slow += u32::from(is_slow);
+        if self.count >= MOST_ATTEMPTS || self.slow >= MOST_SLOW_ATTEMPTS {
+            return Err(Error { message: format!("{} Gave up after {} attempts.", error.message, self.count), ..error });
+        }
+        self.last_message.clone_from(&error.message);
+        match wait {
+            Wait::Server(wait) if wait > LONGEST_WAIT => Err(error),
+            Wait::Server(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
+            Wait::Backoff(first) => {
+                let longest = first.saturating_mul(2u32.saturating_pow(self.count - 1)).min(LONGEST_WAIT);
+                Ok(longest.mul_f64(fastrand::f64()))
+            }
+        }
+    }
+
+    /// What the last failed attempt met.
+    pub fn last_message(&self) -> &str {
+        &self.last_message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passing_failure_is_tried_six_times_and_a_slow_one_three_times() {
+        for (is_slow, most) in [(false, 6), (true, 3)] {
+            let mut attempts = Attempts::default();
+            let mut tried = 1;
+            let fail = || Failure::Passing {
+                error: Error::transient("down."),
+                wait: Wait::Backoff(Duration::from_secs(1)),
+                is_slow,
+            };
+            while let Ok(wait) = attempts.after(fail()) {
+                assert!(wait <= Duration::from_secs(1 << (tried - 1)));
+                tried += 1;
+            }
+            assert_eq!(tried, most);
+        }
+    }
+
+    #[test]
+    fn the_server_is_obeyed_up_to_half_an_hour() {
+        let ask = |seconds| {
+            let wait = Wait::Server(Duration::from_secs(seconds));
+            Attempts::default().after(Failure::Passing { error: Error::transient("busy"), wait, is_slow: false })
+        };
+        assert!((7..=8).contains(&ask(7).unwrap().as_secs()));
+        assert!(ask(1801).is_err());
+    }
+}

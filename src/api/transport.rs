@@ -1,0 +1,269 @@
+//! One attempt of one request: send it, receive the whole answer within bounds of time and memory.
+//!
+//! Redirects are never followed: a 307 on the token call would hand the secret to another host. HTTP/1.1 only, since
+//! Criteo warns of HTTP/2 connections that hang. The body is decompressed here, so that its size is bounded before it
+//! is in memory, and all bodies in memory share one budget.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use flate2::write::MultiGzDecoder;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::pace::RateLimit;
+use super::retry::{Failure, Wait};
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// The code of the error that says that an answer does not fit into memory; whoever asked can ask for less.
+pub const ANSWER_TOO_LARGE: &str = "answer-too-large";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Reports are made while we wait: minutes to the first byte are normal.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
+const BODY_TIMEOUT: Duration = Duration::from_mins(10);
+/// A body must grow by [`LEAST_PROGRESS`] bytes in this time: a slow drip defeats a plain read time-out.
+const PROGRESS_WINDOW: Duration = Duration::from_secs(30);
+const LEAST_PROGRESS: usize = 1024;
+/// Persistent connections to Criteo may hang: idle ones are not kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The memory for all bodies in flight.
+const SPACE_MIB: u32 = 64;
+const MIB: usize = 1024 * 1024;
+/// Compressed bytes are fed to the decoder in pieces, so that a piece cannot grow beyond what was reserved by much:
+/// deflate expands by at most 1032.
+const PIECE: usize = 1024;
+
+/// Connections and the memory for bodies.
+pub struct Transport {
+    http: reqwest::Client,
+    space: Arc<Semaphore>,
+}
+
+/// An answer with its whole body.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The host that answered.
+    pub host: String,
+    /// Where a redirect points.
+    pub location: Option<String>,
+    /// The server's call budget.
+    pub rate_limit: RateLimit,
+    /// How long the server asks us to wait.
+    pub wait: Option<Duration>,
+    /// The decompressed body.
+    pub body: Body,
+    content_type: Option<String>,
+}
+
+/// A whole body in memory; its share of the memory budget is free again when it is dropped.
+pub struct Body {
+    text: Option<String>,
+    space: OwnedSemaphorePermit,
+}
+
+impl Body {
+    /// The text without a byte order mark.
+    ///
+    /// # Errors
+    /// `transient_error` when it is not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        let text = self.text.as_deref().map(|text| text.trim_start_matches('\u{feff}'));
+        text.ok_or_else(|| Error::transient("Criteo sent an answer that is not UTF-8 text."))
+    }
+}
+
+impl Answer {
+    /// The content type, or words that say there is none.
+    pub fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or("something without a content type")
+    }
+}
+
+impl Transport {
+    pub fn new() -> Result<Self> {
+        // Fails only when a provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("source-criteo/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build()
+            .map_err(|error| {
+                let detail = chain(&error);
+                Error::system(
+                    "The connector cannot prepare secure connections, probably because this machine has no list of \
+                     certificate authorities. Install the package ca-certificates or let SSL_CERT_FILE name such a list.",
+                )
+                .with_detail(detail)
+            })?;
+        Ok(Self { http, space: Arc::new(Semaphore::new(SPACE_MIB as usize)) })
+    }
+
+    /// Sends a request and receives the whole answer, whatever its status.
+    pub async fn send(&self, request: reqwest::Request) -> std::result::Result<Answer, Failure> {
+        let host = request.url().host_str().unwrap_or_default().to_owned();
+        let head = timeout(HEAD_TIMEOUT, self.http.execute(request)).await;
+        let mut response = match head {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(network_failure(&host, error)),
+            Err(_) => return Err(slow(&format!("{host} has not begun to answer within {} s.", HEAD_TIMEOUT.as_secs()))),
+        };
+        let text = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            location: text(LOCATION),
+            rate_limit: rate_limit(response.headers()),
+            wait: server_wait(response.headers()),
+            content_type: text(CONTENT_TYPE),
+            body: Body { text: None, space: self.reserve(1).await? },
+            host,
+        };
+        let is_gzip = match text(CONTENT_ENCODING).as_deref() {
+            None | Some("" | "identity") => false,
+            Some("gzip" | "x-gzip") => true,
+            Some(other) => {
+                let message = format!("{} answered in the encoding {other}, which was not asked for.", answer.host);
+                return Err(Failure::passing(Error::transient(message)));
+            }
+        };
+        let bytes = self.receive(&mut response, is_gzip, &mut answer.body.space, &answer.host).await?;
+        answer.body.text = String::from_utf8(bytes).ok();
+        Ok(answer)
+    }
+
+    async fn receive(
+        &self,
+        response: &mut reqwest::Response,
+        is_gzip: bool,
+        space: &mut OwnedSemaphorePermit,
+        host: &str,
+    ) -> std::result::Result<Vec<u8>, Failure> {
+        let deadline = Instant::now() + BODY_TIMEOUT;
+        let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::new()));
+        let mut plain = Vec::new();
+        let (mut progress, mut checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+        loop {
+            let chunk = match timeout_at(checkpoint.min(deadline), response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(network_failure(host, error)),
+                Err(_) => return Err(slow(&format!("{host} has stopped in the middle of an answer."))),
+            };
+            progress += chunk.len();
+            if Instant::now() >= checkpoint {
+                if progress < LEAST_PROGRESS {
+                    return Err(slow(&format!("{host} sends an answer too slowly: {progress} bytes in half a minute.")));
+                }
+                (progress, checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+            }
+            for piece in chunk.chunks(PIECE) {
+                let length = match &mut decoder {
+                    None => {
+                        plain.extend_from_slice(piece);
+                        plain.len()
+                    }
+                    Some(decoder) => {
+                        decoder.write_all(piece).map_err(|_| broken_gzip(host))?;
+                        decoder.get_ref().len()
+                    }
+                };
+                while length > space.num_permits() * MIB {
+                    if space.num_permits() >= SPACE_MIB as usize {
+                        let message = format!("An answer is larger than {SPACE_MIB} MiB.");
+                        return Err(Failure::Final(
+                            Error::transient(message).with_code(Some(ANSWER_TOO_LARGE.to_owned())),
+                        ));
+                    }
+                    space.merge(self.reserve(1).await?);
+                }
+            }
+        }
+        match decoder {
+            None => Ok(plain),
+            Some(decoder) => decoder.finish().map_err(|_| broken_gzip(host)),
+        }
+    }
+
+    async fn reserve(&self, mib: u32) -> std::result::Result<OwnedSemaphorePermit, Failure> {
+        let permit = Arc::clone(&self.space).acquire_many_owned(mib).await;
+        permit.map_err(|_| Failure::Final(Error::system("The memory budget was closed.")))
+    }
+}
+
+fn broken_gzip(host: &str) -> Failure {
+    Failure::passing(Error::transient(format!("{host} sent a compressed answer that is damaged or was cut.")))
+}
+
+fn slow(message: &str) -> Failure {
+    let wait = Wait::Backoff(Duration::from_secs(1));
+    Failure::Passing { error: Error::transient(message), wait, is_slow: true }
+}
+
+fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn rate_limit(headers: &HeaderMap) -> RateLimit {
+    RateLimit { limit: number(headers, "x-ratelimit-limit") }
+}
+
+/// `Retry-After` in seconds, or the time from the server's own `Date` to `x-ratelimit-reset` (an epoch in seconds):
+/// our clock may be wrong. The longer of both, if they make sense.
+fn server_wait(headers: &HeaderMap) -> Option<Duration> {
+    let server_date = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let server_now = server_date.and_then(|text| DateTime::parse_from_rfc2822(text).ok()).map(|date| date.timestamp());
+    let now = server_now.unwrap_or_else(clock::now_epoch_seconds);
+    let reset = number::<i64>(headers, "x-ratelimit-reset").map(|epoch| epoch - now);
+    let retry_after = number::<i64>(headers, RETRY_AFTER.as_str());
+    let seconds = reset.into_iter().chain(retry_after).filter(|seconds| *seconds > 0).max()?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+fn network_failure(host: &str, error: reqwest::Error) -> Failure {
+    // The URL is ours, but errors must not carry queries around.
+    let error = error.without_url();
+    let detail = chain(&error);
+    let hint = [
+        ("UnknownIssuer", "its certificate is from an authority that this machine does not know. Behind a proxy that \
+          opens TLS connections, let SSL_CERT_FILE name the proxy's certificate"),
+        ("NotValidForName", "its certificate is for another host"),
+        ("Expired", "its certificate has expired; check the clock of this machine"),
+        ("dns error", "its name cannot be resolved; check the name service of this machine"),
+        ("Connection refused", "the connection was refused; check proxy and firewall"),
+        ("unreachable", "there is no route to it; check network and firewall"),
+    ]
+    .into_iter()
+    .find_map(|(mark, hint)| detail.contains(mark).then_some(hint));
+    let message = match hint {
+        Some(hint) => format!("Cannot reach {host}: {hint}."),
+        None if error.is_timeout() || error.is_connect() => {
+            format!("Cannot connect to {host}; check network, proxy and firewall.")
+        }
+        None => format!("The connection to {host} broke before the answer was complete."),
+    };
+    Failure::passing(Error::transient(message).with_detail(detail))
+}
+
+/// The whole chain of causes: the outermost one only says that something failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,83 @@
+//! The command line, as Airbyte's platforms and people use it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Reads everything the Criteo advertising API offers, and writes it as Airbyte protocol messages, one JSON object a
+/// line.
+#[derive(Debug, Parser)]
+#[command(name = "source-criteo", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Log more.
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print what can be configured.
+    Spec,
+    /// Try the configuration: credentials, consent, advertisers.
+    Check(ConfigFile),
+    /// Print the streams with their schemas.
+    Discover(ConfigFile),
+    /// Read the streams of a catalog.
+    Read {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        input: ReadInput,
+    },
+    /// Run one of the commands above against the built-in sandbox; nothing to configure.
+    #[cfg(feature = "demo")]
+    Demo {
+        /// What to do.
+        #[command(subcommand)]
+        command: DemoCommand,
+    },
+}
+
+/// Which configuration to use.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration, a JSON file; - reads it from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// What to read, and from where on.
+#[derive(Debug, Args)]
+pub struct ReadInput {
+    /// The configured catalog, a JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: PathBuf,
+    /// The state of the last sync, a JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// The verbs of the demo; without a catalog it reads every stream.
+#[cfg(feature = "demo")]
+#[derive(Debug, Subcommand)]
+pub enum DemoCommand {
+    /// Print what can be configured.
+    Spec,
+    /// Try the configuration of the sandbox.
+    Check,
+    /// Print the streams with their schemas.
+    Discover,
+    /// Read the streams of a catalog, or all.
+    Read {
+        /// The configured catalog, a JSON file.
+        #[arg(long, value_name = "FILE")]
+        catalog: Option<PathBuf>,
+        /// The state of the last sync, a JSON file.
+        #[arg(long, value_name = "FILE")]
+        state: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,60 @@
+//! `demo`: any command against the built-in sandbox, with nothing to configure.
+
+use std::process::ExitCode;
+
+use chrono::{Days, NaiveTime};
+use criteo_sandbox::{Options, Sandbox};
+use serde_json::json;
+
+use super::{Session, read_file};
+use crate::cli::DemoCommand;
+use crate::error::{Error, Result};
+use crate::protocol::airbyte::{self, Configured, SyncMode};
+use crate::streams::catalog;
+
+/// How many days of reports the demo reads.
+const DAYS: u64 = 14;
+
+impl Session {
+    pub(super) async fn demo(&self, command: DemoCommand) -> Result<ExitCode> {
+        let options = Options::default();
+        let now = options.today.and_time(NaiveTime::MIN).and_utc() + chrono::TimeDelta::hours(12);
+        let mut config = json!({
+            "client_id": options.client_id,
+            "client_secret": options.client_secret,
+            "currency": "EUR",
+            "start_date": options.today - Days::new(DAYS),
+            "now": now,
+            "custom_reports": [{
+                "name": "devices",
+                "dimensions": ["Campaign", "Device", "Day"],
+                "metrics": ["Displays", "Clicks", "AdvertiserCost"],
+            }],
+        });
+        let sandbox = Sandbox::start(options)
+            .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
+        config["api_base_url"] = json!(sandbox.url());
+        let config = self.config(&config.to_string());
+        match command {
+            DemoCommand::Spec => Ok(self.spec()),
+            DemoCommand::Check => self.check(config).await,
+            DemoCommand::Discover => Ok(self.discover(&config?)),
+            DemoCommand::Read { catalog, state } => {
+                let config = config?;
+                let catalog = match catalog {
+                    Some(path) => airbyte::parse_catalog(&read_file(&path, "catalog")?)?,
+                    None => catalog::streams(&config)
+                        .into_iter()
+                        .map(|stream| Configured {
+                            name: stream.name,
+                            sync_mode: Ok(SyncMode::Incremental),
+                            columns: None,
+                        })
+                        .collect(),
+                };
+                let state = state.map(|path| read_file(&path, "state")).transpose()?;
+                self.read(&config, &catalog, state.as_deref()).await
+            }
+        }
+    }
+}

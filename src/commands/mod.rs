@@ -1,0 +1,125 @@
+//! The verbs: thin, one file each.
+
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod discover;
+mod read;
+mod spec;
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::protocol::airbyte;
+use crate::protocol::output::Output;
+use crate::redact::Redactor;
+use crate::stop::{Stop, StopSender};
+use crate::telemetry;
+
+/// How long the last lines may take once the run is to stop.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What every verb needs.
+struct Session {
+    output: Output,
+    redactor: Redactor,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// By itself, with this exit code.
+    Exit(ExitCode),
+    /// Because it was stopped.
+    Stopped(Stop),
+}
+
+/// Runs a command to its end, or until `stop` says so.
+///
+/// # Errors
+/// `system_error` when the machine gives no thread or no runtime.
+pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> Result<Ending> {
+    let redactor = Redactor::default();
+    let output = Output::start(redactor.clone(), stop.clone())?;
+    telemetry::start(&output, cli.debug);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::system(format!("The system gives no event loop: {error}.")))?;
+    let session = Session { output: output.clone(), redactor };
+    let code = runtime.block_on(async {
+        let mut stopped = stopped;
+        tokio::select! {
+            biased;
+            // The sender lives as long as this function, so waiting fails never.
+            _ = stopped.wait_for(Option::is_some) => None,
+            result = session.command(cli.command) => Some(result),
+        }
+    });
+    // A task of the sandbox or a name look-up may still be under way; nobody needs it.
+    runtime.shutdown_background();
+    let code = code.map(|result| match result {
+        Ok(code) => code,
+        Err(error) => {
+            output.message(airbyte::error(&error, None));
+            ExitCode::FAILURE
+        }
+    });
+    output.finish(if stop.is_stopping() { Some(PATIENCE) } else { None });
+    Ok(match (stop.reason(), code) {
+        (Some(stop), _) => Ending::Stopped(stop),
+        (None, code) => Ending::Exit(code.unwrap_or(ExitCode::FAILURE)),
+    })
+}
+
+impl Session {
+    async fn command(&self, command: Command) -> Result<ExitCode> {
+        match command {
+            Command::Spec => Ok(self.spec()),
+            Command::Check(file) => self.check(self.config(&read_file(&file.config, "configuration")?)).await,
+            Command::Discover(file) => Ok(self.discover(&self.config(&read_file(&file.config, "configuration")?)?)),
+            Command::Read { config, input } => {
+                let config = self.config(&read_file(&config.config, "configuration")?)?;
+                let catalog = airbyte::parse_catalog(&read_file(&input.catalog, "catalog")?)?;
+                let state = input.state.as_deref().map(|path| read_file(path, "state")).transpose()?;
+                self.read(&config, &catalog, state.as_deref()).await
+            }
+            #[cfg(feature = "demo")]
+            Command::Demo { command } => self.demo(command).await,
+        }
+    }
+
+    /// Parses a configuration, makes its secrets known to the redactor, and logs its warnings.
+    fn config(&self, text: &str) -> Result<Config> {
+        self.redactor.add_secrets_of(text);
+        let config = Config::parse(text)?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(config)
+    }
+}
+
+/// Reads a file of the user's, or standard input for `-`.
+fn read_file(path: &Path, what: &str) -> Result<String> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    match read {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Error::config(format!(
+            "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
+            path.display()
+        ))),
+    }
+}

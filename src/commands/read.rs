@@ -1,0 +1,64 @@
+//! `read`: the records of the selected streams.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::Session;
+use crate::api::{Auth, Client};
+use crate::config::Config;
+use crate::engine::{self, Selected};
+use crate::error::{Error, Result};
+use crate::protocol::airbyte::{self, Configured};
+use crate::streams::{Stream, catalog};
+
+impl Session {
+    pub(super) async fn read(&self, config: &Config, catalog: &[Configured], state: Option<&str>) -> Result<ExitCode> {
+        let states = state.map(airbyte::parse_state).transpose()?.unwrap_or_default();
+        let streams = catalog::streams(config);
+        let mut selected = Vec::new();
+        let mut refused = 0;
+        for configured in catalog {
+            match select(configured, &streams) {
+                Ok(stream) => selected.push(stream),
+                Err(error) => {
+                    refused += 1;
+                    self.output.message(airbyte::error(&error, Some(&configured.name)));
+                    let status = airbyte::stream_status(&configured.name, airbyte::Status::Incomplete);
+                    self.output.message(status);
+                }
+            }
+        }
+        let incomplete = if selected.is_empty() {
+            0
+        } else {
+            engine::read(&self.client(config)?, &self.output, config, &selected, &states).await
+        };
+        Ok(if incomplete + refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    pub(super) fn client(&self, config: &Config) -> Result<Arc<Client>> {
+        let output = self.output.clone();
+        let document = config.document.clone();
+        let on_rotation = Box::new(move |token: &str| output.control(&document.with_refresh_token(token)));
+        Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation))
+    }
+}
+
+fn select(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
+    let Some(stream) = streams.iter().find(|stream| stream.name == configured.name) else {
+        return Err(Error::config(format!(
+            "The catalog asks for the stream {}, which this connector does not have with this configuration. Refresh the \
+             schema of the connection; if it was a custom report, it may have been renamed or removed.",
+            configured.name
+        )));
+    };
+    match &configured.sync_mode {
+        Ok(sync_mode) => {
+            Ok(Selected { stream: stream.clone(), sync_mode: *sync_mode, columns: configured.columns.clone() })
+        }
+        Err(other) => Err(Error::config(format!(
+            "The catalog asks for the stream {} in the sync mode {other}. The modes are full_refresh and incremental.",
+            configured.name
+        ))),
+    }
+}

@@ -1,0 +1,14 @@
+//! `spec`: what can be configured. Needs no configuration and no network.
+
+use std::process::ExitCode;
+
+use super::Session;
+use crate::config::SPEC;
+use crate::protocol::airbyte;
+
+impl Session {
+    pub(super) fn spec(&self) -> ExitCode {
+        self.output.message(airbyte::spec(&SPEC));
+        ExitCode::SUCCESS
+    }
+}

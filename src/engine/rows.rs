@@ -1,0 +1,227 @@
+//! From the bytes of an answer to its rows, without a document tree.
+//!
+//! Criteo documents the JSON of its objects but not of its reports; these envelopes have been reported, and all of
+//! them are understood:
+//!
+//! | shape | seen for |
+//! | --- | --- |
+//! | `{"data":[…],"errors":[],"warnings":[],"meta":{…}}` | objects (OpenAPI documents) |
+//! | `{"data":{…}}` | single objects (OpenAPI documents) |
+//! | `{"Rows":[…],"Total":{…}}`, also `rows` | statistics (reported for API 2026-07) |
+//! | `[…]` | statistics (reported for API 2026-01), marketplace objects (OpenAPI documents) |
+//!
+//! Anything else is an error, never an empty report.
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use std::fmt;
+
+use crate::api::criteo_errors;
+use crate::error::{Error, Result};
+
+/// Takes the rows of an answer one by one.
+pub trait RowSink {
+    /// Consumes one row.
+    ///
+    /// # Errors
+    /// Whatever makes the whole answer unusable.
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error>;
+}
+
+/// Checks the syntax of every row and nothing else.
+pub struct CheckOnly;
+
+impl RowSink for CheckOnly {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        row.deserialize_ignored_any(IgnoredAny).map(|_| ())
+    }
+}
+
+/// What an answer says besides its rows.
+#[derive(Debug, Default)]
+pub struct Envelope {
+    /// How many rows it holds; `None` when no known place for rows was found.
+    pub rows: Option<u64>,
+    /// `errors[]`: a 200 can carry them.
+    pub errors: Vec<Value>,
+    /// `warnings[]`.
+    pub warnings: Vec<Value>,
+    /// `meta.totalItems` or `metadata.totalItems`.
+    pub total_items: Option<u64>,
+    /// The names of the members, to name an unknown shape by.
+    pub members: Vec<String>,
+}
+
+/// Walks through an answer to its last bracket and hands every row to `sink`.
+///
+/// # Errors
+/// When the text is not one whole JSON document, or the sink refuses a row.
+pub fn each(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
+    let mut envelope = Envelope::default();
+    let mut deserializer = serde_json::Deserializer::from_str(body);
+    Answer { envelope: &mut envelope, sink }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(envelope)
+}
+
+/// Checks that an answer is whole and holds rows, before any of them is used. Returns what stands around them.
+///
+/// # Errors
+/// `transient_error` for an answer that is cut or no JSON at all, Criteo's own errors where a 200 carries some, and
+/// `system_error` for a shape that this connector does not know.
+pub fn check(body: &str) -> Result<Envelope> {
+    let envelope = each(body, &mut CheckOnly).map_err(|error| {
+        Error::transient("Criteo sent an answer that is cut, or no JSON at all.")
+            .with_detail(format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify()))
+    })?;
+    if !envelope.errors.is_empty() {
+        return Err(criteo_errors(&envelope.errors));
+    }
+    if envelope.rows.is_none() {
+        return Err(Error::system(format!(
+            "Criteo sent an answer of a shape that this version of the connector does not know (members: {}). Nothing was \
+             dropped; update the connector.",
+            envelope.members.join(", ")
+        )));
+    }
+    Ok(envelope)
+}
+
+/// The document: a bare list of rows or an envelope around them.
+struct Answer<'a, S> {
+    envelope: &'a mut Envelope,
+    sink: &'a mut S,
+}
+
+impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: RowSink> Visitor<'de> for Answer<'_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rows or an object that holds them")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> std::result::Result<(), A::Error> {
+        Rows { count: &mut self.envelope.rows, sink: self.sink }.visit_seq(seq)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+        while let Some(member) = map.next_key::<String>()? {
+            match member.as_str() {
+                "data" | "Rows" | "rows" => {
+                    map.next_value_seed(Rows { count: &mut self.envelope.rows, sink: self.sink })?;
+                }
+                "errors" => self.envelope.errors = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                "warnings" => self.envelope.warnings = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                "meta" | "metadata" => {
+                    self.envelope.total_items = map.next_value::<Value>()?["totalItems"].as_u64();
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            self.envelope.members.push(member);
+        }
+        Ok(())
+    }
+}
+
+/// The rows: a list, or the one object of an answer about a single one. `null` holds no place for rows.
+struct Rows<'a, S> {
+    count: &'a mut Option<u64>,
+    sink: &'a mut S,
+}
+
+impl<'de, S: RowSink> DeserializeSeed<'de> for Rows<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: RowSink> Visitor<'de> for Rows<'_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<(), A::Error> {
+        self.sink.row(serde::de::value::MapAccessDeserializer::new(map))?;
+        *self.count = Some(self.count.unwrap_or(0) + 1);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<(), A::Error> {
+        let mut count = self.count.unwrap_or(0);
+        while seq.next_element_seed(Row(self.sink))?.is_some() {
+            count += 1;
+        }
+        *self.count = Some(count);
+        Ok(())
+    }
+}
+
+struct Row<'a, S>(&'a mut S);
+
+impl<'de, S: RowSink> DeserializeSeed<'de> for Row<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        self.0.row(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str) -> Envelope {
+        each(body, &mut CheckOnly).unwrap()
+    }
+
+    #[test]
+    fn every_reported_envelope_is_understood() {
+        for body in [
+            r#"{"data":[{"id":"1"},{"id":"2"}],"errors":[],"warnings":null,"meta":{"totalItems":7}}"#,
+            r#"{"Rows":[{"Day":"2026-01-01"},{}],"Total":{"Clicks":"3"}}"#,
+            r#"{"rows":[{},{}]}"#,
+            " [ {}, {\"a\":[1]} ] ",
+        ] {
+            assert_eq!(check(body).rows, Some(2), "{body}");
+        }
+        assert_eq!(check(r#"{"data":{"id":"1"}}"#).rows, Some(1));
+        assert_eq!(check(r#"{"data":[],"metadata":{"totalItems":7}}"#).total_items, Some(7));
+    }
+
+    #[test]
+    fn an_unknown_shape_has_no_rows_rather_than_zero() {
+        for body in ["{}", r#"{"data":null,"errors":[{"code":"x"}]}"#, r#"{"items":[{}]}"#] {
+            assert_eq!(check(body).rows, None, "{body}");
+        }
+        assert_eq!(check("[]").rows, Some(0));
+    }
+
+    #[test]
+    fn a_document_that_is_cut_or_goes_on_is_an_error() {
+        let whole = r#"{"Rows":[{"a":"1"},{"a":"2"}],"Total":{}}"#;
+        for length in 0..whole.len() {
+            assert!(each(&whole[..length], &mut CheckOnly).is_err(), "{length}");
+        }
+        assert!(each(&format!("{whole}x"), &mut CheckOnly).is_err());
+        assert!(each("<html>", &mut CheckOnly).is_err());
+        assert!(each("null", &mut CheckOnly).is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! The calendar: which days to read, cut into windows.
+//!
+//! Pure: today, the cursor and the length of a window are arguments. Days are days of the report's zone, and
+//! arithmetic is on the calendar, never on seconds, so that a day of 23 or 25 hours is a day.
+//!
+//! ```text
+//!  history kept by Criteo                                     state: cursor = last day that is complete
+//!  │                                                          │
+//!  ▼        start_date                     cursor − lookback  ▼ yesterday  today
+//!  ├───────────┼──────────────────────────────────┼───────────┼────────┼─────┤
+//!              ├─ first sync: read everything ────┼───────────┼────────┼─────┤
+//!                                                 ├─ next sync: read again ──┤
+//!                                                   and go on; the cursor stops at yesterday,
+//!                                                   since today is still counting
+//! ```
+
+use chrono::{Datelike, Days, Months, NaiveDate};
+
+use crate::streams::metrics::Grain;
+
+/// Whole days, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First day.
+    pub start: NaiveDate,
+    /// Last day.
+    pub end: NaiveDate,
+}
+
+impl Window {
+    /// Cuts a window in two at the border of a period; `None` when it is a single period.
+    ///
+    /// # Examples
+    /// Ten days become five and five; a month of a monthly report stays whole.
+    #[must_use]
+    pub fn halves(self, grain: Grain) -> Option<(Self, Self)> {
+        let middle = self.start + Days::new(u64::from(self.days() / 2));
+        // The border nearest to the middle on its left, or else the first one on its right.
+        let border = match period_start(middle, grain) {
+            border if border > self.start => border,
+            _ => next_period(self.start, grain),
+        };
+        (border <= self.end)
+            .then(|| (Self { start: self.start, end: border - Days::new(1) }, Self { start: border, end: self.end }))
+    }
+
+    /// How many days it holds, at least one.
+    #[must_use]
+    pub fn days(self) -> u32 {
+        u32::try_from((self.end - self.start).num_days()).unwrap_or(0) + 1
+    }
+}
+
+/// The days that a report may be asked for in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// First day.
+    pub start: NaiveDate,
+    /// Last day: today, or the configured end.
+    pub end: NaiveDate,
+    /// The last day whose numbers may count as complete: the end, but never today.
+    pub complete_until: NaiveDate,
+    /// Set when the configured start lies before Criteo's history and `start` is the first day kept.
+    pub is_clamped: bool,
+}
+
+impl Range {
+    /// The range from the configured start (or the default history) to the configured end (or today).
+    #[must_use]
+    pub fn new(
+        start_date: Option<NaiveDate>,
+        end_date: Option<NaiveDate>,
+        today: NaiveDate,
+        history_days: u32,
+        default_history_days: u32,
+    ) -> Self {
+        let oldest = days_before(today, history_days);
+        let start = start_date.unwrap_or_else(|| days_before(today, default_history_days));
+        let end = end_date.map_or(today, |end| end.min(today));
+        Self {
+            start: start.max(oldest),
+            end,
+            complete_until: end.min(days_before(today, 1)),
+            is_clamped: start < oldest,
+        }
+    }
+
+    /// The first day to read for a group of advertisers that stands at `cursor`; days of the lookback are read
+    /// again, since Criteo still changes them. May lie behind the end: then there is nothing to read.
+    #[must_use]
+    pub fn resume(self, cursor: Option<NaiveDate>, lookback_days: u32, grain: Grain) -> NaiveDate {
+        let start = match cursor {
+            Some(cursor) => days_before(cursor, lookback_days.saturating_sub(1)).max(self.start),
+            None => self.start,
+        };
+        // A period cut in the middle would answer a part of its numbers under the key of the whole.
+        if start > self.start || !self.is_clamped { period_start(start, grain) } else { start }
+    }
+}
+
+/// Tiles the days from `start` to `end` without gap and overlap: windows of at most `days` days, cut at the borders
+/// of periods, and at least one period long.
+#[must_use]
+pub fn windows(start: NaiveDate, end: NaiveDate, days: u32, grain: Grain) -> Vec<Window> {
+    let mut windows = Vec::new();
+    let mut next = start;
+    while next <= end {
+        let border = match period_start(next + Days::new(u64::from(days.max(1))), grain) {
+            border if border > next => border,
+            _ => next_period(next, grain),
+        };
+        windows.push(Window { start: next, end: (border - Days::new(1)).min(end) });
+        next = border;
+    }
+    windows
+}
+
+fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
+    day.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN)
+}
+
+/// The first day of the period that `day` lies in. Weeks start on Monday.
+fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
+    match grain {
+        Grain::Hour | Grain::Day => day,
+        Grain::Week => days_before(day, day.weekday().num_days_from_monday()),
+        Grain::Month => day.with_day(1).unwrap_or(day),
+        Grain::Year => day.with_ordinal(1).unwrap_or(day),
+    }
+}
+
+/// The first day of the period after the one that `day` lies in.
+fn next_period(day: NaiveDate, grain: Grain) -> NaiveDate {
+    let start = period_start(day, grain);
+    match grain {
+        Grain::Hour | Grain::Day => start + Days::new(1),
+        Grain::Week => start + Days::new(7),
+        Grain::Month => start + Months::new(1),
+        Grain::Year => start + Months::new(12),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn grains() -> impl Strategy<Value = Grain> {
+        prop::sample::select(vec![Grain::Hour, Grain::Day, Grain::Week, Grain::Month, Grain::Year])
+    }
+
+    fn days() -> impl Strategy<Value = NaiveDate> {
+        (0u64..4000).prop_map(|offset| day("2020-01-01") + Days::new(offset))
+    }
+
+    proptest! {
+        #[test]
+        fn windows_tile_the_range(start in days(), length in 0u64..900, window in 1u32..90, grain in grains()) {
+            let end = start + Days::new(length);
+            let windows = windows(start, end, window, grain);
+            prop_assert_eq!(windows[0].start, start);
+            prop_assert_eq!(windows[windows.len() - 1].end, end);
+            for pair in windows.windows(2) {
+                prop_assert_eq!(pair[1].start, pair[0].end + Days::new(1));
+                prop_assert_eq!(period_start(pair[1].start, grain), pair[1].start);
+            }
+            if grain == Grain::Day {
+                prop_assert!(windows.iter().all(|tile| tile.days() <= window));
+            }
+        }
+
+        #[test]
+        fn halving_ends_at_single_periods_and_loses_no_day(start in days(), length in 0u64..900, grain in grains()) {
+            let whole = Window { start, end: start + Days::new(length) };
+            let mut stack = vec![whole];
+            let mut pieces = Vec::new();
+            while let Some(window) = stack.pop() {
+                match window.halves(grain) {
+                    Some((left, right)) => stack.extend([right, left]),
+                    None => pieces.push(window),
+                }
+            }
+            prop_assert_eq!(pieces.iter().map(|piece| piece.days()).sum::<u32>(), whole.days());
+            for piece in &pieces {
+                prop_assert!(next_period(piece.start, grain) > piece.end);
+            }
+            for pair in pieces.windows(2) {
+                prop_assert_eq!(pair[1].start, pair[0].end + Days::new(1));
+            }
+        }
+
+        #[test]
+        fn a_resumed_read_covers_the_lookback_and_never_leaves_a_gap(
+            start in days(), today in days(), cursor in prop::option::of(days()), lookback in 1u32..60, grain in grains(),
+        ) {
+            let range = Range::new(Some(start), None, today, 730, 730);
+            let first = range.resume(cursor, lookback, grain);
+            if let Some(cursor) = cursor {
+                prop_assert!(first <= (cursor + Days::new(1)).max(range.start));
+                prop_assert!(first <= days_before(cursor, lookback - 1).max(range.start));
+            }
+            prop_assert!(range.complete_until < today);
+        }
+    }
+
+    #[test]
+    fn a_daily_sync_reads_the_lookback_again() {
+        let range = Range::new(Some(day("2026-01-01")), None, day("2026-07-31"), 730, 730);
+        assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Day), day("2026-07-01"));
+        assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Month), day("2026-07-01"));
+        assert_eq!(range.resume(Some(day("2026-07-30")), 31, Grain::Month), day("2026-06-01"));
+        assert_eq!(range.resume(None, 30, Grain::Day), day("2026-01-01"));
+    }
+
+    #[test]
+    fn a_start_before_the_history_is_clamped() {
+        let range = Range::new(Some(day("2016-02-29")), None, day("2026-07-31"), 730, 730);
+        assert!(range.is_clamped);
+        assert_eq!(range.start, day("2024-07-31"));
+        assert_eq!(range.resume(None, 30, Grain::Month), day("2024-07-31"));
+    }
+}

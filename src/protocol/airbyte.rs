@@ -1,0 +1,267 @@
+//! Airbyte's protocol 0.2: the messages that are written and the documents that are read.
+//!
+//! Reading is tolerant: unknown keys are ignored, every optional may be `null`, keys may even be repeated (PyAirbyte
+//! writes `global_` twice), and a state may be a list of messages or a single one.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::streams::Stream;
+
+/// How far a stream has come (`AirbyteStreamStatus`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Before anything else of the stream.
+    Started,
+    /// With the first record.
+    Running,
+    /// Everything was read.
+    Complete,
+    /// Something is missing; the stream's error says what.
+    Incomplete,
+}
+
+/// How a stream is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Everything, whatever the state.
+    FullRefresh,
+    /// From the state on.
+    Incremental,
+}
+
+/// A stream of the configured catalog, as the user's platform wrote it.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// Its name, which may be unknown to us.
+    pub name: String,
+    /// How to read it; an error where the mode is not one of Airbyte's.
+    pub sync_mode: Result<SyncMode, String>,
+    /// The columns that the user wants; `None` wants all.
+    pub columns: Option<HashSet<String>>,
+}
+
+/// `SPEC`
+#[must_use]
+pub fn spec(spec: &Value) -> Value {
+    json!({"type": "SPEC", "spec": spec})
+}
+
+/// `CONNECTION_STATUS`
+#[must_use]
+pub fn connection_status(outcome: &Result<String>) -> Value {
+    let (status, message) = match outcome {
+        Ok(message) => ("SUCCEEDED", message.clone()),
+        Err(error) => ("FAILED", error.to_string()),
+    };
+    json!({"type": "CONNECTION_STATUS", "connectionStatus": {"status": status, "message": message}})
+}
+
+/// `CATALOG`
+#[must_use]
+pub fn catalog(streams: &[Stream]) -> Value {
+    let streams: Vec<Value> = streams
+        .iter()
+        .map(|stream| {
+            let key: Vec<_> = stream.primary_key.iter().map(|column| vec![column]).collect();
+            let mut entry = json!({
+                "name": stream.name,
+                "json_schema": stream.schema,
+                "supported_sync_modes": ["full_refresh"],
+                "source_defined_primary_key": key,
+                "is_resumable": false,
+            });
+            if let Some(cursor) = stream.cursor() {
+                entry["supported_sync_modes"] = json!(["full_refresh", "incremental"]);
+                entry["source_defined_cursor"] = json!(true);
+                entry["default_cursor_field"] = json!([cursor]);
+                entry["is_resumable"] = json!(true);
+            }
+            entry
+        })
+        .collect();
+    json!({"type": "CATALOG", "catalog": {"streams": streams}})
+}
+
+/// `LOG`
+#[must_use]
+pub fn log(level: tracing::Level, message: &str) -> Value {
+    let level = if level == tracing::Level::WARN { "WARN" } else { level.as_str() };
+    json!({"type": "LOG", "log": {"level": level, "message": message}})
+}
+
+/// `TRACE` of type `STREAM_STATUS`
+#[must_use]
+pub fn stream_status(stream: &str, status: Status) -> Value {
+    let status = match status {
+        Status::Started => "STARTED",
+        Status::Running => "RUNNING",
+        Status::Complete => "COMPLETE",
+        Status::Incomplete => "INCOMPLETE",
+    };
+    json!({"type": "TRACE", "trace": {
+        "type": "STREAM_STATUS",
+        "emitted_at": clock::now_millis(),
+        "stream_status": {"stream_descriptor": {"name": stream}, "status": status},
+    }})
+}
+
+/// `TRACE` of type `ERROR`
+#[must_use]
+pub fn error(error: &Error, stream: Option<&str>) -> Value {
+    let mut body = json!({"message": error.message, "failure_type": error.kind.failure_type()});
+    if let Some(detail) = &error.detail {
+        body["internal_message"] = json!(detail);
+    }
+    if let Some(stream) = stream {
+        body["stream_descriptor"] = json!({"name": stream});
+    }
+    json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": clock::now_millis(), "error": body}})
+}
+
+/// `STATE` of type `STREAM`; `records` is the number of records of the stream since its previous state.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
+pub fn state(stream: &str, state: &Value, records: u64) -> Value {
+    json!({"type": "STATE", "state": {
+        "type": "STREAM",
+        "stream": {"stream_descriptor": {"name": stream}, "stream_state": state},
+        "sourceStats": {"recordCount": records as f64},
+    }})
+}
+
+/// `CONTROL` with a whole configuration in place of the stored one.
+#[must_use]
+pub fn control(config: &Value) -> Value {
+    json!({"type": "CONTROL", "control": {
+        "type": "CONNECTOR_CONFIG",
+        "emitted_at": clock::now_millis(),
+        "connectorConfig": {"config": config},
+    }})
+}
+
+/// What stands before the data of every record.
+#[must_use]
+pub fn record_prefix(stream: &str, emitted_at: i64) -> Vec<u8> {
+    format!(r#"{{"type":"RECORD","record":{{"stream":"{stream}","emitted_at":{emitted_at},"data":"#).into_bytes()
+}
+
+/// What stands behind the data of a record: the columns that had to be emptied, and the end of the line.
+pub fn record_suffix<'a>(misfits: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    let mut any = false;
+    for column in misfits {
+        out.extend_from_slice(if any { b"," } else { b",\"meta\":{\"changes\":[" });
+        let change = json!({"field": column, "change": "NULLED", "reason": "SOURCE_SERIALIZATION_ERROR"});
+        out.extend_from_slice(change.to_string().as_bytes());
+        any = true;
+    }
+    out.extend_from_slice(if any { b"]}}}\n" } else { b"}}\n" });
+}
+
+/// Reads a configured catalog.
+///
+/// # Errors
+/// `config_error` when the text is not a catalog.
+pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
+    let document = parse(text, "The catalog")?;
+    let Some(streams) = document["streams"].as_array() else {
+        return Err(Error::config(
+            "The catalog has no list of streams. It must be a configured catalog, {\"streams\":[{\"stream\":{\"name\":…},\
+             \"sync_mode\":…}]}; sample_configs/ has one to start from.",
+        ));
+    };
+    streams
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            let stream = &entry["stream"];
+            let Some(name) = stream["name"].as_str() else {
+                return Err(Error::config(format!("The catalog is not valid: streams[{index}].stream.name is missing.")));
+            };
+            let sync_mode = match entry["sync_mode"].as_str() {
+                Some("full_refresh") => Ok(SyncMode::FullRefresh),
+                Some("incremental") => Ok(SyncMode::Incremental),
+                Some(other) => Err(other.to_owned()),
+                None => Err("(none)".to_owned()),
+            };
+            let columns = stream["json_schema"]["properties"].as_object();
+            let columns = columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
+            Ok(Configured { name: name.to_owned(), sync_mode, columns })
+        })
+        .collect()
+}
+
+/// Reads a state: a list of state messages, one of them, or nothing. By stream; of several, the last counts.
+///
+/// # Errors
+/// `config_error` when the text is no such thing: a state is never taken for "start again from nothing".
+pub fn parse_state(text: &str) -> Result<HashMap<String, Value>> {
+    if text.trim().is_empty() {
+        return Ok(HashMap::new());
+    }
+    let entries = match parse(text, "The state")? {
+        Value::Array(entries) => entries,
+        Value::Null => Vec::new(),
+        Value::Object(object) if object.is_empty() => Vec::new(),
+        single => vec![single],
+    };
+    let mut states = HashMap::new();
+    for entry in &entries {
+        let state = if entry["type"] == "STATE" { &entry["state"] } else { entry };
+        let name = state["stream"]["stream_descriptor"]["name"].as_str();
+        let Some(name) = name.filter(|_| matches!(state["type"].as_str(), Some("STREAM") | None)) else {
+            return Err(Error::config(
+                "The state cannot be understood: it must be a list of Airbyte state messages of the type STREAM, such as \
+                 this connector writes. Restore the last state that worked, or reset the streams to read them from the \
+                 start.",
+            ));
+        };
+        states.insert(name.to_owned(), state["stream"]["stream_state"].clone());
+    }
+    Ok(states)
+}
+
+fn parse(text: &str, what: &str) -> Result<Value> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::config(format!("{what} is not valid JSON: the mistake is at line {line}, column {column}."))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_as_their_writers_write_them_are_read() {
+        let pyairbyte = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":null},"stream_state":{"x":1}},
+            "global_":null,"data":null,"sourceStats":{"recordCount":250.0,"rejectedRecordCount":null},"global_":null}
+            , {"type":"STREAM","stream":{"stream_descriptor":{"name":"b"},"stream_state":null}}]"#;
+        let states = parse_state(pyairbyte).unwrap();
+        assert_eq!((&states["a"], &states["b"]), (&json!({"x": 1}), &Value::Null));
+        let message = state("a", &json!({"x": 1}), 3);
+        assert_eq!(parse_state(&message.to_string()).unwrap()["a"], json!({"x": 1}));
+        for nothing in ["", " \n", "[]", "{}", "null"] {
+            assert!(parse_state(nothing).unwrap().is_empty(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for corrupt in ["[{\"type\":", "\"x\"", "7", "[1]", "{\"a\":\"2026-01-01\"}", r#"{"type":"LEGACY","data":{}}"#] {
+            assert_eq!(parse_state(corrupt).unwrap_err().kind, crate::error::Kind::Config, "{corrupt}");
+        }
+    }
+
+    #[test]
+    fn a_record_with_misfits_says_so() {
+        let mut line = record_prefix("s", 5);
+        line.extend_from_slice(b"{}");
+        record_suffix(["a", "b"].into_iter(), &mut line);
+        let message: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(message["record"]["meta"]["changes"][1]["field"], "b");
+    }
+}

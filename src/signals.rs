@@ -1,0 +1,56 @@
+//! How the process dies when it is told to: of the signal itself, so that whoever sent it sees its doing.
+
+use std::process::ExitCode;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::stop::{Stop, StopSender};
+
+/// Tells `stop` of the first signal; a second one ends the process at once.
+///
+/// # Errors
+/// When the system takes no handler.
+pub fn listen(stop: &StopSender) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let stop = stop.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if stop.is_stopping() {
+                end_by_signal(signal);
+            }
+            stop.send(Stop::Signal(signal));
+        }
+    })?;
+    Ok(())
+}
+
+/// Ends the process the way that fits the reason.
+#[must_use]
+pub fn end_by(stop: &Stop) -> ExitCode {
+    match stop {
+        Stop::Signal(signal) => end_by_signal(*signal),
+        // What every program does whose reader has gone, such as `| head -1`.
+        Stop::ReaderGone => end_by_signal(SIGPIPE),
+        Stop::OutputFailed(error) => {
+            complain(&format!("The output cannot be written: {error}."));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Raises the signal with its default disposition. The first process of a container is immune to that and exits with
+/// the number that a shell would show.
+fn end_by_signal(signal: i32) -> ! {
+    // Either it works, or the exit below does.
+    let _ = emulate_default_handler(signal);
+    #[expect(clippy::exit, reason = "the one place that ends the process, after everything was written")]
+    std::process::exit(128 + signal)
+}
+
+/// Says something to people; stdout is not theirs.
+#[expect(clippy::print_stderr, reason = "the protocol's channel is broken when this is called")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
