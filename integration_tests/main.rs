@@ -1,1 +1,1 @@
-
+//! The real program against the sandbox.

@@ -28,8 +28,10 @@ pub enum Command {
     Discover(ConfigFile),
     /// Read the streams of a catalog.
     Read {
+        /// The configuration.
         #[command(flatten)]
         config: ConfigFile,
+        /// What to read.
         #[command(flatten)]
         input: ReadInput,
     },

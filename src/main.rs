@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use source_criteo::cli::Cli;
 use source_criteo::commands::{self, Ending};
-use source_criteo::stop::StopSender;
 use source_criteo::signals;
+use source_criteo::stop::StopSender;
 
+#[expect(clippy::print_stderr, reason = "without an output thread there is no other channel")]
 fn main() -> ExitCode {
     let (stop, stopped) = StopSender::new();
     // Without handlers a signal still ends the process, only less gently.

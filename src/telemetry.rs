@@ -16,7 +16,7 @@ struct LogMessages {
 }
 
 /// Sends log events to `output` from now on. The level is INFO; `LOG_LEVEL`, which Airbyte sets, or `--debug` change it.
-pub fn start(output: &Output, is_debug: bool) {
+pub(crate) fn start(output: &Output, is_debug: bool) {
     let level = match std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()) {
         _ if is_debug => Level::DEBUG,
         Some(level) => level,

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::options::Options;
 use crate::problem::Problem;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Who may call, and how often.
 #[derive(Debug)]
-pub struct Access {
+pub(crate) struct Access {
     tokens: HashMap<String, Instant>,
     refresh_token: Option<String>,
     issued: u64,
@@ -20,13 +20,13 @@ pub struct Access {
 }
 
 impl Access {
-    pub fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         let refresh_token = options.refresh_token.clone();
         Self { tokens: HashMap::new(), refresh_token, issued: 0, calls: VecDeque::new() }
     }
 
     /// `POST /oauth2/token`. The answer to wrong credentials is OAuth's, not Criteo's envelope.
-    pub fn grant(&mut self, options: &Options, form: &HashMap<String, String>) -> Result<Value, (u16, Value)> {
+    pub(crate) fn grant(&mut self, options: &Options, form: &HashMap<String, String>) -> Result<Value, (u16, Value)> {
         let field = |name: &str| form.get(name).map(String::as_str);
         let refuse = |code: &str, text: &str| Err((401, json!({"error": code, "error_description": text})));
         if field("client_id") != Some(&options.client_id) || field("client_secret") != Some(&options.client_secret) {
@@ -52,11 +52,11 @@ impl Access {
     }
 
     /// Ends all tokens.
-    pub fn revoke(&mut self) {
+    pub(crate) fn revoke(&mut self) {
         self.tokens.clear();
     }
 
-    pub fn authorize(&self, header: Option<&str>) -> Result<(), Problem> {
+    pub(crate) fn authorize(&self, header: Option<&str>) -> Result<(), Problem> {
         let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
             return Err(Problem::unauthorized("authorization-token-missing"));
         };
@@ -68,7 +68,7 @@ impl Access {
     }
 
     /// Counts a call. The calls left, or a problem when there are none.
-    pub fn pay(&mut self, limit: usize) -> Result<usize, Problem> {
+    pub(crate) fn pay(&mut self, limit: usize) -> Result<usize, Problem> {
         let now = Instant::now();
         while self.calls.front().is_some_and(|call| now.duration_since(*call) >= MINUTE) {
             self.calls.pop_front();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
-use crate::world::{World, ad_set_id, campaign_id};
+use crate::world::{World, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
 /// The most audiences on one page.
 const MOST_ON_PAGE: usize = 100;
@@ -14,24 +14,12 @@ impl World {
     pub fn portfolio(&self) -> Vec<Value> {
         let ids = self.consenting_ids();
         let all = 0..self.options.advertisers;
-        all.filter(|advertiser| ids.contains(&self.advertiser_id(*advertiser)))
+        all.filter(|advertiser| ids.contains(&advertiser_id(*advertiser)))
             .map(|advertiser| {
-                json!({"id": self.advertiser_id(advertiser), "type": "advertiser",
-                    "attributes": {"advertiserName": self.advertiser_name(advertiser)}})
+                json!({"id": advertiser_id(advertiser), "type": "advertiser",
+                    "attributes": {"advertiserName": advertiser_name(advertiser)}})
             })
             .collect()
-    }
-
-    pub(crate) fn campaign_name(&self, number: u32) -> String {
-        match number % 3 {
-            0 => format!("Campaign {} \"Sale\"", number + 1),
-            1 => format!("Campagne d’été {}", number + 1),
-            _ => format!("Same name"),
-        }
-    }
-
-    pub(crate) fn ad_set_name(&self, number: u32) -> String {
-        format!("Ad set {}", number + 1)
     }
 
     /// All campaigns of advertisers with consent.
@@ -42,8 +30,8 @@ impl World {
             let is_capped = number % 2 == 0;
             json!({"id": campaign_id(number), "type": "Campaign", "attributes": {
                 "id": campaign_id(number),
-                "name": self.campaign_name(number),
-                "advertiserId": self.advertiser_id(number / self.options.campaigns),
+                "name": campaign_name(number),
+                "advertiserId": advertiser_id(number / self.options.campaigns),
                 "goal": if is_capped { json!("acquisition") } else { Value::Null },
                 "spendLimit": {
                     "spendLimitType": if is_capped { "capped" } else { "uncapped" },
@@ -68,8 +56,8 @@ impl World {
             let campaign = number / self.options.ad_sets;
             let is_open = number % 2 == 0;
             json!({"id": ad_set_id(number), "type": "ReadAdSetV26Q1", "attributes": {
-                "name": self.ad_set_name(number),
-                "advertiserId": self.advertiser_id(campaign / self.options.campaigns),
+                "name": ad_set_name(number),
+                "advertiserId": advertiser_id(campaign / self.options.campaigns),
                 "campaignId": campaign_id(campaign),
                 "datasetId": (5001 + campaign / self.options.campaigns).to_string(),
                 "objective": "conversions",
@@ -113,7 +101,7 @@ impl World {
             json!({"id": (600_001 + number).to_string(), "type": "Audience", "attributes": {
                 "name": format!("Audience {}", number + 1),
                 "description": if number % 2 == 0 { Value::Null } else { json!("line one\nline two") },
-                "advertiserId": self.advertiser_id(number / self.options.audiences),
+                "advertiserId": advertiser_id(number / self.options.audiences),
                 "adSetIds": [ad_set_id(number % 3)],
                 "algebra": {"and": [{"audienceSegmentId": "71"}, {"not": {"audienceSegmentId": "72"}}]},
                 "createdAt": "2026-01-02T03:04:05.678Z",
@@ -147,12 +135,12 @@ fn filtered(objects: Vec<Value>, filters: &Value, id_filter: &str) -> Vec<Value>
 }
 
 /// `{"filters":{…}}` → everything at once.
-pub fn search(objects: Vec<Value>, body: &Value, id_filter: &str) -> Value {
+pub(crate) fn search(objects: Vec<Value>, body: &Value, id_filter: &str) -> Value {
     json!({"data": filtered(objects, &body["filters"], id_filter), "errors": [], "warnings": []})
 }
 
 /// `{"data":{"type":…,"attributes":{…}}}` → a page.
-pub fn paged_search(
+pub(crate) fn paged_search(
     objects: Vec<Value>,
     body: &Value,
     id_filter: &str,

@@ -13,7 +13,7 @@ const FACTS_A_DAY: u64 = 3;
 
 /// One fact.
 #[derive(Debug, Clone, Copy)]
-pub struct Fact {
+pub(crate) struct Fact {
     pub path: AdPath,
     pub instant: DateTime<Utc>,
     key: u64,
@@ -69,6 +69,6 @@ impl World {
 }
 
 /// A number that stands for a metric's name.
-pub fn metric_key(name: &str) -> u64 {
+pub(crate) fn metric_key(name: &str) -> u64 {
     name.bytes().fold(1, |key: u64, byte| key.wrapping_mul(131).wrapping_add(u64::from(byte)))
 }

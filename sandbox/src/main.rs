@@ -39,6 +39,7 @@ struct Cli {
     numbers: Numbers,
 }
 
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let options = Options {

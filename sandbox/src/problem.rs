@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// An error answer.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub(crate) struct Problem {
     pub status: u16,
     pub kind: &'static str,
     pub code: &'static str,
@@ -16,30 +16,30 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn validation(code: &'static str, title: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn validation(code: &'static str, title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { status: 400, kind: "validation", code, title: title.into(), detail: detail.into() }
     }
 
-    pub fn unauthorized(code: &'static str) -> Self {
+    pub(crate) fn unauthorized(code: &'static str) -> Self {
         let title = "The authorization header is invalid".to_owned();
         Self { status: 401, kind: "authorization", code, title, detail: String::new() }
     }
 
-    pub fn forbidden(code: &'static str, title: &str) -> Self {
+    pub(crate) fn forbidden(code: &'static str, title: &str) -> Self {
         Self { status: 403, kind: "access-control", code, title: title.to_owned(), detail: String::new() }
     }
 
-    pub fn not_found(detail: impl Into<String>) -> Self {
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         let title = "Resource not found".to_owned();
         Self { status: 404, kind: "validation", code: "not-found", title, detail: detail.into() }
     }
 
-    pub fn gone() -> Self {
+    pub(crate) fn gone() -> Self {
         let title = "This version of the API has been decommissioned".to_owned();
         Self { status: 410, kind: "deprecation", code: "endpoint-deprecated", title, detail: String::new() }
     }
 
-    pub fn too_many_calls() -> Self {
+    pub(crate) fn too_many_calls() -> Self {
         let title = "Too many requests".to_owned();
         Self { status: 429, kind: "quota", code: "quota-exceeded", title, detail: String::new() }
     }

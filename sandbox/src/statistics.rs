@@ -10,14 +10,23 @@ use crate::facts::{Fact, metric_key};
 use crate::options::{Numbers, Shape};
 use crate::problem::Problem;
 use crate::vocabulary::{Dimension, Measure, dimension, measure};
-use crate::world::{World, ad_id, ad_set_id, campaign_id};
+use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
 /// How long Criteo keeps statistics.
 const HISTORY_DAYS: u64 = 730;
 /// What the query may say; Criteo's schema has no more.
 const MEMBERS: &[&str] = &[
-    "advertiserIds", "startDate", "endDate", "dimensions", "metrics", "currency", "format", "timezone", "adSetIds",
-    "adSetNames", "adSetStatus",
+    "advertiserIds",
+    "startDate",
+    "endDate",
+    "dimensions",
+    "metrics",
+    "currency",
+    "format",
+    "timezone",
+    "adSetIds",
+    "adSetNames",
+    "adSetStatus",
 ];
 
 /// A valid query.
@@ -77,7 +86,7 @@ impl World {
     fn passes(&self, query: &Query, fact: &Fact) -> bool {
         let number = self.ad_set_number(fact.path);
         (query.ad_set_ids.is_empty() || query.ad_set_ids.contains(&ad_set_id(number)))
-            && (query.ad_set_names.is_empty() || query.ad_set_names.contains(&self.ad_set_name(number)))
+            && (query.ad_set_names.is_empty() || query.ad_set_names.contains(&ad_set_name(number)))
     }
 
     /// A number for the value of a dimension: equal numbers are the same value, and they sort like it.
@@ -143,15 +152,15 @@ impl World {
         match dimension {
             Dimension::Advertiser => {
                 let advertiser = fact.path.advertiser;
-                id_and_name(self.advertiser_id(advertiser), self.advertiser_name(advertiser))
+                id_and_name(advertiser_id(advertiser), advertiser_name(advertiser))
             }
             Dimension::Campaign => {
                 let number = self.campaign_number(fact.path);
-                id_and_name(campaign_id(number), self.campaign_name(number))
+                id_and_name(campaign_id(number), campaign_name(number))
             }
             Dimension::AdSet => {
                 let number = self.ad_set_number(fact.path);
-                id_and_name(ad_set_id(number), self.ad_set_name(number))
+                id_and_name(ad_set_id(number), ad_set_name(number))
             }
             Dimension::Ad => {
                 let number = self.ad_number(fact.path);
@@ -161,9 +170,7 @@ impl World {
             Dimension::Category => id_and_name(format!("{}", 70 + code), format!("Category {code}")),
             Dimension::Coupon if code == 0 => vec![Value::Null, Value::Null],
             Dimension::Coupon => id_and_name(format!("{}", 40 + code), format!("Coupon {code}")),
-            Dimension::Objective => {
-                id_and_name(code.to_string(), ["Acquisition", "Retention"][index % 2].to_owned())
-            }
+            Dimension::Objective => id_and_name(code.to_string(), ["Acquisition", "Retention"][index % 2].to_owned()),
             Dimension::Channel => id_and_name(code.to_string(), format!("Channel {code}")),
             Dimension::Hour => vec![json!(local.format("%Y-%m-%dT%H:00:00").to_string())],
             Dimension::Day => vec![json!(day.to_string())],
@@ -260,7 +267,8 @@ fn advertisers(world: &World, ids: &str) -> Result<Vec<u32>, Problem> {
     let consenting = world.consenting_ids();
     let mut advertisers = Vec::new();
     for id in ids.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-        let position = known.iter().position(|known| known == id).filter(|_| consenting.iter().any(|known| known == id));
+        let position =
+            known.iter().position(|known| known == id).filter(|_| consenting.iter().any(|known| known == id));
         let Some(position) = position else {
             let title = "You do not have the rights to report on these advertisers";
             return Err(Problem::forbidden("insufficient-advertisers-permissions", title));
@@ -268,7 +276,11 @@ fn advertisers(world: &World, ids: &str) -> Result<Vec<u32>, Problem> {
         advertisers.push(u32::try_from(position).unwrap_or(0));
     }
     if advertisers.is_empty() {
-        return Err(Problem::validation("required-field", "At least one advertiser id must be provided", "advertiserIds"));
+        return Err(Problem::validation(
+            "required-field",
+            "At least one advertiser id must be provided",
+            "advertiserIds",
+        ));
     }
     Ok(advertisers)
 }

@@ -1,11 +1,11 @@
-//! The words of `/statistics/report`, from the enums of the OpenAPI document of 2026-07.
+//! The words of `/statistics/report`, from the enums of the `OpenAPI` document of 2026-07.
 
 /// The 227 metrics, one a line.
 const METRICS: &str = include_str!("metrics.txt");
 
 /// A dimension of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dimension {
+pub(crate) enum Dimension {
     Advertiser,
     Campaign,
     AdSet,
@@ -27,7 +27,7 @@ pub enum Dimension {
 }
 
 /// Looks up a dimension; the id and the name of a thing are the same dimension.
-pub fn dimension(name: &str) -> Option<Dimension> {
+pub(crate) fn dimension(name: &str) -> Option<Dimension> {
     Some(match name {
         "AdvertiserId" | "Advertiser" => Dimension::Advertiser,
         "CampaignId" | "Campaign" => Dimension::Campaign,
@@ -53,7 +53,7 @@ pub fn dimension(name: &str) -> Option<Dimension> {
 
 impl Dimension {
     /// The members of a row: both halves of a pair, whichever was asked for.
-    pub fn members(self) -> &'static [&'static str] {
+    pub(crate) fn members(self) -> &'static [&'static str] {
         match self {
             Self::Advertiser => &["AdvertiserId", "Advertiser"],
             Self::Campaign => &["CampaignId", "Campaign"],
@@ -79,7 +79,7 @@ impl Dimension {
 
 /// What a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
+pub(crate) enum Measure {
     /// Whole numbers up to this.
     Count(u64),
     /// Money, in millionths of the currency's unit.
@@ -91,7 +91,7 @@ pub enum Measure {
 }
 
 /// Whether Criteo knows the metric, and what it counts.
-pub fn measure(metric: &str) -> Option<Measure> {
+pub(crate) fn measure(metric: &str) -> Option<Measure> {
     METRICS.lines().any(|known| known == metric).then(|| {
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| metric.starts_with(prefix));
         if metric == "ResultType" {

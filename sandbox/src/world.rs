@@ -10,7 +10,7 @@ pub struct World {
 
 /// The place of an ad in the world, counted from 0 on every level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AdPath {
+pub(crate) struct AdPath {
     pub advertiser: u32,
     pub campaign: u32,
     pub ad_set: u32,
@@ -27,7 +27,7 @@ impl World {
     /// The ids of all advertisers, with consent or without.
     #[must_use]
     pub fn advertiser_ids(&self) -> Vec<String> {
-        (0..self.options.advertisers).map(|advertiser| self.advertiser_id(advertiser)).collect()
+        (0..self.options.advertisers).map(advertiser_id).collect()
     }
 
     /// The ids of the advertisers that have given their consent.
@@ -36,19 +36,6 @@ impl World {
         let mut ids = self.advertiser_ids();
         ids.retain(|id| !self.options.without_consent.contains(id));
         ids
-    }
-
-    pub(crate) fn advertiser_id(&self, advertiser: u32) -> String {
-        (1001 + advertiser).to_string()
-    }
-
-    pub(crate) fn advertiser_name(&self, advertiser: u32) -> String {
-        match advertiser % 4 {
-            0 => format!("Maison №{} – été\u{2028}/ \"mode\"", advertiser + 1),
-            1 => format!("Shop {}", advertiser + 1),
-            2 => format!("店舗 {} 🛍", advertiser + 1),
-            _ => format!("Brand {}\nsecond line\\", advertiser + 1),
-        }
     }
 
     pub(crate) fn campaign_number(&self, path: AdPath) -> u32 {
@@ -82,7 +69,7 @@ impl World {
     }
 }
 
-/// The finalizer of SplitMix64.
+/// The finalizer of `SplitMix64`.
 fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -90,17 +77,46 @@ fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The id of the advertiser with this number.
+pub(crate) fn advertiser_id(number: u32) -> String {
+    (1001 + number).to_string()
+}
+
+/// Its name, with everything in it that names have.
+pub(crate) fn advertiser_name(number: u32) -> String {
+    match number % 4 {
+        0 => format!("Maison №{} – été\u{2028}/ \"mode\"", number + 1),
+        1 => format!("Shop {}", number + 1),
+        2 => format!("店舗 {} 🛍", number + 1),
+        _ => format!("Brand {}\nsecond line\\", number + 1),
+    }
+}
+
+/// The name of a campaign; a third of them share one.
+pub(crate) fn campaign_name(number: u32) -> String {
+    match number % 3 {
+        0 => format!("Campaign {} \"Sale\"", number + 1),
+        1 => format!("Campagne d’été {}", number + 1),
+        _ => "Same name".to_owned(),
+    }
+}
+
+/// The name of an ad set.
+pub(crate) fn ad_set_name(number: u32) -> String {
+    format!("Ad set {}", number + 1)
+}
+
 /// The id of the campaign with this number.
-pub fn campaign_id(number: u32) -> String {
+pub(crate) fn campaign_id(number: u32) -> String {
     (200_001 + number).to_string()
 }
 
 /// The id of the ad set with this number.
-pub fn ad_set_id(number: u32) -> String {
+pub(crate) fn ad_set_id(number: u32) -> String {
     (300_001 + number).to_string()
 }
 
 /// The id of the ad with this number.
-pub fn ad_id(number: u32) -> String {
+pub(crate) fn ad_id(number: u32) -> String {
     (900_000_000_000_000_001 + u64::from(number)).to_string()
 }

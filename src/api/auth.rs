@@ -20,24 +20,24 @@ use crate::redact::Redactor;
 /// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
 const USUAL_LIFE: Duration = Duration::from_mins(15);
 /// How long before its end a token is renewed, or half its life if that is shorter.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// An access token.
 #[derive(Clone)]
-pub struct Token {
+pub(super) struct Token {
     value: SecretString,
     renew_at: Instant,
 }
 
 impl Token {
     /// The value of the `Authorization` header.
-    pub fn authorization(&self) -> String {
+    pub(super) fn authorization(&self) -> String {
         format!("Bearer {}", self.value.expose_secret())
     }
 }
 
 /// What to do with a refresh token that Criteo has replaced.
-pub type OnRotation = Box<dyn Fn(&str) + Send + Sync>;
+pub(super) type OnRotation = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Gets tokens and keeps the current one. The lock is held across a renewal, so that many calls that find the token
 /// used up cause one renewal.

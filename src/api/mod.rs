@@ -85,7 +85,7 @@ impl Client {
             let failure = match self.transport.send(self.request(call, &token)?).await {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);
-                    match self.judge(call, answer, &check) {
+                    match judge(call, answer, &check) {
                         Ok(result) => return Ok(result),
                         Err(Failure::Unauthorized(error)) if is_renewed => return Err(error),
                         Err(Failure::Unauthorized(_)) => {
@@ -103,23 +103,6 @@ impl Client {
             tracing::info!("Trying {} again in {:.1} s: {}", call.path, wait.as_secs_f64(), attempts.last_message());
             self.pace.pause(call.class, wait).await;
         }
-    }
-
-    fn judge<T>(
-        &self,
-        call: &Call,
-        answer: Answer,
-        check: &impl Fn(&str) -> Result<T>,
-    ) -> std::result::Result<(Body, T), Failure> {
-        if answer.status != 200 {
-            return Err(problem::failure(call, &answer));
-        }
-        let text = answer.body.text().map_err(Failure::passing)?;
-        let checked = check(text).map_err(|error| match error.kind {
-            crate::error::Kind::Transient => Failure::passing(error),
-            _ => Failure::Final(error),
-        })?;
-        Ok((answer.body, checked))
     }
 
     fn request(&self, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
@@ -140,4 +123,21 @@ impl Client {
         }
         Ok(request)
     }
+}
+
+/// Whether an answer is what was asked for.
+fn judge<T>(
+    call: &Call,
+    answer: Answer,
+    check: &impl Fn(&str) -> Result<T>,
+) -> std::result::Result<(Body, T), Failure> {
+    if answer.status != 200 {
+        return Err(problem::failure(call, &answer));
+    }
+    let text = answer.body.text().map_err(Failure::passing)?;
+    let checked = check(text).map_err(|error| match error.kind {
+        crate::error::Kind::Transient => Failure::passing(error),
+        _ => Failure::Final(error),
+    })?;
+    Ok((answer.body, checked))
 }

@@ -21,16 +21,16 @@ pub enum CallClass {
 
 /// What an answer says about the budget.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RateLimit {
+pub(super) struct RateLimit {
     /// `x-ratelimit-limit`: calls a minute.
     pub limit: Option<usize>,
 }
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Both budgets.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     reports: Mutex<Budget>,
     others: Mutex<Budget>,
 }
@@ -64,33 +64,32 @@ impl Budget {
             Some(surplus) => self.calls.get(surplus).map(|call| *call + WINDOW),
             None => None,
         };
-        match self.not_before.into_iter().chain(free_at).max().filter(|instant| *instant > now) {
-            Some(instant) => Some(instant - now),
-            None => {
-                self.calls.push_back(now);
-                None
-            }
+        if let Some(instant) = self.not_before.into_iter().chain(free_at).max().filter(|instant| *instant > now) {
+            Some(instant - now)
+        } else {
+            self.calls.push_back(now);
+            None
         }
     }
 }
 
 impl Pace {
     /// Waits until a call of this class may be sent.
-    pub async fn admit(&self, class: CallClass) {
+    pub(super) async fn admit(&self, class: CallClass) {
         while let Some(wait) = self.with(class, |budget| budget.take(Instant::now())) {
             sleep(wait).await;
         }
     }
 
     /// Follows the server's own figures.
-    pub fn learn(&self, class: CallClass, seen: &RateLimit) {
+    pub(super) fn learn(&self, class: CallClass, seen: &RateLimit) {
         if let Some(limit) = seen.limit.filter(|limit| *limit > 0) {
             self.with(class, |budget| budget.limit = limit);
         }
     }
 
     /// Waits, and holds all calls of this class back meanwhile.
-    pub async fn pause(&self, class: CallClass, wait: Duration) {
+    pub(super) async fn pause(&self, class: CallClass, wait: Duration) {
         let until = Instant::now() + wait;
         self.with(class, |budget| budget.not_before = budget.not_before.max(Some(until)));
         sleep(wait).await;
@@ -107,7 +106,7 @@ impl Pace {
 
 /// Waits; for callers that have no budget, such as the token endpoint.
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that may sleep")]
-pub async fn sleep(wait: Duration) {
+pub(super) async fn sleep(wait: Duration) {
     tokio::time::sleep(wait).await;
 }
 

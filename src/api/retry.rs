@@ -13,7 +13,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(30);
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// Will not get better: shown to the user at once.
     Final(Error),
     /// The token was refused.
@@ -31,7 +31,7 @@ pub enum Failure {
 
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone, Copy)]
-pub enum Wait {
+pub(super) enum Wait {
     /// Twice as long every time, from this on, with full jitter.
     Backoff(Duration),
     /// At least as long as the server said.
@@ -40,14 +40,14 @@ pub enum Wait {
 
 impl Failure {
     /// A failure that may pass within seconds.
-    pub fn passing(error: Error) -> Self {
+    pub(super) fn passing(error: Error) -> Self {
         Self::Passing { error, wait: Wait::Backoff(Duration::from_secs(1)), is_slow: false }
     }
 }
 
 /// The attempts that one request has had.
 #[derive(Debug, Default)]
-pub struct Attempts {
+pub(super) struct Attempts {
     count: u32,
     slow: u32,
     last_message: String,
@@ -58,7 +58,7 @@ impl Attempts {
     ///
     /// # Errors
     /// The failure itself, when it is final or the attempts are used up.
-    pub fn after(&mut self, failure: Failure) -> Result<Duration> {
+    pub(super) fn after(&mut self, failure: Failure) -> Result<Duration> {
         let (error, wait, is_slow) = match failure {
             Failure::Final(error) | Failure::Unauthorized(error) => return Err(error),
             Failure::Passing { error, wait, is_slow } => (error, wait, is_slow),
@@ -66,7 +66,10 @@ impl Attempts {
         self.count += 1;
         self.slow += u32::from(is_slow);
         if self.count >= MOST_ATTEMPTS || self.slow >= MOST_SLOW_ATTEMPTS {
-            return Err(Error { message: format!("{} Gave up after {} attempts.", error.message, self.count), ..error });
+            return Err(Error {
+                message: format!("{} Gave up after {} attempts.", error.message, self.count),
+                ..error
+            });
         }
         self.last_message.clone_from(&error.message);
         match wait {
@@ -80,7 +83,7 @@ impl Attempts {
     }
 
     /// What the last failed attempt met.
-    pub fn last_message(&self) -> &str {
+    pub(super) fn last_message(&self) -> &str {
         &self.last_message
     }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use flate2::write::MultiGzDecoder;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -40,13 +42,13 @@ const MIB: usize = 1024 * 1024;
 const PIECE: usize = 1024;
 
 /// Connections and the memory for bodies.
-pub struct Transport {
+pub(super) struct Transport {
     http: reqwest::Client,
     space: Arc<Semaphore>,
 }
 
 /// An answer with its whole body.
-pub struct Answer {
+pub(super) struct Answer {
     /// HTTP status.
     pub status: u16,
     /// The host that answered.
@@ -81,13 +83,13 @@ impl Body {
 
 impl Answer {
     /// The content type, or words that say there is none.
-    pub fn content_type(&self) -> &str {
+    pub(super) fn content_type(&self) -> &str {
         self.content_type.as_deref().unwrap_or("something without a content type")
     }
 }
 
 impl Transport {
-    pub fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         // Fails only when a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
@@ -113,15 +115,18 @@ impl Transport {
     }
 
     /// Sends a request and receives the whole answer, whatever its status.
-    pub async fn send(&self, request: reqwest::Request) -> std::result::Result<Answer, Failure> {
+    pub(super) async fn send(&self, request: reqwest::Request) -> std::result::Result<Answer, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
         let head = timeout(HEAD_TIMEOUT, self.http.execute(request)).await;
         let mut response = match head {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(network_failure(&host, error)),
-            Err(_) => return Err(slow(&format!("{host} has not begun to answer within {} s.", HEAD_TIMEOUT.as_secs()))),
+            Err(_) => {
+                return Err(slow(&format!("{host} has not begun to answer within {} s.", HEAD_TIMEOUT.as_secs())));
+            }
         };
-        let text = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
+        let text =
+            |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
         let mut answer = Answer {
             status: response.status().as_u16(),
             location: text(LOCATION),
@@ -165,7 +170,9 @@ impl Transport {
             progress += chunk.len();
             if Instant::now() >= checkpoint {
                 if progress < LEAST_PROGRESS {
-                    return Err(slow(&format!("{host} sends an answer too slowly: {progress} bytes in half a minute.")));
+                    return Err(slow(&format!(
+                        "{host} sends an answer too slowly: {progress} bytes in half a minute."
+                    )));
                 }
                 (progress, checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
             }
@@ -237,8 +244,11 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let detail = chain(&error);
     let hint = [
-        ("UnknownIssuer", "its certificate is from an authority that this machine does not know. Behind a proxy that \
-          opens TLS connections, let SSL_CERT_FILE name the proxy's certificate"),
+        (
+            "UnknownIssuer",
+            "its certificate is from an authority that this machine does not know. Behind a proxy that \
+          opens TLS connections, let SSL_CERT_FILE name the proxy's certificate",
+        ),
         ("NotValidForName", "its certificate is for another host"),
         ("Expired", "its certificate has expired; check the clock of this machine"),
         ("dns error", "its name cannot be resolved; check the name service of this machine"),

@@ -8,7 +8,7 @@ use crate::api::{Auth, Client};
 use crate::config::Config;
 use crate::engine::{self, Selected};
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{self, Configured};
+use crate::protocol::airbyte::{self, Configured, Status};
 use crate::streams::{Stream, catalog};
 
 impl Session {
@@ -23,8 +23,7 @@ impl Session {
                 Err(error) => {
                     refused += 1;
                     self.output.message(airbyte::error(&error, Some(&configured.name)));
-                    let status = airbyte::stream_status(&configured.name, airbyte::Status::Incomplete);
-                    self.output.message(status);
+                    self.output.message(airbyte::stream_status(&configured.name, Status::Incomplete));
                 }
             }
         }

@@ -52,9 +52,7 @@ fn trimmed(key: &str, value: Value, warnings: &mut Vec<String>) -> Value {
 /// `"1, 2"`, `1`, `[1, "2"]` → `["1", "2"]`, without repetitions.
 fn id_list(value: Value) -> Value {
     let items = match value {
-        Value::String(text) => {
-            text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect()
-        }
+        Value::String(text) => text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect(),
         Value::Number(_) => vec![value],
         Value::Array(items) => items,
         other => return other,

@@ -203,7 +203,8 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
             }
         }
     }
-    let long: Vec<_> = report.dimensions.iter().filter_map(|word| Grain::of_dimension(word)).filter(|g| g.is_long()).collect();
+    let long: Vec<_> =
+        report.dimensions.iter().filter_map(|word| Grain::of_dimension(word)).filter(|g| g.is_long()).collect();
     if long.len() > 1 {
         problems.push(
             &format!("{path}.dimensions"),

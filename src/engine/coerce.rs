@@ -9,7 +9,7 @@ use crate::streams::schema::ColumnType;
 
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Written as it was or in its canonical form.
     Written,
     /// There was no value; `null` was written.
@@ -19,7 +19,7 @@ pub enum Outcome {
 }
 
 /// Appends the JSON text `raw`, coerced to the column's type, to `out`.
-pub fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> Outcome {
+pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> Outcome {
     let start = out.len();
     let outcome = match (raw.as_bytes().first(), column_type) {
         (Some(b'n'), _) => None,
@@ -102,7 +102,7 @@ fn number(text: &str, out: &mut Vec<u8>) -> bool {
     let is_finite = || !text.contains(['e', 'E']) || text.parse::<f64>().is_ok_and(f64::is_finite);
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let whole = digits.split(['.', 'e', 'E']).next().unwrap_or_default();
-    if !digits.starts_with(|digit: char| digit.is_ascii_digit()) || !is_number(&digits[whole.len()..]) || !is_finite() {
+    if !are_digits(whole) || !is_rest_of_number(&digits[whole.len()..]) || !is_finite() {
         return false;
     }
     // JSON knows no leading zeros.
@@ -110,13 +110,16 @@ fn number(text: &str, out: &mut Vec<u8>) -> bool {
     copy(sign, out) && copy(&digits[zeros.min(whole.len() - 1)..], out)
 }
 
+fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether this is `[.digits][e[+-]digits]`, given that it starts where the whole part ends.
-fn is_number(rest: &str) -> bool {
+fn is_rest_of_number(rest: &str) -> bool {
     let (fraction, exponent) = match rest.find(['e', 'E']) {
         Some(at) => (&rest[..at], Some(&rest[at + 1..])),
         None => (rest, None),
     };
-    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let fraction_fits = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(are_digits);
     fraction_fits && exponent.is_none_or(|exponent| are_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
@@ -126,8 +129,7 @@ fn integer(text: &str, out: &mut Vec<u8>) -> bool {
         Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
         _ => text,
     };
-    let digits = whole.strip_prefix('-').unwrap_or(whole);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && number(whole, out)
+    are_digits(whole.strip_prefix('-').unwrap_or(whole)) && number(whole, out)
 }
 
 fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
@@ -192,7 +194,18 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_becomes_null_and_never_a_wrong_number() {
-        for raw in ["\"1.234,56\"", "\"N/A\"", "\"∞\"", "\"1e400\"", "true", "\"0x10\"", "\".5\"", "\"5.\"", "\"1 2\"", "\"-\""] {
+        for raw in [
+            "\"1.234,56\"",
+            "\"N/A\"",
+            "\"∞\"",
+            "\"1e400\"",
+            "true",
+            "\"0x10\"",
+            "\".5\"",
+            "\"5.\"",
+            "\"1 2\"",
+            "\"-\"",
+        ] {
             assert_eq!(coerced(raw, ColumnType::Number), ("null".into(), Outcome::Misfit), "{raw}");
         }
         assert_eq!(coerced("1.5", ColumnType::Integer), ("null".into(), Outcome::Misfit));

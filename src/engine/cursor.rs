@@ -70,7 +70,8 @@ impl Cursors {
     }
 
     fn compare(&self, saved: Option<&str>) -> Result<Option<String>> {
-        let (keys, values) = saved.and_then(|text| text.rsplit_once('|')).ok_or_else(|| corrupt("it has no fingerprint"))?;
+        let (keys, values) =
+            saved.and_then(|text| text.rsplit_once('|')).ok_or_else(|| corrupt("it has no fingerprint"))?;
         if keys != self.fingerprint.keys {
             return Err(Error::config(format!(
                 "Currency, time zone or dimensions of this stream have changed since the last sync (then {keys}, now \

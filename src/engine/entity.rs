@@ -3,7 +3,7 @@
 use reqwest::Method;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{InFlight, Run, cursor, rows};
+use super::{InFlight, Run, cursor, rows, warn};
 use crate::api::{Call, CallClass, wire};
 use crate::error::{Error, Result};
 use crate::protocol::output::StreamId;
@@ -17,7 +17,7 @@ impl Run<'_> {
         loop {
             let call = self.entity_call(entity, offset);
             let (body, envelope) = self.client.fetch(&call, rows::check).await?;
-            self.warn(&envelope.warnings);
+            warn(&envelope.warnings);
             let served = envelope.rows.unwrap_or(0);
             let Request::PagedSearch { .. } = entity.request else {
                 // An answer without pages that announces more than it holds has lost something.

@@ -12,7 +12,7 @@ mod report;
 pub mod rows;
 pub mod slice;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use reqwest::Method;
@@ -129,7 +129,7 @@ pub async fn read(
     output: &Output,
     config: &Config,
     selected: &[Selected],
-    states: &HashMap<String, Value>,
+    states: &BTreeMap<String, Value>,
 ) -> usize {
     let portfolio = portfolio(client, config).await;
     let mut incomplete = 0;
@@ -200,6 +200,14 @@ impl InFlight {
             slice.await.map_err(|_| output_gone())??;
         }
         Ok(())
+    }
+}
+
+/// Logs Criteo's warnings, in its words.
+fn warn(warnings: &[Value]) {
+    for warning in warnings {
+        let text = |name: &str| warning[name].as_str().unwrap_or_default();
+        tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
     }
 }
 

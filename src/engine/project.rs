@@ -233,7 +233,11 @@ impl Plan {
         let path = match prefix.as_str() {
             "" => folded,
             prefix if key == "value" || folded.starts_with(prefix) => {
-                if key == "value" { prefix.to_owned() } else { folded }
+                if key == "value" {
+                    prefix.to_owned()
+                } else {
+                    folded
+                }
             }
             prefix => format!("{prefix}{folded}"),
         };

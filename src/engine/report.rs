@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cursor::{self, Cursors};
 use super::slice::{Range, Window, windows};
-use super::{InFlight, Run, Selected, rows};
+use super::{InFlight, Run, Selected, rows, warn};
 use crate::api::{ANSWER_TOO_LARGE, Body, Call, CallClass, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
@@ -76,8 +76,7 @@ impl Run<'_> {
 
     fn range(&self, name: &str, report: &Report, today: NaiveDate) -> Range {
         let config = self.config;
-        let range =
-            Range::new(config.start_date, config.end_date, today, HISTORY_DAYS, report.default_history_days());
+        let range = Range::new(config.start_date, config.end_date, today, HISTORY_DAYS, report.default_history_days());
         if range.is_clamped {
             tracing::warn!("{name}: Criteo keeps two years of statistics, so the first day is {}.", range.start);
         }
@@ -103,7 +102,7 @@ impl Run<'_> {
             Err(error) if error.code.as_deref() == Some(ANSWER_TOO_LARGE) => return Ok(Answer::Cut),
             Err(error) => return Err(error),
         };
-        self.warn(&envelope.warnings);
+        warn(&envelope.warnings);
         let is_cut = envelope.rows.unwrap_or(0) >= self.config.report_row_cap;
         Ok(if is_cut { Answer::Cut } else { Answer::Whole(body) })
     }
@@ -114,15 +113,11 @@ impl Run<'_> {
              Nothing of that period was written. List fewer advertiser_ids in a configuration of their own, use fewer \
              dimensions, or a custom report with ad set filters.",
             self.config.report_row_cap,
-            if window.start == window.end { window.start.to_string() } else { format!("{} to {}", window.start, window.end) },
+            if window.start == window.end {
+                window.start.to_string()
+            } else {
+                format!("{} to {}", window.start, window.end)
+            },
         ))
-    }
-
-    /// Criteo's warnings, in its words.
-    pub(super) fn warn(&self, warnings: &[Value]) {
-        for warning in warnings {
-            let text = |name: &str| warning[name].as_str().unwrap_or_default();
-            tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
-        }
     }
 }

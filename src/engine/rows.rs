@@ -5,10 +5,10 @@
 //!
 //! | shape | seen for |
 //! | --- | --- |
-//! | `{"data":[…],"errors":[],"warnings":[],"meta":{…}}` | objects (OpenAPI documents) |
-//! | `{"data":{…}}` | single objects (OpenAPI documents) |
+//! | `{"data":[…],"errors":[],"warnings":[],"meta":{…}}` | objects (`OpenAPI` documents) |
+//! | `{"data":{…}}` | single objects (`OpenAPI` documents) |
 //! | `{"Rows":[…],"Total":{…}}`, also `rows` | statistics (reported for API 2026-07) |
-//! | `[…]` | statistics (reported for API 2026-01), marketplace objects (OpenAPI documents) |
+//! | `[…]` | statistics (reported for API 2026-01), marketplace objects (`OpenAPI` documents) |
 //!
 //! Anything else is an error, never an empty report.
 
@@ -71,8 +71,12 @@ pub fn each(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope>
 /// `system_error` for a shape that this connector does not know.
 pub fn check(body: &str) -> Result<Envelope> {
     let envelope = each(body, &mut CheckOnly).map_err(|error| {
-        Error::transient("Criteo sent an answer that is cut, or no JSON at all.")
-            .with_detail(format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify()))
+        Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
+            "line {}, column {}: {:?}",
+            error.line(),
+            error.column(),
+            error.classify()
+        ))
     })?;
     if !envelope.errors.is_empty() {
         return Err(criteo_errors(&envelope.errors));

@@ -3,7 +3,7 @@
 //! Reading is tolerant: unknown keys are ignored, every optional may be `null`, keys may even be repeated (PyAirbyte
 //! writes `global_` twice), and a state may be a list of messages or a single one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -179,7 +179,9 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
         .map(|(index, entry)| {
             let stream = &entry["stream"];
             let Some(name) = stream["name"].as_str() else {
-                return Err(Error::config(format!("The catalog is not valid: streams[{index}].stream.name is missing.")));
+                return Err(Error::config(format!(
+                    "The catalog is not valid: streams[{index}].stream.name is missing."
+                )));
             };
             let sync_mode = match entry["sync_mode"].as_str() {
                 Some("full_refresh") => Ok(SyncMode::FullRefresh),
@@ -188,7 +190,8 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
                 None => Err("(none)".to_owned()),
             };
             let columns = stream["json_schema"]["properties"].as_object();
-            let columns = columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
+            let columns =
+                columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
             Ok(Configured { name: name.to_owned(), sync_mode, columns })
         })
         .collect()
@@ -198,9 +201,9 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
 ///
 /// # Errors
 /// `config_error` when the text is no such thing: a state is never taken for "start again from nothing".
-pub fn parse_state(text: &str) -> Result<HashMap<String, Value>> {
+pub fn parse_state(text: &str) -> Result<BTreeMap<String, Value>> {
     if text.trim().is_empty() {
-        return Ok(HashMap::new());
+        return Ok(BTreeMap::new());
     }
     let entries = match parse(text, "The state")? {
         Value::Array(entries) => entries,
@@ -208,7 +211,7 @@ pub fn parse_state(text: &str) -> Result<HashMap<String, Value>> {
         Value::Object(object) if object.is_empty() => Vec::new(),
         single => vec![single],
     };
-    let mut states = HashMap::new();
+    let mut states = BTreeMap::new();
     for entry in &entries {
         let state = if entry["type"] == "STATE" { &entry["state"] } else { entry };
         let name = state["stream"]["stream_descriptor"]["name"].as_str();
@@ -251,7 +254,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for corrupt in ["[{\"type\":", "\"x\"", "7", "[1]", "{\"a\":\"2026-01-01\"}", r#"{"type":"LEGACY","data":{}}"#] {
+        for corrupt in ["[{\"type\":", "\"x\"", "7", "[1]", "{\"a\":\"2026-01-01\"}", r#"{"type":"LEGACY","data":{}}"#]
+        {
             assert_eq!(parse_state(corrupt).unwrap_err().kind, crate::error::Kind::Config, "{corrupt}");
         }
     }

@@ -75,6 +75,7 @@ impl Output {
 
     /// Writes the rows of a checked body as records, and then the state that they lead to. The answer comes when the
     /// last byte is on its way.
+    #[must_use]
     pub fn slice(&self, stream: StreamId, body: Body, state: Option<Value>) -> oneshot::Receiver<Result<()>> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Slice { stream, body, state, reply });
@@ -185,7 +186,7 @@ impl Writer {
                 let _ = reply.send(result);
             }
             Message::State { stream, state } => self.state(stream, state),
-            Message::Close { stream, error } => self.close(stream, error),
+            Message::Close { stream, error } => self.close(stream, error.as_ref()),
             Message::Finish { .. } => {}
         }
     }
@@ -245,14 +246,22 @@ impl Writer {
         self.flush();
     }
 
-    fn close(&mut self, stream: StreamId, error: Option<Error>) {
+    fn close(&mut self, stream: StreamId, error: Option<&Error>) {
         let Some(book) = self.books.get_mut(stream).filter(|book| !book.is_closed) else { return };
         book.is_closed = true;
         let name = book.name.clone();
         let mut logs = vec![(tracing::Level::INFO, format!("{name}: {} records.", book.records))];
         for (counts, what, then) in [
-            (&book.plan.unknown_fields, "fields that this version of the connector does not know", "Update it to get them"),
-            (&book.plan.misfit_columns, "values that do not fit their columns", "They are null, and the records say so"),
+            (
+                &book.plan.unknown_fields,
+                "fields that this version of the connector does not know",
+                "Update it to get them",
+            ),
+            (
+                &book.plan.misfit_columns,
+                "values that do not fit their columns",
+                "They are null, and the records say so",
+            ),
         ] {
             if !counts.is_empty() {
                 let list: Vec<_> = counts.iter().map(|(field, rows)| format!("{field} ({rows} rows)")).collect();
@@ -262,7 +271,7 @@ impl Writer {
         for (level, text) in logs {
             self.line(&airbyte::log(level, &text), false);
         }
-        if let Some(error) = &error {
+        if let Some(error) = error {
             self.line(&airbyte::error(error, Some(&name)), false);
         }
         let status = if error.is_some() { Status::Incomplete } else { Status::Complete };
@@ -272,7 +281,7 @@ impl Writer {
 
     fn finish(&mut self) {
         for stream in 0..self.books.len() {
-            self.close(stream, Some(interrupted()));
+            self.close(stream, Some(&interrupted()));
         }
         self.flush();
     }
@@ -302,7 +311,9 @@ impl Writer {
 }
 
 fn interrupted() -> Error {
-    Error::transient("The sync was interrupted before the stream was complete. The next one goes on from the last state.")
+    Error::transient(
+        "The sync was interrupted before the stream was complete. The next one goes on from the last state.",
+    )
 }
 
 /// Writes rows as records.

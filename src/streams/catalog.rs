@@ -50,7 +50,12 @@ const fn entity(
     path: &'static str,
     request: Request,
 ) -> StreamDef {
-    StreamDef { name, schema, permission, kind: Kind::Entity { entity: Entity { path, request }, primary_key: &["id"] } }
+    StreamDef {
+        name,
+        schema,
+        permission,
+        kind: Kind::Entity { entity: Entity { path, request }, primary_key: &["id"] },
+    }
 }
 
 const fn report(name: &'static str, schema: &'static str, dimensions: &'static [&'static str]) -> StreamDef {
@@ -81,11 +86,7 @@ static STREAMS: &[StreamDef] = &[
         "marketing-solutions/audiences/search",
         Request::PagedSearch { resource: "AudienceSearch", limit: 100 },
     ),
-    report(
-        "campaign_statistics_daily",
-        schema!("campaign_statistics_daily"),
-        &["AdvertiserId", "CampaignId", "Day"],
-    ),
+    report("campaign_statistics_daily", schema!("campaign_statistics_daily"), &["AdvertiserId", "CampaignId", "Day"]),
     report(
         "ad_set_statistics_daily",
         schema!("ad_set_statistics_daily"),

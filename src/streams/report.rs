@@ -7,7 +7,7 @@ use super::metrics::{self, Grain};
 use super::schema::ColumnType;
 use crate::config::{Config, Currency, CustomReport};
 
-/// How far back Criteo keeps statistics, in days (two years, OpenAPI document).
+/// How far back Criteo keeps statistics, in days (two years, `OpenAPI` document).
 pub const HISTORY_DAYS: u32 = 730;
 /// The most rows Criteo answers at once; it leaves the rest out without a sign (developers.criteo.com, Analytics).
 pub const ROW_CAP: u64 = 100_000;
@@ -77,7 +77,13 @@ impl Report {
         )
     }
 
-    fn new(mut dimensions: Vec<String>, metrics: Vec<String>, currency: Currency, timezone: Tz, filters: Filters) -> Self {
+    fn new(
+        mut dimensions: Vec<String>,
+        metrics: Vec<String>,
+        currency: Currency,
+        timezone: Tz,
+        filters: Filters,
+    ) -> Self {
         // A name alone does not tell two campaigns of the same name apart: its id comes along.
         for index in 0..dimensions.len() {
             let id = metrics::dimension(&dimensions[index]).filter(|d| d.is_name()).and_then(|d| d.pair);
@@ -203,7 +209,9 @@ impl Report {
         for requested in &self.metrics {
             let (column_type, about) = match metrics::metric(requested) {
                 Some(metric) => (metric.column_type(), metric.description()),
-                None => (ColumnType::Number, format!("Criteo's metric {requested}, which is newer than this connector.")),
+                None => {
+                    (ColumnType::Number, format!("Criteo's metric {requested}, which is newer than this connector."))
+                }
             };
             push(metrics::column_name(requested), column_type, about, false);
         }

@@ -1,7 +1,7 @@
 //! The vocabulary of `/statistics/report`: all dimensions and metrics with type, unit, attribution window and
 //! whether values may be summed.
 //!
-//! The names are Criteo's enum (OpenAPI document of 2026-07, which 2026-01 and 2027-01 share). Criteo edits that
+//! The names are Criteo's enum (`OpenAPI` document of 2026-07, which 2026-01 and 2027-01 share). Criteo edits that
 //! enum in place on all live versions, so it is never a closed list: unknown words pass with a warning.
 
 mod names;
@@ -259,7 +259,10 @@ mod tests {
             window("RevenueGeneratedPc30dPv24h").unwrap(),
             "clicks of the 30 days before and views of the 24 hours before"
         );
-        assert_eq!(window("SalesClientAttribution").unwrap(), "the clicks and views that the advertiser's own rule names");
+        assert_eq!(
+            window("SalesClientAttribution").unwrap(),
+            "the clicks and views that the advertiser's own rule names"
+        );
         assert_eq!(window("SalesLc").unwrap(), "the last click");
         assert_eq!(window("VisitsPV1D").unwrap(), "views of the day before");
     }

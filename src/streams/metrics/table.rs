@@ -1,4 +1,4 @@
-//! Every metric of `/statistics/report`, in the order of Criteo's enum (OpenAPI document of 2026-07).
+//! Every metric of `/statistics/report`, in the order of Criteo's enum (`OpenAPI` document of 2026-07).
 //!
 //! Unit and additivity are derived from the grammar of the names, since Criteo's documents describe neither.
 
