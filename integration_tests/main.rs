@@ -1,1 +1,15 @@
-//! The real program against the sandbox.
+//! The real program as a process, against the sandbox on loopback. Every run passes through [`lint`], which knows the
+//! rules that hold for every run; a test adds what is special about it.
+
+#![expect(unreachable_pub, reason = "the modules of a test binary are seen by nobody else")]
+
+mod bad_input;
+mod commands;
+mod harness;
+mod incremental;
+mod lint;
+mod memory;
+mod process;
+mod samples;
+mod streams;
+mod truth;

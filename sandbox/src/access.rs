@@ -10,10 +10,17 @@ use crate::problem::Problem;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
+#[derive(Debug)]
+struct Token {
+    end: Instant,
+    /// How many more calls it is good for.
+    calls: Option<u32>,
+}
+
 /// Who may call, and how often.
 #[derive(Debug)]
 pub(crate) struct Access {
-    tokens: HashMap<String, Instant>,
+    tokens: HashMap<String, Token>,
     refresh_token: Option<String>,
     issued: u64,
     calls: VecDeque<Instant>,
@@ -42,7 +49,8 @@ impl Access {
             _ => return refuse("unauthorized_client", "The app may not use this grant"),
         }
         let token = format!("sandbox-token-{}-{}", options.seed, self.issued);
-        self.tokens.insert(token.clone(), Instant::now() + options.token_life);
+        let end = Instant::now() + options.token_life;
+        self.tokens.insert(token.clone(), Token { end, calls: options.token_calls });
         Ok(json!({
             "access_token": token,
             "token_type": "Bearer",
@@ -56,15 +64,18 @@ impl Access {
         self.tokens.clear();
     }
 
-    pub(crate) fn authorize(&self, header: Option<&str>) -> Result<(), Problem> {
+    pub(crate) fn authorize(&mut self, header: Option<&str>) -> Result<(), Problem> {
         let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
             return Err(Problem::unauthorized("authorization-token-missing"));
         };
-        match self.tokens.get(token) {
-            Some(end) if *end > Instant::now() => Ok(()),
-            Some(_) => Err(Problem::unauthorized("authorization-token-expired")),
-            None => Err(Problem::unauthorized("authorization-token-invalid")),
+        let Some(token) = self.tokens.get_mut(token) else {
+            return Err(Problem::unauthorized("authorization-token-invalid"));
+        };
+        if token.end <= Instant::now() || token.calls == Some(0) {
+            return Err(Problem::unauthorized("authorization-token-expired"));
         }
+        token.calls = token.calls.map(|calls| calls - 1);
+        Ok(())
     }
 
     /// Counts a call. The calls left, or a problem when there are none.

@@ -63,6 +63,8 @@ pub struct Options {
     pub refresh_token: Option<String>,
     /// How long a token lives.
     pub token_life: Duration,
+    /// How many calls a token is good for, whatever its announced life.
+    pub token_calls: Option<u32>,
     /// Ids of advertisers that have not given their consent.
     pub without_consent: Vec<String>,
     /// Permissions that the app lacks.
@@ -92,6 +94,7 @@ impl Default for Options {
             client_secret: "sandbox+secret/with=signs".into(),
             refresh_token: None,
             token_life: Duration::from_mins(15),
+            token_calls: None,
             without_consent: Vec::new(),
             without_permission: Vec::new(),
             row_cap: 100_000,

@@ -167,6 +167,8 @@ impl World {
                 id_and_name(ad_id(number), format!("Ad {}", number + 1))
             }
             Dimension::Category if code == 0 => vec![json!("-1"), json!("Unknown")],
+            // Twins, as Criteo sends them: one id, named in one row and unknown in the other.
+            Dimension::Category if code == 4 => vec![json!("73"), json!("Unknown")],
             Dimension::Category => id_and_name(format!("{}", 70 + code), format!("Category {code}")),
             Dimension::Coupon if code == 0 => vec![Value::Null, Value::Null],
             Dimension::Coupon => id_and_name(format!("{}", 40 + code), format!("Coupon {code}")),

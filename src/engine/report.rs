@@ -14,8 +14,8 @@ use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::streams::report::{HISTORY_DAYS, Report};
 
-/// The length of a window when nothing is known about the number of rows.
-const WINDOW_DAYS: u32 = 30;
+/// The length of a window when nothing is known about the number of rows: the usual lookback and today in one call.
+const WINDOW_DAYS: u32 = 31;
 
 /// What a window gave.
 enum Answer {
@@ -109,9 +109,9 @@ impl Run<'_> {
 
     fn too_much(&self, window: Window) -> Error {
         Error::config(format!(
-            "The report has {} rows or more for {}, which is the most that Criteo sends at once; the rest would be lost. \
-             Nothing of that period was written. List fewer advertiser_ids in a configuration of their own, use fewer \
-             dimensions, or a custom report with ad set filters.",
+            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign, and this report reaches \
+             that number for {}. Nothing of that time was written, and what was read before is complete. Read fewer \
+             advertisers at once (advertiser_ids), or use a custom report with fewer dimensions or with ad set filters.",
             self.config.report_row_cap,
             if window.start == window.end {
                 window.start.to_string()

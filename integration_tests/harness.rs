@@ -1,0 +1,198 @@
+//! Starts sandbox and program, and reads a run into a [`Transcript`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{Days, NaiveDate};
+use criteo_sandbox::{Options, Sandbox};
+use serde_json::{Map, Value, json};
+
+use crate::lint;
+
+/// A sandbox, and a configuration that fits it.
+pub struct Bench {
+    pub sandbox: Sandbox,
+    pub config: Value,
+    pub directory: PathBuf,
+}
+
+/// What a run of the program printed, and how it ended.
+pub struct Transcript {
+    pub stdout: String,
+    pub stderr: String,
+    pub messages: Vec<Value>,
+    pub code: Option<i32>,
+}
+
+impl Bench {
+    /// A bench whose configuration starts `days` before the sandbox's today.
+    pub fn new(options: Options, days: u64) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut config = json!({
+            "client_id": options.client_id,
+            "client_secret": options.client_secret,
+            "currency": "EUR",
+            "start_date": options.today - Days::new(days),
+            "now": format!("{}T12:00:00Z", options.today),
+            "report_row_cap": options.row_cap,
+        });
+        if let Some(token) = &options.refresh_token {
+            config["refresh_token"] = json!(token);
+        }
+        let sandbox = Sandbox::start(options).unwrap();
+        config["api_base_url"] = json!(sandbox.url());
+        Self { sandbox, config, directory }
+    }
+
+    /// The day that the sandbox takes for today.
+    pub fn today(&self) -> NaiveDate {
+        self.config["now"].as_str().unwrap()[..10].parse().unwrap()
+    }
+
+    pub fn file(&self, name: &str, content: &Value) -> PathBuf {
+        let path = self.directory.join(name);
+        std::fs::write(&path, content.to_string()).unwrap();
+        path
+    }
+
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_source-criteo"));
+        command.env("NO_PROXY", "127.0.0.1").stdin(Stdio::null()).current_dir(&self.directory);
+        command
+    }
+
+    /// Runs the program with these arguments to its end.
+    pub fn run(&self, arguments: &[&str]) -> Transcript {
+        let transcript = Transcript::of(self.program().args(arguments).output().unwrap());
+        lint::every_run(self, &transcript);
+        transcript
+    }
+
+    pub fn check(&self) -> Transcript {
+        self.file("config.json", &self.config);
+        self.run(&["check", "--config", "config.json"])
+    }
+
+    /// The streams as `discover` prints them, by name.
+    pub fn discover(&self) -> BTreeMap<String, Value> {
+        self.file("config.json", &self.config);
+        let transcript = self.run(&["discover", "--config=config.json"]);
+        assert_eq!(transcript.code, Some(0), "{}", transcript.stdout);
+        let [message] = &transcript.of_type("CATALOG")[..] else { panic!("one CATALOG is wanted") };
+        let streams = message["catalog"]["streams"].as_array().unwrap();
+        streams.iter().map(|stream| (stream["name"].as_str().unwrap().to_owned(), stream.clone())).collect()
+    }
+
+    /// A configured catalog of these streams, as a platform writes it.
+    pub fn catalog(&self, names: &[&str], sync_mode: &str) -> Value {
+        let discovered = self.discover();
+        let streams = names.iter().map(|name| {
+            let stream = discovered.get(*name).cloned().unwrap_or_else(|| json!({"name": name, "json_schema": {}}));
+            json!({"stream": stream, "sync_mode": sync_mode, "destination_sync_mode": "append_dedup",
+                "generation_id": null, "minimum_generation_id": null, "sync_id": null})
+        });
+        json!({"streams": streams.collect::<Vec<_>>()})
+    }
+
+    /// Reads with this catalog; the rules of reading are checked.
+    pub fn read(&self, catalog: &Value, state: Option<&Value>) -> Transcript {
+        self.file("config.json", &self.config);
+        self.file("catalog.json", catalog);
+        let mut arguments = vec!["read", "--config", "config.json", "--catalog", "catalog.json"];
+        if let Some(state) = state {
+            self.file("state.json", state);
+            arguments.extend(["--state", "state.json"]);
+        }
+        let transcript = self.run(&arguments);
+        lint::read(&transcript, catalog);
+        transcript
+    }
+
+    /// The bodies of the report requests so far.
+    pub fn report_requests(&self) -> Vec<Value> {
+        let requests = self.sandbox.requests();
+        requests.into_iter().filter(|r| r.line.contains("/statistics/report")).map(|r| r.body).collect()
+    }
+
+    pub fn token_requests(&self) -> usize {
+        self.sandbox.requests().iter().filter(|request| request.line.contains("/oauth2/token")).count()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // What is left behind does no harm below target/.
+            std::fs::remove_dir_all(&self.directory).ok();
+        }
+    }
+}
+
+impl Transcript {
+    pub fn of(output: Output) -> Self {
+        let stdout = String::from_utf8(output.stdout).expect("stdout is UTF-8");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let messages = stdout
+            .split_terminator('\n')
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
+            .collect();
+        Self { stdout, stderr, messages, code: output.status.code() }
+    }
+
+    pub fn of_type(&self, name: &str) -> Vec<&Value> {
+        self.messages.iter().filter(|message| message["type"] == name).collect()
+    }
+
+    pub fn records(&self, stream: &str) -> Vec<&Map<String, Value>> {
+        let records = self.messages.iter().filter(|message| message["record"]["stream"] == stream);
+        records.map(|message| message["record"]["data"].as_object().unwrap()).collect()
+    }
+
+    /// The states of a stream with their positions among the messages.
+    pub fn states(&self, stream: &str) -> Vec<(usize, &Value)> {
+        let states = self.messages.iter().enumerate();
+        states
+            .filter(|(_, message)| is_state_of(message, stream))
+            .map(|(at, message)| (at, &message["state"]))
+            .collect()
+    }
+
+    /// What a platform keeps: the last state of every stream among the first messages, as a list.
+    pub fn state_after(&self, messages: usize) -> Value {
+        let mut last = BTreeMap::new();
+        for message in self.messages[..messages].iter().filter(|message| message["type"] == "STATE") {
+            last.insert(message["state"]["stream"]["stream_descriptor"]["name"].to_string(), message["state"].clone());
+        }
+        Value::Array(last.into_values().collect())
+    }
+
+    pub fn final_state(&self) -> Value {
+        self.state_after(self.messages.len())
+    }
+
+    pub fn errors(&self) -> Vec<&Value> {
+        let traces = self.of_type("TRACE").into_iter();
+        traces.map(|message| &message["trace"]).filter(|trace| trace["type"] == "ERROR").map(|t| &t["error"]).collect()
+    }
+
+    /// The statuses of a stream, in order.
+    pub fn statuses(&self, stream: &str) -> Vec<&str> {
+        let traces = self.messages.iter().map(|message| &message["trace"]["stream_status"]);
+        let of_stream = traces.filter(|status| status["stream_descriptor"]["name"] == stream);
+        of_stream.map(|status| status["status"].as_str().unwrap()).collect()
+    }
+
+    pub fn logs(&self, level: &str) -> Vec<&str> {
+        let logs = self.of_type("LOG").into_iter().filter(|message| message["log"]["level"] == level);
+        logs.map(|message| message["log"]["message"].as_str().unwrap()).collect()
+    }
+}
+
+fn is_state_of(message: &Value, stream: &str) -> bool {
+    message["type"] == "STATE" && message["state"]["stream"]["stream_descriptor"]["name"] == stream
+}

@@ -1,0 +1,155 @@
+//! Never a lost row, wherever a sync ends and goes on.
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::Bench;
+use crate::streams::{assert_report, preset};
+use crate::truth::{self, by_key};
+
+const REPORTS: &[&str] = &["campaign_statistics_daily", "ad_set_statistics_daily", "ad_statistics_daily"];
+
+#[test]
+fn a_second_sync_reads_the_lookback_again_and_nothing_else() {
+    let bench = Bench::new(Options::default(), 200);
+    let catalog = bench.catalog(&["campaign_statistics_daily"], "incremental");
+    let first = bench.read(&catalog, None);
+    assert_report(&bench, &first, "campaign_statistics_daily", &preset("campaign_statistics_daily"));
+    let requests = bench.report_requests();
+    assert_eq!(requests.len(), 7, "201 days in windows of 31");
+    let second = bench.read(&catalog, Some(&first.final_state()));
+    let again = &bench.report_requests()[requests.len()..];
+    assert_eq!(again.len(), 1);
+    // The cursor is yesterday; 30 days that end with it are read again, and today.
+    assert_eq!((&again[0]["startDate"], &again[0]["endDate"]), (&json!("2026-10-02"), &json!("2026-11-01")));
+    assert_eq!(second.final_state()[0]["stream"], first.final_state()[0]["stream"]);
+    assert!(!second.records("campaign_statistics_daily").is_empty());
+}
+
+#[test]
+fn a_read_that_ends_after_any_state_goes_on_without_a_gap() {
+    // A low cap cuts windows into many slices, so that there are many states.
+    let mut bench = Bench::new(Options { row_cap: 150, ..Options::default() }, 60);
+    bench.config["lookback_days"] = json!(3);
+    let catalog = bench.catalog(REPORTS, "incremental");
+    let whole = bench.read(&catalog, None);
+    assert_eq!(whole.code, Some(0), "{:?}", whole.errors());
+    let discovered = bench.discover();
+    let truths: Vec<_> = REPORTS
+        .iter()
+        .map(|name| by_key(&truth::report(&bench, &preset(name), &discovered[*name]), &discovered[*name]))
+        .collect();
+    let ends: Vec<_> = (1..=whole.messages.len()).filter(|end| whole.messages[end - 1]["type"] == "STATE").collect();
+    assert!(ends.len() > 20, "{} states", ends.len());
+    for end in ends {
+        let resumed = bench.read(&catalog, Some(&whole.state_after(end)));
+        for (name, truth) in REPORTS.iter().zip(&truths) {
+            let before = whole.messages[..end].iter().filter(|m| m["record"]["stream"] == *name);
+            let before = before.map(|message| message["record"]["data"].as_object().unwrap());
+            let union = by_key(before.chain(resumed.records(name)), &discovered[*name]);
+            assert_eq!(&union, truth, "{name}, ended after message {end}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_at_the_cap_is_halved_and_nothing_comes_twice() {
+    let bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
+    let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    for name in REPORTS {
+        assert_report(&bench, &transcript, name, &preset(name));
+    }
+}
+
+#[test]
+fn a_day_that_is_too_much_fails_its_stream_with_the_remedy() {
+    // 12 ad sets fit under the cap on any day, 36 ads do not.
+    let bench = Bench::new(Options { row_cap: 20, ..Options::default() }, 10);
+    let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
+    assert_eq!(transcript.code, Some(1));
+    let [error] = &transcript.errors()[..] else { panic!("{:?}", transcript.errors()) };
+    assert_eq!(error["stream_descriptor"]["name"], "ad_statistics_daily");
+    assert_eq!(error["failure_type"], "config_error");
+    insta::assert_snapshot!(error["message"].as_str().unwrap());
+    for name in &REPORTS[..2] {
+        assert_report(&bench, &transcript, name, &preset(name));
+    }
+}
+
+#[test]
+fn a_state_of_the_future_reads_nothing_and_stays() {
+    let bench = Bench::new(Options::default(), 10);
+    let catalog = bench.catalog(&["ad_set_statistics_daily"], "incremental");
+    let first = bench.read(&catalog, None);
+    let mut state = first.final_state();
+    state[0]["stream"]["stream_state"]["groups"][0]["cursor"] = json!("2099-12-31");
+    let second = bench.read(&catalog, Some(&state));
+    assert_eq!(second.code, Some(0));
+    assert!(second.records("ad_set_statistics_daily").is_empty());
+    assert_eq!(second.final_state()[0]["stream"], state[0]["stream"]);
+    assert_eq!(second.logs("WARN").len(), 1);
+}
+
+#[test]
+fn an_advertiser_that_comes_later_starts_at_the_start_and_one_that_left_keeps_its_cursor() {
+    let mut bench = Bench::new(Options::default(), 90);
+    bench.config["advertiser_ids"] = json!("1001");
+    let catalog = bench.catalog(&["ad_set_statistics_daily"], "incremental");
+    let first = bench.read(&catalog, None);
+    bench.config["advertiser_ids"] = json!([1002]);
+    let second = bench.read(&catalog, Some(&first.final_state()));
+    let groups = &second.final_state()[0]["stream"]["stream_state"]["groups"];
+    assert_eq!(*groups, json!([{"cursor": "2026-10-31", "advertisers": ["1001", "1002"]}]));
+    let days: Vec<_> =
+        second.records("ad_set_statistics_daily").iter().map(|record| record["day"].to_string()).collect();
+    assert_eq!(days.iter().min().unwrap(), "\"2026-08-03\"");
+}
+
+#[test]
+fn a_start_before_the_history_of_criteo_is_clamped_with_one_warning() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 10);
+    bench.config["start_date"] = json!("2016-01-01");
+    let transcript = bench.read(&bench.catalog(&["campaign_statistics_daily"], "incremental"), None);
+    assert_eq!(transcript.code, Some(0));
+    let [warning] = transcript.logs("WARN")[..] else { panic!("{:?}", transcript.logs("WARN")) };
+    assert!(warning.contains("2024-11-01"), "{warning}");
+    bench.config["start_date"] = json!("2024-11-01");
+    assert_report(&bench, &transcript, "campaign_statistics_daily", &preset("campaign_statistics_daily"));
+}
+
+#[test]
+fn a_token_is_renewed_before_its_end_and_once_when_it_is_refused() {
+    let bench = Bench::new(Options { token_calls: Some(5), ..Options::default() }, 300);
+    let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    for name in REPORTS {
+        assert_report(&bench, &transcript, name, &preset(name));
+    }
+    let requests = bench.sandbox.requests();
+    let refused = requests.iter().filter(|request| request.status == 401).count();
+    assert!(refused >= 5, "{refused} calls were refused");
+    assert_eq!(bench.token_requests(), refused + 1, "every refusal costs one renewal");
+}
+
+#[test]
+fn a_token_that_is_always_refused_ends_the_sync_soon() {
+    let bench = Bench::new(Options { token_calls: Some(0), ..Options::default() }, 10);
+    let transcript = bench.read(&bench.catalog(&["campaigns"], "full_refresh"), None);
+    assert_eq!(transcript.code, Some(1));
+    assert_eq!(transcript.errors()[0]["failure_type"], "config_error");
+    assert_eq!(bench.token_requests(), 2);
+}
+
+#[test]
+fn a_rotated_refresh_token_goes_out_with_the_whole_configuration() {
+    let options = Options { refresh_token: Some("first-refresh-token".into()), ..Options::default() };
+    let bench = Bench::new(options, 10);
+    let transcript = bench.read(&bench.catalog(&["campaigns"], "full_refresh"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let [control] = &transcript.of_type("CONTROL")[..] else { panic!("one CONTROL is wanted") };
+    let mut config: Value = control["control"]["connectorConfig"]["config"].clone();
+    assert_eq!(config["refresh_token"], "rotated-refresh-token-1");
+    config["refresh_token"] = json!("first-refresh-token");
+    assert_eq!(config, bench.config);
+}

@@ -1,0 +1,179 @@
+//! What is read is what there is.
+
+use criteo_sandbox::{Numbers, Options, Permission, Shape};
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, Transcript};
+use crate::truth::{self, by_key};
+
+const METRICS: &[&str] = &[
+    "Displays",
+    "Clicks",
+    "AdvertiserCost",
+    "Visits",
+    "SalesClientAttribution",
+    "SalesPc30d",
+    "SalesPc7d",
+    "SalesPc1d",
+    "SalesPv24h",
+    "SalesPc30dPv24h",
+    "RevenueGeneratedClientAttribution",
+    "RevenueGeneratedPc30d",
+    "RevenueGeneratedPc7d",
+    "RevenueGeneratedPc1d",
+    "RevenueGeneratedPv24h",
+    "RevenueGeneratedPc30dPv24h",
+    "SalesAllClientAttribution",
+    "SalesAllPc30d",
+    "RevenueGeneratedAllClientAttribution",
+    "RevenueGeneratedAllPc30d",
+];
+
+/// The query whose answer is the truth of a ready-made report.
+pub fn preset(name: &str) -> Value {
+    let dimensions = match name {
+        "campaign_statistics_daily" => json!(["AdvertiserId", "CampaignId", "Day"]),
+        "ad_set_statistics_daily" => json!(["AdvertiserId", "CampaignId", "AdsetId", "Day"]),
+        "ad_statistics_daily" => json!(["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"]),
+        other => panic!("{other} is no ready-made report"),
+    };
+    json!({"dimensions": dimensions, "metrics": METRICS})
+}
+
+/// Asserts that the records of a report are the truth, and each of them once.
+pub fn assert_report(bench: &Bench, transcript: &Transcript, name: &str, query: &Value) {
+    let stream = &bench.discover()[name];
+    let truth = truth::report(bench, query, stream);
+    let records = transcript.records(name);
+    assert!(!truth.is_empty());
+    assert_eq!(records.len(), truth.len(), "{name}");
+    assert_eq!(by_key(records, stream), by_key(&truth, stream), "{name}");
+}
+
+#[test]
+fn every_stream_is_read_whole_in_every_reported_shape() {
+    for (shape, numbers) in [(Shape::Rows, Numbers::Quoted), (Shape::Array, Numbers::Bare)] {
+        let bench = Bench::new(Options { shape, numbers, ..Options::default() }, 40);
+        let discovered = bench.discover();
+        let names: Vec<_> = discovered.keys().map(String::as_str).collect();
+        let transcript = bench.read(&bench.catalog(&names, "full_refresh"), None);
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        assert_eq!(transcript.logs("WARN"), [""; 0]);
+        for name in names {
+            if discovered[name]["source_defined_cursor"] == true {
+                assert_report(&bench, &transcript, name, &preset(name));
+            } else {
+                let truth = truth::entity(&bench, name, &discovered[name]);
+                assert_eq!(transcript.records(name).len(), truth.len(), "{name}");
+                assert_eq!(by_key(transcript.records(name), &discovered[name]), by_key(&truth, &discovered[name]));
+            }
+        }
+    }
+}
+
+#[test]
+fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
+    let mut bench = Bench::new(Options::default(), 70);
+    bench.config["custom_reports"] = json!([
+        {"name": "names", "dimensions": ["Campaign"], "metrics": ["Clicks", "ClickThroughRate"], "currency": "usd"},
+        {"name": "months", "dimensions": ["Month", "Device"], "metrics": ["AdvertiserCost"]},
+        {"name": "weeks", "dimensions": ["Week", "Os"], "metrics": ["AdvertiserCost"], "timezone": "America/New_York"},
+        {"name": "hours", "dimensions": ["Hour"], "metrics": ["Displays"], "timezone": "Europe/Paris"},
+        {"name": "two_ad_sets", "dimensions": ["AdsetId", "Day"], "metrics": ["Clicks"], "ad_set_ids": [300001, "300003"]},
+        {"name": "coupons", "dimensions": ["Coupon", "Day"], "metrics": ["ResultType", "Clicks"]},
+    ]);
+    let names = ["names", "months", "weeks", "hours", "two_ad_sets", "coupons"].map(|name| format!("custom_{name}"));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let transcript = bench.read(&bench.catalog(&names, "incremental"), None);
+    assert_eq!(transcript.code, Some(0));
+    let day = |text: &str| json!(text);
+    for (name, query) in [
+        (
+            "names",
+            json!({"dimensions": ["AdvertiserId", "CampaignId", "Day"], "metrics": ["Clicks", "ClickThroughRate"],
+            "currency": "USD"}),
+        ),
+        // Whole months: the request begins with the month that start_date lies in.
+        (
+            "months",
+            json!({"dimensions": ["AdvertiserId", "Month", "Device"], "metrics": ["AdvertiserCost"],
+            "startDate": day("2026-08-01")}),
+        ),
+        (
+            "weeks",
+            json!({"dimensions": ["AdvertiserId", "Week", "Os"], "metrics": ["AdvertiserCost"],
+            "startDate": day("2026-08-17"), "timezone": "America/New_York"}),
+        ),
+        ("hours", json!({"dimensions": ["AdvertiserId", "Hour", "Day"], "metrics": ["Displays"]})),
+        (
+            "two_ad_sets",
+            json!({"dimensions": ["AdvertiserId", "AdsetId", "Day"], "metrics": ["Clicks"],
+            "adSetIds": ["300001", "300003"]}),
+        ),
+        ("coupons", json!({"dimensions": ["AdvertiserId", "CouponId", "Day"], "metrics": ["ResultType", "Clicks"]})),
+    ] {
+        assert_report(&bench, &transcript, &format!("custom_{name}"), &query);
+    }
+}
+
+#[test]
+fn rows_that_criteo_sends_under_one_key_are_told_apart() {
+    let mut bench = Bench::new(Options::default(), 5);
+    bench.config["custom_reports"] = json!([{"name": "categories", "dimensions": ["Category"], "metrics": ["Clicks"]}]);
+    let transcript = bench.read(&bench.catalog(&["custom_categories"], "incremental"), None);
+    let discovered = &bench.discover()["custom_categories"];
+    assert_eq!(
+        discovered["source_defined_primary_key"],
+        json!([["advertiser_id"], ["category_id"], ["day"], ["currency"], ["row_number"]])
+    );
+    let records = transcript.records("custom_categories");
+    let twins = records.iter().filter(|record| record["row_number"] == 2).count();
+    assert!(twins > 0 && records.iter().all(|record| record["row_number"] == 2 || record["row_number"] == 1));
+    assert_eq!(by_key(records.iter().copied(), discovered).len(), records.len());
+}
+
+#[test]
+fn only_selected_columns_are_requested_and_written() {
+    let bench = Bench::new(Options::default(), 5);
+    let mut catalog = bench.catalog(&["campaign_statistics_daily", "ad_sets"], "incremental");
+    catalog["streams"][0]["stream"]["json_schema"]["properties"] = json!({"clicks": {"type": ["null", "integer"]}});
+    catalog["streams"][1]["stream"]["json_schema"]["properties"] =
+        json!({"budget_amount": {"type": ["null", "number"]}});
+    // The keys come along, so the strict schema is that of what must come.
+    let transcript = {
+        bench.file("config.json", &bench.config);
+        bench.file("catalog.json", &catalog);
+        bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"])
+    };
+    for record in transcript.records("campaign_statistics_daily") {
+        let columns: Vec<_> = record.keys().map(String::as_str).collect();
+        assert_eq!(columns, ["advertiser_id", "campaign_id", "day", "clicks", "currency"]);
+    }
+    for record in transcript.records("ad_sets") {
+        assert_eq!(record.keys().collect::<Vec<_>>(), ["id", "budget_amount"]);
+    }
+    assert!(bench.report_requests().iter().all(|request| request["metrics"] == json!(["Clicks"])));
+}
+
+#[test]
+fn money_and_ids_keep_every_digit() {
+    let bench = Bench::new(Options { numbers: Numbers::Bare, ..Options::default() }, 3);
+    let transcript = bench.read(&bench.catalog(&["ad_sets", "ad_statistics_daily"], "full_refresh"), None);
+    assert!(transcript.stdout.contains(r#""budget_amount":123456789012.34"#));
+    assert!(transcript.stdout.contains(r#""ad_id":"900000000000000001""#));
+}
+
+#[test]
+fn a_missing_permission_fails_its_stream_alone_and_names_the_permission() {
+    let options = Options { without_permission: vec![Permission::Audiences], ..Options::default() };
+    let bench = Bench::new(options, 3);
+    let transcript = bench.read(&bench.catalog(&["audiences", "campaigns"], "full_refresh"), None);
+    assert_eq!(transcript.code, Some(1));
+    let [error] = &transcript.errors()[..] else { panic!("one error is wanted") };
+    assert_eq!(
+        (&error["failure_type"], &error["stream_descriptor"]["name"]),
+        (&json!("config_error"), &json!("audiences"))
+    );
+    assert!(error["message"].as_str().unwrap().contains("Audiences: Read"), "{error}");
+    assert_eq!(transcript.statuses("campaigns"), ["STARTED", "RUNNING", "COMPLETE"]);
+}

@@ -1,0 +1,149 @@
+//! What the records must be, made from the sandbox's truth by slow and simple code that shares nothing with the
+//! program: the reference that its fast path is compared with.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
+use serde_json::{Map, Value, json};
+
+use crate::harness::Bench;
+
+/// Records by the values of their primary key.
+pub type ByKey = BTreeMap<String, Map<String, Value>>;
+
+/// The records by key, in the order of the stream's key; a key that comes twice must come with the same values.
+pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, stream: &Value) -> ByKey {
+    let key = stream["source_defined_primary_key"].as_array().unwrap();
+    let mut by_key = ByKey::new();
+    for record in records {
+        let values: Vec<_> = key.iter().map(|path| record[path[0].as_str().unwrap()].to_string()).collect();
+        let known = by_key.insert(values.join(" "), record.clone());
+        assert!(known.is_none_or(|known| known == *record), "two records have one key: {record:?}");
+    }
+    by_key
+}
+
+/// The records of a stream of objects.
+pub fn entity(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
+    let world = bench.sandbox.world();
+    let objects = match name {
+        "advertisers" => world.portfolio(),
+        "campaigns" => world.campaigns(),
+        "ad_sets" => world.ad_sets(),
+        "audiences" => world.audiences(),
+        other => panic!("no truth for {other}"),
+    };
+    let properties = stream["json_schema"]["properties"].as_object().unwrap();
+    let mut records = Vec::new();
+    for object in &objects {
+        let mut record = Map::new();
+        flatten(&object["attributes"], "", properties, &mut record);
+        record.insert("id".to_owned(), object["id"].clone());
+        records.push(record);
+    }
+    records
+}
+
+/// Names of nested members are joined; a child that repeats its parent's name is not prefixed again.
+fn flatten(value: &Value, name: &str, properties: &Map<String, Value>, record: &mut Map<String, Value>) {
+    let is_column = properties.contains_key(name);
+    match value {
+        Value::Object(members) if !is_column || members.keys().eq(["value"]) => {
+            for (member, value) in members {
+                let member = snake_case(member);
+                let path = match (name, member.as_str()) {
+                    (_, "value") => name.to_owned(),
+                    ("", member) => member.to_owned(),
+                    (name, member) if member.starts_with(name) => member.to_owned(),
+                    (name, member) => format!("{name}_{member}"),
+                };
+                flatten(value, &path, properties, record);
+            }
+        }
+        value if is_column => {
+            record.insert(name.to_owned(), normal(value, &properties[name]));
+        }
+        // The whole of a nested object is null: its columns are absent.
+        Value::Null => {}
+        other => panic!("no column for {name}: {other}"),
+    }
+}
+
+/// The records of a report from its start to today.
+pub fn report(bench: &Bench, query: &Value, stream: &Value) -> Vec<Map<String, Value>> {
+    let mut query = query.clone();
+    for (name, default) in [
+        ("advertiserIds", json!(bench.sandbox.world().consenting_ids().join(","))),
+        ("startDate", bench.config["start_date"].clone()),
+        ("endDate", json!(bench.today())),
+        ("currency", bench.config["currency"].clone()),
+        ("timezone", json!("UTC")),
+        ("format", json!("json")),
+    ] {
+        if query[name].is_null() {
+            query[name] = default;
+        }
+    }
+    let rows = bench.sandbox.world().statistics(&query).unwrap();
+    let properties = stream["json_schema"]["properties"].as_object().unwrap();
+    let mut records = Vec::new();
+    for row in rows {
+        let mut record = Map::new();
+        for (member, value) in row {
+            let column = column(&member);
+            if let Some(property) = properties.get(&column) {
+                record.insert(column, normal(&value, property));
+            }
+        }
+        record.insert("timezone".to_owned(), query["timezone"].clone());
+        records.push(record);
+    }
+    records
+}
+
+fn column(member: &str) -> String {
+    let alias = match member {
+        "AdsetId" => "ad_set_id",
+        "Adset" => "ad_set_name",
+        "Advertiser" => "advertiser_name",
+        "Campaign" => "campaign_name",
+        "Category" => "category_name",
+        "Coupon" => "coupon_name",
+        "MarketingObjective" => "marketing_objective_name",
+        "Channel" => "channel_name",
+        "Ad" => "ad_name",
+        other => return snake_case(other),
+    };
+    alias.to_owned()
+}
+
+/// Good enough for the names in these tests; the golden file holds all.
+fn snake_case(name: &str) -> String {
+    let mut column = String::new();
+    let mut before = 'A';
+    for letter in name.chars() {
+        if letter.is_uppercase() && !before.is_uppercase() {
+            column.push('_');
+        }
+        column.extend(letter.to_lowercase());
+        before = letter;
+    }
+    column
+}
+
+/// A value as its column wants it.
+fn normal(value: &Value, property: &Value) -> Value {
+    let is_nullable = property["type"].is_array();
+    let kind = property["type"].as_str().or(property["type"][1].as_str()).unwrap();
+    match (value, kind, property["format"].as_str()) {
+        (Value::Null, "string", _) if !is_nullable => json!(""),
+        (Value::Null, ..) => Value::Null,
+        (Value::String(text), "number" | "integer", _) => serde_json::from_str(text).unwrap(),
+        (Value::String(text), _, Some("date-time")) => {
+            let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
+            let instant = instant.unwrap_or_else(|_| text.parse::<NaiveDateTime>().unwrap().and_utc());
+            json!(instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        }
+        (other, ..) => other.clone(),
+    }
+}
