@@ -1,1 +1,183 @@
-//! (being written)
+//! Whatever goes in: one clear message that says what to do, the right failure type, and no lost data.
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, Transcript};
+
+/// A run as a reader sees it: how it ended, and every error with its type and stream.
+fn told(bench: &Bench, transcript: &Transcript) -> String {
+    let mut text = format!("exit code {}\n", transcript.code.unwrap());
+    for status in transcript.of_type("CONNECTION_STATUS") {
+        let status = &status["connectionStatus"];
+        text += &format!("{}: {}\n", status["status"].as_str().unwrap(), status["message"].as_str().unwrap());
+    }
+    for error in transcript.errors() {
+        let stream = error["stream_descriptor"]["name"].as_str().unwrap_or("-");
+        let kind = error["failure_type"].as_str().unwrap();
+        text += &format!("{kind} {stream}: {}\n", error["message"].as_str().unwrap());
+    }
+    text.replace(&bench.sandbox.url(), "http://127.0.0.1:PORT")
+}
+
+fn bench(change: impl FnOnce(&mut Options)) -> Bench {
+    let mut options = Options::default();
+    change(&mut options);
+    Bench::new(options, 5)
+}
+
+/// `check` and `read` say the same about a configuration, each in its way.
+fn told_by_check_and_read(bench: &Bench) -> String {
+    let check = told(bench, &bench.check());
+    bench.file("catalog.json", &json!({"streams": [{"stream": {"name": "campaigns"}, "sync_mode": "full_refresh"}]}));
+    let read = bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"]);
+    format!("check: {check}read: {}", told(bench, &read))
+}
+
+#[test]
+fn files_that_are_no_configuration() {
+    let bench = bench(|_| {});
+    let mut text = told(&bench, &bench.run(&["check", "--config", "missing.json"]));
+    for content in ["{\"client_id\": \"x\",", "[]", "\"sandbox+secret/with=signs\"", ""] {
+        std::fs::write(bench.directory.join("config.json"), content).unwrap();
+        text += &told(&bench, &bench.run(&["check", "--config", "config.json"]));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn every_mistake_in_a_configuration_is_told_at_once() {
+    let mut bench = bench(|_| {});
+    bench.config = json!({
+        "client_id": 7,
+        "client_secret": {"sandbox+secret/with=signs": 1},
+        "advertiser_ids": ["12a"],
+        "start_date": "2026-13-01",
+        "end_date": "yesterday",
+        "timezone": "Mars/Olympus",
+        "lookback_days": 0,
+        "api_version": "latest",
+        "api_base_url": "http://10.0.0.5",
+        "now": "2026-01-01T00:00:00Z",
+        "custom_reports": [
+            {"name": "Ünique", "dimensions": [], "metrics": ["Clicks"]},
+            {"name": "a", "dimensions": ["Week", "Month"], "metrics": ["Clicks", "Clicks"]},
+            {"name": "a", "dimensions": ["Day"], "metrics": ["Clicks"], "timezone": "PST"},
+            {"dimensions": ["Day"]},
+        ],
+    });
+    insta::assert_snapshot!(told_by_check_and_read(&bench));
+}
+
+#[test]
+fn a_secret_of_the_wrong_type_is_not_printed() {
+    let mut bench = bench(|_| {});
+    bench.config["client_secret"] = json!(["sandbox+secret/with=signs"]);
+    let transcript = bench.check();
+    assert!(!transcript.stdout.contains("sandbox+secret"));
+    insta::assert_snapshot!(told(&bench, &transcript));
+}
+
+#[test]
+fn a_wrong_secret() {
+    let mut bench = bench(|_| {});
+    bench.config["client_secret"] = json!("sandbox secret with signs");
+    insta::assert_snapshot!(told_by_check_and_read(&bench));
+}
+
+#[test]
+fn no_consent() {
+    let bench = bench(|options| options.without_consent = vec!["1001".into(), "1002".into(), "1003".into()]);
+    insta::assert_snapshot!(told_by_check_and_read(&bench));
+}
+
+#[test]
+fn advertisers_without_consent_are_named_and_the_others_are_read() {
+    let mut bench = bench(|options| options.without_consent = vec!["1002".into()]);
+    bench.config["advertiser_ids"] = json!("1001, 1002, 4711");
+    let catalog = bench.catalog(&["advertisers", "campaigns", "campaign_statistics_daily"], "incremental");
+    let read = bench.read(&catalog, None);
+    let advertisers: Vec<_> = read.records("campaigns").iter().map(|record| record["advertiser_id"].clone()).collect();
+    assert_eq!(advertisers, ["1001", "1001"]);
+    assert!(!read.records("campaign_statistics_daily").is_empty());
+    assert_eq!(read.statuses("advertisers").last(), Some(&"COMPLETE"));
+    insta::assert_snapshot!(format!("check: {}read: {}", told(&bench, &bench.check()), told(&bench, &read)));
+}
+
+#[test]
+fn a_version_of_the_api_that_is_gone() {
+    let mut bench = bench(|_| {});
+    bench.config["api_version"] = json!("2025-10");
+    insta::assert_snapshot!(told_by_check_and_read(&bench));
+}
+
+#[test]
+fn what_criteo_refuses_comes_back_in_its_words() {
+    let mut bench = bench(|_| {});
+    bench.config["custom_reports"] = json!([{"name": "wrong", "dimensions": ["Day"], "metrics": ["Klicks"]}]);
+    let transcript = bench.read(&bench.catalog(&["custom_wrong", "campaigns"], "incremental"), None);
+    assert_eq!(transcript.logs("WARN").len(), 1, "{:?}", transcript.logs("WARN"));
+    insta::assert_snapshot!(told(&bench, &transcript));
+}
+
+#[test]
+fn streams_and_modes_that_do_not_exist_fail_alone() {
+    let bench = bench(|_| {});
+    let mut catalog = bench.catalog(&["campaigns", "campains", "ad_sets"], "full_refresh");
+    catalog["streams"][2]["sync_mode"] = json!("INVALID");
+    let transcript = bench.read(&catalog, None);
+    assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"));
+    insta::assert_snapshot!(told(&bench, &transcript));
+}
+
+#[test]
+fn catalogs_that_are_none() {
+    let bench = bench(|_| {});
+    bench.file("config.json", &bench.config);
+    let mut text = String::new();
+    for catalog in [json!([]), json!({"streams": [{"sync_mode": "full_refresh"}]})] {
+        bench.file("catalog.json", &catalog);
+        let arguments = ["read", "--config=config.json", "--catalog=catalog.json"];
+        text += &told(&bench, &bench.run(&arguments));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn states_that_are_not_understood_are_never_taken_for_none() {
+    let mut bench = bench(|_| {});
+    let catalog = bench.catalog(&["campaign_statistics_daily", "campaigns"], "incremental");
+    let good = bench.read(&catalog, None).final_state();
+    let of_stream = |state: Value| {
+        json!([{"type": "STREAM", "stream": {
+            "stream_descriptor": {"name": "campaign_statistics_daily"}, "stream_state": state}}])
+    };
+    let mut text = String::new();
+    for state in [
+        json!({"campaign_statistics_daily": "2026-10-30"}),
+        json!("2026-10-30"),
+        of_stream(json!({"Day": "2026-10-30"})),
+        of_stream(json!({"version": 99, "groups": []})),
+        of_stream(json!({"version": 1, "fingerprint": "x|y", "groups": "many"})),
+    ] {
+        bench.file("state.json", &state);
+        let arguments = ["read", "--config", "config.json", "--catalog", "catalog.json", "--state", "state.json"];
+        let transcript = bench.run(&arguments);
+        assert!(transcript.records("campaign_statistics_daily").is_empty());
+        text += &told(&bench, &transcript);
+    }
+    bench.config["currency"] = json!("USD");
+    text += &told(&bench, &bench.read(&catalog, Some(&good)));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_network_is_not_there() {
+    let mut bench = bench(|_| {});
+    // A port that nobody listens on any more.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    bench.config["api_base_url"] = json!(format!("http://127.0.0.1:{port}"));
+    let transcript = bench.check();
+    assert_eq!(transcript.code, Some(0));
+    insta::assert_snapshot!(told(&bench, &transcript));
+}

@@ -1,1 +1,122 @@
-//! (being written)
+//! The verbs, and the command line around them.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, Transcript};
+
+#[test]
+fn spec_needs_nothing_and_keeps_the_rules_of_the_form() {
+    let bench = Bench::new(Options::default(), 1);
+    let transcript = bench.run(&["spec"]);
+    let [message] = &transcript.messages[..] else { panic!("one message is wanted") };
+    let specification = &message["spec"]["connectionSpecification"];
+    let groups: Vec<_> = specification["groups"].as_array().unwrap().iter().map(|group| &group["id"]).collect();
+    assert_properties(&specification["properties"], Some(&groups));
+    assert_properties(&specification["properties"]["custom_reports"]["items"]["properties"], None);
+    jsonschema::draft7::meta::validate(specification).unwrap();
+}
+
+/// The rules that Airbyte's harnesses apply to a specification, and our own: every field tells what it does.
+fn assert_properties(properties: &Value, groups: Option<&[&Value]>) {
+    let mut orders = Vec::new();
+    for (name, property) in properties.as_object().unwrap() {
+        assert!(property["title"].is_string(), "{name}");
+        assert!(property["description"].as_str().is_some_and(|text| text.ends_with('.')), "{name}");
+        assert!(property["type"].is_string(), "{name}");
+        let is_secret = ["client_secret", "refresh_token"].contains(&name.as_str());
+        assert_eq!(property["airbyte_secret"] == true, is_secret, "{name}");
+        assert_eq!(property["pattern"].is_string(), property["pattern_descriptor"].is_string(), "{name}");
+        assert!(groups.is_none_or(|groups| groups.contains(&&property["group"])), "{name}");
+        orders.push(property["order"].as_u64().unwrap());
+    }
+    orders.sort_unstable();
+    assert!(orders.windows(2).all(|pair| pair[0] < pair[1]), "{orders:?}");
+}
+
+#[test]
+fn check_succeeds_and_says_what_will_be_read() {
+    let mut bench = Bench::new(Options::default(), 1);
+    bench.config["advertiser_ids"] = json!([1003]);
+    let transcript = bench.check();
+    assert_eq!(transcript.code, Some(0));
+    let [message] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("one status is wanted") };
+    assert_eq!(
+        message["connectionStatus"],
+        json!({"status": "SUCCEEDED", "message": "The credentials work. 1 of 3 advertisers with consent will be read."})
+    );
+}
+
+#[test]
+fn discover_lists_every_stream_with_key_and_cursor() {
+    let mut bench = Bench::new(Options::default(), 1);
+    bench.config["custom_reports"] = json!([{"name": "devices", "dimensions": ["Device"], "metrics": ["Clicks"]}]);
+    let mut text = String::new();
+    for (name, stream) in bench.discover() {
+        assert!(stream["json_schema"]["properties"].as_object().unwrap().len() > 1);
+        jsonschema::draft7::meta::validate(&stream["json_schema"]).unwrap();
+        let key = &stream["source_defined_primary_key"];
+        text += &format!("{name} key {key} cursor {}\n", stream["default_cursor_field"]);
+    }
+    insta::assert_snapshot!(text);
+    assert!(bench.sandbox.requests().is_empty(), "discover needs no network");
+}
+
+#[test]
+fn flags_take_their_values_in_both_spellings_and_the_configuration_comes_from_stdin() {
+    let bench = Bench::new(Options::default(), 1);
+    bench.file("catalog.json", &bench.catalog(&["campaigns"], "full_refresh"));
+    for arguments in [
+        &["read", "--config", "-", "--catalog", "catalog.json"][..],
+        &["--debug", "read", "--catalog=catalog.json", "--config=-"],
+        &["read", "--config=-", "--catalog", "catalog.json", "--debug"],
+    ] {
+        let mut program = bench.program();
+        program.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bench.config.to_string().as_bytes()).unwrap();
+        let transcript = Transcript::of(child.wait_with_output().unwrap());
+        assert_eq!((transcript.code, transcript.records("campaigns").len()), (Some(0), 6), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_for_people_and_mistakes_are_told_on_stderr() {
+    let bench = Bench::new(Options::default(), 1);
+    for (arguments, code, word) in [
+        (&["--help"][..], 0, "discover"),
+        (&["--version"], 0, env!("CARGO_PKG_VERSION")),
+        (&["read", "--help"], 0, "--catalog"),
+        (&["reed"], 2, "read"),
+        (&["read", "--config", "x"], 2, "--catalog"),
+        (&["check", "--client-secret", "x"], 2, "--client-secret"),
+    ] {
+        let output = bench.program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let text = if code == 0 { &output.stdout } else { &output.stderr };
+        assert!(String::from_utf8_lossy(text).contains(word), "{arguments:?}");
+        assert!(code == 0 || output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn the_demo_runs_every_command_with_nothing_to_configure() {
+    let bench = Bench::new(Options::default(), 1);
+    assert_eq!(bench.run(&["demo", "spec"]).of_type("SPEC").len(), 1);
+    assert_eq!(bench.run(&["demo", "check"]).messages[0]["connectionStatus"]["status"], "SUCCEEDED");
+    let discovered = bench.run(&["demo", "discover"]);
+    let streams = discovered.of_type("CATALOG")[0]["catalog"]["streams"].as_array().unwrap().clone();
+    let read = bench.run(&["demo", "read"]);
+    assert_eq!(read.code, Some(0));
+    for stream in &streams {
+        let name = stream["name"].as_str().unwrap();
+        assert_eq!(read.statuses(name), ["STARTED", "RUNNING", "COMPLETE"], "{name}");
+    }
+    // The state of the demo leads to the demo's next day, not to everything again.
+    bench.file("state.json", &read.final_state());
+    let again = bench.run(&["demo", "read", "--state", "state.json"]);
+    assert_eq!(again.code, Some(0));
+}

@@ -1,1 +1,61 @@
-//! (being written)
+//! The program among other processes: readers that go away, and signals.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use criteo_sandbox::Options;
+
+use crate::harness::{Bench, Transcript};
+
+const SIGTERM: i32 = 15;
+const SIGPIPE: i32 = 13;
+
+/// A bench whose read takes a while: one hundred windows of many rows.
+fn slow_bench() -> Bench {
+    let bench = Bench::new(Options { row_cap: 400, ..Options::default() }, 700);
+    bench.file("config.json", &bench.config);
+    bench.file("catalog.json", &bench.catalog(&["ad_statistics_daily"], "incremental"));
+    bench
+}
+
+fn read(bench: &Bench) -> Command {
+    let mut program = bench.program();
+    program.args(["read", "--config", "config.json", "--catalog", "catalog.json"]);
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_without_a_word() {
+    let bench = slow_bench();
+    let mut child = read(&bench).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(SIGPIPE), "{:?}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let calls = bench.report_requests().len();
+    assert!(calls < 50, "the network stopped after {calls} calls");
+}
+
+#[test]
+fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
+    let bench = slow_bench();
+    let mut child = read(&bench).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("\"STATE\"") {
+        assert_ne!(stdout.read_line(&mut text).unwrap(), 0);
+    }
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    stdout.read_to_string(&mut text).unwrap();
+    let mut output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(SIGTERM), "{:?}", output.status);
+    output.stdout = text.into_bytes();
+    let transcript = Transcript::of(output);
+    assert!(transcript.stdout.ends_with('\n'));
+    assert_eq!(transcript.statuses("ad_statistics_daily").last(), Some(&"INCOMPLETE"));
+    assert_eq!(transcript.errors()[0]["failure_type"], "transient_error");
+}

@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 pub use auth::Auth;
 pub use pace::CallClass;
 pub use problem::{PERMISSION_MISSING, criteo_errors};
-pub use transport::{ANSWER_TOO_LARGE, Body};
+pub use transport::{ANSWER_TOO_LARGE, Body, SPACE_MIB};
 
 use crate::config::Config;
 use crate::error::{Error, Result};

@@ -34,8 +34,9 @@ const LEAST_PROGRESS: usize = 1024;
 /// Persistent connections to Criteo may hang: idle ones are not kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The memory for all bodies in flight.
-const SPACE_MIB: u32 = 64;
+/// The memory for all bodies in flight. A report at the cap with twenty columns has some 60 MiB, and the whole process
+/// is to stay below 96 MiB.
+pub const SPACE_MIB: u32 = 80;
 const MIB: usize = 1024 * 1024;
 /// Compressed bytes are fed to the decoder in pieces, so that a piece cannot grow beyond what was reserved by much:
 /// deflate expands by at most 1032.

@@ -65,12 +65,12 @@ impl Problems {
     #[must_use]
     pub fn into_error(self) -> Error {
         let mut text = match self.0.len() {
-            1 => "The configuration has a problem:".to_owned(),
-            count => format!("The configuration has {count} problems:"),
+            1 => "The configuration has a problem.".to_owned(),
+            count => format!("The configuration has {count} problems."),
         };
         for (path, problem) in self.0 {
             // Writing to a String cannot fail.
-            let _ = write!(text, " {path}: {problem}");
+            let _ = write!(text, "\n- {path} {problem}");
         }
         Error::config(text)
     }
@@ -96,7 +96,7 @@ fn join(path: &str, step: &str) -> String {
 
 fn type_name(kind: &TypeKind) -> String {
     let name = |kind: &str| match kind {
-        "string" => "a text".to_owned(),
+        "string" => "a text in quotes".to_owned(),
         "integer" => "a whole number".to_owned(),
         "array" => "a list".to_owned(),
         other => format!("a JSON {other}"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cursor::{self, Cursors};
 use super::slice::{Range, Window, windows};
 use super::{InFlight, Run, Selected, rows, warn};
-use crate::api::{ANSWER_TOO_LARGE, Body, Call, CallClass, wire};
+use crate::api::{ANSWER_TOO_LARGE, Body, Call, CallClass, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
@@ -109,9 +109,10 @@ impl Run<'_> {
 
     fn too_much(&self, window: Window) -> Error {
         Error::config(format!(
-            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign, and this report reaches \
-             that number for {}. Nothing of that time was written, and what was read before is complete. Read fewer \
-             advertisers at once (advertiser_ids), or use a custom report with fewer dimensions or with ad set filters.",
+            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. For {} this report \
+             reaches that number, or more than {SPACE_MIB} MiB. Nothing of that time was written, and what was read before \
+             is complete. Read fewer advertisers at once (advertiser_ids), or use a custom report with fewer dimensions or \
+             with ad set filters.",
             self.config.report_row_cap,
             if window.start == window.end {
                 window.start.to_string()
