@@ -1,5 +1,7 @@
 //! Whatever goes in: one clear message that says what to do, the right failure type, and no lost data.
 
+use std::fmt::Write as _;
+
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
@@ -10,12 +12,12 @@ fn told(bench: &Bench, transcript: &Transcript) -> String {
     let mut text = format!("exit code {}\n", transcript.code.unwrap());
     for status in transcript.of_type("CONNECTION_STATUS") {
         let status = &status["connectionStatus"];
-        text += &format!("{}: {}\n", status["status"].as_str().unwrap(), status["message"].as_str().unwrap());
+        writeln!(text, "{}: {}", status["status"].as_str().unwrap(), status["message"].as_str().unwrap()).unwrap();
     }
     for error in transcript.errors() {
         let stream = error["stream_descriptor"]["name"].as_str().unwrap_or("-");
         let kind = error["failure_type"].as_str().unwrap();
-        text += &format!("{kind} {stream}: {}\n", error["message"].as_str().unwrap());
+        writeln!(text, "{kind} {stream}: {}", error["message"].as_str().unwrap()).unwrap();
     }
     text.replace(&bench.sandbox.url(), "http://127.0.0.1:PORT")
 }

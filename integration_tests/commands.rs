@@ -1,6 +1,7 @@
 //! The verbs, and the command line around them.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::Stdio;
 
 use criteo_sandbox::Options;
@@ -59,7 +60,7 @@ fn discover_lists_every_stream_with_key_and_cursor() {
         assert!(stream["json_schema"]["properties"].as_object().unwrap().len() > 1);
         jsonschema::draft7::meta::validate(&stream["json_schema"]).unwrap();
         let key = &stream["source_defined_primary_key"];
-        text += &format!("{name} key {key} cursor {}\n", stream["default_cursor_field"]);
+        writeln!(text, "{name} key {key} cursor {}", stream["default_cursor_field"]).unwrap();
     }
     insta::assert_snapshot!(text);
     assert!(bench.sandbox.requests().is_empty(), "discover needs no network");

@@ -2,6 +2,8 @@
 //! rules that hold for every run; a test adds what is special about it.
 
 #![expect(unreachable_pub, reason = "the modules of a test binary are seen by nobody else")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "figures that a test measures are shown with --nocapture")]
 
 mod bad_input;
 mod commands;

@@ -41,7 +41,7 @@ fn peak_kib(days: u64) -> u64 {
     loop {
         let length = stdout.read(&mut buffer).unwrap();
         tail = if length > 0 { buffer[..length].to_vec() } else { tail };
-        lines += buffer[..length].iter().filter(|byte| **byte == b'\n').count();
+        lines += buffer[..length].split(|byte| *byte == b'\n').count() - 1;
         // The high-water mark; the last reading is taken while the last lines are in the pipe.
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());

@@ -1,1 +1,96 @@
-//! (being written)
+//! What people copy: the sample files and the commands of the README are run as they stand.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, Transcript};
+
+fn repository(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn sample(name: &str) -> Value {
+    serde_json::from_str(&repository(&format!("sample_configs/{name}"))).unwrap()
+}
+
+#[test]
+fn every_sample_configuration_is_accepted() {
+    let mut bench = Bench::new(Options::default(), 1);
+    let options = Options::default();
+    for name in ["config.json", "config_custom_reports.json", "config_sandbox.json"] {
+        let config = sample(name);
+        bench.config = config.clone();
+        assert!(bench.discover().len() >= 7, "{name}");
+        if name == "config_sandbox.json" {
+            assert_eq!(config["client_id"], options.client_id);
+            assert_eq!(config["client_secret"], options.client_secret);
+        }
+    }
+}
+
+#[test]
+fn the_sample_catalogs_and_the_sample_state_name_what_discover_names() {
+    let bench = Bench::new(Options::default(), 60);
+    let discovered = bench.discover();
+    for (name, sync_mode) in [("full_refresh", "full_refresh"), ("incremental", "incremental")] {
+        let catalog = sample(&format!("configured_catalog_{name}.json"));
+        let streams = catalog["streams"].as_array().unwrap();
+        assert_eq!(streams.len(), discovered.len());
+        for stream in streams.iter().filter(|stream| stream["primary_key"].is_array()) {
+            let known = &discovered[stream["stream"]["name"].as_str().unwrap()];
+            assert_eq!(stream["primary_key"], known["source_defined_primary_key"]);
+            assert_eq!(stream["cursor_field"], known["default_cursor_field"]);
+        }
+        bench.file("config.json", &bench.config);
+        bench.file("catalog.json", &catalog);
+        bench.file("state.json", &sample("state.json"));
+        let arguments = ["read", "--config", "config.json", "--catalog", "catalog.json", "--state", "state.json"];
+        let transcript = bench.run(&arguments);
+        assert_eq!(transcript.code, Some(0));
+        let days: BTreeSet<_> =
+            transcript.records("campaign_statistics_daily").iter().map(|record| record["day"].to_string()).collect();
+        let first = days.first().unwrap();
+        assert_eq!(first, if sync_mode == "incremental" { "\"2026-10-02\"" } else { "\"2026-09-02\"" });
+    }
+}
+
+/// Every command in a `console` block of the README that calls the program runs, with the program built for this test.
+#[test]
+fn the_commands_of_the_readme_run() {
+    let bench = Bench::new(Options::default(), 1);
+    let readme = repository("README.md");
+    let blocks = readme.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let commands: Vec<_> = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    let program = env!("CARGO_BIN_EXE_source-criteo");
+    let port = bench.config["api_base_url"].as_str().unwrap();
+    let mut run = 0;
+    for command in commands {
+        let command = command
+            .replace("cargo run --quiet -- ", "source-criteo ")
+            .replace("source-criteo ", &format!("{program} "))
+            .replace("sample_configs/config_sandbox.json", "config.json");
+        if !command.starts_with(program) {
+            continue;
+        }
+        let mut config = sample("config_sandbox.json");
+        config["api_base_url"] = json!(port);
+        config["now"] = bench.config["now"].clone();
+        config["start_date"] = bench.config["start_date"].clone();
+        bench.file("config.json", &config);
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs");
+        let link = bench.directory.join("sample_configs");
+        if !link.exists() {
+            std::os::unix::fs::symlink(samples, link).unwrap();
+        }
+        let output = Command::new("sh").args(["-c", &command]).current_dir(&bench.directory).output().unwrap();
+        let transcript = Transcript::of(output);
+        assert_eq!(transcript.code, Some(0), "{command}: {}", transcript.stderr);
+        run += 1;
+    }
+    assert!(run >= 4, "{run} commands");
+}

@@ -79,7 +79,7 @@ fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
         {"name": "months", "dimensions": ["Month", "Device"], "metrics": ["AdvertiserCost"]},
         {"name": "weeks", "dimensions": ["Week", "Os"], "metrics": ["AdvertiserCost"], "timezone": "America/New_York"},
         {"name": "hours", "dimensions": ["Hour"], "metrics": ["Displays"], "timezone": "Europe/Paris"},
-        {"name": "two_ad_sets", "dimensions": ["AdsetId", "Day"], "metrics": ["Clicks"], "ad_set_ids": [300001, "300003"]},
+        {"name": "two_ad_sets", "dimensions": ["AdsetId", "Day"], "metrics": ["Clicks"], "ad_set_ids": "300001, 300003"},
         {"name": "coupons", "dimensions": ["Coupon", "Day"], "metrics": ["ResultType", "Clicks"]},
     ]);
     let names = ["names", "months", "weeks", "hours", "two_ad_sets", "coupons"].map(|name| format!("custom_{name}"));

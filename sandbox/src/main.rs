@@ -19,6 +19,15 @@ struct Cli {
     /// How many advertisers there are.
     #[arg(long, default_value_t = 3)]
     advertisers: u32,
+    /// Campaigns of each advertiser.
+    #[arg(long, default_value_t = 2)]
+    campaigns: u32,
+    /// Ad sets of each campaign.
+    #[arg(long, default_value_t = 2)]
+    ad_sets: u32,
+    /// Of a hundred days, on how many an ad is shown.
+    #[arg(long, default_value_t = 90)]
+    activity: u32,
     /// Ads of each ad set.
     #[arg(long, default_value_t = 3)]
     ads: u32,
@@ -45,7 +54,10 @@ fn main() -> ExitCode {
     let options = Options {
         seed: cli.seed,
         advertisers: cli.advertisers,
+        campaigns: cli.campaigns,
+        ad_sets: cli.ad_sets,
         ads: cli.ads,
+        activity: cli.activity,
         today: cli.today.unwrap_or_else(|| Utc::now().date_naive()),
         row_cap: cli.row_cap,
         rate_limit: cli.rate_limit,

@@ -36,8 +36,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The memory for all bodies in flight. A report at the cap with twenty columns has some 60 MiB, and the whole process
 /// is to stay below 96 MiB.
-pub const SPACE_MIB: u32 = 80;
+pub const SPACE_MIB: u32 = 72;
 const MIB: usize = 1024 * 1024;
+/// What a body is given at first. Pages that are never touched cost nothing, and an allocation above 32 MiB goes back to
+/// the system when it is freed, where the C library would keep a smaller one for later.
+const FIRST_CAPACITY: usize = 33 * MIB;
 /// Compressed bytes are fed to the decoder in pieces, so that a piece cannot grow beyond what was reserved by much:
 /// deflate expands by at most 1032.
 const PIECE: usize = 1024;
@@ -158,8 +161,8 @@ impl Transport {
         host: &str,
     ) -> std::result::Result<Vec<u8>, Failure> {
         let deadline = Instant::now() + BODY_TIMEOUT;
-        let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::new()));
-        let mut plain = Vec::new();
+        let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::with_capacity(FIRST_CAPACITY)));
+        let mut plain = Vec::with_capacity(if is_gzip { 0 } else { FIRST_CAPACITY });
         let (mut progress, mut checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
         loop {
             let chunk = match timeout_at(checkpoint.min(deadline), response.chunk()).await {
