@@ -59,3 +59,25 @@ fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
     assert_eq!(transcript.statuses("ad_statistics_daily").last(), Some(&"INCOMPLETE"));
     assert_eq!(transcript.errors()[0]["failure_type"], "transient_error");
 }
+
+#[test]
+fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
+    let bench = Bench::new(Options::default(), 1);
+    let mut program = bench.program();
+    program.args(["check", "--config", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    // The mask of caught signals; before they are caught they end the program anyway, and nothing would be shown.
+    let is_caught = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(mask, 16).unwrap() >> (SIGTERM - 1) & 1 == 1
+    };
+    while !is_caught() {
+        std::thread::yield_now();
+    }
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let started = std::time::Instant::now();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGTERM));
+    assert!(started.elapsed().as_secs() < 5);
+}

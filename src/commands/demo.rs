@@ -6,7 +6,7 @@ use chrono::{Days, NaiveTime};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use super::{Session, read_file};
+use super::{Session, read_file, read_states};
 use crate::cli::DemoCommand;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
@@ -34,7 +34,7 @@ impl Session {
         let sandbox = Sandbox::start(options)
             .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
         config["api_base_url"] = json!(sandbox.url());
-        let config = self.config(&config.to_string());
+        let config = self.parse_config(&config.to_string());
         match command {
             DemoCommand::Spec => Ok(self.spec()),
             DemoCommand::Check => self.check(config).await,
@@ -42,7 +42,7 @@ impl Session {
             DemoCommand::Read { catalog, state } => {
                 let config = config?;
                 let catalog = match catalog {
-                    Some(path) => airbyte::parse_catalog(&read_file(&path, "catalog")?)?,
+                    Some(path) => airbyte::parse_catalog(&read_file(&path, "catalog").await?)?,
                     None => catalog::streams(&config)
                         .into_iter()
                         .map(|stream| Configured {
@@ -52,8 +52,8 @@ impl Session {
                         })
                         .collect(),
                 };
-                let state = state.map(|path| read_file(&path, "state")).transpose()?;
-                self.read(&config, &catalog, state.as_deref()).await
+                let states = read_states(state.as_deref()).await?;
+                self.read(&config, &catalog, &states).await
             }
         }
     }

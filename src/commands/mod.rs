@@ -7,11 +7,12 @@ mod discover;
 mod read;
 mod spec;
 
-use std::io::Read as _;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::cli::{Cli, Command};
@@ -83,21 +84,25 @@ impl Session {
     async fn command(&self, command: Command) -> Result<ExitCode> {
         match command {
             Command::Spec => Ok(self.spec()),
-            Command::Check(file) => self.check(self.config(&read_file(&file.config, "configuration")?)).await,
-            Command::Discover(file) => Ok(self.discover(&self.config(&read_file(&file.config, "configuration")?)?)),
+            Command::Check(file) => self.check(self.config(&file.config).await).await,
+            Command::Discover(file) => Ok(self.discover(&self.config(&file.config).await?)),
             Command::Read { config, input } => {
-                let config = self.config(&read_file(&config.config, "configuration")?)?;
-                let catalog = airbyte::parse_catalog(&read_file(&input.catalog, "catalog")?)?;
-                let state = input.state.as_deref().map(|path| read_file(path, "state")).transpose()?;
-                self.read(&config, &catalog, state.as_deref()).await
+                let config = self.config(&config.config).await?;
+                let catalog = airbyte::parse_catalog(&read_file(&input.catalog, "catalog").await?)?;
+                let states = read_states(input.state.as_deref()).await?;
+                self.read(&config, &catalog, &states).await
             }
             #[cfg(feature = "demo")]
             Command::Demo { command } => self.demo(command).await,
         }
     }
 
+    async fn config(&self, path: &Path) -> Result<Config> {
+        self.parse_config(&read_file(path, "configuration").await?)
+    }
+
     /// Parses a configuration, makes its secrets known to the redactor, and logs its warnings.
-    fn config(&self, text: &str) -> Result<Config> {
+    fn parse_config(&self, text: &str) -> Result<Config> {
         self.redactor.add_secrets_of(text);
         let config = Config::parse(text)?;
         for warning in &config.warnings {
@@ -107,16 +112,26 @@ impl Session {
     }
 }
 
-/// Reads a file of the user's, or standard input for `-`.
-fn read_file(path: &Path, what: &str) -> Result<String> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
-    };
-    match read {
-        Ok(_) => Ok(text),
+/// Reads the saved states of streams; without a file there are none.
+async fn read_states(path: Option<&Path>) -> Result<BTreeMap<String, Value>> {
+    match path {
+        Some(path) => airbyte::parse_state(&read_file(path, "state").await?),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
+async fn read_file(path: &Path, what: &str) -> Result<String> {
+    let source = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        if source == Path::new("-") {
+            std::io::read_to_string(std::io::stdin())
+        } else {
+            std::fs::read_to_string(source)
+        }
+    });
+    match read.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
+        Ok(text) => Ok(text),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
             path.display()

@@ -1,7 +1,10 @@
 //! `read`: the records of the selected streams.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::Session;
 use crate::api::{Auth, Client};
@@ -12,8 +15,12 @@ use crate::protocol::airbyte::{self, Configured, Status};
 use crate::streams::{Stream, catalog};
 
 impl Session {
-    pub(super) async fn read(&self, config: &Config, catalog: &[Configured], state: Option<&str>) -> Result<ExitCode> {
-        let states = state.map(airbyte::parse_state).transpose()?.unwrap_or_default();
+    pub(super) async fn read(
+        &self,
+        config: &Config,
+        catalog: &[Configured],
+        states: &BTreeMap<String, Value>,
+    ) -> Result<ExitCode> {
         let streams = catalog::streams(config);
         let mut selected = Vec::new();
         let mut refused = 0;
@@ -30,7 +37,7 @@ impl Session {
         let incomplete = if selected.is_empty() {
             0
         } else {
-            engine::read(&self.client(config)?, &self.output, config, &selected, &states).await
+            engine::read(&self.client(config)?, &self.output, config, &selected, states).await
         };
         Ok(if incomplete + refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -80,6 +80,9 @@ impl Run<'_> {
         if range.is_clamped {
             tracing::warn!("{name}: Criteo keeps two years of statistics, so the first day is {}.", range.start);
         }
+        if range.start > range.end {
+            tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
+        }
         range
     }
 

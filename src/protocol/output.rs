@@ -268,14 +268,15 @@ impl Writer {
                 logs.push((tracing::Level::WARN, format!("{name}: Criteo sent {what}: {}. {then}.", list.join(", "))));
             }
         }
-        for (level, text) in logs {
-            self.line(&airbyte::log(level, &text), false);
-        }
         if let Some(error) = error {
             self.line(&airbyte::error(error, Some(&name)), false);
         }
+        // The platform wants the last state directly before the last status.
         let status = if error.is_some() { Status::Incomplete } else { Status::Complete };
         self.line(&airbyte::stream_status(&name, status), false);
+        for (level, text) in logs {
+            self.line(&airbyte::log(level, &text), false);
+        }
         self.flush();
     }
 
