@@ -1,5 +1,7 @@
 //! Never a lost row, wherever a sync ends and goes on.
 
+use std::time::Duration;
+
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
@@ -119,7 +121,17 @@ fn a_start_before_the_history_of_criteo_is_clamped_with_one_warning() {
 }
 
 #[test]
-fn a_token_is_renewed_before_its_end_and_once_when_it_is_refused() {
+fn a_token_is_renewed_before_its_end() {
+    let (token_life, latency) = (Duration::from_secs(2), Duration::from_millis(200));
+    let bench = Bench::new(Options { token_life, latency, ..Options::default() }, 400);
+    let transcript = bench.read(&bench.catalog(&["campaign_statistics_daily"], "incremental"), None);
+    assert_report(&bench, &transcript, "campaign_statistics_daily", &preset("campaign_statistics_daily"));
+    assert!(bench.token_requests() >= 3, "{} tokens", bench.token_requests());
+    assert!(bench.sandbox.requests().iter().all(|request| request.status == 200));
+}
+
+#[test]
+fn a_token_that_is_refused_is_renewed_once() {
     let bench = Bench::new(Options { token_calls: Some(5), ..Options::default() }, 300);
     let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());

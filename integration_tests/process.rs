@@ -26,6 +26,10 @@ fn read(bench: &Bench) -> Command {
     program
 }
 
+fn terminate(process: u32) {
+    assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
+}
+
 #[test]
 fn a_reader_that_goes_away_ends_the_program_without_a_word() {
     let bench = slow_bench();
@@ -48,8 +52,7 @@ fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
     while !text.contains("\"STATE\"") {
         assert_ne!(stdout.read_line(&mut text).unwrap(), 0);
     }
-    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    terminate(child.id());
     stdout.read_to_string(&mut text).unwrap();
     let mut output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(SIGTERM), "{:?}", output.status);
@@ -75,9 +78,34 @@ fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
     while !is_caught() {
         std::thread::yield_now();
     }
-    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    terminate(child.id());
     let started = std::time::Instant::now();
     assert_eq!(child.wait().unwrap().signal(), Some(SIGTERM));
     assert!(started.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn a_signal_is_obeyed_while_nobody_reads() {
+    let bench = slow_bench();
+    let mut child = read(&bench).spawn().unwrap();
+    // The pipe is full long before the last of the calls that the memory budget allows.
+    while bench.report_requests().len() < 10 {
+        std::thread::yield_now();
+    }
+    terminate(child.id());
+    let started = std::time::Instant::now();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGTERM));
+    assert!(started.elapsed().as_secs() < 4, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_loopback() {
+    let bench = Bench::new(Options::default(), 1);
+    let mut program = bench.program();
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"] {
+        program.env(name, "http://127.0.0.1:9");
+    }
+    let output = program.env_remove("NO_PROXY").args(["demo", "check"]).output().unwrap();
+    let transcript = Transcript::of(output);
+    assert_eq!(transcript.messages[0]["connectionStatus"]["status"], "SUCCEEDED", "{}", transcript.stdout);
 }

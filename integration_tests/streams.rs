@@ -80,9 +80,12 @@ fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
         {"name": "weeks", "dimensions": ["Week", "Os"], "metrics": ["AdvertiserCost"], "timezone": "America/New_York"},
         {"name": "hours", "dimensions": ["Hour"], "metrics": ["Displays"], "timezone": "Europe/Paris"},
         {"name": "two_ad_sets", "dimensions": ["AdsetId", "Day"], "metrics": ["Clicks"], "ad_set_ids": "300001, 300003"},
+        {"name": "named", "dimensions": ["AdsetId"], "metrics": ["Clicks"], "ad_set_names": ["Ad set 2", "Ad set 5"]},
+        {"name": "active", "dimensions": ["AdsetId"], "metrics": ["Clicks"], "ad_set_status": ["Active", "Dead"]},
         {"name": "coupons", "dimensions": ["Coupon", "Day"], "metrics": ["ResultType", "Clicks"]},
     ]);
-    let names = ["names", "months", "weeks", "hours", "two_ad_sets", "coupons"].map(|name| format!("custom_{name}"));
+    let names = ["names", "months", "weeks", "hours", "two_ad_sets", "named", "active", "coupons"]
+        .map(|name| format!("custom_{name}"));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let transcript = bench.read(&bench.catalog(&names, "incremental"), None);
     assert_eq!(transcript.code, Some(0));
@@ -110,9 +113,42 @@ fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
             json!({"dimensions": ["AdvertiserId", "AdsetId", "Day"], "metrics": ["Clicks"],
             "adSetIds": ["300001", "300003"]}),
         ),
+        (
+            "named",
+            json!({"dimensions": ["AdvertiserId", "AdsetId", "Day"], "metrics": ["Clicks"],
+            "adSetNames": ["Ad set 2", "Ad set 5"]}),
+        ),
+        (
+            "active",
+            json!({"dimensions": ["AdvertiserId", "AdsetId", "Day"], "metrics": ["Clicks"],
+            "adSetStatus": ["Active", "Dead"]}),
+        ),
         ("coupons", json!({"dimensions": ["AdvertiserId", "CouponId", "Day"], "metrics": ["ResultType", "Clicks"]})),
     ] {
         assert_report(&bench, &transcript, &format!("custom_{name}"), &query);
+    }
+}
+
+#[test]
+fn long_periods_that_began_before_the_history_of_criteo_are_left_out() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 1);
+    bench.config["start_date"] = Value::Null;
+    bench.config["custom_reports"] = json!([
+        {"name": "weeks", "dimensions": ["Week"], "metrics": ["Clicks"]},
+        {"name": "months", "dimensions": ["Month"], "metrics": ["Clicks"]},
+        {"name": "years", "dimensions": ["Year"], "metrics": ["Clicks"]},
+    ]);
+    let transcript =
+        bench.read(&bench.catalog(&["custom_weeks", "custom_months", "custom_years"], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    // Two years before 2026-11-01 is Friday, 2024-11-01.
+    for (name, dimension, start) in [
+        ("custom_weeks", "Week", "2024-11-04"),
+        ("custom_months", "Month", "2024-11-01"),
+        ("custom_years", "Year", "2025-01-01"),
+    ] {
+        let query = json!({"dimensions": ["AdvertiserId", dimension], "metrics": ["Clicks"], "startDate": start});
+        assert_report(&bench, &transcript, name, &query);
     }
 }
 

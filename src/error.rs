@@ -1,7 +1,5 @@
 //! The one error type: a kind for machines, a paragraph for people.
 
-use std::fmt;
-
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -29,7 +27,8 @@ impl Kind {
 }
 
 /// What went wrong, told so that the reader knows what to do next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
 pub struct Error {
     /// Who can mend it.
     pub kind: Kind,
@@ -82,11 +81,3 @@ impl Error {
         self
     }
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Error {}

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(Ending::Exit(code)) => code,
         Ok(Ending::Stopped(stop)) => signals::end_by(&stop),
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("source-criteo cannot start: {error:#}");
             ExitCode::FAILURE
         }
     }

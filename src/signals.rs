@@ -13,7 +13,10 @@ use crate::stop::{Stop, StopSender};
 /// # Errors
 /// When the system takes no handler.
 pub fn listen(stop: &StopSender) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    if !ignores(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
@@ -40,13 +43,22 @@ pub fn end_by(stop: &Stop) -> ExitCode {
     }
 }
 
-/// Raises the signal with its default disposition. The first process of a container is immune to that and exits with
+/// Raises the signal with its default disposition. The first process of a container is immune to signals, and exits with
 /// the number that a shell would show.
 fn end_by_signal(signal: i32) -> ! {
-    // Either it works, or the exit below does.
-    let _ = emulate_default_handler(signal);
+    if std::process::id() != 1 {
+        // It does not return, unless the system refuses; then the exit below serves.
+        let _ = emulate_default_handler(signal);
+    }
     #[expect(clippy::exit, reason = "the one place that ends the process, after everything was written")]
     std::process::exit(128 + signal)
+}
+
+/// Whether the process was started to outlive its terminal, as by `nohup`.
+fn ignores(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Says something to people; stdout is not theirs.

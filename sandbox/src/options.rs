@@ -73,6 +73,8 @@ pub struct Options {
     pub row_cap: usize,
     /// Calls a minute.
     pub rate_limit: usize,
+    /// How long every answer takes.
+    pub latency: Duration,
     /// The JSON of statistics.
     pub shape: Shape,
     /// Numbers in statistics.
@@ -99,6 +101,7 @@ impl Default for Options {
             without_permission: Vec::new(),
             row_cap: 100_000,
             rate_limit: 100_000,
+            latency: Duration::ZERO,
             shape: Shape::default(),
             numbers: Numbers::default(),
         }

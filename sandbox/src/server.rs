@@ -164,6 +164,7 @@ async fn gate(State(shared): State<Arc<Shared>>, request: axum::extract::Request
     let is_token = parts.uri.path() == "/oauth2/token";
     let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let admitted = if is_token { Ok(None) } else { admit(&shared, parts.uri.path(), authorization).map(Some) };
+    tokio::time::sleep(shared.world.options.latency).await;
     let mut response = match &admitted {
         Ok(_) => next.run(axum::extract::Request::from_parts(parts, Body::from(bytes))).await,
         Err(problem) => problem.clone().into_response(),

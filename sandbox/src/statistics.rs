@@ -10,7 +10,9 @@ use crate::facts::{Fact, metric_key};
 use crate::options::{Numbers, Shape};
 use crate::problem::Problem;
 use crate::vocabulary::{Dimension, Measure, dimension, measure};
-use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
+use crate::world::{
+    World, ad_id, ad_set_id, ad_set_name, ad_set_status, advertiser_id, advertiser_name, campaign_id, campaign_name,
+};
 
 /// How long Criteo keeps statistics.
 const HISTORY_DAYS: u64 = 730;
@@ -41,6 +43,7 @@ pub struct Query {
     timezone: Tz,
     ad_set_ids: Vec<String>,
     ad_set_names: Vec<String>,
+    ad_set_status: Vec<String>,
 }
 
 impl World {
@@ -87,6 +90,8 @@ impl World {
         let number = self.ad_set_number(fact.path);
         (query.ad_set_ids.is_empty() || query.ad_set_ids.contains(&ad_set_id(number)))
             && (query.ad_set_names.is_empty() || query.ad_set_names.contains(&ad_set_name(number)))
+            && (query.ad_set_status.is_empty()
+                || query.ad_set_status.iter().any(|status| status == ad_set_status(number)))
     }
 
     /// A number for the value of a dimension: equal numbers are the same value, and they sort like it.
@@ -260,6 +265,7 @@ impl Query {
             timezone,
             ad_set_ids: list(query, "adSetIds").unwrap_or_default(),
             ad_set_names: list(query, "adSetNames").unwrap_or_default(),
+            ad_set_status: statuses(query)?,
         })
     }
 }
@@ -285,6 +291,14 @@ fn advertisers(world: &World, ids: &str) -> Result<Vec<u32>, Problem> {
         ));
     }
     Ok(advertisers)
+}
+
+fn statuses(query: &Value) -> Result<Vec<String>, Problem> {
+    let statuses = list(query, "adSetStatus").unwrap_or_default();
+    match statuses.iter().find(|status| !["Active", "NotRunning", "Dead"].contains(&status.as_str())) {
+        Some(status) => Err(unknown("ad set status", status)),
+        None => Ok(statuses),
+    }
 }
 
 fn list(query: &Value, name: &'static str) -> Result<Vec<String>, Problem> {

@@ -106,6 +106,11 @@ pub(crate) fn ad_set_name(number: u32) -> String {
     format!("Ad set {}", number + 1)
 }
 
+/// The state of an ad set, in the words of the statistics filter.
+pub(crate) fn ad_set_status(number: u32) -> &'static str {
+    ["Active", "NotRunning", "Dead"][number as usize % 3]
+}
+
 /// The id of the campaign with this number.
 pub(crate) fn campaign_id(number: u32) -> String {
     (200_001 + number).to_string()

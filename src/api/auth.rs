@@ -102,7 +102,9 @@ impl Auth {
             pace::sleep(wait).await;
         };
         self.redactor.add(grant.access_token.expose_secret());
-        if let Some(rotated) = grant.refresh_token.filter(|_| state.refresh_token.is_some()) {
+        let current = state.refresh_token.as_ref().map(|token| token.expose_secret().to_owned());
+        let is_new = |token: &SecretString| current.as_deref().is_some_and(|current| current != token.expose_secret());
+        if let Some(rotated) = grant.refresh_token.filter(is_new) {
             self.redactor.add(rotated.expose_secret());
             (self.on_rotation)(rotated.expose_secret());
             state.refresh_token = Some(rotated);

@@ -60,7 +60,7 @@ impl Client {
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop_if_empty().push(&config.api_version.0);
         }
-        Ok(Arc::new(Self { transport: Transport::new()?, auth, pace: Pace::default(), root }))
+        Ok(Arc::new(Self { transport: Transport::new(config.is_loopback())?, auth, pace: Pace::default(), root }))
     }
 
     /// Makes sure that the credentials work.
@@ -82,6 +82,7 @@ impl Client {
         loop {
             let token = self.auth.token(&self.transport).await?;
             self.pace.admit(call.class).await;
+            tracing::debug!("{} {} {}", call.method, call.path, call.body.as_deref().unwrap_or_default());
             let failure = match self.transport.send(self.request(call, &token)?).await {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);

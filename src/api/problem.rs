@@ -92,24 +92,29 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
              administrator of the advertiser open the app's consent link from partners.criteo.com and tick the advertiser, \
              or take it out of advertiser_ids.{said}"
         ))),
-        403 => Failure::Final(
+        403 if problem.code.as_deref() == Some("permission-denied") => Failure::Final(
             config(format!(
                 "The app is not allowed to read this. Probably it lacks the permission, and permissions are frozen once an \
                  app is activated: create an app that has it, or leave the stream out.{said}"
             ))
             .with_code(Some(PERMISSION_MISSING.to_owned())),
         ),
+        403 => Failure::Final(config(format!(
+            "Criteo refuses this request (status 403).{said} If these words do not explain it, look on partners.criteo.com \
+             whether the app is activated and has the permission that the README names for the stream."
+        ))),
         404 | 410 => Failure::Final(config(format!(
             "{place} does not exist in this version of the API. Criteo keeps a version for about a year: update the \
              connector, or choose a newer api_version.{said}"
         ))),
         429 => {
-            let wait = answer.wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Server);
+            let wait = answer.until_reset.max(answer.retry_after);
+            let wait = wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Server);
             let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
             Failure::Passing { error, wait, is_slow: false }
         }
         408 | 425 | 500 | 502 | 503 | 504 => {
-            let wait = answer.wait.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
+            let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
             let error = transient(format!("Criteo cannot answer at the moment (status {}).{said}", answer.status));
             Failure::Passing { error, wait, is_slow: false }
         }

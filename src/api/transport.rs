@@ -61,8 +61,10 @@ pub(super) struct Answer {
     pub location: Option<String>,
     /// The server's call budget.
     pub rate_limit: RateLimit,
-    /// How long the server asks us to wait.
-    pub wait: Option<Duration>,
+    /// The time until the call budget is full again; Criteo sends it with every answer.
+    pub until_reset: Option<Duration>,
+    /// How long the server asks us to wait, if it does.
+    pub retry_after: Option<Duration>,
     /// The decompressed body.
     pub body: Body,
     content_type: Option<String>,
@@ -93,13 +95,15 @@ impl Answer {
 }
 
 impl Transport {
-    pub(super) fn new() -> Result<Self> {
+    /// Prepares connections; those to loopback use no proxy, since they carry secrets in clear and lead nowhere else.
+    pub(super) fn new(is_loopback: bool) -> Result<Self> {
         // Fails only when a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        let http = if is_loopback { builder.no_proxy() } else { builder }
             .user_agent(concat!("source-criteo/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
@@ -135,7 +139,8 @@ impl Transport {
             status: response.status().as_u16(),
             location: text(LOCATION),
             rate_limit: rate_limit(response.headers()),
-            wait: server_wait(response.headers()),
+            until_reset: until_reset(response.headers()),
+            retry_after: retry_after(response.headers()),
             content_type: text(CONTENT_TYPE),
             body: Body { text: None, space: self.reserve(1).await? },
             host,
@@ -160,7 +165,7 @@ impl Transport {
         space: &mut OwnedSemaphorePermit,
         host: &str,
     ) -> std::result::Result<Vec<u8>, Failure> {
-        let deadline = Instant::now() + BODY_TIMEOUT;
+        let mut deadline = Instant::now() + BODY_TIMEOUT;
         let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::with_capacity(FIRST_CAPACITY)));
         let mut plain = Vec::with_capacity(if is_gzip { 0 } else { FIRST_CAPACITY });
         let (mut progress, mut checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
@@ -198,7 +203,11 @@ impl Transport {
                             Error::transient(message).with_code(Some(ANSWER_TOO_LARGE.to_owned())),
                         ));
                     }
+                    // A reader that stalls holds the memory; that is not the server's fault.
+                    let asked = Instant::now();
                     space.merge(self.reserve(1).await?);
+                    deadline += asked.elapsed();
+                    checkpoint += asked.elapsed();
                 }
             }
         }
@@ -231,16 +240,18 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
     RateLimit { limit: number(headers, "x-ratelimit-limit") }
 }
 
-/// `Retry-After` in seconds, or the time from the server's own `Date` to `x-ratelimit-reset` (an epoch in seconds):
-/// our clock may be wrong. The longer of both, if they make sense.
-fn server_wait(headers: &HeaderMap) -> Option<Duration> {
+/// The time from the server's own `Date` to `x-ratelimit-reset` (an epoch in seconds): our clock may be wrong.
+fn until_reset(headers: &HeaderMap) -> Option<Duration> {
     let server_date = headers.get(DATE).and_then(|value| value.to_str().ok());
     let server_now = server_date.and_then(|text| DateTime::parse_from_rfc2822(text).ok()).map(|date| date.timestamp());
     let now = server_now.unwrap_or_else(clock::now_epoch_seconds);
-    let reset = number::<i64>(headers, "x-ratelimit-reset").map(|epoch| epoch - now);
-    let retry_after = number::<i64>(headers, RETRY_AFTER.as_str());
-    let seconds = reset.into_iter().chain(retry_after).filter(|seconds| *seconds > 0).max()?;
-    u64::try_from(seconds).ok().map(Duration::from_secs)
+    let reset = number::<i64>(headers, "x-ratelimit-reset").map(|epoch| epoch.saturating_sub(now));
+    reset.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+/// `Retry-After` in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    number(headers, RETRY_AFTER.as_str()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 fn network_failure(host: &str, error: reqwest::Error) -> Failure {

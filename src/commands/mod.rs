@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -45,15 +46,13 @@ pub enum Ending {
 /// Runs a command to its end, or until `stop` says so.
 ///
 /// # Errors
-/// `system_error` when the machine gives no thread or no runtime.
-pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> Result<Ending> {
+/// When the system gives no thread or no event loop.
+pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     let redactor = Redactor::default();
-    let output = Output::start(redactor.clone(), stop.clone())?;
+    let output = Output::start(redactor.clone(), stop.clone()).context("the system gives no thread for the output")?;
     telemetry::start(&output, cli.debug);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::system(format!("The system gives no event loop: {error}.")))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
     let session = Session { output: output.clone(), redactor };
     let code = runtime.block_on(async {
         let mut stopped = stopped;
@@ -73,7 +72,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             ExitCode::FAILURE
         }
     });
-    output.finish(if stop.is_stopping() { Some(PATIENCE) } else { None });
+    output.finish(stop, PATIENCE);
     Ok(match (stop.reason(), code) {
         (Some(stop), _) => Ending::Stopped(stop),
         (None, code) => Ending::Exit(code.unwrap_or(ExitCode::FAILURE)),

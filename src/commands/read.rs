@@ -45,7 +45,8 @@ impl Session {
     pub(super) fn client(&self, config: &Config) -> Result<Arc<Client>> {
         let output = self.output.clone();
         let document = config.document.clone();
-        let on_rotation = Box::new(move |token: &str| output.control(&document.with_refresh_token(token)));
+        let on_rotation =
+            Box::new(move |token: &str| output.message(airbyte::control(&document.with_refresh_token(token))));
         Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation))
     }
 }

@@ -163,4 +163,10 @@ impl Config {
             _ => Err(problems.into_error()),
         }
     }
+
+    /// Whether the API is simulated on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        values::is_loopback(&self.api_base_url)
+    }
 }

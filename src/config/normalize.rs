@@ -1,5 +1,6 @@
 //! Accepts what people and platforms really write, where nothing is lost by it.
 
+use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 /// Settings that hold a list, which may also be written as one comma string.
@@ -7,7 +8,7 @@ const LISTS: &[&str] = &["advertiser_ids"];
 /// Settings that hold a day, which some platforms write with a time behind it.
 const DAYS: &[&str] = &["start_date", "end_date"];
 /// Settings whose value is a whole number, which may also be written as text.
-const INTEGERS: &[&str] = &["lookback_days"];
+const INTEGERS: &[&str] = &["lookback_days", "report_row_cap"];
 
 /// Turns a configuration as written into the canonical document that the schema judges.
 pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
@@ -52,7 +53,14 @@ fn trimmed(key: &str, value: Value, warnings: &mut Vec<String>) -> Value {
 /// `"1, 2"`, `1`, `[1, "2"]` → `["1", "2"]`, without repetitions.
 fn id_list(value: Value) -> Value {
     let items = match value {
-        Value::String(text) => text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect(),
+        Value::String(text) => {
+            let ids: Vec<_> = text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect();
+            if ids.is_empty() {
+                // Commas without ids are a mistake, and must not come to mean "all".
+                return Value::String(text);
+            }
+            ids
+        }
         Value::Number(_) => vec![value],
         Value::Array(items) => items,
         other => return other,
@@ -71,19 +79,20 @@ fn id_list(value: Value) -> Value {
     Value::Array(ids)
 }
 
-/// `2026-01-01T00:00:00Z` → `2026-01-01`.
+/// `2026-01-01T00:00:00Z` → `2026-01-01`; the time of a day says nothing, anything else behind it does.
 fn day(value: Value) -> Value {
-    match value.as_str().and_then(|text| text.split_once(['T', ' '])) {
-        Some((day, _time)) => Value::from(day),
-        None => value,
+    let parts = value.as_str().and_then(|text| text.split_once(['T', ' ']));
+    let is_time = |text: &str| !text.is_empty() && text.bytes().all(|byte| b"0123456789:.+-Z".contains(&byte));
+    match parts {
+        Some((day, time)) if day.parse::<NaiveDate>().is_ok() && is_time(time) => Value::from(day),
+        _ => value,
     }
 }
 
+/// `"30"` and `30.0` → `30`
 fn integer(value: Value) -> Value {
-    match value.as_str().map(str::parse::<i64>) {
-        Some(Ok(number)) => Value::from(number),
-        _ => value,
-    }
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.strip_suffix(".0").unwrap_or(&text).parse::<i64>().map_or(value, Value::from)
 }
 
 fn upper_case(value: Value) -> Value {
@@ -145,6 +154,19 @@ mod tests {
             canonical(&json!({"start_date": "2026-01-01T00:00:00Z", "currency": " eur", "lookback_days": "7"})),
             json!({"start_date": "2026-01-01", "currency": "EUR", "lookback_days": 7})
         );
+    }
+
+    #[test]
+    fn mistakes_stay_what_they_are() {
+        for mistake in [
+            json!({"start_date": "Today"}),
+            json!({"start_date": "2026-01-01 to 2026-02-01"}),
+            json!({"advertiser_ids": ","}),
+            json!({"lookback_days": 7.5}),
+        ] {
+            assert_eq!(canonical(&mistake), mistake);
+        }
+        assert_eq!(canonical(&json!({"lookback_days": 7.0})), json!({"lookback_days": 7}));
     }
 
     #[test]

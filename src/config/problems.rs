@@ -42,17 +42,9 @@ impl Problems {
 
     /// Adds a problem, unless that path already has one (the first is the most basic).
     pub fn push(&mut self, path: &str, problem: impl Into<String>) {
-        if !self.has(path) {
+        if !self.0.iter().any(|(known, _)| known == path) {
             self.0.push((path.to_owned(), problem.into()));
         }
-    }
-
-    /// Whether something at this path or below it is wrong.
-    #[must_use]
-    pub fn has(&self, path: &str) -> bool {
-        self.0.iter().any(|(known, _)| {
-            known.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
     }
 
     /// Whether nothing is wrong.

@@ -131,7 +131,7 @@ fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
     url
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
         Some("localhost") => true,
         Some(host) => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
@@ -163,9 +163,6 @@ fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut P
     let mut reports: Vec<CustomReport> = Vec::new();
     for (index, value) in document["custom_reports"].as_array().into_iter().flatten().enumerate() {
         let path = format!("custom_reports[{index}]");
-        if problems.has(&path) {
-            continue;
-        }
         let report = CustomReport {
             name: text(value, "name").unwrap_or_default().to_owned(),
             dimensions: texts(&value["dimensions"]).collect(),
@@ -176,7 +173,7 @@ fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut P
             ad_set_names: texts(&value["ad_set_names"]).collect(),
             ad_set_status: texts(&value["ad_set_status"]).collect(),
         };
-        if reports.iter().any(|other| other.name == report.name) {
+        if !report.name.is_empty() && reports.iter().any(|other| other.name == report.name) {
             problems.push(&format!("{path}.name"), "is used by another custom report already. Choose another name.");
         }
         vocabulary(&report, &path, warnings, problems);

@@ -4,7 +4,7 @@ use reqwest::Method;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{InFlight, Run, cursor, rows, warn};
-use crate::api::{Call, CallClass, wire};
+use crate::api::{ANSWER_TOO_LARGE, Call, CallClass, SPACE_MIB, wire};
 use crate::error::{Error, Result};
 use crate::protocol::output::StreamId;
 use crate::streams::{Entity, Request};
@@ -16,7 +16,14 @@ impl Run<'_> {
         let mut last_page = None;
         loop {
             let call = self.entity_call(entity, offset);
-            let (body, envelope) = self.client.fetch(&call, rows::check).await?;
+            let answer = self.client.fetch(&call, rows::check).await.map_err(|error| match error.code.as_deref() {
+                Some(ANSWER_TOO_LARGE) => Error::config(format!(
+                    "All objects at once have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer \
+                     advertisers at once (advertiser_ids)."
+                )),
+                _ => error,
+            });
+            let (body, envelope) = answer?;
             warn(&envelope.warnings);
             let served = envelope.rows.unwrap_or(0);
             let Request::PagedSearch { .. } = entity.request else {
@@ -32,6 +39,12 @@ impl Run<'_> {
             };
             // Only an empty page is the end: pages may be short in the middle, and totals wrong.
             if served == 0 {
+                if let Some(total) = envelope.total_items.filter(|total| *total > offset) {
+                    return Err(Error::transient(format!(
+                        "Criteo says that there are {total} objects and sent none behind the first {offset}. The next sync \
+                         tries again."
+                    )));
+                }
                 break;
             }
             let page = fingerprint(body.text()?);

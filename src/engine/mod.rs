@@ -91,11 +91,13 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
         .fetch(&call, |body| {
             rows::check(body)?;
             let document: Value = serde_json::from_str(body).unwrap_or_default();
-            let ids = document["data"].as_array().into_iter().flatten().map(|advertiser| match &advertiser["id"] {
-                Value::String(id) => AdvertiserId(id.clone()),
-                other => AdvertiserId(other.to_string()),
+            let advertisers = document["data"].as_array().ok_or_else(|| rows::unknown_shape("it has no list"))?;
+            let ids = advertisers.iter().map(|advertiser| match &advertiser["id"] {
+                Value::String(id) => Ok(AdvertiserId(id.clone())),
+                Value::Number(id) => Ok(AdvertiserId(id.to_string())),
+                _ => Err(rows::unknown_shape("an advertiser has no id")),
             });
-            Ok(ids.collect::<Vec<_>>())
+            ids.collect::<Result<Vec<_>>>()
         })
         .await?;
     if consenting.is_empty() {
@@ -131,11 +133,14 @@ pub async fn read(
     selected: &[Selected],
     states: &BTreeMap<String, Value>,
 ) -> usize {
+    for selected in selected {
+        output.announce(&selected.stream.name, Plan::new(&selected.stream, &|column| selected.wants(column)));
+    }
     let portfolio = portfolio(client, config).await;
     let mut incomplete = 0;
     for (id, selected) in selected.iter().enumerate() {
         let stream = &selected.stream;
-        output.open(&stream.name, Plan::new(stream, &|column| selected.wants(column)));
+        output.open(id);
         let result = match &portfolio {
             Ok(portfolio) => {
                 let run = Run { client, output, config, advertisers: &portfolio.advertisers };

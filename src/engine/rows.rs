@@ -14,6 +14,7 @@
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::error::Category;
 use std::fmt;
 
 use crate::api::criteo_errors;
@@ -70,25 +71,30 @@ pub fn each(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope>
 /// `transient_error` for an answer that is cut or no JSON at all, Criteo's own errors where a 200 carries some, and
 /// `system_error` for a shape that this connector does not know.
 pub fn check(body: &str) -> Result<Envelope> {
-    let envelope = each(body, &mut CheckOnly).map_err(|error| {
-        Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
-            "line {}, column {}: {:?}",
+    let envelope = each(body, &mut CheckOnly).map_err(|error| match error.classify() {
+        Category::Data => unknown_shape("its members are of other types"),
+        category => Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
+            "line {}, column {}: {category:?}",
             error.line(),
-            error.column(),
-            error.classify()
-        ))
+            error.column()
+        )),
     })?;
     if !envelope.errors.is_empty() {
         return Err(criteo_errors(&envelope.errors));
     }
     if envelope.rows.is_none() {
-        return Err(Error::system(format!(
-            "Criteo sent an answer of a shape that this version of the connector does not know (members: {}). Nothing was \
-             dropped; update the connector.",
-            envelope.members.join(", ")
-        )));
+        return Err(unknown_shape(&format!("its members are {}", envelope.members.join(", "))));
     }
     Ok(envelope)
+}
+
+/// The error for an answer that holds its rows in no known place.
+#[must_use]
+pub fn unknown_shape(what: &str) -> Error {
+    Error::system(format!(
+        "Criteo sent an answer of a shape that this version of the connector does not know ({what}). Nothing was dropped; \
+         update the connector."
+    ))
 }
 
 /// The document: a bare list of rows or an envelope around them.
@@ -192,7 +198,9 @@ impl<'de, S: RowSink> DeserializeSeed<'de> for Row<'_, S> {
 mod tests {
     use super::*;
 
-    fn check(body: &str) -> Envelope {
+    use crate::error::Kind;
+
+    fn whole(body: &str) -> Envelope {
         each(body, &mut CheckOnly).unwrap()
     }
 
@@ -204,27 +212,40 @@ mod tests {
             r#"{"rows":[{},{}]}"#,
             " [ {}, {\"a\":[1]} ] ",
         ] {
-            assert_eq!(check(body).rows, Some(2), "{body}");
+            assert_eq!(whole(body).rows, Some(2), "{body}");
         }
-        assert_eq!(check(r#"{"data":{"id":"1"}}"#).rows, Some(1));
-        assert_eq!(check(r#"{"data":[],"metadata":{"totalItems":7}}"#).total_items, Some(7));
+        assert_eq!(whole(r#"{"data":{"id":"1"}}"#).rows, Some(1));
+        assert_eq!(whole(r#"{"data":[],"metadata":{"totalItems":7}}"#).total_items, Some(7));
     }
 
     #[test]
     fn an_unknown_shape_has_no_rows_rather_than_zero() {
         for body in ["{}", r#"{"data":null,"errors":[{"code":"x"}]}"#, r#"{"items":[{}]}"#] {
-            assert_eq!(check(body).rows, None, "{body}");
+            assert_eq!(whole(body).rows, None, "{body}");
         }
-        assert_eq!(check("[]").rows, Some(0));
+        assert_eq!(whole("[]").rows, Some(0));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_apart() {
+        let kind = |body: &str| check(body).unwrap_err().kind;
+        for cut in ["", "{\"Rows\":[{}", "<html>maintenance</html>"] {
+            assert_eq!(kind(cut), Kind::Transient, "{cut}");
+        }
+        for unknown in ["null", "{}", r#"{"data":"x"}"#, r#"{"errors":{}}"#, r#"{"items":[]}"#] {
+            assert_eq!(kind(unknown), Kind::System, "{unknown}");
+        }
+        let refused = r#"{"data":null,"errors":[{"type":"validation","code":"invalid","title":"no"}]}"#;
+        assert_eq!(kind(refused), Kind::Config);
     }
 
     #[test]
     fn a_document_that_is_cut_or_goes_on_is_an_error() {
-        let whole = r#"{"Rows":[{"a":"1"},{"a":"2"}],"Total":{}}"#;
-        for length in 0..whole.len() {
-            assert!(each(&whole[..length], &mut CheckOnly).is_err(), "{length}");
+        let document = r#"{"Rows":[{"a":"1"},{"a":"2"}],"Total":{}}"#;
+        for length in 0..document.len() {
+            assert!(each(&document[..length], &mut CheckOnly).is_err(), "{length}");
         }
-        assert!(each(&format!("{whole}x"), &mut CheckOnly).is_err());
+        assert!(each(&format!("{document}x"), &mut CheckOnly).is_err());
         assert!(each("<html>", &mut CheckOnly).is_err());
         assert!(each("null", &mut CheckOnly).is_err());
     }

@@ -56,6 +56,8 @@ impl Window {
 pub struct Range {
     /// First day.
     pub start: NaiveDate,
+    /// The oldest day that Criteo keeps.
+    pub oldest: NaiveDate,
     /// Last day: today, or the configured end.
     pub end: NaiveDate,
     /// The last day whose numbers may count as complete: the end, but never today.
@@ -79,6 +81,7 @@ impl Range {
         let end = end_date.map_or(today, |end| end.min(today));
         Self {
             start: start.max(oldest),
+            oldest,
             end,
             complete_until: end.min(days_before(today, 1)),
             is_clamped: start < oldest,
@@ -93,8 +96,12 @@ impl Range {
             Some(cursor) => days_before(cursor, lookback_days.saturating_sub(1)).max(self.start),
             None => self.start,
         };
-        // A period cut in the middle would answer a part of its numbers under the key of the whole.
-        if start > self.start || !self.is_clamped { period_start(start, grain) } else { start }
+        // A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun
+        // before Criteo's history can only be left out.
+        match period_start(start, grain) {
+            whole if whole >= self.oldest => whole,
+            _ => next_period(start, grain),
+        }
     }
 }
 
@@ -122,7 +129,7 @@ fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
 /// The first day of the period that `day` lies in. Weeks start on Monday.
 fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
     match grain {
-        Grain::Hour | Grain::Day => day,
+        Grain::Day => day,
         Grain::Week => days_before(day, day.weekday().num_days_from_monday()),
         Grain::Month => day.with_day(1).unwrap_or(day),
         Grain::Year => day.with_ordinal(1).unwrap_or(day),
@@ -133,7 +140,7 @@ fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
 fn next_period(day: NaiveDate, grain: Grain) -> NaiveDate {
     let start = period_start(day, grain);
     match grain {
-        Grain::Hour | Grain::Day => start + Days::new(1),
+        Grain::Day => start + Days::new(1),
         Grain::Week => start + Days::new(7),
         Grain::Month => start + Months::new(1),
         Grain::Year => start + Months::new(12),
@@ -150,7 +157,7 @@ mod tests {
     }
 
     fn grains() -> impl Strategy<Value = Grain> {
-        prop::sample::select(vec![Grain::Hour, Grain::Day, Grain::Week, Grain::Month, Grain::Year])
+        prop::sample::select(vec![Grain::Day, Grain::Week, Grain::Month, Grain::Year])
     }
 
     fn days() -> impl Strategy<Value = NaiveDate> {
@@ -200,9 +207,11 @@ mod tests {
             let range = Range::new(Some(start), None, today, 730, 730);
             let first = range.resume(cursor, lookback, grain);
             if let Some(cursor) = cursor {
-                prop_assert!(first <= (cursor + Days::new(1)).max(range.start));
-                prop_assert!(first <= days_before(cursor, lookback - 1).max(range.start));
+                let wanted = days_before(cursor, lookback - 1).max(range.start);
+                prop_assert!(first <= wanted || period_start(wanted, grain) < range.oldest);
             }
+            prop_assert!(first >= range.oldest);
+            prop_assert!(period_start(first, grain) == first);
             prop_assert!(range.complete_until < today);
         }
     }
@@ -221,6 +230,9 @@ mod tests {
         let range = Range::new(Some(day("2016-02-29")), None, day("2026-07-31"), 730, 730);
         assert!(range.is_clamped);
         assert_eq!(range.start, day("2024-07-31"));
-        assert_eq!(range.resume(None, 30, Grain::Month), day("2024-07-31"));
+        assert_eq!(range.resume(None, 30, Grain::Day), day("2024-07-31"));
+        // July 2024 has only one day left, so the first whole month is August.
+        assert_eq!(range.resume(None, 30, Grain::Month), day("2024-08-01"));
+        assert_eq!(range.resume(None, 30, Grain::Year), day("2025-01-01"));
     }
 }

@@ -7,7 +7,7 @@
 //! no state of its stream goes out any more.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use serde::de::Deserializer;
@@ -26,12 +26,16 @@ use crate::stop::{Stop, StopSender};
 /// Lines are collected up to this size; larger writes gain nothing through a pipe of 64 KiB.
 const BUFFER: usize = 64 * 1024;
 
+/// How often a wait for the reader looks whether the run is to end.
+const POLL: Duration = Duration::from_millis(50);
+
 /// Names a stream of this run.
 pub type StreamId = usize;
 
 enum Message {
-    Line { message: Value, holds_secret: bool },
-    Open { name: String, plan: Box<Plan> },
+    Line(Value),
+    Announce { name: String, plan: Box<Plan> },
+    Open { stream: StreamId },
     Slice { stream: StreamId, body: Body, state: Option<Value>, reply: oneshot::Sender<Result<()>> },
     State { stream: StreamId, state: Value },
     Close { stream: StreamId, error: Option<Error> },
@@ -48,29 +52,27 @@ impl Output {
     /// Starts the thread. When the reader goes away, `stop` is told.
     ///
     /// # Errors
-    /// `system_error` when the machine gives no thread.
-    pub fn start(redactor: Redactor, stop: StopSender) -> Result<Self> {
+    /// When the system gives no thread.
+    pub fn start(redactor: Redactor, stop: StopSender) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        std::thread::Builder::new()
-            .name("output".into())
-            .spawn(move || Writer::new(redactor, stop).run(&receiver))
-            .map_err(|error| Error::system(format!("The system gives no thread for the output: {error}.")))?;
+        std::thread::Builder::new().name("output".into()).spawn(move || Writer::new(redactor, stop).run(&receiver))?;
         Ok(Self { sender })
     }
 
     /// Writes a message that belongs to no stream.
     pub fn message(&self, message: Value) {
-        self.send(Message::Line { message, holds_secret: false });
+        self.send(Message::Line(message));
     }
 
-    /// Writes the one message that may hold a secret: the configuration with a rotated refresh token.
-    pub fn control(&self, config: &Value) {
-        self.send(Message::Line { message: airbyte::control(config), holds_secret: true });
+    /// Announces a stream of this run, so that it gets its last status whatever happens. Streams are numbered from 0 in
+    /// the order of these calls.
+    pub fn announce(&self, name: &str, plan: Plan) {
+        self.send(Message::Announce { name: name.to_owned(), plan: Box::new(plan) });
     }
 
-    /// Begins a stream; streams are numbered from 0 in the order of these calls.
-    pub fn open(&self, name: &str, plan: Plan) {
-        self.send(Message::Open { name: name.to_owned(), plan: Box::new(plan) });
+    /// Begins a stream.
+    pub fn open(&self, stream: StreamId) {
+        self.send(Message::Open { stream });
     }
 
     /// Writes the rows of a checked body as records, and then the state that they lead to. The answer comes when the
@@ -92,15 +94,17 @@ impl Output {
         self.send(Message::Close { stream, error });
     }
 
-    /// Writes what is left, marks streams that were not ended as incomplete, and waits at most `patience` for it.
-    pub fn finish(&self, patience: Option<Duration>) {
+    /// Writes what is left and marks streams that were not ended as incomplete. Waits for the reader as long as it
+    /// takes, but no longer than `patience` once `stop` says that the run is to end.
+    pub fn finish(&self, stop: &StopSender, patience: Duration) {
         let (reply, done) = channel();
         self.send(Message::Finish { reply });
-        // Either way there is nothing left to do: the thread is done, has gone, or is stuck in a write.
-        let _ = match patience {
-            Some(patience) => done.recv_timeout(patience).is_ok(),
-            None => done.recv().is_ok(),
-        };
+        let mut waited = Duration::ZERO;
+        while waited < patience && done.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+            if stop.is_stopping() {
+                waited += POLL;
+            }
+        }
     }
 
     fn send(&self, message: Message) {
@@ -177,8 +181,9 @@ impl Writer {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Line { message, holds_secret } => self.line(&message, holds_secret),
-            Message::Open { name, plan } => self.open(name, *plan),
+            Message::Line(message) => self.line(&message),
+            Message::Announce { name, plan } => self.announce(name, *plan),
+            Message::Open { stream } => self.open(stream),
             Message::Slice { stream, body, state, reply } => {
                 let result = self.slice(stream, &body, state);
                 drop(body);
@@ -191,8 +196,13 @@ impl Writer {
         }
     }
 
-    fn open(&mut self, name: String, plan: Plan) {
-        self.line(&airbyte::stream_status(&name, Status::Started), false);
+    fn open(&mut self, stream: StreamId) {
+        if let Some(book) = self.books.get(stream) {
+            self.line(&airbyte::stream_status(&book.name, Status::Started));
+        }
+    }
+
+    fn announce(&mut self, name: String, plan: Plan) {
         self.books.push(Book {
             name,
             plan,
@@ -242,7 +252,7 @@ impl Writer {
         let message = airbyte::state(&book.name, &state, book.records_since_state);
         book.records_since_state = 0;
         book.last_state = Some(state);
-        self.line(&message, false);
+        self.line(&message);
         self.flush();
     }
 
@@ -269,13 +279,13 @@ impl Writer {
             }
         }
         if let Some(error) = error {
-            self.line(&airbyte::error(error, Some(&name)), false);
+            self.line(&airbyte::error(error, Some(&name)));
         }
         // The platform wants the last state directly before the last status.
         let status = if error.is_some() { Status::Incomplete } else { Status::Complete };
-        self.line(&airbyte::stream_status(&name, status), false);
+        self.line(&airbyte::stream_status(&name, status));
         for (level, text) in logs {
-            self.line(&airbyte::log(level, &text), false);
+            self.line(&airbyte::log(level, &text));
         }
         self.flush();
     }
@@ -287,9 +297,11 @@ impl Writer {
         self.flush();
     }
 
-    fn line(&mut self, message: &Value, holds_secret: bool) {
+    /// Writes a message. Secrets are masked in messages that carry words; a CONTROL message must carry one, and states
+    /// and catalogs are data.
+    fn line(&mut self, message: &Value) {
         let mut text = message.to_string();
-        if !holds_secret {
+        if matches!(message["type"].as_str(), Some("LOG" | "TRACE" | "CONNECTION_STATUS")) {
             text = self.redactor.clean(&text);
         }
         self.lines.buffer.extend_from_slice(text.as_bytes());

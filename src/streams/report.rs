@@ -97,9 +97,8 @@ impl Report {
             dimensions.insert(0, "AdvertiserId".to_owned());
         }
         // Without a period every window would be one row; with the hour alone there is no day to resume from.
-        let grains = || dimensions.iter().filter_map(|name| Grain::of_dimension(name));
-        let is_hourly = grains().any(|grain| grain == Grain::Hour);
-        let grain = grains().filter(|grain| *grain != Grain::Hour).min();
+        let is_hourly = dimensions.iter().any(|name| name == "Hour");
+        let grain = dimensions.iter().filter_map(|name| Grain::of_dimension(name)).min();
         if grain.is_none() {
             dimensions.push("Day".to_owned());
         }
@@ -119,7 +118,7 @@ impl Report {
     #[must_use]
     pub fn cursor_column(&self) -> &'static str {
         match self.grain {
-            Grain::Hour | Grain::Day => "day",
+            Grain::Day => "day",
             Grain::Week => "week",
             Grain::Month => "month",
             Grain::Year => "year",

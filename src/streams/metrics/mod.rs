@@ -139,12 +139,10 @@ pub const DIMENSIONS: &[Dimension] = &[
     text("SocialPlatform", "Social platform"),
 ];
 
-/// The length of the period that a row stands for.
+/// The period that a request may not cut, and whose start is the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grain {
-    /// One hour; asked for day by day.
-    Hour,
-    /// One day.
+    /// One day; also that of reports by the hour, which are asked for in whole days.
     Day,
     /// Monday to Sunday.
     Week,
@@ -155,11 +153,10 @@ pub enum Grain {
 }
 
 impl Grain {
-    /// The grain of a period dimension.
+    /// The grain of a period dimension; `None` for hours.
     #[must_use]
     pub fn of_dimension(name: &str) -> Option<Self> {
         match name {
-            "Hour" => Some(Self::Hour),
             "Day" => Some(Self::Day),
             "Week" => Some(Self::Week),
             "Month" => Some(Self::Month),
