@@ -25,14 +25,7 @@ pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, str
 
 /// The records of a stream of objects.
 pub fn entity(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
-    let world = bench.sandbox.world();
-    let objects = match name {
-        "advertisers" => world.portfolio(),
-        "campaigns" => world.campaigns(),
-        "ad_sets" => world.ad_sets(),
-        "audiences" => world.audiences(),
-        other => panic!("no truth for {other}"),
-    };
+    let objects = bench.sandbox.world().objects(name, "2026-07").unwrap();
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     let mut records = Vec::new();
     for object in &objects {
@@ -84,7 +77,7 @@ pub fn report(bench: &Bench, query: &Value, stream: &Value) -> Vec<Map<String, V
             query[name] = default;
         }
     }
-    let rows = bench.sandbox.world().statistics(&query).unwrap();
+    let rows = bench.sandbox.world().report_truth("statistics", &query).unwrap();
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     let mut records = Vec::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! Tokens and the call budget.
+//! Tokens, and the two call budgets.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -23,19 +23,34 @@ pub(crate) struct Access {
     tokens: HashMap<String, Token>,
     refresh_token: Option<String>,
     issued: u64,
-    calls: VecDeque<Instant>,
+    reports: VecDeque<Instant>,
+    others: VecDeque<Instant>,
+}
+
+/// What is left of a budget.
+pub(crate) struct Budget {
+    pub limit: usize,
+    pub remaining: usize,
+    /// Until the oldest call is a minute old.
+    pub reset: Duration,
 }
 
 impl Access {
     pub(crate) fn new(options: &Options) -> Self {
-        let refresh_token = options.refresh_token.clone();
-        Self { tokens: HashMap::new(), refresh_token, issued: 0, calls: VecDeque::new() }
+        Self {
+            tokens: HashMap::new(),
+            refresh_token: options.refresh_token.clone(),
+            issued: 0,
+            reports: VecDeque::new(),
+            others: VecDeque::new(),
+        }
     }
 
     /// `POST /oauth2/token`. The answer to wrong credentials is OAuth's, not Criteo's envelope.
     pub(crate) fn grant(&mut self, options: &Options, form: &HashMap<String, String>) -> Result<Value, (u16, Value)> {
         let field = |name: &str| form.get(name).map(String::as_str);
-        let refuse = |code: &str, text: &str| Err((401, json!({"error": code, "error_description": text})));
+        let refuse =
+            |code: &str, text: &str| Err((options.refusal_status, json!({"error": code, "error_description": text})));
         if field("client_id") != Some(&options.client_id) || field("client_secret") != Some(&options.client_secret) {
             return refuse("invalid_client", "Client authentication failed");
         }
@@ -78,16 +93,20 @@ impl Access {
         Ok(())
     }
 
-    /// Counts a call. The calls left, or a problem when there are none.
-    pub(crate) fn pay(&mut self, limit: usize) -> Result<usize, Problem> {
+    /// Counts a call in a rolling minute, which a time scale makes shorter. `None` when nothing is left to pay with.
+    pub(crate) fn pay(&mut self, is_report: bool, options: &Options) -> (Budget, bool) {
+        let minute = MINUTE.div_f64(options.time_scale);
         let now = Instant::now();
-        while self.calls.front().is_some_and(|call| now.duration_since(*call) >= MINUTE) {
-            self.calls.pop_front();
+        let (limit, calls) =
+            if is_report { (options.report_limit, &mut self.reports) } else { (options.rate_limit, &mut self.others) };
+        while calls.front().is_some_and(|call| now.duration_since(*call) >= minute) {
+            calls.pop_front();
         }
-        if self.calls.len() >= limit {
-            return Err(Problem::too_many_calls());
+        let is_paid = calls.len() < limit;
+        if is_paid {
+            calls.push_back(now);
         }
-        self.calls.push_back(now);
-        Ok(limit - self.calls.len())
+        let reset = calls.front().map_or(Duration::ZERO, |oldest| minute.saturating_sub(now.duration_since(*oldest)));
+        (Budget { limit, remaining: limit - calls.len().min(limit), reset }, is_paid)
     }
 }

@@ -11,16 +11,21 @@
 //! ```
 
 mod access;
-mod entities;
+mod control;
 mod facts;
+mod faults;
+mod marketplace;
+mod objects;
 mod options;
 mod problem;
+mod reports;
+mod routes;
 mod server;
 mod statistics;
 mod vocabulary;
+mod wire;
 mod world;
 
-pub use options::{Numbers, Options, Permission, Shape};
-pub use server::{Request, Sandbox};
-pub use statistics::Query;
+pub use options::{Numbers, Options, Permission, Shape, Wrapping};
+pub use server::{Logged, Peak, Sandbox};
 pub use world::World;

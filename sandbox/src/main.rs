@@ -4,15 +4,18 @@ use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
 use clap::Parser;
-use criteo_sandbox::{Numbers, Options, Sandbox, Shape};
+use criteo_sandbox::{Numbers, Options, Sandbox, Shape, Wrapping};
 
 /// A simulated Criteo advertising API on loopback.
 #[derive(Debug, Parser)]
 #[command(name = "criteo-sandbox", version)]
 struct Cli {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port of the API on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 8085)]
     port: u16,
+    /// The port of the control on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8086)]
+    control_port: u16,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -37,9 +40,15 @@ struct Cli {
     /// The most rows of a report.
     #[arg(long, default_value_t = 100_000)]
     row_cap: usize,
-    /// Calls a minute.
+    /// Calls a minute but to reports; Criteo's own limit is 250.
     #[arg(long, default_value_t = 100_000)]
     rate_limit: usize,
+    /// Calls a minute to reports; Criteo's own limit is 40.
+    #[arg(long, default_value_t = 100_000)]
+    report_limit: usize,
+    /// The JSON of placements and transactions.
+    #[arg(long, value_enum, default_value_t)]
+    wrapping: Wrapping,
     /// The JSON of reports.
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
@@ -61,19 +70,22 @@ fn main() -> ExitCode {
         today: cli.today.unwrap_or_else(|| Utc::now().date_naive()),
         row_cap: cli.row_cap,
         rate_limit: cli.rate_limit,
+        report_limit: cli.report_limit,
+        wrapping: cli.wrapping,
         shape: cli.shape,
         numbers: cli.numbers,
         ..Options::default()
     };
     let (client_id, client_secret) = (options.client_id.clone(), options.client_secret.clone());
-    match Sandbox::start_on(cli.port, options) {
+    match Sandbox::start_on(cli.port, cli.control_port, options) {
         Ok(sandbox) => {
             println!("The sandbox listens at {}; client_id {client_id}, client_secret {client_secret}", sandbox.url());
+            println!("Its control listens at {}", sandbox.control_url());
             sandbox.wait();
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("The sandbox cannot start: {error}. Is port {} taken?", cli.port);
+            eprintln!("The sandbox cannot start: {error}. Is port {} or {} taken?", cli.port, cli.control_port);
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::ValueEnum;
+use serde::Deserialize;
 
 /// The JSON of a statistics report, which Criteo does not document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -25,8 +26,19 @@ pub enum Numbers {
     Bare,
 }
 
+/// The JSON of placements and transactions, which Criteo does not document either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Wrapping {
+    /// `{"data":[{"attributes":{"rows":[…]}}]}`, as OWOX reports it.
+    Rows,
+    /// `{"data":[{"attributes":{…}},…]}`, one entry a row, as OWOX reports it for transactions.
+    #[default]
+    Each,
+}
+
 /// A permission that an app can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// `MarketingSolutions_Campaign_Read`
     Campaigns,
@@ -34,6 +46,10 @@ pub enum Permission {
     Audiences,
     /// `MarketingSolutions_Analytics_Read`
     Analytics,
+    /// `MarketingSolutions_Creative_Read`
+    Creatives,
+    /// `MarketingSolutions_Reco_Read`
+    Recommendations,
 }
 
 /// A sandbox's world and manners.
@@ -71,12 +87,30 @@ pub struct Options {
     pub without_permission: Vec<Permission>,
     /// How many rows a report has at most; the rest is left out without a sign.
     pub row_cap: usize,
-    /// Calls a minute.
+    /// How many objects a page holds at the most, whatever was asked for.
+    pub page_limit: usize,
+    /// Ids of objects that have vanished.
+    pub deleted_ids: Vec<String>,
+    /// For how many days numbers go on growing after a day is over.
+    pub restatement_days: u32,
+    /// How long the links to log files are valid.
+    pub link_life: Duration,
+    /// The status of an answer to wrong credentials; both 400 and 401 have been reported.
+    pub refusal_status: u16,
+    /// Calls a minute but to reports; Criteo's own limit is 250.
     pub rate_limit: usize,
+    /// Calls a minute to reports; Criteo's own limit is 40.
+    pub report_limit: usize,
+    /// How many times faster a minute passes for the limits.
+    pub time_scale: f64,
+    /// Whether answers are compressed for those who accept it.
+    pub gzip: bool,
     /// How long every answer takes.
     pub latency: Duration,
     /// The JSON of statistics.
     pub shape: Shape,
+    /// The JSON of placements and transactions.
+    pub wrapping: Wrapping,
     /// Numbers in statistics.
     pub numbers: Numbers,
 }
@@ -100,7 +134,16 @@ impl Default for Options {
             without_consent: Vec::new(),
             without_permission: Vec::new(),
             row_cap: 100_000,
+            page_limit: 100,
+            deleted_ids: Vec::new(),
+            restatement_days: 30,
+            link_life: Duration::from_hours(1),
+            refusal_status: 401,
             rate_limit: 100_000,
+            report_limit: 100_000,
+            time_scale: 1.0,
+            gzip: true,
+            wrapping: Wrapping::default(),
             latency: Duration::ZERO,
             shape: Shape::default(),
             numbers: Numbers::default(),

@@ -1,9 +1,8 @@
 //! Errors in Criteo's envelope (developers.criteo.com, API error types).
 
-use axum::Json;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde_json::json;
+
+use crate::wire::Reply;
 
 /// An error answer.
 #[derive(Debug, Clone)]
@@ -21,37 +20,35 @@ impl Problem {
     }
 
     pub(crate) fn unauthorized(code: &'static str) -> Self {
-        let title = "The authorization header is invalid".to_owned();
-        Self { status: 401, kind: "authorization", code, title, detail: String::new() }
+        Self::plain(401, "authorization", code, "The authorization header is invalid")
     }
 
     pub(crate) fn forbidden(code: &'static str, title: &str) -> Self {
-        Self { status: 403, kind: "access-control", code, title: title.to_owned(), detail: String::new() }
+        Self::plain(403, "access-control", code, title)
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
-        let title = "Resource not found".to_owned();
-        Self { status: 404, kind: "validation", code: "not-found", title, detail: detail.into() }
+        Self { detail: detail.into(), ..Self::plain(404, "validation", "not-found", "Resource not found") }
     }
 
     pub(crate) fn gone() -> Self {
-        let title = "This version of the API has been decommissioned".to_owned();
-        Self { status: 410, kind: "deprecation", code: "endpoint-deprecated", title, detail: String::new() }
+        Self::plain(410, "deprecation", "endpoint-deprecated", "This version of the API has been decommissioned")
     }
 
     pub(crate) fn too_many_calls() -> Self {
-        let title = "Too many requests".to_owned();
-        Self { status: 429, kind: "quota", code: "quota-exceeded", title, detail: String::new() }
+        Self::plain(429, "quota", "quota-exceeded", "Too many requests")
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn plain(status: u16, kind: &'static str, code: &'static str, title: &str) -> Self {
+        Self { status, kind, code, title: title.to_owned(), detail: String::new() }
+    }
+
+    pub(crate) fn reply(&self) -> Reply {
         let trace = format!("{:016x}", self.title.len() * 7919 + usize::from(self.status));
-        let body = json!({"errors": [{
+        let error = json!({
             "traceId": trace, "type": self.kind, "code": self.code, "instance": "/", "title": self.title,
             "detail": self.detail,
-        }], "warnings": []});
-        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST), Json(body)).into_response()
+        });
+        Reply::json(self.status, &json!({"errors": [error], "warnings": []}))
     }
 }

@@ -1,124 +1,370 @@
-//! The server: routes, and what stands before every one of them.
+//! The running sandbox: what stands before every answer, the log, the meter and the control port.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Query as UrlQuery, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Form, Json, Router};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::access::Access;
-use crate::entities;
-use crate::options::{Options, Permission};
+use crate::access::{Access, Budget};
+use crate::faults::{Fault, gzip};
+use crate::options::Options;
 use crate::problem::Problem;
+use crate::routes;
+use crate::wire::{self, Reply, Request};
 use crate::world::World;
 
-/// Versions that are alive on the day of the documents, and one that has been switched off.
-const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01", "preview"];
-const GONE: &[&str] = &["2025-07", "2025-10"];
-/// Larger requests are refused.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
-
-/// A request that the sandbox has answered; without credentials.
+/// A request that the sandbox has answered; secrets are hashed.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// Method and path.
+pub struct Logged {
+    /// Method, path and query.
     pub line: String,
-    /// The JSON body; `null` for forms and for requests without one.
+    /// The headers; the token is hashed.
+    pub headers: Value,
+    /// The JSON body; the names of the fields of a form.
     pub body: Value,
     /// The status of the answer.
     pub status: u16,
+    /// Since the sandbox was started.
+    pub at: Duration,
 }
 
-struct Shared {
-    world: World,
+/// The most that there has been at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Requests under way.
+    pub concurrency: usize,
+    /// Calls to reports in a rolling minute.
+    pub reports_a_minute: usize,
+    /// Other calls in a rolling minute; the token endpoint is not counted.
+    pub others_a_minute: usize,
+}
+
+#[derive(Debug, Default)]
+struct Meter {
+    under_way: usize,
+    reports: VecDeque<Instant>,
+    others: VecDeque<Instant>,
+    peak: Peak,
+}
+
+pub(crate) struct Shared {
+    world: RwLock<World>,
     access: Mutex<Access>,
-    log: Mutex<Vec<Request>>,
+    faults: Mutex<Vec<Fault>>,
+    log: Mutex<Vec<Logged>>,
+    meter: Mutex<Meter>,
+    started: Instant,
+    base: String,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    fn access(&self) -> MutexGuard<'_, Access> {
-        self.access.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn world(&self) -> World {
+        self.world.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn log(&self) -> MutexGuard<'_, Vec<Request>> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Options)) {
+        change(&mut self.world.write().unwrap_or_else(PoisonError::into_inner).options);
+    }
+
+    pub(crate) fn add_fault(&self, fault: Value) -> Result<(), String> {
+        let fault = serde_json::from_value(fault).map_err(|error| error.to_string())?;
+        lock(&self.faults).push(fault);
+        Ok(())
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        lock(&self.faults).clear();
+    }
+
+    pub(crate) fn log(&self) -> Vec<Logged> {
+        lock(&self.log).clone()
+    }
+
+    pub(crate) fn peak(&self) -> Peak {
+        lock(&self.meter).peak
+    }
+
+    pub(crate) fn revoke_tokens(&self) {
+        lock(&self.access).revoke();
+    }
+
+    /// Answers a request of the API.
+    fn handle(self: &Arc<Self>, request: &Request) -> (Reply, Box<dyn FnOnce() + Send>) {
+        lock(&self.meter).enter();
+        let world = self.world();
+        let mut reply = self.answer(&world, request);
+        if world.options.gzip && request.headers.get("accept-encoding").is_some_and(|names| names.contains("gzip")) {
+            let is_encoded = reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+            if !is_encoded && reply.body.len() > 1000 {
+                reply.body = gzip(&reply.body);
+                reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+            }
+        }
+        for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.befalls(request).then_some(&*fault)) {
+            // Faults change the plain text.
+            if reply.headers.iter().any(|(name, value)| name == "Content-Encoding" && value == "gzip") {
+                reply = self.answer_plain(&world, request);
+            }
+            fault.apply(&mut reply);
+        }
+        reply.delivery.delay_ms += u64::try_from(world.options.latency.as_millis()).unwrap_or(0);
+        lock(&self.log).push(logged(request, reply.status, self.started.elapsed()));
+        let shared = Arc::clone(self);
+        (reply, Box::new(move || lock(&shared.meter).leave()))
+    }
+
+    fn answer_plain(&self, world: &World, request: &Request) -> Reply {
+        let path: Vec<&str> = request.path.split('/').skip(1).collect();
+        routes::answer(world, &path, request, &self.base).unwrap_or_else(|problem| problem.reply())
+    }
+
+    fn answer(&self, world: &World, request: &Request) -> Reply {
+        let path: Vec<&str> = request.path.split('/').skip(1).collect();
+        match path[..] {
+            ["oauth2", "token"] => self.token(world, request),
+            ["files", name] => file(world, name, request),
+            _ => {
+                let mut budget = None;
+                let mut reply = match self.admit(world, &path, request, &mut budget) {
+                    Ok(()) => self.answer_plain(world, request),
+                    Err(problem) => problem.reply(),
+                };
+                if let Some(budget) = budget {
+                    let reset = chrono::Utc::now() + budget.reset + Duration::from_millis(999);
+                    reply.headers.extend([
+                        ("x-ratelimit-limit".to_owned(), budget.limit.to_string()),
+                        ("x-ratelimit-remaining".to_owned(), budget.remaining.to_string()),
+                        ("x-ratelimit-reset".to_owned(), reset.timestamp().to_string()),
+                        ("Date".to_owned(), chrono::Utc::now().to_rfc2822().replace("+0000", "GMT")),
+                    ]);
+                }
+                reply
+            }
+        }
+    }
+
+    /// Version, budget, token and permission, in this order.
+    fn admit(
+        &self,
+        world: &World,
+        path: &[&str],
+        request: &Request,
+        budget: &mut Option<Budget>,
+    ) -> Result<(), Problem> {
+        let route = routes::route(path)?;
+        lock(&self.meter).count(route.is_report);
+        let (left, is_paid) = lock(&self.access).pay(route.is_report, &world.options);
+        *budget = Some(left);
+        if !is_paid {
+            return Err(Problem::too_many_calls());
+        }
+        lock(&self.access).authorize(request.headers.get("authorization").map(String::as_str))?;
+        if route.permission.is_some_and(|permission| world.options.without_permission.contains(&permission)) {
+            return Err(Problem::forbidden("permission-denied", "The app lacks the permission for this resource"));
+        }
+        Ok(())
+    }
+
+    fn token(&self, world: &World, request: &Request) -> Reply {
+        let form: HashMap<String, String> = form_urlencoded::parse(&request.body).into_owned().collect();
+        let is_form = request.headers.get("content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
+        if request.method != "POST" || !is_form {
+            return Reply::json(400, &json!({"error": "invalid_request", "error_description": "POST a form"}));
+        }
+        match lock(&self.access).grant(&world.options, &form) {
+            Ok(token) => Reply::json(200, &token),
+            Err((status, refusal)) => Reply::json(status, &refusal),
+        }
+    }
+}
+
+/// A log file behind a signed link, as a storage service serves it: a bearer token is an error there.
+fn file(world: &World, name: &str, request: &Request) -> Reply {
+    let refuse = |status, text: &str| {
+        let headers = vec![("Content-Type".to_owned(), "application/xml".to_owned())];
+        Reply {
+            headers,
+            body: format!("<Error><Code>{text}</Code></Error>").into_bytes(),
+            ..Reply::json(status, &Value::Null)
+        }
+    };
+    if request.headers.contains_key("authorization") {
+        return refuse(400, "InvalidAuthenticationInfo");
+    }
+    let is_signed = request.query.get("sig").is_some_and(|signature| signature == "a+b/=");
+    let until = request.query.get("until").and_then(|until| until.parse::<chrono::DateTime<chrono::Utc>>().ok());
+    if !is_signed || until.is_none_or(|until| until < chrono::Utc::now()) {
+        return refuse(403, "AuthenticationFailed");
+    }
+    match world.log_file(name) {
+        Some(body) => {
+            let headers = vec![("Content-Type".to_owned(), "application/octet-stream".to_owned())];
+            Reply { headers, body, ..Reply::json(200, &Value::Null) }
+        }
+        None => refuse(404, "BlobNotFound"),
+    }
+}
+
+fn logged(request: &Request, status: u16, at: Duration) -> Logged {
+    let hashed = |text: &str| {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        format!("hash:{:016x}", hasher.finish())
+    };
+    let mut line = format!("{} {}", request.method, request.path);
+    for (index, (name, value)) in request.query.iter().enumerate() {
+        line += &format!("{}{name}={value}", if index == 0 { '?' } else { '&' });
+    }
+    let headers = request.headers.iter().map(|(name, value)| {
+        let value = if name == "authorization" { hashed(value) } else { value.clone() };
+        (name.clone(), Value::from(value))
+    });
+    let headers = Value::Object(headers.collect());
+    let body = serde_json::from_slice(&request.body).unwrap_or_else(|_| {
+        let fields = form_urlencoded::parse(&request.body);
+        Value::Object(fields.map(|(name, value)| (name.into_owned(), Value::from(hashed(&value)))).collect())
+    });
+    Logged { line, headers, body, status, at }
+}
+
+impl Meter {
+    fn enter(&mut self) {
+        self.under_way += 1;
+        self.peak.concurrency = self.peak.concurrency.max(self.under_way);
+    }
+
+    fn leave(&mut self) {
+        self.under_way -= 1;
+    }
+
+    fn count(&mut self, is_report: bool) {
+        let now = Instant::now();
+        let calls = if is_report { &mut self.reports } else { &mut self.others };
+        while calls.front().is_some_and(|call| now.duration_since(*call) >= Duration::from_mins(1)) {
+            calls.pop_front();
+        }
+        calls.push_back(now);
+        let most = if is_report { &mut self.peak.reports_a_minute } else { &mut self.peak.others_a_minute };
+        *most = (*most).max(calls.len());
     }
 }
 
 /// A running sandbox; it ends when it is dropped.
 pub struct Sandbox {
-    address: SocketAddr,
+    control: SocketAddr,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
-    /// Starts a sandbox on a free port of the loopback interface, with an event loop of its own.
+    /// Starts a sandbox on two free ports of the loopback interface, with an event loop of its own.
     ///
     /// # Errors
     /// When the system gives no port or no thread.
     pub fn start(options: Options) -> std::io::Result<Self> {
-        Self::start_on(0, options)
+        Self::start_on(0, 0, options)
     }
 
-    /// Starts a sandbox on this port of the loopback interface.
+    /// Starts a sandbox on these ports of the loopback interface, one for the API and one for the control.
     ///
     /// # Errors
-    /// When the port is taken, or the system gives no thread.
-    pub fn start_on(port: u16, options: Options) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let access = Mutex::new(Access::new(&options));
-        let shared = Arc::new(Shared { world: World::new(options), access, log: Mutex::default() });
+    /// When a port is taken, or the system gives no thread.
+    pub fn start_on(port: u16, control_port: u16, options: Options) -> std::io::Result<Self> {
+        let listen = |port: u16| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            std::io::Result::Ok((listener, address))
+        };
+        let (api_listener, address) = listen(port)?;
+        let (control_listener, control) = listen(control_port)?;
+        let shared = Arc::new(Shared {
+            access: Mutex::new(Access::new(&options)),
+            world: RwLock::new(World::new(options)),
+            faults: Mutex::default(),
+            log: Mutex::default(),
+            meter: Mutex::default(),
+            started: Instant::now(),
+            base: format!("http://{address}"),
+        });
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let router = router(Arc::clone(&shared));
+        let (for_api, for_control) = (Arc::clone(&shared), Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("sandbox".into()).spawn(move || {
             runtime.block_on(async {
-                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-                let server = axum::serve(listener, router);
+                let listeners = (
+                    tokio::net::TcpListener::from_std(api_listener),
+                    tokio::net::TcpListener::from_std(control_listener),
+                );
+                let (Ok(api), Ok(control)) = listeners else { return };
                 tokio::select! {
-                    _ = server => {}
+                    () = wire::serve(api, Arc::new(move |request: Request| for_api.handle(&request))) => {}
+                    () = wire::serve(control, Arc::new(move |request: Request| {
+                        (crate::control::answer(&for_control, &request), Box::new(|| ()) as Box<dyn FnOnce() + Send>)
+                    })) => {}
                     _ = stopped => {}
                 }
             });
         })?;
-        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { control, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The base URL of the API.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.shared.base.clone()
     }
 
-    /// The world behind it, for the truth.
+    /// The base URL of the control port.
     #[must_use]
-    pub fn world(&self) -> &World {
-        &self.shared.world
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control)
+    }
+
+    /// The world as it is now, for the truth.
+    #[must_use]
+    pub fn world(&self) -> World {
+        self.shared.world()
+    }
+
+    /// Changes the world from the next request on.
+    pub fn change(&self, change: impl FnOnce(&mut Options)) {
+        self.shared.change(change);
     }
 
     /// Every request answered so far.
     #[must_use]
-    pub fn requests(&self) -> Vec<Request> {
-        self.shared.log().clone()
+    pub fn requests(&self) -> Vec<Logged> {
+        self.shared.log()
+    }
+
+    /// The most that there has been at once.
+    #[must_use]
+    pub fn peak(&self) -> Peak {
+        self.shared.peak()
+    }
+
+    /// Adds a fault, `{"match":{…},"do":{…},"times":1}`.
+    ///
+    /// # Errors
+    /// When it is not understood, in words.
+    pub fn add_fault(&self, fault: Value) -> Result<(), String> {
+        self.shared.add_fault(fault)
     }
 
     /// Ends all tokens that are out.
     pub fn revoke_tokens(&self) {
-        self.shared.access().revoke();
+        self.shared.revoke_tokens();
     }
 
     /// Waits until the sandbox ends, which it does not do by itself.
@@ -140,117 +386,4 @@ impl Drop for Sandbox {
             let _ = thread.join();
         }
     }
-}
-
-fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/oauth2/token", post(token))
-        .route("/{version}/advertisers/me", get(portfolio))
-        .route("/{version}/marketing-solutions/campaigns/search", post(campaigns))
-        .route("/{version}/marketing-solutions/ad-sets/search", post(ad_sets))
-        .route("/{version}/marketing-solutions/audiences/search", post(audiences))
-        .route("/{version}/statistics/report", post(statistics))
-        .fallback(|| async { Problem::not_found("no such endpoint") })
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate))
-        .with_state(shared)
-}
-
-/// Version, budget and token, in this order; and the log.
-async fn gate(State(shared): State<Arc<Shared>>, request: axum::extract::Request, next: Next) -> Response {
-    let line = format!("{} {}", request.method(), request.uri());
-    let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
-    let logged = serde_json::from_slice(&bytes).unwrap_or_default();
-    let is_token = parts.uri.path() == "/oauth2/token";
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let admitted = if is_token { Ok(None) } else { admit(&shared, parts.uri.path(), authorization).map(Some) };
-    tokio::time::sleep(shared.world.options.latency).await;
-    let mut response = match &admitted {
-        Ok(_) => next.run(axum::extract::Request::from_parts(parts, Body::from(bytes))).await,
-        Err(problem) => problem.clone().into_response(),
-    };
-    if !is_token {
-        let remaining = admitted.ok().flatten().unwrap_or(0);
-        let limit = shared.world.options.rate_limit;
-        let reset = chrono::Utc::now().timestamp() + 60;
-        for (name, value) in [
-            ("x-ratelimit-limit", limit.to_string()),
-            ("x-ratelimit-remaining", remaining.to_string()),
-            ("x-ratelimit-reset", reset.to_string()),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-    }
-    shared.log().push(Request { line, body: logged, status: response.status().as_u16() });
-    response
-}
-
-fn admit(shared: &Shared, path: &str, authorization: Option<&str>) -> Result<usize, Problem> {
-    let version = path.split('/').nth(1).unwrap_or_default();
-    if GONE.contains(&version) {
-        return Err(Problem::gone());
-    }
-    if !VERSIONS.contains(&version) {
-        return Err(Problem::not_found(format!("version {version}")));
-    }
-    let mut access = shared.access();
-    let remaining = access.pay(shared.world.options.rate_limit)?;
-    access.authorize(authorization)?;
-    Ok(remaining)
-}
-
-type Answer = Result<Json<Value>, Problem>;
-
-async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> Response {
-    let granted = shared.access().grant(&shared.world.options, &form);
-    match granted {
-        Ok(token) => Json(token).into_response(),
-        Err((status, refusal)) => (StatusCode::from_u16(status).unwrap_or_default(), Json(refusal)).into_response(),
-    }
-}
-
-async fn portfolio(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(serde_json::json!({"data": shared.world.portfolio(), "errors": [], "warnings": []}))
-}
-
-async fn campaigns(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer {
-    shared.permit(Permission::Campaigns)?;
-    Ok(Json(entities::search(shared.world.campaigns(), &json_body(&body)?, "campaignIds")))
-}
-
-async fn ad_sets(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer {
-    shared.permit(Permission::Campaigns)?;
-    Ok(Json(entities::search(shared.world.ad_sets(), &json_body(&body)?, "adSetIds")))
-}
-
-#[derive(Deserialize)]
-struct Page {
-    limit: Option<usize>,
-    offset: Option<usize>,
-}
-
-async fn audiences(State(shared): State<Arc<Shared>>, UrlQuery(page): UrlQuery<Page>, body: Bytes) -> Answer {
-    shared.permit(Permission::Audiences)?;
-    let body = json_body(&body)?;
-    entities::paged_search(shared.world.audiences(), &body, "audienceIds", page.limit, page.offset).map(Json)
-}
-
-async fn statistics(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer {
-    shared.permit(Permission::Analytics)?;
-    shared.world.report(&json_body(&body)?).map(Json)
-}
-
-impl Shared {
-    fn permit(&self, permission: Permission) -> Result<(), Problem> {
-        if self.world.options.without_permission.contains(&permission) {
-            return Err(Problem::forbidden("permission-denied", "The app lacks the permission for this resource"));
-        }
-        Ok(())
-    }
-}
-
-fn json_body(bytes: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes).map_err(|_| Problem::validation("invalid", "The body is not valid JSON", ""))
 }

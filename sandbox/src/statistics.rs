@@ -33,7 +33,7 @@ const MEMBERS: &[&str] = &[
 
 /// A valid query.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub(crate) struct Query {
     advertisers: Vec<u32>,
     start: NaiveDate,
     end: NaiveDate,
@@ -47,13 +47,20 @@ pub struct Query {
 }
 
 impl World {
-    /// The whole answer to a query, without a cap: the truth.
+    /// The whole answer to a query, without a cap: the truth of `statistics`, `placements`, `transactions` or
+    /// `ad_level`.
     ///
     /// # Errors
     /// What Criteo would answer to a query that it rejects.
-    pub fn statistics(&self, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
-        let query = Query::parse(self, query).map_err(|problem| format!("{problem:?}"))?;
-        Ok(self.rows(&query))
+    pub fn report_truth(&self, report: &str, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
+        let rows = match report {
+            "statistics" => Query::parse(self, query).map(|query| self.rows(&query)),
+            "placements" => self.placements(query),
+            "transactions" => self.transactions(query),
+            "ad_level" => self.ad_level(query).map(|(rows, _)| rows),
+            other => return Err(format!("there is no report {other}")),
+        };
+        rows.map_err(|problem| format!("{problem:?}"))
     }
 
     pub(crate) fn report(&self, query: &Value) -> Result<Value, Problem> {
@@ -139,7 +146,7 @@ impl World {
         row
     }
 
-    fn number(&self, text: String) -> Value {
+    pub(crate) fn number(&self, text: String) -> Value {
         match self.options.numbers {
             Numbers::Quoted => Value::from(text),
             Numbers::Bare => serde_json::from_str(&text).unwrap_or_default(),
@@ -197,7 +204,7 @@ impl World {
 }
 
 /// Hundredths of the currency for one unit of the world's own money.
-fn rate(currency: &str) -> i128 {
+pub(crate) fn rate(currency: &str) -> i128 {
     match currency {
         "EUR" => 100,
         "USD" => 110,
@@ -207,7 +214,7 @@ fn rate(currency: &str) -> i128 {
 }
 
 /// Millionths as a decimal number without needless zeros.
-fn decimal(millionths: i128) -> String {
+pub(crate) fn decimal(millionths: i128) -> String {
     let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -256,7 +263,7 @@ impl Query {
             .map(|name| measure(&name).map(|measure| (name.clone(), measure)).ok_or_else(|| unknown("metric", &name)))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            advertisers: advertisers(world, text("advertiserIds")?)?,
+            advertisers: advertisers_of(world, text("advertiserIds")?)?,
             start,
             end,
             dimensions,
@@ -270,7 +277,7 @@ impl Query {
     }
 }
 
-fn advertisers(world: &World, ids: &str) -> Result<Vec<u32>, Problem> {
+pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Problem> {
     let known = world.advertiser_ids();
     let consenting = world.consenting_ids();
     let mut advertisers = Vec::new();
@@ -301,21 +308,21 @@ fn statuses(query: &Value) -> Result<Vec<String>, Problem> {
     }
 }
 
-fn list(query: &Value, name: &'static str) -> Result<Vec<String>, Problem> {
+pub(crate) fn list(query: &Value, name: &'static str) -> Result<Vec<String>, Problem> {
     let items = query[name].as_array().ok_or_else(|| required(name))?;
     items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| required(name))).collect()
 }
 
-fn required(name: &'static str) -> Problem {
+pub(crate) fn required(name: &'static str) -> Problem {
     Problem::validation("required-field", "A required field is missing or of another type", name)
 }
 
-fn unknown(what: &str, name: &str) -> Problem {
+pub(crate) fn unknown(what: &str, name: &str) -> Problem {
     Problem::validation("invalid", format!("Unknown {what}"), format!("{name} is not a valid {what}"))
 }
 
 /// The time and zone part is ignored.
-fn date(text: &str) -> Result<NaiveDate, Problem> {
+pub(crate) fn date(text: &str) -> Result<NaiveDate, Problem> {
     let day = text.split('T').next().unwrap_or(text);
     day.parse().map_err(|_| Problem::validation("invalid-date-format", "The date format is not valid", text))
 }

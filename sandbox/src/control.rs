@@ -1,0 +1,106 @@
+//! The control port: everything that a test of another language needs to do to a sandbox.
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `POST /faults` | adds a fault or a list of them |
+//! | `DELETE /faults` | takes all faults away |
+//! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `row_cap`, `page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
+//! | `POST /revoke` | ends all tokens |
+//! | `GET /log` | the requests so far, secrets hashed |
+//! | `GET /peak` | the most that there has been at once |
+//! | `GET /truth?stream=…&version=…` | the objects of a stream |
+//! | `POST /truth` | the whole answer to `{"report":"statistics","query":{…}}`, without a cap |
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::options::Options;
+use crate::server::Shared;
+use crate::wire::{Reply, Request};
+
+pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let done = |result: Result<Value, String>| match result {
+        Ok(value) => Reply::json(200, &value),
+        Err(error) => Reply::json(400, &json!({"error": error})),
+    };
+    match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/faults") => {
+            let faults = match body {
+                Value::Array(faults) => faults,
+                single => vec![single],
+            };
+            done(faults.into_iter().try_for_each(|fault| shared.add_fault(fault)).map(|()| json!({})))
+        }
+        ("DELETE", "/faults") => {
+            shared.clear_faults();
+            done(Ok(json!({})))
+        }
+        ("POST", "/options") => {
+            let mut result = Ok(());
+            shared.change(|options| result = change(options, &body));
+            done(result.map(|()| json!({})))
+        }
+        ("POST", "/revoke") => {
+            shared.revoke_tokens();
+            done(Ok(json!({})))
+        }
+        ("GET", "/log") => {
+            let log = shared.log();
+            let entry = |logged: &crate::server::Logged| {
+                json!({"line": logged.line, "headers": logged.headers, "body": logged.body, "status": logged.status,
+                    "at_ms": u64::try_from(logged.at.as_millis()).unwrap_or(u64::MAX)})
+            };
+            done(Ok(log.iter().map(entry).collect()))
+        }
+        ("GET", "/peak") => {
+            let peak = shared.peak();
+            done(Ok(json!({"concurrency": peak.concurrency, "reports_a_minute": peak.reports_a_minute,
+                "others_a_minute": peak.others_a_minute})))
+        }
+        ("GET", "/truth") => {
+            let text =
+                |name: &str, default: &str| request.query.get(name).cloned().unwrap_or_else(|| default.to_owned());
+            let objects = shared.world().objects(&text("stream", ""), &text("version", "2026-07"));
+            done(objects.map(Value::Array).ok_or_else(|| "there is no such stream".to_owned()))
+        }
+        ("POST", "/truth") => {
+            let rows = shared.world().report_truth(body["report"].as_str().unwrap_or_default(), &body["query"]);
+            done(rows.map(|rows| json!(rows)))
+        }
+        _ => Reply::json(404, &json!({"error": "no such control"})),
+    }
+}
+
+fn change(options: &mut Options, change: &Value) -> Result<(), String> {
+    let parse = |name: &str, value: &Value| -> Result<usize, String> {
+        value
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok())
+            .ok_or_else(|| format!("{name}: a number is wanted"))
+    };
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    for (name, value) in change.as_object().into_iter().flatten() {
+        match name.as_str() {
+            "today" => {
+                options.today = value.as_str().and_then(|day| day.parse().ok()).ok_or("today: a day is wanted")?;
+            }
+            "without_consent" => options.without_consent = texts(value),
+            "deleted_ids" => options.deleted_ids = texts(value),
+            "without_permission" => {
+                options.without_permission =
+                    serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+            }
+            "row_cap" => options.row_cap = parse(name, value)?,
+            "page_limit" => options.page_limit = parse(name, value)?,
+            "rate_limit" => options.rate_limit = parse(name, value)?,
+            "report_limit" => options.report_limit = parse(name, value)?,
+            "latency_ms" => options.latency = Duration::from_millis(parse(name, value)? as u64),
+            other => return Err(format!("{other} cannot be changed")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Faults on demand: which request, and what happens to its answer.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::wire::{Delivery, Reply, Request};
+
+/// A fault: `{"match":{…},"do":{…},"times":1}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fault {
+    #[serde(rename = "match", default)]
+    matches: Match,
+    #[serde(rename = "do", default)]
+    action: Action,
+    /// How many requests it befalls; all when it is `null`.
+    #[serde(default = "once")]
+    times: Option<u64>,
+    #[serde(skip)]
+    seen: u64,
+    #[serde(skip)]
+    done: u64,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional member")]
+fn once() -> Option<u64> {
+    Some(1)
+}
+
+/// Which requests; what is left out matches all.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Match {
+    /// A part of the path.
+    path: Option<String>,
+    method: Option<String>,
+    /// From the n-th request that matches otherwise, counted from 1.
+    nth: Option<u64>,
+    /// An advertiser id in path or body.
+    advertiser: Option<String>,
+    /// A day in the body.
+    window: Option<String>,
+}
+
+/// What happens; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Action {
+    status: Option<u16>,
+    headers: BTreeMap<String, String>,
+    /// A text in place of the body.
+    body: Option<String>,
+    /// A redirect to this URL (status 307 unless another is given).
+    redirect: Option<String>,
+    /// `gzip` encodes the body; a number makes it a bomb of so many zero bytes.
+    gzip: Option<Value>,
+    /// Changes of the JSON body by pointer: `{"/Rows/0/Clicks":"N/A"}`; `null` removes.
+    mutate: BTreeMap<String, Value>,
+    /// How the answer is delivered.
+    delivery: Delivery,
+}
+
+impl Fault {
+    /// Whether it befalls this request; counts.
+    pub(crate) fn befalls(&mut self, request: &Request) -> bool {
+        let body = String::from_utf8_lossy(&request.body);
+        let Match { path, method, nth, advertiser, window } = &self.matches;
+        let is_match = path.as_ref().is_none_or(|part| request.path.contains(part.as_str()))
+            && method.as_ref().is_none_or(|method| *method == request.method)
+            && advertiser.as_ref().is_none_or(|id| body.contains(id.as_str()) || request.path.contains(id.as_str()))
+            && window.as_ref().is_none_or(|day| body.contains(day.as_str()));
+        if !is_match || self.times.is_some_and(|times| self.done >= times) {
+            return false;
+        }
+        self.seen += 1;
+        let is_due = nth.is_none_or(|nth| self.seen >= nth);
+        self.done += u64::from(is_due);
+        is_due
+    }
+
+    pub(crate) fn apply(&self, reply: &mut Reply) {
+        let action = &self.action;
+        if let Some(target) = &action.redirect {
+            reply.status = 307;
+            reply.headers.push(("Location".to_owned(), target.clone()));
+        }
+        reply.status = action.status.unwrap_or(reply.status);
+        if let Some(body) = &action.body {
+            reply.body = body.clone().into_bytes();
+        }
+        if !action.mutate.is_empty()
+            && let Ok(mut document) = serde_json::from_slice::<Value>(&reply.body)
+        {
+            for (pointer, value) in &action.mutate {
+                mutate(&mut document, pointer, value);
+            }
+            reply.body = document.to_string().into_bytes();
+        }
+        match &action.gzip {
+            Some(Value::Number(zeros)) => {
+                reply.body = gzip_zeros(zeros.as_u64().unwrap_or(0));
+                reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+            }
+            Some(Value::Bool(true)) => {
+                reply.body = gzip(&reply.body);
+                reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+            }
+            _ => {}
+        }
+        for (name, value) in &action.headers {
+            reply.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            reply.headers.push((name.clone(), value.clone()));
+        }
+        reply.delivery = action.delivery.clone();
+    }
+}
+
+/// Sets what a pointer names, or removes it when the value is `null`.
+fn mutate(document: &mut Value, pointer: &str, value: &Value) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    match document.pointer_mut(parent) {
+        Some(Value::Object(object)) if value.is_null() => {
+            object.remove(name);
+        }
+        Some(Value::Object(object)) => {
+            object.insert(name.to_owned(), value.clone());
+        }
+        Some(Value::Array(items)) => match name.parse::<usize>().ok().filter(|index| *index < items.len()) {
+            Some(index) if value.is_null() => {
+                items.remove(index);
+            }
+            Some(index) => items[index] = value.clone(),
+            None => items.push(value.clone()),
+        },
+        _ => {}
+    }
+}
+
+/// Compressed fast.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
+
+fn gzip_zeros(count: u64) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let block = vec![b' '; 64 * 1024];
+    for _ in 0..count.div_ceil(64 * 1024) {
+        let _ = encoder.write_all(&block);
+    }
+    encoder.finish().unwrap_or_default()
+}

@@ -1,0 +1,277 @@
+//! Marketplace performance outcomes: bare lists, whole numbers for advertisers and campaigns, texts for the rest.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, Days, NaiveDate};
+use serde_json::{Value, json};
+
+use crate::problem::Problem;
+use crate::world::{World, ad_set_name, advertiser_id, advertiser_name, campaign_name};
+
+/// Sellers of each advertiser.
+const SELLERS: u32 = 3;
+/// The longest timespan of statistics, in days, by day and by hour.
+const MOST_DAYS: i64 = 366;
+const MOST_DAYS_BY_HOUR: i64 = 31;
+
+type Query = BTreeMap<String, String>;
+
+fn seller_id(number: u32) -> String {
+    (50_001 + number).to_string()
+}
+
+fn number_of(id: &str, first: u32, count: u32) -> Option<u32> {
+    let number = id.parse::<u32>().ok()?.checked_sub(first)?;
+    (number < count).then_some(number)
+}
+
+/// Whether a row passes a filter of the query.
+fn passes(query: &Query, name: &str, value: &str) -> bool {
+    query.get(name).is_none_or(|wanted| wanted == value)
+}
+
+impl World {
+    fn consenting_numbers(&self) -> Vec<u32> {
+        let ids = self.consenting_ids();
+        (0..self.options.advertisers).filter(|number| ids.contains(&advertiser_id(*number))).collect()
+    }
+
+    /// Everything below `marketplace-performance-outcomes` but statistics; `None` where there is nothing.
+    pub(crate) fn marketplace(&self, path: &[&str], query: &Query) -> Option<Value> {
+        let advertisers = self.consenting_numbers();
+        let find = |id: &str| number_of(id, 1001, self.options.advertisers).filter(|n| advertisers.contains(n));
+        let all = advertisers.as_slice();
+        Some(match path {
+            ["advertisers"] => all.iter().map(|n| Self::mpo_advertiser(*n)).collect(),
+            ["advertisers", "preview-limit"] => all.iter().map(|n| preview_limit(*n)).collect(),
+            ["advertisers", id] => Self::mpo_advertiser(find(id)?),
+            ["advertisers", id, "adsets"] => self.mpo_ad_sets(find(id)?),
+            ["advertisers", id, "campaigns"] => self.mpo_campaigns(find(id)?),
+            ["advertisers", id, "budgets"] => self.mpo_budgets(&[find(id)?], query),
+            ["advertisers", id, "seller-campaigns"] => self.mpo_seller_campaigns(&[find(id)?], query),
+            ["budgets"] => self.mpo_budgets(all, query),
+            ["budgets", id] => one(self.mpo_budgets(all, &with_finished(query)), id)?,
+            ["sellers"] => Self::mpo_sellers(all, query),
+            ["sellers", id] => one(Self::mpo_sellers(all, query), id)?,
+            ["sellers", id, "budgets"] => self.mpo_budgets(all, &with(query, "sellerId", id)),
+            ["sellers", id, "seller-campaigns"] => self.mpo_seller_campaigns(all, &with(query, "sellerId", id)),
+            ["seller-campaigns"] => self.mpo_seller_campaigns(all, query),
+            ["seller-campaigns", id] => one(self.mpo_seller_campaigns(all, query), id)?,
+            ["seller-campaigns", id, "budgets"] => {
+                let (seller, campaign) = id.split_once('.')?;
+                self.mpo_budgets(all, &with(&with(query, "sellerId", seller), "campaignId", campaign))
+            }
+            _ => return None,
+        })
+    }
+
+    fn mpo_advertiser(number: u32) -> Value {
+        let zone = if number.is_multiple_of(2) { json!("Europe/Paris") } else { Value::Null };
+        json!({"id": 1001 + number, "advertiserName": advertiser_name(number), "currencyName": "EUR", "timeZoneId": zone})
+    }
+
+    fn mpo_campaigns(&self, advertiser: u32) -> Value {
+        let numbers = advertiser * self.options.campaigns..(advertiser + 1) * self.options.campaigns;
+        // The status is a number in the documents and a text in the SDK: null is what both understand.
+        numbers
+            .map(|n| json!({"id": 200_001 + n, "campaignName": campaign_name(n), "adSetDeliveryStatus": "Running", "status": null}))
+            .collect()
+    }
+
+    fn mpo_ad_sets(&self, advertiser: u32) -> Value {
+        let count = self.options.campaigns * self.options.ad_sets;
+        (advertiser * count..(advertiser + 1) * count)
+            .map(|n| {
+                let status = ["Running", "Archived", "NotRunning"][n as usize % 3];
+                json!({"adsetId": 300_001 + n, "adsetName": ad_set_name(n), "advertiserId": 1001 + advertiser, "isCoa": n % 2 == 0,
+                    "partnerId": 9001 + advertiser, "status": status})
+            })
+            .collect()
+    }
+
+    fn mpo_sellers(advertisers: &[u32], query: &Query) -> Value {
+        let sellers = advertisers.iter().flat_map(|a| a * SELLERS..(a + 1) * SELLERS);
+        sellers
+            .filter(|n| passes(query, "advertiserId", &advertiser_id(n / SELLERS)))
+            .map(|n| json!({"id": seller_id(n), "sellerName": format!("Seller {} \u{2028}é", n + 1)}))
+            .collect()
+    }
+
+    fn mpo_seller_campaigns(&self, advertisers: &[u32], query: &Query) -> Value {
+        let mut rows = Vec::new();
+        for (advertiser, seller, campaign) in self.seller_campaigns(advertisers) {
+            let is_wanted = passes(query, "advertiserId", &advertiser_id(advertiser))
+                && passes(query, "sellerId", &seller_id(seller))
+                && passes(query, "campaignId", &(200_001 + campaign).to_string());
+            if !is_wanted {
+                continue;
+            }
+            let is_suspended = seller % 2 == 1;
+            rows.push(json!({
+                "id": format!("{}.{}", seller_id(seller), 200_001 + campaign),
+                "sellerId": seller_id(seller),
+                "campaignId": 200_001 + campaign,
+                "bid": if is_suspended { Value::Null } else { json!(0.25) },
+                "suspendedSince": if is_suspended { json!("2026-05-06T07:08:09Z") } else { Value::Null },
+                "suspensionReasons": if is_suspended { json!(["NoMoreBudget"]) } else { json!([]) },
+                "productSet": if is_suspended { Value::Null } else {
+                    json!({"productSetNumberOfProducts": 12, "productSetStatus": "Valid", "rules": [{"field": "Brand"}]})
+                },
+            }));
+        }
+        Value::Array(rows)
+    }
+
+    /// Every seller with every campaign of its advertiser.
+    fn seller_campaigns(&self, advertisers: &[u32]) -> Vec<(u32, u32, u32)> {
+        let campaigns = self.options.campaigns;
+        let of_advertiser = |a: u32| (a * SELLERS..(a + 1) * SELLERS).map(move |s| (a, s));
+        let of_seller = |(a, s): (u32, u32)| (a * campaigns..(a + 1) * campaigns).map(move |c| (a, s, c));
+        advertisers.iter().flat_map(|a| of_advertiser(*a)).flat_map(of_seller).collect()
+    }
+
+    /// Finished budgets are there only when they are asked for.
+    fn mpo_budgets(&self, advertisers: &[u32], query: &Query) -> Value {
+        let mut rows = Vec::new();
+        for (advertiser, seller, campaign) in self.seller_campaigns(advertisers) {
+            for (index, status) in ["Archived", "Current"].iter().enumerate() {
+                let is_finished = index == 0;
+                let is_wanted = passes(query, "advertiserId", &advertiser_id(advertiser))
+                    && passes(query, "sellerId", &seller_id(seller))
+                    && passes(query, "campaignId", &(200_001 + campaign).to_string())
+                    && passes(query, "status", status)
+                    && (!is_finished || query.contains_key("endAfterDate"));
+                if is_wanted {
+                    rows.push(json!({
+                        "id": ((seller * 100 + campaign) * 2 + u32::from(!is_finished) + 60_001).to_string(),
+                        "sellerId": seller_id(seller),
+                        "campaignIds": [200_001 + campaign],
+                        "budgetType": if is_finished { "Capped" } else { "Uncapped" },
+                        "status": status,
+                        "isSuspended": false,
+                        "amount": if is_finished { json!(500.25) } else { Value::Null },
+                        "spend": if query.get("withSpend").is_some_and(|with| with == "true") { json!(123.45) } else { Value::Null },
+                        "startDate": "2026-01-01",
+                        "endDate": if is_finished { "2026-03-31" } else { "" },
+                    }));
+                }
+            }
+        }
+        Value::Array(rows)
+    }
+
+    /// `stats/campaigns`, `stats/sellers`, `stats/seller-campaigns`: columns and rows of values.
+    pub(crate) fn marketplace_statistics(&self, what: &str, query: &Query) -> Result<Value, Problem> {
+        let day = |name: &str| -> Result<Option<NaiveDate>, Problem> {
+            let Some(text) = query.get(name) else { return Ok(None) };
+            let day = text.get(..10).unwrap_or(text).parse();
+            day.map(Some).map_err(|_| Problem::validation("invalid-date-format", "The date format is not valid", text))
+        };
+        let end = day("endDate")?.unwrap_or(self.options.today);
+        let start = day("startDate")?.unwrap_or(end);
+        let interval = query.get("intervalSize").map_or("Day", String::as_str);
+        let most = if interval == "Hour" { MOST_DAYS_BY_HOUR } else { MOST_DAYS };
+        if end < start || (end - start).num_days() >= most {
+            return Err(Problem::validation(
+                "invalid-timespan",
+                "The timespan is not valid",
+                format!("at most {most} days"),
+            ));
+        }
+        let is_both = query.get("clickAttributionPolicy").is_some_and(|policy| policy == "Both");
+        let ids: &[&str] = match what {
+            "campaigns" => &["campaignId"],
+            "sellers" => &["sellerId", "sellerName"],
+            "seller-campaigns" => &["campaignId", "sellerId", "sellerName"],
+            _ => return Err(Problem::not_found(what)),
+        };
+        let mut metrics = vec!["impressions", "clicks", "cost", "saleUnits", "revenue", "cr", "cpo", "cos", "roas"];
+        if is_both {
+            metrics.extend([
+                "saleUnitsSameSeller",
+                "revenueSameSeller",
+                "crSameSeller",
+                "cpoSameSeller",
+                "cosSameSeller",
+                "roasSameSeller",
+            ]);
+        }
+        let time = interval.to_ascii_lowercase();
+        let columns: Vec<&str> = ids.iter().copied().chain([time.as_str()]).chain(metrics.iter().copied()).collect();
+        let mut rows: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+        let mut current = start;
+        while current <= end.min(self.options.today) {
+            let period = match interval {
+                "Hour" => format!("{current}T12:00:00"),
+                "Month" => format!("{}-{:02}-01", current.year(), current.month()),
+                "Year" => format!("{}-01-01", current.year()),
+                _ => current.to_string(),
+            };
+            for (advertiser, seller, campaign) in self.seller_campaigns(&self.consenting_numbers()) {
+                let campaign_id = (200_001 + campaign).to_string();
+                let is_wanted = passes(query, "advertiserId", &advertiser_id(advertiser))
+                    && passes(query, "sellerId", &seller_id(seller))
+                    && passes(query, "campaignId", &campaign_id);
+                if is_wanted {
+                    let names = [campaign_id, seller_id(seller), format!("Seller {}", seller + 1)];
+                    let key: Vec<String> = match what {
+                        "campaigns" => vec![names[0].clone()],
+                        "sellers" => names[1..].to_vec(),
+                        _ => names.to_vec(),
+                    };
+                    let random =
+                        self.random(&[u64::from(seller), u64::from(campaign), u64::from(current.ordinal())]) % 50;
+                    let clicks = rows.entry(key.into_iter().chain([period.clone()]).collect()).or_insert(0);
+                    *clicks += i64::try_from(random).unwrap_or(0);
+                }
+            }
+            current = current + Days::new(1);
+        }
+        let most_rows = query.get("count").and_then(|count| count.parse().ok()).unwrap_or(usize::MAX);
+        let data: Vec<Value> = rows
+            .into_iter()
+            .take(most_rows)
+            .map(|(key, clicks)| {
+                let mut row: Vec<Value> = key.into_iter().map(Value::from).collect();
+                let sales = clicks / 10;
+                // A quotient whose denominator is nothing is null.
+                let quotient = |value: f64| if sales == 0 { Value::Null } else { json!(value) };
+                row.extend([json!(clicks * 40), json!(clicks), json!(clicks * 2), json!(sales), json!(sales * 30)]);
+                row.extend([json!(0.1), quotient(7.5), quotient(0.25), json!(4.0)]);
+                if is_both {
+                    row.extend([
+                        json!(sales),
+                        json!(sales * 30),
+                        json!(0.1),
+                        quotient(7.5),
+                        quotient(0.25),
+                        json!(4.0),
+                    ]);
+                }
+                Value::Array(row)
+            })
+            .collect();
+        Ok(json!({"columns": columns, "rows": data.len(), "data": data, "links": {}}))
+    }
+}
+
+fn preview_limit(number: u32) -> Value {
+    json!({"advertiserId": 1001 + number, "quotaLimit": 100, "quotaUsed": if number == 0 { Value::Null } else { json!(3) },
+        "quotaStartDate": "2026-10-01T00:00:00Z", "quotaEndDate": "2026-11-01T00:00:00Z"})
+}
+
+fn with(query: &Query, name: &str, value: &str) -> Query {
+    let mut query = query.clone();
+    query.insert(name.to_owned(), value.to_owned());
+    query
+}
+
+fn with_finished(query: &Query) -> Query {
+    with(query, "endAfterDate", "2000-01-01")
+}
+
+/// The row with this id.
+fn one(rows: Value, id: &str) -> Option<Value> {
+    let Value::Array(rows) = rows else { return None };
+    rows.into_iter().find(|row| row["id"] == id)
+}

@@ -1,0 +1,293 @@
+//! Every read operation of Marketing Solutions, by method and path.
+
+use serde_json::{Value, json};
+
+use crate::options::Permission;
+use crate::problem::Problem;
+use crate::wire::{Reply, Request};
+use crate::world::World;
+
+/// Versions that are alive on the day of the documents, and those that have been switched off.
+const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
+const GONE: &[&str] = &["2025-07", "2025-10"];
+/// The most objects on a page of a search.
+const MOST_ON_PAGE: usize = 100;
+/// Rows of a placement report.
+const PLACEMENT_CAP: usize = 20_000;
+
+/// Which budget a call is paid from, and what the app must be allowed to.
+pub(crate) struct Route {
+    pub is_report: bool,
+    pub permission: Option<Permission>,
+}
+
+/// Judges a path before anything else is looked at.
+pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
+    let [version, rest @ ..] = path else { return Err(Problem::not_found("no version")) };
+    if GONE.contains(version) {
+        return Err(Problem::gone());
+    }
+    if !VERSIONS.contains(version) {
+        return Err(Problem::not_found(format!("version {version}")));
+    }
+    let is_report = matches!(rest, [.., "report"] | [_, "marketplace-performance-outcomes", "stats", _]);
+    let permission = match rest {
+        ["advertisers" | "marketing-solutions", "me"] => None,
+        [.., "report"] => Some(Permission::Analytics),
+        [_, "audiences" | "audience-segments", ..] => Some(Permission::Audiences),
+        [_, "ads", _, "product-filter" | "product-boost", ..] | [_, "dataset" | "product-sets", ..] => {
+            Some(Permission::Recommendations)
+        }
+        [_, "ads" | "creatives" | "advertisers", ..] => Some(Permission::Creatives),
+        _ => Some(Permission::Campaigns),
+    };
+    Ok(Route { is_report, permission })
+}
+
+/// Answers a request that has passed version, budget, token and permission.
+pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str) -> Result<Reply, Problem> {
+    let [version, rest @ ..] = path else { return Err(Problem::not_found("no version")) };
+    let asked = Asked { world, version, request, base };
+    let value = match request.method.as_str() {
+        "GET" => asked.get(rest)?,
+        "POST" => asked.post(rest)?,
+        _ => return Err(Problem::not_found("method")),
+    };
+    Ok(match value {
+        // Previews are pages, not data.
+        Value::String(page) => {
+            let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
+            Reply { headers, body: page.into_bytes(), ..Reply::json(200, &Value::Null) }
+        }
+        value => Reply::json(200, &value),
+    })
+}
+
+struct Asked<'a> {
+    world: &'a World,
+    version: &'a str,
+    request: &'a Request,
+    base: &'a str,
+}
+
+impl Asked<'_> {
+    fn objects(&self, name: &str) -> Vec<Value> {
+        self.world.objects(name, self.version).unwrap_or_default()
+    }
+
+    fn get(&self, path: &[&str]) -> Result<Value, Problem> {
+        let world = self.world;
+        let missing = || Problem::not_found(path.join("/"));
+        Ok(match path {
+            ["advertisers", "me"] => data(self.objects("advertisers")),
+            ["marketing-solutions", rest @ ..] => match rest {
+                ["me"] => json!({"data": {"type": "Application", "attributes": {
+                    "applicationId": 4711, "criteoService": "MarketingSolutions", "name": "Sandbox app", "description": null,
+                    "organizationId": 42}}, "errors": [], "warnings": []}),
+                ["campaigns", id] => self.one("campaigns", id)?,
+                ["ad-sets", id] => self.one("ad_sets", id)?,
+                ["ad-sets", id, "category-bids"] => data(world.category_bids(self.ad_set(id)?)),
+                ["ad-sets", id, "display-multipliers"] => data(world.display_multipliers(self.ad_set(id)?)),
+                ["ads", id] => self.one("ads", id)?,
+                ["ads", id, "product-filter"] => {
+                    let mut filters = with(world.product_filters(), "adId", id);
+                    item(filters.pop().ok_or_else(missing)?)
+                }
+                ["ads", id, "product-boost"] if self.has_boosts() => data(with(world.product_boosts(), "adId", id)),
+                ["ads", id, "product-boost", set] if self.has_boosts() => {
+                    let mut boosts = with(with(world.product_boosts(), "adId", id), "productSetId", set);
+                    item(boosts.pop().ok_or_else(missing)?)
+                }
+                ["dataset", id, "product-boost"] if self.has_boosts() => {
+                    let sets = with(self.objects("product_sets"), "datasetId", id);
+                    let is_of = |boost: &Value| sets.iter().any(|set| set["id"] == boost["attributes"]["productSetId"]);
+                    data(world.product_boosts().into_iter().filter(is_of).collect())
+                }
+                ["advertisers", id, kind @ ("ads" | "creatives" | "coupons")] => self.page_of_advertiser(kind, id)?,
+                ["advertisers", id, "coupons-supported-sizes"] => {
+                    let ad_set = self.query("ad-set-id")?;
+                    self.advertiser(id)?;
+                    json!({"data": {"type": "SupportedSizes", "id": ad_set, "attributes": {
+                        "fullFrame": ["300x250", "728x90"], "logoZone": null}}, "errors": [], "warnings": []})
+                }
+                ["advertisers", _, "coupons", id] => self.one("coupons", id)?,
+                ["advertisers", _, "coupons", id, "preview"] => {
+                    self.one("coupons", id)?;
+                    json!("<html><body>coupon</body></html>")
+                }
+                ["creatives", id] => self.creative(id)?,
+                ["audience-segments", kind @ ("in-market-brands" | "in-market-interests")] => {
+                    let advertiser = self.advertiser(&self.query("advertiser-id")?)?;
+                    data(world.in_market(*kind == "in-market-brands", advertiser, &self.query("country")?))
+                }
+                ["audience-segments", id, "contact-list", "statistics"] => {
+                    let segment = self.find("audience_segments", id)?;
+                    item(World::contact_list(&segment).ok_or_else(missing)?)
+                }
+                ["product-sets", "dataset", id] => data(with(self.objects("product_sets"), "datasetId", id)),
+                ["product-sets", id] => self.one("product_sets", id)?,
+                ["product-sets", id, "product-filters"] => data(with(world.product_filters(), "productSetId", id)),
+                ["marketplace-performance-outcomes", "stats", what] => {
+                    world.marketplace_statistics(what, &self.request.query)?
+                }
+                ["marketplace-performance-outcomes", "advertisers", _, "ad-preview"] => json!("<html></html>"),
+                ["marketplace-performance-outcomes", rest @ ..] => {
+                    world.marketplace(rest, &self.request.query).ok_or_else(missing)?
+                }
+                _ => return Err(missing()),
+            },
+            _ => return Err(missing()),
+        })
+    }
+
+    fn post(&self, path: &[&str]) -> Result<Value, Problem> {
+        let body: Value = serde_json::from_slice(&self.request.body)
+            .map_err(|_| Problem::validation("invalid", "The body is not valid JSON", ""))?;
+        let world = self.world;
+        Ok(match path {
+            ["statistics", "report"] => world.report(&body)?,
+            ["placements", "report"] => world.wrap(world.placements(&body)?, PLACEMENT_CAP.min(world.options.row_cap)),
+            ["transactions", "report"] => world.wrap(world.transactions(&body)?, world.options.row_cap),
+            ["log-level", "advertisers", id, "report"] => {
+                let until = chrono::Utc::now() + world.options.link_life;
+                let until = until.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+                world.log_files(id, &body, self.base, &until)?
+            }
+            ["marketing-solutions", "campaigns", "search"] => {
+                data(filtered(world, "campaigns", self.objects("campaigns"), &body["filters"], "campaignIds"))
+            }
+            ["marketing-solutions", "ad-sets", "search"] => {
+                let ad_sets = filtered(world, "ad_sets", self.objects("ad_sets"), &body["filters"], "adSetIds");
+                data(in_any(ad_sets, "campaignId", &body["filters"]["campaignIds"]))
+            }
+            ["marketing-solutions", "audiences", "search"] => self.search("audiences", &body, "audienceIds")?,
+            ["marketing-solutions", "audience-segments", "search"] => {
+                self.search("audience_segments", &body, "audienceSegmentIds")?
+            }
+            ["marketing-solutions", "audiences" | "audience-segments", "compute-sizes"] => {
+                let ids = body["data"].as_array().into_iter().flatten();
+                data(ids.map(|of| json!({"id": of["id"], "type": "Size", "attributes": {"size": 12_345}})).collect())
+            }
+            ["marketing-solutions", "audiences" | "audience-segments", "estimate-size"] => {
+                item(json!({"type": "Size", "attributes": {"size": 5_000_000_000_i64}}))
+            }
+            ["marketing-solutions", "statistics-adlevel", "report"] if self.version >= "2027-01" => {
+                let (rows, is_cut) = world.ad_level(&body)?;
+                let warning =
+                    json!({"type": "quota", "code": "row-limit-exceeded", "title": "The report is incomplete"});
+                let mut answer = json!({"Rows": rows});
+                if is_cut {
+                    answer["warnings"] = json!([warning]);
+                }
+                answer
+            }
+            _ => return Err(Problem::not_found(path.join("/"))),
+        })
+    }
+
+    fn has_boosts(&self) -> bool {
+        self.version >= "2026-07"
+    }
+
+    fn query(&self, name: &'static str) -> Result<String, Problem> {
+        let value = self.request.query.get(name).cloned();
+        value.ok_or_else(|| Problem::validation("required-field", "A parameter is missing", name))
+    }
+
+    fn find(&self, name: &str, id: &str) -> Result<Value, Problem> {
+        let object = self.objects(name).into_iter().find(|object| object["id"] == id);
+        object.ok_or_else(|| Problem::not_found(format!("{name} {id}")))
+    }
+
+    fn one(&self, name: &str, id: &str) -> Result<Value, Problem> {
+        self.find(name, id).map(item)
+    }
+
+    /// Alone, a creative has its id among its attributes too.
+    fn creative(&self, id: &str) -> Result<Value, Problem> {
+        let mut creative = self.find("creatives", id)?;
+        creative["attributes"]["id"] = json!(id);
+        Ok(item(creative))
+    }
+
+    fn ad_set(&self, id: &str) -> Result<u32, Problem> {
+        self.find("ad_sets", id)?;
+        id.parse::<u32>().map(|id| id - 300_001).map_err(|_| Problem::not_found(id))
+    }
+
+    fn advertiser(&self, id: &str) -> Result<u32, Problem> {
+        if !self.world.consenting_ids().iter().any(|known| known == id) {
+            let title = "You do not have the rights to access this advertiser";
+            return Err(Problem::forbidden("insufficient-advertisers-permissions", title));
+        }
+        id.parse::<u32>().map(|id| id - 1001).map_err(|_| Problem::not_found(id))
+    }
+
+    fn number(&self, name: &str, default: usize) -> Result<usize, Problem> {
+        let Some(text) = self.request.query.get(name) else { return Ok(default) };
+        text.parse().map_err(|_| Problem::validation("invalid", "A number is wanted", name))
+    }
+
+    /// Pages without a total; a limit above what the sandbox serves is lowered without a word.
+    fn page_of_advertiser(&self, kind: &str, advertiser: &str) -> Result<Value, Problem> {
+        self.advertiser(advertiser)?;
+        let is_of = |object: &Value| self.world.owner(kind, object).as_deref() == Some(advertiser);
+        let limit = self.number("limit", 50)?.min(self.world.options.page_limit);
+        let objects = self.objects(kind).into_iter().filter(is_of);
+        Ok(data(objects.skip(self.number("offset", 0)?).take(limit).collect()))
+    }
+
+    fn search(&self, name: &str, body: &Value, id_filter: &str) -> Result<Value, Problem> {
+        if !body["data"]["attributes"].is_object() {
+            return Err(Problem::validation("required-field", "The body lacks data.attributes", ""));
+        }
+        let (limit, offset) = (self.number("limit", 50)?, self.number("offset", 0)?);
+        if limit > MOST_ON_PAGE {
+            return Err(Problem::validation("invalid", "limit must not exceed 100", limit.to_string()));
+        }
+        let attributes = &body["data"]["attributes"];
+        let objects = filtered(self.world, name, self.objects(name), attributes, id_filter);
+        let objects = in_any(objects, "type", &attributes["audienceSegmentTypes"]);
+        let total = objects.len();
+        let limit = limit.min(self.world.options.page_limit);
+        let page: Vec<_> = objects.into_iter().skip(offset).take(limit).collect();
+        Ok(
+            json!({"data": page, "meta": {"totalItems": total, "limit": limit, "offset": offset}, "errors": [], "warnings": []}),
+        )
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers build the list in place")]
+fn data(objects: Vec<Value>) -> Value {
+    json!({"data": objects, "errors": [], "warnings": []})
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers build the object in place")]
+fn item(object: Value) -> Value {
+    json!({"data": object, "errors": [], "warnings": []})
+}
+
+/// The objects with this attribute.
+fn with(objects: Vec<Value>, attribute: &str, value: &str) -> Vec<Value> {
+    objects.into_iter().filter(|object| object["attributes"][attribute] == value).collect()
+}
+
+/// The objects whose attribute is one of these; an empty list restricts nothing.
+fn in_any(objects: Vec<Value>, attribute: &str, values: &Value) -> Vec<Value> {
+    let Some(values) = values.as_array().filter(|values| !values.is_empty()) else { return objects };
+    objects.into_iter().filter(|object| values.contains(&object["attributes"][attribute])).collect()
+}
+
+/// The objects that pass `filters`, a map of lists; an empty list restricts nothing, and what cannot be accessed is left
+/// out without a word.
+fn filtered(world: &World, name: &str, objects: Vec<Value>, filters: &Value, id_filter: &str) -> Vec<Value> {
+    let texts = |name: &str| -> Vec<String> {
+        filters[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (advertisers, ids) = (texts("advertiserIds"), texts(id_filter));
+    let passes = |object: &Value| {
+        (advertisers.is_empty() || world.owner(name, object).is_some_and(|owner| advertisers.contains(&owner)))
+            && (ids.is_empty() || object["id"].as_str().is_some_and(|id| ids.iter().any(|known| known == id)))
+    };
+    objects.into_iter().filter(passes).collect()
+}
