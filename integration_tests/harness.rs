@@ -1,6 +1,7 @@
 //! Starts sandbox and program, and reads a run into a [`Transcript`].
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -195,4 +196,32 @@ impl Transcript {
 
 fn is_state_of(message: &Value, stream: &str) -> bool {
     message["type"] == "STATE" && message["state"]["stream"]["stream_descriptor"]["name"] == stream
+}
+
+/// Sends a request to loopback, the plain way; returns the status and the JSON of the answer (`null` if it has none).
+pub fn http(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let is_form = path == "oauth2/token";
+    let kind = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
+    let body = if is_form { body.trim_matches('"') } else { &body };
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let head = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n{authorization}");
+    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+}
+
+/// A token of a sandbox with the usual credentials.
+pub fn token(url: &str) -> String {
+    let form =
+        json!("grant_type=client_credentials&client_id=sandbox-client&client_secret=sandbox%2Bsecret%2Fwith%3Dsigns");
+    let (status, answer) = http("POST", &format!("{url}/oauth2/token"), None, Some(&form));
+    assert_eq!(status, 200, "{answer}");
+    answer["access_token"].as_str().unwrap().to_owned()
 }

@@ -11,6 +11,7 @@ mod harness;
 mod incremental;
 mod lint;
 mod memory;
+mod openapi;
 mod process;
 mod samples;
 mod streams;

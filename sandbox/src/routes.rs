@@ -54,8 +54,8 @@ pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str
         _ => return Err(Problem::not_found("method")),
     };
     Ok(match value {
-        // Previews are pages, not data.
-        Value::String(page) => {
+        // The preview of a coupon is a page, not data.
+        Value::String(page) if path.contains(&"coupons") => {
             let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
             Reply { headers, body: page.into_bytes(), ..Reply::json(200, &Value::Null) }
         }
@@ -105,7 +105,7 @@ impl Asked<'_> {
                 }
                 ["advertisers", id, kind @ ("ads" | "creatives" | "coupons")] => self.page_of_advertiser(kind, id)?,
                 ["advertisers", id, "coupons-supported-sizes"] => {
-                    let ad_set = self.query("ad-set-id")?;
+                    let ad_set = self.request.query.get("ad-set-id");
                     self.advertiser(id)?;
                     json!({"data": {"type": "SupportedSizes", "id": ad_set, "attributes": {
                         "fullFrame": ["300x250", "728x90"], "logoZone": null}}, "errors": [], "warnings": []})

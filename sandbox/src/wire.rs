@@ -214,7 +214,7 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         410 => "Gone",
         429 => "Too Many Requests",
-        400..=499 => "Client Error",
+        402..=499 => "Client Error",
         503 => "Service Unavailable",
         _ => "Server Error",
     }

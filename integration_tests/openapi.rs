@@ -1,0 +1,187 @@
+//! The sandbox against Criteo's own OpenAPI documents: every answer fits its schema and has no field that the document
+//! does not declare. `CRITEO_OPENAPI_DIR` names the folder of the documents; without it the test says so and ends.
+
+use std::collections::BTreeSet;
+
+use criteo_sandbox::{Options, Sandbox};
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+use crate::harness::{http, token};
+
+const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
+/// `POST` operations that only read.
+const READS: &[&str] = &["/search", "/report", "/compute-sizes", "/estimate-size"];
+
+#[test]
+fn the_answers_of_the_sandbox_fit_the_documents() {
+    let Ok(folder) = std::env::var("CRITEO_OPENAPI_DIR") else {
+        println!("skipped: CRITEO_OPENAPI_DIR is not set");
+        return;
+    };
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    let token = token(&sandbox.url());
+    let (mut operations, mut objects) = (0, 0);
+    let mut schemas = BTreeSet::new();
+    let mut without_schema = BTreeSet::new();
+    for version in VERSIONS {
+        let path = format!("{folder}/openapi-marketing-solutions-{version}.json");
+        let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let is_read = method == "get" || (method == "post" && READS.iter().any(|end| path.ends_with(end)));
+                // The token endpoint, and an upload that only looks like a read.
+                if !is_read || !path.starts_with(&format!("/{version}/")) {
+                    continue;
+                }
+                for url in urls(path, operation, &sandbox) {
+                    let body = body(path);
+                    let body = (method == "post").then_some(&body);
+                    let (status, answer) = http(&method.to_uppercase(), &url, Some(&token), body);
+                    assert_eq!(status, 200, "{method} {url}: {answer}");
+                    let content = &operation["responses"]["200"]["content"];
+                    let schema = &content["application/json"]["schema"];
+                    if schema.is_null() || schema["format"] == "binary" || content["text/html"].is_object() {
+                        without_schema.insert(path.split_once('/').map(|_| path[9..].to_owned()).unwrap());
+                    } else {
+                        let reference = schema["$ref"].as_str().unwrap_or(path);
+                        schemas.insert((*version, reference.to_owned()));
+                        if let Err(error) = validator(schema, &document).validate(&answer) {
+                            panic!("{method} {url} at {}: {error}\n{answer}", error.instance_path());
+                        }
+                    }
+                    objects += answer["data"].as_array().or(answer.as_array()).map_or(1, Vec::len);
+                }
+                operations += 1;
+            }
+        }
+    }
+    println!(
+        "{operations} read operations in {} versions, {} schemas, {objects} objects validated; {} operations declare no \
+         JSON: {}",
+        VERSIONS.len(),
+        schemas.len(),
+        without_schema.len(),
+        without_schema.into_iter().collect::<Vec<_>>().join(" ")
+    );
+    assert!(operations > 130 && schemas.len() > 80, "{operations} operations, {} schemas", schemas.len());
+}
+
+/// The URLs to ask for an operation: with several objects where there are several kinds.
+fn urls(path: &str, operation: &Value, sandbox: &Sandbox) -> Vec<String> {
+    let world = sandbox.world();
+    let ids = |name: &str| -> Vec<String> {
+        let objects = world.objects(name, "2027-01").unwrap();
+        objects.iter().take(9).map(|object| object["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let some = |id: &str| vec![id.to_owned()];
+    let mut urls = vec![format!("{}{path}", sandbox.url())];
+    for (parameter, ids) in [
+        ("{ad-set-id}", ids("ad_sets")),
+        ("{ad-id}", some(&ids("ads")[0])),
+        ("{advertiser-id}", ids("advertisers")),
+        ("{advertiserId}", ids("advertisers")),
+        ("{audience-segment-id}", some(&ids("audience_segments")[2])),
+        ("{campaign-id}", ids("campaigns")),
+        ("{dataset-id}", some("005001")),
+        ("{product-set-id}", some(&ids("product_sets")[0])),
+        ("{budgetId}", some(world_budget(sandbox).as_str())),
+        ("{sellerCampaignId}", some("50001.200001")),
+        ("{sellerId}", some("50001")),
+        (
+            "{id}",
+            ids(if path.contains("coupons") {
+                "coupons"
+            } else if path.contains("creatives") {
+                "creatives"
+            } else {
+                "ads"
+            }),
+        ),
+    ] {
+        if path.contains(parameter) {
+            urls = urls.iter().flat_map(|url| ids.iter().map(|id| url.replace(parameter, id))).collect();
+        }
+    }
+    let parameters = operation["parameters"].as_array().into_iter().flatten().filter(|p| p["in"] == "query");
+    let query: Vec<_> = parameters
+        .filter_map(|parameter| {
+            let value = match parameter["name"].as_str().unwrap() {
+                "advertiser-id" => "1001",
+                "country" => "FR",
+                "ad-set-id" => "300001",
+                "endAfterDate" => "2000-01-01",
+                _ => return None,
+            };
+            Some(format!("{}={value}", parameter["name"].as_str().unwrap()))
+        })
+        .collect();
+    urls.iter().map(|url| if query.is_empty() { url.clone() } else { format!("{url}?{}", query.join("&")) }).collect()
+}
+
+fn world_budget(sandbox: &Sandbox) -> String {
+    let url = format!("{}/2027-01/marketing-solutions/marketplace-performance-outcomes/budgets", sandbox.url());
+    http("GET", &url, Some(&token(&sandbox.url())), None).1[0]["id"].as_str().unwrap().to_owned()
+}
+
+fn body(path: &str) -> Value {
+    let days = |mut attributes: Value| {
+        attributes["startDate"] = json!("2026-10-20");
+        attributes["endDate"] = json!("2026-10-25");
+        attributes
+    };
+    if path.ends_with("/statistics/report") {
+        days(
+            json!({"advertiserIds": "1001,1002", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "EUR", "format": "json"}),
+        )
+    } else if path.ends_with("/placements/report") {
+        json!({"data": [{"type": "Report", "attributes": days(json!({"advertiserIds": "1001", "currency": "EUR",
+            "dimensions": ["AdsetId", "Placement"], "metrics": ["Clicks", "CosPc30d"]}))}]})
+    } else if path.ends_with("/transactions/report") {
+        json!({"data": [{"type": "Report", "attributes": days(json!({"advertiserIds": "1001", "currency": "EUR"}))}]})
+    } else if path.ends_with("/statistics-adlevel/report") {
+        json!({"data": {"type": "AdLevelReportQuery", "attributes": days(json!({"advertiserIds": ["1001"],
+            "dimensions": ["AdvertiserId"], "metrics": ["Spend"]}))}})
+    } else if path.contains("/log-level/") {
+        days(json!({}))
+    } else {
+        json!({"data": {"type": "Search", "attributes": {}}})
+    }
+}
+
+/// A validator of one schema of a document, in which nothing undeclared is allowed.
+fn validator(schema: &Value, document: &Value) -> Validator {
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let definitions: Map<_, _> = schemas.iter().map(|(name, schema)| (name.clone(), strict(schema))).collect();
+    let mut root = strict(schema);
+    if root["$ref"].is_string() {
+        root = json!({"allOf": [root]});
+    }
+    root["components"] = json!({"schemas": definitions});
+    jsonschema::options().with_draft(jsonschema::Draft::Draft7).should_validate_formats(true).build(&root).unwrap()
+}
+
+/// From OpenAPI's dialect to JSON Schema's: `nullable`, and nothing undeclared.
+fn strict(schema: &Value) -> Value {
+    let Some(object) = schema.as_object() else { return schema.clone() };
+    let mut strict_schema = Map::new();
+    for (key, value) in object {
+        let value = match key.as_str() {
+            "nullable" | "example" | "description" | "format" => continue,
+            "properties" => {
+                Value::Object(value.as_object().unwrap().iter().map(|(k, v)| (k.clone(), strict(v))).collect())
+            }
+            "items" | "additionalProperties" => strict(value),
+            "allOf" | "anyOf" | "oneOf" => Value::Array(value.as_array().unwrap().iter().map(strict).collect()),
+            _ => value.clone(),
+        };
+        strict_schema.insert(key.clone(), value);
+    }
+    if object.contains_key("properties") && !object.contains_key("additionalProperties") {
+        strict_schema.insert("additionalProperties".to_owned(), json!(false));
+    }
+    if object.get("nullable") == Some(&json!(true)) {
+        return json!({"anyOf": [Value::Object(strict_schema), {"type": "null"}]});
+    }
+    Value::Object(strict_schema)
+}
