@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +18,8 @@ pub struct Bench {
     pub sandbox: Sandbox,
     pub config: Value,
     pub directory: PathBuf,
+    /// The proxy of every run: loopback needs none, so whoever comes here wants to go elsewhere.
+    trap: TcpListener,
 }
 
 /// What a run of the program printed, and how it ended.
@@ -47,7 +50,14 @@ impl Bench {
         }
         let sandbox = Sandbox::start(options).unwrap();
         config["api_base_url"] = json!(sandbox.url());
-        Self { sandbox, config, directory }
+        let trap = TcpListener::bind("127.0.0.1:0").unwrap();
+        trap.set_nonblocking(true).unwrap();
+        Self { sandbox, config, directory, trap }
+    }
+
+    /// Whether a program of this bench has called anybody but loopback.
+    pub fn was_trapped(&self) -> bool {
+        self.trap.accept().is_ok()
     }
 
     /// The day that the sandbox takes for today.
@@ -63,7 +73,11 @@ impl Bench {
 
     pub fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_source-criteo"));
-        command.env("NO_PROXY", "127.0.0.1").stdin(Stdio::null()).current_dir(&self.directory);
+        let trap = format!("http://{}", self.trap.local_addr().unwrap());
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            command.env(name, &trap);
+        }
+        command.env_remove("NO_PROXY").env_remove("no_proxy").stdin(Stdio::null()).current_dir(&self.directory);
         command
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use data_encoding::BASE64;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -24,15 +25,23 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
     }
     for key in ["client_secret", "refresh_token"] {
         let Some(secret) = bench.config[key].as_str() else { continue };
-        let encoded: String = secret.bytes().map(escape).collect();
+        let escaped = json!(secret).to_string();
+        let spellings = [
+            secret.to_owned(),
+            secret.bytes().map(escape).collect(),
+            escaped.trim_matches('"').to_owned(),
+            BASE64.encode(secret.as_bytes()).trim_end_matches('=').to_owned(),
+            secret.chars().take(12).collect(),
+        ];
         for (place, text) in [("stdout", stdout), ("stderr", stderr)] {
             let lines = text.lines().filter(|line| !line.contains(r#""type":"CONTROL""#));
             for line in lines {
-                assert!(!line.contains(secret) && !line.contains(&encoded), "{key} in {place}: {line}");
+                assert!(!spellings.iter().any(|spelling| line.contains(spelling)), "{key} in {place}: {line}");
             }
         }
     }
     assert!(!stdout.contains("sandbox-token-") && !stderr.contains("sandbox-token-"), "a token was printed");
+    assert!(!bench.was_trapped(), "somebody but the API was called");
     assert_eq!(stderr, "", "stderr is for crashes");
     assert_eq!(*code == Some(0), transcript.errors().is_empty(), "exit code {code:?}: {stdout}");
 }
@@ -109,4 +118,117 @@ fn strict(schema: &Value) -> Validator {
         schema["additionalProperties"] = json!(false);
     }
     jsonschema::draft7::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
+/// Mutations of a good transcript, each of which breaks one rule: a rule that cannot fail is none.
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use criteo_sandbox::Options;
+
+    use super::*;
+
+    type Mutation = (&'static str, fn(&mut Vec<Value>));
+
+    fn position(messages: &[Value], what: fn(&Value) -> bool) -> usize {
+        messages.iter().position(what).unwrap()
+    }
+
+    const MUTATIONS: &[Mutation] = &[
+        ("a message of an unknown type", |m| m[0]["type"] = json!("NOTE")),
+        ("a record without a time", |m| {
+            let at = position(m, |m| m["type"] == "RECORD");
+            m[at]["record"].as_object_mut().unwrap().remove("emitted_at");
+        }),
+        ("an empty record", |m| {
+            let at = position(m, |m| m["type"] == "RECORD");
+            m[at]["record"]["data"] = json!({});
+        }),
+        ("a field that the schema does not have", |m| {
+            let at = position(m, |m| m["type"] == "RECORD");
+            m[at]["record"]["data"]["surprise"] = json!(1);
+        }),
+        ("a number that is a text", |m| {
+            let at = position(m, |m| m["record"]["data"]["clicks"].is_number());
+            m[at]["record"]["data"]["clicks"] = json!("1");
+        }),
+        ("a lost record", |m| {
+            let at = position(m, |m| m["type"] == "RECORD");
+            m.remove(at);
+        }),
+        ("a doubled record", |m| {
+            let at = position(m, |m| m["type"] == "RECORD");
+            m.insert(at, m[at].clone());
+        }),
+        ("no state", |m| m.retain(|m| m["type"] != "STATE")),
+        ("a count that is no float", |m| {
+            let at = position(m, |m| m["type"] == "STATE");
+            m[at]["state"]["sourceStats"]["recordCount"] = json!(1);
+        }),
+        ("no last status", |m| m.retain(|m| m["trace"]["stream_status"]["status"] != "COMPLETE")),
+        ("two last statuses", |m| {
+            let at = position(m, |m| m["trace"]["stream_status"]["status"] == "COMPLETE");
+            m.insert(at, m[at].clone());
+        }),
+        ("records before the start", |m| {
+            let at = position(m, |m| m["trace"]["stream_status"]["status"] == "RUNNING");
+            m.remove(at);
+        }),
+        ("an error and exit code 0", |m| {
+            let error = crate::lint::tests::error();
+            m.push(error);
+        }),
+        ("a status of a stream that nobody asked for", |m| {
+            let mut status = m[position(m, |m| m["trace"]["stream_status"].is_object())].clone();
+            status["trace"]["stream_status"]["stream_descriptor"]["name"] = json!("unknown");
+            m.push(status);
+        }),
+        ("a secret", |m| m[0]["record"] = json!({"stream": "sandbox+secret/with=signs", "data": {}, "emitted_at": 1})),
+        ("an encoded secret", |m| m[0]["namespace"] = json!("c2FuZGJveCtzZWNyZXQvd2l0aD1zaWducw")),
+        ("the beginning of a secret", |m| m[0]["namespace"] = json!("sandbox+secr")),
+    ];
+
+    fn error() -> Value {
+        json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1, "error": {"message": "x"}}})
+    }
+
+    fn is_clean(bench: &Bench, catalog: &Value, messages: &[Value]) -> bool {
+        let stdout = messages.iter().fold(String::new(), |text, message| text + &message.to_string() + "\n");
+        let transcript = Transcript { stdout, stderr: String::new(), messages: messages.to_vec(), code: Some(0) };
+        catch_unwind(AssertUnwindSafe(|| {
+            every_run(bench, &transcript);
+            read(&transcript, catalog);
+        }))
+        .is_ok()
+    }
+
+    #[test]
+    fn every_rule_can_be_broken() {
+        let bench = Bench::new(Options::default(), 3);
+        let catalog = bench.catalog(&["campaign_statistics_daily", "campaigns"], "incremental");
+        let good = bench.read(&catalog, None).messages;
+        assert!(is_clean(&bench, &catalog, &good));
+        for (name, mutate) in MUTATIONS {
+            let mut messages = good.clone();
+            mutate(&mut messages);
+            assert!(!is_clean(&bench, &catalog, &messages), "nobody noticed: {name}");
+        }
+        println!("{} mutations, each noticed", MUTATIONS.len());
+    }
+
+    #[test]
+    fn a_call_to_a_foreign_host_is_noticed() {
+        let mut bench = Bench::new(Options::default(), 3);
+        bench.config["api_base_url"] = json!("https://api.criteo.example");
+        bench.config.as_object_mut().unwrap().retain(|key, _| key != "now" && key != "report_row_cap");
+        bench.file("config.json", &bench.config);
+        let mut child = bench.program().args(["check", "--config", "config.json"]).spawn().unwrap();
+        while !bench.was_trapped() {
+            assert!(child.try_wait().unwrap().is_none(), "the program ended without a call");
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

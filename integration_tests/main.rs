@@ -14,5 +14,6 @@ mod memory;
 mod openapi;
 mod process;
 mod samples;
+mod sandbox;
 mod streams;
 mod truth;

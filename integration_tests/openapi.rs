@@ -1,4 +1,4 @@
-//! The sandbox against Criteo's own OpenAPI documents: every answer fits its schema and has no field that the document
+//! The sandbox against Criteo's own `OpenAPI` documents: every answer fits its schema and has no field that the document
 //! does not declare. `CRITEO_OPENAPI_DIR` names the folder of the documents; without it the test says so and ends.
 
 use std::collections::BTreeSet;
@@ -161,7 +161,7 @@ fn validator(schema: &Value, document: &Value) -> Validator {
     jsonschema::options().with_draft(jsonschema::Draft::Draft7).should_validate_formats(true).build(&root).unwrap()
 }
 
-/// From OpenAPI's dialect to JSON Schema's: `nullable`, and nothing undeclared.
+/// From the dialect of `OpenAPI` to JSON Schema's: `nullable`, and nothing undeclared.
 fn strict(schema: &Value) -> Value {
     let Some(object) = schema.as_object() else { return schema.clone() };
     let mut strict_schema = Map::new();

@@ -97,15 +97,3 @@ fn a_signal_is_obeyed_while_nobody_reads() {
     assert_eq!(child.wait().unwrap().signal(), Some(SIGTERM));
     assert!(started.elapsed().as_secs() < 4, "{:?}", started.elapsed());
 }
-
-#[test]
-fn a_proxy_is_not_asked_for_loopback() {
-    let bench = Bench::new(Options::default(), 1);
-    let mut program = bench.program();
-    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"] {
-        program.env(name, "http://127.0.0.1:9");
-    }
-    let output = program.env_remove("NO_PROXY").args(["demo", "check"]).output().unwrap();
-    let transcript = Transcript::of(output);
-    assert_eq!(transcript.messages[0]["connectionStatus"]["status"], "SUCCEEDED", "{}", transcript.stdout);
-}

@@ -50,6 +50,29 @@ pub fn assert_report(bench: &Bench, transcript: &Transcript, name: &str, query: 
     assert_eq!(by_key(records, stream), by_key(&truth, stream), "{name}");
 }
 
+/// Asserts that a read which ends after any of its states goes on from there without a gap, up to the truth. Returns the
+/// number of states.
+pub fn assert_resumable(bench: &Bench, catalog: &Value, whole: &Transcript, reports: &[&str]) -> usize {
+    let discovered = bench.discover();
+    let truths: Vec<_> = reports
+        .iter()
+        .map(|name| by_key(&truth::report(bench, &preset(name), &discovered[*name]), &discovered[*name]))
+        .collect();
+    let ends = (1..=whole.messages.len()).filter(|end| whole.messages[end - 1]["type"] == "STATE");
+    let mut states = 0;
+    for end in ends {
+        let resumed = bench.read(catalog, Some(&whole.state_after(end)));
+        for (name, truth) in reports.iter().zip(&truths) {
+            let before = whole.messages[..end].iter().filter(|m| m["record"]["stream"] == *name);
+            let before = before.map(|message| message["record"]["data"].as_object().unwrap());
+            let union = by_key(before.chain(resumed.records(name)), &discovered[*name]);
+            assert_eq!(&union, truth, "{name}, ended after message {end}");
+        }
+        states += 1;
+    }
+    states
+}
+
 #[test]
 fn every_stream_is_read_whole_in_every_reported_shape() {
     for (shape, numbers) in [(Shape::Rows, Numbers::Quoted), (Shape::Array, Numbers::Bare)] {

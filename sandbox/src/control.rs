@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | `POST /faults` | adds a fault or a list of them |
 //! | `DELETE /faults` | takes all faults away |
-//! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `row_cap`, `page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
+//! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `inserted`, `row_cap`, `page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
 //! | `POST /revoke` | ends all tokens |
 //! | `GET /log` | the requests so far, secrets hashed |
 //! | `GET /peak` | the most that there has been at once |
 //! | `GET /truth?stream=…&version=…` | the objects of a stream |
-//! | `POST /truth` | the whole answer to `{"report":"statistics","query":{…}}`, without a cap |
+//! | `POST /truth` | the rows of `{"report":"statistics","query":{…}}`, without a cap |
+//! | `POST /truth` | the answer to any `{"method":"GET","path":"/2026-07/…","body":{…}}`, without cap, faults and limits |
 
 use std::time::Duration;
 
@@ -65,6 +66,18 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
             let objects = shared.world().objects(&text("stream", ""), &text("version", "2026-07"));
             done(objects.map(Value::Array).ok_or_else(|| "there is no such stream".to_owned()))
         }
+        ("POST", "/truth") if body["path"].is_string() => {
+            let (path, query) =
+                body["path"].as_str().map(|path| path.split_once('?').unwrap_or((path, ""))).unwrap_or_default();
+            let asked = Request {
+                method: body["method"].as_str().unwrap_or("GET").to_owned(),
+                path: path.to_owned(),
+                query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+                body: body["body"].to_string().into_bytes(),
+                ..Request::default()
+            };
+            shared.truth(&asked)
+        }
         ("POST", "/truth") => {
             let rows = shared.world().report_truth(body["report"].as_str().unwrap_or_default(), &body["query"]);
             done(rows.map(|rows| json!(rows)))
@@ -94,6 +107,7 @@ fn change(options: &mut Options, change: &Value) -> Result<(), String> {
                 options.without_permission =
                     serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
             }
+            "inserted" => options.inserted = u32::try_from(parse(name, value)?).unwrap_or(u32::MAX),
             "row_cap" => options.row_cap = parse(name, value)?,
             "page_limit" => options.page_limit = parse(name, value)?,
             "rate_limit" => options.rate_limit = parse(name, value)?,

@@ -25,7 +25,7 @@ impl World {
         let mut facts = Vec::new();
         let end = end.min(self.options.today);
         let ads = self.ads_of_advertiser();
-        for advertiser in advertisers {
+        for advertiser in advertisers.iter().filter(|advertiser| **advertiser < self.options.advertisers) {
             for number in advertiser * ads..(advertiser + 1) * ads {
                 let mut day = start;
                 while day <= end {

@@ -22,6 +22,9 @@ struct Cli {
     /// How many advertisers there are.
     #[arg(long, default_value_t = 3)]
     advertisers: u32,
+    /// How many there are besides that have nothing at all.
+    #[arg(long, default_value_t = 0)]
+    empty_advertisers: u32,
     /// Campaigns of each advertiser.
     #[arg(long, default_value_t = 2)]
     campaigns: u32,
@@ -46,6 +49,9 @@ struct Cli {
     /// Calls a minute to reports; Criteo's own limit is 40.
     #[arg(long, default_value_t = 100_000)]
     report_limit: usize,
+    /// How many times faster a minute passes for these limits.
+    #[arg(long, default_value_t = 1.0)]
+    time_scale: f64,
     /// The JSON of placements and transactions.
     #[arg(long, value_enum, default_value_t)]
     wrapping: Wrapping,
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
     let options = Options {
         seed: cli.seed,
         advertisers: cli.advertisers,
+        empty_advertisers: cli.empty_advertisers,
         campaigns: cli.campaigns,
         ad_sets: cli.ad_sets,
         ads: cli.ads,
@@ -71,6 +78,7 @@ fn main() -> ExitCode {
         row_cap: cli.row_cap,
         rate_limit: cli.rate_limit,
         report_limit: cli.report_limit,
+        time_scale: cli.time_scale,
         wrapping: cli.wrapping,
         shape: cli.shape,
         numbers: cli.numbers,

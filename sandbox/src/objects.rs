@@ -68,7 +68,7 @@ impl World {
         };
         let options = &self.options;
         let objects = match name {
-            "advertisers" => (0..options.advertisers)
+            "advertisers" => (0..options.advertisers + options.empty_advertisers)
                 .map(|n| resource("advertiser", &advertiser_id(n), json!({"advertiserName": advertiser_name(n)})))
                 .collect(),
             "campaigns" => all(options.campaigns, &|n| self.campaign(n)),
@@ -81,6 +81,8 @@ impl World {
             "product_sets" => all(DATASETS * PRODUCT_SETS, &|n| self.product_set(n)),
             _ => return None,
         };
+        let objects =
+            if matches!(name, "audiences" | "audience_segments") { self.with_inserted(objects) } else { objects };
         let consenting = self.consenting_ids();
         let is_visible = |object: &Value| match self.owner(name, object) {
             Some(advertiser) => consenting.contains(&advertiser),
@@ -88,6 +90,17 @@ impl World {
         };
         let is_there = |object: &Value| !options.deleted_ids.iter().any(|id| object["id"] == **id);
         Some(objects.into_iter().filter(is_visible).filter(is_there).collect())
+    }
+
+    /// New objects in front of the others, so that pages shift.
+    fn with_inserted(&self, objects: Vec<Value>) -> Vec<Value> {
+        let Some(model) = objects.first().cloned() else { return objects };
+        let inserted = (0..self.options.inserted).map(|number| {
+            let mut object = model.clone();
+            object["id"] = json!((9_000_001 + number).to_string());
+            object
+        });
+        inserted.chain(objects).collect()
     }
 
     /// The advertiser that an object belongs to.

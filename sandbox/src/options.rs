@@ -57,8 +57,10 @@ pub enum Permission {
 pub struct Options {
     /// Everything random follows from it.
     pub seed: u64,
-    /// How many advertisers there are.
+    /// How many advertisers there are that have something.
     pub advertisers: u32,
+    /// How many there are besides that have nothing at all.
+    pub empty_advertisers: u32,
     /// Campaigns of each advertiser.
     pub campaigns: u32,
     /// Ad sets of each campaign.
@@ -91,6 +93,8 @@ pub struct Options {
     pub page_limit: usize,
     /// Ids of objects that have vanished.
     pub deleted_ids: Vec<String>,
+    /// How many audiences and segments have come newly, in front of the others.
+    pub inserted: u32,
     /// For how many days numbers go on growing after a day is over.
     pub restatement_days: u32,
     /// How long the links to log files are valid.
@@ -120,6 +124,7 @@ impl Default for Options {
         Self {
             seed: 1,
             advertisers: 3,
+            empty_advertisers: 0,
             campaigns: 2,
             ad_sets: 2,
             ads: 3,
@@ -136,6 +141,7 @@ impl Default for Options {
             row_cap: 100_000,
             page_limit: 100,
             deleted_ids: Vec::new(),
+            inserted: 0,
             restatement_days: 30,
             link_life: Duration::from_hours(1),
             refusal_status: 401,

@@ -27,7 +27,7 @@ impl World {
     /// The ids of all advertisers, with consent or without.
     #[must_use]
     pub fn advertiser_ids(&self) -> Vec<String> {
-        (0..self.options.advertisers).map(advertiser_id).collect()
+        (0..self.options.advertisers + self.options.empty_advertisers).map(advertiser_id).collect()
     }
 
     /// The ids of the advertisers that have given their consent.

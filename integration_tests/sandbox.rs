@@ -1,0 +1,253 @@
+//! The sandbox itself: faults, limits, its clock and its control port.
+
+use std::time::{Duration, Instant};
+
+use criteo_sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, http, token};
+use crate::streams::{assert_report, assert_resumable, preset};
+
+const REPORT: &str = "campaign_statistics_daily";
+
+/// What becomes of a read that meets a fault once.
+enum Outcome {
+    /// Everything is read as if nothing had been, after so many calls.
+    Whole(usize),
+    /// The stream fails with this type of failure at the first call.
+    Failed(&'static str),
+}
+
+#[test]
+fn a_fault_is_survived_or_told() {
+    use Outcome::{Failed, Whole};
+    let cut = |framing: &str| json!({"delivery": {"framing": framing, "cut_after": 700}});
+    for (name, action, outcome) in [
+        ("unavailable", json!({"status": 503, "body": "down"}), Whole(2)),
+        ("too many calls", json!({"status": 429, "headers": {"Retry-After": "1", "x-ratelimit-reset": "0"}}), Whole(2)),
+        (
+            "maintenance page",
+            json!({"body": "<html>back soon</html>", "headers": {"Content-Type": "text/html"}}),
+            Whole(2),
+        ),
+        ("delay", json!({"delivery": {"delay_ms": 300}}), Whole(1)),
+        ("drip", json!({"gzip": true, "delivery": {"drip": 4000}}), Whole(1)),
+        ("reset before the answer", json!({"delivery": {"reset": true}}), Whole(2)),
+        ("reset in the middle", json!({"delivery": {"reset_after": 500}}), Whole(2)),
+        ("cut with a length", cut("content-length"), Whole(2)),
+        ("cut in chunks", cut("chunked"), Whole(2)),
+        ("cut by the end of the connection", cut("connection-close"), Whole(2)),
+        ("chunks", json!({"delivery": {"framing": "chunked"}}), Whole(1)),
+        ("the end of the connection", json!({"delivery": {"framing": "connection-close"}}), Whole(1)),
+        ("redirect", json!({"redirect": "http://127.0.0.1:9/elsewhere"}), Failed("config_error")),
+        (
+            "errors in a 200",
+            json!({"mutate": {"/errors": [{"type": "validation", "code": "x"}]}}),
+            Failed("config_error"),
+        ),
+        ("unknown shape", json!({"body": "{\"Lines\":[]}"}), Failed("system_error")),
+        ("a row without its day", json!({"mutate": {"/Rows/3/Day": null}}), Failed("system_error")),
+    ] {
+        let bench = Bench::new(Options::default(), 10);
+        let fault =
+            json!({"match": {"path": "/statistics/report", "method": "POST", "nth": 1}, "do": action, "times": 1});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = bench.read(&bench.catalog(&[REPORT, "campaigns"], "incremental"), None);
+        assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"), "{name}");
+        match outcome {
+            Whole(calls) => {
+                assert_eq!(transcript.code, Some(0), "{name}: {:?}", transcript.errors());
+                assert_eq!(bench.report_requests().len(), calls, "{name}");
+                assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+            }
+            Failed(kind) => {
+                assert_eq!(transcript.errors()[0]["failure_type"], kind, "{name}");
+                assert_eq!(bench.report_requests().len(), 1, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_read_that_a_fault_has_ended_goes_on_from_any_state() {
+    let bench = Bench::new(Options::default(), 100);
+    let fault = json!({"match": {"path": "/statistics/", "nth": 3}, "do": {"body": "{\"Lines\":[]}"}, "times": 1});
+    bench.sandbox.add_fault(fault).unwrap();
+    let catalog = bench.catalog(&[REPORT], "incremental");
+    let broken = bench.read(&catalog, None);
+    assert_eq!(broken.errors()[0]["failure_type"], "system_error");
+    assert_eq!(assert_resumable(&bench, &catalog, &broken, &[REPORT]), 2);
+}
+
+#[test]
+fn a_value_that_is_no_number_is_null_and_the_record_says_so() {
+    let bench = Bench::new(Options::default(), 10);
+    bench
+        .sandbox
+        .add_fault(json!({"match": {"path": "/statistics/"}, "do": {"mutate": {"/Rows/3/Clicks": "N/A"}}}))
+        .unwrap();
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    let changed: Vec<_> =
+        transcript.of_type("RECORD").into_iter().filter(|m| m["record"]["meta"].is_object()).collect();
+    assert_eq!(changed.len(), 1);
+    assert_eq!(changed[0]["record"]["data"]["clicks"], Value::Null);
+    assert_eq!(changed[0]["record"]["meta"]["changes"][0]["field"], "clicks");
+    assert_eq!(transcript.logs("WARN").len(), 1);
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let bench = Bench::new(Options::default(), 0);
+    bench
+        .sandbox
+        .add_fault(json!({"match": {"path": "/statistics/"}, "do": {"gzip": 300_000_000}, "times": null}))
+        .unwrap();
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert_eq!(transcript.code, Some(1));
+    assert!(transcript.errors()[0]["message"].as_str().unwrap().contains("72 MiB"));
+}
+
+#[test]
+fn faults_hit_what_they_name_and_as_often_as_they_say() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    let token = token(&sandbox.url());
+    let report = |advertisers: &str, day: &str| {
+        let body = json!({"advertiserIds": advertisers, "startDate": day, "endDate": day, "dimensions": ["Day"],
+            "metrics": ["Clicks"], "currency": "EUR", "format": "json"});
+        http("POST", &format!("{}/2026-07/statistics/report", sandbox.url()), Some(&token), Some(&body)).0
+    };
+    let fault = |matching: Value, times: Value| {
+        sandbox.add_fault(json!({"match": matching, "do": {"status": 500}, "times": times})).unwrap();
+    };
+    fault(json!({"advertiser": "1002"}), json!(1));
+    fault(json!({"window": "2026-10-05"}), json!(null));
+    fault(json!({"nth": 6}), json!(2));
+    let statuses = [
+        report("1001", "2026-10-01"),
+        report("1001,1002", "2026-10-01"),
+        report("1002", "2026-10-01"),
+        report("1001", "2026-10-05"),
+        report("1001", "2026-10-05"),
+        report("1001", "2026-10-01"),
+        report("1001", "2026-10-01"),
+        report("1001", "2026-10-01"),
+    ];
+    assert_eq!(statuses, [200, 500, 200, 500, 500, 500, 500, 200]);
+    assert!(sandbox.add_fault(json!({"do": {"stauts": 500}})).is_err(), "mistakes are told");
+}
+
+#[test]
+fn limits_are_those_of_the_documents_where_asked_for() {
+    // A minute of two seconds.
+    let options = Options { rate_limit: 250, report_limit: 4, time_scale: 30.0, ..Options::default() };
+    let sandbox = Sandbox::start(options).unwrap();
+    let token = token(&sandbox.url());
+    let ask = |path: &str, body: &Value| {
+        http("POST", &format!("{}/2026-07/{path}", sandbox.url()), Some(&token), Some(body)).0
+    };
+    let report = json!({"advertiserIds": "1001", "startDate": "2026-10-01", "endDate": "2026-10-01", "dimensions": ["Day"],
+        "metrics": [], "currency": "EUR", "format": "json"});
+    let started = Instant::now();
+    let statuses: Vec<_> = (0..6).map(|_| ask("statistics/report", &report)).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
+    assert_eq!(ask("marketing-solutions/campaigns/search", &json!({})), 200, "the other budget is untouched");
+    while ask("statistics/report", &report) == 429 {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        std::thread::yield_now();
+    }
+    assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
+    let peak = sandbox.peak();
+    assert!(peak.reports_a_minute > 6 && peak.others_a_minute == 1, "{peak:?}");
+}
+
+#[test]
+fn the_control_port_does_what_it_says() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    let mut token_now = token(&sandbox.url());
+    let control = |method: &str, path: &str, body: Option<&Value>| {
+        let (status, answer) = http(method, &format!("{}{path}", sandbox.control_url()), None, body);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    };
+    let page = |token: &str, offset: usize| -> (u16, Vec<String>) {
+        let url = format!("{}/2026-07/marketing-solutions/audiences/search?limit=100&offset={offset}", sandbox.url());
+        let body = json!({"data": {"type": "AudienceSearch", "attributes": {"advertiserIds": ["1001", "1002"]}}});
+        let (status, answer) = http("POST", &url, Some(token), Some(&body));
+        let ids = answer["data"].as_array().into_iter().flatten();
+        (status, ids.map(|object| object["id"].as_str().unwrap().to_owned()).collect())
+    };
+    let (_, first) = page(&token_now, 0);
+    // What vanishes and what comes between two pages shifts the second one.
+    control("POST", "/options", Some(&json!({"deleted_ids": ["600001", "600002"]})));
+    let (_, second) = page(&token_now, 100);
+    assert_eq!((first.len(), second.first().unwrap().as_str()), (100, "600103"));
+    control("POST", "/options", Some(&json!({"deleted_ids": [], "inserted": 3, "page_limit": 50})));
+    let (_, second) = page(&token_now, 100);
+    assert_eq!((second.len(), second.first().unwrap().as_str()), (50, "600098"));
+    // Tokens, consent and permissions end in mid-run.
+    control("POST", "/revoke", Some(&json!({})));
+    assert_eq!(page(&token_now, 0).0, 401);
+    token_now = token(&sandbox.url());
+    control("POST", "/options", Some(&json!({"without_consent": ["1001"]})));
+    assert!(page(&token_now, 0).1.iter().all(|id| id.as_str() > "600080"));
+    control("POST", "/options", Some(&json!({"without_permission": ["audiences"]})));
+    assert_eq!(page(&token_now, 0).0, 403);
+    // The log hashes secrets, the truth knows no cap.
+    let log = control("GET", "/log", None);
+    assert!(
+        log.as_array().unwrap().len() >= 7
+            && !log.to_string().contains("sandbox+secret")
+            && !log.to_string().contains(&token_now)
+    );
+    assert!(control("GET", "/peak", None)["concurrency"].as_u64().unwrap() >= 1);
+    control("POST", "/options", Some(&json!({"row_cap": 1})));
+    let query = json!({"advertiserIds": "1002", "startDate": "2026-10-01", "endDate": "2026-10-09", "dimensions": ["Day"],
+        "metrics": ["Clicks"], "currency": "EUR", "format": "json"});
+    let rows = control("POST", "/truth", Some(&json!({"report": "statistics", "query": query})));
+    assert!(rows.as_array().unwrap().len() > 5);
+    let any =
+        control("POST", "/truth", Some(&json!({"path": "/2026-07/marketing-solutions/ad-sets/300006/category-bids"})));
+    assert!(any["data"].is_array(), "{any}");
+    control("POST", "/faults", Some(&json!([{"do": {"status": 500}, "times": null}])));
+    assert_eq!(page(&token_now, 0).0, 500);
+    control("DELETE", "/faults", None);
+    assert_eq!(page(&token_now, 0).0, 403);
+}
+
+#[test]
+fn what_criteo_restates_is_read_again() {
+    let mut bench = Bench::new(Options::default(), 80);
+    bench.sandbox.change(|options| options.today = "2026-10-20".parse().unwrap());
+    bench.config["now"] = json!("2026-10-20T12:00:00Z");
+    let catalog = bench.catalog(&[REPORT], "incremental");
+    let first = bench.read(&catalog, None);
+    bench.sandbox.change(|options| options.today = "2026-11-01".parse().unwrap());
+    bench.config["now"] = json!("2026-11-01T12:00:00Z");
+    let second = bench.read(&catalog, Some(&first.final_state()));
+    let stream = &bench.discover()[REPORT];
+    let key = |record: &&serde_json::Map<String, Value>| format!("{}{}", record["campaign_id"], record["day"]);
+    let mut table: std::collections::BTreeMap<_, _> = first.records(REPORT).into_iter().map(|r| (key(&r), r)).collect();
+    let before = table.clone();
+    table.extend(second.records(REPORT).into_iter().map(|record| (key(&record), record)));
+    let truth = crate::truth::report(&bench, &preset(REPORT), stream);
+    let truth: std::collections::BTreeMap<_, _> = truth.iter().map(|record| (key(&record), record)).collect();
+    assert_eq!(table, truth);
+    assert!(before.iter().any(|(key, record)| truth[key] != *record), "nothing was restated");
+}
+
+#[test]
+fn accounts_with_nothing_in_them_are_read() {
+    let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 10);
+    let transcript = bench.read(&bench.catalog(&["advertisers", "campaigns", REPORT], "incremental"), None);
+    assert_eq!((transcript.code, transcript.records("advertisers").len()), (Some(0), 5));
+    let bench = Bench::new(Options { advertisers: 0, empty_advertisers: 1, ..Options::default() }, 10);
+    let transcript = bench.read(&bench.catalog(&["campaigns", "audiences", REPORT], "incremental"), None);
+    assert_eq!((transcript.code, transcript.of_type("RECORD").len()), (Some(0), 0));
+}
+
+#[test]
+fn a_server_that_serves_short_pages_is_read_to_the_end() {
+    let bench = Bench::new(Options { page_limit: 37, ..Options::default() }, 1);
+    let transcript = bench.read(&bench.catalog(&["audiences"], "full_refresh"), None);
+    assert_eq!(transcript.records("audiences").len(), 240);
+}
