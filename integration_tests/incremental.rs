@@ -1,5 +1,6 @@
 //! Never a lost row, wherever a sync ends and goes on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use criteo_sandbox::Options;
@@ -36,6 +37,18 @@ fn a_read_that_ends_after_any_state_goes_on_without_a_gap() {
     let whole = bench.read(&catalog, None);
     assert_eq!(whole.code, Some(0), "{:?}", whole.errors());
     assert!(assert_resumable(&bench, &catalog, &whole, REPORTS) > 20);
+}
+
+#[test]
+fn a_state_ahead_of_its_records_is_noticed() {
+    let bench = Bench::new(Options::default(), 40);
+    let catalog = bench.catalog(&REPORTS[..1], "incremental");
+    let mut whole = bench.read(&catalog, None);
+    assert_eq!(assert_resumable(&bench, &catalog, &whole, &REPORTS[..1]), 2);
+    let early = whole.messages.iter().position(|message| message["type"] == "RECORD").unwrap();
+    whole.messages.remove(early);
+    let resumed = AssertUnwindSafe(|| assert_resumable(&bench, &catalog, &whole, &REPORTS[..1]));
+    assert!(catch_unwind(resumed).is_err(), "a record was lost and nobody noticed");
 }
 
 #[test]

@@ -251,3 +251,23 @@ fn a_server_that_serves_short_pages_is_read_to_the_end() {
     let transcript = bench.read(&bench.catalog(&["audiences"], "full_refresh"), None);
     assert_eq!(transcript.records("audiences").len(), 240);
 }
+
+#[test]
+fn links_to_log_files_are_signed_and_end() {
+    let sandbox = Sandbox::start(Options { link_life: Duration::from_millis(400), ..Options::default() }).unwrap();
+    let token = token(&sandbox.url());
+    let query = json!({"startDate": "2026-10-20T00:00:00Z", "endDate": "2026-10-21T00:00:00Z"});
+    let url = format!("{}/2026-07/log-level/advertisers/1001/report", sandbox.url());
+    let (status, answer) = http("POST", &url, Some(&token), Some(&query));
+    assert_eq!(status, 200, "{answer}");
+    let files = answer["data"][0]["attributes"]["files"].as_array().unwrap();
+    assert_eq!(files.len(), 2);
+    let link = files[0]["url"].as_str().unwrap();
+    assert_eq!(http("GET", link, None, None).0, 200);
+    assert_eq!(http("GET", link, Some(&token), None).0, 400, "a storage service refuses a second authorization");
+    assert_eq!(http("GET", &link.replace("sig=", "sig=x"), None, None).0, 403);
+    let asked = Instant::now();
+    while http("GET", link, None, None).0 == 200 {
+        assert!(asked.elapsed() < Duration::from_secs(5), "the link never ends");
+    }
+}
