@@ -1,6 +1,6 @@
 //! What is read is what there is.
 
-use criteo_sandbox::{Numbers, Options, Permission, Shape};
+use criteo_sandbox::{Casing, Numbers, Options, Permission, Shape};
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
@@ -75,8 +75,10 @@ pub fn assert_resumable(bench: &Bench, catalog: &Value, whole: &Transcript, repo
 
 #[test]
 fn every_stream_is_read_whole_in_every_reported_shape() {
-    for (shape, numbers) in [(Shape::Rows, Numbers::Quoted), (Shape::Array, Numbers::Bare)] {
-        let bench = Bench::new(Options { shape, numbers, ..Options::default() }, 40);
+    for (shape, numbers, casing) in
+        [(Shape::Rows, Numbers::Quoted, Casing::Pascal), (Shape::Array, Numbers::Bare, Casing::Camel)]
+    {
+        let bench = Bench::new(Options { shape, numbers, casing, ..Options::default() }, 40);
         let discovered = bench.discover();
         let names: Vec<_> = discovered.keys().map(String::as_str).collect();
         let transcript = bench.read(&bench.catalog(&names, "full_refresh"), None);
@@ -217,10 +219,21 @@ fn only_selected_columns_are_requested_and_written() {
 
 #[test]
 fn money_and_ids_keep_every_digit() {
-    let bench = Bench::new(Options { numbers: Numbers::Bare, ..Options::default() }, 3);
-    let transcript = bench.read(&bench.catalog(&["ad_sets", "ad_statistics_daily"], "full_refresh"), None);
-    assert!(transcript.stdout.contains(r#""budget_amount":123456789012.34"#));
-    assert!(transcript.stdout.contains(r#""ad_id":"900000000000000001""#));
+    for numbers in [Numbers::Bare, Numbers::Quoted] {
+        let bench = Bench::new(Options { numbers, ..Options::default() }, 3);
+        let transcript = bench.read(&bench.catalog(&["ad_sets", "ad_statistics_daily"], "full_refresh"), None);
+        assert!(transcript.stdout.contains(r#""budget_amount":123456789012.34"#));
+        assert!(transcript.stdout.contains(r#""ad_id":"900000000000000001""#));
+        let query = json!({"advertiserIds": "1001", "startDate": "2026-10-29", "endDate": "2026-11-01", "currency": "EUR",
+            "dimensions": ["AdId", "Day"], "metrics": ["AdvertiserCost"], "format": "json"});
+        let rows = bench.sandbox.world().report_truth("statistics", &query).unwrap();
+        let amounts = rows.iter().map(|row| row["AdvertiserCost"].as_str().unwrap());
+        let long: Vec<_> = amounts.filter(|text| text.len() > 18).collect();
+        assert!(long.len() >= 2, "{long:?}");
+        for amount in long {
+            assert!(transcript.stdout.contains(&format!("\"advertiser_cost\":{amount},")), "{amount}");
+        }
+    }
 }
 
 #[test]

@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 use crate::options::Options;
 use crate::problem::Problem;
 
-const MINUTE: Duration = Duration::from_mins(1);
-
 #[derive(Debug)]
 struct Token {
     end: Instant,
@@ -93,9 +91,9 @@ impl Access {
         Ok(())
     }
 
-    /// Counts a call in a rolling minute, which a time scale makes shorter. `None` when nothing is left to pay with.
+    /// Counts a call in a rolling minute, which a time scale makes shorter; `false` when nothing is left to pay with.
     pub(crate) fn pay(&mut self, is_report: bool, options: &Options) -> (Budget, bool) {
-        let minute = MINUTE.div_f64(options.time_scale);
+        let minute = options.minute();
         let now = Instant::now();
         let (limit, calls) =
             if is_report { (options.report_limit, &mut self.reports) } else { (options.rate_limit, &mut self.others) };

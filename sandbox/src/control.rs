@@ -93,16 +93,19 @@ fn change(options: &mut Options, change: &Value) -> Result<(), String> {
             .and_then(|number| usize::try_from(number).ok())
             .ok_or_else(|| format!("{name}: a number is wanted"))
     };
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let texts = |value: &Value| -> Result<Vec<String>, String> {
+        serde_json::from_value(value.clone()).map_err(|error| error.to_string())
     };
+    if !change.is_object() {
+        return Err("an object is wanted".to_owned());
+    }
     for (name, value) in change.as_object().into_iter().flatten() {
         match name.as_str() {
             "today" => {
                 options.today = value.as_str().and_then(|day| day.parse().ok()).ok_or("today: a day is wanted")?;
             }
-            "without_consent" => options.without_consent = texts(value),
-            "deleted_ids" => options.deleted_ids = texts(value),
+            "without_consent" => options.without_consent = texts(value)?,
+            "deleted_ids" => options.deleted_ids = texts(value)?,
             "without_permission" => {
                 options.without_permission =
                     serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;

@@ -59,19 +59,19 @@ impl World {
     /// The value of a metric, in whole units or millionths.
     pub(crate) fn value(&self, fact: &Fact, metric: u64, measure: Measure) -> i128 {
         let random = self.random(&[fact.key, metric]);
-        // One ad has sums of eighteen digits.
-        let scale = if fact.path == self.ad_path(5) { 10_000_000 } else { 1 };
-        let value = i128::from(match measure {
-            Measure::Count(most) => random % (most + 1),
-            // Up to 80.00, in steps of a hundredth of a cent.
-            Measure::Money => random % 800_000 * 100 * scale,
-            Measure::Ratio => random % 800_000 * 100,
+        // Money in steps of a hundredth of a cent: up to 80.00, but one ad has amounts of eighteen digits.
+        let most_steps = if fact.path == self.ad_path(5) { 1_000_000_000_000_000_000 } else { 800_000 };
+        let value = match measure {
+            Measure::Count(most) => i128::from(random % (most + 1)),
+            Measure::Money => i128::from(random % most_steps) * 100,
+            Measure::Ratio => i128::from(random % 800_000) * 100,
             Measure::Word => 0,
-        });
+        };
         // Criteo goes on crediting sales to a day for weeks: a third of every number comes in the course of them.
         let age = (self.options.today - fact.instant.date_naive()).num_days().max(0);
         let whole = i64::from(self.options.restatement_days);
-        let grown = value * i128::from(2 * whole + age.min(whole)) / i128::from((3 * whole).max(1));
+        let grown =
+            if whole == 0 { value } else { value * i128::from(2 * whole + age.min(whole)) / i128::from(3 * whole) };
         // Whole hundredths of a cent, so that sums stay exact in other currencies.
         if measure == Measure::Money { grown - grown % 100 } else { grown }
     }

@@ -41,9 +41,9 @@ struct Match {
     method: Option<String>,
     /// From the n-th request that matches otherwise, counted from 1.
     nth: Option<u64>,
-    /// An advertiser id in path or body.
+    /// An advertiser id in path, query or body.
     advertiser: Option<String>,
-    /// A day in the body.
+    /// A day that is named in query or body, as the first or last of a window.
     window: Option<String>,
 }
 
@@ -57,7 +57,7 @@ struct Action {
     body: Option<String>,
     /// A redirect to this URL (status 307 unless another is given).
     redirect: Option<String>,
-    /// `gzip` encodes the body; a number makes it a bomb of so many zero bytes.
+    /// `true` compresses the body, whoever asked; a number makes it a bomb of so many spaces.
     gzip: Option<Value>,
     /// Changes of the JSON body by pointer: `{"/Rows/0/Clicks":"N/A"}`; `null` removes.
     mutate: BTreeMap<String, Value>,
@@ -68,12 +68,13 @@ struct Action {
 impl Fault {
     /// Whether it befalls this request; counts.
     pub(crate) fn befalls(&mut self, request: &Request) -> bool {
-        let body = String::from_utf8_lossy(&request.body);
+        let query: String = request.query.values().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let text = format!("{} {query} {}", request.path, String::from_utf8_lossy(&request.body));
         let Match { path, method, nth, advertiser, window } = &self.matches;
         let is_match = path.as_ref().is_none_or(|part| request.path.contains(part.as_str()))
             && method.as_ref().is_none_or(|method| *method == request.method)
-            && advertiser.as_ref().is_none_or(|id| body.contains(id.as_str()) || request.path.contains(id.as_str()))
-            && window.as_ref().is_none_or(|day| body.contains(day.as_str()));
+            && advertiser.as_ref().is_none_or(|id| text.contains(id.as_str()))
+            && window.as_ref().is_none_or(|day| text.contains(day.as_str()));
         if !is_match || self.times.is_some_and(|times| self.done >= times) {
             return false;
         }
@@ -102,8 +103,8 @@ impl Fault {
             reply.body = document.to_string().into_bytes();
         }
         match &action.gzip {
-            Some(Value::Number(zeros)) => {
-                reply.body = gzip_zeros(zeros.as_u64().unwrap_or(0));
+            Some(Value::Number(spaces)) => {
+                reply.body = gzip_spaces(spaces.as_u64().unwrap_or(0));
                 reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
             }
             Some(Value::Bool(true)) => {
@@ -149,7 +150,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-fn gzip_zeros(count: u64) -> Vec<u8> {
+fn gzip_spaces(count: u64) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let block = vec![b' '; 64 * 1024];
     for _ in 0..count.div_ceil(64 * 1024) {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use chrono::{NaiveDate, Utc};
 use clap::Parser;
-use criteo_sandbox::{Numbers, Options, Sandbox, Shape, Wrapping};
+use criteo_sandbox::{Casing, Numbers, Options, Sandbox, Shape, Wrapping};
 
 /// A simulated Criteo advertising API on loopback.
 #[derive(Debug, Parser)]
@@ -58,6 +58,9 @@ struct Cli {
     /// The JSON of reports.
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
+    /// The spelling of members in statistics.
+    #[arg(long, value_enum, default_value_t)]
+    casing: Casing,
     /// Numbers in reports.
     #[arg(long, value_enum, default_value_t)]
     numbers: Numbers,
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         time_scale: cli.time_scale,
         wrapping: cli.wrapping,
         shape: cli.shape,
+        casing: cli.casing,
         numbers: cli.numbers,
         ..Options::default()
     };

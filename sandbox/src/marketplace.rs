@@ -93,7 +93,7 @@ impl World {
         let sellers = advertisers.iter().flat_map(|a| a * SELLERS..(a + 1) * SELLERS);
         sellers
             .filter(|n| passes(query, "advertiserId", &advertiser_id(n / SELLERS)))
-            .map(|n| json!({"id": seller_id(n), "sellerName": format!("Seller {} \u{2028}é", n + 1)}))
+            .map(|n| json!({"id": seller_id(n), "sellerName": seller_name(n)}))
             .collect()
     }
 
@@ -140,7 +140,7 @@ impl World {
                     && passes(query, "sellerId", &seller_id(seller))
                     && passes(query, "campaignId", &(200_001 + campaign).to_string())
                     && passes(query, "status", status)
-                    && (!is_finished || query.contains_key("endAfterDate"));
+                    && (!is_finished || query.get("endAfterDate").is_some_and(|day| day.as_str() < "2026-03-31"));
                 if is_wanted {
                     rows.push(json!({
                         "id": ((seller * 100 + campaign) * 2 + u32::from(!is_finished) + 60_001).to_string(),
@@ -170,6 +170,9 @@ impl World {
         let end = day("endDate")?.unwrap_or(self.options.today);
         let start = day("startDate")?.unwrap_or(end);
         let interval = query.get("intervalSize").map_or("Day", String::as_str);
+        if !["Hour", "Day", "Month", "Year"].contains(&interval) {
+            return Err(Problem::validation("invalid", "The interval is not one of those allowed", interval));
+        }
         let most = if interval == "Hour" { MOST_DAYS_BY_HOUR } else { MOST_DAYS };
         if end < start || (end - start).num_days() >= most {
             return Err(Problem::validation(
@@ -178,27 +181,43 @@ impl World {
                 format!("at most {most} days"),
             ));
         }
-        let is_both = query.get("clickAttributionPolicy").is_some_and(|policy| policy == "Both");
+        let policy = query.get("clickAttributionPolicy").map_or("AnySeller", String::as_str);
         let ids: &[&str] = match what {
             "campaigns" => &["campaignId"],
             "sellers" => &["sellerId", "sellerName"],
             "seller-campaigns" => &["campaignId", "sellerId", "sellerName"],
             _ => return Err(Problem::not_found(what)),
         };
-        let mut metrics = vec!["impressions", "clicks", "cost", "saleUnits", "revenue", "cr", "cpo", "cos", "roas"];
-        if is_both {
-            metrics.extend([
+        let sales: &[&str] = match policy {
+            "AnySeller" => &["saleUnits", "revenue", "cr", "cpo", "cos", "roas"],
+            "SameSeller" => &[
                 "saleUnitsSameSeller",
                 "revenueSameSeller",
                 "crSameSeller",
                 "cpoSameSeller",
                 "cosSameSeller",
                 "roasSameSeller",
-            ]);
-        }
+            ],
+            "Both" => &[
+                "saleUnits",
+                "revenue",
+                "cr",
+                "cpo",
+                "cos",
+                "roas",
+                "saleUnitsSameSeller",
+                "revenueSameSeller",
+                "crSameSeller",
+                "cpoSameSeller",
+                "cosSameSeller",
+                "roasSameSeller",
+            ],
+            _ => return Err(Problem::validation("invalid", "The policy is not one of those allowed", policy)),
+        };
+        let metrics = ["impressions", "clicks", "cost"].into_iter().chain(sales.iter().copied());
         let time = interval.to_ascii_lowercase();
-        let columns: Vec<&str> = ids.iter().copied().chain([time.as_str()]).chain(metrics.iter().copied()).collect();
-        let mut rows: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+        let columns: Vec<&str> = ids.iter().copied().chain([time.as_str()]).chain(metrics).collect();
+        let mut rows: BTreeMap<Vec<String>, Sums> = BTreeMap::new();
         let mut current = start;
         while current <= end.min(self.options.today) {
             let period = match interval {
@@ -212,47 +231,69 @@ impl World {
                 let is_wanted = passes(query, "advertiserId", &advertiser_id(advertiser))
                     && passes(query, "sellerId", &seller_id(seller))
                     && passes(query, "campaignId", &campaign_id);
-                if is_wanted {
-                    let names = [campaign_id, seller_id(seller), format!("Seller {}", seller + 1)];
-                    let key: Vec<String> = match what {
-                        "campaigns" => vec![names[0].clone()],
-                        "sellers" => names[1..].to_vec(),
-                        _ => names.to_vec(),
-                    };
-                    let random =
-                        self.random(&[u64::from(seller), u64::from(campaign), u64::from(current.ordinal())]) % 50;
-                    let clicks = rows.entry(key.into_iter().chain([period.clone()]).collect()).or_insert(0);
-                    *clicks += i64::try_from(random).unwrap_or(0);
+                if !is_wanted {
+                    continue;
                 }
+                let names = [campaign_id, seller_id(seller), seller_name(seller)];
+                let key: Vec<String> = match what {
+                    "campaigns" => vec![names[0].clone()],
+                    "sellers" => names[1..].to_vec(),
+                    _ => names.to_vec(),
+                };
+                let random = |salt, count: u64| {
+                    let day = u64::from(current.to_epoch_days().unsigned_abs());
+                    let random = self.random(&[u64::from(seller), u64::from(campaign), day, salt]) % count;
+                    i64::try_from(random).unwrap_or(0)
+                };
+                let sums = rows.entry(key.into_iter().chain([period.clone()]).collect()).or_default();
+                sums.clicks += random(1, 50);
+                sums.cost += random(2, 9_000);
+                sums.any_seller += random(3, 5);
+                sums.same_seller += random(4, 3);
             }
             current = current + Days::new(1);
         }
         let most_rows = query.get("count").and_then(|count| count.parse().ok()).unwrap_or(usize::MAX);
-        let data: Vec<Value> = rows
-            .into_iter()
-            .take(most_rows)
-            .map(|(key, clicks)| {
-                let mut row: Vec<Value> = key.into_iter().map(Value::from).collect();
-                let sales = clicks / 10;
-                // A quotient whose denominator is nothing is null.
-                let quotient = |value: f64| if sales == 0 { Value::Null } else { json!(value) };
-                row.extend([json!(clicks * 40), json!(clicks), json!(clicks * 2), json!(sales), json!(sales * 30)]);
-                row.extend([json!(0.1), quotient(7.5), quotient(0.25), json!(4.0)]);
-                if is_both {
-                    row.extend([
-                        json!(sales),
-                        json!(sales * 30),
-                        json!(0.1),
-                        quotient(7.5),
-                        quotient(0.25),
-                        json!(4.0),
-                    ]);
-                }
-                Value::Array(row)
-            })
-            .collect();
+        let data: Vec<Value> = rows.into_iter().take(most_rows).map(|(key, sums)| sums.row(key, policy)).collect();
         Ok(json!({"columns": columns, "rows": data.len(), "data": data, "links": {}}))
     }
+}
+
+/// Sums of whole numbers; money in hundredths.
+#[derive(Debug, Default)]
+struct Sums {
+    clicks: i64,
+    cost: i64,
+    any_seller: i64,
+    same_seller: i64,
+}
+
+impl Sums {
+    fn row(&self, key: Vec<String>, policy: &str) -> Value {
+        let money = |hundredths: i64| {
+            json!(format!("{}.{:02}", hundredths / 100, hundredths % 100).parse::<f64>().unwrap_or(0.0))
+        };
+        let mut row: Vec<Value> = key.into_iter().map(Value::from).collect();
+        row.extend([json!(self.clicks * 40), json!(self.clicks), money(self.cost)]);
+        for (name, sales) in [("AnySeller", self.any_seller), ("SameSeller", self.same_seller)] {
+            if policy != name && policy != "Both" {
+                continue;
+            }
+            let revenue = sales * 3_050;
+            // A quotient whose denominator is nothing is null.
+            let quotient = |of: i64, by: i64| {
+                let quotient = i32::try_from(of).ok().zip(i32::try_from(by).ok()).filter(|(_, by)| *by != 0);
+                quotient.map_or(Value::Null, |(of, by)| json!(f64::from(of) / f64::from(by)))
+            };
+            row.extend([json!(sales), money(revenue), quotient(sales, self.clicks)]);
+            row.extend([quotient(self.cost, sales * 100), quotient(self.cost, revenue), quotient(revenue, self.cost)]);
+        }
+        Value::Array(row)
+    }
+}
+
+fn seller_name(number: u32) -> String {
+    format!("Seller {} \u{2028}é", number + 1)
 }
 
 fn preview_limit(number: u32) -> Value {

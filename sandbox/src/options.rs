@@ -9,21 +9,31 @@ use serde::Deserialize;
 /// The JSON of a statistics report, which Criteo does not document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Shape {
-    /// `{"Rows":[…],"Total":{…}}`, as reported by users of API 2026-07.
+    /// `{"Rows":[…],"Total":{…}}`, as Estuary's source and the taps of reservoir-data and uptilab2 read it.
     #[default]
     Rows,
-    /// `[…]`, as reported by users of API 2026-01.
+    /// `[…]`, as OWOX reports it for API 2026-01.
     Array,
 }
 
 /// How numbers are written in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Numbers {
-    /// `"2534"`, as in most reports of users.
+    /// `"2534"`, as in the fixtures of the taps.
     #[default]
     Quoted,
-    /// `2534`
+    /// `2534`, as in the fixtures of Estuary's source.
     Bare,
+}
+
+/// The spelling of the members of a row of statistics, which is not stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Casing {
+    /// `AdsetId`, as in the request.
+    #[default]
+    Pascal,
+    /// `adsetId`, as OWOX reports it.
+    Camel,
 }
 
 /// The JSON of placements and transactions, which Criteo does not document either.
@@ -101,6 +111,8 @@ pub struct Options {
     pub link_life: Duration,
     /// The status of an answer to wrong credentials; both 400 and 401 have been reported.
     pub refusal_status: u16,
+    /// How many rows a report of placements has at most.
+    pub placement_cap: usize,
     /// Calls a minute but to reports; Criteo's own limit is 250.
     pub rate_limit: usize,
     /// Calls a minute to reports; Criteo's own limit is 40.
@@ -115,8 +127,17 @@ pub struct Options {
     pub shape: Shape,
     /// The JSON of placements and transactions.
     pub wrapping: Wrapping,
+    /// The spelling of members in statistics.
+    pub casing: Casing,
     /// Numbers in statistics.
     pub numbers: Numbers,
+}
+
+impl Options {
+    /// How long a minute of the call budgets takes.
+    pub(crate) fn minute(&self) -> Duration {
+        Duration::from_mins(1).div_f64(self.time_scale.max(0.001))
+    }
 }
 
 impl Default for Options {
@@ -139,6 +160,7 @@ impl Default for Options {
             without_consent: Vec::new(),
             without_permission: Vec::new(),
             row_cap: 100_000,
+            placement_cap: 20_000,
             page_limit: 100,
             deleted_ids: Vec::new(),
             inserted: 0,
@@ -152,6 +174,7 @@ impl Default for Options {
             wrapping: Wrapping::default(),
             latency: Duration::ZERO,
             shape: Shape::default(),
+            casing: Casing::default(),
             numbers: Numbers::default(),
         }
     }

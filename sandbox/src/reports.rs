@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,10 @@ use serde_json::{Map, Value, json};
 use crate::facts::{Fact, metric_key};
 use crate::options::Wrapping;
 use crate::problem::Problem;
-use crate::statistics::{advertisers_of, date, decimal, list, rate, required, unknown};
+use crate::statistics::{
+    Period, advertisers_of, currency, decimal, known_members, list, optional_list, optional_word, rate, required,
+    unknown,
+};
 use crate::vocabulary::Measure;
 use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
@@ -21,6 +24,26 @@ use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertis
 const PLACEMENT_DAYS: u64 = 90;
 const TRANSACTION_DAYS: u64 = 730;
 const LOG_DAYS: u64 = 30;
+/// What the queries may say; the schemas have no more.
+const PLACEMENT_MEMBERS: &[&str] = &[
+    "advertiserIds",
+    "adsetIds",
+    "campaignIds",
+    "currency",
+    "dimensions",
+    "disclosed",
+    "endDate",
+    "environment",
+    "format",
+    "metrics",
+    "placement",
+    "startDate",
+    "timezone",
+];
+const TRANSACTION_MEMBERS: &[&str] =
+    &["advertiserIds", "currency", "endDate", "eventType", "format", "startDate", "timezone"];
+const AD_LEVEL_MEMBERS: &[&str] =
+    &["advertiserIds", "adsetIds", "dimensions", "endDate", "format", "metrics", "startDate", "timezone"];
 /// The most advertisers in an ad-level query.
 const MOST_AD_LEVEL_ADVERTISERS: usize = 5;
 
@@ -92,20 +115,6 @@ fn pick(world: &World, fact: &Fact, salt: u64, count: u64) -> usize {
     usize::try_from(world.choice(fact, salt, count)).unwrap_or(0)
 }
 
-/// Days of a query, checked against what Criteo keeps.
-fn days(world: &World, attributes: &Value, history: u64) -> Result<(NaiveDate, NaiveDate), Problem> {
-    let text = |name: &'static str| attributes[name].as_str().ok_or_else(|| required(name));
-    let (start, end) = (date(text("startDate")?)?, date(text("endDate")?)?);
-    if end < start {
-        return Err(Problem::validation("start-after-end-date", "The start lies after the end", ""));
-    }
-    if start + Days::new(history) < world.options.today {
-        let detail = format!("{start} lies more than {history} days back");
-        return Err(Problem::validation("invalid-timespan", "The timespan is not valid", detail));
-    }
-    Ok((start, end))
-}
-
 /// `{"data":[{"type":"Report","attributes":{…}}]}`
 fn wrapped(query: &Value) -> Result<&Value, Problem> {
     Some(&query["data"][0]["attributes"]).filter(|attributes| attributes.is_object()).ok_or_else(|| required("data"))
@@ -157,10 +166,12 @@ impl World {
     /// `POST /{version}/placements/report`: no dimension of time.
     pub(crate) fn placements(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = wrapped(query)?;
-        let (start, end) = days(self, attributes, PLACEMENT_DAYS)?;
+        known_members(attributes, PLACEMENT_MEMBERS)?;
+        let period = Period::parse(self, attributes, PLACEMENT_DAYS)?;
+        let environment = optional_word(attributes, "environment", &["Web", "Android", "Ios"])?;
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
-        let currency = attributes["currency"].as_str().ok_or_else(|| required("currency"))?;
+        let currency = &currency(attributes)?;
         let dimensions = chosen(PLACEMENT_DIMENSIONS, |(name, _)| name, &list(attributes, "dimensions")?, "dimension")?;
         let metrics = chosen(PLACEMENT_METRICS, |(name, ..)| name, &list(attributes, "metrics")?, "metric")?;
         let is_disclosed = attributes["disclosed"].as_bool().unwrap_or(true);
@@ -169,13 +180,14 @@ impl World {
         };
         let (campaigns, ad_sets) = (ids("campaignIds"), ids("adsetIds"));
         // Today's numbers appear on the next day only.
-        let mut facts = self.facts(&advertisers, start, end.min(self.options.today - Days::new(1)));
+        let mut facts = period.facts(self, &advertisers);
         facts.retain(|fact| {
             let value = |index: usize| PLACEMENT_DIMENSIONS[index].1(self, fact);
             let is_in = |ids: &[&str], index: usize| ids.is_empty() || ids.iter().any(|id| value(index) == **id);
-            is_in(&campaigns, 6)
+            fact.instant.date_naive() < self.options.today
+                && is_in(&campaigns, 6)
                 && is_in(&ad_sets, 0)
-                && attributes["environment"].as_str().is_none_or(|wanted| value(3) == wanted)
+                && environment.is_none_or(|wanted| value(3) == wanted)
                 && attributes["placement"].as_str().is_none_or(|wanted| value(2) == wanted)
                 && is_disclosed == (self.choice(fact, 15, 5) > 0)
         });
@@ -185,16 +197,18 @@ impl World {
     /// `POST /{version}/transactions/report`: a row an event.
     pub(crate) fn transactions(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = wrapped(query)?;
-        let (start, end) = days(self, attributes, TRANSACTION_DAYS)?;
+        known_members(attributes, TRANSACTION_MEMBERS)?;
+        let period = Period::parse(self, attributes, TRANSACTION_DAYS)?;
+        let event_type = optional_word(attributes, "eventType", &["Click", "Display"])?;
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
-        let currency = attributes["currency"].as_str().ok_or_else(|| required("currency"))?;
-        let mut facts = self.facts(&advertisers, start, end);
+        let currency = &currency(attributes)?;
+        let mut facts = period.facts(self, &advertisers);
         facts.sort_by_key(|fact| fact.instant);
+        let local =
+            |instant: DateTime<Utc>| instant.with_timezone(&period.timezone).format("%m/%d/%Y %H:%M:%S").to_string();
         let event = |fact: &Fact| ["Click", "Display"][pick(self, fact, 16, 2)];
-        facts.retain(|fact| {
-            pick(self, fact, 13, 3) == 0 && attributes["eventType"].as_str().is_none_or(|wanted| event(fact) == wanted)
-        });
+        facts.retain(|fact| pick(self, fact, 13, 3) == 0 && event_type.is_none_or(|wanted| event(fact) == wanted));
         let rows = facts.iter().map(|fact| {
             let amount = self.value(fact, metric_key("amount"), Measure::Money) * rate(currency) / 100;
             let flag = |salt, yes: &str, no: &str| json!(if pick(self, fact, salt, 2) == 0 { yes } else { no });
@@ -204,9 +218,9 @@ impl World {
                 "adsetName": ad_set_name(self.ad_set_number(fact.path)),
                 // An order may be both a click and a display, and may come twice.
                 "transactionId": format!("order-{:06}", self.choice(fact, 17, 5_000)),
-                "transactionDate": fact.instant.format("%m/%d/%Y %H:%M:%S").to_string(),
+                "transactionDate": local(fact.instant),
                 "eventType": event(fact),
-                "eventDate": (fact.instant - Days::new(self.choice(fact, 18, 20))).format("%m/%d/%Y %H:%M:%S").to_string(),
+                "eventDate": local(fact.instant - Days::new(self.choice(fact, 18, 20))),
                 "attributedTransaction": flag(19, "True", "False"),
                 "crossDeviceTransaction": flag(20, "Yes", "No"),
                 "currency": currency,
@@ -217,29 +231,27 @@ impl World {
         Ok(rows.collect())
     }
 
-    /// `POST /{version}/marketing-solutions/statistics-adlevel/report`: rows, and whether some were left out.
-    pub(crate) fn ad_level(&self, query: &Value) -> Result<(Vec<Map<String, Value>>, bool), Problem> {
+    /// `POST /{version}/marketing-solutions/statistics-adlevel/report`
+    pub(crate) fn ad_level(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = &query["data"]["attributes"];
-        let (start, end) = days(self, attributes, TRANSACTION_DAYS)?;
+        known_members(attributes, AD_LEVEL_MEMBERS)?;
+        let period = Period::parse(self, attributes, TRANSACTION_DAYS)?;
         let ids = list(attributes, "advertiserIds")?;
         if ids.is_empty() || ids.len() > MOST_AD_LEVEL_ADVERTISERS {
             return Err(Problem::validation("exceeded-ids-cap", "From one to five advertisers", "advertiserIds"));
         }
         let advertisers = advertisers_of(self, &ids.join(","))?;
         let names = list(attributes, "dimensions")?;
-        let ad_sets = list(attributes, "adsetIds").unwrap_or_default();
+        let ad_sets = optional_list(attributes, "adsetIds")?;
         let is_fine = names.iter().any(|name| ["AdGroupName", "ProductId", "AdId"].contains(&name.as_str()));
         if is_fine && ad_sets.is_empty() && !names.iter().any(|name| name == "AdsetId") {
             return Err(Problem::validation("invalid", "These dimensions need AdsetId or adsetIds", "dimensions"));
         }
         let dimensions = chosen(AD_LEVEL_DIMENSIONS, |(name, _)| name, &names, "dimension")?;
         let metrics = chosen(AD_LEVEL_METRICS, |(name, ..)| name, &list(attributes, "metrics")?, "metric")?;
-        let mut facts = self.facts(&advertisers, start, end);
+        let mut facts = period.facts(self, &advertisers);
         facts.retain(|fact| ad_sets.is_empty() || ad_sets.contains(&ad_set_id(self.ad_set_number(fact.path))));
-        let mut rows = sums(self, facts, &dimensions, &metrics, None);
-        let is_cut = rows.len() > self.options.row_cap;
-        rows.truncate(self.options.row_cap);
-        Ok((rows, is_cut))
+        Ok(sums(self, facts, &dimensions, &metrics, None))
     }
 
     /// `POST /{version}/log-level/advertisers/{id}/report`: links to files, one a day.
@@ -250,7 +262,8 @@ impl World {
         base: &str,
         valid_until: &str,
     ) -> Result<Value, Problem> {
-        let (start, end) = days(self, query, LOG_DAYS)?;
+        known_members(query, &["startDate", "endDate", "shouldDisplayProductIds"])?;
+        let Period { start, end, .. } = Period::parse(self, query, LOG_DAYS)?;
         let [_] = advertisers_of(self, advertiser)?[..] else { return Err(Problem::not_found(advertiser)) };
         let mut files = Vec::new();
         let mut day = start;

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::options::Permission;
+use crate::options::{Numbers, Permission};
 use crate::problem::Problem;
+use crate::statistics::{bare_numbers, known_members, optional_list};
 use crate::wire::{Reply, Request};
 use crate::world::World;
 
@@ -12,8 +13,6 @@ const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
 const GONE: &[&str] = &["2025-07", "2025-10"];
 /// The most objects on a page of a search.
 const MOST_ON_PAGE: usize = 100;
-/// Rows of a placement report.
-const PLACEMENT_CAP: usize = 20_000;
 
 /// Which budget a call is paid from, and what the app must be allowed to.
 pub(crate) struct Route {
@@ -59,7 +58,13 @@ pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str
             let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
             Reply { headers, body: page.into_bytes(), ..Reply::json(200, &Value::Null) }
         }
-        value => Reply::json(200, &value),
+        value => {
+            let mut reply = Reply::json(200, &value);
+            if world.options.numbers == Numbers::Bare {
+                reply.body = bare_numbers(&value.to_string()).into_bytes();
+            }
+            reply
+        }
     })
 }
 
@@ -110,8 +115,12 @@ impl Asked<'_> {
                     json!({"data": {"type": "SupportedSizes", "id": ad_set, "attributes": {
                         "fullFrame": ["300x250", "728x90"], "logoZone": null}}, "errors": [], "warnings": []})
                 }
-                ["advertisers", _, "coupons", id] => self.one("coupons", id)?,
-                ["advertisers", _, "coupons", id, "preview"] => {
+                ["advertisers", advertiser, "coupons", id] => {
+                    self.advertiser(advertiser)?;
+                    self.one("coupons", id)?
+                }
+                ["advertisers", advertiser, "coupons", id, "preview"] => {
+                    self.advertiser(advertiser)?;
                     self.one("coupons", id)?;
                     json!("<html><body>coupon</body></html>")
                 }
@@ -146,7 +155,9 @@ impl Asked<'_> {
         let world = self.world;
         Ok(match path {
             ["statistics", "report"] => world.report(&body)?,
-            ["placements", "report"] => world.wrap(world.placements(&body)?, PLACEMENT_CAP.min(world.options.row_cap)),
+            ["placements", "report"] => {
+                world.wrap(world.placements(&body)?, world.options.placement_cap.min(world.options.row_cap))
+            }
             ["transactions", "report"] => world.wrap(world.transactions(&body)?, world.options.row_cap),
             ["log-level", "advertisers", id, "report"] => {
                 let until = chrono::Utc::now() + world.options.link_life;
@@ -154,11 +165,13 @@ impl Asked<'_> {
                 world.log_files(id, &body, self.base, &until)?
             }
             ["marketing-solutions", "campaigns", "search"] => {
-                data(filtered(world, "campaigns", self.objects("campaigns"), &body["filters"], "campaignIds"))
+                let filters = filters(&body, &["advertiserIds", "campaignIds"])?;
+                data(filtered(world, "campaigns", self.objects("campaigns"), filters, "campaignIds"))
             }
             ["marketing-solutions", "ad-sets", "search"] => {
-                let ad_sets = filtered(world, "ad_sets", self.objects("ad_sets"), &body["filters"], "adSetIds");
-                data(in_any(ad_sets, "campaignId", &body["filters"]["campaignIds"]))
+                let filters = filters(&body, &["advertiserIds", "adSetIds", "campaignIds"])?;
+                let ad_sets = filtered(world, "ad_sets", self.objects("ad_sets"), filters, "adSetIds");
+                data(in_any(ad_sets, "campaignId", &filters["campaignIds"]))
             }
             ["marketing-solutions", "audiences", "search"] => self.search("audiences", &body, "audienceIds")?,
             ["marketing-solutions", "audience-segments", "search"] => {
@@ -172,7 +185,9 @@ impl Asked<'_> {
                 item(json!({"type": "Size", "attributes": {"size": 5_000_000_000_i64}}))
             }
             ["marketing-solutions", "statistics-adlevel", "report"] if self.version >= "2027-01" => {
-                let (rows, is_cut) = world.ad_level(&body)?;
+                let mut rows = world.ad_level(&body)?;
+                let is_cut = rows.len() > world.options.row_cap;
+                rows.truncate(world.options.row_cap);
                 let warning =
                     json!({"type": "quota", "code": "row-limit-exceeded", "title": "The report is incomplete"});
                 let mut answer = json!({"Rows": rows});
@@ -238,9 +253,10 @@ impl Asked<'_> {
     }
 
     fn search(&self, name: &str, body: &Value, id_filter: &str) -> Result<Value, Problem> {
-        if !body["data"]["attributes"].is_object() {
-            return Err(Problem::validation("required-field", "The body lacks data.attributes", ""));
-        }
+        known_members(body, &["data"])?;
+        known_members(&body["data"], &["type", "attributes"])?;
+        let members = ["advertiserIds", "audienceIds", "audienceSegmentIds", "adSetIds", "audienceSegmentTypes"];
+        lists(&body["data"]["attributes"], &members)?;
         let (limit, offset) = (self.number("limit", 50)?, self.number("offset", 0)?);
         if limit > MOST_ON_PAGE {
             return Err(Problem::validation("invalid", "limit must not exceed 100", limit.to_string()));
@@ -265,6 +281,21 @@ fn data(objects: Vec<Value>) -> Value {
 #[expect(clippy::needless_pass_by_value, reason = "callers build the object in place")]
 fn item(object: Value) -> Value {
     json!({"data": object, "errors": [], "warnings": []})
+}
+
+/// The filters of a search: `{"filters":{…}}`, all of it optional.
+fn filters<'a>(body: &'a Value, members: &[&'static str]) -> Result<&'a Value, Problem> {
+    known_members(body, &["filters", "meta"])?;
+    if !body["filters"].is_null() {
+        lists(&body["filters"], members)?;
+    }
+    Ok(&body["filters"])
+}
+
+/// Whether an object has nothing but these lists of texts.
+fn lists(object: &Value, members: &[&'static str]) -> Result<(), Problem> {
+    known_members(object, members)?;
+    members.iter().try_for_each(|member| optional_list(object, member).map(|_| ()))
 }
 
 /// The objects with this attribute.

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::access::{Access, Budget};
 use crate::faults::{Fault, gzip};
-use crate::options::Options;
+use crate::options::{Numbers, Options};
 use crate::problem::Problem;
 use crate::routes;
 use crate::wire::{self, Reply, Request};
@@ -102,19 +102,14 @@ impl Shared {
         lock(&self.meter).enter();
         let world = self.world();
         let mut reply = self.answer(&world, request);
-        if world.options.gzip && request.headers.get("accept-encoding").is_some_and(|names| names.contains("gzip")) {
-            let is_encoded = reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
-            if !is_encoded && reply.body.len() > 1000 {
-                reply.body = gzip(&reply.body);
-                reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
-            }
-        }
         for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.befalls(request).then_some(&*fault)) {
-            // Faults change the plain text.
-            if reply.headers.iter().any(|(name, value)| name == "Content-Encoding" && value == "gzip") {
-                reply = self.answer_plain(&world, request);
-            }
             fault.apply(&mut reply);
+        }
+        let is_accepted = request.headers.get("accept-encoding").is_some_and(|names| names.contains("gzip"));
+        let is_encoded = reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+        if world.options.gzip && is_accepted && !is_encoded && reply.delivery.is_plain() && reply.body.len() > 1000 {
+            reply.body = gzip(&reply.body);
+            reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
         }
         reply.delivery.delay_ms += u64::try_from(world.options.latency.as_millis()).unwrap_or(0);
         lock(&self.log).push(logged(request, reply.status, self.started.elapsed()));
@@ -126,6 +121,9 @@ impl Shared {
     pub(crate) fn truth(&self, request: &Request) -> Reply {
         let mut world = self.world();
         world.options.row_cap = usize::MAX;
+        world.options.placement_cap = usize::MAX;
+        world.options.page_limit = 100;
+        world.options.numbers = Numbers::Quoted;
         self.answer_plain(&world, request)
     }
 
@@ -168,7 +166,7 @@ impl Shared {
         budget: &mut Option<Budget>,
     ) -> Result<(), Problem> {
         let route = routes::route(path)?;
-        lock(&self.meter).count(route.is_report);
+        lock(&self.meter).count(route.is_report, world.options.minute());
         let (left, is_paid) = lock(&self.access).pay(route.is_report, &world.options);
         *budget = Some(left);
         if !is_paid {
@@ -253,10 +251,10 @@ impl Meter {
         self.under_way -= 1;
     }
 
-    fn count(&mut self, is_report: bool) {
+    fn count(&mut self, is_report: bool, minute: Duration) {
         let now = Instant::now();
         let calls = if is_report { &mut self.reports } else { &mut self.others };
-        while calls.front().is_some_and(|call| now.duration_since(*call) >= Duration::from_mins(1)) {
+        while calls.front().is_some_and(|call| now.duration_since(*call) >= minute) {
             calls.pop_front();
         }
         calls.push_back(now);

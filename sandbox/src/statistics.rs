@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::facts::{Fact, metric_key};
-use crate::options::{Numbers, Shape};
+use crate::options::{Casing, Numbers, Options, Shape};
 use crate::problem::Problem;
 use crate::vocabulary::{Dimension, Measure, dimension, measure};
 use crate::world::{
@@ -53,11 +53,12 @@ impl World {
     /// # Errors
     /// What Criteo would answer to a query that it rejects.
     pub fn report_truth(&self, report: &str, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
+        let quoted = Self::new(Options { numbers: Numbers::Quoted, ..self.options.clone() });
         let rows = match report {
-            "statistics" => Query::parse(self, query).map(|query| self.rows(&query)),
-            "placements" => self.placements(query),
-            "transactions" => self.transactions(query),
-            "ad_level" => self.ad_level(query).map(|(rows, _)| rows),
+            "statistics" => Query::parse(self, query).map(|query| quoted.rows(&query)),
+            "placements" => quoted.placements(query),
+            "transactions" => quoted.transactions(query),
+            "ad_level" => quoted.ad_level(query),
             other => return Err(format!("there is no report {other}")),
         };
         rows.map_err(|problem| format!("{problem:?}"))
@@ -67,6 +68,12 @@ impl World {
         let query = Query::parse(self, query)?;
         let mut rows = self.rows(&query);
         rows.truncate(self.options.row_cap);
+        if self.options.casing == Casing::Camel {
+            rows = rows
+                .into_iter()
+                .map(|row| row.into_iter().map(|(name, value)| (camel(&name), value)).collect())
+                .collect();
+        }
         Ok(match self.options.shape {
             Shape::Rows => json!({"Rows": rows, "Total": {"Currency": query.currency}}),
             Shape::Array => json!(rows),
@@ -74,12 +81,13 @@ impl World {
     }
 
     fn rows(&self, query: &Query) -> Vec<Map<String, Value>> {
-        let facts = self.facts(&query.advertisers, query.start - Days::new(1), query.end + Days::new(1));
+        let period = Period { start: query.start, end: query.end, timezone: query.timezone };
+        let facts = period.facts(self, &query.advertisers);
         let keys: Vec<_> = query.metrics.iter().map(|(name, _)| metric_key(name)).collect();
         let mut groups: HashMap<Vec<i64>, (Fact, Vec<[i128; 2]>)> = HashMap::new();
         for fact in facts {
             let day = fact.instant.with_timezone(&query.timezone).date_naive();
-            if day < query.start || day > query.end || !self.passes(query, &fact) {
+            if !self.passes(query, &fact) {
                 continue;
             }
             let group: Vec<_> = query.dimensions.iter().map(|d| self.code(*d, &fact, day)).collect();
@@ -149,7 +157,8 @@ impl World {
     pub(crate) fn number(&self, text: String) -> Value {
         match self.options.numbers {
             Numbers::Quoted => Value::from(text),
-            Numbers::Bare => serde_json::from_str(&text).unwrap_or_default(),
+            // A mark that `bare_numbers` takes away together with the quotes: no double would keep all digits.
+            Numbers::Bare => Value::from(format!("#{text}")),
         }
     }
 
@@ -203,6 +212,23 @@ impl World {
     }
 }
 
+fn camel(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+}
+
+/// Takes the quotes off marked numbers.
+pub(crate) fn bare_numbers(body: &str) -> String {
+    let mut pieces = body.split("\"#");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (number, rest) = piece.split_once('"').unwrap_or((piece, ""));
+        text.push_str(number);
+        text.push_str(rest);
+    }
+    text
+}
+
 /// Hundredths of the currency for one unit of the world's own money.
 pub(crate) fn rate(currency: &str) -> i128 {
     match currency {
@@ -221,33 +247,11 @@ pub(crate) fn decimal(millionths: i128) -> String {
 
 impl Query {
     fn parse(world: &World, query: &Value) -> Result<Self, Problem> {
-        let Some(object) = query.as_object() else {
-            return Err(Problem::validation("invalid", "The body must be an object", ""));
-        };
-        if let Some(member) = object.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
-            return Err(Problem::validation("invalid", "Unknown member", member));
-        }
+        known_members(query, MEMBERS)?;
         let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
-        let format = text("format")?;
-        if format != "json" {
-            return Err(Problem::validation("invalid", "This sandbox answers json only", format));
-        }
-        let currency = text("currency")?.to_owned();
-        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
-            return Err(Problem::validation("invalid", "Currency is not supported", currency));
-        }
-        let zone = query["timezone"].as_str().unwrap_or("UTC");
-        let timezone: Tz = zone.parse().map_err(|_| Problem::validation("invalid", "Time zone is not valid", zone))?;
-        let (start, end) = (date(text("startDate")?)?, date(text("endDate")?)?);
-        if end < start {
-            return Err(Problem::validation("start-after-end-date", "The start lies after the end", ""));
-        }
-        let midday = world.options.today.and_hms_opt(12, 0, 0).unwrap_or_default().and_local_timezone(Utc);
-        let today = midday.single().unwrap_or_default().with_timezone(&timezone).date_naive();
-        if start + Days::new(HISTORY_DAYS) < today {
-            let detail = format!("{start} lies more than two years back");
-            return Err(Problem::validation("invalid-timespan", "The timespan is not valid", detail));
-        }
+        text("format")?;
+        let currency = currency(query)?;
+        let Period { start, end, timezone } = Period::parse(world, query, HISTORY_DAYS)?;
         let mut dimensions = Vec::new();
         for name in list(query, "dimensions")? {
             let dimension = dimension(&name).ok_or_else(|| unknown("dimension", &name))?;
@@ -270,8 +274,8 @@ impl Query {
             metrics,
             currency,
             timezone,
-            ad_set_ids: list(query, "adSetIds").unwrap_or_default(),
-            ad_set_names: list(query, "adSetNames").unwrap_or_default(),
+            ad_set_ids: optional_list(query, "adSetIds")?,
+            ad_set_names: optional_list(query, "adSetNames")?,
             ad_set_status: statuses(query)?,
         })
     }
@@ -288,7 +292,10 @@ pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Probl
             let title = "You do not have the rights to report on these advertisers";
             return Err(Problem::forbidden("insufficient-advertisers-permissions", title));
         };
-        advertisers.push(u32::try_from(position).unwrap_or(0));
+        let number = u32::try_from(position).unwrap_or(0);
+        if !advertisers.contains(&number) {
+            advertisers.push(number);
+        }
     }
     if advertisers.is_empty() {
         return Err(Problem::validation(
@@ -300,12 +307,86 @@ pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Probl
     Ok(advertisers)
 }
 
+/// Days of a query, in its zone, checked against what Criteo keeps; the format is checked along with them.
+pub(crate) struct Period {
+    pub start: NaiveDate,
+    pub end: NaiveDate,
+    pub timezone: Tz,
+}
+
+impl Period {
+    pub(crate) fn parse(world: &World, query: &Value, history_days: u64) -> Result<Self, Problem> {
+        let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
+        let format = query["format"].as_str().unwrap_or("json");
+        if format != "json" {
+            return Err(Problem::validation("invalid", "This sandbox answers json only", format));
+        }
+        let zone = query["timezone"].as_str().unwrap_or("UTC");
+        let timezone: Tz = zone.parse().map_err(|_| Problem::validation("invalid", "Time zone is not valid", zone))?;
+        let (start, end) = (date(text("startDate")?)?, date(text("endDate")?)?);
+        if end < start {
+            return Err(Problem::validation("start-after-end-date", "The start lies after the end", ""));
+        }
+        let midday = world.options.today.and_hms_opt(12, 0, 0).unwrap_or_default().and_local_timezone(Utc);
+        let today = midday.single().unwrap_or_default().with_timezone(&timezone).date_naive();
+        if start + Days::new(history_days) < today {
+            let detail = format!("{start} lies more than {history_days} days back");
+            return Err(Problem::validation("invalid-timespan", "The timespan is not valid", detail));
+        }
+        Ok(Self { start, end, timezone })
+    }
+
+    /// The facts of these days, as the zone counts them.
+    pub(crate) fn facts(&self, world: &World, advertisers: &[u32]) -> Vec<Fact> {
+        let mut facts = world.facts(advertisers, self.start - Days::new(1), self.end + Days::new(1));
+        facts.retain(|fact| (self.start..=self.end).contains(&fact.instant.with_timezone(&self.timezone).date_naive()));
+        facts
+    }
+}
+
+pub(crate) fn currency(query: &Value) -> Result<String, Problem> {
+    let currency = query["currency"].as_str().ok_or_else(|| required("currency"))?;
+    if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        return Err(Problem::validation("invalid", "Currency is not supported", currency));
+    }
+    Ok(currency.to_owned())
+}
+
+/// Whether an object has nothing but these members.
+pub(crate) fn known_members(object: &Value, members: &[&str]) -> Result<(), Problem> {
+    let Some(object) = object.as_object() else {
+        return Err(Problem::validation("invalid", "An object is wanted", ""));
+    };
+    match object.keys().find(|member| !members.contains(&member.as_str())) {
+        Some(member) => Err(Problem::validation("invalid", "Unknown member", member)),
+        None => Ok(()),
+    }
+}
+
+/// One of these words, or nothing.
+pub(crate) fn optional_word<'a>(
+    query: &'a Value,
+    name: &'static str,
+    words: &[&str],
+) -> Result<Option<&'a str>, Problem> {
+    match &query[name] {
+        Value::Null => Ok(None),
+        Value::String(word) if words.contains(&word.as_str()) => Ok(Some(word)),
+        _ => Err(Problem::validation("invalid", "The value is not one of those allowed", name)),
+    }
+}
+
 fn statuses(query: &Value) -> Result<Vec<String>, Problem> {
-    let statuses = list(query, "adSetStatus").unwrap_or_default();
+    let statuses = optional_list(query, "adSetStatus")?;
     match statuses.iter().find(|status| !["Active", "NotRunning", "Dead"].contains(&status.as_str())) {
         Some(status) => Err(unknown("ad set status", status)),
         None => Ok(statuses),
     }
+}
+
+/// A list that may be left out or null, but not be of another type.
+pub(crate) fn optional_list(query: &Value, name: &'static str) -> Result<Vec<String>, Problem> {
+    if query[name].is_null() { Ok(Vec::new()) } else { list(query, name) }
 }
 
 pub(crate) fn list(query: &Value, name: &'static str) -> Result<Vec<String>, Problem> {

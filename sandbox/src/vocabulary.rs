@@ -94,18 +94,48 @@ pub(crate) enum Measure {
 pub(crate) fn measure(metric: &str) -> Option<Measure> {
     METRICS.lines().any(|known| known == metric).then(|| {
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| metric.starts_with(prefix));
+        let is_ratio = metric == "Cos"
+            || starts(&[
+                "Roas",
+                "ReturnOn",
+                "OmnichannelRoas",
+                "PostInstallRoas",
+                "ECos",
+                "CostOf",
+                "CostPer",
+                "AverageCart",
+            ])
+            || starts(&[
+                "PostInstallCost",
+                "ConversionRate",
+                "PostInstallConversionRate",
+                "ClickThroughRate",
+                "BounceRate",
+            ])
+            || starts(&["InstallRate", "VideoStartRate", "VideoCompletionRate", "VideoAverageViewRate", "VideoCp"])
+            || starts(&["OverallCompetitionWin", "Frequency", "Cpc", "ECpc", "ECpm"]);
+        let is_money =
+            starts(&["AdvertiserCost", "Revenue", "OmnichannelRevenue", "OrderValue", "PostInstallOrderValue"])
+                || starts(&[
+                    "AdvertiserValue",
+                    "AdvertiserAllValue",
+                    "RetailerMargin",
+                    "PlatformFee",
+                    "AllInMedia",
+                    "NetMedia",
+                ]);
         if metric == "ResultType" {
             Measure::Word
-        } else if starts(&["AdvertiserCost", "Revenue", "OmnichannelRevenue", "OrderValue", "AllInMedia", "NetMedia"]) {
+        } else if is_ratio {
+            Measure::Ratio
+        } else if is_money {
             Measure::Money
-        } else if starts(&["Displays", "Visits", "Video", "PotentialDisplays", "ViewableDisplays"]) {
-            Measure::Count(5_000)
-        } else if starts(&["Clicks", "Audience", "Reach", "ExposedUsers"]) {
-            Measure::Count(120)
         } else if starts(&["Sales", "OmnichannelSales", "PostInstallSales", "AppInstalls"]) {
             Measure::Count(9)
+        } else if starts(&["Clicks", "InvalidClicks", "Audience", "Reach", "ExposedUsers", "PotentialUsers"]) {
+            Measure::Count(120)
         } else {
-            Measure::Ratio
+            Measure::Count(5_000)
         }
     })
 }

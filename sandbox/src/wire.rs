@@ -65,6 +65,13 @@ pub(crate) struct Delivery {
     pub reset: bool,
 }
 
+impl Delivery {
+    /// Whether the whole body is delivered; a fault that counts bytes counts those of the plain text.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.cut_after.is_none() && self.reset_after.is_none() && self.stall_after.is_none()
+    }
+}
+
 impl Reply {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
