@@ -6,12 +6,26 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use chrono::{Days, NaiveDate};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
 use crate::lint;
+
+/// The longest that a run of the program may take.
+pub const DEADLINE: Duration = Duration::from_secs(150);
+
+/// Asks again and again until `what` is so; fails the test when that takes longer than any run may.
+pub fn wait_until(mut what: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < DEADLINE, "nothing has come of it");
+        std::thread::yield_now();
+    }
+}
 
 /// A sandbox, and a configuration that fits it.
 pub struct Bench {
@@ -83,7 +97,19 @@ impl Bench {
 
     /// Runs the program with these arguments to its end.
     pub fn run(&self, arguments: &[&str]) -> Transcript {
-        let transcript = Transcript::of(self.program().args(arguments).output().unwrap());
+        let mut program = self.program();
+        let child = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let id = child.id();
+        // A program that hangs fails its test instead of stopping it.
+        let (ended, guard) = std::sync::mpsc::channel::<()>();
+        let guard = std::thread::spawn(move || {
+            if guard.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                Command::new("kill").args(["-KILL", &id.to_string()]).status().unwrap();
+            }
+        });
+        let transcript = Transcript::of(child.wait_with_output().unwrap());
+        drop(ended);
+        guard.join().unwrap();
         lint::every_run(self, &transcript);
         transcript
     }
@@ -221,6 +247,7 @@ pub fn http(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) 
     let kind = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
     let body = if is_form { body.trim_matches('"') } else { &body };
     let mut stream = std::net::TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let head = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n{authorization}");
     write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();

@@ -20,7 +20,7 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
     assert!(stdout.is_empty() || stdout.ends_with('\n'), "the last line is cut: {stdout:?}");
     for message in messages {
         if let Err(error) = MESSAGE.validate(message) {
-            panic!("{error}: {message}");
+            panic!("not a message of the protocol: {error}: {message}");
         }
     }
     for key in ["client_secret", "refresh_token"] {
@@ -40,7 +40,10 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
             }
         }
     }
-    assert!(!stdout.contains("sandbox-token-") && !stderr.contains("sandbox-token-"), "a token was printed");
+    for token in ["sandbox-token-", "rotated-refresh-token-"] {
+        let lines = stdout.lines().chain(stderr.lines()).filter(|line| !line.contains(r#""type":"CONTROL""#));
+        assert!(lines.filter(|line| line.contains(token)).count() == 0, "a token was printed");
+    }
     assert!(!bench.was_trapped(), "somebody but the API was called");
     assert_eq!(stderr, "", "stderr is for crashes");
     assert_eq!(*code == Some(0), transcript.errors().is_empty(), "exit code {code:?}: {stdout}");
@@ -129,92 +132,135 @@ mod tests {
 
     use super::*;
 
-    type Mutation = (&'static str, fn(&mut Vec<Value>));
+    /// What is broken, a part of what the rule says then, and how.
+    type Mutation = (&'static str, &'static str, fn(&mut Transcript));
 
-    fn position(messages: &[Value], what: fn(&Value) -> bool) -> usize {
-        messages.iter().position(what).unwrap()
+    /// The first message for which `what` holds.
+    fn first(transcript: &mut Transcript, what: fn(&Value) -> bool) -> &mut Value {
+        transcript.messages.iter_mut().find(|message| what(message)).unwrap()
+    }
+
+    fn position(transcript: &Transcript, what: fn(&Value) -> bool) -> usize {
+        transcript.messages.iter().position(what).unwrap()
+    }
+
+    fn is_record(message: &Value) -> bool {
+        message["type"] == "RECORD"
+    }
+
+    fn is_state(message: &Value) -> bool {
+        message["type"] == "STATE"
+    }
+
+    fn is_status(message: &Value, status: &str) -> bool {
+        message["trace"]["stream_status"]["status"] == status
+    }
+
+    fn log(text: &str) -> Value {
+        json!({"type": "LOG", "log": {"level": "INFO", "message": text}})
+    }
+
+    fn error(stream: &str) -> Value {
+        json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1,
+            "error": {"message": "x", "stream_descriptor": {"name": stream}}}})
     }
 
     const MUTATIONS: &[Mutation] = &[
-        ("a message of an unknown type", |m| m[0]["type"] = json!("NOTE")),
-        ("a record without a time", |m| {
-            let at = position(m, |m| m["type"] == "RECORD");
-            m[at]["record"].as_object_mut().unwrap().remove("emitted_at");
+        ("a message of an unknown type", "protocol", |t| t.messages[0]["type"] = json!("NOTE")),
+        ("a record without a time", "protocol", |t| {
+            first(t, is_record)["record"].as_object_mut().unwrap().remove("emitted_at");
         }),
-        ("an empty record", |m| {
-            let at = position(m, |m| m["type"] == "RECORD");
-            m[at]["record"]["data"] = json!({});
+        ("an empty record", "empty", |t| first(t, is_record)["record"]["data"] = json!({})),
+        ("a field that the schema does not have", "surprise", |t| {
+            first(t, is_record)["record"]["data"]["surprise"] = json!(1);
         }),
-        ("a field that the schema does not have", |m| {
-            let at = position(m, |m| m["type"] == "RECORD");
-            m[at]["record"]["data"]["surprise"] = json!(1);
+        ("a number that is a text", "clicks", |t| {
+            first(t, |m| m["record"]["data"]["clicks"].is_number())["record"]["data"]["clicks"] = json!("1");
         }),
-        ("a number that is a text", |m| {
-            let at = position(m, |m| m["record"]["data"]["clicks"].is_number());
-            m[at]["record"]["data"]["clicks"] = json!("1");
+        ("a lost record", "left == right", |t| {
+            t.messages.remove(position(t, is_record));
         }),
-        ("a lost record", |m| {
-            let at = position(m, |m| m["type"] == "RECORD");
-            m.remove(at);
+        ("a doubled record", "left == right", |t| {
+            let at = position(t, is_record);
+            t.messages.insert(at, t.messages[at].clone());
         }),
-        ("a doubled record", |m| {
-            let at = position(m, |m| m["type"] == "RECORD");
-            m.insert(at, m[at].clone());
+        ("no state", "has no state", |t| t.messages.retain(|m| !is_state(m))),
+        ("a count that is no float", "left == right", |t| {
+            first(t, is_state)["state"]["sourceStats"]["recordCount"] = json!(1);
         }),
-        ("no state", |m| m.retain(|m| m["type"] != "STATE")),
-        ("a count that is no float", |m| {
-            let at = position(m, |m| m["type"] == "STATE");
-            m[at]["state"]["sourceStats"]["recordCount"] = json!(1);
+        ("no last status", "STARTED", |t| t.messages.retain(|m| !is_status(m, "COMPLETE"))),
+        ("two last statuses", "COMPLETE", |t| {
+            let at = position(t, |m| is_status(m, "COMPLETE"));
+            t.messages.insert(at, t.messages[at].clone());
         }),
-        ("no last status", |m| m.retain(|m| m["trace"]["stream_status"]["status"] != "COMPLETE")),
-        ("two last statuses", |m| {
-            let at = position(m, |m| m["trace"]["stream_status"]["status"] == "COMPLETE");
-            m.insert(at, m[at].clone());
+        ("records before the start", "RUNNING", |t| {
+            t.messages.remove(position(t, |m| is_status(m, "RUNNING")));
         }),
-        ("records before the start", |m| {
-            let at = position(m, |m| m["trace"]["stream_status"]["status"] == "RUNNING");
-            m.remove(at);
+        ("an error and exit code 0", "exit code", |t| t.messages.push(error("campaigns"))),
+        ("no error and exit code 1", "exit code", |t| t.code = Some(1)),
+        ("an error of a stream that is complete", "INCOMPLETE", |t| {
+            t.messages.push(error("campaigns"));
+            t.code = Some(1);
         }),
-        ("an error and exit code 0", |m| {
-            let error = crate::lint::tests::error();
-            m.push(error);
+        ("a stream that is incomplete without an error", "INCOMPLETE", |t| {
+            first(t, |m| is_status(m, "COMPLETE"))["trace"]["stream_status"]["status"] = json!("INCOMPLETE");
         }),
-        ("a status of a stream that nobody asked for", |m| {
-            let mut status = m[position(m, |m| m["trace"]["stream_status"].is_object())].clone();
+        ("a status of a stream that nobody asked for", "not in the catalog", |t| {
+            let mut status = t.messages[position(t, |m| is_status(m, "STARTED"))].clone();
             status["trace"]["stream_status"]["stream_descriptor"]["name"] = json!("unknown");
-            m.push(status);
+            t.messages.push(status);
         }),
-        ("a secret", |m| m[0]["record"] = json!({"stream": "sandbox+secret/with=signs", "data": {}, "emitted_at": 1})),
-        ("an encoded secret", |m| m[0]["namespace"] = json!("c2FuZGJveCtzZWNyZXQvd2l0aD1zaWducw")),
-        ("the beginning of a secret", |m| m[0]["namespace"] = json!("sandbox+secr")),
+        ("words on stderr", "stderr is for crashes", |t| t.stderr = "note\n".into()),
+        ("a secret on stderr", "client_secret in stderr", |t| t.stderr = "a\"b+c/d=e\\f g\n".into()),
+        ("a secret", "client_secret in stdout", |t| {
+            t.messages.push(json!({"type": "LOG", "log": {"level": "INFO", "message": "a\"b+c/d=e\\f g"}}));
+        }),
+        ("a percent-encoded secret", "client_secret in stdout", |t| t.messages.push(log("a%22b%2Bc%2Fd%3De%5Cf%20g"))),
+        ("a base64-encoded secret", "client_secret in stdout", |t| t.messages.push(log("YSJiK2MvZD1lXGYgZw"))),
+        ("a token", "a token was printed", |t| t.messages.push(log("sandbox-token-1-1"))),
+        ("a rotated refresh token", "a token was printed", |t| t.messages.push(log("rotated-refresh-token-1"))),
     ];
 
-    fn error() -> Value {
-        json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1, "error": {"message": "x"}}})
+    /// What the rules say about a transcript; `None` when it is clean.
+    fn objection(bench: &Bench, catalog: &Value, transcript: &Transcript) -> Option<String> {
+        let checked = catch_unwind(AssertUnwindSafe(|| {
+            every_run(bench, transcript);
+            read(transcript, catalog);
+        }));
+        let words = checked.err()?;
+        let text = words.downcast_ref::<String>().cloned();
+        Some(text.or_else(|| words.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default())
     }
 
-    fn is_clean(bench: &Bench, catalog: &Value, messages: &[Value]) -> bool {
-        let stdout = messages.iter().fold(String::new(), |text, message| text + &message.to_string() + "\n");
-        let transcript = Transcript { stdout, stderr: String::new(), messages: messages.to_vec(), code: Some(0) };
-        catch_unwind(AssertUnwindSafe(|| {
-            every_run(bench, &transcript);
-            read(&transcript, catalog);
-        }))
-        .is_ok()
+    fn copy(transcript: &Transcript) -> Transcript {
+        let Transcript { stdout, stderr, messages, code } = transcript;
+        Transcript { stdout: stdout.clone(), stderr: stderr.clone(), messages: messages.clone(), code: *code }
     }
 
     #[test]
-    fn every_rule_can_be_broken() {
-        let bench = Bench::new(Options::default(), 3);
+    fn every_rule_can_be_broken_and_says_so() {
+        // A secret that JSON, percent and base64 all spell in ways of their own.
+        let client_secret = "a\"b+c/d=e\\f g".to_owned();
+        let bench = Bench::new(Options { client_secret, ..Options::default() }, 3);
         let catalog = bench.catalog(&["campaign_statistics_daily", "campaigns"], "incremental");
-        let good = bench.read(&catalog, None).messages;
-        assert!(is_clean(&bench, &catalog, &good));
-        for (name, mutate) in MUTATIONS {
-            let mut messages = good.clone();
-            mutate(&mut messages);
-            assert!(!is_clean(&bench, &catalog, &messages), "nobody noticed: {name}");
+        let good = bench.read(&catalog, None);
+        assert_eq!(objection(&bench, &catalog, &good), None);
+        let mut wrong = Vec::new();
+        for (name, words, mutate) in MUTATIONS {
+            let mut broken = copy(&good);
+            mutate(&mut broken);
+            broken.stdout =
+                broken.messages.iter().fold(String::new(), |text, message| text + &message.to_string() + "\n");
+            let objection = objection(&bench, &catalog, &broken).unwrap_or_else(|| "nobody noticed".to_owned());
+            if !objection.contains(words) {
+                wrong.push(format!("{name}: {}", objection.chars().take(200).collect::<String>()));
+            }
         }
-        println!("{} mutations, each noticed", MUTATIONS.len());
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let mut cut = copy(&good);
+        cut.stdout.pop();
+        assert!(objection(&bench, &catalog, &cut).is_some_and(|words| words.contains("the last line is cut")));
+        println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 1);
     }
 
     #[test]

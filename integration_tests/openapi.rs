@@ -187,6 +187,7 @@ fn body(path: &str) -> Value {
 }
 
 /// What the documents' `date-time` means: queries also take plain days (OWOX, in live tests), answers must be instants.
+#[derive(Clone, Copy)]
 enum Dates {
     Days,
     Instants,

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use criteo_sandbox::{Options, Sandbox};
+use criteo_sandbox::{Options, Permission, Sandbox};
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, http, token};
+use crate::harness::{Bench, http, token, wait_until};
 use crate::streams::{assert_report, assert_resumable, preset};
 
 const REPORT: &str = "campaign_statistics_daily";
@@ -39,6 +39,7 @@ fn a_fault_is_survived_or_told() {
         ("cut by the end of the connection", cut("connection-close"), Whole(2)),
         ("chunks", json!({"delivery": {"framing": "chunked"}}), Whole(1)),
         ("the end of the connection", json!({"delivery": {"framing": "connection-close"}}), Whole(1)),
+        ("stall", json!({"delivery": {"stall_after": 300}}), Whole(2)),
         ("redirect", json!({"redirect": "http://127.0.0.1:9/elsewhere"}), Failed("config_error")),
         (
             "errors in a 200",
@@ -151,13 +152,10 @@ fn limits_are_those_of_the_documents_where_asked_for() {
     let statuses: Vec<_> = (0..6).map(|_| ask("statistics/report", &report)).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
     assert_eq!(ask("marketing-solutions/campaigns/search", &json!({})), 200, "the other budget is untouched");
-    while ask("statistics/report", &report) == 429 {
-        assert!(started.elapsed() < Duration::from_secs(10));
-        std::thread::yield_now();
-    }
+    wait_until(|| ask("statistics/report", &report) == 200);
     assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
     let peak = sandbox.peak();
-    assert!(peak.reports_a_minute > 6 && peak.others_a_minute == 1, "{peak:?}");
+    assert!(peak.reports_a_minute >= 6 && peak.others_a_minute == 1, "{peak:?}");
 }
 
 #[test]
@@ -200,7 +198,20 @@ fn the_control_port_does_what_it_says() {
             && !log.to_string().contains(&token_now)
     );
     assert!(control("GET", "/peak", None)["concurrency"].as_u64().unwrap() >= 1);
-    control("POST", "/options", Some(&json!({"row_cap": 1})));
+    control("POST", "/options", Some(&json!({"row_cap": 1, "page_limit": 1})));
+    let wrapped = |attributes: Value| json!({"data": [{"type": "Report", "attributes": attributes}]});
+    let days = json!({"advertiserIds": "1002", "startDate": "2026-10-01", "endDate": "2026-10-09", "currency": "EUR"});
+    let mut placements = days.clone();
+    placements["dimensions"] = json!(["AdsetId", "Placement"]);
+    placements["metrics"] = json!(["Clicks"]);
+    let ad_level = json!({"data": {"attributes": {"advertiserIds": ["1002"], "startDate": "2026-10-01", "endDate": "2026-10-09",
+        "dimensions": ["AdsetId"], "metrics": ["Clicks"]}}});
+    for (report, query) in
+        [("placements", wrapped(placements)), ("transactions", wrapped(days)), ("ad_level", ad_level)]
+    {
+        let rows = control("POST", "/truth", Some(&json!({"report": report, "query": query})));
+        assert!(rows.as_array().unwrap().len() > 1, "{report}: {rows}");
+    }
     let query = json!({"advertiserIds": "1002", "startDate": "2026-10-01", "endDate": "2026-10-09", "dimensions": ["Day"],
         "metrics": ["Clicks"], "currency": "EUR", "format": "json"});
     let rows = control("POST", "/truth", Some(&json!({"report": "statistics", "query": query})));
@@ -212,6 +223,62 @@ fn the_control_port_does_what_it_says() {
     assert_eq!(page(&token_now, 0).0, 500);
     control("DELETE", "/faults", None);
     assert_eq!(page(&token_now, 0).0, 403);
+}
+
+/// Starts a read whose third report is slow, and changes the world while it is under way.
+fn read_while(bench: &Bench, streams: &[&str], path: &str, change: impl FnOnce()) -> crate::harness::Transcript {
+    let fault = json!({"match": {"path": path, "nth": 2}, "do": {"delivery": {"delay_ms": 1500}}, "times": 1});
+    bench.sandbox.add_fault(fault).unwrap();
+    let catalog = bench.catalog(streams, "incremental");
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| bench.read(&catalog, None));
+        let asked =
+            |bench: &Bench| bench.sandbox.requests().iter().filter(|request| request.line.contains(path)).count();
+        wait_until(|| asked(bench) >= 2);
+        change();
+        read.join().unwrap()
+    })
+}
+
+#[test]
+fn consent_that_ends_in_mid_run_ends_the_stream_with_what_was_read() {
+    let bench = Bench::new(Options::default(), 100);
+    let transcript = read_while(&bench, &[REPORT, "campaigns"], "/statistics/", || {
+        bench.sandbox.change(|options| options.without_consent = vec!["1002".into()]);
+    });
+    let error = transcript.errors()[0];
+    assert!(error["message"].as_str().unwrap().contains("insufficient-advertisers-permissions"), "{error}");
+    // Two windows of four were answered before, and a state stands for them.
+    assert_eq!(transcript.states(REPORT).len(), 2);
+    assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"));
+}
+
+#[test]
+fn a_permission_that_ends_in_mid_run_is_named() {
+    let bench = Bench::new(Options::default(), 100);
+    let transcript = read_while(&bench, &[REPORT], "/statistics/", || {
+        bench.sandbox.change(|options| options.without_permission = vec![Permission::Analytics]);
+    });
+    assert!(transcript.errors()[0]["message"].as_str().unwrap().contains("Analytics: Read"));
+}
+
+#[test]
+fn tokens_that_end_in_mid_run_are_renewed() {
+    let bench = Bench::new(Options::default(), 100);
+    let transcript = read_while(&bench, &[REPORT], "/statistics/", || bench.sandbox.revoke_tokens());
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    assert_eq!(bench.token_requests(), 2);
+}
+
+#[test]
+fn objects_that_come_between_pages_do_not_hide_others() {
+    let bench = Bench::new(Options::default(), 1);
+    let before: Vec<_> = bench.sandbox.world().objects("audiences", "2026-07").unwrap();
+    let transcript =
+        read_while(&bench, &["audiences"], "/audiences/", || bench.sandbox.change(|options| options.inserted = 7));
+    let records = transcript.records("audiences");
+    // The shift brings some twice, which is what their key is for; none is missing.
+    assert!(before.iter().all(|object| records.iter().any(|record| record["id"] == object["id"])));
 }
 
 #[test]
@@ -254,7 +321,7 @@ fn a_server_that_serves_short_pages_is_read_to_the_end() {
 
 #[test]
 fn links_to_log_files_are_signed_and_end() {
-    let sandbox = Sandbox::start(Options { link_life: Duration::from_millis(400), ..Options::default() }).unwrap();
+    let sandbox = Sandbox::start(Options { link_life: Duration::from_secs(3), ..Options::default() }).unwrap();
     let token = token(&sandbox.url());
     let query = json!({"startDate": "2026-10-20T00:00:00Z", "endDate": "2026-10-21T00:00:00Z"});
     let url = format!("{}/2026-07/log-level/advertisers/1001/report", sandbox.url());
@@ -266,8 +333,5 @@ fn links_to_log_files_are_signed_and_end() {
     assert_eq!(http("GET", link, None, None).0, 200);
     assert_eq!(http("GET", link, Some(&token), None).0, 400, "a storage service refuses a second authorization");
     assert_eq!(http("GET", &link.replace("sig=", "sig=x"), None, None).0, 403);
-    let asked = Instant::now();
-    while http("GET", link, None, None).0 == 200 {
-        assert!(asked.elapsed() < Duration::from_secs(5), "the link never ends");
-    }
+    wait_until(|| http("GET", link, None, None).0 == 403);
 }
