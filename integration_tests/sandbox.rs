@@ -140,7 +140,12 @@ fn faults_hit_what_they_name_and_as_often_as_they_say() {
 #[test]
 fn limits_are_those_of_the_documents_where_asked_for() {
     // A minute of two seconds.
-    let options = Options { rate_limit: 250, report_limit: 4, time_scale: 30.0, ..Options::default() };
+    let documented = Options::default().with_documented_limits();
+    assert_eq!((documented.rate_limit, documented.report_limit, documented.pooled_limit), (250, 40, None));
+    let of_users =
+        Options { refresh_token: Some("x".into()), without_consent: vec!["1001".into()], ..Options::default() };
+    assert_eq!(of_users.with_documented_limits().pooled_limit, Some(20));
+    let options = Options { report_limit: 4, time_scale: 30.0, ..documented };
     let sandbox = Sandbox::start(options).unwrap();
     let token = token(&sandbox.url());
     let ask = |path: &str, body: &Value| {
@@ -156,6 +161,16 @@ fn limits_are_those_of_the_documents_where_asked_for() {
     assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
     let peak = sandbox.peak();
     assert!(peak.reports_a_minute >= 6 && peak.others_a_minute == 1, "{peak:?}");
+}
+
+#[test]
+fn a_pooled_limit_counts_every_call() {
+    let sandbox = Sandbox::start(Options { pooled_limit: Some(3), ..Options::default() }).unwrap();
+    let token = token(&sandbox.url());
+    let ask = |path: &str| http("POST", &format!("{}/2026-07/{path}", sandbox.url()), Some(&token), Some(&json!({}))).0;
+    let searches = (ask("marketing-solutions/campaigns/search"), ask("marketing-solutions/ad-sets/search"));
+    assert_eq!(searches, (200, 200));
+    assert_eq!((ask("statistics/report"), ask("statistics/report")), (400, 429), "an empty query costs a call too");
 }
 
 #[test]

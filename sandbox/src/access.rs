@@ -95,8 +95,11 @@ impl Access {
     pub(crate) fn pay(&mut self, is_report: bool, options: &Options) -> (Budget, bool) {
         let minute = options.minute();
         let now = Instant::now();
-        let (limit, calls) =
-            if is_report { (options.report_limit, &mut self.reports) } else { (options.rate_limit, &mut self.others) };
+        let (limit, calls) = match options.pooled_limit {
+            Some(limit) => (limit, &mut self.others),
+            None if is_report => (options.report_limit, &mut self.reports),
+            None => (options.rate_limit, &mut self.others),
+        };
         while calls.front().is_some_and(|call| now.duration_since(*call) >= minute) {
             calls.pop_front();
         }

@@ -49,6 +49,9 @@ struct Cli {
     /// Calls a minute to reports; Criteo's own limit is 40.
     #[arg(long, default_value_t = 100_000)]
     report_limit: usize,
+    /// The limits of Criteo's documents, in place of the two above.
+    #[arg(long)]
+    documented_limits: bool,
     /// How many times faster a minute passes for these limits.
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         numbers: cli.numbers,
         ..Options::default()
     };
+    let options = if cli.documented_limits { options.with_documented_limits() } else { options };
     let (client_id, client_secret) = (options.client_id.clone(), options.client_secret.clone());
     match Sandbox::start_on(cli.port, cli.control_port, options) {
         Ok(sandbox) => {

@@ -117,6 +117,8 @@ pub struct Options {
     pub rate_limit: usize,
     /// Calls a minute to reports; Criteo's own limit is 40.
     pub report_limit: usize,
+    /// Calls a minute to anything, in place of the two limits above.
+    pub pooled_limit: Option<usize>,
     /// How many times faster a minute passes for the limits.
     pub time_scale: f64,
     /// Whether answers are compressed for those who accept it.
@@ -134,6 +136,17 @@ pub struct Options {
 }
 
 impl Options {
+    /// The limits of Criteo's documents: 250 calls a minute and 40 to reports; for apps of the type "authorization code"
+    /// 10 for each account that has given its consent, in one pool.
+    #[must_use]
+    pub fn with_documented_limits(mut self) -> Self {
+        let accounts = (self.advertisers + self.empty_advertisers) as usize;
+        (self.rate_limit, self.report_limit) = (250, 40);
+        self.pooled_limit =
+            self.refresh_token.is_some().then(|| 10 * accounts.saturating_sub(self.without_consent.len()));
+        self
+    }
+
     /// How long a minute of the call budgets takes.
     pub(crate) fn minute(&self) -> Duration {
         Duration::from_mins(1).div_f64(self.time_scale.max(0.001))
@@ -169,6 +182,7 @@ impl Default for Options {
             refusal_status: 401,
             rate_limit: 100_000,
             report_limit: 100_000,
+            pooled_limit: None,
             time_scale: 1.0,
             gzip: true,
             wrapping: Wrapping::default(),
