@@ -188,35 +188,17 @@ impl World {
             "seller-campaigns" => &["campaignId", "sellerId", "sellerName"],
             _ => return Err(Problem::not_found(what)),
         };
-        let sales: &[&str] = match policy {
-            "AnySeller" => &["saleUnits", "revenue", "cr", "cpo", "cos", "roas"],
-            "SameSeller" => &[
-                "saleUnitsSameSeller",
-                "revenueSameSeller",
-                "crSameSeller",
-                "cpoSameSeller",
-                "cosSameSeller",
-                "roasSameSeller",
-            ],
-            "Both" => &[
-                "saleUnits",
-                "revenue",
-                "cr",
-                "cpo",
-                "cos",
-                "roas",
-                "saleUnitsSameSeller",
-                "revenueSameSeller",
-                "crSameSeller",
-                "cpoSameSeller",
-                "cosSameSeller",
-                "roasSameSeller",
-            ],
+        let suffixes: &[&str] = match policy {
+            "AnySeller" => &[""],
+            "SameSeller" => &["SameSeller"],
+            "Both" => &["", "SameSeller"],
             _ => return Err(Problem::validation("invalid", "The policy is not one of those allowed", policy)),
         };
-        let metrics = ["impressions", "clicks", "cost"].into_iter().chain(sales.iter().copied());
         let time = interval.to_ascii_lowercase();
-        let columns: Vec<&str> = ids.iter().copied().chain([time.as_str()]).chain(metrics).collect();
+        let counts = ids.iter().copied().chain([time.as_str(), "impressions", "clicks", "cost"]).map(str::to_owned);
+        let sales = ["saleUnits", "revenue", "cr", "cpo", "cos", "roas"];
+        let sales = suffixes.iter().flat_map(|suffix| sales.map(|name| format!("{name}{suffix}")));
+        let columns: Vec<String> = counts.chain(sales).collect();
         let mut rows: BTreeMap<Vec<String>, Sums> = BTreeMap::new();
         let mut current = start;
         while current <= end.min(self.options.today) {
@@ -248,8 +230,10 @@ impl World {
                 let sums = rows.entry(key.into_iter().chain([period.clone()]).collect()).or_default();
                 sums.clicks += random(1, 50);
                 sums.cost += random(2, 9_000);
-                sums.any_seller += random(3, 5);
-                sums.same_seller += random(4, 3);
+                let same_seller = random(3, 3);
+                sums.same_seller += same_seller;
+                // A sale of the same seller is one of any seller too.
+                sums.any_seller += same_seller + random(4, 3);
             }
             current = current + Days::new(1);
         }
