@@ -61,6 +61,9 @@ pub struct ReadInput {
     /// The state of the last sync, a JSON file.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Say what would be asked for, and ask for nothing but the token and the advertisers.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The verbs of the demo; without a catalog it reads every stream.

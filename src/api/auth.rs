@@ -93,7 +93,8 @@ impl Auth {
         let mut attempts = Attempts::default();
         let grant = loop {
             let form = self.form(state.refresh_token.as_ref());
-            let failure = match transport.send(self.request(&form)).await.and_then(|answer| grant(&answer)) {
+            let space = transport.reserve(0).await;
+            let failure = match transport.send(self.request(&form), space).await.and_then(|answer| grant(&answer)) {
                 Ok(grant) => break grant,
                 Err(failure) => failure,
             };

@@ -8,6 +8,7 @@ mod auth;
 mod pace;
 mod problem;
 mod retry;
+mod space;
 mod transport;
 pub mod wire;
 
@@ -17,15 +18,16 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 pub use auth::Auth;
-pub use pace::CallClass;
-pub use problem::{PERMISSION_MISSING, criteo_errors};
-pub use transport::{ANSWER_TOO_LARGE, Body, SPACE_MIB};
+pub use pace::{CallClass, OnWait};
+pub use problem::{CONSENT_MISSING, PERMISSION_MISSING, REQUEST_TOO_LONG, criteo_errors};
+pub use space::SPACE_MIB;
+pub use transport::{ANSWER_TOO_LARGE, Body};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 use pace::Pace;
-use retry::{Attempts, Failure};
-use transport::{Answer, Transport};
+use retry::{Attempts, Failure, Wait};
+use transport::{Answer, NO_ROOM, Transport};
 
 /// A request to the API, below the version segment.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Call {
     pub body: Option<String>,
     /// Which budget pays for it.
     pub class: CallClass,
+    /// How large the answer will probably be, in bytes; so much memory is reserved for it.
+    pub expected_bytes: usize,
 }
 
 /// The connection to Criteo that everything of a run shares.
@@ -51,16 +55,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a client; nothing is sent yet.
+    /// Prepares a client; nothing is sent yet. Long waits for the call budget are told to `on_wait`.
     ///
     /// # Errors
     /// `system_error` when no TLS roots can be loaded.
-    pub fn new(config: &Config, auth: Auth) -> Result<Arc<Self>> {
+    pub fn new(config: &Config, auth: Auth, on_wait: OnWait) -> Result<Arc<Self>> {
         let mut root = config.api_base_url.clone();
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop_if_empty().push(&config.api_version.0);
         }
-        Ok(Arc::new(Self { transport: Transport::new(config.is_loopback())?, auth, pace: Pace::default(), root }))
+        let pace = Pace::new(config.credentials.refresh_token.is_some(), on_wait);
+        Ok(Arc::new(Self { transport: Transport::new(config.is_loopback())?, auth, pace, root }))
     }
 
     /// Makes sure that the credentials work.
@@ -79,11 +84,14 @@ impl Client {
     pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
         let mut attempts = Attempts::default();
         let mut is_renewed = false;
+        let mut expected_bytes = call.expected_bytes;
         loop {
+            let place = self.pace.place(call.class).await;
             let token = self.auth.token(&self.transport).await?;
+            let space = self.transport.reserve(expected_bytes).await;
             self.pace.admit(call.class).await;
             tracing::debug!("{} {} {}", call.method, call.path, call.body.as_deref().unwrap_or_default());
-            let failure = match self.transport.send(self.request(call, &token)?).await {
+            let failure = match self.transport.send(self.request(call, &token)?, space).await {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);
                     match judge(call, answer, &check) {
@@ -98,12 +106,27 @@ impl Client {
                         Err(failure) => failure,
                     }
                 }
+                Err(Failure::Final(error)) if error.code.as_deref() == Some(NO_ROOM) => {
+                    expected_bytes = (2 * expected_bytes).max(SPACE_MIB * 1024 * 1024 / 4);
+                    continue;
+                }
                 Err(failure) => failure,
             };
+            drop(place);
+            let is_for_everybody = matches!(failure, Failure::Passing { wait: Wait::Everybody(_), .. });
             let wait = attempts.after(failure)?;
             tracing::info!("Trying {} again in {:.1} s: {}", call.path, wait.as_secs_f64(), attempts.last_message());
-            self.pace.pause(call.class, wait).await;
+            if is_for_everybody {
+                self.pace.pause(call.class, wait).await;
+            } else {
+                pace::sleep(wait).await;
+            }
         }
+    }
+
+    /// Tells how many accounts the app may read: the budget of apps of users grows with them.
+    pub fn learn_accounts(&self, accounts: usize) {
+        self.pace.learn_accounts(accounts);
     }
 
     fn request(&self, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {

@@ -1,13 +1,15 @@
 //! The call budget of the whole program, and its only sleeper.
 //!
-//! Criteo allows an app with client credentials 250 calls a minute, and 40 of them to reports
-//! (developers.criteo.com, Rate limits). The budget is a rolling window of 60 seconds in which bursts are allowed;
-//! the limit follows `x-ratelimit-limit` up and down.
+//! Criteo allows an app with client credentials 250 calls a minute, and 40 of them to reports; an app of the type
+//! "authorization code" has 10 a minute for each account, in one pool (developers.criteo.com, Rate limits). The budget
+//! is a rolling minute in which bursts are allowed. The server's own figures correct it: `x-ratelimit-limit` up and
+//! down, `x-ratelimit-remaining` where other programs spend from the same budget.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// Which budget a call is paid from.
@@ -24,46 +26,66 @@ pub enum CallClass {
 pub(super) struct RateLimit {
     /// `x-ratelimit-limit`: calls a minute.
     pub limit: Option<usize>,
+    /// `x-ratelimit-remaining`: how many of them are left.
+    pub remaining: Option<usize>,
+    /// The time to `x-ratelimit-reset`, by the server's own clock.
+    pub until_reset: Option<Duration>,
 }
 
-const WINDOW: Duration = Duration::from_mins(1);
+/// A place in the budget is free again a minute after it was taken, and a second later for good measure: the server counts
+/// from a call's arrival.
+const WINDOW: Duration = Duration::from_secs(61);
+/// Calls of one class that are under way at once. Eight answers of 1.5 s each spend a minute's reports in 8 s.
+const AT_ONCE: usize = 8;
+/// Waits from this length on are announced.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// Both budgets.
-#[derive(Debug)]
+/// Told of a wait for the budget: how long it will take.
+pub type OnWait = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// The budgets of both classes, which may be one.
 pub(super) struct Pace {
-    reports: Mutex<Budget>,
-    others: Mutex<Budget>,
+    lanes: Vec<Lane>,
+    on_wait: OnWait,
+}
+
+struct Lane {
+    budget: Mutex<Budget>,
+    places: Semaphore,
 }
 
 #[derive(Debug)]
 struct Budget {
     limit: usize,
+    is_told: bool,
     /// When the calls of the last minute were admitted.
     calls: VecDeque<Instant>,
+    /// How many calls others have made, and when those are forgotten.
+    foreign: Option<(usize, Instant)>,
     /// No call before this instant: the server has asked for a pause.
     not_before: Option<Instant>,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { reports: Mutex::new(Budget::new(40)), others: Mutex::new(Budget::new(250)) }
-    }
-}
-
 impl Budget {
     fn new(limit: usize) -> Self {
-        Self { limit, calls: VecDeque::new(), not_before: None }
+        Self { limit, is_told: false, calls: VecDeque::new(), foreign: None, not_before: None }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.calls.front().is_some_and(|call| now.duration_since(*call) >= WINDOW) {
+            self.calls.pop_front();
+        }
+        self.foreign = self.foreign.filter(|(_, until)| *until > now);
     }
 
     /// Takes a place in the window, or says how long to wait before asking again.
     fn take(&mut self, now: Instant) -> Option<Duration> {
-        while self.calls.front().is_some_and(|call| now.duration_since(*call) >= WINDOW) {
-            self.calls.pop_front();
-        }
-        let free_at = match self.calls.len().checked_sub(self.limit) {
-            Some(surplus) => self.calls.get(surplus).map(|call| *call + WINDOW),
-            None => None,
-        };
+        self.forget(now);
+        let spent = self.calls.len() + self.foreign.map_or(0, |(count, _)| count);
+        let free_at = (spent >= self.limit).then(|| {
+            let own = self.calls.front().map(|call| *call + WINDOW);
+            own.into_iter().chain(self.foreign.map(|(_, until)| until)).min().unwrap_or(now)
+        });
         if let Some(instant) = self.not_before.into_iter().chain(free_at).max().filter(|instant| *instant > now) {
             Some(instant - now)
         } else {
@@ -71,40 +93,93 @@ impl Budget {
             None
         }
     }
+
+    fn learn(&mut self, seen: &RateLimit, now: Instant) {
+        let Some(limit) = seen.limit.filter(|limit| *limit > 0) else { return };
+        (self.limit, self.is_told) = (limit, true);
+        self.forget(now);
+        if let Some(remaining) = seen.remaining {
+            // Calls that the server does not know of yet are counted as known: that errs towards our own count.
+            let foreign = limit.saturating_sub(remaining).saturating_sub(self.calls.len());
+            let until = now + seen.until_reset.unwrap_or(WINDOW).min(WINDOW);
+            self.foreign = (foreign > 0).then_some((foreign, until));
+        }
+    }
 }
 
 impl Pace {
+    /// The documented budgets: two of fixed size, or one pool for apps of users. Waits that take long are told to
+    /// `on_wait`.
+    pub(super) fn new(is_pooled: bool, on_wait: OnWait) -> Self {
+        let limits: &[usize] = if is_pooled { &[10] } else { &[40, 250] };
+        let lane = |limit: &usize| Lane { budget: Mutex::new(Budget::new(*limit)), places: Semaphore::new(AT_ONCE) };
+        Self { lanes: limits.iter().map(lane).collect(), on_wait }
+    }
+
+    /// Takes a place among the calls under way; it is free again when the permit is dropped.
+    pub(super) async fn place(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.lane(class).places.acquire().await.ok()
+    }
+
     /// Waits until a call of this class may be sent.
     pub(super) async fn admit(&self, class: CallClass) {
-        while let Some(wait) = self.with(class, |budget| budget.take(Instant::now())) {
-            sleep(wait).await;
+        loop {
+            let wait = self.budget(class).take(Instant::now());
+            match wait {
+                Some(wait) => self.sleep_long(wait).await,
+                None => return,
+            }
         }
     }
 
     /// Follows the server's own figures.
     pub(super) fn learn(&self, class: CallClass, seen: &RateLimit) {
-        if let Some(limit) = seen.limit.filter(|limit| *limit > 0) {
-            self.with(class, |budget| budget.limit = limit);
+        self.budget(class).learn(seen, Instant::now());
+    }
+
+    /// Follows the number of accounts that a pool is for, until the server names its limit itself.
+    pub(super) fn learn_accounts(&self, accounts: usize) {
+        if let [pool] = &self.lanes[..] {
+            let mut budget = lock(pool);
+            if !budget.is_told {
+                budget.limit = 10 * accounts.max(1);
+            }
         }
     }
 
-    /// Waits, and holds all calls of this class back meanwhile.
+    /// Waits as the server has asked, and holds all calls of this class back meanwhile.
     pub(super) async fn pause(&self, class: CallClass, wait: Duration) {
         let until = Instant::now() + wait;
-        self.with(class, |budget| budget.not_before = budget.not_before.max(Some(until)));
+        {
+            let mut budget = self.budget(class);
+            budget.not_before = budget.not_before.max(Some(until));
+        }
+        self.sleep_long(wait).await;
+    }
+
+    async fn sleep_long(&self, wait: Duration) {
+        if wait >= LONG_WAIT {
+            (self.on_wait)(wait);
+        }
         sleep(wait).await;
     }
 
-    fn with<T>(&self, class: CallClass, work: impl FnOnce(&mut Budget) -> T) -> T {
-        let budget = match class {
-            CallClass::Report => &self.reports,
-            CallClass::Other => &self.others,
-        };
-        work(&mut budget.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lane(&self, class: CallClass) -> &Lane {
+        let last = self.lanes.len() - 1;
+        &self.lanes[if class == CallClass::Report { 0 } else { last }]
+    }
+
+    fn budget(&self, class: CallClass) -> MutexGuard<'_, Budget> {
+        lock(self.lane(class))
     }
 }
 
-/// Waits; for callers that have no budget, such as the token endpoint.
+fn lock(lane: &Lane) -> MutexGuard<'_, Budget> {
+    lane.budget.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits; for callers that wait on behalf of one call alone.
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that may sleep")]
 pub(super) async fn sleep(wait: Duration) {
     tokio::time::sleep(wait).await;
@@ -114,31 +189,72 @@ pub(super) async fn sleep(wait: Duration) {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn forty_reports_go_at_once_and_the_next_after_a_minute() {
-        let pace = Pace::default();
+    fn pace() -> Pace {
+        Pace::new(false, Box::new(|_| ()))
+    }
+
+    fn seen(limit: usize, remaining: Option<usize>, reset: u64) -> RateLimit {
+        RateLimit { limit: Some(limit), remaining, until_reset: Some(Duration::from_secs(reset)) }
+    }
+
+    async fn admit(pace: &Pace, calls: usize) -> Duration {
         let start = Instant::now();
-        for _ in 0..40 {
+        for _ in 0..calls {
             pace.admit(CallClass::Report).await;
         }
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forty_reports_go_at_once_and_the_next_after_a_minute() {
+        let pace = pace();
+        assert_eq!(admit(&pace, 40).await, Duration::ZERO);
+        assert_eq!(admit(&pace, 1).await, WINDOW);
+        let start = Instant::now();
+        pace.admit(CallClass::Other).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
-        pace.admit(CallClass::Report).await;
-        assert_eq!(start.elapsed(), WINDOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_follows_the_server() {
+        let pace = pace();
+        pace.learn(CallClass::Report, &seen(1000, None, 0));
+        assert_eq!(admit(&pace, 1000).await, Duration::ZERO);
+        pace.learn(CallClass::Report, &seen(10, None, 0));
+        assert_eq!(admit(&pace, 1).await, WINDOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_of_other_programs_are_left_room_for_until_the_reset() {
+        let pace = pace();
+        assert_eq!(admit(&pace, 1).await, Duration::ZERO);
+        pace.learn(CallClass::Report, &seen(40, Some(9), 20));
+        assert_eq!(admit(&pace, 9).await, Duration::ZERO);
+        assert_eq!(admit(&pace, 1).await, Duration::from_secs(20));
+        assert_eq!(admit(&pace, 29).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn apps_of_users_have_one_pool_that_grows_with_their_accounts() {
+        let pace = Pace::new(true, Box::new(|_| ()));
+        assert_eq!(admit(&pace, 10).await, Duration::ZERO);
+        pace.learn_accounts(3);
+        assert_eq!(admit(&pace, 20).await, Duration::ZERO);
+        let start = Instant::now();
         pace.admit(CallClass::Other).await;
         assert_eq!(start.elapsed(), WINDOW);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_limit_follows_the_server() {
-        let pace = Pace::default();
+    async fn a_pause_holds_all_calls_of_its_class_back_and_is_announced() {
+        let waits = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let heard = std::sync::Arc::clone(&waits);
+        let pace = Pace::new(false, Box::new(move |wait| heard.lock().unwrap().push(wait)));
         let start = Instant::now();
-        pace.learn(CallClass::Report, &RateLimit { limit: Some(1000) });
-        for _ in 0..1000 {
-            pace.admit(CallClass::Report).await;
-        }
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        pace.learn(CallClass::Report, &RateLimit { limit: Some(10) });
-        pace.admit(CallClass::Report).await;
-        assert_eq!(start.elapsed(), WINDOW);
+        pace.pause(CallClass::Report, Duration::from_secs(3)).await;
+        assert!(waits.lock().unwrap().is_empty());
+        tokio::join!(pace.pause(CallClass::Report, Duration::from_secs(7)), admit(&pace, 1));
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
+        assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7), Duration::from_secs(7)]);
     }
 }

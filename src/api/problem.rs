@@ -15,6 +15,10 @@ use crate::error::Error;
 
 /// The code of the error that says that the app lacks a permission.
 pub const PERMISSION_MISSING: &str = "permission-missing";
+/// The code of the error that says that an advertiser has not given its consent.
+pub const CONSENT_MISSING: &str = "consent-missing";
+/// The code of the error that says that the request itself is too long.
+pub const REQUEST_TOO_LONG: &str = "request-too-long";
 /// The most characters of somebody else's words in a message of ours.
 const LONGEST_QUOTE: usize = 300;
 
@@ -87,11 +91,13 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted a moment \
              ago. Look at the app on partners.criteo.com.{said}"
         ))),
-        403 if is_about_advertisers(problem.code.as_deref()) => Failure::Final(config(format!(
+        403 if is_about_advertisers(problem.code.as_deref()) => Failure::Final(
+            config(format!(
             "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have an \
              administrator of the advertiser open the app's consent link from partners.criteo.com and tick the advertiser, \
              or take it out of advertiser_ids.{said}"
-        ))),
+        ))
+        .with_code(Some(CONSENT_MISSING.to_owned()))),
         403 if problem.code.as_deref() == Some("permission-denied") => Failure::Final(
             config(format!(
                 "The app is not allowed to read this. Probably it lacks the permission, and permissions are frozen once an \
@@ -108,8 +114,8 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
              connector, or choose a newer api_version.{said}"
         ))),
         429 => {
-            let wait = answer.until_reset.max(answer.retry_after);
-            let wait = wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Server);
+            let wait = answer.rate_limit.until_reset.max(answer.retry_after);
+            let wait = wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Everybody);
             let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
             Failure::Passing { error, wait, is_slow: false }
         }
@@ -118,6 +124,10 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             let error = transient(format!("Criteo cannot answer at the moment (status {}).{said}", answer.status));
             Failure::Passing { error, wait, is_slow: false }
         }
+        413 | 414 => Failure::Final(
+            config(format!("Criteo says that the request is too long (status {}).{said}", answer.status))
+                .with_code(Some(REQUEST_TOO_LONG.to_owned())),
+        ),
         300..=399 => Failure::Final(config(format!(
             "{host} wants to redirect the request to {target}. Redirects are not followed, since they would carry \
              credentials to another host. A proxy or a captive portal may stand in between.",

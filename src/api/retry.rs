@@ -34,8 +34,10 @@ pub(super) enum Failure {
 pub(super) enum Wait {
     /// Twice as long every time, from this on, with full jitter.
     Backoff(Duration),
-    /// At least as long as the server said.
+    /// At least as long as the server said; this call alone.
     Server(Duration),
+    /// As long as the server said, and every other call with this one: the budget is used up.
+    Everybody(Duration),
 }
 
 impl Failure {
@@ -73,8 +75,8 @@ impl Attempts {
         }
         self.last_message.clone_from(&error.message);
         match wait {
-            Wait::Server(wait) if wait > LONGEST_WAIT => Err(error),
-            Wait::Server(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
+            Wait::Server(wait) | Wait::Everybody(wait) if wait > LONGEST_WAIT => Err(error),
+            Wait::Server(wait) | Wait::Everybody(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
             Wait::Backoff(first) => {
                 let longest = first.saturating_mul(2u32.saturating_pow(self.count - 1)).min(LONGEST_WAIT);
                 Ok(longest.mul_f64(fastrand::f64()))

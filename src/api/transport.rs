@@ -13,16 +13,18 @@ use flate2::write::MultiGzDecoder;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::pace::RateLimit;
 use super::retry::{Failure, Wait};
+use super::space::{NoRoom, SPACE_MIB, Share, Space};
 use crate::clock;
 use crate::error::{Error, Result};
 
 /// The code of the error that says that an answer does not fit into memory; whoever asked can ask for less.
 pub const ANSWER_TOO_LARGE: &str = "answer-too-large";
+/// The code of the error that says that other answers hold the memory; whoever asked can ask again with a reservation.
+pub(super) const NO_ROOM: &str = "no-room";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reports are made while we wait: minutes to the first byte are normal.
@@ -34,9 +36,6 @@ const LEAST_PROGRESS: usize = 1024;
 /// Persistent connections to Criteo may hang: idle ones are not kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The memory for all bodies in flight. A report at the cap with twenty columns has some 60 MiB, and the whole process
-/// is to stay below 96 MiB.
-pub const SPACE_MIB: u32 = 72;
 const MIB: usize = 1024 * 1024;
 /// What a body is given at first. Pages that are never touched cost nothing, and an allocation above 32 MiB goes back to
 /// the system when it is freed, where the C library would keep a smaller one for later.
@@ -48,7 +47,7 @@ const PIECE: usize = 1024;
 /// Connections and the memory for bodies.
 pub(super) struct Transport {
     http: reqwest::Client,
-    space: Arc<Semaphore>,
+    space: Arc<Space>,
 }
 
 /// An answer with its whole body.
@@ -61,8 +60,6 @@ pub(super) struct Answer {
     pub location: Option<String>,
     /// The server's call budget.
     pub rate_limit: RateLimit,
-    /// The time until the call budget is full again; Criteo sends it with every answer.
-    pub until_reset: Option<Duration>,
     /// How long the server asks us to wait, if it does.
     pub retry_after: Option<Duration>,
     /// The decompressed body.
@@ -73,7 +70,7 @@ pub(super) struct Answer {
 /// A whole body in memory; its share of the memory budget is free again when it is dropped.
 pub struct Body {
     text: Option<String>,
-    space: OwnedSemaphorePermit,
+    space: Share,
 }
 
 impl Body {
@@ -119,11 +116,16 @@ impl Transport {
                 )
                 .with_detail(detail)
             })?;
-        Ok(Self { http, space: Arc::new(Semaphore::new(SPACE_MIB as usize)) })
+        Ok(Self { http, space: Space::new() })
     }
 
-    /// Sends a request and receives the whole answer, whatever its status.
-    pub(super) async fn send(&self, request: reqwest::Request) -> std::result::Result<Answer, Failure> {
+    /// Waits for the memory that an answer is expected to need.
+    pub(super) async fn reserve(&self, bytes: usize) -> Share {
+        self.space.reserve(bytes.div_ceil(MIB)).await
+    }
+
+    /// Sends a request and receives the whole answer into `space`, whatever its status.
+    pub(super) async fn send(&self, request: reqwest::Request, space: Share) -> std::result::Result<Answer, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
         let head = timeout(HEAD_TIMEOUT, self.http.execute(request)).await;
         let mut response = match head {
@@ -139,10 +141,9 @@ impl Transport {
             status: response.status().as_u16(),
             location: text(LOCATION),
             rate_limit: rate_limit(response.headers()),
-            until_reset: until_reset(response.headers()),
             retry_after: retry_after(response.headers()),
             content_type: text(CONTENT_TYPE),
-            body: Body { text: None, space: self.reserve(1).await? },
+            body: Body { text: None, space },
             host,
         };
         let is_gzip = match text(CONTENT_ENCODING).as_deref() {
@@ -153,74 +154,67 @@ impl Transport {
                 return Err(Failure::passing(Error::transient(message)));
             }
         };
-        let bytes = self.receive(&mut response, is_gzip, &mut answer.body.space, &answer.host).await?;
+        let bytes = receive(&mut response, is_gzip, &mut answer.body.space, &answer.host).await?;
         answer.body.text = String::from_utf8(bytes).ok();
         Ok(answer)
     }
+}
 
-    async fn receive(
-        &self,
-        response: &mut reqwest::Response,
-        is_gzip: bool,
-        space: &mut OwnedSemaphorePermit,
-        host: &str,
-    ) -> std::result::Result<Vec<u8>, Failure> {
-        let mut deadline = Instant::now() + BODY_TIMEOUT;
-        let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::with_capacity(FIRST_CAPACITY)));
-        let mut plain = Vec::with_capacity(if is_gzip { 0 } else { FIRST_CAPACITY });
-        let (mut progress, mut checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
-        loop {
-            let chunk = match timeout_at(checkpoint.min(deadline), response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(network_failure(host, error)),
-                Err(_) => return Err(slow(&format!("{host} has stopped in the middle of an answer."))),
+async fn receive(
+    response: &mut reqwest::Response,
+    is_gzip: bool,
+    space: &mut Share,
+    host: &str,
+) -> std::result::Result<Vec<u8>, Failure> {
+    let mut deadline = Instant::now() + BODY_TIMEOUT;
+    let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::with_capacity(FIRST_CAPACITY)));
+    let mut plain = Vec::with_capacity(if is_gzip { 0 } else { FIRST_CAPACITY });
+    let (mut progress, mut checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+    loop {
+        let chunk = match timeout_at(checkpoint.min(deadline), response.chunk()).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => return Err(network_failure(host, error)),
+            Err(_) => return Err(slow(&format!("{host} has stopped in the middle of an answer."))),
+        };
+        progress += chunk.len();
+        if Instant::now() >= checkpoint {
+            if progress < LEAST_PROGRESS {
+                return Err(slow(&format!("{host} sends an answer too slowly: {progress} bytes in half a minute.")));
+            }
+            (progress, checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+        }
+        for piece in chunk.chunks(PIECE) {
+            let length = match &mut decoder {
+                None => {
+                    plain.extend_from_slice(piece);
+                    plain.len()
+                }
+                Some(decoder) => {
+                    decoder.write_all(piece).map_err(|_| broken_gzip(host))?;
+                    decoder.get_ref().len()
+                }
             };
-            progress += chunk.len();
-            if Instant::now() >= checkpoint {
-                if progress < LEAST_PROGRESS {
-                    return Err(slow(&format!(
-                        "{host} sends an answer too slowly: {progress} bytes in half a minute."
-                    )));
+            while length > space.mib() * MIB {
+                if space.mib() >= SPACE_MIB {
+                    return Err(no_memory(ANSWER_TOO_LARGE, &format!("An answer is larger than {SPACE_MIB} MiB.")));
                 }
-                (progress, checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+                // A reader that stalls holds the memory; that is not the server's fault.
+                let asked = Instant::now();
+                space.grow().await.map_err(|NoRoom| no_memory(NO_ROOM, "Other answers hold the memory."))?;
+                deadline += asked.elapsed();
+                checkpoint += asked.elapsed();
             }
-            for piece in chunk.chunks(PIECE) {
-                let length = match &mut decoder {
-                    None => {
-                        plain.extend_from_slice(piece);
-                        plain.len()
-                    }
-                    Some(decoder) => {
-                        decoder.write_all(piece).map_err(|_| broken_gzip(host))?;
-                        decoder.get_ref().len()
-                    }
-                };
-                while length > space.num_permits() * MIB {
-                    if space.num_permits() >= SPACE_MIB as usize {
-                        let message = format!("An answer is larger than {SPACE_MIB} MiB.");
-                        return Err(Failure::Final(
-                            Error::transient(message).with_code(Some(ANSWER_TOO_LARGE.to_owned())),
-                        ));
-                    }
-                    // A reader that stalls holds the memory; that is not the server's fault.
-                    let asked = Instant::now();
-                    space.merge(self.reserve(1).await?);
-                    deadline += asked.elapsed();
-                    checkpoint += asked.elapsed();
-                }
-            }
-        }
-        match decoder {
-            None => Ok(plain),
-            Some(decoder) => decoder.finish().map_err(|_| broken_gzip(host)),
         }
     }
+    match decoder {
+        None => Ok(plain),
+        Some(decoder) => decoder.finish().map_err(|_| broken_gzip(host)),
+    }
+}
 
-    async fn reserve(&self, mib: u32) -> std::result::Result<OwnedSemaphorePermit, Failure> {
-        let permit = Arc::clone(&self.space).acquire_many_owned(mib).await;
-        permit.map_err(|_| Failure::Final(Error::system("The memory budget was closed.")))
-    }
+fn no_memory(code: &str, message: &str) -> Failure {
+    Failure::Final(Error::transient(message).with_code(Some(code.to_owned())))
 }
 
 fn broken_gzip(host: &str) -> Failure {
@@ -237,7 +231,11 @@ fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
 }
 
 fn rate_limit(headers: &HeaderMap) -> RateLimit {
-    RateLimit { limit: number(headers, "x-ratelimit-limit") }
+    RateLimit {
+        limit: number(headers, "x-ratelimit-limit"),
+        remaining: number(headers, "x-ratelimit-remaining"),
+        until_reset: until_reset(headers),
+    }
 }
 
 /// The time from the server's own `Date` to `x-ratelimit-reset` (an epoch in seconds): our clock may be wrong.

@@ -89,7 +89,11 @@ impl Session {
                 let config = self.config(&config.config).await?;
                 let catalog = airbyte::parse_catalog(&read_file(&input.catalog, "catalog").await?)?;
                 let states = read_states(input.state.as_deref()).await?;
-                self.read(&config, &catalog, &states).await
+                if input.dry_run {
+                    self.dry_run(&config, &catalog, &states).await
+                } else {
+                    self.read(&config, &catalog, &states).await
+                }
             }
             #[cfg(feature = "demo")]
             Command::Demo { command } => self.demo(command).await,

@@ -21,25 +21,31 @@ impl Session {
         catalog: &[Configured],
         states: &BTreeMap<String, Value>,
     ) -> Result<ExitCode> {
-        let streams = catalog::streams(config);
-        let mut selected = Vec::new();
-        let mut refused = 0;
-        for configured in catalog {
-            match select(configured, &streams) {
-                Ok(stream) => selected.push(stream),
-                Err(error) => {
-                    refused += 1;
-                    self.output.message(airbyte::error(&error, Some(&configured.name)));
-                    self.output.message(airbyte::stream_status(&configured.name, Status::Incomplete));
-                }
-            }
+        let (selected, refused) = select(config, catalog);
+        for (name, error) in &refused {
+            self.output.message(airbyte::error(error, Some(name)));
+            self.output.message(airbyte::stream_status(name, Status::Incomplete));
         }
         let incomplete = if selected.is_empty() {
             0
         } else {
-            engine::read(&self.client(config)?, &self.output, config, &selected, states).await
+            engine::read(&*self.client(config)?, &self.output, config, &selected, states).await
         };
-        Ok(if incomplete + refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if incomplete + refused.len() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    pub(super) async fn dry_run(
+        &self,
+        config: &Config,
+        catalog: &[Configured],
+        states: &BTreeMap<String, Value>,
+    ) -> Result<ExitCode> {
+        let (selected, refused) = select(config, catalog);
+        for (_, error) in &refused {
+            tracing::error!("{error}");
+        }
+        engine::dry_run(&*self.client(config)?, &self.output, config, &selected, states).await?;
+        Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     pub(super) fn client(&self, config: &Config) -> Result<Arc<Client>> {
@@ -47,11 +53,26 @@ impl Session {
         let document = config.document.clone();
         let on_rotation =
             Box::new(move |token: &str| output.message(airbyte::control(&document.with_refresh_token(token))));
-        Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation))
+        let output = self.output.clone();
+        let on_wait = Box::new(move |wait| output.waiting(wait));
+        Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation), on_wait)
     }
 }
 
-fn select(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
+/// The streams that a catalog asks for, and those that cannot be read, with their names.
+fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>, Vec<(String, Error)>) {
+    let streams = catalog::streams(config);
+    let (mut selected, mut refused) = (Vec::new(), Vec::new());
+    for configured in catalog {
+        match find(configured, &streams) {
+            Ok(stream) => selected.push(stream),
+            Err(error) => refused.push((configured.name.clone(), error)),
+        }
+    }
+    (selected, refused)
+}
+
+fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
     let Some(stream) = streams.iter().find(|stream| stream.name == configured.name) else {
         return Err(Error::config(format!(
             "The catalog asks for the stream {}, which this connector does not have with this configuration. Refresh the \

@@ -32,8 +32,6 @@ pub use values::{AdvertiserId, ApiVersion, Currency};
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
 /// The newest stable version of the API (developers.criteo.com, release notes of 2026-07).
 pub const DEFAULT_API_VERSION: &str = "2026-07";
-/// How long Criteo may credit a sale to a click: its widest attribution window.
-pub const DEFAULT_LOOKBACK_DAYS: u32 = 30;
 
 /// The connector's specification as Airbyte wants it: a `ConnectorSpecification` object.
 pub static SPEC: LazyLock<Value> =
@@ -54,8 +52,12 @@ pub struct Config {
     pub currency: Currency,
     /// The zone whose days reports count in.
     pub timezone: Tz,
-    /// How many days before the cursor are read again.
-    pub lookback_days: u32,
+    /// How many days before the cursor are read again; `None` means as many as the metrics of a report need.
+    pub lookback_days: Option<u32>,
+    /// Whether reports are compared with Criteo's own totals.
+    pub verify_totals: bool,
+    /// Whether listed advertisers without consent are left out with a warning.
+    pub skip_inaccessible_advertisers: bool,
     /// The user's own reports.
     pub custom_reports: Vec<CustomReport>,
     /// The version segment of the API's paths.

@@ -10,6 +10,9 @@ const DAYS: &[&str] = &["start_date", "end_date"];
 /// Settings whose value is a whole number, which may also be written as text.
 const INTEGERS: &[&str] = &["lookback_days", "report_row_cap"];
 
+/// Settings that are a yes or no, which environment variables can only write as text.
+const SWITCHES: &[&str] = &["verify_totals", "skip_inaccessible_advertisers"];
+
 /// Turns a configuration as written into the canonical document that the schema judges.
 pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
     let mut canonical = Map::new();
@@ -19,6 +22,7 @@ pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) 
             key if LISTS.contains(&key) => id_list(value),
             key if DAYS.contains(&key) => day(value),
             key if INTEGERS.contains(&key) => integer(value),
+            key if SWITCHES.contains(&key) => switch(value),
             "currency" => upper_case(value),
             "custom_reports" => custom_reports(value, warnings),
             _ => value,
@@ -95,6 +99,15 @@ fn integer(value: Value) -> Value {
     text.strip_suffix(".0").unwrap_or(&text).parse::<i64>().map_or(value, Value::from)
 }
 
+/// `"true"` → `true`
+fn switch(value: Value) -> Value {
+    match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("true") => Value::from(true),
+        Some("false") => Value::from(false),
+        _ => value,
+    }
+}
+
 fn upper_case(value: Value) -> Value {
     match value.as_str() {
         Some(text) => Value::from(text.to_ascii_uppercase()),
@@ -151,8 +164,10 @@ mod tests {
     #[test]
     fn lossless_spellings_become_canonical() {
         assert_eq!(
-            canonical(&json!({"start_date": "2026-01-01T00:00:00Z", "currency": " eur", "lookback_days": "7"})),
-            json!({"start_date": "2026-01-01", "currency": "EUR", "lookback_days": 7})
+            canonical(
+                &json!({"start_date": "2026-01-01T00:00:00Z", "currency": " eur", "lookback_days": "7", "verify_totals": "False"})
+            ),
+            json!({"start_date": "2026-01-01", "currency": "EUR", "lookback_days": 7, "verify_totals": false})
         );
     }
 

@@ -8,10 +8,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{
-    Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION,
-    DEFAULT_LOOKBACK_DAYS, Problems,
-};
+use super::{Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION, Problems};
 use crate::clock::Clock;
 use crate::streams::metrics::{self, Grain};
 use crate::streams::report::ROW_CAP;
@@ -71,10 +68,9 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         end_date,
         currency: Currency(text(document, "currency")?.to_owned()),
         timezone,
-        lookback_days: document["lookback_days"]
-            .as_u64()
-            .and_then(|days| u32::try_from(days).ok())
-            .unwrap_or(DEFAULT_LOOKBACK_DAYS),
+        lookback_days: document["lookback_days"].as_u64().and_then(|days| u32::try_from(days).ok()),
+        verify_totals: document["verify_totals"].as_bool().unwrap_or(true),
+        skip_inaccessible_advertisers: document["skip_inaccessible_advertisers"].as_bool().unwrap_or(false),
         custom_reports,
         api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
         api_base_url: api_base_url?,

@@ -2,11 +2,12 @@
 //!
 //! ```json
 //! {"version":1,"fingerprint":"EUR|UTC|AdvertiserId,CampaignId,Day|5f1c…",
-//!  "groups":[{"cursor":"2026-07-30","advertisers":["12","34"]}]}
+//!  "groups":[{"cursor":"2026-07-30","advertisers":["12","34"]}],"rows_per_day":120}
 //! ```
 //!
 //! Advertisers with the same cursor share a group, so that the state of ten thousand of them stays small. An
-//! advertiser that is absent today keeps its cursor. A state that cannot be understood is an error, never a
+//! advertiser that is absent today keeps its cursor. The rows a day of all advertisers, where known, let the next sync plan
+//! its windows; nothing else depends on them. A state that cannot be understood is an error, never a
 //! silent full read.
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ const NO_CURSOR: &str = "__ab_no_cursor_state_message";
 pub struct Cursors {
     fingerprint: Fingerprint,
     by_advertiser: BTreeMap<AdvertiserId, NaiveDate>,
+    rows_per_day: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +45,7 @@ impl Cursors {
     /// # Errors
     /// `config_error` for a state of a newer version, a corrupt one, and one of rows with other keys.
     pub fn parse(state: &Value, fingerprint: Fingerprint) -> Result<(Self, Option<String>)> {
-        let mut cursors = Self { fingerprint, by_advertiser: BTreeMap::new() };
+        let mut cursors = Self { fingerprint, by_advertiser: BTreeMap::new(), rows_per_day: None };
         let Some(object) = state.as_object() else {
             return if state.is_null() { Ok((cursors, None)) } else { Err(corrupt("it is not an object")) };
         };
@@ -66,7 +68,22 @@ impl Cursors {
         for group in groups {
             cursors.by_advertiser.extend(group.advertisers.into_iter().map(|id| (AdvertiserId(id), group.cursor)));
         }
+        cursors.rows_per_day = object.get("rows_per_day").and_then(Value::as_u64);
         Ok((cursors, warning))
+    }
+
+    /// Rows a day of all advertisers together, as the last sync saw them.
+    #[must_use]
+    pub fn rows_per_day(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        self.rows_per_day.map(|rows| rows as f64)
+    }
+
+    /// Notes how many rows a day has.
+    pub fn set_rows_per_day(&mut self, rows: f64) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, never negative")]
+        let rows = rows.ceil() as u64;
+        self.rows_per_day = Some(rows);
     }
 
     fn compare(&self, saved: Option<&str>) -> Result<Option<String>> {
@@ -99,12 +116,18 @@ impl Cursors {
         groups.into_iter().map(|((_, cursor), advertisers)| (cursor, advertisers)).collect()
     }
 
-    /// Notes that everything up to `day` has been written for these advertisers. Never moves a cursor back.
-    pub fn advance(&mut self, advertisers: &[AdvertiserId], day: NaiveDate) {
+    /// Notes that everything up to `day` has been written for these advertisers. Never moves a cursor back; tells
+    /// whether one has moved.
+    pub fn advance(&mut self, advertisers: &[AdvertiserId], day: NaiveDate) -> bool {
+        let mut has_moved = false;
         for advertiser in advertisers {
-            let cursor = self.by_advertiser.entry(advertiser.clone()).or_insert(day);
-            *cursor = day.max(*cursor);
+            let known = self.by_advertiser.get(advertiser);
+            if known.is_none_or(|cursor| *cursor < day) {
+                self.by_advertiser.insert(advertiser.clone(), day);
+                has_moved = true;
+            }
         }
+        has_moved
     }
 
     /// The state to store.
@@ -115,11 +138,15 @@ impl Cursors {
             groups.entry(*cursor).or_default().push(advertiser.0.clone());
         }
         let groups: Vec<_> = groups.into_iter().map(|(cursor, advertisers)| Group { cursor, advertisers }).collect();
-        json!({
+        let mut state = json!({
             "version": VERSION,
             "fingerprint": format!("{}|{}", self.fingerprint.keys, self.fingerprint.values),
             "groups": groups,
-        })
+        });
+        if let Some(rows) = self.rows_per_day {
+            state["rows_per_day"] = rows.into();
+        }
+        state
     }
 }
 
@@ -151,13 +178,14 @@ mod tests {
     #[test]
     fn a_state_survives_the_round_trip_and_keeps_absent_advertisers() {
         let (mut cursors, _) = Cursors::parse(&json!(null), fingerprint("EUR|UTC|Day", "1")).unwrap();
-        cursors.advance(&ids(&["1", "2", "3"]), "2026-07-30".parse().unwrap());
-        cursors.advance(&ids(&["2"]), "2026-07-31".parse().unwrap());
-        cursors.advance(&ids(&["2"]), "2026-07-01".parse().unwrap());
+        assert!(cursors.advance(&ids(&["1", "2", "3"]), "2026-07-30".parse().unwrap()));
+        assert!(cursors.advance(&ids(&["2"]), "2026-07-31".parse().unwrap()));
+        assert!(!cursors.advance(&ids(&["2"]), "2026-07-01".parse().unwrap()));
+        cursors.set_rows_per_day(6.2);
         let state = cursors.to_value();
         assert_eq!(
             state.to_string(),
-            r#"{"version":1,"fingerprint":"EUR|UTC|Day|1","groups":[{"cursor":"2026-07-30","advertisers":["1","3"]},{"cursor":"2026-07-31","advertisers":["2"]}]}"#
+            r#"{"version":1,"fingerprint":"EUR|UTC|Day|1","groups":[{"cursor":"2026-07-30","advertisers":["1","3"]},{"cursor":"2026-07-31","advertisers":["2"]}],"rows_per_day":7}"#
         );
         let (read, warning) = Cursors::parse(&state, fingerprint("EUR|UTC|Day", "1")).unwrap();
         assert_eq!((read.to_value(), warning), (state, None));

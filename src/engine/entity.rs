@@ -73,7 +73,7 @@ impl Run<'_> {
                 Some(wire::search_resource(resource, self.advertisers)),
             ),
         };
-        Call { method, path: entity.path.to_owned(), query, body, class: CallClass::Other }
+        Call { method, path: entity.path.to_owned(), query, body, class: CallClass::Other, expected_bytes: 0 }
     }
 }
 

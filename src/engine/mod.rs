@@ -2,22 +2,27 @@
 //!
 //! The engine decides what is asked and when a state is legal. It knows neither HTTP nor the bytes on stdout: calls go
 //! through [`Client`], whole checked bodies go to [`Output`], which writes their rows and then the state they lead to.
-//! The next body is fetched while the last one is written; the memory budget of the bodies keeps the two together.
+//! Streams, groups of advertisers and windows are read at once, as far as the call budget allows; the memory budget of the
+//! bodies keeps fetching and writing together.
 
 mod coerce;
 pub mod cursor;
+pub mod density;
 mod entity;
 pub mod project;
 mod report;
 pub mod rows;
 pub mod slice;
+pub mod totals;
+pub mod track;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
+use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::api::{Call, CallClass, Client, PERMISSION_MISSING};
 use crate::config::{AdvertiserId, Config};
@@ -26,6 +31,10 @@ use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
 use crate::streams::{Source, Stream};
 use project::Plan;
+use totals::Ledger;
+
+/// Streams that are read at once.
+const STREAMS_AT_ONCE: usize = 8;
 
 /// A stream that the catalog selects.
 #[derive(Debug, Clone)]
@@ -59,19 +68,28 @@ impl Portfolio {
     /// The error that names the advertisers which are listed and cannot be read.
     #[must_use]
     pub fn missing_error(&self) -> Option<Error> {
-        if self.missing.is_empty() {
-            return None;
-        }
-        let join = |ids: &[AdvertiserId]| ids.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some(Error::config(format!(
-            "advertiser_ids lists advertisers that have not given this app their consent: {}. Have an administrator of each \
-             open the app's consent link from partners.criteo.com and tick the advertiser, or take it off the list. The \
-             app can read {}{}.",
-            join(&self.missing),
-            if self.advertisers.is_empty() { "none of the listed ones".to_owned() } else { join(&self.advertisers) },
-            if self.advertisers.len() > 20 { " and others" } else { "" },
-        )))
+        (!self.missing.is_empty()).then(|| {
+            let others =
+                if self.advertisers.is_empty() { "none of the listed ones" } else { &names(&self.advertisers) };
+            let error = without_consent(&self.missing);
+            Error { message: format!("{} The app can read {others}.", error.message), ..error }
+        })
     }
+}
+
+fn without_consent(advertisers: &[AdvertiserId]) -> Error {
+    Error::config(format!(
+        "advertiser_ids lists advertisers that have not given this app their consent: {}. Have an administrator of each \
+         open the app's consent link from partners.criteo.com and tick the advertiser, or take it off the list. With \
+         skip_inaccessible_advertisers the others count as complete.",
+        names(advertisers),
+    ))
+}
+
+/// Ids in a sentence, at most twenty of them.
+fn names(advertisers: &[AdvertiserId]) -> String {
+    let names: Vec<_> = advertisers.iter().take(20).map(ToString::to_string).collect();
+    format!("{}{}", names.join(", "), if advertisers.len() > 20 { " and others" } else { "" })
 }
 
 /// Asks which advertisers have given their consent, and chooses those to read. They are then sent with every request:
@@ -80,26 +98,7 @@ impl Portfolio {
 /// # Errors
 /// What the call says, or that nobody has given consent.
 pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
-    let call = Call {
-        method: Method::GET,
-        path: "advertisers/me".into(),
-        query: Vec::new(),
-        body: None,
-        class: CallClass::Other,
-    };
-    let (_, consenting) = client
-        .fetch(&call, |body| {
-            rows::check(body)?;
-            let document: Value = serde_json::from_str(body).unwrap_or_default();
-            let advertisers = document["data"].as_array().ok_or_else(|| rows::unknown_shape("it has no list"))?;
-            let ids = advertisers.iter().map(|advertiser| match &advertiser["id"] {
-                Value::String(id) => Ok(AdvertiserId(id.clone())),
-                Value::Number(id) => Ok(AdvertiserId(id.to_string())),
-                _ => Err(rows::unknown_shape("an advertiser has no id")),
-            });
-            ids.collect::<Result<Vec<_>>>()
-        })
-        .await?;
+    let consenting = consenting(client).await?;
     if consenting.is_empty() {
         return Err(Error::config(
             "The credentials work, but no advertiser has given this app its consent. On partners.criteo.com open the app, \
@@ -108,6 +107,7 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
         ));
     }
     let count = consenting.len();
+    client.learn_accounts(count);
     if config.advertiser_ids.is_empty() {
         return Ok(Portfolio { advertisers: consenting, missing: Vec::new(), consenting: count });
     }
@@ -116,18 +116,46 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
     Ok(Portfolio { advertisers, missing, consenting: count })
 }
 
-/// Everything that reading a stream needs.
+async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
+    let call = Call {
+        method: Method::GET,
+        path: "advertisers/me".into(),
+        query: Vec::new(),
+        body: None,
+        class: CallClass::Other,
+        expected_bytes: 0,
+    };
+    let check = |body: &str| {
+        rows::check(body)?;
+        let document: Value = serde_json::from_str(body).unwrap_or_default();
+        let advertisers = document["data"].as_array().ok_or_else(|| rows::unknown_shape("it has no list"))?;
+        let ids = advertisers.iter().map(|advertiser| match &advertiser["id"] {
+            Value::String(id) => Ok(AdvertiserId(id.clone())),
+            Value::Number(id) => Ok(AdvertiserId(id.to_string())),
+            _ => Err(rows::unknown_shape("an advertiser has no id")),
+        });
+        ids.collect::<Result<Vec<_>>>()
+    };
+    Ok(client.fetch(&call, check).await?.1)
+}
+
+/// Everything that the streams of a run share.
 struct Run<'a> {
     client: &'a Client,
     output: &'a Output,
     config: &'a Config,
     advertisers: &'a [AdvertiserId],
+    /// The advertisers that have withdrawn their consent since the run began.
+    lost: RefCell<BTreeSet<AdvertiserId>>,
+    consenting: OnceCell<BTreeSet<AdvertiserId>>,
+    ledger: Ledger,
+    warnings: RefCell<HashSet<String>>,
 }
 
-/// Reads the selected streams one after the other; a stream that fails does not stop the others. Returns how many are
+/// Reads the selected streams, several at once; a stream that fails does not stop the others. Returns how many are
 /// incomplete.
 pub async fn read(
-    client: &Arc<Client>,
+    client: &Client,
     output: &Output,
     config: &Config,
     selected: &[Selected],
@@ -137,28 +165,91 @@ pub async fn read(
         output.announce(&selected.stream.name, Plan::new(&selected.stream, &|column| selected.wants(column)));
     }
     let portfolio = portfolio(client, config).await;
-    let mut incomplete = 0;
-    for (id, selected) in selected.iter().enumerate() {
+    let run = Run::new(client, output, config, portfolio.as_ref().map_or(&[], |portfolio| &portfolio.advertisers));
+    let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
+    if let Some(error) = missing.as_ref().filter(|_| config.skip_inaccessible_advertisers) {
+        tracing::warn!("{error}");
+    }
+    let missing = missing.filter(|_| !config.skip_inaccessible_advertisers);
+    let (run, portfolio, missing) = (&run, &portfolio, &missing);
+    let read = selected.iter().enumerate().map(async |(id, selected)| {
         let stream = &selected.stream;
         output.open(id);
-        let result = match &portfolio {
-            Ok(portfolio) => {
-                let run = Run { client, output, config, advertisers: &portfolio.advertisers };
-                run.read(id, selected, states.get(&stream.name).unwrap_or(&Value::Null)).await.and_then(|()| {
-                    // Whatever could be read has been written; what is missing is said by every stream that lacks it.
-                    let missing = portfolio.missing_error().filter(|_| stream.is_by_advertiser());
-                    missing.map_or(Ok(()), Err)
-                })
-            }
+        let result = match portfolio {
+            Ok(_) => run.read(id, selected, states.get(&stream.name).unwrap_or(&Value::Null)).await.and_then(|()| {
+                // Whatever could be read has been written; what is missing is said by every stream that lacks it.
+                missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err)
+            }),
             Err(error) => Err(error.clone()),
         };
-        incomplete += usize::from(result.is_err());
+        let is_incomplete = result.is_err();
         output.close(id, result.err());
-    }
-    incomplete
+        usize::from(is_incomplete)
+    });
+    stream::iter(read).buffer_unordered(STREAMS_AT_ONCE).fold(0, async |sum, incomplete| sum + incomplete).await
 }
 
-impl Run<'_> {
+/// Logs what a read would ask for, and asks for nothing but the portfolio.
+///
+/// # Errors
+/// What the portfolio says; streams that would fail before their first call are logged.
+pub async fn dry_run(
+    client: &Client,
+    output: &Output,
+    config: &Config,
+    selected: &[Selected],
+    states: &BTreeMap<String, Value>,
+) -> Result<()> {
+    let portfolio = portfolio(client, config).await?;
+    if let Some(error) = portfolio.missing_error() {
+        tracing::warn!("{error}");
+    }
+    let run = Run::new(client, output, config, &portfolio.advertisers);
+    let (mut reports, mut is_open) = (0, false);
+    for selected in selected {
+        let stream = &selected.stream;
+        let state = states.get(&stream.name).unwrap_or(&Value::Null);
+        match &stream.source {
+            Source::Entity(_) => {
+                tracing::info!("{}: at least 1 request; pages are known when they are read.", stream.name);
+            }
+            Source::Report(report) => match run.plan(selected, report, state) {
+                Ok(plan) => {
+                    let forecast = plan.forecast(&stream.name);
+                    tracing::info!("{}", forecast.text);
+                    reports += forecast.requests;
+                    is_open |= forecast.rows.is_none();
+                    if let Some(rows) = forecast.rows {
+                        output.estimate(&stream.name, rows);
+                    }
+                }
+                Err(error) => tracing::error!("{}: {error}", stream.name),
+            },
+        }
+    }
+    let least = if is_open { "at least " } else { "about " };
+    tracing::info!(
+        "In all {least}{reports} requests for reports, without those that compare totals. At Criteo's 40 a minute that takes \
+         {least}{} minutes.",
+        reports.saturating_sub(1) / 40 + 1
+    );
+    Ok(())
+}
+
+impl<'a> Run<'a> {
+    fn new(client: &'a Client, output: &'a Output, config: &'a Config, advertisers: &'a [AdvertiserId]) -> Self {
+        Self {
+            client,
+            output,
+            config,
+            advertisers,
+            lost: RefCell::default(),
+            consenting: OnceCell::new(),
+            ledger: Ledger::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
     async fn read(&self, id: StreamId, selected: &Selected, state: &Value) -> Result<()> {
         if self.advertisers.is_empty() && selected.stream.is_by_advertiser() {
             return Ok(());
@@ -174,6 +265,28 @@ impl Run<'_> {
             }
             _ => error,
         })
+    }
+
+    /// The advertisers whose consent is still there; asked once, when Criteo has refused one.
+    async fn still_consenting(&self) -> Result<BTreeSet<AdvertiserId>> {
+        let ask = async || Ok(consenting(self.client).await?.into_iter().collect());
+        self.consenting.get_or_try_init(ask).await.cloned()
+    }
+
+    /// The error for advertisers that Criteo has refused in the course of the run: those that the user has listed are
+    /// missed, others are left out with the warning that has been given.
+    fn lost_error(&self, lost: &BTreeSet<AdvertiserId>) -> Option<Error> {
+        let is_missed = !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers;
+        let lost: Vec<_> = lost.iter().cloned().collect();
+        (is_missed && !lost.is_empty()).then(|| without_consent(&lost))
+    }
+
+    /// Logs a warning that several streams would give, the first time.
+    fn warn_once(&self, warning: String) {
+        if !self.warnings.borrow().contains(&warning) {
+            tracing::warn!("{warning}");
+            self.warnings.borrow_mut().insert(warning);
+        }
     }
 }
 

@@ -1,27 +1,73 @@
-//! Streams of reports: read window by window, with a state behind every one.
+//! Streams of reports: slices planned, fetched at once as far as the budget allows, proved, and written with the state
+//! that they lead to.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
-use reqwest::Method;
-use serde_json::Value;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde::de::{Deserialize as _, Deserializer};
+use serde_json::value::RawValue;
 
 use super::cursor::{self, Cursors};
-use super::slice::{Range, Window, windows};
-use super::{InFlight, Run, Selected, rows, warn};
-use crate::api::{ANSWER_TOO_LARGE, Body, Call, CallClass, SPACE_MIB, wire};
+use super::density::Density;
+use super::rows::RowSink;
+use super::slice::{Range, Window};
+use super::totals::{Summing, Sums, Totals, is_settled};
+use super::track::{Cut, Slice, Track};
+use super::{InFlight, Run, Selected, names, rows, warn};
+use crate::api::{ANSWER_TOO_LARGE, Body, CONSENT_MISSING, REQUEST_TOO_LONG, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
-use crate::streams::report::{HISTORY_DAYS, Report};
+use crate::streams::metrics::fold;
+use crate::streams::report::Report;
 
-/// The length of a window when nothing is known about the number of rows: the usual lookback and today in one call.
-const WINDOW_DAYS: u32 = 31;
+/// Calls of one stream that are under way at once.
+const AT_ONCE: usize = 8;
+/// After so many days whose numbers stay in doubt, a stream's days are no longer read again.
+const MOST_DOUBTS: usize = 3;
+/// Criteo's code for a span of days that is longer than it serves.
+const INVALID_TIMESPAN: &str = "invalid-timespan";
 
-/// What a window gave.
+/// What a request for a slice gave.
 enum Answer {
-    Whole(Body),
-    /// At the cap, or too large for memory: rows are missing.
+    /// Every row.
+    Whole { body: Body, rows: u64, proof: Option<(Arc<Totals>, Sums)>, doubts: BTreeSet<NaiveDate> },
+    /// At the cap, too large for memory, or too long a span: rows are missing.
     Cut,
+    /// The sums of these days are others than Criteo's totals.
+    Differs,
+}
+
+/// What a future of a stream has found out.
+enum Event {
+    Answered(Slice, Result<Answer>),
+    AdSets(Slice, Result<Vec<String>>),
+    Consent(Slice, Result<BTreeSet<AdvertiserId>>),
+}
+
+/// One stream that is being read.
+struct Reading<'a> {
+    run: &'a Run<'a>,
+    id: StreamId,
+    name: &'a str,
+    report: &'a Report,
+    metrics: Vec<String>,
+    range: Range,
+    is_incremental: bool,
+    cursors: Cursors,
+    tracks: Vec<Track>,
+    turn: usize,
+    slices: u64,
+    /// The sums of the parts of a window so far.
+    parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
+    doubts: BTreeSet<NaiveDate>,
+    lost: BTreeSet<AdvertiserId>,
+    in_flight: InFlight,
+    failure: Option<Error>,
 }
 
 impl Run<'_> {
@@ -30,98 +76,460 @@ impl Run<'_> {
         id: StreamId,
         selected: &Selected,
         report: &Report,
-        state: &Value,
+        state: &serde_json::Value,
     ) -> Result<()> {
+        let plan = self.plan(selected, report, state)?;
+        if let Some(rows) = plan.expected_rows() {
+            self.output.estimate(&selected.stream.name, rows);
+        }
+        let Plan { metrics, range, is_incremental, cursors, tracks } = plan;
+        let reading = Reading {
+            run: self,
+            id,
+            name: &selected.stream.name,
+            report,
+            metrics,
+            range,
+            is_incremental,
+            cursors,
+            tracks,
+            turn: 0,
+            slices: 0,
+            parts: HashMap::new(),
+            doubts: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            in_flight: InFlight::default(),
+            failure: None,
+        };
+        reading.read().await
+    }
+
+    /// What a report will be asked for, as far as that is known before anything is asked.
+    pub(super) fn plan(&self, selected: &Selected, report: &Report, state: &serde_json::Value) -> Result<Plan> {
         let name = &selected.stream.name;
+        let config = self.config;
         let metrics = report.selected_metrics(&|column| selected.wants(column));
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
-        let saved = if is_incremental { state } else { &Value::Null };
-        let (mut cursors, warning) = Cursors::parse(saved, report.fingerprint(&metrics))?;
+        let saved = if is_incremental { state } else { &serde_json::Value::Null };
+        let (cursors, warning) = Cursors::parse(saved, report.fingerprint(&metrics))?;
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
         }
-        let today = self.config.clock.today(report.timezone);
-        let range = self.range(name, report, today);
-        let mut in_flight = InFlight::default();
+        let widest = report.lookback_days(&metrics);
+        let lookback = config.lookback_days.unwrap_or(widest);
+        if is_incremental && lookback < widest {
+            tracing::warn!(
+                "{name}: lookback_days is {lookback}, and Criteo goes on crediting sales for {widest} days to the clicks \
+                 and views of these metrics. Sales that come later than {lookback} days are left out."
+            );
+        }
+        let today = config.clock.today(report.timezone);
+        let range =
+            Range::new(config.start_date, config.end_date, today, report.history_days, report.default_history_days());
+        if range.is_clamped {
+            self.warn_once(format!(
+                "Criteo keeps {} of this report, so the first day is {} instead of start_date.",
+                report.history(),
+                range.start
+            ));
+        }
+        if range.start > range.end {
+            tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
+        }
+        let mut tracks = Vec::new();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let share = |advertisers: &[AdvertiserId]| advertisers.len() as f64 / self.advertisers.len() as f64;
         for (cursor, advertisers) in cursors.groups(self.advertisers) {
             if cursor.is_some_and(|cursor| cursor > today) {
                 tracing::warn!("{name}: the saved state lies in the future; nothing is read until that day has come.");
                 continue;
             }
-            let start = range.resume(cursor, self.config.lookback_days, report.grain);
-            let mut queue = windows(start, range.end, WINDOW_DAYS, report.grain);
-            queue.reverse();
-            while let Some(window) = queue.pop() {
-                match self.window(report, &metrics, &advertisers, window).await? {
-                    Answer::Whole(body) => {
-                        cursors.advance(&advertisers, window.end.min(range.complete_until));
-                        in_flight.check()?;
-                        let state = is_incremental.then(|| cursors.to_value());
-                        in_flight.push(self.output.slice(id, body, state));
-                    }
-                    Answer::Cut => {
-                        let Some((left, right)) = window.halves(report.grain) else {
-                            in_flight.settle().await?;
-                            return Err(self.too_much(window));
-                        };
-                        queue.extend([right, left]);
-                    }
-                }
+            let start = range.resume(cursor, lookback, report.grain);
+            if start <= range.end {
+                let density = Density::new(cursors.rows_per_day().map(|rows| rows * share(&advertisers)));
+                let window = Window { start, end: range.end };
+                tracks.push(Track::new(advertisers.into(), window, report.grain, report.row_cap, density));
             }
         }
-        in_flight.settle().await?;
-        self.output.state(id, if is_incremental { cursors.to_value() } else { cursor::no_cursor() });
+        Ok(Plan { metrics, range, is_incremental, cursors, tracks })
+    }
+}
+
+/// What a report will be asked for.
+pub(super) struct Plan {
+    metrics: Vec<String>,
+    range: Range,
+    is_incremental: bool,
+    cursors: Cursors,
+    tracks: Vec<Track>,
+}
+
+/// What a dry run says of a stream.
+pub(super) struct Forecast {
+    pub text: String,
+    pub requests: usize,
+    /// Rows to be expected, where known.
+    pub rows: Option<u64>,
+}
+
+impl Plan {
+    /// What would be asked for.
+    pub(super) fn forecast(&self, name: &str) -> Forecast {
+        let rows = self.expected_rows();
+        let windows: Vec<_> = self.tracks.iter().flat_map(Track::forecast).collect();
+        let requests = windows.len();
+        let text = match (windows.first(), windows.last(), rows) {
+            (Some(first), Some(last), Some(rows)) => {
+                format!("{name}: {} to {} in {requests} requests, about {rows} rows.", first.start, last.end)
+            }
+            (Some(first), Some(last), None) => format!(
+                "{name}: {} to {} in {requests} requests or less; nothing is known yet of the rows, and windows grow with what \
+                 is learned.",
+                first.start, last.end
+            ),
+            _ => format!("{name}: nothing to read."),
+        };
+        Forecast { text, requests, rows }
+    }
+
+    /// How many rows are to be expected, where the last sync has noted how many a day has.
+    pub(super) fn expected_rows(&self) -> Option<u64> {
+        let rows = self.tracks.iter().map(|track| Some(track.rows_per_day()? * f64::from(track.days_left())));
+        let rows: Option<f64> = rows.sum();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, never negative")]
+        rows.filter(|_| !self.tracks.is_empty()).map(|rows| rows.ceil() as u64)
+    }
+}
+
+impl<'a> Reading<'a> {
+    async fn read(mut self) -> Result<()> {
+        let mut calls: FuturesUnordered<LocalBoxFuture<'a, Event>> = FuturesUnordered::new();
+        loop {
+            while calls.len() < AT_ONCE
+                && let Some(slice) = self.next_slice()
+            {
+                calls.push(self.ask(slice));
+            }
+            let Some(event) = calls.next().await else { break };
+            if let Some(next) = self.take(event)? {
+                calls.push(next);
+            }
+        }
+        self.in_flight.settle().await?;
+        if let Some(failure) = self.failure.or_else(|| self.run.lost_error(&self.lost)) {
+            return Err(failure);
+        }
+        let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
+        self.run.output.state(self.id, state);
         Ok(())
     }
 
-    fn range(&self, name: &str, report: &Report, today: NaiveDate) -> Range {
-        let config = self.config;
-        let range = Range::new(config.start_date, config.end_date, today, HISTORY_DAYS, report.default_history_days());
-        if range.is_clamped {
-            tracing::warn!("{name}: Criteo keeps two years of statistics, so the first day is {}.", range.start);
+    /// The next slice to ask for; tracks take turns.
+    fn next_slice(&mut self) -> Option<Slice> {
+        for _ in 0..self.tracks.len() {
+            self.turn = (self.turn + 1) % self.tracks.len();
+            if let Some(slice) = self.tracks[self.turn].start(self.slices) {
+                self.slices += 1;
+                return Some(slice);
+            }
         }
-        if range.start > range.end {
-            tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
-        }
-        range
+        None
     }
 
-    async fn window(
-        &self,
-        report: &Report,
-        metrics: &[String],
-        advertisers: &[AdvertiserId],
-        window: Window,
-    ) -> Result<Answer> {
-        let call = Call {
-            method: Method::POST,
-            path: "statistics/report".into(),
-            query: Vec::new(),
-            body: Some(wire::statistics(report, metrics, advertisers, window.start, window.end)),
-            class: CallClass::Report,
-        };
-        let (body, envelope) = match self.client.fetch(&call, rows::check).await {
-            Ok(answer) => answer,
-            Err(error) if error.code.as_deref() == Some(ANSWER_TOO_LARGE) => return Ok(Answer::Cut),
-            Err(error) => return Err(error),
-        };
-        warn(&envelope.warnings);
-        let is_cut = envelope.rows.unwrap_or(0) >= self.config.report_row_cap;
-        Ok(if is_cut { Answer::Cut } else { Answer::Whole(body) })
-    }
-
-    fn too_much(&self, window: Window) -> Error {
-        Error::config(format!(
-            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. For {} this report \
-             reaches that number, or more than {SPACE_MIB} MiB. Nothing of that time was written, and what was read before \
-             is complete. Read fewer advertisers at once (advertiser_ids), or use a custom report with fewer dimensions or \
-             with ad set filters.",
-            self.config.report_row_cap,
-            if window.start == window.end {
-                window.start.to_string()
-            } else {
-                format!("{} to {}", window.start, window.end)
+    /// Handles what a future has found out; may ask for something else instead.
+    fn take(&mut self, event: Event) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        let (Event::Answered(slice, _) | Event::AdSets(slice, _) | Event::Consent(slice, _)) = &event;
+        // The answers to slices that were given up belong to nobody.
+        let Some(index) = self.tracks.iter().position(|track| track.has(slice.id)) else { return Ok(None) };
+        match event {
+            Event::Answered(slice, Ok(Answer::Whole { body, rows, proof, doubts })) => {
+                self.write(index, &slice, (body, rows), proof, &doubts)?;
+            }
+            Event::Answered(slice, Ok(Answer::Differs)) => {
+                let is_again = self.tracks[index].reread(slice.id);
+                debug_assert!(is_again, "the last reading of a period is taken with its doubts");
+            }
+            Event::Answered(slice, Ok(Answer::Cut)) => return Ok(self.split(index, slice)),
+            Event::Answered(slice, Err(error)) => match error.code.as_deref() {
+                Some(CONSENT_MISSING) => {
+                    let run = self.run;
+                    return Ok(Some(
+                        async move {
+                            let consenting = run.still_consenting().await;
+                            Event::Consent(slice, consenting)
+                        }
+                        .boxed_local(),
+                    ));
+                }
+                Some(REQUEST_TOO_LONG) if slice.advertisers.len() > 1 => self.split_advertisers(index),
+                Some(INVALID_TIMESPAN) if slice.window.start < slice.window.end => {
+                    return Ok(self.split(index, slice));
+                }
+                _ => self.fail(index, error)?,
             },
-        ))
+            Event::AdSets(slice, Ok(ad_sets)) => {
+                if !self.tracks[index].part(slice.id, &ad_sets) {
+                    self.fail(index, self.too_much(&slice))?;
+                }
+            }
+            Event::AdSets(_, Err(error)) | Event::Consent(_, Err(error)) => self.fail(index, error)?,
+            Event::Consent(slice, Ok(consenting)) => self.find_lost(index, &slice, &consenting),
+        }
+        Ok(None)
     }
+
+    /// A track ends here, and the others go on, unless nothing but the user can help all of them.
+    fn fail(&mut self, index: usize, error: Error) -> Result<()> {
+        if error.kind != Kind::Transient && error.code.as_deref() != Some(TOO_MUCH) {
+            return Err(error);
+        }
+        self.tracks.remove(index);
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        index: usize,
+        slice: &Slice,
+        (body, rows): (Body, u64),
+        proof: Option<(Arc<Totals>, Sums)>,
+        doubts: &BTreeSet<NaiveDate>,
+    ) -> Result<()> {
+        let bytes = body.text().map_or(0, str::len);
+        self.tracks[index].done(slice.id, rows, bytes);
+        self.doubt(index, doubts);
+        if let Some((totals, sums)) = proof.filter(|_| slice.ad_sets.is_some()) {
+            self.prove_parts(index, slice, &totals, &sums);
+        }
+        let track = &self.tracks[index];
+        let until = track.complete_until().map(|day| day.min(self.range.complete_until));
+        let has_moved = until.is_some_and(|day| self.cursors.advance(track.advertisers(), day));
+        let densities: Option<f64> = self.tracks.iter().map(Track::rows_per_day).sum();
+        if let Some(rows) = densities {
+            self.cursors.set_rows_per_day(rows);
+        }
+        if self.tracks[index].is_done() {
+            tracing::debug!("{}: {} advertisers are done.", self.name, slice.advertisers.len());
+        }
+        self.in_flight.check()?;
+        let state = (self.is_incremental && has_moved).then(|| self.cursors.to_value());
+        self.in_flight.push(self.run.output.slice(self.id, body, state));
+        Ok(())
+    }
+
+    fn doubt(&mut self, index: usize, doubts: &BTreeSet<NaiveDate>) {
+        let Some(first) = doubts.first() else { return };
+        self.tracks[index].doubt(*first);
+        self.doubts.extend(doubts);
+        let days: Vec<_> = doubts.iter().take(5).map(ToString::to_string).collect();
+        tracing::warn!(
+            "{}: clicks, displays or cost of {}{} add up to other sums than Criteo's own totals, also when read again. What \
+             Criteo sent was written, and the state stays before the first of these days, so that the next sync reads them \
+             again. If that goes on for days, set verify_totals to false.",
+            self.name,
+            days.join(", "),
+            if doubts.len() > days.len() { " and other days" } else { "" }
+        );
+    }
+
+    /// Sums up the parts of a window, and compares them when the last one is there.
+    fn prove_parts(&mut self, index: usize, slice: &Slice, totals: &Totals, sums: &Sums) {
+        let Some(advertiser) = slice.advertisers.first() else { return };
+        let key = (advertiser.clone(), slice.window.start);
+        self.parts.entry(key.clone()).or_default().add(sums);
+        if self.tracks[index].is_window_done(slice.window)
+            && let Some(sums) = self.parts.remove(&key)
+        {
+            self.doubt(index, &self.differing(totals, &sums, slice));
+        }
+    }
+
+    /// Makes a slice smaller whose answer was cut.
+    fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
+        tracing::info!(
+            "{}: the answer for {} is too much at once, and is asked for in pieces.",
+            self.name,
+            days(slice.window)
+        );
+        match self.tracks[index].cut(slice.id) {
+            Cut::Smaller => None,
+            Cut::Split(halves) => {
+                self.tracks.remove(index);
+                self.tracks.extend(*halves);
+                None
+            }
+            Cut::NeedsAdSets if self.report.can_filter_ad_sets() => {
+                let call = wire::report(
+                    &self.report.ad_sets(),
+                    &self.metrics,
+                    &slice.advertisers,
+                    Window { start: slice.window.start, end: self.range.end },
+                    None,
+                );
+                let (client, row_cap) = (self.run.client, self.report.row_cap);
+                Some(
+                    async move {
+                        let answer = client.fetch(&call, ad_set_ids).await.map(|(_, ids)| ids);
+                        // A list that is cut itself would lose rows.
+                        let is_cut = |ids: &Vec<String>| ids.len() as u64 >= row_cap;
+                        let answer = answer.map(|ids| if is_cut(&ids) { Vec::new() } else { ids });
+                        Event::AdSets(slice, answer)
+                    }
+                    .boxed_local(),
+                )
+            }
+            Cut::NeedsAdSets | Cut::Unsplittable => {
+                self.tracks.remove(index);
+                self.failure.get_or_insert(self.too_much(&slice));
+                None
+            }
+        }
+    }
+
+    fn split_advertisers(&mut self, index: usize) {
+        if let Some(halves) = self.tracks[index].halves() {
+            self.tracks.remove(index);
+            self.tracks.extend(*halves);
+        }
+    }
+
+    /// Criteo has refused a request because of an advertiser that it does not name: those that the portfolio has lost are
+    /// left out, or else the halves tell.
+    fn find_lost(&mut self, index: usize, slice: &Slice, consenting: &BTreeSet<AdvertiserId>) {
+        let known = self.run.lost.borrow().clone();
+        let is_left = |id: &&AdvertiserId| consenting.contains(id) && !known.contains(id);
+        let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
+        if left.len() == slice.advertisers.len() && left.len() > 1 {
+            return self.split_advertisers(index);
+        }
+        let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
+        let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
+        tracing::warn!("{}: Criteo refuses to report on {}; the others are read on.", self.name, names(&lost));
+        self.run.lost.borrow_mut().extend(lost.iter().cloned());
+        self.lost.extend(lost);
+        if left.is_empty() {
+            self.tracks.remove(index);
+        } else {
+            self.tracks[index] = self.tracks[index].restricted_to(left.into());
+        }
+    }
+
+    /// Asks for a slice, and proves its answer.
+    fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
+        let (run, report, range) = (self.run, self.report, self.range);
+        let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.ad_sets.as_deref());
+        let call = crate::api::Call { expected_bytes: slice.expected_bytes, ..call };
+        let today = run.config.clock.today(report.timezone);
+        let is_proved = run.config.verify_totals
+            && report.is_provable()
+            && report.compared_totals(&self.metrics).contains(&true)
+            && is_settled(slice.window.start, report.grain, today);
+        let is_given_up = self.doubts.len() >= MOST_DOUBTS;
+        let compared = report.compared_totals(&self.metrics);
+        async move {
+            let answer = async {
+                let totals = if is_proved {
+                    run.ledger
+                        .totals(run.client, report, slice.window, &slice.advertisers, range.end, slice.is_reread)
+                        .await?
+                } else {
+                    None
+                };
+                let check = |body: &str| match &totals {
+                    Some(_) => {
+                        let mut summing = Summing::new(report.grain);
+                        let envelope = rows::check_into(body, &mut summing)?;
+                        Ok((envelope, Some(summing.sums)))
+                    }
+                    None => Ok((rows::check(body)?, None)),
+                };
+                let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
+                    Ok(answer) => answer,
+                    Err(error) if error.code.as_deref() == Some(ANSWER_TOO_LARGE) => return Ok(Answer::Cut),
+                    Err(error) => return Err(error),
+                };
+                warn(&envelope.warnings);
+                let rows = envelope.rows.unwrap_or(0);
+                if rows >= report.row_cap {
+                    return Ok(Answer::Cut);
+                }
+                let doubts = match (&totals, &sums) {
+                    (Some(totals), Some(sums)) if slice.ad_sets.is_none() => {
+                        differing(totals, sums, &slice, report, today, compared)
+                    }
+                    _ => BTreeSet::new(),
+                };
+                let can_be_read_again = !slice.is_reread || slice.window.halves(report.grain).is_some();
+                if !doubts.is_empty() && can_be_read_again && !is_given_up {
+                    return Ok(Answer::Differs);
+                }
+                Ok(Answer::Whole { body, rows, proof: totals.zip(sums), doubts })
+            }
+            .await;
+            Event::Answered(slice, answer)
+        }
+        .boxed_local()
+    }
+
+    fn differing(&self, totals: &Totals, sums: &Sums, slice: &Slice) -> BTreeSet<NaiveDate> {
+        let today = self.run.config.clock.today(self.report.timezone);
+        differing(totals, sums, slice, self.report, today, self.report.compared_totals(&self.metrics))
+    }
+
+    fn too_much(&self, slice: &Slice) -> Error {
+        Error::config(format!(
+            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. For {} advertiser {} \
+             reaches that number, or more than {SPACE_MIB} MiB{}. Nothing of that time was written; what was read before it is complete, and \
+             other advertisers are read on. {}",
+            self.report.row_cap,
+            days(slice.window),
+            names(&slice.advertisers),
+            if slice.ad_sets.is_some() { ", with a single ad set" } else { "" },
+            if self.report.can_filter_ad_sets() {
+                "Leave the stream out, or use a custom report with fewer dimensions."
+            } else {
+                "Add the dimension AdsetId, by which such a report can be read in parts, or use fewer dimensions."
+            }
+        ))
+        .with_code(Some(TOO_MUCH.to_owned()))
+    }
+}
+
+/// The code of the error that says that a slice cannot be made any smaller.
+const TOO_MUCH: &str = "too-much";
+
+fn differing(
+    totals: &Totals,
+    sums: &Sums,
+    slice: &Slice,
+    report: &Report,
+    today: NaiveDate,
+    compared: [bool; 3],
+) -> BTreeSet<NaiveDate> {
+    let mut days = totals.differing(sums, slice.window, &slice.advertisers, compared);
+    days.retain(|day| is_settled(*day, report.grain, today));
+    days
+}
+
+fn days(window: Window) -> String {
+    if window.start == window.end { window.start.to_string() } else { format!("{} to {}", window.start, window.end) }
+}
+
+/// The ids of the ad sets in an answer.
+fn ad_set_ids(body: &str) -> Result<Vec<String>> {
+    struct Ids(BTreeSet<String>);
+
+    impl RowSink for Ids {
+        fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+            let row: HashMap<String, &'de RawValue> = HashMap::deserialize(row)?;
+            let id = row.into_iter().find(|(name, _)| fold(name) == "adsetid");
+            self.0.extend(id.map(|(_, id)| id.get().trim_matches('"').to_owned()));
+            Ok(())
+        }
+    }
+
+    let mut ids = Ids(BTreeSet::new());
+    rows::check_into(body, &mut ids)?;
+    Ok(ids.0.into_iter().collect())
 }

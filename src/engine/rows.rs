@@ -71,7 +71,15 @@ pub fn each(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope>
 /// `transient_error` for an answer that is cut or no JSON at all, Criteo's own errors where a 200 carries some, and
 /// `system_error` for a shape that this connector does not know.
 pub fn check(body: &str) -> Result<Envelope> {
-    let envelope = each(body, &mut CheckOnly).map_err(|error| match error.classify() {
+    check_into(body, &mut CheckOnly)
+}
+
+/// As [`check`], with every row given to `sink` on the way.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_into(body: &str, sink: &mut impl RowSink) -> Result<Envelope> {
+    let envelope = each(body, sink).map_err(|error| match error.classify() {
         Category::Data => unknown_shape("its members are of other types"),
         category => Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
             "line {}, column {}: {category:?}",

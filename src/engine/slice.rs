@@ -105,24 +105,26 @@ impl Range {
     }
 }
 
-/// Tiles the days from `start` to `end` without gap and overlap: windows of at most `days` days, cut at the borders
-/// of periods, and at least one period long.
+/// The window that begins at `start`, a border of periods: at most `days` days, cut at the border of a period, but at least
+/// one period long and never beyond `end`.
 #[must_use]
-pub fn windows(start: NaiveDate, end: NaiveDate, days: u32, grain: Grain) -> Vec<Window> {
-    let mut windows = Vec::new();
-    let mut next = start;
-    while next <= end {
-        let border = match period_start(next + Days::new(u64::from(days.max(1))), grain) {
-            border if border > next => border,
-            _ => next_period(next, grain),
-        };
-        windows.push(Window { start: next, end: (border - Days::new(1)).min(end) });
-        next = border;
-    }
-    windows
+pub fn window_at(start: NaiveDate, end: NaiveDate, days: u32, grain: Grain) -> Window {
+    let border = match period_start(start + Days::new(u64::from(days.max(1))), grain) {
+        border if border > start => border,
+        _ => next_period(start, grain),
+    };
+    Window { start, end: (border - Days::new(1)).min(end) }
 }
 
-fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
+/// The last day of the period that `day` lies in.
+#[must_use]
+pub fn period_end(day: NaiveDate, grain: Grain) -> NaiveDate {
+    next_period(day, grain) - Days::new(1)
+}
+
+/// The day so many days before another.
+#[must_use]
+pub fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
     day.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN)
 }
 
@@ -165,21 +167,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn windows_tile_the_range(start in days(), length in 0u64..900, window in 1u32..90, grain in grains()) {
-            let end = start + Days::new(length);
-            let windows = windows(start, end, window, grain);
-            prop_assert_eq!(windows[0].start, start);
-            prop_assert_eq!(windows[windows.len() - 1].end, end);
-            for pair in windows.windows(2) {
-                prop_assert_eq!(pair[1].start, pair[0].end + Days::new(1));
-                prop_assert_eq!(period_start(pair[1].start, grain), pair[1].start);
-            }
-            if grain == Grain::Day {
-                prop_assert!(windows.iter().all(|tile| tile.days() <= window));
-            }
-        }
-
         #[test]
         fn halving_ends_at_single_periods_and_loses_no_day(start in days(), length in 0u64..900, grain in grains()) {
             let whole = Window { start, end: start + Days::new(length) };

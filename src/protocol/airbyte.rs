@@ -109,6 +109,26 @@ pub fn stream_status(stream: &str, status: Status) -> Value {
     }})
 }
 
+/// `TRACE` of type `STREAM_STATUS`: running, and waiting for the API's call budget until `quota_reset` (milliseconds since
+/// the epoch).
+#[must_use]
+pub fn rate_limited(stream: &str, quota_reset: i64) -> Value {
+    let mut message = stream_status(stream, Status::Running);
+    let reason = json!({"type": "RATE_LIMITED", "rate_limited": {"quota_reset": quota_reset}});
+    message["trace"]["stream_status"]["reasons"] = json!([reason]);
+    message
+}
+
+/// `TRACE` of type `ESTIMATE`
+#[must_use]
+pub fn estimate(stream: &str, rows: u64) -> Value {
+    json!({"type": "TRACE", "trace": {
+        "type": "ESTIMATE",
+        "emitted_at": clock::now_millis(),
+        "estimate": {"name": stream, "type": "STREAM", "row_estimate": rows},
+    }})
+}
+
 /// `TRACE` of type `ERROR`
 #[must_use]
 pub fn error(error: &Error, stream: Option<&str>) -> Value {

@@ -8,7 +8,7 @@
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::Deserializer;
 use serde_json::Value;
@@ -29,6 +29,11 @@ const BUFFER: usize = 64 * 1024;
 /// How often a wait for the reader looks whether the run is to end.
 const POLL: Duration = Duration::from_millis(50);
 
+/// A run that says nothing for so long says that it lives.
+const LONGEST_SILENCE: Duration = Duration::from_secs(50);
+/// Platforms take a run for dead that sends neither records nor states for long: a state is repeated after this time.
+const LONGEST_STATELESS: Duration = Duration::from_mins(5);
+
 /// Names a stream of this run.
 pub type StreamId = usize;
 
@@ -39,6 +44,7 @@ enum Message {
     Slice { stream: StreamId, body: Body, state: Option<Value>, reply: oneshot::Sender<Result<()>> },
     State { stream: StreamId, state: Value },
     Close { stream: StreamId, error: Option<Error> },
+    Waiting { wait: Duration },
     Finish { reply: Sender<()> },
 }
 
@@ -89,6 +95,16 @@ impl Output {
         self.send(Message::State { stream, state });
     }
 
+    /// Says how many rows are to be expected of a stream.
+    pub fn estimate(&self, stream: &str, rows: u64) {
+        self.message(airbyte::estimate(stream, rows));
+    }
+
+    /// Says of all open streams that they wait for the call budget.
+    pub fn waiting(&self, wait: Duration) {
+        self.send(Message::Waiting { wait });
+    }
+
     /// Ends a stream: complete, or incomplete because of `error`.
     pub fn close(&self, stream: StreamId, error: Option<Error>) {
         self.send(Message::Close { stream, error });
@@ -120,13 +136,30 @@ struct Book {
     records: u64,
     records_since_state: u64,
     last_state: Option<Value>,
-    is_running: bool,
     has_failed: bool,
-    is_closed: bool,
+    progress: Progress,
+}
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    Announced,
+    Open,
+    /// With records.
+    Running,
+    Closed,
+}
+
+impl Book {
+    fn is_under_way(&self) -> bool {
+        matches!(self.progress, Progress::Open | Progress::Running)
+    }
 }
 
 struct Writer {
     lines: Lines,
+    /// When a record or a state was written last.
+    beat: Instant,
     books: Vec<Book>,
     redactor: Redactor,
     stop: StopSender,
@@ -153,7 +186,7 @@ impl Writer {
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
     fn new(redactor: Redactor, stop: StopSender) -> Self {
         let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), stdout: io::stdout(), broken: None };
-        Self { lines, books: Vec::new(), redactor, stop }
+        Self { lines, beat: Instant::now(), books: Vec::new(), redactor, stop }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -163,9 +196,13 @@ impl Writer {
                 Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => {
                     self.flush();
-                    match receiver.recv() {
+                    match receiver.recv_timeout(LONGEST_SILENCE) {
                         Ok(message) => message,
-                        Err(_) => break,
+                        Err(RecvTimeoutError::Timeout) => {
+                            self.still_alive(Instant::now());
+                            continue;
+                        }
+                        Err(RecvTimeoutError::Disconnected) => break,
                     }
                 }
             };
@@ -192,13 +229,60 @@ impl Writer {
             }
             Message::State { stream, state } => self.state(stream, state),
             Message::Close { stream, error } => self.close(stream, error.as_ref()),
+            Message::Waiting { wait } => self.waiting(wait),
             Message::Finish { .. } => {}
         }
     }
 
     fn open(&mut self, stream: StreamId) {
-        if let Some(book) = self.books.get(stream) {
-            self.line(&airbyte::stream_status(&book.name, Status::Started));
+        if let Some(book) = self.books.get_mut(stream) {
+            book.progress = Progress::Open;
+            let status = airbyte::stream_status(&book.name, Status::Started);
+            self.line(&status);
+        }
+    }
+
+    /// Nothing has happened for a while: somebody should know that the run lives.
+    fn still_alive(&mut self, now: Instant) {
+        let open: Vec<_> = self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.name).collect();
+        if open.is_empty() {
+            return;
+        }
+        let log = airbyte::log(tracing::Level::INFO, &format!("Still reading {}.", open.join(", ")));
+        self.line(&log);
+        if now.duration_since(self.beat) >= LONGEST_STATELESS {
+            self.repeat_states();
+        }
+        self.flush();
+    }
+
+    fn waiting(&mut self, wait: Duration) {
+        let reset = clock::now_millis() + i64::try_from(wait.as_millis()).unwrap_or(0);
+        for index in 0..self.books.len() {
+            let book = &self.books[index];
+            // A status before the first record would be the one that goes with it.
+            if book.progress == Progress::Running {
+                let status = airbyte::rate_limited(&book.name, reset);
+                self.line(&status);
+            }
+        }
+        let seconds = wait.as_secs();
+        let text = format!("Criteo's limit of calls a minute is used up; going on in {seconds} s.");
+        self.line(&airbyte::log(tracing::Level::INFO, &text));
+        self.repeat_states();
+        self.flush();
+    }
+
+    /// Repeats the last state of every open stream: a sign of life that platforms understand.
+    fn repeat_states(&mut self) {
+        for index in 0..self.books.len() {
+            let book = &mut self.books[index];
+            if let Some(state) = book.last_state.as_ref().filter(|_| book.is_under_way() && !book.has_failed) {
+                let message = airbyte::state(&book.name, state, book.records_since_state);
+                book.records_since_state = 0;
+                self.line(&message);
+                self.beat = Instant::now();
+            }
         }
     }
 
@@ -209,9 +293,8 @@ impl Writer {
             records: 0,
             records_since_state: 0,
             last_state: None,
-            is_running: false,
             has_failed: false,
-            is_closed: false,
+            progress: Progress::Announced,
         });
     }
 
@@ -237,6 +320,7 @@ impl Writer {
             )
             .with_detail(error.to_string()));
         }
+        self.beat = Instant::now();
         self.check_reader();
         if let Some(state) = state {
             self.state(stream, state);
@@ -257,8 +341,8 @@ impl Writer {
     }
 
     fn close(&mut self, stream: StreamId, error: Option<&Error>) {
-        let Some(book) = self.books.get_mut(stream).filter(|book| !book.is_closed) else { return };
-        book.is_closed = true;
+        let Some(book) = self.books.get_mut(stream).filter(|book| book.progress != Progress::Closed) else { return };
+        book.progress = Progress::Closed;
         let name = book.name.clone();
         let mut logs = vec![(tracing::Level::INFO, format!("{name}: {} records.", book.records))];
         for (counts, what, then) in [
@@ -340,8 +424,8 @@ struct Records<'a> {
 impl RowSink for Records<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         use serde::de::Error as _;
-        if !self.book.is_running {
-            self.book.is_running = true;
+        if self.book.progress == Progress::Open {
+            self.book.progress = Progress::Running;
             let status = airbyte::stream_status(&self.book.name, Status::Running);
             self.lines.buffer.extend_from_slice(format!("{status}\n").as_bytes());
         }

@@ -13,6 +13,35 @@ pub const HISTORY_DAYS: u32 = 730;
 pub const ROW_CAP: u64 = 100_000;
 /// How far back hourly reports go unless the user asks for more, in days.
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
+/// The metrics whose sums prove that a report is complete: additive, and settled after two days.
+pub const TOTAL_METRICS: [&str; 3] = ["Displays", "Clicks", "AdvertiserCost"];
+/// How long Criteo may credit a sale to a click: its widest attribution window.
+const WIDEST_ATTRIBUTION_DAYS: u32 = 30;
+/// How many days are read again when no metric is credited to anything: numbers of the last two days still count.
+const SETTLING_DAYS: u32 = 3;
+/// Dimensions over which clicks, displays and cost add up to the totals. For others, such as the product category, nothing
+/// says that they do.
+const PROVABLE: &[&str] = &[
+    "AdvertiserId",
+    "Advertiser",
+    "CampaignId",
+    "Campaign",
+    "AdsetId",
+    "Adset",
+    "AdId",
+    "Ad",
+    "Hour",
+    "Day",
+    "Week",
+    "Month",
+    "Year",
+    "Os",
+    "Device",
+    "MarketingObjectiveId",
+    "MarketingObjective",
+    "ChannelId",
+    "Channel",
+];
 
 /// One report: what to ask for, and in which money and time.
 #[derive(Debug, Clone)]
@@ -31,6 +60,10 @@ pub struct Report {
     pub is_hourly: bool,
     /// Criteo's filters.
     pub filters: Filters,
+    /// The number of rows at which Criteo cuts an answer.
+    pub row_cap: u64,
+    /// How far back Criteo keeps it, in days.
+    pub history_days: u32,
 }
 
 /// Restricts a report to some ad sets; empty lists restrict nothing.
@@ -58,7 +91,7 @@ impl Report {
     pub fn preset(dimensions: &[&str], metrics: &[&str], config: &Config) -> Self {
         let dimensions = dimensions.iter().map(|&name| name.to_owned()).collect();
         let metrics = metrics.iter().map(|&name| name.to_owned()).collect();
-        Self::new(dimensions, metrics, config.currency.clone(), config.timezone, Filters::default())
+        Self::new(dimensions, metrics, config.currency.clone(), config.timezone, Filters::default(), config)
     }
 
     /// A report of the user's own.
@@ -74,6 +107,7 @@ impl Report {
                 ad_set_names: custom.ad_set_names.clone(),
                 ad_set_status: custom.ad_set_status.clone(),
             },
+            config,
         )
     }
 
@@ -83,6 +117,7 @@ impl Report {
         currency: Currency,
         timezone: Tz,
         filters: Filters,
+        config: &Config,
     ) -> Self {
         // A name alone does not tell two campaigns of the same name apart: its id comes along.
         for index in 0..dimensions.len() {
@@ -111,6 +146,64 @@ impl Report {
             grain: grain.unwrap_or(Grain::Day),
             is_hourly,
             filters,
+            row_cap: config.report_row_cap,
+            history_days: HISTORY_DAYS,
+        }
+    }
+
+    /// The report of the sums that prove this one: by advertiser and period alone.
+    #[must_use]
+    pub fn totals(&self) -> Self {
+        Self {
+            dimensions: vec!["AdvertiserId".to_owned(), self.grain.dimension().to_owned()],
+            metrics: TOTAL_METRICS.map(str::to_owned).to_vec(),
+            filters: Filters::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The report that lists the ad sets of this one.
+    #[must_use]
+    pub fn ad_sets(&self) -> Self {
+        Self { dimensions: vec!["AdvertiserId".to_owned(), "AdsetId".to_owned()], ..self.clone() }
+    }
+
+    /// Whether its sums must be the totals: it is not filtered, and its dimensions are known to be additive.
+    #[must_use]
+    pub fn is_provable(&self) -> bool {
+        let Filters { ad_set_ids, ad_set_names, ad_set_status } = &self.filters;
+        let is_filtered = [ad_set_ids, ad_set_names, ad_set_status].iter().any(|filter| !filter.is_empty());
+        !is_filtered && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
+    }
+
+    /// Which of the [`TOTAL_METRICS`] are among the metrics.
+    #[must_use]
+    pub fn compared_totals(&self, metrics: &[String]) -> [bool; TOTAL_METRICS.len()] {
+        TOTAL_METRICS.map(|name| metrics.iter().any(|metric| metric == name))
+    }
+
+    /// Whether requests for some ad sets together give the rows of one for all: only if each row belongs to one ad set.
+    #[must_use]
+    pub fn can_filter_ad_sets(&self) -> bool {
+        self.dimensions.iter().any(|name| name == "AdsetId" || name == "AdId")
+    }
+
+    /// How many days Criteo may still change: the widest attribution window of the metrics, at most 30 days.
+    #[must_use]
+    pub fn lookback_days(&self, metrics: &[String]) -> u32 {
+        let days = metrics.iter().map(|name| match metrics::metric(name) {
+            Some(metric) => metric.attribution_days().unwrap_or(SETTLING_DAYS),
+            None => WIDEST_ATTRIBUTION_DAYS,
+        });
+        days.max().unwrap_or(SETTLING_DAYS).clamp(SETTLING_DAYS, WIDEST_ATTRIBUTION_DAYS)
+    }
+
+    /// How far back Criteo keeps it, in words.
+    #[must_use]
+    pub fn history(&self) -> String {
+        match self.history_days {
+            730 => "two years".to_owned(),
+            days => format!("{days} days"),
         }
     }
 

@@ -54,6 +54,13 @@ impl Metric {
         names::attribution(self.name)
     }
 
+    /// For how many days after a click or view Criteo may still credit something to it, derived from the name; `None` for
+    /// numbers that are credited to nothing.
+    #[must_use]
+    pub fn attribution_days(&self) -> Option<u32> {
+        names::attribution_days(self.name)
+    }
+
     /// A sentence for the field's description, with the API's name in it.
     #[must_use]
     pub fn description(&self) -> String {
@@ -162,6 +169,17 @@ impl Grain {
             "Month" => Some(Self::Month),
             "Year" => Some(Self::Year),
             _ => None,
+        }
+    }
+
+    /// The period dimension of the grain.
+    #[must_use]
+    pub fn dimension(self) -> &'static str {
+        match self {
+            Self::Day => "Day",
+            Self::Week => "Week",
+            Self::Month => "Month",
+            Self::Year => "Year",
         }
     }
 

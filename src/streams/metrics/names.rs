@@ -30,30 +30,42 @@ pub fn fold(name: &str) -> String {
     name.chars().filter(|letter| *letter != '_').map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Reads the attribution window off the end of a metric's name.
-pub(super) fn attribution(metric: &str) -> Option<String> {
-    const WINDOWS: &[(&str, &str)] = &[
-        ("ClientAttribution", "the clicks and views that the advertiser's own rule names"),
-        ("Pc30d", "clicks of the 30 days before"),
-        ("Pc30", "clicks of the 30 days before"),
-        ("Pc7d", "clicks of the 7 days before"),
-        ("Pc1d", "clicks of the day before"),
-        ("Pv24h", "views of the 24 hours before"),
-        ("Pv24", "views of the 24 hours before"),
-        ("Pv1d", "views of the day before"),
-        ("PV1D", "views of the day before"),
-        ("Lc", "the last click"),
-        ("Pc", "clicks"),
-        ("Pv", "views"),
-        ("Pi", "app installs"),
-    ];
+/// What ends the name of a metric that is credited to clicks and views: the words for it, and the days it may take.
+const WINDOWS: &[(&str, &str, u32)] = &[
+    ("ClientAttribution", "the clicks and views that the advertiser's own rule names", 30),
+    ("Pc30d", "clicks of the 30 days before", 30),
+    ("Pc30", "clicks of the 30 days before", 30),
+    ("Pc7d", "clicks of the 7 days before", 7),
+    ("Pc1d", "clicks of the day before", 1),
+    ("Pv24h", "views of the 24 hours before", 1),
+    ("Pv24", "views of the 24 hours before", 1),
+    ("Pv1d", "views of the day before", 1),
+    ("PV1D", "views of the day before", 1),
+    ("Lc", "the last click", 30),
+    ("Pc", "clicks", 30),
+    ("Pv", "views", 30),
+    ("Pi", "app installs", 30),
+];
+
+fn windows(metric: &str) -> Vec<(&'static str, u32)> {
     let mut rest = metric;
     let mut windows = Vec::new();
-    while let Some((shorter, words)) =
-        WINDOWS.iter().find_map(|(suffix, words)| Some((rest.strip_suffix(suffix)?, words)))
+    while let Some((shorter, window)) =
+        WINDOWS.iter().find_map(|(suffix, words, days)| Some((rest.strip_suffix(suffix)?, (*words, *days))))
     {
-        windows.insert(0, *words);
+        windows.insert(0, window);
         rest = shorter;
     }
-    (!windows.is_empty() && !rest.is_empty()).then(|| windows.join(" and "))
+    if rest.is_empty() { Vec::new() } else { windows }
+}
+
+/// Reads the attribution window off the end of a metric's name.
+pub(super) fn attribution(metric: &str) -> Option<String> {
+    let words: Vec<_> = windows(metric).into_iter().map(|(words, _)| words).collect();
+    (!words.is_empty()).then(|| words.join(" and "))
+}
+
+/// The widest attribution window at the end of a metric's name, in days.
+pub(super) fn attribution_days(metric: &str) -> Option<u32> {
+    windows(metric).into_iter().map(|(_, days)| days).max()
 }

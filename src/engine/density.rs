@@ -1,0 +1,119 @@
+//! How many rows and bytes a day of a report has, and so how many days to ask for at once.
+
+use super::slice::Window;
+
+/// The first window when nothing is known: the usual lookback and today in one call.
+const FIRST_DAYS: u32 = 31;
+/// The first window of advertisers whose rows together were too many.
+const CAUTIOUS_DAYS: u32 = 7;
+/// No window is longer, however few rows a day has.
+const MOST_DAYS: u32 = 366;
+/// A window is at most so many times as long as the one before: what follows may be denser.
+const MOST_GROWTH: u32 = 4;
+/// The part of the row cap that a window is planned for.
+const FILL: f64 = 0.6;
+/// The bytes of an answer that a window is planned for.
+const ANSWER_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
+
+/// What has been learned of a report's rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Density {
+    rows_per_day: Option<f64>,
+    bytes_per_day: f64,
+    longest_days: u32,
+}
+
+impl Density {
+    /// Nothing is known but perhaps what the last sync saw.
+    #[must_use]
+    pub fn new(rows_per_day: Option<f64>) -> Self {
+        let longest_days = if rows_per_day.is_some() { MOST_DAYS } else { FIRST_DAYS };
+        Self { rows_per_day, bytes_per_day: 0.0, longest_days }
+    }
+
+    /// Nothing is known but that there may be many rows.
+    #[must_use]
+    pub fn cautious() -> Self {
+        Self { rows_per_day: None, bytes_per_day: 0.0, longest_days: CAUTIOUS_DAYS }
+    }
+
+    /// Whether windows can be planned ahead of the answers.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.rows_per_day.is_some()
+    }
+
+    /// Rows a day, where known.
+    #[must_use]
+    pub fn rows_per_day(&self) -> Option<f64> {
+        self.rows_per_day
+    }
+
+    /// How large the answer for a window will probably be.
+    #[must_use]
+    pub fn expected_bytes(&self, window: Window) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, saturating")]
+        let bytes = (1.25 * self.bytes_per_day * f64::from(window.days())) as usize;
+        bytes
+    }
+
+    /// How many days to ask for, so that the rows stay well below `row_cap` and the answer near 16 MiB.
+    #[must_use]
+    pub fn window_days(&self, row_cap: u64) -> u32 {
+        #[expect(clippy::cast_precision_loss, reason = "a cap has six digits")]
+        let by_rows = FILL * row_cap as f64 / self.rows_per_day.unwrap_or(0.0);
+        let days = by_rows.min(ANSWER_BYTES / self.bytes_per_day).min(f64::from(self.longest_days));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 366")]
+        let days = days as u32;
+        days.max(1)
+    }
+
+    /// Learns from a whole answer. What was seen is forgotten slowly, since a quiet month may lie between busy ones.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn learn(&mut self, window: Window, rows: u64, bytes: usize) {
+        let days = f64::from(window.days());
+        let mix = |old: f64, new: f64| new.max(f64::midpoint(old, new));
+        let rows = rows as f64 / days;
+        self.rows_per_day = Some(mix(self.rows_per_day.unwrap_or(rows), rows));
+        self.bytes_per_day = mix(self.bytes_per_day, bytes as f64 / days);
+        self.longest_days = self.longest_days.max(window.days().saturating_mul(MOST_GROWTH)).min(MOST_DAYS);
+    }
+
+    /// Learns that a window was too long: its half may be long enough, and the next ones are no longer than that.
+    pub fn learn_too_long(&mut self, window: Window) {
+        self.longest_days = (window.days() / 2).clamp(1, self.longest_days);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(days: u64) -> Window {
+        let start = chrono::NaiveDate::default();
+        Window { start, end: start + chrono::Days::new(days - 1) }
+    }
+
+    #[test]
+    fn windows_grow_with_what_is_learned_and_stay_below_the_cap() {
+        let mut density = Density::new(None);
+        assert_eq!(density.window_days(100_000), 31);
+        density.learn(window(31), 3_100, 1_000_000);
+        assert_eq!(density.window_days(100_000), 124);
+        density.learn(window(124), 12_400, 4_000_000);
+        assert_eq!(density.window_days(100_000), 366);
+        density.learn(window(100), 1_000_000, 4_000_000);
+        assert_eq!(density.window_days(100_000), 6, "60 % of the cap");
+        density.learn(window(1), 10_000, 8 * 1024 * 1024);
+        assert_eq!(density.window_days(100_000), 2, "16 MiB");
+        density.learn(window(1), 1_000_000, 1);
+        assert_eq!(density.window_days(100_000), 1);
+    }
+
+    #[test]
+    fn a_window_that_was_too_long_is_not_planned_again() {
+        let mut density = Density::new(Some(10.0));
+        density.learn_too_long(window(200));
+        assert_eq!(density.window_days(100_000), 100);
+    }
+}

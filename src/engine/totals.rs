@@ -1,0 +1,364 @@
+//! The proof that a report is complete: its clicks, displays and cost, summed by day and advertiser, against a request
+//! for just those sums.
+//!
+//! The coarse request has few rows, so it covers many windows at once, and streams that count in the same zone, currency
+//! and period share it. Both requests are made in the same run, since Criteo changes numbers for weeks; days that are not
+//! older than two days still count and are not compared.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use tokio::sync::Mutex;
+
+use super::rows::{self, RowSink};
+use super::slice::{Window, period_end, window_at};
+use super::track::Advertisers;
+use crate::api::{Client, wire};
+use crate::config::AdvertiserId;
+use crate::error::Result;
+use crate::streams::metrics::{Grain, fold};
+use crate::streams::report::{Report, TOTAL_METRICS};
+
+/// The parts of `TOTAL_METRICS`.
+type Values = [f64; TOTAL_METRICS.len()];
+
+/// Sums by advertiser and period.
+#[derive(Debug, Default, Clone)]
+pub struct Sums {
+    by_key: HashMap<(u64, NaiveDate), Sum>,
+    /// Half of the last digit of the least precise number: what rounding may hide in each row.
+    rounding: f64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Sum {
+    values: Values,
+    rows: u32,
+}
+
+impl Sums {
+    /// Adds the sums of other rows.
+    pub fn add(&mut self, other: &Self) {
+        for (key, sum) in &other.by_key {
+            let known = self.by_key.entry(*key).or_default();
+            known.values.iter_mut().zip(sum.values).for_each(|(known, value)| *known += value);
+            known.rows += sum.rows;
+        }
+        self.rounding = self.rounding.max(other.rounding);
+    }
+}
+
+/// The totals of some advertisers over some days.
+#[derive(Debug)]
+pub struct Totals {
+    window: Window,
+    advertisers: HashSet<AdvertiserId>,
+    sums: Sums,
+}
+
+impl Totals {
+    fn cover(&self, window: Window, advertisers: &[AdvertiserId]) -> bool {
+        self.window.start <= window.start
+            && window.end <= self.window.end
+            && advertisers.iter().all(|advertiser| self.advertisers.contains(advertiser))
+    }
+
+    /// The first days of the periods within `window` whose sums are others. A part of a millionth counts as equal, and so
+    /// does what the rounding of each row may add up to. `compared` says which metrics the rows have.
+    #[must_use]
+    pub fn differing(
+        &self,
+        sums: &Sums,
+        window: Window,
+        advertisers: &[AdvertiserId],
+        compared: [bool; TOTAL_METRICS.len()],
+    ) -> BTreeSet<NaiveDate> {
+        let advertisers: HashSet<u64> = advertisers.iter().map(|advertiser| number(&advertiser.0)).collect();
+        let keys: HashSet<_> = self.sums.by_key.keys().chain(sums.by_key.keys()).collect();
+        let nothing = Sum::default();
+        keys.into_iter()
+            .filter(|(advertiser, day)| (window.start..=window.end).contains(day) && advertisers.contains(advertiser))
+            .filter(|key| {
+                let total = self.sums.by_key.get(key).unwrap_or(&nothing);
+                let sum = sums.by_key.get(key).unwrap_or(&nothing);
+                let rounding = f64::from(sum.rows) * sums.rounding + self.sums.rounding;
+                (0..TOTAL_METRICS.len()).filter(|index| compared[*index]).any(|index| {
+                    let difference = (total.values[index] - sum.values[index]).abs();
+                    difference > 1e-6 * total.values[index].abs() + rounding
+                })
+            })
+            .map(|(_, day)| *day)
+            .collect()
+    }
+}
+
+/// The totals that have been asked for, by zone, currency and period.
+#[derive(Default)]
+pub struct Ledger {
+    pages: std::sync::Mutex<HashMap<String, Arc<Page>>>,
+}
+
+/// The latest totals of one zone, currency and period.
+type Page = Mutex<VecDeque<Arc<Totals>>>;
+
+/// More would be memory for windows that are done.
+const KEPT: usize = 2;
+
+impl Ledger {
+    /// The totals for a window, from an earlier request where `is_fresh` does not ask for new ones. `None` when even the
+    /// totals of a single period are too many rows.
+    ///
+    /// # Errors
+    /// What Criteo says.
+    pub async fn totals(
+        &self,
+        client: &Client,
+        report: &Report,
+        window: Window,
+        advertisers: &Advertisers,
+        until: NaiveDate,
+        is_fresh: bool,
+    ) -> Result<Option<Arc<Totals>>> {
+        let coarse = report.totals();
+        let page = {
+            let mut pages = self.pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            Arc::clone(pages.entry(format!("{} {} {:?}", coarse.currency, coarse.timezone, coarse.grain)).or_default())
+        };
+        // Held while asking, so that windows of the same days cause one request.
+        let mut page = page.lock().await;
+        let known = page.iter().find(|totals| totals.cover(window, advertisers)).filter(|_| !is_fresh);
+        if let Some(totals) = known {
+            return Ok(Some(Arc::clone(totals)));
+        }
+        let row_cap = report.row_cap;
+        let days = row_cap * 6 / 10 / u64::try_from(advertisers.len()).unwrap_or(1).max(1);
+        let days = u32::try_from(days).unwrap_or(u32::MAX).min(366);
+        let asked = if is_fresh { window } else { window_at(window.start, until, days, report.grain) };
+        let mut asked = Window { end: asked.end.max(window.end), ..asked };
+        let sums = loop {
+            let call = wire::report(&coarse, &coarse.metrics, advertisers, asked, None);
+            let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, report.grain)).await?;
+            if rows < row_cap {
+                break sums;
+            }
+            match asked.halves(report.grain) {
+                // At least the window itself is wanted.
+                Some((left, _)) if left.end >= window.end => asked = left,
+                _ if asked != window => asked = window,
+                _ => return Ok(None),
+            }
+        };
+        let totals = Arc::new(Totals { window: asked, advertisers: advertisers.iter().cloned().collect(), sums });
+        if page.len() >= KEPT {
+            page.pop_front();
+        }
+        page.push_back(Arc::clone(&totals));
+        Ok(Some(totals))
+    }
+}
+
+/// Checks an answer and sums it up.
+///
+/// # Errors
+/// As [`rows::check`].
+pub fn sum(body: &str, grain: Grain) -> Result<(u64, Sums)> {
+    let mut summing = Summing::new(grain);
+    let envelope = rows::check_into(body, &mut summing)?;
+    Ok((envelope.rows.unwrap_or(0), summing.sums))
+}
+
+/// Sums rows up by advertiser and period; the period is a column of this grain.
+pub struct Summing {
+    /// What has been summed.
+    pub sums: Sums,
+    period: &'static str,
+    learned: Vec<(Box<str>, Field)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Advertiser,
+    Period,
+    Value(usize),
+    Other,
+}
+
+impl Summing {
+    /// Nothing has been summed yet.
+    #[must_use]
+    pub fn new(grain: Grain) -> Self {
+        Self { sums: Sums::default(), period: grain.dimension(), learned: Vec::new() }
+    }
+
+    fn field(&mut self, key: &str, at: usize) -> Field {
+        let is_key = |(known, _): &&(Box<str>, Field)| **known == *key;
+        if let Some((_, field)) = self.learned.get(at).filter(is_key).or_else(|| self.learned.iter().find(is_key)) {
+            return *field;
+        }
+        let folded = fold(key);
+        let field = match TOTAL_METRICS.iter().position(|metric| fold(metric) == folded) {
+            Some(index) => Field::Value(index),
+            None if folded == "advertiserid" => Field::Advertiser,
+            None if folded == fold(self.period) => Field::Period,
+            None => Field::Other,
+        };
+        self.learned.push((key.into(), field));
+        field
+    }
+}
+
+impl RowSink for Summing {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
+        let parsed = Row { summing: self, at: 0 }.deserialize(row)?;
+        // A row that is not understood here is judged where it becomes a record.
+        if let (Some(advertiser), Some(day)) = (parsed.advertiser, parsed.day) {
+            let sum = self.sums.by_key.entry((advertiser, day)).or_default();
+            sum.values.iter_mut().zip(parsed.values).for_each(|(sum, value)| *sum += value);
+            sum.rows += 1;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Parsed {
+    advertiser: Option<u64>,
+    day: Option<NaiveDate>,
+    values: Values,
+}
+
+struct Row<'a> {
+    summing: &'a mut Summing,
+    at: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Row<'_> {
+    type Value = Parsed;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parsed, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Row<'_> {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row, which is an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Parsed, A::Error> {
+        let mut row = Parsed::default();
+        while let Some(field) = map.next_key_seed(Key { summing: self.summing, at: self.at })? {
+            self.at += 1;
+            let value: &'de RawValue = map.next_value()?;
+            let text = value.get().trim_matches('"');
+            match field {
+                Field::Other => {}
+                Field::Advertiser => row.advertiser = Some(number(text)),
+                Field::Period => row.day = text.get(..10).and_then(|day| day.parse().ok()),
+                Field::Value(index) => {
+                    row.values[index] = text.parse().unwrap_or(0.0);
+                    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+                    if decimals > 0 {
+                        let rounding = 0.5 * 10f64.powi(-i32::try_from(decimals).unwrap_or(i32::MAX));
+                        let sums = &mut self.summing.sums;
+                        // The most precise number tells how Criteo rounds; trailing zeros may be left out.
+                        sums.rounding = if sums.rounding == 0.0 { rounding } else { sums.rounding.min(rounding) };
+                    }
+                }
+            }
+        }
+        Ok(row)
+    }
+}
+
+struct Key<'a> {
+    summing: &'a mut Summing,
+    at: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Field;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Field;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Field, E> {
+        Ok(self.summing.field(key, self.at))
+    }
+}
+
+/// An id as a number; ids of Criteo are digits, and others get a number of their own.
+fn number(id: &str) -> u64 {
+    id.parse().unwrap_or_else(|_| id.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.into())))
+}
+
+/// The last period that is compared: all of it is older than two days.
+#[must_use]
+pub fn is_settled(period: NaiveDate, grain: Grain, today: NaiveDate) -> bool {
+    (today - period_end(period, grain)).num_days() > 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window() -> Window {
+        Window { start: "2026-01-01".parse().unwrap(), end: "2026-01-31".parse().unwrap() }
+    }
+
+    fn differing(total: &str, rows: &str) -> Vec<String> {
+        let sums = sum(total, Grain::Day).unwrap().1;
+        let totals = Totals { window: window(), advertisers: HashSet::new(), sums };
+        let sums = sum(rows, Grain::Day).unwrap().1;
+        let days = totals.differing(&sums, window(), &[AdvertiserId("7".into())], [true; 3]);
+        days.into_iter().map(|day| day.to_string()).collect()
+    }
+
+    #[test]
+    fn sums_are_compared_by_day_and_advertiser_in_any_spelling() {
+        let total = r#"{"Rows":[{"AdvertiserId":"7","Day":"2026-01-02","Displays":"30","Clicks":"3","AdvertiserCost":"1.5"},
+            {"AdvertiserId":"7","Day":"2026-01-03","Displays":"1","Clicks":"0","AdvertiserCost":"0"},
+            {"AdvertiserId":"8","Day":"2026-01-03","Displays":"9","Clicks":"9","AdvertiserCost":"9"}]}"#;
+        let rows = r#"[{"displays":10,"advertiserId":7,"day":"2026-01-02T00:00:00","clicks":1,"advertiserCost":0.5},
+            {"displays":20,"advertiserId":7,"day":"2026-01-02","clicks":2,"advertiserCost":1.0},
+            {"displays":1,"advertiserId":7,"day":"2026-01-03","clicks":0,"advertiserCost":null}]"#;
+        assert!(differing(total, rows).is_empty());
+        assert_eq!(differing(total, &rows.replace("20,", "19,")), ["2026-01-02"]);
+        assert_eq!(differing(total, "[]"), ["2026-01-02", "2026-01-03"]);
+        assert_eq!(differing("[]", rows), ["2026-01-02", "2026-01-03"]);
+    }
+
+    #[test]
+    fn what_rounding_adds_up_to_is_no_difference() {
+        let total = r#"[{"AdvertiserId":"7","Day":"2026-01-02","AdvertiserCost":"100.00"}]"#;
+        let row = |cost: &str| format!(r#"{{"AdvertiserId":"7","Day":"2026-01-02","AdvertiserCost":"{cost}"}}"#);
+        let rows = |last: &str| format!("[{},{},{}]", row("33.33"), row("33.33"), row(last));
+        assert!(differing(total, &rows("33.33")).is_empty());
+        assert_eq!(differing(total, &rows("33.30")), ["2026-01-02"]);
+    }
+
+    #[test]
+    fn days_settle_after_two_days_and_periods_after_their_last() {
+        let day = |text: &str| text.parse().unwrap();
+        let today = day("2026-07-05");
+        assert!(is_settled(day("2026-07-02"), Grain::Day, today));
+        assert!(!is_settled(day("2026-07-03"), Grain::Day, today));
+        assert!(is_settled(day("2026-06-01"), Grain::Month, today));
+        assert!(!is_settled(day("2026-06-29"), Grain::Week, today));
+    }
+}

@@ -1,0 +1,335 @@
+//! One group of advertisers on its way through the calendar: what to ask for next, what to do with an answer that was
+//! cut, and up to which day everything is complete.
+//!
+//! Pure: it knows neither calls nor the clock. Windows are planned in the order of days and may be answered in any other:
+//! an answer is written when it is there, and the cursor moves over days whose slices, and all before them, are done.
+//!
+//! ```text
+//!  start                                   next                    end
+//!  ├── done ──┼── done ──┼─ under way ─┼─ done ┤ not planned yet ───┤
+//!             ▲          │             └ written, but the cursor waits
+//!             └ complete until here
+//!                        └ cut at the cap? by days ─> by advertisers (two tracks) ─> by ad sets (parts)
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrono::{Days, NaiveDate};
+
+use super::density::Density;
+use super::slice::{Window, days_before, window_at};
+use crate::config::AdvertiserId;
+use crate::streams::metrics::Grain;
+
+/// Slices that are planned ahead of the first one that is not done.
+const LOOK_AHEAD: usize = 16;
+
+/// Advertisers that are asked for together.
+pub type Advertisers = Arc<[AdvertiserId]>;
+/// Ad sets that a request is restricted to.
+pub type AdSets = Arc<[String]>;
+
+/// What one request asks for.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// Tells it from every other slice of the stream.
+    pub id: u64,
+    /// The days.
+    pub window: Window,
+    /// The advertisers.
+    pub advertisers: Advertisers,
+    /// The ad sets; `None` means all.
+    pub ad_sets: Option<AdSets>,
+    /// Set when these days have been read before and their numbers differed from the totals.
+    pub is_reread: bool,
+    /// How large the answer will probably be.
+    pub expected_bytes: usize,
+}
+
+/// What became of a slice that was too much.
+#[derive(Debug)]
+pub enum Cut {
+    /// It will be asked for in smaller pieces.
+    Smaller,
+    /// It is one period of several advertisers: two tracks take over.
+    Split(Box<[Track; 2]>),
+    /// It is one period of one advertiser: only filters can make it smaller.
+    NeedsAdSets,
+    /// It cannot be made smaller.
+    Unsplittable,
+}
+
+/// One group of advertisers with the same cursor.
+#[derive(Debug, Clone)]
+pub struct Track {
+    advertisers: Advertisers,
+    grain: Grain,
+    row_cap: u64,
+    start: NaiveDate,
+    next: NaiveDate,
+    end: NaiveDate,
+    slots: VecDeque<Slot>,
+    parts: Vec<AdSets>,
+    density: Density,
+    doubtful: Option<NaiveDate>,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    window: Window,
+    ad_sets: Option<AdSets>,
+    is_reread: bool,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    UnderWay(u64),
+    Done,
+}
+
+impl Track {
+    /// A track over the days of `range`, which begins at the border of a period.
+    #[must_use]
+    pub fn new(advertisers: Advertisers, range: Window, grain: Grain, row_cap: u64, density: Density) -> Self {
+        Self {
+            advertisers,
+            grain,
+            row_cap,
+            start: range.start,
+            next: range.start,
+            end: range.end,
+            slots: VecDeque::new(),
+            parts: Vec::new(),
+            density,
+            doubtful: None,
+        }
+    }
+
+    /// Its advertisers.
+    #[must_use]
+    pub fn advertisers(&self) -> &Advertisers {
+        &self.advertisers
+    }
+
+    /// Rows a day, where known.
+    #[must_use]
+    pub fn rows_per_day(&self) -> Option<f64> {
+        self.density.rows_per_day()
+    }
+
+    /// How many days are not planned yet.
+    #[must_use]
+    pub fn days_left(&self) -> u32 {
+        if self.next > self.end { 0 } else { Window { start: self.next, end: self.end }.days() }
+    }
+
+    /// The windows that would be asked for if nothing more were learned.
+    #[must_use]
+    pub fn forecast(&self) -> Vec<Window> {
+        let days = self.density.window_days(self.row_cap);
+        let mut windows = Vec::new();
+        let mut next = self.next;
+        while next <= self.end {
+            let window = window_at(next, self.end, days, self.grain);
+            windows.push(window);
+            next = window.end + Days::new(1);
+        }
+        windows
+    }
+
+    /// Whether the slice is one of this track's, under way.
+    #[must_use]
+    pub fn has(&self, id: u64) -> bool {
+        self.slots.iter().any(|slot| slot.progress == Progress::UnderWay(id))
+    }
+
+    /// Whether everything is done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.slots.is_empty() && self.next > self.end
+    }
+
+    /// Whether everything of a window is done.
+    #[must_use]
+    pub fn is_window_done(&self, window: Window) -> bool {
+        !self.slots.iter().any(|slot| slot.window == window && slot.progress != Progress::Done)
+    }
+
+    /// The last day up to which everything is done and beyond doubt; `None` when that is not even the first.
+    #[must_use]
+    pub fn complete_until(&self) -> Option<NaiveDate> {
+        let first_open = self.slots.front().map_or(self.next, |slot| slot.window.start);
+        let first_open = self.doubtful.map_or(first_open, |doubtful| first_open.min(doubtful));
+        (first_open > self.start).then(|| days_before(first_open, 1))
+    }
+
+    /// The next slice to ask for, which is then under way with this id.
+    pub fn start(&mut self, id: u64) -> Option<Slice> {
+        let is_waiting = |slot: &Slot| slot.progress == Progress::Waiting;
+        let index = match self.slots.iter().position(is_waiting) {
+            Some(index) => index,
+            None => self.plan()?,
+        };
+        let slot = self.slots.get_mut(index)?;
+        slot.progress = Progress::UnderWay(id);
+        Some(Slice {
+            id,
+            window: slot.window,
+            advertisers: Arc::clone(&self.advertisers),
+            ad_sets: slot.ad_sets.clone(),
+            is_reread: slot.is_reread,
+            expected_bytes: self.density.expected_bytes(slot.window),
+        })
+    }
+
+    /// Plans the next window and returns the place of its first slot. Without knowledge of the density there is one
+    /// window at a time.
+    fn plan(&mut self) -> Option<usize> {
+        let is_far_enough = self.slots.len() >= LOOK_AHEAD || (!self.density.is_known() && !self.slots.is_empty());
+        if self.next > self.end || is_far_enough {
+            return None;
+        }
+        let days = if self.parts.is_empty() { self.density.window_days(self.row_cap) } else { 1 };
+        let window = window_at(self.next, self.end, days, self.grain);
+        self.next = window.end + Days::new(1);
+        let index = self.slots.len();
+        self.slots.extend(slots(window, &self.parts, false));
+        Some(index)
+    }
+
+    /// The answer to a slice is whole and on its way to be written.
+    pub fn done(&mut self, id: u64, rows: u64, bytes: usize) {
+        let Some(slot) = self.slot(id) else { return };
+        slot.progress = Progress::Done;
+        let (window, is_part) = (slot.window, slot.ad_sets.is_some());
+        if !is_part {
+            self.density.learn(window, rows, bytes);
+        }
+        while self.slots.front().is_some_and(|slot| slot.progress == Progress::Done) {
+            self.slots.pop_front();
+        }
+    }
+
+    /// The numbers from this day on are in doubt: the cursor stays before it.
+    pub fn doubt(&mut self, day: NaiveDate) {
+        self.doubtful = Some(self.doubtful.map_or(day, |doubtful| doubtful.min(day)));
+    }
+
+    /// The numbers of a slice differ from the totals: it is read once more, and then in halves.
+    /// `false` when that was done for each of its periods.
+    pub fn reread(&mut self, id: u64) -> bool {
+        let grain = self.grain;
+        let Some(slot) = self.slot(id) else { return true };
+        if !slot.is_reread {
+            (slot.is_reread, slot.progress) = (true, Progress::Waiting);
+            return true;
+        }
+        let halves = slot.window.halves(grain);
+        if let Some((left, right)) = halves {
+            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, true)));
+        }
+        halves.is_some()
+    }
+
+    /// The answer to a slice was cut: asks for less.
+    pub fn cut(&mut self, id: u64) -> Cut {
+        let grain = self.grain;
+        let Some(slot) = self.slot(id) else { return Cut::Smaller };
+        let (window, is_reread, part) = (slot.window, slot.is_reread, slot.ad_sets.clone());
+        if let Some(part) = part {
+            if part.len() < 2 {
+                return Cut::Unsplittable;
+            }
+            let (left, right) = part.split_at(part.len() / 2);
+            let halves = [AdSets::from(left), AdSets::from(right)];
+            // A slice that was planned before may have found out the same.
+            if let Some(index) = self.parts.iter().position(|known| *known == part) {
+                self.parts.splice(index..=index, halves.clone());
+            }
+            self.replace(id, halves.map(|half| Slot::waiting(window, Some(half), is_reread)));
+            return Cut::Smaller;
+        }
+        if let Some((left, right)) = window.halves(grain) {
+            self.density.learn_too_long(window);
+            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, is_reread)));
+            return Cut::Smaller;
+        }
+        if let Some(halves) = self.halves() {
+            return Cut::Split(halves);
+        }
+        if self.parts.is_empty() {
+            return Cut::NeedsAdSets;
+        }
+        let parts = slots(window, &self.parts, is_reread);
+        self.replace(id, parts);
+        Cut::Smaller
+    }
+
+    /// Asks for the days from this slice on in parts, which together are these ad sets.
+    /// `false` when there is nothing to part.
+    pub fn part(&mut self, id: u64, ad_sets: &[String]) -> bool {
+        if ad_sets.len() < 2 || !self.has(id) {
+            return false;
+        }
+        let (left, right) = ad_sets.split_at(ad_sets.len() / 2);
+        self.parts = vec![left.into(), right.into()];
+        matches!(self.cut(id), Cut::Smaller)
+    }
+
+    /// The same days for two halves of the advertisers; `None` for a single one.
+    #[must_use]
+    pub fn halves(&self) -> Option<Box<[Self; 2]>> {
+        let (left, right) = self.advertisers.split_at(self.advertisers.len() / 2);
+        (!left.is_empty()).then(|| {
+            let half = |advertisers: &[AdvertiserId]| Self {
+                density: Density::cautious(),
+                ..self.restricted_to(advertisers.into())
+            };
+            Box::new([half(left), half(right)])
+        })
+    }
+
+    /// The same days for some of the advertisers. What is done stays done; what is under way is asked for again, and the
+    /// answers to the old slices belong to nobody any more.
+    #[must_use]
+    pub fn restricted_to(&self, advertisers: Advertisers) -> Self {
+        let mut track = Self { advertisers, ..self.clone() };
+        for slot in track.slots.iter_mut().filter(|slot| slot.progress != Progress::Done) {
+            slot.progress = Progress::Waiting;
+        }
+        track
+    }
+
+    fn slot(&mut self, id: u64) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.progress == Progress::UnderWay(id))
+    }
+
+    fn replace(&mut self, id: u64, by: impl IntoIterator<Item = Slot>) {
+        if let Some(index) = self.slots.iter().position(|slot| slot.progress == Progress::UnderWay(id)) {
+            let behind = self.slots.split_off(index + 1);
+            self.slots.pop_back();
+            self.slots.extend(by);
+            self.slots.extend(behind);
+        }
+    }
+}
+
+impl Slot {
+    fn waiting(window: Window, ad_sets: Option<AdSets>, is_reread: bool) -> Self {
+        Self { window, ad_sets, is_reread, progress: Progress::Waiting }
+    }
+}
+
+/// The slots of a window: one, or one for each part.
+fn slots(window: Window, parts: &[AdSets], is_reread: bool) -> Vec<Slot> {
+    match parts {
+        [] => vec![Slot::waiting(window, None, is_reread)],
+        parts => parts.iter().map(|part| Slot::waiting(window, Some(Arc::clone(part)), is_reread)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Tracks against a simulated account: whatever is cut, lost, answered late or refused, every row is written once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::slice::period_end;
+
+/// A row: period, advertiser, ad set.
+type Row = (NaiveDate, usize, usize);
+
+fn day(offset: u64) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2023, 1, 2).unwrap() + Days::new(offset)
+}
+
+/// An account whose days have a few rows for each ad set of each advertiser.
+struct Account {
+    grain: Grain,
+    cap: usize,
+    rows: Vec<Row>,
+}
+
+impl Account {
+    fn new(grain: Grain, cap: usize, range: Window, busy: &[(usize, u64)]) -> Self {
+        let mut rows = Vec::new();
+        let mut start = range.start;
+        while start <= range.end {
+            for (advertiser, (ad_sets, every)) in busy.iter().enumerate() {
+                let is_active = u64::from(start.to_epoch_days().unsigned_abs()) % every == 0;
+                rows.extend((0..*ad_sets).filter(|_| is_active).map(|ad_set| (start, advertiser, ad_set)));
+            }
+            start = period_end(start, grain) + Days::new(1);
+        }
+        Self { grain, cap, rows }
+    }
+
+    fn rows(&self, slice: &Slice) -> Vec<Row> {
+        let advertisers: BTreeSet<usize> = slice.advertisers.iter().map(|id| id.0.parse().unwrap()).collect();
+        let is_wanted = |(period, advertiser, ad_set): &&Row| {
+            (slice.window.start..=slice.window.end).contains(period)
+                && advertisers.contains(advertiser)
+                && slice.ad_sets.as_ref().is_none_or(|ad_sets| ad_sets.contains(&ad_set.to_string()))
+        };
+        self.rows.iter().filter(is_wanted).copied().collect()
+    }
+}
+
+/// What was written, how often was asked, and what the cursors say.
+#[derive(Default)]
+struct Outcome {
+    written: BTreeMap<Row, u32>,
+    cursors: BTreeMap<String, NaiveDate>,
+    failed: usize,
+    calls: usize,
+}
+
+/// Reads an account; `choices` decide which of the slices under way is answered next, and which answer is refused.
+fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) -> Outcome {
+    let ids: Advertisers = (0..advertisers).map(|number| AdvertiserId(number.to_string())).collect();
+    let mut tracks = vec![Track::new(ids, range, account.grain, account.cap as u64, Density::new(None))];
+    let mut outcome = Outcome::default();
+    let mut under_way: Vec<Slice> = Vec::new();
+    let mut choices = choices.iter().cycle();
+    let mut next_id = 0;
+    loop {
+        for track in &mut tracks {
+            while let Some(slice) = track.start(next_id) {
+                next_id += 1;
+                under_way.push(slice);
+            }
+        }
+        if under_way.is_empty() {
+            break;
+        }
+        let choice = usize::from(*choices.next().unwrap());
+        let slice = under_way.swap_remove(choice % under_way.len());
+        outcome.calls += 1;
+        assert!(outcome.calls < 20_000, "it does not end");
+        let Some(index) = tracks.iter().position(|track| track.has(slice.id)) else { continue };
+        let rows = account.rows(&slice);
+        if rows.len() < account.cap {
+            for row in &rows {
+                *outcome.written.entry(*row).or_default() += 1;
+            }
+            tracks[index].done(slice.id, rows.len() as u64, rows.len() * 100);
+            if let Some(day) = tracks[index].complete_until() {
+                for id in tracks[index].advertisers().iter() {
+                    outcome.cursors.insert(id.0.clone(), day);
+                }
+            }
+            continue;
+        }
+        match tracks[index].cut(slice.id) {
+            Cut::Smaller => {}
+            Cut::Split(halves) => {
+                tracks.remove(index);
+                tracks.extend(*halves);
+            }
+            Cut::NeedsAdSets => {
+                let ad_sets: BTreeSet<String> = rows.iter().map(|(_, _, ad_set)| ad_set.to_string()).collect();
+                let ad_sets: Vec<_> = ad_sets.into_iter().collect();
+                if !tracks[index].part(slice.id, &ad_sets) {
+                    tracks.remove(index);
+                    outcome.failed += 1;
+                }
+            }
+            Cut::Unsplittable => {
+                tracks.remove(index);
+                outcome.failed += 1;
+            }
+        }
+    }
+    assert!(tracks.iter().all(Track::is_done));
+    outcome
+}
+
+proptest! {
+    #[test]
+    fn every_row_is_written_once_whatever_is_cut_and_in_whatever_order(
+        periods in 1u64..120, cap in 4usize..60, grain in prop::sample::select(vec![Grain::Day, Grain::Week]),
+        busy in prop::collection::vec((0usize..80, 1u64..9), 1..6), choices in prop::collection::vec(any::<u8>(), 1..40),
+    ) {
+        let range = Window { start: day(0), end: day(periods * if grain == Grain::Week { 7 } else { 1 } - 1) };
+        let account = Account::new(grain, cap, range, &busy);
+        let outcome = read(&account, range, busy.len(), &choices);
+        prop_assert_eq!(outcome.failed, 0);
+        prop_assert!(outcome.written.values().all(|times| *times == 1), "a row came twice");
+        prop_assert_eq!(outcome.written.len(), account.rows.len());
+        prop_assert_eq!(outcome.cursors.len(), busy.len());
+        prop_assert!(outcome.cursors.values().all(|cursor| *cursor == range.end));
+    }
+
+    #[test]
+    fn the_cursor_never_passes_a_row_that_is_not_written(
+        periods in 2u64..60, cap in 4usize..30, stop in 1usize..60,
+        busy in prop::collection::vec((0usize..40, 1u64..5), 1..4), choices in prop::collection::vec(any::<u8>(), 1..40),
+    ) {
+        // One advertiser has a period that cannot be read at all: its cursor stays before it, whatever else is done.
+        let range = Window { start: day(0), end: day(periods - 1) };
+        let mut account = Account::new(Grain::Day, cap, range, &busy);
+        let bad = day(stop as u64 % periods);
+        account.rows.extend(std::iter::repeat_n((bad, 0, 0), cap));
+        let outcome = read(&account, range, busy.len(), &choices);
+        prop_assert_eq!(outcome.failed, 1);
+        prop_assert!(outcome.cursors.get("0").is_none_or(|cursor| *cursor < bad));
+        for (period, advertiser, ad_set) in &account.rows {
+            if outcome.cursors.get(&advertiser.to_string()).is_some_and(|cursor| cursor >= period) {
+                prop_assert_eq!(outcome.written.get(&(*period, *advertiser, *ad_set)), Some(&1));
+            }
+        }
+    }
+}
+
+#[test]
+fn two_quiet_years_take_a_handful_of_calls() {
+    let range = Window { start: day(0), end: day(729) };
+    let account = Account::new(Grain::Day, 100_000, range, &[(50, 1), (20, 2)]);
+    assert_eq!(read(&account, range, 2, &[0]).calls, 7);
+}
+
+#[test]
+fn doubt_holds_the_cursor() {
+    let range = Window { start: day(0), end: day(9) };
+    let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
+    let mut track = Track::new(ids, range, Grain::Day, 100, Density::new(None));
+    let slice = track.start(1).unwrap();
+    assert!(track.reread(slice.id), "once as it is");
+    let again = track.start(2).unwrap();
+    assert!(again.is_reread);
+    assert!(track.reread(again.id), "then in halves");
+    for id in 3.. {
+        let Some(slice) = track.start(id) else { break };
+        if slice.window.start == slice.window.end && slice.window.start == day(4) {
+            assert!(!track.reread(id), "a day is a day");
+            track.doubt(day(4));
+        } else if (slice.window.start..=slice.window.end).contains(&day(4)) {
+            assert!(track.reread(id));
+            continue;
+        }
+        track.done(id, 1, 1);
+    }
+    assert!(track.is_done());
+    assert_eq!(track.complete_until(), Some(day(3)));
+}
