@@ -154,8 +154,17 @@ impl Bench {
         transcript
     }
 
-    /// The bodies of the report requests so far.
+    /// The bodies of the requests for rows of reports so far.
     pub fn report_requests(&self) -> Vec<Value> {
+        self.statistics_requests().into_iter().filter(|body| !is_auxiliary(body)).collect()
+    }
+
+    /// The bodies of the requests for totals and lists of ad sets so far.
+    pub fn auxiliary_requests(&self) -> Vec<Value> {
+        self.statistics_requests().into_iter().filter(is_auxiliary).collect()
+    }
+
+    fn statistics_requests(&self) -> Vec<Value> {
         let requests = self.sandbox.requests();
         requests.into_iter().filter(|r| r.line.contains("/statistics/report")).map(|r| r.body).collect()
     }
@@ -221,10 +230,10 @@ impl Transcript {
         traces.map(|message| &message["trace"]).filter(|trace| trace["type"] == "ERROR").map(|t| &t["error"]).collect()
     }
 
-    /// The statuses of a stream, in order.
+    /// The statuses of a stream in order, without those that say that it waits.
     pub fn statuses(&self, stream: &str) -> Vec<&str> {
         let traces = self.messages.iter().map(|message| &message["trace"]["stream_status"]);
-        let of_stream = traces.filter(|status| status["stream_descriptor"]["name"] == stream);
+        let of_stream = traces.filter(|s| s["stream_descriptor"]["name"] == stream && s["reasons"].is_null());
         of_stream.map(|status| status["status"].as_str().unwrap()).collect()
     }
 
@@ -232,6 +241,11 @@ impl Transcript {
         let logs = self.of_type("LOG").into_iter().filter(|message| message["log"]["level"] == level);
         logs.map(|message| message["log"]["message"].as_str().unwrap()).collect()
     }
+}
+
+/// Ready-made reports have more dimensions than the advertiser and one other.
+fn is_auxiliary(body: &Value) -> bool {
+    body["dimensions"][0] == "AdvertiserId" && body["dimensions"].as_array().is_some_and(|names| names.len() == 2)
 }
 
 fn is_state_of(message: &Value, stream: &str) -> bool {

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod commands;
+mod engine;
 mod harness;
 mod incremental;
 mod lint;

@@ -26,7 +26,8 @@ impl World {
         let end = end.min(self.options.today);
         let ads = self.ads_of_advertiser();
         for advertiser in advertisers.iter().filter(|advertiser| **advertiser < self.options.advertisers) {
-            for number in advertiser * ads..(advertiser + 1) * ads {
+            let shown = if *advertiser == 0 { ads } else { self.options.quiet_ads.unwrap_or(ads).min(ads) };
+            for number in advertiser * ads..advertiser * ads + shown {
                 let mut day = start;
                 while day <= end {
                     self.facts_of_ad(number, day, &mut facts);

@@ -45,6 +45,8 @@ struct Match {
     advertiser: Option<String>,
     /// A day that is named in query or body, as the first or last of a window.
     window: Option<String>,
+    /// Any other part of path, query or body.
+    text: Option<String>,
 }
 
 /// What happens; what is left out stays as it is.
@@ -70,11 +72,12 @@ impl Fault {
     pub(crate) fn befalls(&mut self, request: &Request) -> bool {
         let query: String = request.query.values().map(String::as_str).collect::<Vec<_>>().join(" ");
         let text = format!("{} {query} {}", request.path, String::from_utf8_lossy(&request.body));
-        let Match { path, method, nth, advertiser, window } = &self.matches;
+        let Match { path, method, nth, advertiser, window, text: part } = &self.matches;
         let is_match = path.as_ref().is_none_or(|part| request.path.contains(part.as_str()))
             && method.as_ref().is_none_or(|method| *method == request.method)
             && advertiser.as_ref().is_none_or(|id| text.contains(id.as_str()))
-            && window.as_ref().is_none_or(|day| text.contains(day.as_str()));
+            && window.as_ref().is_none_or(|day| text.contains(day.as_str()))
+            && part.as_ref().is_none_or(|part| text.contains(part.as_str()));
         if !is_match || self.times.is_some_and(|times| self.done >= times) {
             return false;
         }

@@ -77,6 +77,8 @@ pub struct Options {
     pub ad_sets: u32,
     /// Ads of each ad set.
     pub ads: u32,
+    /// How many of their ads the advertisers but the first show; all when it is `None`.
+    pub quiet_ads: Option<u32>,
     /// Audiences of each advertiser.
     pub audiences: u32,
     /// Of a hundred days, on how many an ad is shown.
@@ -95,6 +97,8 @@ pub struct Options {
     pub token_calls: Option<u32>,
     /// Ids of advertisers that have not given their consent.
     pub without_consent: Vec<String>,
+    /// Ids of advertisers that the portfolio lists and reports refuse nevertheless.
+    pub refused_in_reports: Vec<String>,
     /// Permissions that the app lacks.
     pub without_permission: Vec<Permission>,
     /// How many rows a report has at most; the rest is left out without a sign.
@@ -162,6 +166,7 @@ impl Default for Options {
             campaigns: 2,
             ad_sets: 2,
             ads: 3,
+            quiet_ads: None,
             audiences: 80,
             activity: 90,
             today: NaiveDate::from_ymd_opt(2026, 11, 1).unwrap_or_default(),
@@ -171,6 +176,7 @@ impl Default for Options {
             token_life: Duration::from_mins(15),
             token_calls: None,
             without_consent: Vec::new(),
+            refused_in_reports: Vec::new(),
             without_permission: Vec::new(),
             row_cap: 100_000,
             placement_cap: 20_000,

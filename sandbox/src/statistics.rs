@@ -286,8 +286,9 @@ pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Probl
     let consenting = world.consenting_ids();
     let mut advertisers = Vec::new();
     for id in ids.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-        let position =
-            known.iter().position(|known| known == id).filter(|_| consenting.iter().any(|known| known == id));
+        let is_refused =
+            !consenting.iter().any(|known| known == id) || world.options.refused_in_reports.iter().any(|r| r == id);
+        let position = known.iter().position(|known| known == id).filter(|_| !is_refused);
         let Some(position) = position else {
             let title = "You do not have the rights to report on these advertisers";
             return Err(Problem::forbidden("insufficient-advertisers-permissions", title));

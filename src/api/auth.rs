@@ -116,12 +116,14 @@ impl Auth {
         Ok(token)
     }
 
-    /// Forgets a token that the API has refused, unless another call has replaced it meanwhile.
-    pub(super) async fn discard(&self, refused: &Token) {
+    /// Forgets a token that the API has refused; `false` when another call has done so already.
+    pub(super) async fn discard(&self, refused: &Token) -> bool {
         let mut state = self.state.lock().await;
-        if state.token.as_ref().is_some_and(|t| t.value.expose_secret() == refused.value.expose_secret()) {
+        let is_current = state.token.as_ref().is_some_and(|t| t.value.expose_secret() == refused.value.expose_secret());
+        if is_current {
             state.token = None;
         }
+        is_current
     }
 
     /// The form of the grant. Secrets contain `+` and `/`, so everything is percent-encoded.

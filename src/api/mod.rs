@@ -96,11 +96,12 @@ impl Client {
                     self.pace.learn(call.class, &answer.rate_limit);
                     match judge(call, answer, &check) {
                         Ok(result) => return Ok(result),
-                        Err(Failure::Unauthorized(error)) if is_renewed => return Err(error),
-                        Err(Failure::Unauthorized(_)) => {
-                            // Criteo may end a token early. One new token, one more try; it costs no attempt.
-                            is_renewed = true;
-                            self.auth.discard(&token).await;
+                        Err(Failure::Unauthorized(error)) => {
+                            // Criteo may end a token early. One new token, one more try; it costs no attempt. A token
+                            // that another call has given up since is no news.
+                            if self.auth.discard(&token).await && std::mem::replace(&mut is_renewed, true) {
+                                return Err(error);
+                            }
                             continue;
                         }
                         Err(failure) => failure,

@@ -47,6 +47,8 @@ pub type OnWait = Box<dyn Fn(Duration) + Send + Sync>;
 pub(super) struct Pace {
     lanes: Vec<Lane>,
     on_wait: OnWait,
+    /// Until when the last wait that was announced takes: many calls wait for the same instant.
+    announced: Mutex<Option<Instant>>,
 }
 
 struct Lane {
@@ -113,7 +115,7 @@ impl Pace {
     pub(super) fn new(is_pooled: bool, on_wait: OnWait) -> Self {
         let limits: &[usize] = if is_pooled { &[10] } else { &[40, 250] };
         let lane = |limit: &usize| Lane { budget: Mutex::new(Budget::new(*limit)), places: Semaphore::new(AT_ONCE) };
-        Self { lanes: limits.iter().map(lane).collect(), on_wait }
+        Self { lanes: limits.iter().map(lane).collect(), on_wait, announced: Mutex::default() }
     }
 
     /// Takes a place among the calls under way; it is free again when the permit is dropped.
@@ -159,8 +161,14 @@ impl Pace {
     }
 
     async fn sleep_long(&self, wait: Duration) {
-        if wait >= LONG_WAIT {
-            (self.on_wait)(wait);
+        let until = Instant::now() + wait;
+        {
+            let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_news = announced.is_none_or(|announced| until > announced + Duration::from_secs(2));
+            if wait >= LONG_WAIT && is_news {
+                *announced = Some(until);
+                (self.on_wait)(wait);
+            }
         }
         sleep(wait).await;
     }
@@ -255,6 +263,6 @@ mod tests {
         assert!(waits.lock().unwrap().is_empty());
         tokio::join!(pace.pause(CallClass::Report, Duration::from_secs(7)), admit(&pace, 1));
         assert_eq!(start.elapsed(), Duration::from_secs(10));
-        assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7), Duration::from_secs(7)]);
+        assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7)], "once for all that wait");
     }
 }

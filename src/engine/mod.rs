@@ -205,7 +205,7 @@ pub async fn dry_run(
         tracing::warn!("{error}");
     }
     let run = Run::new(client, output, config, &portfolio.advertisers);
-    let (mut reports, mut is_open) = (0, false);
+    let mut reports = 0;
     for selected in selected {
         let stream = &selected.stream;
         let state = states.get(&stream.name).unwrap_or(&Value::Null);
@@ -218,7 +218,6 @@ pub async fn dry_run(
                     let forecast = plan.forecast(&stream.name);
                     tracing::info!("{}", forecast.text);
                     reports += forecast.requests;
-                    is_open |= forecast.rows.is_none();
                     if let Some(rows) = forecast.rows {
                         output.estimate(&stream.name, rows);
                     }
@@ -227,11 +226,10 @@ pub async fn dry_run(
             },
         }
     }
-    let least = if is_open { "at least " } else { "about " };
     tracing::info!(
-        "In all {least}{reports} requests for reports, without those that compare totals. At Criteo's 40 a minute that takes \
-         {least}{} minutes.",
-        reports.saturating_sub(1) / 40 + 1
+        "Requests for reports in all, besides a few that compare totals: about {reports}, which at Criteo's 40 a minute takes \
+         {} min or more.",
+        reports.saturating_sub(1) / 40
     );
     Ok(())
 }

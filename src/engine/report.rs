@@ -27,8 +27,8 @@ use crate::streams::report::Report;
 
 /// Calls of one stream that are under way at once.
 const AT_ONCE: usize = 8;
-/// After so many days whose numbers stay in doubt, a stream's days are no longer read again.
-const MOST_DOUBTS: usize = 3;
+/// After so many answers whose sums were others, a stream's days are no longer read again.
+const MOST_REREADS: u32 = 30;
 /// Criteo's code for a span of days that is longer than it serves.
 const INVALID_TIMESPAN: &str = "invalid-timespan";
 
@@ -38,8 +38,8 @@ enum Answer {
     Whole { body: Body, rows: u64, proof: Option<(Arc<Totals>, Sums)>, doubts: BTreeSet<NaiveDate> },
     /// At the cap, too large for memory, or too long a span: rows are missing.
     Cut,
-    /// The sums of these days are others than Criteo's totals.
-    Differs,
+    /// The sums of these rows are others than Criteo's totals.
+    Differs { rows: u64 },
 }
 
 /// What a future of a stream has found out.
@@ -64,7 +64,8 @@ struct Reading<'a> {
     slices: u64,
     /// The sums of the parts of a window so far.
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
-    doubts: BTreeSet<NaiveDate>,
+    /// How often sums were others than the totals.
+    rereads: u32,
     lost: BTreeSet<AdvertiserId>,
     in_flight: InFlight,
     failure: Option<Error>,
@@ -96,7 +97,7 @@ impl Run<'_> {
             turn: 0,
             slices: 0,
             parts: HashMap::new(),
-            doubts: BTreeSet::new(),
+            rereads: 0,
             lost: BTreeSet::new(),
             in_flight: InFlight::default(),
             failure: None,
@@ -178,13 +179,14 @@ impl Plan {
         let rows = self.expected_rows();
         let windows: Vec<_> = self.tracks.iter().flat_map(Track::forecast).collect();
         let requests = windows.len();
+        let calls = if requests == 1 { "1 request".to_owned() } else { format!("{requests} requests") };
         let text = match (windows.first(), windows.last(), rows) {
             (Some(first), Some(last), Some(rows)) => {
-                format!("{name}: {} to {} in {requests} requests, about {rows} rows.", first.start, last.end)
+                format!("{name}: {} to {} in {calls}, about {rows} rows.", first.start, last.end)
             }
             (Some(first), Some(last), None) => format!(
-                "{name}: {} to {} in {requests} requests or less; nothing is known yet of the rows, and windows grow with what \
-                 is learned.",
+                "{name}: {} to {} in about {calls}: fewer if days have few rows, more if they have very many. Nothing is known \
+                 yet.",
                 first.start, last.end
             ),
             _ => format!("{name}: nothing to read."),
@@ -245,8 +247,9 @@ impl<'a> Reading<'a> {
             Event::Answered(slice, Ok(Answer::Whole { body, rows, proof, doubts })) => {
                 self.write(index, &slice, (body, rows), proof, &doubts)?;
             }
-            Event::Answered(slice, Ok(Answer::Differs)) => {
-                let is_again = self.tracks[index].reread(slice.id);
+            Event::Answered(slice, Ok(Answer::Differs { rows })) => {
+                self.rereads += 1;
+                let is_again = self.tracks[index].reread(slice.id, rows);
                 debug_assert!(is_again, "the last reading of a period is taken with its doubts");
             }
             Event::Answered(slice, Ok(Answer::Cut)) => return Ok(self.split(index, slice)),
@@ -321,7 +324,6 @@ impl<'a> Reading<'a> {
     fn doubt(&mut self, index: usize, doubts: &BTreeSet<NaiveDate>) {
         let Some(first) = doubts.first() else { return };
         self.tracks[index].doubt(*first);
-        self.doubts.extend(doubts);
         let days: Vec<_> = doubts.iter().take(5).map(ToString::to_string).collect();
         tracing::warn!(
             "{}: clicks, displays or cost of {}{} add up to other sums than Criteo's own totals, also when read again. What \
@@ -425,7 +427,7 @@ impl<'a> Reading<'a> {
             && report.is_provable()
             && report.compared_totals(&self.metrics).contains(&true)
             && is_settled(slice.window.start, report.grain, today);
-        let is_given_up = self.doubts.len() >= MOST_DOUBTS;
+        let is_given_up = self.rereads >= MOST_REREADS;
         let compared = report.compared_totals(&self.metrics);
         async move {
             let answer = async {
@@ -462,7 +464,7 @@ impl<'a> Reading<'a> {
                 };
                 let can_be_read_again = !slice.is_reread || slice.window.halves(report.grain).is_some();
                 if !doubts.is_empty() && can_be_read_again && !is_given_up {
-                    return Ok(Answer::Differs);
+                    return Ok(Answer::Differs { rows });
                 }
                 Ok(Answer::Whole { body, rows, proof: totals.zip(sums), doubts })
             }

@@ -72,6 +72,9 @@ pub struct Track {
     slots: VecDeque<Slot>,
     parts: Vec<AdSets>,
     density: Density,
+    rows: u64,
+    /// How many rows the last answer had whose sums were others than the totals.
+    differing_rows: Option<u64>,
     doubtful: Option<NaiveDate>,
 }
 
@@ -104,6 +107,8 @@ impl Track {
             slots: VecDeque::new(),
             parts: Vec::new(),
             density,
+            rows: 0,
+            differing_rows: None,
             doubtful: None,
         }
     }
@@ -114,10 +119,15 @@ impl Track {
         &self.advertisers
     }
 
-    /// Rows a day, where known.
+    /// Rows a day: those seen in this run, or else those that the last one saw.
     #[must_use]
     pub fn rows_per_day(&self) -> Option<f64> {
-        self.density.rows_per_day()
+        let open: u32 = self.slots.iter().filter(|slot| slot.progress != Progress::Done).map(|s| s.window.days()).sum();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        match u32::try_from((self.next - self.start).num_days()).unwrap_or(0).saturating_sub(open) {
+            0 => self.density.rows_per_day(),
+            days => Some(self.rows as f64 / f64::from(days)),
+        }
     }
 
     /// How many days are not planned yet.
@@ -205,6 +215,7 @@ impl Track {
         let Some(slot) = self.slot(id) else { return };
         slot.progress = Progress::Done;
         let (window, is_part) = (slot.window, slot.ad_sets.is_some());
+        self.rows += rows;
         if !is_part {
             self.density.learn(window, rows, bytes);
         }
@@ -218,20 +229,21 @@ impl Track {
         self.doubtful = Some(self.doubtful.map_or(day, |doubtful| doubtful.min(day)));
     }
 
-    /// The numbers of a slice differ from the totals: it is read once more, and then in halves.
-    /// `false` when that was done for each of its periods.
-    pub fn reread(&mut self, id: u64) -> bool {
+    /// The numbers of a slice of so many rows differ from the totals: it is read once more, in halves where it has some.
+    /// `false` when a single period has been read twice. Two different windows with one number of rows give away a cap that
+    /// nobody has documented, and later windows are planned for it.
+    pub fn reread(&mut self, id: u64, rows: u64) -> bool {
         let grain = self.grain;
+        if self.differing_rows.replace(rows) == Some(rows) && rows > 0 {
+            self.row_cap = self.row_cap.min(rows);
+        }
         let Some(slot) = self.slot(id) else { return true };
-        if !slot.is_reread {
-            (slot.is_reread, slot.progress) = (true, Progress::Waiting);
+        if let Some((left, right)) = slot.window.halves(grain) {
+            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, true)));
             return true;
         }
-        let halves = slot.window.halves(grain);
-        if let Some((left, right)) = halves {
-            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, true)));
-        }
-        halves.is_some()
+        slot.progress = Progress::Waiting;
+        !std::mem::replace(&mut slot.is_reread, true)
     }
 
     /// The answer to a slice was cut: asks for less.
@@ -286,6 +298,7 @@ impl Track {
         (!left.is_empty()).then(|| {
             let half = |advertisers: &[AdvertiserId]| Self {
                 density: Density::cautious(),
+                rows: self.rows / 2,
                 ..self.restricted_to(advertisers.into())
             };
             Box::new([half(left), half(right)])

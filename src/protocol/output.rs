@@ -260,8 +260,7 @@ impl Writer {
         let reset = clock::now_millis() + i64::try_from(wait.as_millis()).unwrap_or(0);
         for index in 0..self.books.len() {
             let book = &self.books[index];
-            // A status before the first record would be the one that goes with it.
-            if book.progress == Progress::Running {
+            if book.is_under_way() {
                 let status = airbyte::rate_limited(&book.name, reset);
                 self.line(&status);
             }

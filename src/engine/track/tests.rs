@@ -164,22 +164,30 @@ fn doubt_holds_the_cursor() {
     let range = Window { start: day(0), end: day(9) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
     let mut track = Track::new(ids, range, Grain::Day, 100, Density::new(None));
-    let slice = track.start(1).unwrap();
-    assert!(track.reread(slice.id), "once as it is");
-    let again = track.start(2).unwrap();
-    assert!(again.is_reread);
-    assert!(track.reread(again.id), "then in halves");
-    for id in 3.. {
+    for id in 1.. {
         let Some(slice) = track.start(id) else { break };
-        if slice.window.start == slice.window.end && slice.window.start == day(4) {
-            assert!(!track.reread(id), "a day is a day");
+        if (slice.window.start..=slice.window.end).contains(&day(4)) {
+            if slice.window.start < slice.window.end || !slice.is_reread {
+                assert!(track.reread(id, 1), "in halves, and a day once more");
+                continue;
+            }
             track.doubt(day(4));
-        } else if (slice.window.start..=slice.window.end).contains(&day(4)) {
-            assert!(track.reread(id));
-            continue;
         }
         track.done(id, 1, 1);
     }
     assert!(track.is_done());
     assert_eq!(track.complete_until(), Some(day(3)));
+}
+
+#[test]
+fn a_cap_that_nobody_has_documented_is_learned() {
+    let range = Window { start: day(0), end: day(99) };
+    let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
+    let mut track = Track::new(ids, range, Grain::Day, 100_000, Density::new(Some(10.0)));
+    let slice = track.start(1).unwrap();
+    assert_eq!(slice.window.days(), 100);
+    assert!(track.reread(1, 200));
+    track.start(2).unwrap();
+    assert!(track.reread(2, 200));
+    assert_eq!(track.row_cap, 200);
 }

@@ -1,0 +1,333 @@
+//! The report engine: few calls, no row lost or doubled, whatever an account looks like and whatever happens to a run.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use criteo_sandbox::Options;
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Bench, Transcript};
+use crate::streams::{assert_report, preset};
+use crate::truth::{self, by_key};
+
+const REPORT: &str = "ad_statistics_daily";
+
+fn refused(bench: &Bench) -> usize {
+    bench.sandbox.requests().iter().filter(|request| request.status == 429).count()
+}
+
+#[test]
+fn two_years_of_a_modest_account_take_a_handful_of_calls() {
+    let bench = Bench::new(Options { advertisers: 2, campaigns: 5, ad_sets: 2, ads: 5, ..Options::default() }, 729);
+    let transcript = bench.read(&bench.catalog(&["ad_set_statistics_daily"], "incremental"), None);
+    assert_report(&bench, &transcript, "ad_set_statistics_daily", &preset("ad_set_statistics_daily"));
+    let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
+    println!("{} rows in {calls} calls", transcript.records("ad_set_statistics_daily").len());
+    assert!(calls <= 10, "{calls} calls");
+}
+
+/// Four quiet advertisers beside one whose every day is far above the cap.
+fn noisy(days: u64) -> Bench {
+    let options = Options {
+        advertisers: 5,
+        ad_sets: 6,
+        ads: 5,
+        quiet_ads: Some(1),
+        activity: 100,
+        row_cap: 40,
+        ..Options::default()
+    };
+    Bench::new(options, days)
+}
+
+#[test]
+fn an_advertiser_far_above_the_cap_is_read_by_ad_sets_and_does_not_hold_the_others() {
+    let bench = noisy(120);
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    let of_quiet = |body: &&Value| !body["advertiserIds"].as_str().unwrap().contains("1001");
+    let requests = bench.report_requests();
+    let quiet = requests.iter().filter(of_quiet).count();
+    println!("{} calls, {quiet} of them for the quiet ones alone", requests.len());
+    // Two ad set parts a day for the noisy one would be 242.
+    assert!(requests.len() < 400 && quiet < 60, "{} {quiet}", requests.len());
+}
+
+/// The whole of it: two years. `cargo test -- --ignored` runs it.
+#[test]
+#[ignore = "takes a minute"]
+fn two_years_of_an_account_with_a_noisy_advertiser_are_complete() {
+    let bench = noisy(729);
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    println!(
+        "{} rows, {} calls for rows, {} for totals and lists, {} refused",
+        transcript.records(REPORT).len(),
+        bench.report_requests().len(),
+        bench.auxiliary_requests().len(),
+        refused(&bench)
+    );
+}
+
+#[test]
+fn a_cap_that_nobody_knows_of_is_found_out_by_the_totals() {
+    let mut bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 50);
+    bench.config["report_row_cap"] = json!(100_000);
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert!(transcript.logs("WARN").is_empty(), "{:?}", transcript.logs("WARN"));
+    // The last two days still count, so nobody can tell.
+    let stream = bench.discover()[REPORT].clone();
+    let mut settled = preset(REPORT);
+    settled["endDate"] = json!("2026-10-29");
+    let truth = truth::report(&bench, &settled, &stream);
+    let records = transcript.records(REPORT).into_iter().filter(|record| record["day"].as_str() <= Some("2026-10-29"));
+    assert_eq!(by_key(records, &stream), by_key(&truth, &stream));
+    // Without the proof nobody notices.
+    bench.config["verify_totals"] = json!(false);
+    let unproved = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert_eq!(unproved.code, Some(0));
+    assert!(unproved.records(REPORT).len() < transcript.records(REPORT).len());
+}
+
+#[test]
+fn a_day_whose_sums_stay_others_is_named_and_holds_the_cursor() {
+    let bench = Bench::new(Options::default(), 40);
+    // The totals always claim displays that the report does not know of.
+    let fault = json!({"match": {"path": "/statistics/", "text": "[\"AdvertiserId\",\"Day\"]"}, "times": null,
+        "do": {"mutate": {"/Rows/0/Displays": "7777777"}}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let transcript = bench.read(&bench.catalog(&["campaign_statistics_daily"], "incremental"), None);
+    assert_eq!(transcript.code, Some(0));
+    assert_report(&bench, &transcript, "campaign_statistics_daily", &preset("campaign_statistics_daily"));
+    let warnings = transcript.logs("WARN");
+    assert!(warnings[0].contains("2026-09-22 add up to other sums"), "{warnings:?}");
+    let calls = bench.report_requests().len();
+    assert!(calls < 100, "it gives up after some answers, not after {calls}");
+    let state = &transcript.final_state()[0]["stream"]["stream_state"];
+    assert_eq!(state["groups"], json!([]), "the first day is in doubt, so nothing is complete");
+}
+
+#[test]
+fn consent_that_is_lost_in_mid_run_leaves_the_advertiser_out_and_reads_the_others() {
+    for is_listed in [true, false] {
+        for skips in [true, false] {
+            let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
+            if is_listed {
+                bench.config["advertiser_ids"] = json!(["1001", "1002", "1003"]);
+            }
+            bench.config["skip_inaccessible_advertisers"] = json!(skips);
+            let catalog = bench.catalog(&["ad_set_statistics_daily", "campaign_statistics_daily"], "incremental");
+            let fault = json!({"match": {"path": "/statistics/", "nth": 3}, "times": 1,
+                "do": {"status": 403, "body": json!({"errors": [{"type": "authorization",
+                    "code": "insufficient-advertisers-permissions", "title": "You do not have the rights"}]}).to_string()}});
+            bench.sandbox.add_fault(fault).unwrap();
+            bench.sandbox.change(|options| options.refused_in_reports = vec!["1002".into()]);
+            let transcript = bench.read(&catalog, None);
+            let is_incomplete = is_listed && !skips;
+            assert_eq!(transcript.code, Some(i32::from(is_incomplete)), "{:?}", transcript.errors());
+            for name in ["ad_set_statistics_daily", "campaign_statistics_daily"] {
+                let query = preset(name);
+                let of =
+                    |id: &str| transcript.records(name).iter().filter(|record| record["advertiser_id"] == id).count();
+                let mut readable = query.clone();
+                readable["advertiserIds"] = json!("1001,1003");
+                let discovered = bench.discover();
+                let truth = truth::report(&bench, &readable, &discovered[name]);
+                assert_eq!(by_key(transcript.records(name), &discovered[name]), by_key(&truth, &discovered[name]));
+                assert_eq!(of("1002"), 0);
+                let state = transcript.states(name).last().unwrap().1["stream"]["stream_state"].clone();
+                assert_eq!(state["groups"][0]["advertisers"], json!(["1001", "1003"]), "{state}");
+            }
+            if is_incomplete {
+                for error in transcript.errors() {
+                    assert_eq!(error["failure_type"], "config_error");
+                    assert!(error["message"].as_str().unwrap().contains("consent: 1002."), "{error}");
+                }
+            } else {
+                assert!(transcript.logs("WARN").iter().any(|log| log.contains("refuses to report on 1002")));
+            }
+        }
+    }
+}
+
+#[test]
+fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
+    let bench = Bench::new(Options::default(), 10);
+    let catalog = bench.catalog(&["campaign_statistics_daily"], "incremental");
+    // The portfolio of the start still has everybody.
+    let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
+    let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
+    bench.sandbox.add_fault(fault).unwrap();
+    bench.sandbox.change(|options| options.without_consent = vec!["1003".into()]);
+    let transcript = bench.read(&catalog, None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert_report(&bench, &transcript, "campaign_statistics_daily", &preset("campaign_statistics_daily"));
+    let refused = bench.sandbox.requests().iter().filter(|request| request.status == 403).count();
+    assert_eq!(refused, 1);
+}
+
+#[test]
+fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
+    let bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
+    let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 8;
+    let fault = json!({"match": {"path": "/statistics/", "nth": 8}, "times": 1, "do": {"status": 429,
+        "headers": {"x-ratelimit-reset": reset.to_string()}, "body": "{}"}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let started = Instant::now();
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert!(started.elapsed() > Duration::from_secs(5));
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    let is_limited = |message: &&Value| message["trace"]["stream_status"]["reasons"][0]["type"] == "RATE_LIMITED";
+    let limited = transcript.messages.iter().find(is_limited).expect("a status says so");
+    let reset = limited["trace"]["stream_status"]["reasons"][0]["rate_limited"]["quota_reset"].as_i64().unwrap();
+    let at = limited["trace"]["emitted_at"].as_f64().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
+    let wait = reset as f64 - at;
+    assert!((4000.0..10_000.0).contains(&wait), "{wait}");
+}
+
+#[test]
+fn calls_of_other_programs_are_left_room_for() {
+    // A server whose minute takes four seconds, and another program that has used half of it.
+    let options = Options { report_limit: 40, time_scale: 15.0, row_cap: 100, ..Options::default() };
+    let bench = Bench::new(options, 30);
+    let token = crate::harness::token(&bench.sandbox.url());
+    let body = json!({"advertiserIds": "1001", "startDate": "2026-10-01", "endDate": "2026-10-01",
+        "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "EUR", "format": "json"});
+    for _ in 0..25 {
+        crate::harness::http(
+            "POST",
+            &format!("{}/2026-07/statistics/report", bench.sandbox.url()),
+            Some(&token),
+            Some(&body),
+        );
+    }
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    assert!(bench.report_requests().len() > 15);
+    assert!(refused(&bench) <= 8, "{} refused", refused(&bench));
+}
+
+/// The limits of Criteo's documents, in real time: two minutes.
+#[test]
+#[ignore = "takes more than two minutes"]
+fn a_hundred_and_twenty_reports_of_a_second_and_a_half_take_what_the_limit_allows() {
+    let options = Options { row_cap: 40, latency: Duration::from_millis(1500), report_limit: 40, ..Options::default() };
+    let bench = Bench::new(options, 130);
+    bench.file("config.json", &bench.config);
+    bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
+    let started = Instant::now();
+    let mut program = bench.program();
+    program.args(["read", "--config", "config.json", "--catalog", "catalog.json"]).stdout(Stdio::piped());
+    let transcript = Transcript::of(program.output().unwrap());
+    let elapsed = started.elapsed().as_secs_f64();
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
+    let least = 60 * ((calls - 1) / 40);
+    println!("{calls} calls, {} refused, {elapsed:.1} s, at least {least} s", refused(&bench));
+    assert!(calls >= 120);
+    assert!(refused(&bench) * 100 <= calls, "{} refused", refused(&bench));
+    #[expect(clippy::cast_precision_loss, reason = "minutes")]
+    let most = 1.15 * least as f64;
+    assert!(elapsed <= most, "{elapsed} s of {most} s");
+}
+
+/// Kills a read again and again and goes on from the last state, as a platform does that keeps what came before it.
+fn survive_kills(kills: u32) {
+    let options = Options { row_cap: 80, latency: Duration::from_millis(3), ..Options::default() };
+    let bench = Bench::new(options, 120);
+    bench.file("config.json", &bench.config);
+    bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
+    let stream = bench.discover()[REPORT].clone();
+    let truth = by_key(&truth::report(&bench, &preset(REPORT), &stream), &stream);
+    let mut random = 1u64;
+    let mut done = 0;
+    while done < kills {
+        let mut kept: Vec<Map<String, Value>> = Vec::new();
+        let mut state: Option<Value> = None;
+        loop {
+            let mut arguments = vec!["read", "--config", "config.json", "--catalog", "catalog.json"];
+            if let Some(state) = &state {
+                bench.file("state.json", state);
+                arguments.extend(["--state", "state.json"]);
+            }
+            let child = bench.program().args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+            let id = child.id().to_string();
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let delay = Duration::from_millis(20 + (random >> 33) % 350);
+            let is_last = done >= kills;
+            let killer = (!is_last).then(|| {
+                std::thread::spawn(move || {
+                    // A process that is to be killed at random moments leaves nothing to wait for.
+                    std::sync::mpsc::channel::<()>().1.recv_timeout(delay).ok();
+                    Command::new("kill").args(["-KILL", &id]).stderr(Stdio::null()).status().unwrap()
+                })
+            });
+            let output = child.wait_with_output().unwrap();
+            killer.map(|killer| killer.join().unwrap());
+            let is_whole = output.status.success();
+            done += u32::from(!is_whole);
+            let text = String::from_utf8(output.stdout).unwrap();
+            let whole_lines = text.rfind('\n').map_or("", |end| &text[..end]);
+            let messages: Vec<Value> = whole_lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let end = messages.iter().rposition(|message| message["type"] == "STATE").map_or(0, |last| last + 1);
+            let records = messages[..end].iter().filter(|message| message["type"] == "RECORD");
+            kept.extend(records.map(|message| message["record"]["data"].as_object().unwrap().clone()));
+            if let Some(last) = messages[..end].last() {
+                state = Some(json!([last["state"]]));
+            }
+            if is_whole {
+                break;
+            }
+        }
+        assert_eq!(by_key(&kept, &stream), truth);
+    }
+    println!("{done} kills, nothing missing");
+}
+
+#[test]
+fn a_killed_read_goes_on_where_it_was() {
+    survive_kills(5);
+}
+
+/// `KILLS=200 cargo test -- --ignored killed`
+#[test]
+#[ignore = "takes a minute"]
+fn a_read_that_is_killed_fifty_times_goes_on_where_it_was() {
+    survive_kills(std::env::var("KILLS").map_or(50, |kills| kills.parse().unwrap()));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_asked_for_and_asks_for_nothing() {
+    let mut bench = Bench::new(Options::default(), 90);
+    bench.file("config.json", &bench.config);
+    let catalog = bench.catalog(&["campaigns", "campaign_statistics_daily"], "incremental");
+    bench.file("catalog.json", &catalog);
+    let dry = |arguments: &[&str]| {
+        let before = bench.sandbox.requests().len();
+        let plan = bench
+            .run(&[&["read", "--config", "config.json", "--catalog", "catalog.json", "--dry-run"], arguments].concat());
+        assert_eq!(plan.code, Some(0));
+        let lines: Vec<_> = bench.sandbox.requests()[before..].iter().map(|request| request.line.clone()).collect();
+        assert_eq!(lines, ["POST /oauth2/token", "GET /2026-07/advertisers/me"]);
+        plan
+    };
+    let first = dry(&[]);
+    let whole = bench.read(&catalog, None);
+    bench.file("state.json", &whole.final_state());
+    let second = dry(&["--state", "state.json"]);
+    insta::assert_snapshot!([first.logs("INFO"), second.logs("INFO")].concat().join("\n"));
+    let estimates: Vec<_> = second.of_type("TRACE").into_iter().map(|m| &m["trace"]["estimate"]).collect();
+    assert_eq!(estimates[0]["name"], "campaign_statistics_daily");
+    // The next read says the same, and is right.
+    let again = bench.read(&catalog, Some(&whole.final_state()));
+    let estimate = again.of_type("TRACE").into_iter().find(|m| m["trace"]["type"] == "ESTIMATE").unwrap();
+    assert_eq!(estimate["trace"]["estimate"]["row_estimate"], estimates[0]["row_estimate"]);
+    let rows = again.records("campaign_statistics_daily").len() as u64;
+    assert!(estimates[0]["row_estimate"].as_u64().unwrap().abs_diff(rows) * 5 < rows, "{estimates:?} {rows}");
+    bench.config["lookback_days"] = json!(7);
+    let short = bench.read(&catalog, Some(&whole.final_state()));
+    assert!(short.logs("WARN").iter().any(|warning| warning.contains("lookback_days is 7")));
+}
