@@ -70,6 +70,40 @@ fn two_years_of_an_account_with_a_noisy_advertiser_are_complete() {
     );
 }
 
+/// Random caps and random faults of the network and the server; `SEEDS=100` tries more.
+#[test]
+fn whatever_befalls_the_answers_every_row_comes_once() {
+    let seeds = std::env::var("SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
+    for seed in 0..seeds {
+        let random = |part: u64, most: u64| {
+            let mixed = (seed * 31 + part + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40 & most
+        };
+        let row_cap = 30 + usize::try_from(random(1, 127)).unwrap();
+        let bench = Bench::new(Options { seed, row_cap, ..Options::default() }, 20 + random(2, 63));
+        for fault in 0..4 {
+            let action = match random(10 + fault, 7) {
+                0 => json!({"status": 503}),
+                1 => json!({"delivery": {"reset": true}}),
+                2 => json!({"delivery": {"framing": "chunked", "cut_after": 300}}),
+                3 => json!({"delivery": {"framing": "connection-close", "cut_after": 500}}),
+                4 => json!({"body": "<html>back soon</html>"}),
+                _ => json!({"delivery": {"delay_ms": 300}}),
+            };
+            let nth = 1 + random(20 + fault, 15);
+            let fault = json!({"match": {"path": "/statistics/", "nth": nth}, "do": action, "times": 1});
+            bench.sandbox.add_fault(fault).unwrap();
+        }
+        let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "seed {seed}: {:?}", transcript.errors());
+        assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+        assert_eq!(
+            by_key(transcript.records(REPORT), &bench.discover()[REPORT]).len(),
+            transcript.records(REPORT).len()
+        );
+    }
+}
+
 #[test]
 fn a_cap_that_nobody_knows_of_is_found_out_by_the_totals() {
     let mut bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 50);

@@ -122,7 +122,7 @@ fn a_start_before_the_history_of_criteo_is_clamped_with_one_warning() {
 #[test]
 fn a_token_is_renewed_before_its_end() {
     let (token_life, latency) = (Duration::from_secs(2), Duration::from_millis(500));
-    let bench = Bench::new(Options { token_life, latency, row_cap: 50, ..Options::default() }, 400);
+    let bench = Bench::new(Options { token_life, latency, row_cap: 50, ..Options::default() }, 130);
     let transcript = bench.read(&bench.catalog(&["campaign_statistics_daily"], "incremental"), None);
     assert_report(&bench, &transcript, "campaign_statistics_daily", &preset("campaign_statistics_daily"));
     assert!(bench.token_requests() >= 3, "{} tokens", bench.token_requests());

@@ -5,12 +5,11 @@
 //! catalog ─select─> [Selected]  ──────────┤
 //! state ───parse──> Cursors ──────────────┤
 //!                                         v
-//!         slice::windows(start, end, …)         pure: today is an argument
+//!         Track::start                    pure: the next slice of a group of advertisers; today is an argument
 //!                                         v
-//!         api::Client::fetch(call)        token -> budget -> attempt, until the whole body passes its check
+//!         api::Client::fetch(call)        token -> memory -> budget -> attempt, until the whole body passes its check
 //!                                         v
-//!         rows::check                     finds the rows in any known envelope; a report at the cap is cut in halves,
-//!                                         and nothing of it was written yet
+//!         rows::check, Totals::differing  whole, below the cap, and with Criteo's own sums; or else asked for in pieces
 //!                                         v
 //!         Output::slice                   a thread of its own: rows -> project::Plan -> lines, then the state
 //! ```

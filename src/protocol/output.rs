@@ -59,9 +59,11 @@ impl Output {
     ///
     /// # Errors
     /// When the system gives no thread.
+    #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
     pub fn start(redactor: Redactor, stop: StopSender) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        std::thread::Builder::new().name("output".into()).spawn(move || Writer::new(redactor, stop).run(&receiver))?;
+        let writer = move || Writer::new(Box::new(io::stdout()), redactor, stop).run(&receiver);
+        std::thread::Builder::new().name("output".into()).spawn(writer)?;
         Ok(Self { sender })
     }
 
@@ -168,24 +170,22 @@ struct Writer {
 /// Whole lines on their way to stdout.
 struct Lines {
     buffer: Vec<u8>,
-    stdout: io::Stdout,
+    out: Box<dyn Write + Send>,
     broken: Option<io::Error>,
 }
 
 impl Lines {
     fn flush(&mut self) {
         if self.broken.is_none() && !self.buffer.is_empty() {
-            let mut stdout = self.stdout.lock();
-            self.broken = stdout.write_all(&self.buffer).and_then(|()| stdout.flush()).err();
+            self.broken = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()).err();
         }
         self.buffer.clear();
     }
 }
 
 impl Writer {
-    #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
-    fn new(redactor: Redactor, stop: StopSender) -> Self {
-        let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), stdout: io::stdout(), broken: None };
+    fn new(out: Box<dyn Write + Send>, redactor: Redactor, stop: StopSender) -> Self {
+        let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), out, broken: None };
         Self { lines, beat: Instant::now(), books: Vec::new(), redactor, stop }
     }
 
@@ -445,5 +445,62 @@ impl RowSink for Records<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::streams::catalog;
+    use serde_json::json;
+
+    /// A place to write to that the test can look into.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
+        let paper = Paper::default();
+        let (stop, _stopped) = StopSender::new();
+        let mut writer = Writer::new(Box::new(paper.clone()), Redactor::default(), stop);
+        let types = || {
+            let text = String::from_utf8(std::mem::take(&mut *paper.0.lock().unwrap())).unwrap();
+            text.lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
+        let streams = catalog::streams(&Config::from_value(config).unwrap());
+        for stream in &streams[..2] {
+            writer.announce(stream.name.clone(), Plan::new(stream, &|_| true));
+        }
+        writer.still_alive(Instant::now());
+        assert!(types().is_empty(), "nothing has begun");
+        writer.open(0);
+        writer.state(0, json!({"version": 1}));
+        assert_eq!(types(), ["TRACE", "STATE"]);
+        writer.still_alive(Instant::now() + LONGEST_SILENCE);
+        assert_eq!(types(), ["LOG"]);
+        writer.still_alive(Instant::now() + LONGEST_STATELESS);
+        assert_eq!(types(), ["LOG", "STATE"]);
+        writer.waiting(Duration::from_secs(20));
+        assert_eq!(types(), ["TRACE", "LOG", "STATE"]);
+        writer.close(0, None);
+        types();
+        writer.still_alive(Instant::now() + LONGEST_STATELESS);
+        assert!(types().is_empty(), "everything is closed");
     }
 }

@@ -116,6 +116,8 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn every_row_is_written_once_whatever_is_cut_and_in_whatever_order(
         periods in 1u64..120, cap in 4usize..60, grain in prop::sample::select(vec![Grain::Day, Grain::Week]),
