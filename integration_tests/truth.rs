@@ -25,13 +25,16 @@ pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, str
 
 /// The records of a stream of objects.
 pub fn entity(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
-    let objects = bench.sandbox.world().objects(name, "2026-07").unwrap();
+    let objects = bench.sandbox.world().stream(name, "2026-07").unwrap();
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     let mut records = Vec::new();
     for object in &objects {
         let mut record = Map::new();
-        flatten(&object["attributes"], "", properties, &mut record);
-        record.insert("id".to_owned(), object["id"].clone());
+        let is_resource = object["attributes"].is_object();
+        flatten(if is_resource { &object["attributes"] } else { object }, "", properties, &mut record);
+        if let Some(id) = object.get("id").filter(|_| is_resource) {
+            record.insert("id".to_owned(), id.clone());
+        }
         records.push(record);
     }
     records
@@ -43,7 +46,7 @@ fn flatten(value: &Value, name: &str, properties: &Map<String, Value>, record: &
     match value {
         Value::Object(members) if !is_column || members.keys().eq(["value"]) => {
             for (member, value) in members {
-                let member = snake_case(member);
+                let member = snake_case(member).replace("adset", "ad_set");
                 let path = match (name, member.as_str()) {
                     (_, "value") => name.to_owned(),
                     ("", member) => member.to_owned(),
@@ -132,6 +135,8 @@ fn normal(value: &Value, property: &Value) -> Value {
         (Value::Null, "string", _) if !is_nullable => json!(""),
         (Value::Null, ..) => Value::Null,
         (Value::String(text), "number" | "integer", _) => serde_json::from_str(text).unwrap(),
+        (Value::Number(number), "string", _) => json!(number.to_string()),
+        (Value::String(text), _, Some("date")) if text.is_empty() => Value::Null,
         (Value::String(text), _, Some("date-time")) => {
             let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
             let instant = instant.unwrap_or_else(|_| text.parse::<NaiveDateTime>().unwrap().and_utc());

@@ -11,6 +11,7 @@
 //! ```
 
 mod access;
+mod children;
 mod control;
 mod facts;
 mod faults;

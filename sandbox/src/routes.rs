@@ -86,9 +86,7 @@ impl Asked<'_> {
         Ok(match path {
             ["advertisers", "me"] => data(self.objects("advertisers")),
             ["marketing-solutions", rest @ ..] => match rest {
-                ["me"] => json!({"data": {"type": "Application", "attributes": {
-                    "applicationId": 4711, "criteoService": "MarketingSolutions", "name": "Sandbox app", "description": null,
-                    "organizationId": 42}}, "errors": [], "warnings": []}),
+                ["me"] => item(json!({"type": "Application", "attributes": application()})),
                 ["campaigns", id] => self.one("campaigns", id)?,
                 ["ad-sets", id] => self.one("ad_sets", id)?,
                 ["ad-sets", id, "category-bids"] => data(world.category_bids(self.ad_set(id)?)),
@@ -112,8 +110,7 @@ impl Asked<'_> {
                 ["advertisers", id, "coupons-supported-sizes"] => {
                     let ad_set = self.request.query.get("ad-set-id");
                     self.advertiser(id)?;
-                    json!({"data": {"type": "SupportedSizes", "id": ad_set, "attributes": {
-                        "fullFrame": ["300x250", "728x90"], "logoZone": null}}, "errors": [], "warnings": []})
+                    item(supported_sizes(ad_set.map_or("", String::as_str)))
                 }
                 ["advertisers", advertiser, "coupons", id] => {
                     self.advertiser(advertiser)?;
@@ -271,6 +268,17 @@ impl Asked<'_> {
             json!({"data": page, "meta": {"totalItems": total, "limit": limit, "offset": offset}, "errors": [], "warnings": []}),
         )
     }
+}
+
+/// The app whose key is used.
+pub(crate) fn application() -> Value {
+    json!({"applicationId": 4711, "criteoService": "MarketingSolutions", "name": "Sandbox app", "description": null,
+        "organizationId": 42})
+}
+
+/// The sizes of coupons that an ad set can show.
+pub(crate) fn supported_sizes(ad_set: &str) -> Value {
+    json!({"type": "SupportedSizes", "id": ad_set, "attributes": {"fullFrame": ["300x250", "728x90"], "logoZone": null}})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers build the list in place")]

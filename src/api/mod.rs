@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 pub use auth::Auth;
 pub use pace::{CallClass, OnWait};
-pub use problem::{CONSENT_MISSING, PERMISSION_MISSING, REQUEST_TOO_LONG, criteo_errors};
+pub use problem::{CONSENT_MISSING, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, criteo_errors};
 pub use space::SPACE_MIB;
 pub use transport::{ANSWER_TOO_LARGE, Body};
 
@@ -34,8 +34,8 @@ use transport::{Answer, NO_ROOM, Transport};
 pub struct Call {
     /// `GET` or `POST`; both only read.
     pub method: Method,
-    /// The path below the version segment.
-    pub path: String,
+    /// The segments of the path below the version.
+    pub path: Vec<String>,
     /// The query, name by name.
     pub query: Vec<(&'static str, String)>,
     /// The JSON body of a `POST`.
@@ -44,6 +44,14 @@ pub struct Call {
     pub class: CallClass,
     /// How large the answer will probably be, in bytes; so much memory is reserved for it.
     pub expected_bytes: usize,
+}
+
+impl Call {
+    /// The path, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.path.join("/")
+    }
 }
 
 /// The connection to Criteo that everything of a run shares.
@@ -90,7 +98,7 @@ impl Client {
             let token = self.auth.token(&self.transport).await?;
             let space = self.transport.reserve(expected_bytes).await;
             self.pace.admit(call.class).await;
-            tracing::debug!("{} {} {}", call.method, call.path, call.body.as_deref().unwrap_or_default());
+            tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
             let failure = match self.transport.send(self.request(call, &token)?, space).await {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);
@@ -116,7 +124,7 @@ impl Client {
             drop(place);
             let is_for_everybody = matches!(failure, Failure::Passing { wait: Wait::Everybody(_), .. });
             let wait = attempts.after(failure)?;
-            tracing::info!("Trying {} again in {:.1} s: {}", call.path, wait.as_secs_f64(), attempts.last_message());
+            tracing::info!("Trying {} again in {:.1} s: {}", call.place(), wait.as_secs_f64(), attempts.last_message());
             if is_for_everybody {
                 self.pace.pause(call.class, wait).await;
             } else {
@@ -133,7 +141,7 @@ impl Client {
     fn request(&self, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
         let mut url = self.root.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(call.path.split('/'));
+            path.extend(&call.path);
         }
         for (name, value) in &call.query {
             url.query_pairs_mut().append_pair(name, value);

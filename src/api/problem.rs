@@ -17,6 +17,8 @@ use crate::error::Error;
 pub const PERMISSION_MISSING: &str = "permission-missing";
 /// The code of the error that says that an advertiser has not given its consent.
 pub const CONSENT_MISSING: &str = "consent-missing";
+/// The code of the error that says that there is nothing at a path.
+pub const NOT_FOUND: &str = "not-found";
 /// The code of the error that says that the request itself is too long.
 pub const REQUEST_TOO_LONG: &str = "request-too-long";
 /// The most characters of somebody else's words in a message of ours.
@@ -75,7 +77,7 @@ pub fn criteo_errors(errors: &[Value]) -> Error {
 
 /// Judges an answer of the API by its status.
 pub(super) fn failure(call: &Call, answer: &Answer) -> Failure {
-    failure_of(&call.path, answer)
+    failure_of(&call.place(), answer)
 }
 
 /// Judges an answer by its status; `place` is what was asked.
@@ -109,10 +111,13 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             "Criteo refuses this request (status 403).{said} If these words do not explain it, look on partners.criteo.com \
              whether the app is activated and has the permission that the README names for the stream."
         ))),
-        404 | 410 => Failure::Final(config(format!(
-            "{place} does not exist in this version of the API. Criteo keeps a version for about a year: update the \
-             connector, or choose a newer api_version.{said}"
-        ))),
+        404 | 410 => Failure::Final(
+            config(format!(
+                "{place} does not exist in this version of the API. Criteo keeps a version for about a year: update the \
+                 connector, or choose a newer api_version.{said}"
+            ))
+            .with_code(Some(NOT_FOUND.to_owned())),
+        ),
         429 => {
             let wait = answer.rate_limit.until_reset.max(answer.retry_after);
             let wait = wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Everybody);

@@ -7,17 +7,43 @@ use super::{Call, CallClass};
 use crate::config::AdvertiserId;
 use crate::engine::slice::Window;
 use crate::streams::report::Report;
+use crate::streams::{Entity, Parameter, Request, Variable};
 
-/// `{"filters":{"advertiserIds":[…]}}`
+/// The request for objects: `value` knows the placeholders of path and query.
 #[must_use]
-pub fn search(advertisers: &[AdvertiserId]) -> String {
-    json!({"filters": {"advertiserIds": ids(advertisers)}}).to_string()
-}
-
-/// `{"data":{"type":…,"attributes":{"advertiserIds":[…]}}}`
-#[must_use]
-pub fn search_resource(resource: &str, advertisers: &[AdvertiserId]) -> String {
-    json!({"data": {"type": resource, "attributes": {"advertiserIds": ids(advertisers)}}}).to_string()
+pub fn objects<'a>(
+    entity: Entity,
+    value: &dyn Fn(Variable) -> Option<&'a str>,
+    advertisers: &[AdvertiserId],
+    offset: u64,
+) -> Call {
+    let parameters = entity.query.iter().filter_map(|parameter| match parameter {
+        Parameter::Fixed(name, value) => Some((*name, (*value).to_owned())),
+        Parameter::Of(name, variable) => Some((*name, value(*variable)?.to_owned())),
+    });
+    let mut query: Vec<_> = parameters.collect();
+    if let Some(limit) = entity.request.limit() {
+        query.extend([("limit", limit.to_string()), ("offset", offset.to_string())]);
+    }
+    let body = match entity.request {
+        Request::Get | Request::PagedGet { .. } => None,
+        Request::Search => Some(json!({"filters": {"advertiserIds": ids(advertisers)}})),
+        Request::PagedSearch { resource, .. } => {
+            Some(json!({"data": {"type": resource, "attributes": {"advertiserIds": ids(advertisers)}}}))
+        }
+    };
+    let place = |segment: &str| {
+        let variable = Variable::ALL.iter().find(|variable| segment == format!("{{{}}}", variable.name()));
+        variable.and_then(|variable| value(*variable)).unwrap_or(segment).to_owned()
+    };
+    Call {
+        method: if body.is_some() { Method::POST } else { Method::GET },
+        path: entity.path.split('/').map(place).collect(),
+        query,
+        body: body.map(|body| body.to_string()),
+        class: CallClass::Other,
+        expected_bytes: 0,
+    }
 }
 
 /// The request for a window of a report; `ad_sets` restricts it further.
@@ -52,7 +78,7 @@ pub fn report(
     }
     Call {
         method: Method::POST,
-        path: "statistics/report".into(),
+        path: vec!["statistics".into(), "report".into()],
         query: Vec::new(),
         body: Some(Value::Object(query).to_string()),
         class: CallClass::Report,

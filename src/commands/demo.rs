@@ -49,6 +49,7 @@ impl Session {
                             name: stream.name,
                             sync_mode: Ok(SyncMode::Incremental),
                             columns: None,
+                            sync_id: None,
                         })
                         .collect(),
                 };

@@ -81,9 +81,12 @@ fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
         )));
     };
     match &configured.sync_mode {
-        Ok(sync_mode) => {
-            Ok(Selected { stream: stream.clone(), sync_mode: *sync_mode, columns: configured.columns.clone() })
-        }
+        Ok(sync_mode) => Ok(Selected {
+            stream: stream.clone(),
+            sync_mode: *sync_mode,
+            columns: configured.columns.clone(),
+            sync_id: configured.sync_id,
+        }),
         Err(other) => Err(Error::config(format!(
             "The catalog asks for the stream {} in the sync mode {other}. The modes are full_refresh and incremental.",
             configured.name

@@ -58,6 +58,8 @@ pub struct Config {
     pub verify_totals: bool,
     /// Whether listed advertisers without consent are left out with a warning.
     pub skip_inaccessible_advertisers: bool,
+    /// Two-letter codes of the countries whose in-market brands and interests to read; empty means those of the segments.
+    pub countries: Vec<String>,
     /// The user's own reports.
     pub custom_reports: Vec<CustomReport>,
     /// The version segment of the API's paths.

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 /// Settings that hold a list, which may also be written as one comma string.
-const LISTS: &[&str] = &["advertiser_ids"];
+const LISTS: &[&str] = &["advertiser_ids", "countries"];
 /// Settings that hold a day, which some platforms write with a time behind it.
 const DAYS: &[&str] = &["start_date", "end_date"];
 /// Settings whose value is a whole number, which may also be written as text.

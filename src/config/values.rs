@@ -71,6 +71,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         lookback_days: document["lookback_days"].as_u64().and_then(|days| u32::try_from(days).ok()),
         verify_totals: document["verify_totals"].as_bool().unwrap_or(true),
         skip_inaccessible_advertisers: document["skip_inaccessible_advertisers"].as_bool().unwrap_or(false),
+        countries: texts(&document["countries"]).collect(),
         custom_reports,
         api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
         api_base_url: api_base_url?,

@@ -49,7 +49,7 @@ impl Cursors {
         let Some(object) = state.as_object() else {
             return if state.is_null() { Ok((cursors, None)) } else { Err(corrupt("it is not an object")) };
         };
-        if object.is_empty() || object.contains_key(NO_CURSOR) {
+        if object.is_empty() || is_no_cursor(object) {
             return Ok((cursors, None));
         }
         match object.get("version").and_then(Value::as_u64) {
@@ -150,13 +150,19 @@ impl Cursors {
     }
 }
 
+/// Whether a state says that a stream has none.
+pub(super) fn is_no_cursor(state: &serde_json::Map<String, Value>) -> bool {
+    state.contains_key(NO_CURSOR)
+}
+
 /// The state of a stream that is read whole every time.
 #[must_use]
 pub fn no_cursor() -> Value {
     json!({ NO_CURSOR: true })
 }
 
-fn corrupt(what: &str) -> Error {
+/// The error for a state that nobody understands.
+pub(super) fn corrupt(what: &str) -> Error {
     Error::config(format!(
         "The saved state of this stream cannot be understood: {what}. It was not written by this connector or was \
          changed since. Restore the last state that worked, or reset the stream to read it from the start."

@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
 use crate::streams::{Source, Stream};
+use entity::Parents;
 use project::Plan;
 use totals::Ledger;
 
@@ -45,6 +46,8 @@ pub struct Selected {
     pub sync_mode: SyncMode,
     /// The columns wanted; `None` wants all.
     pub columns: Option<HashSet<String>>,
+    /// The platform's number of this sync; a full refresh goes on only within the one it was interrupted in.
+    pub sync_id: Option<i64>,
 }
 
 impl Selected {
@@ -119,7 +122,7 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
 async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     let call = Call {
         method: Method::GET,
-        path: "advertisers/me".into(),
+        path: vec!["advertisers".into(), "me".into()],
         query: Vec::new(),
         body: None,
         class: CallClass::Other,
@@ -149,6 +152,9 @@ struct Run<'a> {
     lost: RefCell<BTreeSet<AdvertiserId>>,
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
     ledger: Ledger,
+    parents: Parents,
+    /// The selected streams by name.
+    ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<String>>,
 }
 
@@ -162,10 +168,18 @@ pub async fn read(
     states: &BTreeMap<String, Value>,
 ) -> usize {
     for selected in selected {
-        output.announce(&selected.stream.name, Plan::new(&selected.stream, &|column| selected.wants(column)));
+        let mut plan = Plan::new(&selected.stream, &|column| selected.wants(column));
+        // A state that is none is told when the stream is read.
+        if let Some(state) = states.get(&selected.stream.name)
+            && let Ok(Some(floor)) = entity::floor(selected, state)
+        {
+            plan.skip_until(floor);
+        }
+        output.announce(&selected.stream.name, plan);
     }
     let portfolio = portfolio(client, config).await;
-    let run = Run::new(client, output, config, portfolio.as_ref().map_or(&[], |portfolio| &portfolio.advertisers));
+    let advertisers = portfolio.as_ref().map_or(&[][..], |portfolio| &portfolio.advertisers);
+    let run = Run::new(client, output, config, advertisers, selected);
     let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
     if let Some(error) = missing.as_ref().filter(|_| config.skip_inaccessible_advertisers) {
         tracing::warn!("{error}");
@@ -204,7 +218,7 @@ pub async fn dry_run(
     if let Some(error) = portfolio.missing_error() {
         tracing::warn!("{error}");
     }
-    let run = Run::new(client, output, config, &portfolio.advertisers);
+    let run = Run::new(client, output, config, &portfolio.advertisers, selected);
     let mut reports = 0;
     for selected in selected {
         let stream = &selected.stream;
@@ -235,7 +249,13 @@ pub async fn dry_run(
 }
 
 impl<'a> Run<'a> {
-    fn new(client: &'a Client, output: &'a Output, config: &'a Config, advertisers: &'a [AdvertiserId]) -> Self {
+    fn new(
+        client: &'a Client,
+        output: &'a Output,
+        config: &'a Config,
+        advertisers: &'a [AdvertiserId],
+        selected: &'a [Selected],
+    ) -> Self {
         Self {
             client,
             output,
@@ -244,6 +264,8 @@ impl<'a> Run<'a> {
             lost: RefCell::default(),
             consenting: OnceCell::new(),
             ledger: Ledger::default(),
+            parents: Parents::default(),
+            ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),
         }
     }
@@ -254,7 +276,7 @@ impl<'a> Run<'a> {
         }
         let permission = selected.stream.permission;
         let result = match &selected.stream.source {
-            Source::Entity(entity) => self.read_entity(id, *entity).await,
+            Source::Entity(entity) => self.read_entity(id, selected, *entity, state).await,
             Source::Report(report) => self.read_report(id, selected, report, state).await,
         };
         result.map_err(|error| match error.code.as_deref() {

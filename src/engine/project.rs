@@ -6,11 +6,14 @@
 //! `schedule.startDate.value` is the column `schedule_start_date`. `attributes` and `value` are transparent, and a
 //! child that repeats its parent's name is not prefixed again (`budget.budgetAmount` is `budget_amount`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::coerce::{Outcome, coerce};
@@ -32,6 +35,12 @@ pub struct Plan {
     places: Vec<Place>,
     /// Rows seen so far under each key, for streams that have twins.
     twins: Option<Twins>,
+    /// The keys written so far, as hashes, for streams whose pages may repeat rows.
+    written: Option<HashSet<u64>>,
+    /// Rows whose value in a column is an earlier instant are not written.
+    floor: Option<(usize, DateTime<Utc>)>,
+    /// Where the values of key and floor columns of the current row stand in the output.
+    values: Vec<(usize, Range<usize>)>,
     row: u64,
     misfits: Vec<usize>,
     /// Fields that the schema does not have, with the number of rows they were in.
@@ -75,7 +84,6 @@ enum Destination {
 #[derive(Debug, Default)]
 struct Twins {
     column: usize,
-    key_values: Vec<(usize, Range<usize>)>,
     seen: HashMap<Vec<u8>, u64>,
 }
 
@@ -116,12 +124,16 @@ impl Plan {
                 }
             }
         }
+        let is_paged = matches!(&stream.source, Source::Entity(entity) if entity.request.limit().is_some());
         let root = Place { prefix: String::new(), learned: Vec::new(), next: 0 };
         Self {
             columns,
             aliases,
             places: vec![root],
             twins,
+            written: is_paged.then(HashSet::new),
+            floor: None,
+            values: Vec::new(),
             row: 0,
             misfits: Vec::new(),
             unknown_fields: BTreeMap::new(),
@@ -129,10 +141,22 @@ impl Plan {
         }
     }
 
-    /// Forgets which keys were seen: keys of different slices never meet, since each holds its day.
-    pub fn start_slice(&mut self) {
+    /// Does not write rows whose `updated_at` lies before an instant.
+    pub fn skip_until(&mut self, instant: DateTime<Utc>) {
+        let column = self.columns.iter().position(|column| column.name == "updated_at");
+        self.floor = column.map(|column| (column, instant));
+    }
+
+    /// Begins a slice whose rows do not carry these columns. Twins of the last slice are forgotten: keys of different slices
+    /// never meet, since each holds its day.
+    pub fn start_slice(&mut self, constants: &[(&'static str, String)]) {
         if let Some(twins) = &mut self.twins {
             twins.seen.clear();
+        }
+        for (name, value) in constants {
+            if let Some(column) = self.columns.iter_mut().find(|column| column.name == *name) {
+                column.constant = Some(Value::from(value.as_str()).to_string().into_bytes());
+            }
         }
     }
 
@@ -141,21 +165,39 @@ impl Plan {
         self.misfits.iter().map(|&column| self.columns[column].name.as_str())
     }
 
-    /// Appends one row as a JSON object on one line.
+    /// Appends one row as a JSON object on one line; `false` when the row is not to be written, and what was appended is to
+    /// be taken back.
     ///
     /// # Errors
     /// When the row is not an object, or a key column has no usable value.
-    pub fn write_row<'de, D: Deserializer<'de>>(&mut self, row: D, out: &mut Vec<u8>) -> Result<(), D::Error> {
+    pub fn write_row<'de, D: Deserializer<'de>>(&mut self, row: D, out: &mut Vec<u8>) -> Result<bool, D::Error> {
         self.row += 1;
         self.misfits.clear();
-        if let Some(twins) = &mut self.twins {
-            twins.key_values.clear();
-        }
+        self.values.clear();
         out.push(b'{');
         RowAt { plan: self, out, place: 0 }.deserialize(row)?;
         self.write_absent(out)?;
         out.push(b'}');
-        Ok(())
+        Ok(self.is_due(out) && self.is_new(out))
+    }
+
+    /// Whether the row has been changed since the floor; one that does not say when has.
+    fn is_due(&self, out: &[u8]) -> bool {
+        let Some((floor, instant)) = self.floor else { return true };
+        let value =
+            self.values.iter().find(|(column, _)| *column == floor).and_then(|(_, range)| out.get(range.clone()));
+        let value = value.and_then(|value| serde_json::from_slice::<DateTime<Utc>>(value).ok());
+        value.is_none_or(|value| value >= instant)
+    }
+
+    /// Whether the key of the row has not been written yet.
+    fn is_new(&mut self, out: &[u8]) -> bool {
+        let Some(written) = &mut self.written else { return true };
+        let mut hasher = DefaultHasher::new();
+        for (column, range) in self.values.iter().filter(|(column, _)| self.columns[*column].is_key) {
+            (column, &out[range.clone()]).hash(&mut hasher);
+        }
+        written.insert(hasher.finish())
     }
 
     fn write_absent<E: serde::de::Error>(&mut self, out: &mut Vec<u8>) -> Result<(), E> {
@@ -174,12 +216,12 @@ impl Plan {
             out.extend_from_slice(&column.label);
             let start = out.len();
             out.extend_from_slice(value);
-            self.note_key_value(index, start..out.len());
+            self.note_value(index, start..out.len());
         }
         if let Some(twins) = &mut self.twins {
-            twins.key_values.sort_by_key(|(column, _)| *column);
+            self.values.sort_by_key(|(column, _)| *column);
             let mut key = Vec::new();
-            for (_, range) in &twins.key_values {
+            for (_, range) in &self.values {
                 key.extend_from_slice(&out[range.clone()]);
                 key.push(b',');
             }
@@ -192,11 +234,10 @@ impl Plan {
         Ok(())
     }
 
-    fn note_key_value(&mut self, column: usize, range: Range<usize>) {
-        if let Some(twins) = &mut self.twins
-            && self.columns[column].is_key
-        {
-            twins.key_values.push((column, range));
+    fn note_value(&mut self, column: usize, range: Range<usize>) {
+        let is_key = (self.twins.is_some() || self.written.is_some()) && self.columns[column].is_key;
+        if is_key || self.floor.is_some_and(|(floor, _)| floor == column) {
+            self.values.push((column, range));
         }
     }
 
@@ -289,7 +330,7 @@ impl Plan {
             *self.misfit_columns.entry(column.name.clone()).or_insert(0) += 1;
             self.misfits.push(index);
         }
-        self.note_key_value(index, value..out.len());
+        self.note_value(index, value..out.len());
         Ok(())
     }
 }

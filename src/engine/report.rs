@@ -317,7 +317,7 @@ impl<'a> Reading<'a> {
         }
         self.in_flight.check()?;
         let state = (self.is_incremental && has_moved).then(|| self.cursors.to_value());
-        self.in_flight.push(self.run.output.slice(self.id, body, state));
+        self.in_flight.push(self.run.output.slice(self.id, body, Vec::new(), state));
         Ok(())
     }
 

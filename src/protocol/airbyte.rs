@@ -42,6 +42,8 @@ pub struct Configured {
     pub sync_mode: Result<SyncMode, String>,
     /// The columns that the user wants; `None` wants all.
     pub columns: Option<HashSet<String>>,
+    /// The platform's number of this sync.
+    pub sync_id: Option<i64>,
 }
 
 /// `SPEC`
@@ -72,13 +74,12 @@ pub fn catalog(streams: &[Stream]) -> Value {
                 "json_schema": stream.schema,
                 "supported_sync_modes": ["full_refresh"],
                 "source_defined_primary_key": key,
-                "is_resumable": false,
+                "is_resumable": stream.is_resumable(),
             });
             if let Some(cursor) = stream.cursor() {
                 entry["supported_sync_modes"] = json!(["full_refresh", "incremental"]);
                 entry["source_defined_cursor"] = json!(true);
                 entry["default_cursor_field"] = json!([cursor]);
-                entry["is_resumable"] = json!(true);
             }
             entry
         })
@@ -212,7 +213,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
             let columns = stream["json_schema"]["properties"].as_object();
             let columns =
                 columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
-            Ok(Configured { name: name.to_owned(), sync_mode, columns })
+            Ok(Configured { name: name.to_owned(), sync_mode, columns, sync_id: entry["sync_id"].as_i64() })
         })
         .collect()
 }

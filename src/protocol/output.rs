@@ -34,18 +34,42 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(50);
 /// Platforms take a run for dead that sends neither records nor states for long: a state is repeated after this time.
 const LONGEST_STATELESS: Duration = Duration::from_mins(5);
 
+/// Values of columns that the rows of a slice do not carry, by the name of the column.
+pub type Constants = Vec<(&'static str, String)>;
+
 /// Names a stream of this run.
 pub type StreamId = usize;
 
 enum Message {
     Line(Value),
-    Announce { name: String, plan: Box<Plan> },
-    Open { stream: StreamId },
-    Slice { stream: StreamId, body: Body, state: Option<Value>, reply: oneshot::Sender<Result<()>> },
-    State { stream: StreamId, state: Value },
-    Close { stream: StreamId, error: Option<Error> },
-    Waiting { wait: Duration },
-    Finish { reply: Sender<()> },
+    Announce {
+        name: String,
+        plan: Box<Plan>,
+    },
+    Open {
+        stream: StreamId,
+    },
+    Slice {
+        stream: StreamId,
+        body: Body,
+        constants: Constants,
+        state: Option<Value>,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    State {
+        stream: StreamId,
+        state: Value,
+    },
+    Close {
+        stream: StreamId,
+        error: Option<Error>,
+    },
+    Waiting {
+        wait: Duration,
+    },
+    Finish {
+        reply: Sender<()>,
+    },
 }
 
 /// A handle to the thread that writes.
@@ -78,7 +102,7 @@ impl Output {
         self.send(Message::Announce { name: name.to_owned(), plan: Box::new(plan) });
     }
 
-    /// Begins a stream.
+    /// Begins a stream, unless it has begun.
     pub fn open(&self, stream: StreamId) {
         self.send(Message::Open { stream });
     }
@@ -86,9 +110,15 @@ impl Output {
     /// Writes the rows of a checked body as records, and then the state that they lead to. The answer comes when the
     /// last byte is on its way.
     #[must_use]
-    pub fn slice(&self, stream: StreamId, body: Body, state: Option<Value>) -> oneshot::Receiver<Result<()>> {
+    pub fn slice(
+        &self,
+        stream: StreamId,
+        body: Body,
+        constants: Constants,
+        state: Option<Value>,
+    ) -> oneshot::Receiver<Result<()>> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Slice { stream, body, state, reply });
+        self.send(Message::Slice { stream, body, constants, state, reply });
         answer
     }
 
@@ -221,8 +251,8 @@ impl Writer {
             Message::Line(message) => self.line(&message),
             Message::Announce { name, plan } => self.announce(name, *plan),
             Message::Open { stream } => self.open(stream),
-            Message::Slice { stream, body, state, reply } => {
-                let result = self.slice(stream, &body, state);
+            Message::Slice { stream, body, constants, state, reply } => {
+                let result = self.slice(stream, &body, &constants, state);
                 drop(body);
                 // The engine may have given the stream up meanwhile.
                 let _ = reply.send(result);
@@ -235,7 +265,7 @@ impl Writer {
     }
 
     fn open(&mut self, stream: StreamId) {
-        if let Some(book) = self.books.get_mut(stream) {
+        if let Some(book) = self.books.get_mut(stream).filter(|book| book.progress == Progress::Announced) {
             book.progress = Progress::Open;
             let status = airbyte::stream_status(&book.name, Status::Started);
             self.line(&status);
@@ -297,14 +327,14 @@ impl Writer {
         });
     }
 
-    fn slice(&mut self, stream: StreamId, body: &Body, state: Option<Value>) -> Result<()> {
+    fn slice(&mut self, stream: StreamId, body: &Body, constants: &Constants, state: Option<Value>) -> Result<()> {
         if self.stop.is_stopping() {
             return Err(interrupted());
         }
         let Some(book) = self.books.get_mut(stream).filter(|book| !book.has_failed) else {
             return Err(Error::system("An earlier slice of the stream failed."));
         };
-        book.plan.start_slice();
+        book.plan.start_slice(constants);
         let prefix = airbyte::record_prefix(&book.name, clock::now_millis());
         let mut records = Records { book, lines: &mut self.lines, prefix, stop: &self.stop };
         let written = rows::each(body.text()?, &mut records);
@@ -423,18 +453,19 @@ struct Records<'a> {
 impl RowSink for Records<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         use serde::de::Error as _;
-        if self.book.progress == Progress::Open {
-            self.book.progress = Progress::Running;
-            let status = airbyte::stream_status(&self.book.name, Status::Running);
-            self.lines.buffer.extend_from_slice(format!("{status}\n").as_bytes());
-        }
         let buffer = &mut self.lines.buffer;
         let start = buffer.len();
-        buffer.extend_from_slice(&self.prefix);
-        if let Err(error) = self.book.plan.write_row(row, buffer) {
-            buffer.truncate(start);
-            return Err(error);
+        if self.book.progress == Progress::Open {
+            let status = airbyte::stream_status(&self.book.name, Status::Running);
+            buffer.extend_from_slice(format!("{status}\n").as_bytes());
         }
+        buffer.extend_from_slice(&self.prefix);
+        let is_new = self.book.plan.write_row(row, buffer);
+        if !is_new.as_ref().is_ok_and(|is_new| *is_new) {
+            buffer.truncate(start);
+            return is_new.map(|_| ());
+        }
+        self.book.progress = Progress::Running;
         airbyte::record_suffix(self.book.plan.misfits(), buffer);
         self.book.records += 1;
         self.book.records_since_state += 1;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::report::Report;
-use super::{Entity, Permission, Request, Source, Stream};
-use crate::config::Config;
+use super::{Each, Entity, Parameter, Permission, Request, Source, Stream, Variable};
+use crate::config::{ApiVersion, Config};
 
 /// A line of the table.
 struct StreamDef {
@@ -50,12 +50,64 @@ const fn entity(
     path: &'static str,
     request: Request,
 ) -> StreamDef {
-    StreamDef {
-        name,
-        schema,
-        permission,
-        kind: Kind::Entity { entity: Entity { path, request }, primary_key: &["id"] },
+    let entity =
+        Entity { path, query: &[], request, each: Each::Nothing, columns: &[], since: None, has_updates: false };
+    StreamDef { name, schema, permission, kind: Kind::Entity { entity, primary_key: &["id"] } }
+}
+
+impl StreamDef {
+    /// Whether this version of the API has the stream; versions without a date are newer than all others.
+    fn is_in(&self, version: &ApiVersion) -> bool {
+        match &self.kind {
+            Kind::Entity { entity, .. } => entity.since.is_none_or(|since| version.0.as_str() >= since),
+            Kind::Report { .. } => true,
+        }
     }
+
+    const fn with(mut self, change: Change) -> Self {
+        if let Kind::Entity { entity, primary_key } = &mut self.kind {
+            match change {
+                Change::Each(each, columns) => (entity.each, entity.columns) = (each, columns),
+                Change::Query(query) => entity.query = query,
+                Change::Key(key) => *primary_key = key,
+                Change::Since(version) => entity.since = Some(version),
+                Change::Updates => entity.has_updates = true,
+            }
+        }
+        self
+    }
+
+    /// Asked for once each, with columns for what the rows do not carry.
+    const fn each(self, each: Each, columns: &'static [Variable]) -> Self {
+        self.with(Change::Each(each, columns))
+    }
+
+    const fn query(self, query: &'static [Parameter]) -> Self {
+        self.with(Change::Query(query))
+    }
+
+    /// Another key than `id`.
+    const fn key(self, key: &'static [&'static str]) -> Self {
+        self.with(Change::Key(key))
+    }
+
+    const fn since(self, version: &'static str) -> Self {
+        self.with(Change::Since(version))
+    }
+
+    /// The rows have `updated_at`.
+    const fn updates(self) -> Self {
+        self.with(Change::Updates)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Each(Each, &'static [Variable]),
+    Query(&'static [Parameter]),
+    Key(&'static [&'static str]),
+    Since(&'static str),
+    Updates,
 }
 
 const fn report(name: &'static str, schema: &'static str, dimensions: &'static [&'static str]) -> StreamDef {
@@ -69,23 +121,142 @@ macro_rules! schema {
     };
 }
 
+/// `entity!(name, permission, path, request)`: a stream of objects whose schema file bears its name.
+macro_rules! entity {
+    ($name:literal, $permission:ident, $path:literal, $request:expr) => {
+        entity($name, schema!($name), Permission::$permission, $path, $request)
+    };
+}
+
+/// Pages of this size are asked for where Criteo does not say how large they may be; elsewhere it allows this size.
+const PAGE: u32 = 100;
+
+use Each::{AdSet, Advertiser, ContactList, Country, Dataset, MarketplaceAdvertiser, ProductSet};
+use Request::{Get, PagedGet, PagedSearch, Search};
+use Variable::{AdSetId, AdvertiserId};
+
 static STREAMS: &[StreamDef] = &[
-    entity("advertisers", schema!("advertisers"), Permission::None, "advertisers/me", Request::Get),
-    entity(
-        "campaigns",
-        schema!("campaigns"),
-        Permission::Campaigns,
-        "marketing-solutions/campaigns/search",
-        Request::Search,
-    ),
-    entity("ad_sets", schema!("ad_sets"), Permission::Campaigns, "marketing-solutions/ad-sets/search", Request::Search),
-    entity(
+    entity!("application", None, "marketing-solutions/me", Get).key(&["application_id"]),
+    entity!("advertisers", None, "advertisers/me", Get),
+    entity!("campaigns", Campaigns, "marketing-solutions/campaigns/search", Search),
+    entity!("ad_sets", Campaigns, "marketing-solutions/ad-sets/search", Search),
+    entity!("ad_set_category_bids", Campaigns, "marketing-solutions/ad-sets/{ad_set_id}/category-bids", Get)
+        .each(AdSet, &[AdSetId, AdvertiserId])
+        .key(&["ad_set_id", "id"]),
+    entity!(
+        "ad_set_display_multipliers",
+        Campaigns,
+        "marketing-solutions/ad-sets/{ad_set_id}/display-multipliers",
+        Get
+    )
+    .each(AdSet, &[AdSetId, AdvertiserId])
+    .key(&["ad_set_id", "id"]),
+    entity!("ads", Creatives, "marketing-solutions/advertisers/{advertiser_id}/ads", PagedGet { limit: PAGE })
+        .each(Advertiser, &[AdvertiserId]),
+    entity!(
+        "creatives",
+        Creatives,
+        "marketing-solutions/advertisers/{advertiser_id}/creatives",
+        PagedGet { limit: PAGE }
+    )
+    .each(Advertiser, &[AdvertiserId]),
+    entity!("coupons", Creatives, "marketing-solutions/advertisers/{advertiser_id}/coupons", PagedGet { limit: PAGE })
+        .each(Advertiser, &[AdvertiserId]),
+    entity!(
+        "coupon_supported_sizes",
+        Creatives,
+        "marketing-solutions/advertisers/{advertiser_id}/coupons-supported-sizes",
+        Get
+    )
+    .each(AdSet, &[AdSetId, AdvertiserId])
+    .query(&[Parameter::Of("ad-set-id", AdSetId)])
+    .key(&["advertiser_id", "ad_set_id"]),
+    entity!(
         "audiences",
-        schema!("audiences"),
-        Permission::Audiences,
+        Audiences,
         "marketing-solutions/audiences/search",
-        Request::PagedSearch { resource: "AudienceSearch", limit: 100 },
-    ),
+        PagedSearch { resource: "AudienceSearch", limit: PAGE }
+    )
+    .updates(),
+    entity!(
+        "audience_segments",
+        Audiences,
+        "marketing-solutions/audience-segments/search",
+        PagedSearch { resource: "AudienceSegmentSearch", limit: PAGE }
+    )
+    .updates(),
+    entity!("in_market_brands", Audiences, "marketing-solutions/audience-segments/in-market-brands", Get)
+        .each(Country, &[AdvertiserId, Variable::Country])
+        .query(&[Parameter::Of("advertiser-id", AdvertiserId), Parameter::Of("country", Variable::Country)])
+        .key(&["advertiser_id", "country", "id"]),
+    entity!("in_market_interests", Audiences, "marketing-solutions/audience-segments/in-market-interests", Get)
+        .each(Country, &[AdvertiserId, Variable::Country])
+        .query(&[Parameter::Of("advertiser-id", AdvertiserId), Parameter::Of("country", Variable::Country)])
+        .key(&["advertiser_id", "country", "id"]),
+    entity!(
+        "contact_list_statistics",
+        Audiences,
+        "marketing-solutions/audience-segments/{segment_id}/contact-list/statistics",
+        Get
+    )
+    .each(ContactList, &[]),
+    entity!("product_sets", Recommendations, "marketing-solutions/product-sets/dataset/{dataset_id}", Get)
+        .each(Dataset, &[]),
+    entity!(
+        "product_filters",
+        Recommendations,
+        "marketing-solutions/product-sets/{product_set_id}/product-filters",
+        Get
+    )
+    .each(ProductSet, &[])
+    .key(&["product_set_id", "ad_id"]),
+    entity!("product_boosts", Recommendations, "marketing-solutions/dataset/{dataset_id}/product-boost", Get)
+        .each(Dataset, &[Variable::DatasetId])
+        .key(&["product_set_id", "ad_id"])
+        .since("2026-07"),
+    entity!("mpo_advertisers", Campaigns, "marketing-solutions/marketplace-performance-outcomes/advertisers", Get),
+    entity!(
+        "mpo_preview_limits",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/preview-limit",
+        Get
+    )
+    .key(&["advertiser_id"]),
+    entity!(
+        "mpo_campaigns",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/campaigns",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[AdvertiserId]),
+    entity!(
+        "mpo_ad_sets",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/adsets",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[])
+    .key(&["ad_set_id"]),
+    entity!("mpo_sellers", Campaigns, "marketing-solutions/marketplace-performance-outcomes/sellers", Get)
+        .each(MarketplaceAdvertiser, &[AdvertiserId])
+        .query(&[Parameter::Of("advertiserId", AdvertiserId)])
+        .key(&["advertiser_id", "id"]),
+    entity!(
+        "mpo_seller_campaigns",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/seller-campaigns",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[AdvertiserId]),
+    // Finished budgets come only with a day that they end after.
+    entity!(
+        "mpo_budgets",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/budgets",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[AdvertiserId])
+    .query(&[Parameter::Fixed("endAfterDate", "2000-01-01"), Parameter::Fixed("withSpend", "true")]),
     report("campaign_statistics_daily", schema!("campaign_statistics_daily"), &["AdvertiserId", "CampaignId", "Day"]),
     report(
         "ad_set_statistics_daily",
@@ -99,10 +270,34 @@ static STREAMS: &[StreamDef] = &[
     ),
 ];
 
+/// Where the objects of a stream are found; `None` for reports and unknown names.
+#[must_use]
+pub fn entity_of(name: &str) -> Option<Entity> {
+    STREAMS.iter().find(|def| def.name == name).and_then(|def| match &def.kind {
+        Kind::Entity { entity, .. } => Some(*entity),
+        Kind::Report { .. } => None,
+    })
+}
+
+/// The streams of objects that others hang on: the name, and what is asked for once for each of its objects.
+pub const PARENTS: &[(&str, &[Each])] = &[
+    ("ad_sets", &[AdSet, Dataset]),
+    ("creatives", &[Dataset]),
+    ("audience_segments", &[ContactList, Country]),
+    ("product_sets", &[ProductSet]),
+    ("mpo_advertisers", &[MarketplaceAdvertiser]),
+];
+
+/// Whether other streams hang on the objects of this one.
+#[must_use]
+pub fn is_parent(name: &str) -> bool {
+    PARENTS.iter().any(|(parent, _)| *parent == name)
+}
+
 /// Every stream that this configuration gives, in the order in which they are read.
 #[must_use]
 pub fn streams(config: &Config) -> Vec<Stream> {
-    let ready_made = STREAMS.iter().map(|def| {
+    let ready_made = STREAMS.iter().filter(|def| def.is_in(&config.api_version)).map(|def| {
         let (primary_key, source) = match &def.kind {
             Kind::Entity { entity, primary_key } => {
                 (primary_key.iter().map(|&key| key.to_owned()).collect(), Source::Entity(*entity))

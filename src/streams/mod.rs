@@ -23,6 +23,10 @@ pub enum Permission {
     Audiences,
     /// "Analytics: Read" (scope `MarketingSolutions_Analytics_Read`).
     Analytics,
+    /// "Creatives: Read" (scope `MarketingSolutions_Creative_Read`).
+    Creatives,
+    /// "Recommendations: Read" (scope `MarketingSolutions_Reco_Read`).
+    Recommendations,
 }
 
 impl Permission {
@@ -34,6 +38,8 @@ impl Permission {
             Self::Campaigns => "Campaigns: Read",
             Self::Audiences => "Audiences: Read",
             Self::Analytics => "Analytics: Read",
+            Self::Creatives => "Creatives: Read",
+            Self::Recommendations => "Recommendations: Read",
         }
     }
 }
@@ -43,6 +49,11 @@ impl Permission {
 pub enum Request {
     /// `GET path`: everything in one answer.
     Get,
+    /// `GET path?limit=…&offset=…`
+    PagedGet {
+        /// Rows to ask for at once; Criteo may serve fewer.
+        limit: u32,
+    },
     /// `POST path` with `{"filters":{"advertiserIds":[…]}}`: everything in one answer.
     Search,
     /// `POST path?limit=…&offset=…` with `{"data":{"type":…,"attributes":{"advertiserIds":[…]}}}`.
@@ -54,13 +65,106 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether the request names the advertisers.
+    #[must_use]
+    pub fn is_search(self) -> bool {
+        matches!(self, Self::Search | Self::PagedSearch { .. })
+    }
+
+    /// The size of a page, where there are pages.
+    #[must_use]
+    pub fn limit(self) -> Option<u32> {
+        match self {
+            Self::PagedGet { limit } | Self::PagedSearch { limit, .. } => Some(limit),
+            Self::Get | Self::Search => None,
+        }
+    }
+}
+
+/// What a stream of objects is asked for once each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Each {
+    /// Once.
+    Nothing,
+    /// For each advertiser.
+    Advertiser,
+    /// For each ad set.
+    AdSet,
+    /// For each dataset of an ad set or a creative.
+    Dataset,
+    /// For each audience segment that is a contact list.
+    ContactList,
+    /// For each advertiser and each country of its audience segments, or of the configuration.
+    Country,
+    /// For each product set.
+    ProductSet,
+    /// For each advertiser of the marketplace.
+    MarketplaceAdvertiser,
+}
+
+/// A placeholder of a path or a query; its name is also that of the column that it fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variable {
+    /// `advertiser_id`
+    AdvertiserId,
+    /// `ad_set_id`
+    AdSetId,
+    /// `country`, two letters
+    Country,
+    /// `dataset_id`
+    DatasetId,
+    /// `product_set_id`
+    ProductSetId,
+    /// `segment_id`
+    SegmentId,
+}
+
+impl Variable {
+    /// All of them.
+    pub const ALL: &[Self] =
+        &[Self::AdvertiserId, Self::AdSetId, Self::Country, Self::DatasetId, Self::ProductSetId, Self::SegmentId];
+
+    /// Its name between braces in a path.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AdvertiserId => "advertiser_id",
+            Self::AdSetId => "ad_set_id",
+            Self::Country => "country",
+            Self::DatasetId => "dataset_id",
+            Self::ProductSetId => "product_set_id",
+            Self::SegmentId => "segment_id",
+        }
+    }
+}
+
+/// A part of a query.
+#[derive(Debug, Clone, Copy)]
+pub enum Parameter {
+    /// Always the same value.
+    Fixed(&'static str, &'static str),
+    /// The value of a placeholder.
+    Of(&'static str, Variable),
+}
+
 /// A stream of objects: where they are found.
 #[derive(Debug, Clone, Copy)]
 pub struct Entity {
-    /// The path below the version segment.
+    /// The path below the version segment, with placeholders such as `{ad_set_id}`.
     pub path: &'static str,
+    /// The query, besides pages.
+    pub query: &'static [Parameter],
     /// How to ask.
     pub request: Request,
+    /// How often to ask.
+    pub each: Each,
+    /// Placeholders whose values the rows do not carry themselves; they become columns.
+    pub columns: &'static [Variable],
+    /// The first version of the API that has it; `None` where all that Criteo still serves have.
+    pub since: Option<&'static str>,
+    /// Whether rows tell when they were changed last (`updated_at`).
+    pub has_updates: bool,
 }
 
 /// Where the rows of a stream come from.
@@ -88,17 +192,29 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Whether requests name the advertisers to read.
+    /// Whether only the advertisers to read are asked for.
     #[must_use]
     pub fn is_by_advertiser(&self) -> bool {
-        !matches!(self.source, Source::Entity(Entity { request: Request::Get, .. }))
+        match &self.source {
+            Source::Entity(entity) => entity.request.is_search() || entity.each != Each::Nothing,
+            Source::Report(_) => true,
+        }
+    }
+
+    /// Whether a read that was interrupted can go on from its last state.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        match &self.source {
+            Source::Entity(entity) => entity.each != Each::Nothing && !catalog::is_parent(&self.name),
+            Source::Report(_) => true,
+        }
     }
 
     /// The cursor column of a stream that can be read incrementally.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         match &self.source {
-            Source::Entity(_) => None,
+            Source::Entity(entity) => entity.has_updates.then_some("updated_at"),
             Source::Report(report) => Some(report.cursor_column()),
         }
     }
