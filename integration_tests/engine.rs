@@ -51,7 +51,7 @@ fn an_advertiser_far_above_the_cap_is_read_by_ad_sets_and_does_not_hold_the_othe
     let quiet = requests.iter().filter(of_quiet).count();
     println!("{} calls, {quiet} of them for the quiet ones alone", requests.len());
     // Two ad set parts a day for the noisy one would be 242.
-    assert!(requests.len() < 400 && quiet < 60, "{} {quiet}", requests.len());
+    assert!(requests.len() < 400 && quiet < 90, "{} {quiet}", requests.len());
 }
 
 /// The whole of it: two years. `cargo test -- --ignored` runs it.

@@ -16,7 +16,13 @@ impl Clock {
         Self { pinned: Some(instant) }
     }
 
-    /// The calendar day in `zone`. Asked once a run and stream, so that midnight cannot fall into a plan.
+    /// The same clock, standing still from now on: midnight must not fall into a run.
+    #[must_use]
+    pub fn stopped(self) -> Self {
+        Self { pinned: Some(self.pinned.unwrap_or_else(real_now)) }
+    }
+
+    /// The calendar day in `zone`.
     #[must_use]
     pub fn today(self, zone: Tz) -> NaiveDate {
         self.pinned.unwrap_or_else(real_now).with_timezone(&zone).date_naive()

@@ -95,9 +95,9 @@ impl Client {
         let mut expected_bytes = call.expected_bytes;
         loop {
             let place = self.pace.place(call.class).await;
+            let space = self.admit(call.class, expected_bytes).await;
+            // Only now, since the waits before may outlive a token.
             let token = self.auth.token(&self.transport).await?;
-            let space = self.transport.reserve(expected_bytes).await;
-            self.pace.admit(call.class).await;
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
             let failure = match self.transport.send(self.request(call, &token)?, space).await {
                 Ok(answer) => {
@@ -129,6 +129,17 @@ impl Client {
                 self.pace.pause(call.class, wait).await;
             } else {
                 pace::sleep(wait).await;
+            }
+        }
+    }
+
+    /// Waits for the call budget and for memory; nobody holds memory while waiting for the budget.
+    async fn admit(&self, class: CallClass, expected_bytes: usize) -> space::Share {
+        loop {
+            self.pace.wait(class).await;
+            let space = self.transport.reserve(expected_bytes).await;
+            if self.pace.take(class) {
+                return space;
             }
         }
     }

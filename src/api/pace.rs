@@ -80,20 +80,25 @@ impl Budget {
         self.foreign = self.foreign.filter(|(_, until)| *until > now);
     }
 
-    /// Takes a place in the window, or says how long to wait before asking again.
-    fn take(&mut self, now: Instant) -> Option<Duration> {
+    /// How long to wait before a place may be free; `None` when there is one.
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
         self.forget(now);
         let spent = self.calls.len() + self.foreign.map_or(0, |(count, _)| count);
         let free_at = (spent >= self.limit).then(|| {
             let own = self.calls.front().map(|call| *call + WINDOW);
             own.into_iter().chain(self.foreign.map(|(_, until)| until)).min().unwrap_or(now)
         });
-        if let Some(instant) = self.not_before.into_iter().chain(free_at).max().filter(|instant| *instant > now) {
-            Some(instant - now)
-        } else {
+        let instant = self.not_before.into_iter().chain(free_at).max().filter(|instant| *instant > now);
+        instant.map(|instant| instant - now)
+    }
+
+    /// Takes a place, if there is one.
+    fn take(&mut self, now: Instant) -> bool {
+        let is_free = self.wait(now).is_none();
+        if is_free {
             self.calls.push_back(now);
-            None
         }
+        is_free
     }
 
     fn learn(&mut self, seen: &RateLimit, now: Instant) {
@@ -124,15 +129,20 @@ impl Pace {
         self.lane(class).places.acquire().await.ok()
     }
 
-    /// Waits until a call of this class may be sent.
-    pub(super) async fn admit(&self, class: CallClass) {
+    /// Waits until a call of this class may perhaps be sent.
+    pub(super) async fn wait(&self, class: CallClass) {
         loop {
-            let wait = self.budget(class).take(Instant::now());
+            let wait = self.budget(class).wait(Instant::now());
             match wait {
                 Some(wait) => self.sleep_long(wait).await,
                 None => return,
             }
         }
+    }
+
+    /// Pays for a call; `false` when another was quicker.
+    pub(super) fn take(&self, class: CallClass) -> bool {
+        self.budget(class).take(Instant::now())
     }
 
     /// Follows the server's own figures.
@@ -208,7 +218,8 @@ mod tests {
     async fn admit(pace: &Pace, calls: usize) -> Duration {
         let start = Instant::now();
         for _ in 0..calls {
-            pace.admit(CallClass::Report).await;
+            pace.wait(CallClass::Report).await;
+            assert!(pace.take(CallClass::Report));
         }
         start.elapsed()
     }
@@ -219,7 +230,7 @@ mod tests {
         assert_eq!(admit(&pace, 40).await, Duration::ZERO);
         assert_eq!(admit(&pace, 1).await, WINDOW);
         let start = Instant::now();
-        pace.admit(CallClass::Other).await;
+        pace.wait(CallClass::Other).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
@@ -249,7 +260,7 @@ mod tests {
         pace.learn_accounts(3);
         assert_eq!(admit(&pace, 20).await, Duration::ZERO);
         let start = Instant::now();
-        pace.admit(CallClass::Other).await;
+        pace.wait(CallClass::Other).await;
         assert_eq!(start.elapsed(), WINDOW);
     }
 

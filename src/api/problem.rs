@@ -21,6 +21,8 @@ pub const CONSENT_MISSING: &str = "consent-missing";
 pub const NOT_FOUND: &str = "not-found";
 /// The code of the error that says that the request itself is too long.
 pub const REQUEST_TOO_LONG: &str = "request-too-long";
+/// How long all calls wait for a used up budget when the server does not say.
+const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 /// The most characters of somebody else's words in a message of ours.
 const LONGEST_QUOTE: usize = 300;
 
@@ -72,7 +74,8 @@ pub fn criteo_errors(errors: &[Value]) -> Error {
     });
     let message = format!("Criteo answered with errors instead of data.{}", problem.said());
     let error = if is_ours { Error::config(message) } else { Error::transient(message) };
-    error.with_code(problem.code)
+    let is_about_advertisers = is_about_advertisers(problem.code.as_deref());
+    error.with_code(if is_about_advertisers { Some(CONSENT_MISSING.to_owned()) } else { problem.code })
 }
 
 /// Judges an answer of the API by its status.
@@ -119,10 +122,9 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             .with_code(Some(NOT_FOUND.to_owned())),
         ),
         429 => {
-            let wait = answer.rate_limit.until_reset.max(answer.retry_after);
-            let wait = wait.map_or(Wait::Backoff(Duration::from_secs(1)), Wait::Everybody);
+            let wait = answer.rate_limit.until_reset.max(answer.retry_after).unwrap_or(UNTOLD_WAIT);
             let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
-            Failure::Passing { error, wait, is_slow: false }
+            Failure::Passing { error, wait: Wait::Everybody(wait), is_slow: false }
         }
         408 | 425 | 500 | 502 | 503 | 504 => {
             let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);

@@ -75,6 +75,13 @@ impl Share {
         self.mib
     }
 
+    /// The download is complete and will not grow any more: another may wait now.
+    pub(super) fn settle(&mut self) {
+        if std::mem::take(&mut self.is_waiter) {
+            self.space.state().has_waiter = false;
+        }
+    }
+
     /// Grows by one MiB, if need be by waiting.
     pub(super) async fn grow(&mut self) -> Result<(), NoRoom> {
         {
@@ -94,11 +101,8 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        {
-            let mut state = self.space.state();
-            state.free += self.mib;
-            state.has_waiter &= !self.is_waiter;
-        }
+        self.settle();
+        self.space.state().free += self.mib;
         self.space.changed.notify_waiters();
     }
 }

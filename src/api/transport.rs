@@ -155,6 +155,7 @@ impl Transport {
             }
         };
         let bytes = receive(&mut response, is_gzip, &mut answer.body.space, &answer.host).await?;
+        answer.body.space.settle();
         answer.body.text = String::from_utf8(bytes).ok();
         Ok(answer)
     }
@@ -238,18 +239,26 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
     }
 }
 
-/// The time from the server's own `Date` to `x-ratelimit-reset` (an epoch in seconds): our clock may be wrong.
+/// The time to `x-ratelimit-reset` (an epoch in seconds).
 fn until_reset(headers: &HeaderMap) -> Option<Duration> {
-    let server_date = headers.get(DATE).and_then(|value| value.to_str().ok());
-    let server_now = server_date.and_then(|text| DateTime::parse_from_rfc2822(text).ok()).map(|date| date.timestamp());
-    let now = server_now.unwrap_or_else(clock::now_epoch_seconds);
-    let reset = number::<i64>(headers, "x-ratelimit-reset").map(|epoch| epoch.saturating_sub(now));
-    reset.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    let reset = number::<i64>(headers, "x-ratelimit-reset")?.saturating_sub(server_now(headers));
+    u64::try_from(reset).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// `Retry-After` in seconds.
+/// `Retry-After`: seconds, or an instant by the server's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    number(headers, RETRY_AFTER.as_str()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    let seconds = number::<i64>(headers, RETRY_AFTER.as_str()).or_else(|| {
+        let instant = headers.get(RETRY_AFTER)?.to_str().ok()?;
+        Some(DateTime::parse_from_rfc2822(instant).ok()?.timestamp().saturating_sub(server_now(headers)))
+    });
+    seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+/// The seconds since the epoch by the server's `Date`: our clock may be wrong.
+fn server_now(headers: &HeaderMap) -> i64 {
+    let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let date = date.and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+    date.map_or_else(clock::now_epoch_seconds, |date| date.timestamp())
 }
 
 fn network_failure(host: &str, error: reqwest::Error) -> Failure {
@@ -289,4 +298,30 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(retry_after: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, HeaderValue::from_static("Fri, 31 Jul 2026 12:00:00 GMT"));
+        headers.insert(RETRY_AFTER, HeaderValue::from_str(retry_after).unwrap());
+        headers
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_an_instant_of_the_servers_clock() {
+        for (text, seconds) in [
+            ("3", Some(3)),
+            ("Fri, 31 Jul 2026 12:00:07 GMT", Some(7)),
+            ("Fri, 31 Jul 2026 11:59:00 GMT", None),
+            ("0", None),
+            ("-1", None),
+            ("abc", None),
+        ] {
+            assert_eq!(retry_after(&headers(text)), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
 }

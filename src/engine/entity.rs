@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::rows::{Envelope, RowSink};
-use super::{InFlight, Run, Selected, cursor, names, rows, warn};
+use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{ANSWER_TOO_LARGE, Body, CONSENT_MISSING, NOT_FOUND, REQUEST_TOO_LONG, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
@@ -398,7 +398,7 @@ impl Run<'_> {
             .with_code(error.code),
             _ => error,
         })?;
-        warn(&page.envelope.warnings);
+        self.pass_on(&page.envelope.warnings);
         Ok((body, page))
     }
 

@@ -25,6 +25,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
 use crate::api::{Call, CallClass, Client, PERMISSION_MISSING};
+use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
@@ -148,6 +149,8 @@ struct Run<'a> {
     output: &'a Output,
     config: &'a Config,
     advertisers: &'a [AdvertiserId],
+    /// Stands still, so that all streams have one today.
+    clock: Clock,
     /// The advertisers that have withdrawn their consent since the run began.
     lost: RefCell<BTreeSet<AdvertiserId>>,
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
@@ -240,10 +243,11 @@ pub async fn dry_run(
             },
         }
     }
+    let a_minute = if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting } else { 40 };
     tracing::info!(
-        "Requests for reports in all, besides a few that compare totals: about {reports}, which at Criteo's 40 a minute takes \
-         {} min or more.",
-        reports.saturating_sub(1) / 40
+        "Requests for reports in all, besides a few that compare totals: about {reports}, which at Criteo's {a_minute} a \
+         minute takes {} min or more.",
+        reports.saturating_sub(1) / a_minute
     );
     Ok(())
 }
@@ -261,6 +265,7 @@ impl<'a> Run<'a> {
             output,
             config,
             advertisers,
+            clock: config.clock.stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),
             ledger: Ledger::default(),
@@ -294,18 +299,36 @@ impl<'a> Run<'a> {
     }
 
     /// The error for advertisers that Criteo has refused in the course of the run: those that the user has listed are
-    /// missed, others are left out with the warning that has been given.
+    /// missed, others are left out with the warning that has been given, unless nobody is left.
     fn lost_error(&self, lost: &BTreeSet<AdvertiserId>) -> Option<Error> {
-        let is_missed = !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers;
+        let is_listed = !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers;
         let lost: Vec<_> = lost.iter().cloned().collect();
-        (is_missed && !lost.is_empty()).then(|| without_consent(&lost))
+        match lost.is_empty() {
+            false if is_listed => Some(without_consent(&lost)),
+            false if lost.len() == self.advertisers.len() => Some(Error::config(format!(
+                "Criteo refuses all advertisers of the portfolio: {}. Have an administrator of each open the app's consent \
+                 link from partners.criteo.com again.",
+                names(&lost)
+            ))),
+            _ => None,
+        }
     }
 
-    /// Logs a warning that several streams would give, the first time.
+    /// Logs a warning that several streams or answers would give, the first time.
     fn warn_once(&self, warning: String) {
         if !self.warnings.borrow().contains(&warning) {
             tracing::warn!("{warning}");
             self.warnings.borrow_mut().insert(warning);
+        }
+    }
+
+    /// Logs the warnings of an answer in Criteo's words, each kind of them once.
+    fn pass_on(&self, warnings: &[Value]) {
+        for warning in warnings {
+            let text = |name: &str| warning[name].as_str().unwrap_or_default();
+            if self.warnings.borrow_mut().insert(text("code").to_owned()) {
+                tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
+            }
         }
     }
 }
@@ -338,14 +361,6 @@ impl InFlight {
             slice.await.map_err(|_| output_gone())??;
         }
         Ok(())
-    }
-}
-
-/// Logs Criteo's warnings, in its words.
-fn warn(warnings: &[Value]) {
-    for warning in warnings {
-        let text = |name: &str| warning[name].as_str().unwrap_or_default();
-        tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
     }
 }
 

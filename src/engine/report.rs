@@ -16,7 +16,7 @@ use super::rows::RowSink;
 use super::slice::{Range, Window};
 use super::totals::{Summing, Sums, Totals, is_settled};
 use super::track::{Cut, Slice, Track};
-use super::{InFlight, Run, Selected, names, rows, warn};
+use super::{InFlight, Run, Selected, names, rows};
 use crate::api::{ANSWER_TOO_LARGE, Body, CONSENT_MISSING, REQUEST_TOO_LONG, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Kind, Result};
@@ -27,8 +27,8 @@ use crate::streams::report::Report;
 
 /// Calls of one stream that are under way at once.
 const AT_ONCE: usize = 8;
-/// After so many answers whose sums were others, a stream's days are no longer read again.
-const MOST_REREADS: u32 = 30;
+/// After so many days whose sums stay others, a stream's days are no longer read again.
+const MOST_DOUBTS: usize = 3;
 /// Criteo's code for a span of days that is longer than it serves.
 const INVALID_TIMESPAN: &str = "invalid-timespan";
 
@@ -38,8 +38,8 @@ enum Answer {
     Whole { body: Body, rows: u64, proof: Option<(Arc<Totals>, Sums)>, doubts: BTreeSet<NaiveDate> },
     /// At the cap, too large for memory, or too long a span: rows are missing.
     Cut,
-    /// The sums of these rows are others than Criteo's totals.
-    Differs { rows: u64 },
+    /// The sums of these rows are others than Criteo's totals on these days.
+    Differs { rows: u64, days: BTreeSet<NaiveDate> },
 }
 
 /// What a future of a stream has found out.
@@ -64,8 +64,8 @@ struct Reading<'a> {
     slices: u64,
     /// The sums of the parts of a window so far.
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
-    /// How often sums were others than the totals.
-    rereads: u32,
+    /// How many days stay in doubt.
+    doubts: usize,
     lost: BTreeSet<AdvertiserId>,
     in_flight: InFlight,
     failure: Option<Error>,
@@ -84,6 +84,9 @@ impl Run<'_> {
             self.output.estimate(&selected.stream.name, rows);
         }
         let Plan { metrics, range, is_incremental, cursors, tracks } = plan;
+        if is_incremental {
+            self.output.remember(id, cursors.to_value());
+        }
         let reading = Reading {
             run: self,
             id,
@@ -97,7 +100,7 @@ impl Run<'_> {
             turn: 0,
             slices: 0,
             parts: HashMap::new(),
-            rereads: 0,
+            doubts: 0,
             lost: BTreeSet::new(),
             in_flight: InFlight::default(),
             failure: None,
@@ -124,16 +127,9 @@ impl Run<'_> {
                  and views of these metrics. Sales that come later than {lookback} days are left out."
             );
         }
-        let today = config.clock.today(report.timezone);
+        let today = self.clock.today(report.timezone);
         let range =
             Range::new(config.start_date, config.end_date, today, report.history_days, report.default_history_days());
-        if range.is_clamped {
-            self.warn_once(format!(
-                "Criteo keeps {} of this report, so the first day is {} instead of start_date.",
-                report.history(),
-                range.start
-            ));
-        }
         if range.start > range.end {
             tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
         }
@@ -146,6 +142,12 @@ impl Run<'_> {
                 continue;
             }
             let start = range.resume(cursor, lookback, report.grain);
+            if range.is_clamped && cursor.is_none() {
+                let history = report.history();
+                self.warn_once(format!(
+                    "Criteo keeps {history} of this kind of report, so the first day is {start} instead of start_date."
+                ));
+            }
             if start <= range.end {
                 let density = Density::new(cursors.rows_per_day().map(|rows| rows * share(&advertisers)));
                 let window = Window { start, end: range.end };
@@ -216,6 +218,7 @@ impl<'a> Reading<'a> {
             if let Some(next) = self.take(event)? {
                 calls.push(next);
             }
+            self.divide();
         }
         self.in_flight.settle().await?;
         if let Some(failure) = self.failure.or_else(|| self.run.lost_error(&self.lost)) {
@@ -247,10 +250,11 @@ impl<'a> Reading<'a> {
             Event::Answered(slice, Ok(Answer::Whole { body, rows, proof, doubts })) => {
                 self.write(index, &slice, (body, rows), proof, &doubts)?;
             }
-            Event::Answered(slice, Ok(Answer::Differs { rows })) => {
-                self.rereads += 1;
-                let is_again = self.tracks[index].reread(slice.id, rows);
-                debug_assert!(is_again, "the last reading of a period is taken with its doubts");
+            Event::Answered(slice, Ok(Answer::Differs { rows, days })) => {
+                if let (Some(first), Some(last)) = (days.first(), days.last()) {
+                    let is_again = self.tracks[index].reread(slice.id, rows, *first, *last);
+                    debug_assert!(is_again, "the last reading of a period is taken with its doubts");
+                }
             }
             Event::Answered(slice, Ok(Answer::Cut)) => return Ok(self.split(index, slice)),
             Event::Answered(slice, Err(error)) => match error.code.as_deref() {
@@ -264,29 +268,40 @@ impl<'a> Reading<'a> {
                         .boxed_local(),
                     ));
                 }
-                Some(REQUEST_TOO_LONG) if slice.advertisers.len() > 1 => self.split_advertisers(index),
+                Some(REQUEST_TOO_LONG) if slice.advertisers.len() > 1 => self.tracks[index].divide(slice.id),
                 Some(INVALID_TIMESPAN) if slice.window.start < slice.window.end => {
                     return Ok(self.split(index, slice));
                 }
-                _ => self.fail(index, error)?,
+                _ => self.fail(index, &slice, error)?,
             },
             Event::AdSets(slice, Ok(ad_sets)) => {
                 if !self.tracks[index].part(slice.id, &ad_sets) {
-                    self.fail(index, self.too_much(&slice))?;
+                    self.fail(index, &slice, self.too_much(&slice))?;
                 }
             }
-            Event::AdSets(_, Err(error)) | Event::Consent(_, Err(error)) => self.fail(index, error)?,
+            Event::AdSets(slice, Err(error)) | Event::Consent(slice, Err(error)) => self.fail(index, &slice, error)?,
             Event::Consent(slice, Ok(consenting)) => self.find_lost(index, &slice, &consenting),
         }
         Ok(None)
     }
 
-    /// A track ends here, and the others go on, unless nothing but the user can help all of them.
-    fn fail(&mut self, index: usize, error: Error) -> Result<()> {
+    /// Lets two tracks take over from each that is to be divided and has nothing under way.
+    fn divide(&mut self) {
+        let mut index = 0;
+        while index < self.tracks.len() {
+            match self.tracks[index].divided() {
+                Some(halves) => drop(self.tracks.splice(index..=index, halves)),
+                None => index += 1,
+            }
+        }
+    }
+
+    /// A track ends before this slice, and the others go on, unless nothing but the user can help all of them.
+    fn fail(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
         if error.kind != Kind::Transient && error.code.as_deref() != Some(TOO_MUCH) {
             return Err(error);
         }
-        self.tracks.remove(index);
+        self.tracks[index].stop_before(slice.id);
         self.failure.get_or_insert(error);
         Ok(())
     }
@@ -312,9 +327,6 @@ impl<'a> Reading<'a> {
         if let Some(rows) = densities {
             self.cursors.set_rows_per_day(rows);
         }
-        if self.tracks[index].is_done() {
-            tracing::debug!("{}: {} advertisers are done.", self.name, slice.advertisers.len());
-        }
         self.in_flight.check()?;
         let state = (self.is_incremental && has_moved).then(|| self.cursors.to_value());
         self.in_flight.push(self.run.output.slice(self.id, body, Vec::new(), state));
@@ -324,14 +336,19 @@ impl<'a> Reading<'a> {
     fn doubt(&mut self, index: usize, doubts: &BTreeSet<NaiveDate>) {
         let Some(first) = doubts.first() else { return };
         self.tracks[index].doubt(*first);
+        self.doubts += doubts.len();
         let days: Vec<_> = doubts.iter().take(5).map(ToString::to_string).collect();
         tracing::warn!(
-            "{}: clicks, displays or cost of {}{} add up to other sums than Criteo's own totals, also when read again. What \
-             Criteo sent was written, and the state stays before the first of these days, so that the next sync reads them \
-             again. If that goes on for days, set verify_totals to false.",
+            "{}: clicks, displays or cost of {}{} add up to other sums than Criteo's own totals. What Criteo sent was \
+             written{} If that goes on for days, set verify_totals to false.",
             self.name,
             days.join(", "),
-            if doubts.len() > days.len() { " and other days" } else { "" }
+            if doubts.len() > days.len() { " and other days" } else { "" },
+            if self.is_incremental {
+                "; the state does not move over these days, so that the next sync reads them again."
+            } else {
+                "."
+            },
         );
     }
 
@@ -349,18 +366,9 @@ impl<'a> Reading<'a> {
 
     /// Makes a slice smaller whose answer was cut.
     fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
-        tracing::info!(
-            "{}: the answer for {} is too much at once, and is asked for in pieces.",
-            self.name,
-            days(slice.window)
-        );
+        tracing::info!("{}: the answer for {} is too much at once.", self.name, days(slice.window));
         match self.tracks[index].cut(slice.id) {
             Cut::Smaller => None,
-            Cut::Split(halves) => {
-                self.tracks.remove(index);
-                self.tracks.extend(*halves);
-                None
-            }
             Cut::NeedsAdSets if self.report.can_filter_ad_sets() => {
                 let call = wire::report(
                     &self.report.ad_sets(),
@@ -382,17 +390,11 @@ impl<'a> Reading<'a> {
                 )
             }
             Cut::NeedsAdSets | Cut::Unsplittable => {
-                self.tracks.remove(index);
-                self.failure.get_or_insert(self.too_much(&slice));
+                let error = self.too_much(&slice);
+                self.tracks[index].stop_before(slice.id);
+                self.failure.get_or_insert(error);
                 None
             }
-        }
-    }
-
-    fn split_advertisers(&mut self, index: usize) {
-        if let Some(halves) = self.tracks[index].halves() {
-            self.tracks.remove(index);
-            self.tracks.extend(*halves);
         }
     }
 
@@ -403,7 +405,7 @@ impl<'a> Reading<'a> {
         let is_left = |id: &&AdvertiserId| consenting.contains(id) && !known.contains(id);
         let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
         if left.len() == slice.advertisers.len() && left.len() > 1 {
-            return self.split_advertisers(index);
+            return self.tracks[index].divide(slice.id);
         }
         let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
         let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
@@ -420,14 +422,14 @@ impl<'a> Reading<'a> {
     /// Asks for a slice, and proves its answer.
     fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let (run, report, range) = (self.run, self.report, self.range);
+        let today = range.today;
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.ad_sets.as_deref());
         let call = crate::api::Call { expected_bytes: slice.expected_bytes, ..call };
-        let today = run.config.clock.today(report.timezone);
         let is_proved = run.config.verify_totals
             && report.is_provable()
             && report.compared_totals(&self.metrics).contains(&true)
             && is_settled(slice.window.start, report.grain, today);
-        let is_given_up = self.rereads >= MOST_REREADS;
+        let is_given_up = self.doubts >= MOST_DOUBTS;
         let compared = report.compared_totals(&self.metrics);
         async move {
             let answer = async {
@@ -451,9 +453,9 @@ impl<'a> Reading<'a> {
                     Err(error) if error.code.as_deref() == Some(ANSWER_TOO_LARGE) => return Ok(Answer::Cut),
                     Err(error) => return Err(error),
                 };
-                warn(&envelope.warnings);
+                run.pass_on(&envelope.warnings);
                 let rows = envelope.rows.unwrap_or(0);
-                if rows >= report.row_cap {
+                if rows >= report.row_cap || envelope.is_short() {
                     return Ok(Answer::Cut);
                 }
                 let doubts = match (&totals, &sums) {
@@ -464,7 +466,7 @@ impl<'a> Reading<'a> {
                 };
                 let can_be_read_again = !slice.is_reread || slice.window.halves(report.grain).is_some();
                 if !doubts.is_empty() && can_be_read_again && !is_given_up {
-                    return Ok(Answer::Differs { rows });
+                    return Ok(Answer::Differs { rows, days: doubts });
                 }
                 Ok(Answer::Whole { body, rows, proof: totals.zip(sums), doubts })
             }
@@ -475,19 +477,18 @@ impl<'a> Reading<'a> {
     }
 
     fn differing(&self, totals: &Totals, sums: &Sums, slice: &Slice) -> BTreeSet<NaiveDate> {
-        let today = self.run.config.clock.today(self.report.timezone);
-        differing(totals, sums, slice, self.report, today, self.report.compared_totals(&self.metrics))
+        differing(totals, sums, slice, self.report, self.range.today, self.report.compared_totals(&self.metrics))
     }
 
     fn too_much(&self, slice: &Slice) -> Error {
         Error::config(format!(
-            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. For {} advertiser {} \
-             reaches that number, or more than {SPACE_MIB} MiB{}. Nothing of that time was written; what was read before it is complete, and \
-             other advertisers are read on. {}",
+            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. {} of advertiser {} has \
+             that many on {}, or more than {SPACE_MIB} MiB, and cannot be read in smaller pieces. What lies before that day is \
+             complete, and other advertisers are read on. {}",
             self.report.row_cap,
-            days(slice.window),
+            if slice.ad_sets.is_some() { "A single ad set" } else { "The report" },
             names(&slice.advertisers),
-            if slice.ad_sets.is_some() { ", with a single ad set" } else { "" },
+            days(slice.window),
             if self.report.can_filter_ad_sets() {
                 "Leave the stream out, or use a custom report with fewer dimensions."
             } else {
@@ -518,20 +519,26 @@ fn days(window: Window) -> String {
     if window.start == window.end { window.start.to_string() } else { format!("{} to {}", window.start, window.end) }
 }
 
-/// The ids of the ad sets in an answer.
+/// The ids of the ad sets in an answer; none where a row has no ad set, since requests for ad sets would then miss it.
 fn ad_set_ids(body: &str) -> Result<Vec<String>> {
-    struct Ids(BTreeSet<String>);
+    struct Ids {
+        ids: BTreeSet<String>,
+        is_whole: bool,
+    }
 
     impl RowSink for Ids {
         fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
             let row: HashMap<String, &'de RawValue> = HashMap::deserialize(row)?;
             let id = row.into_iter().find(|(name, _)| fold(name) == "adsetid");
-            self.0.extend(id.map(|(_, id)| id.get().trim_matches('"').to_owned()));
+            let id = id.map(|(_, id)| id.get().trim_matches('"').to_owned()).unwrap_or_default();
+            self.is_whole &= !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+            self.ids.insert(id);
             Ok(())
         }
     }
 
-    let mut ids = Ids(BTreeSet::new());
-    rows::check_into(body, &mut ids)?;
-    Ok(ids.0.into_iter().collect())
+    let mut found = Ids { ids: BTreeSet::new(), is_whole: true };
+    let envelope = rows::check_into(body, &mut found)?;
+    let is_whole = found.is_whole && !envelope.is_short();
+    Ok(if is_whole { found.ids.into_iter().collect() } else { Vec::new() })
 }

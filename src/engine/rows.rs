@@ -53,6 +53,14 @@ pub struct Envelope {
     pub members: Vec<String>,
 }
 
+impl Envelope {
+    /// Whether it announces more rows than it holds.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
+    }
+}
+
 /// Walks through an answer to its last bracket and hands every row to `sink`.
 ///
 /// # Errors

@@ -62,6 +62,8 @@ pub struct Range {
     pub end: NaiveDate,
     /// The last day whose numbers may count as complete: the end, but never today.
     pub complete_until: NaiveDate,
+    /// The day that the run takes for today.
+    pub today: NaiveDate,
     /// Set when the configured start lies before Criteo's history and `start` is the first day kept.
     pub is_clamped: bool,
 }
@@ -84,6 +86,7 @@ impl Range {
             oldest,
             end,
             complete_until: end.min(days_before(today, 1)),
+            today,
             is_clamped: start < oldest,
         }
     }

@@ -30,8 +30,8 @@ type Values = [f64; TOTAL_METRICS.len()];
 #[derive(Debug, Default, Clone)]
 pub struct Sums {
     by_key: HashMap<(u64, NaiveDate), Sum>,
-    /// Half of the last digit of the least precise number: what rounding may hide in each row.
-    rounding: f64,
+    /// Half of the last digit of the numbers of each metric: what rounding may hide in each row.
+    rounding: Values,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -48,7 +48,7 @@ impl Sums {
             known.values.iter_mut().zip(sum.values).for_each(|(known, value)| *known += value);
             known.rows += sum.rows;
         }
-        self.rounding = self.rounding.max(other.rounding);
+        self.rounding.iter_mut().zip(other.rounding).for_each(|(known, other)| *known = known.max(other));
     }
 }
 
@@ -85,8 +85,8 @@ impl Totals {
             .filter(|key| {
                 let total = self.sums.by_key.get(key).unwrap_or(&nothing);
                 let sum = sums.by_key.get(key).unwrap_or(&nothing);
-                let rounding = f64::from(sum.rows) * sums.rounding + self.sums.rounding;
                 (0..TOTAL_METRICS.len()).filter(|index| compared[*index]).any(|index| {
+                    let rounding = f64::from(sum.rows) * sums.rounding[index] + self.sums.rounding[index];
                     let difference = (total.values[index] - sum.values[index]).abs();
                     difference > 1e-6 * total.values[index].abs() + rounding
                 })
@@ -105,8 +105,8 @@ pub struct Ledger {
 /// The latest totals of one zone, currency and period.
 type Page = Mutex<VecDeque<Arc<Totals>>>;
 
-/// More would be memory for windows that are done.
-const KEPT: usize = 2;
+/// How many sums are kept of one zone, currency and period; more would be memory for windows that are done.
+const MOST_SUMS: usize = 120_000;
 
 impl Ledger {
     /// The totals for a window, from an earlier request where `is_fresh` does not ask for new ones. `None` when even the
@@ -153,22 +153,26 @@ impl Ledger {
             }
         };
         let totals = Arc::new(Totals { window: asked, advertisers: advertisers.iter().cloned().collect(), sums });
-        if page.len() >= KEPT {
-            page.pop_front();
-        }
-        page.push_back(Arc::clone(&totals));
+        page.push_front(Arc::clone(&totals));
+        let mut kept = 0;
+        page.retain(|totals| {
+            kept += totals.sums.by_key.len();
+            kept <= MOST_SUMS || totals.sums.by_key.len() == kept
+        });
         Ok(Some(totals))
     }
 }
 
-/// Checks an answer and sums it up.
+/// Checks an answer and sums it up; says how many rows it has.
 ///
 /// # Errors
 /// As [`rows::check`].
 pub fn sum(body: &str, grain: Grain) -> Result<(u64, Sums)> {
     let mut summing = Summing::new(grain);
     let envelope = rows::check_into(body, &mut summing)?;
-    Ok((envelope.rows.unwrap_or(0), summing.sums))
+    // An answer that announces more than it holds is as good as one at the cap.
+    let rows = if envelope.is_short() { u64::MAX } else { envelope.rows.unwrap_or(0) };
+    Ok((rows, summing.sums))
 }
 
 /// Sums rows up by advertiser and period; the period is a column of this grain.
@@ -262,13 +266,13 @@ impl<'de> Visitor<'de> for Row<'_> {
                 Field::Advertiser => row.advertiser = Some(number(text)),
                 Field::Period => row.day = text.get(..10).and_then(|day| day.parse().ok()),
                 Field::Value(index) => {
-                    row.values[index] = text.parse().unwrap_or(0.0);
-                    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-                    if decimals > 0 {
-                        let rounding = 0.5 * 10f64.powi(-i32::try_from(decimals).unwrap_or(i32::MAX));
-                        let sums = &mut self.summing.sums;
+                    row.values[index] = text.parse().ok().filter(|value: &f64| value.is_finite()).unwrap_or(0.0);
+                    let decimals = text.split_once('.').filter(|_| !text.contains(['e', 'E']));
+                    if let Some((_, decimals)) = decimals {
+                        let rounding = 0.5 * 10f64.powi(-i32::try_from(decimals.len()).unwrap_or(i32::MAX));
                         // The most precise number tells how Criteo rounds; trailing zeros may be left out.
-                        sums.rounding = if sums.rounding == 0.0 { rounding } else { sums.rounding.min(rounding) };
+                        let known = &mut self.summing.sums.rounding[index];
+                        *known = if *known == 0.0 { rounding } else { known.min(rounding) };
                     }
                 }
             }

@@ -12,18 +12,20 @@
 //!                        └ cut at the cap? by days ─> by advertisers (two tracks) ─> by ad sets (parts)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 
 use super::density::Density;
-use super::slice::{Window, days_before, window_at};
+use super::slice::{Window, days_before, period_end, window_at};
 use crate::config::AdvertiserId;
 use crate::streams::metrics::Grain;
 
 /// Slices that are planned ahead of the first one that is not done.
 const LOOK_AHEAD: usize = 16;
+/// A number of rows that is no chance when it comes twice.
+const LEAST_CAP: u64 = 50;
 
 /// Advertisers that are asked for together.
 pub type Advertisers = Arc<[AdvertiserId]>;
@@ -50,11 +52,9 @@ pub struct Slice {
 /// What became of a slice that was too much.
 #[derive(Debug)]
 pub enum Cut {
-    /// It will be asked for in smaller pieces.
+    /// It will be asked for in smaller pieces, by days, advertisers or known ad sets.
     Smaller,
-    /// It is one period of several advertisers: two tracks take over.
-    Split(Box<[Track; 2]>),
-    /// It is one period of one advertiser: only filters can make it smaller.
+    /// It is one period of one advertiser: only its ad sets can make it smaller.
     NeedsAdSets,
     /// It cannot be made smaller.
     Unsplittable,
@@ -70,11 +70,17 @@ pub struct Track {
     next: NaiveDate,
     end: NaiveDate,
     slots: VecDeque<Slot>,
+    /// The ad sets that single periods are asked for in, from a day on.
     parts: Vec<AdSets>,
+    parts_from: NaiveDate,
+    /// Rows and bytes of the parts of a window, by its first day.
+    parted: BTreeMap<NaiveDate, (u64, usize)>,
+    awaits_ad_sets: bool,
+    is_dividing: bool,
     density: Density,
     rows: u64,
-    /// How many rows the last answer had whose sums were others than the totals.
-    differing_rows: Option<u64>,
+    /// The last window whose sums were others than the totals, and how many rows it had.
+    differing: Option<(Window, u64)>,
     doubtful: Option<NaiveDate>,
 }
 
@@ -90,6 +96,8 @@ struct Slot {
 enum Progress {
     Waiting,
     UnderWay(u64),
+    /// Too much at once: waits for the ad sets to be known, or for the track to be divided.
+    Parked,
     Done,
 }
 
@@ -106,9 +114,13 @@ impl Track {
             end: range.end,
             slots: VecDeque::new(),
             parts: Vec::new(),
+            parts_from: range.start,
+            parted: BTreeMap::new(),
+            awaits_ad_sets: false,
+            is_dividing: false,
             density,
             rows: 0,
-            differing_rows: None,
+            differing: None,
             doubtful: None,
         }
     }
@@ -139,15 +151,7 @@ impl Track {
     /// The windows that would be asked for if nothing more were learned.
     #[must_use]
     pub fn forecast(&self) -> Vec<Window> {
-        let days = self.density.window_days(self.row_cap);
-        let mut windows = Vec::new();
-        let mut next = self.next;
-        while next <= self.end {
-            let window = window_at(next, self.end, days, self.grain);
-            windows.push(window);
-            next = window.end + Days::new(1);
-        }
-        windows
+        tiles(Window { start: self.next, end: self.end }, self.density.window_days(self.row_cap), self.grain)
     }
 
     /// Whether the slice is one of this track's, under way.
@@ -178,6 +182,9 @@ impl Track {
 
     /// The next slice to ask for, which is then under way with this id.
     pub fn start(&mut self, id: u64) -> Option<Slice> {
+        if self.is_dividing {
+            return None;
+        }
         let is_waiting = |slot: &Slot| slot.progress == Progress::Waiting;
         let index = match self.slots.iter().position(is_waiting) {
             Some(index) => index,
@@ -216,7 +223,18 @@ impl Track {
         slot.progress = Progress::Done;
         let (window, is_part) = (slot.window, slot.ad_sets.is_some());
         self.rows += rows;
-        if !is_part {
+        if is_part {
+            let sum = self.parted.entry(window.start).or_default();
+            *sum = (sum.0 + rows, sum.1 + bytes);
+            if self.is_window_done(window)
+                && let Some((rows, bytes)) = self.parted.remove(&window.start)
+                && rows * 10 < self.row_cap * 6
+            {
+                // The busy days are over.
+                self.parts.clear();
+                self.density.learn(window, rows, bytes);
+            }
+        } else {
             self.density.learn(window, rows, bytes);
         }
         while self.slots.front().is_some_and(|slot| slot.progress == Progress::Done) {
@@ -229,21 +247,65 @@ impl Track {
         self.doubtful = Some(self.doubtful.map_or(day, |doubtful| doubtful.min(day)));
     }
 
-    /// The numbers of a slice of so many rows differ from the totals: it is read once more, in halves where it has some.
-    /// `false` when a single period has been read twice. Two different windows with one number of rows give away a cap that
+    /// A slice cannot be read: nothing from its first day on is asked for any more, and what lies before it goes on.
+    pub fn stop_before(&mut self, id: u64) {
+        let Some(day) = self.slot(id).map(|slot| slot.window.start) else { return };
+        self.slots.retain(|slot| slot.window.start < day || slot.progress == Progress::Done);
+        self.doubt(day);
+        self.end = days_before(day, 1);
+        self.next = day;
+        for slot in self.slots.iter_mut().filter(|slot| slot.progress == Progress::Parked) {
+            slot.progress = Progress::Waiting;
+        }
+        (self.awaits_ad_sets, self.is_dividing) = (false, false);
+        while self.slots.front().is_some_and(|slot| slot.progress == Progress::Done) {
+            self.slots.pop_front();
+        }
+    }
+
+    /// The sums of a slice of so many rows are others than the totals in the periods from `first` to `last`: these are read
+    /// once more, in pieces of as many days as agree, or in halves and then eighths where none does; so is what lies around.
+    /// `false` when a single period has been read twice. Two windows in a row with one number of rows give away a cap that
     /// nobody has documented, and later windows are planned for it.
-    pub fn reread(&mut self, id: u64, rows: u64) -> bool {
+    pub fn reread(&mut self, id: u64, rows: u64, first: NaiveDate, last: NaiveDate) -> bool {
         let grain = self.grain;
-        if self.differing_rows.replace(rows) == Some(rows) && rows > 0 {
+        let Some(slot) = self.slot(id) else { return true };
+        let (window, is_reread) = (slot.window, slot.is_reread);
+        if let Some((before, same)) = self.differing.replace((window, rows))
+            && same == rows
+            && rows >= LEAST_CAP
+            && before.start != window.start
+        {
             self.row_cap = self.row_cap.min(rows);
         }
-        let Some(slot) = self.slot(id) else { return true };
-        if let Some((left, right)) = slot.window.halves(grain) {
-            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, true)));
+        let agreeing_days = u32::try_from((first - window.start).num_days()).unwrap_or(0);
+        let last = period_end(last, grain).min(window.end);
+        if first > window.start || last < window.end {
+            let mut pieces = Vec::new();
+            if first > window.start {
+                pieces.push(Slot::waiting(Window { end: days_before(first, 1), ..window }, None, false));
+            }
+            // If an answer was cut, as many days fit into one as agree.
+            let differing = tiles(Window { start: first, end: last }, agreeing_days.max(1), grain);
+            pieces.extend(differing.into_iter().map(|window| Slot::waiting(window, None, true)));
+            if last < window.end {
+                pieces.push(Slot::waiting(Window { start: last + Days::new(1), ..window }, None, false));
+            }
+            self.replace(id, pieces);
             return true;
         }
-        slot.progress = Progress::Waiting;
-        !std::mem::replace(&mut slot.is_reread, true)
+        // All of it: in halves at first, and then in eighths.
+        let parts = if is_reread { 8 } else { 2 };
+        let days = (window.days() / parts).max(1);
+        let pieces = tiles(window, days, grain);
+        if pieces.len() > 1 {
+            self.replace(id, pieces.into_iter().map(|window| Slot::waiting(window, None, true)));
+            return true;
+        }
+        if let Some(slot) = self.slot(id) {
+            (slot.progress, slot.is_reread) = (Progress::Waiting, true);
+        }
+        !is_reread
     }
 
     /// The answer to a slice was cut: asks for less.
@@ -269,39 +331,64 @@ impl Track {
             self.replace(id, [left, right].map(|window| Slot::waiting(window, None, is_reread)));
             return Cut::Smaller;
         }
-        if let Some(halves) = self.halves() {
-            return Cut::Split(halves);
+        if self.advertisers.len() > 1 {
+            self.divide(id);
+            return Cut::Smaller;
         }
-        if self.parts.is_empty() {
-            return Cut::NeedsAdSets;
+        // Ad sets that have run on earlier days only are not in the list of later ones.
+        if !self.parts.is_empty() && window.start >= self.parts_from {
+            let parts = slots(window, &self.parts, is_reread);
+            self.replace(id, parts);
+            return Cut::Smaller;
         }
-        let parts = slots(window, &self.parts, is_reread);
-        self.replace(id, parts);
-        Cut::Smaller
+        if std::mem::replace(&mut self.awaits_ad_sets, true) {
+            self.park(id);
+            return Cut::Smaller;
+        }
+        Cut::NeedsAdSets
     }
 
     /// Asks for the days from this slice on in parts, which together are these ad sets.
     /// `false` when there is nothing to part.
     pub fn part(&mut self, id: u64, ad_sets: &[String]) -> bool {
-        if ad_sets.len() < 2 || !self.has(id) {
+        self.awaits_ad_sets = false;
+        let Some(from) = self.slot(id).map(|slot| slot.window.start).filter(|_| ad_sets.len() > 1) else {
             return false;
-        }
+        };
         let (left, right) = ad_sets.split_at(ad_sets.len() / 2);
-        self.parts = vec![left.into(), right.into()];
-        matches!(self.cut(id), Cut::Smaller)
+        (self.parts, self.parts_from) = (vec![left.into(), right.into()], from);
+        self.park(id);
+        let waiting: Vec<_> = self.slots.drain(..).collect();
+        for mut slot in waiting {
+            if slot.progress != Progress::Parked {
+                self.slots.push_back(slot);
+            } else if slot.window.start >= from {
+                self.slots.extend(slots(slot.window, &self.parts, slot.is_reread));
+            } else {
+                slot.progress = Progress::Waiting;
+                self.slots.push_back(slot);
+            }
+        }
+        true
     }
 
-    /// The same days for two halves of the advertisers; `None` for a single one.
+    /// Divides the advertisers as soon as nothing of the track is under way; until then nothing new is asked for.
+    pub fn divide(&mut self, id: u64) {
+        self.park(id);
+        self.is_dividing = true;
+    }
+
+    /// The two halves of a track that is to be divided, when nothing of it is under way.
     #[must_use]
-    pub fn halves(&self) -> Option<Box<[Self; 2]>> {
+    pub fn divided(&self) -> Option<[Self; 2]> {
+        let is_busy = self.slots.iter().any(|slot| matches!(slot.progress, Progress::UnderWay(_)));
         let (left, right) = self.advertisers.split_at(self.advertisers.len() / 2);
-        (!left.is_empty()).then(|| {
-            let half = |advertisers: &[AdvertiserId]| Self {
+        (self.is_dividing && !is_busy && !left.is_empty()).then(|| {
+            [left, right].map(|half| Self {
                 density: Density::cautious(),
                 rows: self.rows / 2,
-                ..self.restricted_to(advertisers.into())
-            };
-            Box::new([half(left), half(right)])
+                ..self.restricted_to(half.into())
+            })
         })
     }
 
@@ -309,11 +396,17 @@ impl Track {
     /// answers to the old slices belong to nobody any more.
     #[must_use]
     pub fn restricted_to(&self, advertisers: Advertisers) -> Self {
-        let mut track = Self { advertisers, ..self.clone() };
+        let mut track = Self { advertisers, is_dividing: false, awaits_ad_sets: false, ..self.clone() };
         for slot in track.slots.iter_mut().filter(|slot| slot.progress != Progress::Done) {
             slot.progress = Progress::Waiting;
         }
         track
+    }
+
+    fn park(&mut self, id: u64) {
+        if let Some(slot) = self.slot(id) {
+            slot.progress = Progress::Parked;
+        }
     }
 
     fn slot(&mut self, id: u64) -> Option<&mut Slot> {
@@ -334,6 +427,18 @@ impl Slot {
     fn waiting(window: Window, ad_sets: Option<AdSets>, is_reread: bool) -> Self {
         Self { window, ad_sets, is_reread, progress: Progress::Waiting }
     }
+}
+
+/// A window in pieces of so many days, cut at the borders of periods.
+fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
+    let mut tiles = Vec::new();
+    let mut next = window.start;
+    while next <= window.end {
+        let tile = window_at(next, window.end, days, grain);
+        tiles.push(tile);
+        next = tile.end + Days::new(1);
+    }
+    tiles
 }
 
 /// The slots of a window: one, or one for each part.

@@ -49,6 +49,10 @@ enum Message {
     Open {
         stream: StreamId,
     },
+    Remember {
+        stream: StreamId,
+        state: Value,
+    },
     Slice {
         stream: StreamId,
         body: Body,
@@ -105,6 +109,11 @@ impl Output {
     /// Begins a stream, unless it has begun.
     pub fn open(&self, stream: StreamId) {
         self.send(Message::Open { stream });
+    }
+
+    /// The state that a stream stands at before anything of it is written: a sign of life until there is another.
+    pub fn remember(&self, stream: StreamId, state: Value) {
+        self.send(Message::Remember { stream, state });
     }
 
     /// Writes the rows of a checked body as records, and then the state that they lead to. The answer comes when the
@@ -167,6 +176,7 @@ struct Book {
     plan: Plan,
     records: u64,
     records_since_state: u64,
+    first_state: Option<Value>,
     last_state: Option<Value>,
     has_failed: bool,
     progress: Progress,
@@ -243,6 +253,11 @@ impl Writer {
                 break;
             }
             self.handle(message);
+            // Words alone are no sign of life.
+            if self.beat.elapsed() >= LONGEST_STATELESS {
+                self.repeat_states();
+                self.beat = Instant::now();
+            }
         }
     }
 
@@ -251,6 +266,11 @@ impl Writer {
             Message::Line(message) => self.line(&message),
             Message::Announce { name, plan } => self.announce(name, *plan),
             Message::Open { stream } => self.open(stream),
+            Message::Remember { stream, state } => {
+                if let Some(book) = self.books.get_mut(stream) {
+                    book.first_state = Some(state);
+                }
+            }
             Message::Slice { stream, body, constants, state, reply } => {
                 let result = self.slice(stream, &body, &constants, state);
                 drop(body);
@@ -306,7 +326,8 @@ impl Writer {
     fn repeat_states(&mut self) {
         for index in 0..self.books.len() {
             let book = &mut self.books[index];
-            if let Some(state) = book.last_state.as_ref().filter(|_| book.is_under_way() && !book.has_failed) {
+            let state = book.last_state.as_ref().or(book.first_state.as_ref());
+            if let Some(state) = state.filter(|_| book.is_under_way() && !book.has_failed) {
                 let message = airbyte::state(&book.name, state, book.records_since_state);
                 book.records_since_state = 0;
                 self.line(&message);
@@ -321,6 +342,7 @@ impl Writer {
             plan,
             records: 0,
             records_since_state: 0,
+            first_state: None,
             last_state: None,
             has_failed: false,
             progress: Progress::Announced,

@@ -27,8 +27,11 @@ impl Account {
         let mut start = range.start;
         while start <= range.end {
             for (advertiser, (ad_sets, every)) in busy.iter().enumerate() {
-                let is_active = u64::from(start.to_epoch_days().unsigned_abs()) % every == 0;
-                rows.extend((0..*ad_sets).filter(|_| is_active).map(|ad_set| (start, advertiser, ad_set)));
+                let number = u64::from(start.to_epoch_days().unsigned_abs());
+                let is_active = number % every == 0;
+                // Ad sets come and go.
+                let runs = |ad_set: &usize| (number + *ad_set as u64) % 11 < 8;
+                rows.extend((0..*ad_sets).filter(runs).filter(|_| is_active).map(|ad_set| (start, advertiser, ad_set)));
             }
             start = period_end(start, grain) + Days::new(1);
         }
@@ -64,6 +67,11 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
     let mut choices = choices.iter().cycle();
     let mut next_id = 0;
     loop {
+        while let Some((index, halves)) =
+            tracks.iter().enumerate().find_map(|(index, track)| Some((index, track.divided()?)))
+        {
+            tracks.splice(index..=index, halves);
+        }
         for track in &mut tracks {
             while let Some(slice) = track.start(next_id) {
                 next_id += 1;
@@ -93,20 +101,19 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
         }
         match tracks[index].cut(slice.id) {
             Cut::Smaller => {}
-            Cut::Split(halves) => {
-                tracks.remove(index);
-                tracks.extend(*halves);
-            }
             Cut::NeedsAdSets => {
-                let ad_sets: BTreeSet<String> = rows.iter().map(|(_, _, ad_set)| ad_set.to_string()).collect();
+                // The ad sets of that advertiser from that day on, and no others.
+                let later = Slice { window: Window { end: range.end, ..slice.window }, ..slice.clone() };
+                let ad_sets: BTreeSet<String> =
+                    account.rows(&later).iter().map(|(_, _, ad_set)| ad_set.to_string()).collect();
                 let ad_sets: Vec<_> = ad_sets.into_iter().collect();
                 if !tracks[index].part(slice.id, &ad_sets) {
-                    tracks.remove(index);
+                    tracks[index].stop_before(slice.id);
                     outcome.failed += 1;
                 }
             }
             Cut::Unsplittable => {
-                tracks.remove(index);
+                tracks[index].stop_before(slice.id);
                 outcome.failed += 1;
             }
         }
@@ -145,7 +152,8 @@ proptest! {
         account.rows.extend(std::iter::repeat_n((bad, 0, 0), cap));
         let outcome = read(&account, range, busy.len(), &choices);
         prop_assert_eq!(outcome.failed, 1);
-        prop_assert!(outcome.cursors.get("0").is_none_or(|cursor| *cursor < bad));
+        // What lies before it is complete, and nothing behind it counts as such.
+        prop_assert_eq!(outcome.cursors.get("0").copied(), (bad > range.start).then(|| days_before(bad, 1)));
         for (period, advertiser, ad_set) in &account.rows {
             if outcome.cursors.get(&advertiser.to_string()).is_some_and(|cursor| cursor >= period) {
                 prop_assert_eq!(outcome.written.get(&(*period, *advertiser, *ad_set)), Some(&1));
@@ -170,7 +178,7 @@ fn doubt_holds_the_cursor() {
         let Some(slice) = track.start(id) else { break };
         if (slice.window.start..=slice.window.end).contains(&day(4)) {
             if slice.window.start < slice.window.end || !slice.is_reread {
-                assert!(track.reread(id, 1), "in halves, and a day once more");
+                assert!(track.reread(id, 1, day(4), day(4)), "a day once more");
                 continue;
             }
             track.doubt(day(4));
@@ -188,8 +196,11 @@ fn a_cap_that_nobody_has_documented_is_learned() {
     let mut track = Track::new(ids, range, Grain::Day, 100_000, Density::new(Some(10.0)));
     let slice = track.start(1).unwrap();
     assert_eq!(slice.window.days(), 100);
-    assert!(track.reread(1, 200));
-    track.start(2).unwrap();
-    assert!(track.reread(2, 200));
+    assert!(track.reread(1, 200, day(0), day(99)), "all days differ: in halves");
+    let left = track.start(2).unwrap();
+    assert!(track.reread(2, 200, left.window.start, left.window.end));
+    assert_eq!(track.row_cap, 100_000, "a window and its half may well have the same rows");
+    let id = (3..99).find(|id| track.start(*id).is_some_and(|slice| slice.window.start > left.window.end)).unwrap();
+    assert!(track.reread(id, 200, day(50), day(99)));
     assert_eq!(track.row_cap, 200);
 }
