@@ -12,6 +12,7 @@ mod harness;
 mod incremental;
 mod lint;
 mod memory;
+mod objects;
 mod openapi;
 mod process;
 mod samples;

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
+use source_criteo::config::Config;
+use source_criteo::streams::{Source, catalog};
 
 use crate::harness::{Bench, Transcript};
 
@@ -112,4 +114,41 @@ fn the_commands_of_the_readme_run() {
         run += 1;
     }
     assert!(run >= 4, "{run} commands");
+}
+
+/// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.
+#[test]
+fn the_table_of_streams_says_what_is_declared() {
+    let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "preview"});
+    let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
+                     | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for stream in catalog::streams(&Config::from_value(config).unwrap()) {
+        let (endpoint, history, since) = match &stream.source {
+            Source::Entity(entity) => {
+                let method = if entity.request.is_search() { "POST" } else { "GET" };
+                (format!("{method} {}", entity.path), String::new(), entity.since.unwrap_or_default())
+            }
+            Source::Report(report) => ("POST statistics/report".to_owned(), report.history(), ""),
+        };
+        let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
+        let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
+        let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();
+        table += &format!(
+            "| `{}` | {} | {cursor} | {modes} | `{endpoint}` | {} | {history} | {since} |\n",
+            stream.name,
+            keys.join(", "),
+            stream.permission.label(),
+        );
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/streams.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (start, end) = ("<!-- table of streams -->\n", "<!-- end of the table -->");
+    let (before, rest) = text.split_once(start).unwrap();
+    let (known, after) = rest.split_once(end).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{before}{start}{table}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(known, table, "docs/streams.md is stale");
+    }
 }

@@ -46,14 +46,7 @@ fn flatten(value: &Value, name: &str, properties: &Map<String, Value>, record: &
     match value {
         Value::Object(members) if !is_column || members.keys().eq(["value"]) => {
             for (member, value) in members {
-                let member = snake_case(member).replace("adset", "ad_set");
-                let path = match (name, member.as_str()) {
-                    (_, "value") => name.to_owned(),
-                    ("", member) => member.to_owned(),
-                    (name, member) if member.starts_with(name) => member.to_owned(),
-                    (name, member) => format!("{name}_{member}"),
-                };
-                flatten(value, &path, properties, record);
+                flatten(value, &join(name, member), properties, record);
             }
         }
         value if is_column => {
@@ -62,6 +55,17 @@ fn flatten(value: &Value, name: &str, properties: &Map<String, Value>, record: &
         // The whole of a nested object is null: its columns are absent.
         Value::Null => {}
         other => panic!("no column for {name}: {other}"),
+    }
+}
+
+/// The name of a member below another.
+pub fn join(name: &str, member: &str) -> String {
+    let member = snake_case(member).replace("adset", "ad_set");
+    match (name, member.as_str()) {
+        (_, "value") => name.to_owned(),
+        ("", member) => member.to_owned(),
+        (name, member) if member.starts_with(name) => member.to_owned(),
+        (name, member) => format!("{name}_{member}"),
     }
 }
 

@@ -15,12 +15,14 @@ use tokio::sync::OnceCell;
 
 use super::rows::{Envelope, RowSink};
 use super::{InFlight, Run, Selected, cursor, names, rows};
-use crate::api::{ANSWER_TOO_LARGE, Body, CONSENT_MISSING, NOT_FOUND, REQUEST_TOO_LONG, SPACE_MIB, wire};
+use crate::api::{
+    ANSWER_TOO_LARGE, Body, CONSENT_MISSING, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, SPACE_MIB, wire,
+};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
-use crate::streams::{Each, Entity, Variable, catalog};
+use crate::streams::{Each, Entity, Permission, Variable, catalog};
 
 /// Parents whose children are asked for at once.
 const AT_ONCE: usize = 8;
@@ -242,12 +244,14 @@ impl Run<'_> {
             }
             Each::Dataset => {
                 let ad_sets = of_list("ad_sets").await?;
-                let creatives = of_list("creatives").await.or_else(|error| match error.code.as_deref() {
-                    Some(crate::api::PERMISSION_MISSING) => {
-                        self.warn_once(format!("Only the datasets of ad sets are known: {error}"));
+                let creatives = self.list("creatives").await.or_else(|error| match error.code.as_deref() {
+                    Some(PERMISSION_MISSING) => {
+                        self.warn_once(format!(
+                            "Only the datasets of ad sets are known, not those of creatives. {error}"
+                        ));
                         Ok(Arc::default())
                     }
-                    _ => Err(error),
+                    _ => Err(needed("creatives", error)),
                 })?;
                 let ids =
                     ad_sets.references.iter().chain(&creatives.references).filter_map(|of| of.dataset_id.as_ref());
@@ -416,8 +420,15 @@ fn is_lost(error: &Error) -> bool {
     error.code.as_deref() == Some(CONSENT_MISSING)
 }
 
+/// The error of a stream whose parents cannot be read; a permission that is missing is theirs.
 fn needed(name: &str, error: Error) -> Error {
-    error.in_context(&format!("It hangs on the objects of {name}, and those cannot be read"))
+    let permission = match error.code.as_deref() {
+        Some(PERMISSION_MISSING) => catalog::permission_of(name).map(Permission::label),
+        _ => None,
+    };
+    let needs = permission.map(|label| format!(", which needs the permission \"{label}\"")).unwrap_or_default();
+    let error = error.in_context(&format!("This stream is read for each object of {name}{needs}"));
+    Error { code: None, ..error }
 }
 
 /// The rows of a page, looked at before they are written.

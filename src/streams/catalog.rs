@@ -279,6 +279,12 @@ pub fn entity_of(name: &str) -> Option<Entity> {
     })
 }
 
+/// The permission that a ready-made stream needs.
+#[must_use]
+pub fn permission_of(name: &str) -> Option<Permission> {
+    STREAMS.iter().find(|def| def.name == name).map(|def| def.permission)
+}
+
 /// The streams of objects that others hang on: the name, and what is asked for once for each of its objects.
 pub const PARENTS: &[(&str, &[Each])] = &[
     ("ad_sets", &[AdSet, Dataset]),
