@@ -88,8 +88,32 @@ impl World {
             Some(advertiser) => consenting.contains(&advertiser),
             None => true,
         };
-        let is_there = |object: &Value| !options.deleted_ids.iter().any(|id| object["id"] == **id);
-        Some(objects.into_iter().filter(is_visible).filter(is_there).collect())
+        Some(objects.into_iter().filter(is_visible).filter(|object| !self.is_deleted(object)).collect())
+    }
+
+    /// The ads, creatives or coupons of one advertiser.
+    pub(crate) fn objects_of_advertiser(&self, kind: &str, advertiser: u32) -> Vec<Value> {
+        let (count, object): (u32, &dyn Fn(u32) -> Value) = match kind {
+            "ads" => (self.ads_of_advertiser(), &|n| self.ad(n)),
+            "creatives" => (CREATIVES, &|n| self.creative(n)),
+            _ => (COUPONS, &|n| self.coupon(n)),
+        };
+        let count = if advertiser < self.options.advertisers { count } else { 0 };
+        let objects = (advertiser * count..(advertiser + 1) * count).map(object);
+        objects.filter(|object| !self.is_deleted(object)).collect()
+    }
+
+    /// Whether there is an ad set with this number.
+    pub(crate) fn has_ad_set(&self, number: u32) -> bool {
+        let of_advertiser = self.options.campaigns * self.options.ad_sets;
+        let advertiser = advertiser_id(number / of_advertiser);
+        number < self.options.advertisers * of_advertiser
+            && self.consenting_ids().contains(&advertiser)
+            && !self.options.deleted_ids.contains(&ad_set_id(number))
+    }
+
+    fn is_deleted(&self, object: &Value) -> bool {
+        self.options.deleted_ids.iter().any(|id| object["id"] == **id)
     }
 
     /// New objects in front of the others, so that pages shift.

@@ -223,8 +223,8 @@ impl Asked<'_> {
     }
 
     fn ad_set(&self, id: &str) -> Result<u32, Problem> {
-        self.find("ad_sets", id)?;
-        id.parse::<u32>().map(|id| id - 300_001).map_err(|_| Problem::not_found(id))
+        let number = id.parse::<u32>().ok().and_then(|id| id.checked_sub(300_001));
+        number.filter(|number| self.world.has_ad_set(*number)).ok_or_else(|| Problem::not_found(id))
     }
 
     fn advertiser(&self, id: &str) -> Result<u32, Problem> {
@@ -242,10 +242,9 @@ impl Asked<'_> {
 
     /// Pages without a total; a limit above what the sandbox serves is lowered without a word.
     fn page_of_advertiser(&self, kind: &str, advertiser: &str) -> Result<Value, Problem> {
-        self.advertiser(advertiser)?;
-        let is_of = |object: &Value| self.world.owner(kind, object).as_deref() == Some(advertiser);
+        let number = self.advertiser(advertiser)?;
         let limit = self.number("limit", 50)?.min(self.world.options.page_limit);
-        let objects = self.objects(kind).into_iter().filter(is_of);
+        let objects = self.world.objects_of_advertiser(kind, number).into_iter();
         Ok(data(objects.skip(self.number("offset", 0)?).take(limit).collect()))
     }
 
