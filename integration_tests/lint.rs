@@ -117,7 +117,14 @@ pub fn read(transcript: &Transcript, catalog: &Value) {
 /// The schema without room for anything it does not announce.
 fn strict(schema: &Value) -> Validator {
     let mut schema = schema.clone();
-    if schema["properties"].is_object() {
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        for property in properties.values_mut() {
+            // JSON Schema knows no instants without a zone; Airbyte does.
+            if property["airbyte_type"] == "timestamp_without_timezone" {
+                property["format"] = json!("any");
+                property["pattern"] = json!("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?$");
+            }
+        }
         schema["additionalProperties"] = json!(false);
     }
     jsonschema::draft7::options().should_validate_formats(true).build(&schema).unwrap()

@@ -7,6 +7,7 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
+use source_criteo::streams::report::Endpoint;
 use source_criteo::streams::{Source, catalog};
 
 use crate::harness::{Bench, Transcript};
@@ -129,7 +130,23 @@ fn the_table_of_streams_says_what_is_declared() {
                 let method = if entity.request.is_search() { "POST" } else { "GET" };
                 (format!("{method} {}", entity.path), String::new(), entity.since.unwrap_or_default())
             }
-            Source::Report(report) => ("POST statistics/report".to_owned(), report.history(), ""),
+            Source::Report(report) => {
+                let (method, path, since) = match report.endpoint {
+                    Endpoint::Statistics => ("POST", "statistics/report".to_owned(), ""),
+                    Endpoint::Placements => ("POST", "placements/report".to_owned(), ""),
+                    Endpoint::Transactions => ("POST", "transactions/report".to_owned(), ""),
+                    Endpoint::AdLevel => {
+                        ("POST", "marketing-solutions/statistics-adlevel/report".to_owned(), "2027-01")
+                    }
+                    Endpoint::Marketplace(what) => {
+                        ("GET", format!("marketing-solutions/marketplace-performance-outcomes/stats/{what}"), "")
+                    }
+                };
+                (format!("{method} {path}"), report.history(), since)
+            }
+            Source::LogLevel => {
+                ("POST log-level/advertisers/{advertiser_id}/report".to_owned(), "30 days".to_owned(), "")
+            }
         };
         let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
         let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();

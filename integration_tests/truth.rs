@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use crate::harness::Bench;
@@ -84,21 +84,117 @@ pub fn report(bench: &Bench, query: &Value, stream: &Value) -> Vec<Map<String, V
             query[name] = default;
         }
     }
-    let rows = bench.sandbox.world().report_truth("statistics", &query).unwrap();
+    rows(bench, "statistics", &query, stream, &json!({}))
+}
+
+/// The rows of a report as records, with columns that they do not carry.
+fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value) -> Vec<Map<String, Value>> {
+    let rows = bench.sandbox.world().report_truth(report, query).unwrap();
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
+    let mut seen = BTreeMap::new();
     let mut records = Vec::new();
     for row in rows {
         let mut record = Map::new();
-        for (member, value) in row {
-            let column = column(&member);
+        for (member, value) in &row {
+            let column = column(member);
             if let Some(property) = properties.get(&column) {
-                record.insert(column, normal(&value, property));
+                record.insert(column, normal(value, property));
             }
         }
-        record.insert("timezone".to_owned(), query["timezone"].clone());
+        for (column, value) in more.as_object().unwrap() {
+            record.insert(column.clone(), value.clone());
+        }
+        if properties.contains_key("timezone") {
+            record.insert("timezone".to_owned(), json!(query["timezone"].as_str().unwrap_or("UTC")));
+        }
+        if report == "transactions" {
+            let key =
+                ["advertiser_id", "transaction_id", "event_type", "event_date"].map(|key| record[key].to_string());
+            let number = seen.entry(key).or_insert(0);
+            *number += 1;
+            record.insert("row_number".to_owned(), json!(*number));
+        }
+        if report == "log_level" {
+            let others: Map<_, _> = row
+                .iter()
+                .filter(|(name, _)| !properties.contains_key(*name))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect();
+            record.insert("other_columns".to_owned(), Value::Object(others));
+            record.insert("line_number".to_owned(), json!(records.len() + 1));
+        }
         records.push(record);
     }
     records
+}
+
+/// The records of one of the smaller reports from the start to today.
+pub fn small(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
+    let start: NaiveDate = bench.config["start_date"].as_str().unwrap().parse().unwrap();
+    let today = bench.today();
+    let days: Vec<NaiveDate> = start.iter_days().take_while(|day| *day <= today).collect();
+    let advertisers = bench.sandbox.world().consenting_ids();
+    let period = |query: Value, start: NaiveDate, end: NaiveDate| {
+        let mut query = query;
+        query["startDate"] = json!(start);
+        query["endDate"] = json!(end);
+        query
+    };
+    let each_day = |report: &str, query: &dyn Fn(&Value) -> Value, attributes: Value| {
+        let of_day = |day: &NaiveDate| {
+            let query = query(&period(attributes.clone(), *day, *day));
+            rows(bench, report, &query, stream, &json!({"day": day}))
+        };
+        days.iter().flat_map(of_day).collect::<Vec<_>>()
+    };
+    let all = advertisers.join(",");
+    let wrapped = |attributes: &Value| json!({"data": [{"attributes": attributes}]});
+    let placements = |last: &[&str]| {
+        let mut dimensions =
+            vec!["AdvertiserId", "AdvertiserName", "CampaignId", "CampaignName", "AdsetId", "AdsetName", "Environment"];
+        dimensions.extend(last);
+        json!({"advertiserIds": all, "currency": bench.config["currency"], "dimensions": dimensions,
+            "metrics": ["Clicks", "Displays", "Cost", "SalesPc30d", "RevenuePc30d", "SalesPv1d", "RevenuePv1d"],
+            "disclosed": bench.config["placements_disclosed"], "environment": bench.config["placements_environment"]})
+    };
+    match name {
+        "placements_daily" => each_day("placements", &wrapped, placements(&["Placement"])),
+        "placement_categories_daily" => each_day("placements", &wrapped, placements(&["CategoryId", "CategoryName"])),
+        "transactions" => {
+            let query = json!({"advertiserIds": all, "currency": bench.config["currency"],
+                "eventType": bench.config["transactions_event_type"]});
+            rows(bench, "transactions", &wrapped(&period(query, start, today)), stream, &json!({}))
+        }
+        "ad_level_statistics" => {
+            let query = json!({"advertiserIds": advertisers, "dimensions": ["AdvertiserId", "AdvertiserName", "AdsetId",
+                "AdsetName", "MediaChannel", "Platform", "AdGroupName", "ProductId", "AdId"], "metrics": ["Impressions",
+                "Clicks", "Spend", "AdGroupContextHint", "AdGroupDescription", "ProductName", "AdTitle", "AdCopy"]});
+            each_day("ad_level", &|attributes| json!({"data": {"attributes": attributes}}), query)
+        }
+        "log_level_events" => {
+            let files =
+                advertisers.iter().flat_map(|id| days.iter().filter(|day| **day < today).map(move |day| (id, day)));
+            let of_file = |(id, day): (&String, &NaiveDate)| {
+                let name = format!("{id}_{day}.csv.gz");
+                rows(bench, "log_level", &json!({"name": name}), stream, &json!({"file_name": name, "day": day}))
+            };
+            files.flat_map(of_file).collect()
+        }
+        marketplace => {
+            let what = match marketplace {
+                "mpo_campaign_statistics" => "campaigns",
+                "mpo_seller_statistics" => "sellers",
+                "mpo_seller_campaign_statistics" => "seller-campaigns",
+                other => panic!("{other} is no report"),
+            };
+            let interval = bench.config["mpo_interval"].as_str().unwrap_or("Day");
+            let of_advertiser = |id: &String| {
+                let query = json!({"advertiserId": id, "intervalSize": interval, "clickAttributionPolicy": "Both"});
+                rows(bench, what, &period(query, start, today), stream, &json!({"advertiser_id": id}))
+            };
+            advertisers.iter().flat_map(of_advertiser).collect()
+        }
+    }
 }
 
 fn column(member: &str) -> String {
@@ -112,7 +208,7 @@ fn column(member: &str) -> String {
         "MarketingObjective" => "marketing_objective_name",
         "Channel" => "channel_name",
         "Ad" => "ad_name",
-        other => return snake_case(other),
+        other => return snake_case(other).replace("adset", "ad_set"),
     };
     alias.to_owned()
 }
@@ -138,6 +234,16 @@ fn normal(value: &Value, property: &Value) -> Value {
     match (value, kind, property["format"].as_str()) {
         (Value::Null, "string", _) if !is_nullable => json!(""),
         (Value::Null, ..) => Value::Null,
+        (Value::String(text), "boolean", _) => json!(matches!(text.as_str(), "True" | "Yes")),
+        (Value::String(text), _, Some("date-time")) if property["airbyte_type"] == "timestamp_without_timezone" => {
+            json!(
+                NaiveDateTime::parse_from_str(text, "%m/%d/%Y %H:%M:%S")
+                    .unwrap()
+                    .format("%Y-%m-%dT%H:%M:%S")
+                    .to_string()
+            )
+        }
+        (Value::String(text), "number", _) if text.is_empty() => Value::Null,
         (Value::String(text), "number" | "integer", _) => serde_json::from_str(text).unwrap(),
         (Value::Number(number), "string", _) => json!(number.to_string()),
         (Value::String(text), _, Some("date")) if text.is_empty() => Value::Null,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, Days, NaiveDate};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::problem::Problem;
 use crate::world::{World, ad_set_name, advertiser_id, advertiser_name, campaign_name};
@@ -158,6 +158,18 @@ impl World {
             }
         }
         Value::Array(rows)
+    }
+
+    /// The rows of `stats/…` as objects; a query is an object of texts.
+    pub(crate) fn marketplace_rows(&self, what: &str, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
+        let members = query.as_object().into_iter().flatten();
+        let query = members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+        let table = self.marketplace_statistics(what, &query)?;
+        let columns: Vec<_> = table["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let rows = table["data"].as_array().into_iter().flatten().filter_map(Value::as_array);
+        let object =
+            |values: &Vec<Value>| columns.iter().map(|c| (*c).to_owned()).zip(values.iter().cloned()).collect();
+        Ok(rows.map(object).collect())
     }
 
     /// `stats/campaigns`, `stats/sellers`, `stats/seller-campaigns`: columns and rows of values.

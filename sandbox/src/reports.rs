@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 
 use crate::facts::{Fact, metric_key};
-use crate::options::Wrapping;
+use crate::options::{Options, Wrapping};
 use crate::problem::Problem;
 use crate::statistics::{
     Period, advertisers_of, currency, decimal, known_members, list, optional_list, optional_word, rate, required,
@@ -278,25 +278,43 @@ impl World {
         Ok(json!({"data": [{"type": "TransparencyReport", "attributes": attributes}], "errors": [], "warnings": []}))
     }
 
-    /// The content of a log file, compressed.
-    pub(crate) fn log_file(&self, name: &str) -> Option<Vec<u8>> {
+    /// The rows of a log file, which never change.
+    pub(crate) fn log_rows(&self, name: &str) -> Option<Vec<Map<String, Value>>> {
         let (advertiser, day) = name.strip_suffix(".csv.gz")?.split_once('_')?;
         let advertisers = advertisers_of(self, advertiser).ok()?;
         let day: NaiveDate = day.parse().ok()?;
+        let settled = Self::new(Options { restatement_days: 0, ..self.options.clone() });
+        let rows = settled.facts(&advertisers, day, day).into_iter().map(|fact| {
+            let cost = decimal(settled.value(&fact, metric_key("AdvertiserCost"), Measure::Money));
+            let row = json!({
+                "event_time": fact.instant.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "event_type": (["click", "display"][pick(self, &fact, 16, 2)]),
+                "advertiser_id": advertiser_id(fact.path.advertiser),
+                "ad_set_id": ad_set_id(self.ad_set_number(fact.path)),
+                "ad_id": ad_id(self.ad_number(fact.path)),
+                "environment": "Web",
+                "domain": "news, \"daily\"\nsecond line",
+                "cost_eur": cost,
+                "user_agent": "",
+            });
+            row.as_object().cloned().unwrap_or_default()
+        });
+        Some(rows.collect())
+    }
+
+    /// The content of a log file, compressed.
+    pub(crate) fn log_file(&self, name: &str) -> Option<Vec<u8>> {
+        let rows = self.log_rows(name)?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        writeln!(encoder, "event_time,event_type,advertiser_id,ad_set_id,ad_id,environment,domain,cost_eur").ok()?;
-        for fact in self.facts(&advertisers, day, day) {
-            let cost = decimal(self.value(&fact, metric_key("AdvertiserCost"), Measure::Money));
-            writeln!(
-                encoder,
-                "{},{},{},{},{},Web,\"news, \"\"daily\"\"\",{cost}",
-                fact.instant.format("%Y-%m-%dT%H:%M:%SZ"),
-                ["click", "display"][pick(self, &fact, 16, 2)],
-                advertiser_id(fact.path.advertiser),
-                ad_set_id(self.ad_set_number(fact.path)),
-                ad_id(self.ad_number(fact.path)),
-            )
+        writeln!(encoder, "event_time,event_type,advertiser_id,ad_set_id,ad_id,environment,domain,cost_eur,user_agent")
             .ok()?;
+        for row in rows {
+            let quoted = |value: &Value| {
+                let text = value.as_str().unwrap_or_default();
+                let is_plain = !text.contains([',', '"', '\n']);
+                if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+            };
+            writeln!(encoder, "{}", row.values().map(quoted).collect::<Vec<_>>().join(",")).ok()?;
         }
         encoder.finish().ok()
     }

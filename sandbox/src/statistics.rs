@@ -59,6 +59,8 @@ impl World {
             "placements" => quoted.placements(query),
             "transactions" => quoted.transactions(query),
             "ad_level" => quoted.ad_level(query),
+            "log_level" => quoted.log_rows(query["name"].as_str().unwrap_or_default()).ok_or_else(|| required("name")),
+            what @ ("campaigns" | "sellers" | "seller-campaigns") => quoted.marketplace_rows(what, query),
             other => return Err(format!("there is no report {other}")),
         };
         rows.map_err(|problem| format!("{problem:?}"))

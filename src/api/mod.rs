@@ -21,7 +21,7 @@ pub use auth::Auth;
 pub use pace::{CallClass, OnWait};
 pub use problem::{CONSENT_MISSING, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, criteo_errors};
 pub use space::SPACE_MIB;
-pub use transport::{ANSWER_TOO_LARGE, Body};
+pub use transport::{ANSWER_TOO_LARGE, Body, Download};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -60,6 +60,7 @@ pub struct Client {
     auth: Auth,
     pace: Pace,
     root: reqwest::Url,
+    is_loopback: bool,
 }
 
 impl Client {
@@ -73,7 +74,8 @@ impl Client {
             path.pop_if_empty().push(&config.api_version.0);
         }
         let pace = Pace::new(config.credentials.refresh_token.is_some(), on_wait);
-        Ok(Arc::new(Self { transport: Transport::new(config.is_loopback())?, auth, pace, root }))
+        let is_loopback = config.is_loopback();
+        Ok(Arc::new(Self { transport: Transport::new(is_loopback)?, auth, pace, root, is_loopback }))
     }
 
     /// Makes sure that the credentials work.
@@ -142,6 +144,28 @@ impl Client {
                 return space;
             }
         }
+    }
+
+    /// Begins to download a compressed file behind a signed link of Criteo's. The token is not sent: the link is the key.
+    ///
+    /// # Errors
+    /// `transient_error` for a link that has ended and for what the network does.
+    pub async fn download(&self, url: &str) -> Result<Download> {
+        let url: reqwest::Url = url.parse().map_err(|_| Error::system("Criteo has sent a link that is none."))?;
+        if url.scheme() != "https" && !self.is_loopback {
+            return Err(Error::system("Criteo has sent a link that is not safe (no https)."));
+        }
+        self.transport.download(url).await
+    }
+
+    /// A text of the connector's own as a body, within the memory of all bodies.
+    pub async fn body(&self, text: String) -> Body {
+        Body::of(self.transport.reserve(text.len()).await, text)
+    }
+
+    /// Waits before something is tried for the n-th time.
+    pub async fn pause(&self, attempt: u32) {
+        pace::sleep(retry::backoff(std::time::Duration::from_secs(1), attempt)).await;
     }
 
     /// Tells how many accounts the app may read: the budget of apps of users grows with them.

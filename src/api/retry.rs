@@ -77,10 +77,7 @@ impl Attempts {
         match wait {
             Wait::Server(wait) | Wait::Everybody(wait) if wait > LONGEST_WAIT => Err(error),
             Wait::Server(wait) | Wait::Everybody(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
-            Wait::Backoff(first) => {
-                let longest = first.saturating_mul(2u32.saturating_pow(self.count - 1)).min(LONGEST_WAIT);
-                Ok(longest.mul_f64(fastrand::f64()))
-            }
+            Wait::Backoff(first) => Ok(backoff(first, self.count)),
         }
     }
 
@@ -88,6 +85,12 @@ impl Attempts {
     pub(super) fn last_message(&self) -> &str {
         &self.last_message
     }
+}
+
+/// The wait behind the n-th attempt: twice as long every time, with full jitter.
+pub(super) fn backoff(first: Duration, attempt: u32) -> Duration {
+    let longest = first.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
+    longest.mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]

@@ -74,6 +74,11 @@ pub struct Body {
 }
 
 impl Body {
+    /// A text that has its share of the memory already.
+    pub(super) fn of(space: Share, text: String) -> Self {
+        Self { text: Some(text), space }
+    }
+
     /// The text without a byte order mark.
     ///
     /// # Errors
@@ -124,6 +129,31 @@ impl Transport {
         self.space.reserve(bytes.div_ceil(MIB)).await
     }
 
+    /// Begins to download a file; no header of ours goes along.
+    pub(super) async fn download(&self, url: reqwest::Url) -> Result<Download> {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let mut request = reqwest::Request::new(reqwest::Method::GET, url);
+        // The file itself is compressed.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let failed = |failure| match failure {
+            Failure::Final(error) | Failure::Unauthorized(error) | Failure::Passing { error, .. } => error,
+        };
+        let response = match timeout(HEAD_TIMEOUT, self.http.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failed(network_failure(&host, error))),
+            Err(_) => return Err(Error::transient(format!("{host} has not begun to send a file."))),
+        };
+        if response.status().as_u16() != 200 {
+            let status = response.status().as_u16();
+            return Err(Error::transient(format!(
+                "{host} does not give a log file away (status {status}); its link may have come to an end."
+            )));
+        }
+        let decoder = MultiGzDecoder::new(Vec::new());
+        Ok(Download { response, decoder, rest: Vec::new(), host, is_complete: false })
+    }
+
     /// Sends a request and receives the whole answer into `space`, whatever its status.
     pub(super) async fn send(&self, request: reqwest::Request, space: Share) -> std::result::Result<Answer, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
@@ -159,6 +189,61 @@ impl Transport {
         answer.body.text = String::from_utf8(bytes).ok();
         Ok(answer)
     }
+}
+
+/// A compressed file that is being received; what is in memory is one chunk.
+pub struct Download {
+    response: reqwest::Response,
+    decoder: MultiGzDecoder<Vec<u8>>,
+    /// What is left of the last chunk.
+    rest: Vec<u8>,
+    host: String,
+    is_complete: bool,
+}
+
+/// Compressed bytes that are unpacked at once; deflate makes at most a thousand times as much of them.
+const FILE_PIECE: usize = 4096;
+
+impl Download {
+    /// The next unpacked bytes; `None` behind the last ones.
+    ///
+    /// # Errors
+    /// `transient_error` when the connection breaks, stalls, or the file is damaged.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            if !self.rest.is_empty() {
+                let rest = self.rest.split_off(self.rest.len().min(FILE_PIECE));
+                let piece = std::mem::replace(&mut self.rest, rest);
+                self.decoder.write_all(&piece).map_err(|_| broken_file(&self.host))?;
+                let bytes = std::mem::take(self.decoder.get_mut());
+                if !bytes.is_empty() {
+                    return Ok(Some(bytes));
+                }
+                continue;
+            }
+            if self.is_complete {
+                return Ok(None);
+            }
+            match timeout(PROGRESS_WINDOW, self.response.chunk()).await {
+                Ok(Ok(Some(chunk))) => self.rest.extend_from_slice(&chunk),
+                Ok(Ok(None)) => {
+                    self.is_complete = true;
+                    // Without its end a file is not whole.
+                    self.decoder.try_finish().map_err(|_| broken_file(&self.host))?;
+                    let bytes = std::mem::take(self.decoder.get_mut());
+                    if !bytes.is_empty() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Ok(Err(_)) => return Err(broken_file(&self.host)),
+                Err(_) => return Err(Error::transient(format!("{} has stopped in the middle of a file.", self.host))),
+            }
+        }
+    }
+}
+
+fn broken_file(host: &str) -> Error {
+    Error::transient(format!("A file from {host} is damaged or was cut."))
 }
 
 async fn receive(

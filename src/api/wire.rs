@@ -1,12 +1,14 @@
 //! The bodies of requests, in Criteo's words.
 
+use chrono::NaiveDate;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Call, CallClass};
 use crate::config::AdvertiserId;
 use crate::engine::slice::Window;
-use crate::streams::report::Report;
+use crate::engine::track::Part;
+use crate::streams::report::{Endpoint, Report};
 use crate::streams::{Entity, Parameter, Request, Variable};
 
 /// The request for objects: `value` knows the placeholders of path and query.
@@ -46,41 +48,127 @@ pub fn objects<'a>(
     }
 }
 
-/// The request for a window of a report; `ad_sets` restricts it further.
+/// The request for a window of a report, or for a part of its rows.
 ///
-/// The body of `/statistics/report` is flat: the advertisers are one comma string, the end day is included, and the format
-/// is always said, since Criteo's documents disagree about the default.
+/// The format is always said, since Criteo's documents disagree about the default; the end day is included. Everything else
+/// differs by endpoint: advertisers are a comma string, a list or a parameter, and the query is flat, in a list or in an
+/// object.
 #[must_use]
 pub fn report(
     report: &Report,
     metrics: &[String],
     advertisers: &[AdvertiserId],
     window: Window,
-    ad_sets: Option<&[String]>,
+    part: Option<&Part>,
 ) -> Call {
-    let mut query = Map::new();
-    query.insert("advertiserIds".into(), ids(advertisers).join(",").into());
-    query.insert("startDate".into(), window.start.to_string().into());
-    query.insert("endDate".into(), window.end.to_string().into());
-    query.insert("dimensions".into(), report.dimensions.clone().into());
-    query.insert("metrics".into(), metrics.into());
-    query.insert("currency".into(), report.currency.to_string().into());
-    query.insert("timezone".into(), report.timezone.name().into());
-    query.insert("format".into(), "json".into());
-    for (name, values) in [
-        ("adSetIds", ad_sets.unwrap_or(&report.filters.ad_set_ids)),
-        ("adSetNames", &report.filters.ad_set_names),
-        ("adSetStatus", &report.filters.ad_set_status),
-    ] {
-        if !values.is_empty() {
-            query.insert(name.into(), values.into());
-        }
+    if let Endpoint::Marketplace(what) = report.endpoint {
+        return marketplace(report, what, advertisers, window);
     }
+    let ids = ids(advertisers);
+    let ad_sets = part.map_or(&report.filters.ad_set_ids[..], |part| &part.ad_sets);
+    let mut query = Map::new();
+    let mut put = |name: &str, value: Value| {
+        query.insert(name.to_owned(), value);
+    };
+    put("startDate", window.start.to_string().into());
+    put("endDate", window.end.to_string().into());
+    put("timezone", report.timezone.name().into());
+    put("format", "json".into());
+    if report.endpoint != Endpoint::Transactions {
+        put("dimensions", report.dimensions.clone().into());
+        put("metrics", metrics.into());
+    }
+    if report.endpoint == Endpoint::AdLevel {
+        put("advertiserIds", ids.into());
+    } else {
+        put("advertiserIds", ids.join(",").into());
+        put("currency", report.currency.to_string().into());
+    }
+    let filters = &report.filters;
+    match report.endpoint {
+        Endpoint::Statistics => {
+            for (name, values) in
+                [("adSetIds", ad_sets), ("adSetNames", &filters.ad_set_names), ("adSetStatus", &filters.ad_set_status)]
+            {
+                if !values.is_empty() {
+                    put(name, values.into());
+                }
+            }
+        }
+        Endpoint::Placements => {
+            if !ad_sets.is_empty() {
+                put("adsetIds", ad_sets.join(",").into());
+            }
+            let environment = part.and_then(|part| part.environment).or(filters.environment.as_deref());
+            for (name, value) in
+                [("disclosed", filters.disclosed.map(Value::from)), ("environment", environment.map(Value::from))]
+            {
+                if let Some(value) = value {
+                    put(name, value);
+                }
+            }
+        }
+        Endpoint::AdLevel if !ad_sets.is_empty() => put("adsetIds", ad_sets.into()),
+        Endpoint::Transactions => {
+            if let Some(event_type) = &filters.event_type {
+                put("eventType", event_type.as_str().into());
+            }
+        }
+        Endpoint::AdLevel | Endpoint::Marketplace(_) => {}
+    }
+    let query = Value::Object(query);
+    let (path, body): (&[&str], Value) = match report.endpoint {
+        Endpoint::Placements => (&["placements", "report"], json!({"data": [{"type": "Report", "attributes": query}]})),
+        Endpoint::Transactions => {
+            (&["transactions", "report"], json!({"data": [{"type": "Report", "attributes": query}]}))
+        }
+        Endpoint::AdLevel => (
+            &["marketing-solutions", "statistics-adlevel", "report"],
+            json!({"data": {"type": "AdLevelReportQuery", "attributes": query}}),
+        ),
+        Endpoint::Statistics | Endpoint::Marketplace(_) => (&["statistics", "report"], query),
+    };
     Call {
         method: Method::POST,
-        path: vec!["statistics".into(), "report".into()],
+        path: path.iter().map(|&segment| segment.to_owned()).collect(),
         query: Vec::new(),
-        body: Some(Value::Object(query).to_string()),
+        body: Some(body.to_string()),
+        class: CallClass::Report,
+        expected_bytes: 0,
+    }
+}
+
+/// The request for the log files of one advertiser and day.
+#[must_use]
+pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool) -> Call {
+    let path = ["log-level", "advertisers", &advertiser.0, "report"];
+    let query = json!({"startDate": day, "endDate": day, "shouldDisplayProductIds": with_products});
+    Call {
+        method: Method::POST,
+        path: path.map(str::to_owned).to_vec(),
+        query: Vec::new(),
+        body: Some(query.to_string()),
+        class: CallClass::Report,
+        expected_bytes: 0,
+    }
+}
+
+/// Statistics of a marketplace: the sales of any seller and of the same one.
+fn marketplace(report: &Report, what: &str, advertisers: &[AdvertiserId], window: Window) -> Call {
+    let path = ["marketing-solutions", "marketplace-performance-outcomes", "stats", what];
+    let query = [
+        ("advertiserId", advertisers.first().map(|id| id.0.clone()).unwrap_or_default()),
+        ("startDate", window.start.to_string()),
+        ("endDate", window.end.to_string()),
+        ("intervalSize", report.dimensions.join("")),
+        ("clickAttributionPolicy", "Both".to_owned()),
+        ("timeZoneId", report.timezone.name().to_owned()),
+    ];
+    Call {
+        method: Method::GET,
+        path: path.map(str::to_owned).to_vec(),
+        query: query.to_vec(),
+        body: None,
         class: CallClass::Report,
         expected_bytes: 0,
     }

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::streams::report::Interval;
 pub use problems::Problems;
 pub use values::{AdvertiserId, ApiVersion, Currency};
 
@@ -60,6 +61,16 @@ pub struct Config {
     pub skip_inaccessible_advertisers: bool,
     /// Two-letter codes of the countries whose in-market brands and interests to read; empty means those of the segments.
     pub countries: Vec<String>,
+    /// Disclosed or undisclosed placements only; `None` leaves it to Criteo, which means the disclosed ones.
+    pub placements_disclosed: Option<bool>,
+    /// Placements of one environment only.
+    pub placements_environment: Option<String>,
+    /// Transactions of one type of event only.
+    pub transactions_event_type: Option<String>,
+    /// The period of marketplace statistics.
+    pub mpo_interval: Interval,
+    /// Whether log files name products.
+    pub log_level_product_ids: bool,
     /// The user's own reports.
     pub custom_reports: Vec<CustomReport>,
     /// The version segment of the API's paths.

@@ -11,7 +11,8 @@ const DAYS: &[&str] = &["start_date", "end_date"];
 const INTEGERS: &[&str] = &["lookback_days", "report_row_cap"];
 
 /// Settings that are a yes or no, which environment variables can only write as text.
-const SWITCHES: &[&str] = &["verify_totals", "skip_inaccessible_advertisers"];
+const SWITCHES: &[&str] =
+    &["verify_totals", "skip_inaccessible_advertisers", "placements_disclosed", "log_level_product_ids"];
 
 /// Turns a configuration as written into the canonical document that the schema judges.
 pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {

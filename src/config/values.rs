@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION, Problems};
 use crate::clock::Clock;
 use crate::streams::metrics::{self, Grain};
-use crate::streams::report::ROW_CAP;
+use crate::streams::report::{Interval, ROW_CAP};
 
 /// An advertiser's id as Criteo writes it: digits, leading zeros kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +72,11 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         verify_totals: document["verify_totals"].as_bool().unwrap_or(true),
         skip_inaccessible_advertisers: document["skip_inaccessible_advertisers"].as_bool().unwrap_or(false),
         countries: texts(&document["countries"]).collect(),
+        placements_disclosed: document["placements_disclosed"].as_bool(),
+        placements_environment: text(document, "placements_environment").map(str::to_owned),
+        transactions_event_type: text(document, "transactions_event_type").map(str::to_owned),
+        mpo_interval: Interval::named(text(document, "mpo_interval").unwrap_or("Day")),
+        log_level_product_ids: document["log_level_product_ids"].as_bool().unwrap_or(false),
         custom_reports,
         api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
         api_base_url: api_base_url?,

@@ -57,6 +57,7 @@ fn scalar(text: &str, column_type: ColumnType, out: &mut Vec<u8>) -> bool {
         ColumnType::Boolean => boolean(text, out),
         ColumnType::Date => date(text).is_some_and(|day| quote(&day.to_string(), out)),
         ColumnType::DateTime => date_time(text, out),
+        ColumnType::LocalDateTime => local_date_time(text, out),
         ColumnType::Text | ColumnType::Json => false,
     }
 }
@@ -156,6 +157,14 @@ fn date_time(text: &str, out: &mut Vec<u8>) -> bool {
     instant.is_ok_and(|instant: DateTime<Utc>| quote(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true), out))
 }
 
+/// The time of a clock whose zone is known from elsewhere, also in the order of the United States.
+fn local_date_time(text: &str, out: &mut Vec<u8>) -> bool {
+    let local = ["%m/%d/%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    local.is_some_and(|local| quote(&local.format("%Y-%m-%dT%H:%M:%S%.f").to_string(), out))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +195,7 @@ mod tests {
             ("\"2026/7/1\"", ColumnType::Date, "\"2026-07-01\""),
             ("\"2026-07-01T02:00:00+02:00\"", ColumnType::DateTime, "\"2026-07-01T00:00:00Z\""),
             ("\"2026-07-01T05:00:00.5\"", ColumnType::DateTime, "\"2026-07-01T05:00:00.500Z\""),
+            ("\"07/31/2026 23:59:01\"", ColumnType::LocalDateTime, "\"2026-07-31T23:59:01\""),
             ("[1,\n {\"a b\": \"c\\\\\" } ]", ColumnType::Json, "[1,{\"a b\":\"c\\\\\"}]"),
         ] {
             assert_eq!(coerced(raw, column_type), (written.to_owned(), Outcome::Written), "{raw}");

@@ -13,7 +13,7 @@ use serde::de::{Deserialize as _, Deserializer};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::rows::{Envelope, RowSink};
+use super::rows::{Envelope, RowSink, Shape};
 use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{
     ANSWER_TOO_LARGE, Body, CONSENT_MISSING, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, SPACE_MIB, wire,
@@ -22,6 +22,7 @@ use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
+use crate::streams::report::{Endpoint, Report};
 use crate::streams::{Each, Entity, Permission, Variable, catalog};
 
 /// Parents whose children are asked for at once.
@@ -131,6 +132,15 @@ impl Run<'_> {
         };
         self.output.state(id, state);
         Ok(())
+    }
+
+    /// The advertisers of a report: for marketplaces only those that are one.
+    pub(super) async fn report_advertisers(&self, report: &Report) -> Result<Vec<AdvertiserId>> {
+        if !matches!(report.endpoint, Endpoint::Marketplace(_)) {
+            return Ok(self.advertisers.to_vec());
+        }
+        let places = self.places(Each::MarketplaceAdvertiser).await?;
+        Ok(places.into_iter().flat_map(BTreeMap::into_values).map(AdvertiserId).collect())
     }
 
     /// The list of a stream that others hang on.
@@ -391,7 +401,7 @@ impl Run<'_> {
         let call = wire::objects(entity, &|variable| place.get(&variable).map(String::as_str), advertisers, offset);
         let check = |body: &str| {
             let mut page = Page::default();
-            page.envelope = rows::check_into(body, &mut page)?;
+            page.envelope = rows::check_into(body, Shape::Plain, &mut page)?;
             Ok(page)
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.code.as_deref() {
@@ -565,7 +575,7 @@ mod tests {
             let text =
                 json!({"data": ids.iter().map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()}).to_string();
             let mut page = Page::default();
-            page.envelope = rows::check_into(&text, &mut page)?;
+            page.envelope = rows::check_into(&text, Shape::Plain, &mut page)?;
             page.envelope.total_items = total;
             match walk.take(&page, &text, 3)? {
                 Step::Rows => seen.extend(ids),

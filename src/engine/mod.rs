@@ -9,6 +9,7 @@ mod coerce;
 pub mod cursor;
 pub mod density;
 mod entity;
+mod log_level;
 pub mod project;
 mod report;
 pub mod rows;
@@ -227,10 +228,10 @@ pub async fn dry_run(
         let stream = &selected.stream;
         let state = states.get(&stream.name).unwrap_or(&Value::Null);
         match &stream.source {
-            Source::Entity(_) => {
+            Source::Entity(_) | Source::LogLevel => {
                 tracing::info!("{}: at least 1 request; pages are known when they are read.", stream.name);
             }
-            Source::Report(report) => match run.plan(selected, report, state) {
+            Source::Report(report) => match run.plan(selected, report, state, run.advertisers) {
                 Ok(plan) => {
                     let forecast = plan.forecast(&stream.name);
                     tracing::info!("{}", forecast.text);
@@ -283,6 +284,7 @@ impl<'a> Run<'a> {
         let result = match &selected.stream.source {
             Source::Entity(entity) => self.read_entity(id, selected, *entity, state).await,
             Source::Report(report) => self.read_report(id, selected, report, state).await,
+            Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.code.as_deref() {
             Some(PERMISSION_MISSING) => {

@@ -17,6 +17,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::coerce::{Outcome, coerce};
+use super::rows::Shape;
 use crate::streams::metrics::{self, fold};
 use crate::streams::schema::ColumnType;
 use crate::streams::{Source, Stream};
@@ -33,6 +34,8 @@ pub struct Plan {
     /// Keys of the API whose column has a name of its own, folded.
     aliases: HashMap<String, usize>,
     places: Vec<Place>,
+    /// Where the answers of the stream hold their rows.
+    pub shape: Shape,
     /// Rows seen so far under each key, for streams that have twins.
     twins: Option<Twins>,
     /// The keys written so far, as hashes, for streams whose pages may repeat rows.
@@ -130,6 +133,10 @@ impl Plan {
             columns,
             aliases,
             places: vec![root],
+            shape: match &stream.source {
+                Source::Entity(_) | Source::LogLevel => Shape::Plain,
+                Source::Report(report) => report.shape(),
+            },
             twins,
             written: is_paged.then(HashSet::new),
             floor: None,

@@ -8,14 +8,14 @@ use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::de::{Deserialize as _, Deserializer};
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::cursor::{self, Cursors};
 use super::density::Density;
-use super::rows::RowSink;
+use super::rows::{CheckOnly, RowSink, Shape};
 use super::slice::{Range, Window};
 use super::totals::{Summing, Sums, Totals, is_settled};
-use super::track::{Cut, Slice, Track};
+use super::track::{Cut, Limits, Slice, Track};
 use super::{InFlight, Run, Selected, names, rows};
 use crate::api::{ANSWER_TOO_LARGE, Body, CONSENT_MISSING, REQUEST_TOO_LONG, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
@@ -77,9 +77,10 @@ impl Run<'_> {
         id: StreamId,
         selected: &Selected,
         report: &Report,
-        state: &serde_json::Value,
+        state: &Value,
     ) -> Result<()> {
-        let plan = self.plan(selected, report, state)?;
+        let advertisers = self.report_advertisers(report).await?;
+        let plan = self.plan(selected, report, state, &advertisers)?;
         if let Some(rows) = plan.expected_rows() {
             self.output.estimate(&selected.stream.name, rows);
         }
@@ -109,12 +110,18 @@ impl Run<'_> {
     }
 
     /// What a report will be asked for, as far as that is known before anything is asked.
-    pub(super) fn plan(&self, selected: &Selected, report: &Report, state: &serde_json::Value) -> Result<Plan> {
+    pub(super) fn plan(
+        &self,
+        selected: &Selected,
+        report: &Report,
+        state: &Value,
+        advertisers: &[AdvertiserId],
+    ) -> Result<Plan> {
         let name = &selected.stream.name;
         let config = self.config;
         let metrics = report.selected_metrics(&|column| selected.wants(column));
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
-        let saved = if is_incremental { state } else { &serde_json::Value::Null };
+        let saved = if is_incremental { state } else { &Value::Null };
         let (cursors, warning) = Cursors::parse(saved, report.fingerprint(&metrics))?;
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
@@ -135,8 +142,8 @@ impl Run<'_> {
         }
         let mut tracks = Vec::new();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let share = |advertisers: &[AdvertiserId]| advertisers.len() as f64 / self.advertisers.len() as f64;
-        for (cursor, advertisers) in cursors.groups(self.advertisers) {
+        let share = |some: &[AdvertiserId]| some.len() as f64 / advertisers.len() as f64;
+        for (cursor, advertisers) in cursors.groups(advertisers) {
             if cursor.is_some_and(|cursor| cursor > today) {
                 tracing::warn!("{name}: the saved state lies in the future; nothing is read until that day has come.");
                 continue;
@@ -151,7 +158,15 @@ impl Run<'_> {
             if start <= range.end {
                 let density = Density::new(cursors.rows_per_day().map(|rows| rows * share(&advertisers)));
                 let window = Window { start, end: range.end };
-                tracks.push(Track::new(advertisers.into(), window, report.grain, report.row_cap, density));
+                let limits = Limits {
+                    row_cap: report.row_cap,
+                    most_days: report.most_days,
+                    environments: report.environments(),
+                };
+                let chunks = advertisers.chunks(report.most_advertisers.max(1));
+                let track =
+                    |ids: &[AdvertiserId]| Track::new(ids.into(), window, report.grain, limits, density.clone());
+                tracks.extend(chunks.map(track));
             }
         }
         Ok(Plan { metrics, range, is_incremental, cursors, tracks })
@@ -317,7 +332,7 @@ impl<'a> Reading<'a> {
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
         self.doubt(index, doubts);
-        if let Some((totals, sums)) = proof.filter(|_| slice.ad_sets.is_some()) {
+        if let Some((totals, sums)) = proof.filter(|_| slice.part.is_some()) {
             self.prove_parts(index, slice, &totals, &sums);
         }
         let track = &self.tracks[index];
@@ -329,7 +344,15 @@ impl<'a> Reading<'a> {
         }
         self.in_flight.check()?;
         let state = (self.is_incremental && has_moved).then(|| self.cursors.to_value());
-        self.in_flight.push(self.run.output.slice(self.id, body, Vec::new(), state));
+        let mut constants = Vec::new();
+        if self.report.is_without_time() {
+            constants.push(("day", slice.window.start.to_string()));
+        }
+        // Requests for a single advertiser are answered without it.
+        if let [advertiser] = &slice.advertisers[..] {
+            constants.push(("advertiser_id", advertiser.0.clone()));
+        }
+        self.in_flight.push(self.run.output.slice(self.id, body, constants, state));
         Ok(())
     }
 
@@ -377,10 +400,10 @@ impl<'a> Reading<'a> {
                     Window { start: slice.window.start, end: self.range.end },
                     None,
                 );
-                let (client, row_cap) = (self.run.client, self.report.row_cap);
+                let (client, row_cap, shape) = (self.run.client, self.report.row_cap, self.report.shape());
                 Some(
                     async move {
-                        let answer = client.fetch(&call, ad_set_ids).await.map(|(_, ids)| ids);
+                        let answer = client.fetch(&call, |body| ad_set_ids(body, shape)).await.map(|(_, ids)| ids);
                         // A list that is cut itself would lose rows.
                         let is_cut = |ids: &Vec<String>| ids.len() as u64 >= row_cap;
                         let answer = answer.map(|ids| if is_cut(&ids) { Vec::new() } else { ids });
@@ -423,7 +446,7 @@ impl<'a> Reading<'a> {
     fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let (run, report, range) = (self.run, self.report, self.range);
         let today = range.today;
-        let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.ad_sets.as_deref());
+        let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
         let call = crate::api::Call { expected_bytes: slice.expected_bytes, ..call };
         let is_proved = run.config.verify_totals
             && report.is_provable()
@@ -443,10 +466,10 @@ impl<'a> Reading<'a> {
                 let check = |body: &str| match &totals {
                     Some(_) => {
                         let mut summing = Summing::new(report.grain);
-                        let envelope = rows::check_into(body, &mut summing)?;
+                        let envelope = rows::check_into(body, Shape::Plain, &mut summing)?;
                         Ok((envelope, Some(summing.sums)))
                     }
-                    None => Ok((rows::check(body)?, None)),
+                    None => Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None)),
                 };
                 let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
                     Ok(answer) => answer,
@@ -459,7 +482,7 @@ impl<'a> Reading<'a> {
                     return Ok(Answer::Cut);
                 }
                 let doubts = match (&totals, &sums) {
-                    (Some(totals), Some(sums)) if slice.ad_sets.is_none() => {
+                    (Some(totals), Some(sums)) if slice.part.is_none() => {
                         differing(totals, sums, &slice, report, today, compared)
                     }
                     _ => BTreeSet::new(),
@@ -486,7 +509,7 @@ impl<'a> Reading<'a> {
              that many on {}, or more than {SPACE_MIB} MiB, and cannot be read in smaller pieces. What lies before that day is \
              complete, and other advertisers are read on. {}",
             self.report.row_cap,
-            if slice.ad_sets.is_some() { "A single ad set" } else { "The report" },
+            if slice.part.is_some() { "A single ad set" } else { "The report" },
             names(&slice.advertisers),
             days(slice.window),
             if self.report.can_filter_ad_sets() {
@@ -520,7 +543,7 @@ fn days(window: Window) -> String {
 }
 
 /// The ids of the ad sets in an answer; none where a row has no ad set, since requests for ad sets would then miss it.
-fn ad_set_ids(body: &str) -> Result<Vec<String>> {
+fn ad_set_ids(body: &str, shape: Shape) -> Result<Vec<String>> {
     struct Ids {
         ids: BTreeSet<String>,
         is_whole: bool,
@@ -528,9 +551,10 @@ fn ad_set_ids(body: &str) -> Result<Vec<String>> {
 
     impl RowSink for Ids {
         fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-            let row: HashMap<String, &'de RawValue> = HashMap::deserialize(row)?;
-            let id = row.into_iter().find(|(name, _)| fold(name) == "adsetid");
-            let id = id.map(|(_, id)| id.get().trim_matches('"').to_owned()).unwrap_or_default();
+            let row = Value::deserialize(row)?;
+            let row = if row["attributes"].is_object() { &row["attributes"] } else { &row };
+            let id = row.as_object().into_iter().flatten().find(|(name, _)| fold(name) == "adsetid");
+            let id = id.map(|(_, id)| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).unwrap_or_default();
             self.is_whole &= !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
             self.ids.insert(id);
             Ok(())
@@ -538,7 +562,7 @@ fn ad_set_ids(body: &str) -> Result<Vec<String>> {
     }
 
     let mut found = Ids { ids: BTreeSet::new(), is_whole: true };
-    let envelope = rows::check_into(body, &mut found)?;
+    let envelope = rows::check_into(body, shape, &mut found)?;
     let is_whole = found.is_whole && !envelope.is_short();
     Ok(if is_whole { found.ids.into_iter().collect() } else { Vec::new() })
 }

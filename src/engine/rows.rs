@@ -9,12 +9,15 @@
 //! | `{"data":{…}}` | single objects (`OpenAPI` documents) |
 //! | `{"Rows":[…],"Total":{…}}`, also `rows` | statistics (reported for API 2026-07) |
 //! | `[…]` | statistics (reported for API 2026-01), marketplace objects (`OpenAPI` documents) |
+//! | `{"data":[{"attributes":{"rows":[…]}}]}`, `{"data":[{"attributes":{…}},…]}` | placements, transactions (reported) |
+//! | `{"columns":[…],"data":[[…],…]}` | marketplace statistics (`OpenAPI` documents) |
 //!
 //! Anything else is an error, never an empty report.
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use std::fmt;
 
 use crate::api::criteo_errors;
@@ -27,6 +30,18 @@ pub trait RowSink {
     /// # Errors
     /// Whatever makes the whole answer unusable.
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error>;
+}
+
+/// Where an answer may hold its rows besides the places that all have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// Nowhere.
+    #[default]
+    Plain,
+    /// In `attributes.rows` of the elements of `data`.
+    Wrapped,
+    /// As lists of values in the order of `columns`.
+    Columns,
 }
 
 /// Checks the syntax of every row and nothing else.
@@ -54,10 +69,11 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Whether it announces more rows than it holds.
+    /// Whether it announces more rows than it holds, or says itself that it was cut.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
+        let is_cut = self.warnings.iter().any(|warning| warning["code"] == "row-limit-exceeded");
+        is_cut || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
     }
 }
 
@@ -65,12 +81,87 @@ impl Envelope {
 ///
 /// # Errors
 /// When the text is not one whole JSON document, or the sink refuses a row.
-pub fn each(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
+pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
+    match shape {
+        Shape::Plain => each_plain(body, sink),
+        Shape::Wrapped => {
+            let mut unwrapping = Unwrapping { sink, rows: 0 };
+            let mut envelope = each_plain(body, &mut unwrapping)?;
+            envelope.rows = envelope.rows.map(|_| unwrapping.rows);
+            Ok(envelope)
+        }
+        Shape::Columns => match table(body)? {
+            Some(rows) => each_plain(&rows, sink),
+            None => each_plain(body, sink),
+        },
+    }
+}
+
+fn each_plain(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
     let mut envelope = Envelope::default();
     let mut deserializer = serde_json::Deserializer::from_str(body);
     Answer { envelope: &mut envelope, sink }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(envelope)
+}
+
+/// Looks for rows within the elements of a list.
+struct Unwrapping<'a, S> {
+    sink: &'a mut S,
+    rows: u64,
+}
+
+impl<S: RowSink> RowSink for Unwrapping<'_, S> {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        use serde::de::Error as _;
+        let element = <&RawValue>::deserialize(row)?;
+        // What is no such element is a row itself.
+        let inside =
+            serde_json::from_str::<Element<'_>>(element.get()).ok().and_then(|element| element.attributes.rows);
+        let rows = inside.map_or(element.get(), RawValue::get);
+        let mut deserializer = serde_json::Deserializer::from_str(rows);
+        let mut count = None;
+        Rows { count: &mut count, sink: self.sink }.deserialize(&mut deserializer).map_err(D::Error::custom)?;
+        self.rows += count.unwrap_or(0);
+        Ok(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Element<'a> {
+    #[serde(borrow)]
+    attributes: Attributes<'a>,
+}
+
+#[derive(serde::Deserialize)]
+struct Attributes<'a> {
+    #[serde(borrow)]
+    rows: Option<&'a RawValue>,
+}
+
+/// Turns lists of values into objects; `None` for an answer of another shape. Such answers are small.
+fn table(body: &str) -> serde_json::Result<Option<String>> {
+    #[derive(serde::Deserialize)]
+    struct Table<'a> {
+        columns: Option<Vec<String>>,
+        #[serde(borrow)]
+        data: Option<Vec<Vec<&'a RawValue>>>,
+    }
+    let Ok(Table { columns: Some(columns), data: Some(data) }) = serde_json::from_str(body) else { return Ok(None) };
+    let mut rows = String::from("[");
+    for (index, values) in data.iter().enumerate() {
+        if values.len() != columns.len() {
+            return Err(serde::de::Error::custom("a row has another number of values than there are columns"));
+        }
+        rows.push_str(if index == 0 { "{" } else { ",{" });
+        for (at, (column, value)) in columns.iter().zip(values).enumerate() {
+            let separator = if at == 0 { "" } else { "," };
+            rows.push_str(&format!("{separator}{}:{}", Value::from(column.as_str()), value.get()));
+        }
+        rows.push('}');
+    }
+    rows.push(']');
+    Ok(Some(rows))
 }
 
 /// Checks that an answer is whole and holds rows, before any of them is used. Returns what stands around them.
@@ -79,15 +170,15 @@ pub fn each(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope>
 /// `transient_error` for an answer that is cut or no JSON at all, Criteo's own errors where a 200 carries some, and
 /// `system_error` for a shape that this connector does not know.
 pub fn check(body: &str) -> Result<Envelope> {
-    check_into(body, &mut CheckOnly)
+    check_into(body, Shape::Plain, &mut CheckOnly)
 }
 
 /// As [`check`], with every row given to `sink` on the way.
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_into(body: &str, sink: &mut impl RowSink) -> Result<Envelope> {
-    let envelope = each(body, sink).map_err(|error| match error.classify() {
+pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<Envelope> {
+    let envelope = each(body, shape, sink).map_err(|error| match error.classify() {
         Category::Data => unknown_shape("its members are of other types"),
         category => Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
             "line {}, column {}: {category:?}",
@@ -217,7 +308,7 @@ mod tests {
     use crate::error::Kind;
 
     fn whole(body: &str) -> Envelope {
-        each(body, &mut CheckOnly).unwrap()
+        each(body, Shape::Plain, &mut CheckOnly).unwrap()
     }
 
     #[test]
@@ -259,10 +350,47 @@ mod tests {
     fn a_document_that_is_cut_or_goes_on_is_an_error() {
         let document = r#"{"Rows":[{"a":"1"},{"a":"2"}],"Total":{}}"#;
         for length in 0..document.len() {
-            assert!(each(&document[..length], &mut CheckOnly).is_err(), "{length}");
+            assert!(each(&document[..length], Shape::Plain, &mut CheckOnly).is_err(), "{length}");
         }
-        assert!(each(&format!("{document}x"), &mut CheckOnly).is_err());
-        assert!(each("<html>", &mut CheckOnly).is_err());
-        assert!(each("null", &mut CheckOnly).is_err());
+        assert!(each(&format!("{document}x"), Shape::Plain, &mut CheckOnly).is_err());
+        assert!(each("<html>", Shape::Plain, &mut CheckOnly).is_err());
+        assert!(each("null", Shape::Plain, &mut CheckOnly).is_err());
+    }
+
+    /// Keeps the text of every row.
+    struct Texts(Vec<String>);
+
+    impl RowSink for Texts {
+        fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+            self.0.push(Value::deserialize(row)?.to_string());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rows_are_found_within_elements_and_tables() {
+        for (shape, body) in [
+            (Shape::Wrapped, r#"{"data":[{"type":"Report","attributes":{"rows":[{"a":1},{"a":2}]}}],"errors":[]}"#),
+            (Shape::Wrapped, r#"{"data":[{"attributes":{"rows":[{"a":1}]}},{"attributes":{"rows":[{"a":2}]}}]}"#),
+            (Shape::Wrapped, r#"[{"a":1},{"a":2}]"#),
+            (Shape::Columns, r#"{"columns":["a"],"data":[[1],[2]],"rows":2,"links":{}}"#),
+            (Shape::Columns, r#"{"data":[[1],[2]],"columns":["a"]}"#),
+        ] {
+            let mut rows = Texts(Vec::new());
+            let envelope = each(body, shape, &mut rows).unwrap();
+            assert_eq!(
+                (envelope.rows, rows.0),
+                (Some(2), vec![r#"{"a":1}"#.to_owned(), r#"{"a":2}"#.to_owned()]),
+                "{body}"
+            );
+        }
+        let mut rows = Texts(Vec::new());
+        let each_a_row = r#"{"data":[{"attributes":{"a":1}},{"attributes":{"a":2}}]}"#;
+        assert_eq!(each(each_a_row, Shape::Wrapped, &mut rows).unwrap().rows, Some(2));
+        let empty = r#"{"data":[{"attributes":{"rows":[]}}]}"#;
+        assert_eq!(check_into(empty, Shape::Wrapped, &mut CheckOnly).unwrap().rows, Some(0));
+        assert_eq!(check_into(r#"{"columns":["a"],"data":[]}"#, Shape::Columns, &mut CheckOnly).unwrap().rows, Some(0));
+        let uneven = r#"{"columns":["a","b"],"data":[[1]]}"#;
+        assert!(check_into(uneven, Shape::Columns, &mut CheckOnly).is_err());
     }
 }

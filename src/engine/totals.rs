@@ -14,7 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use super::rows::{self, RowSink};
+use super::rows::{self, RowSink, Shape};
 use super::slice::{Window, period_end, window_at};
 use super::track::Advertisers;
 use crate::api::{Client, wire};
@@ -169,7 +169,7 @@ impl Ledger {
 /// As [`rows::check`].
 pub fn sum(body: &str, grain: Grain) -> Result<(u64, Sums)> {
     let mut summing = Summing::new(grain);
-    let envelope = rows::check_into(body, &mut summing)?;
+    let envelope = rows::check_into(body, Shape::Plain, &mut summing)?;
     // An answer that announces more than it holds is as good as one at the cap.
     let rows = if envelope.is_short() { u64::MAX } else { envelope.rows.unwrap_or(0) };
     Ok((rows, summing.sums))

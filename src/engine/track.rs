@@ -29,8 +29,32 @@ const LEAST_CAP: u64 = 50;
 
 /// Advertisers that are asked for together.
 pub type Advertisers = Arc<[AdvertiserId]>;
-/// Ad sets that a request is restricted to.
-pub type AdSets = Arc<[String]>;
+
+/// What a request of a part of the rows is restricted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Ad sets.
+    pub ad_sets: Arc<[String]>,
+    /// The environment of placements; `None` means all.
+    pub environment: Option<&'static str>,
+}
+
+impl Part {
+    fn of(ad_sets: &[String]) -> Self {
+        Self { ad_sets: ad_sets.into(), environment: None }
+    }
+}
+
+/// The bounds of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The number of rows at which an answer is cut.
+    pub row_cap: u64,
+    /// The most days.
+    pub most_days: u32,
+    /// Parts that a single ad set can be asked for in.
+    pub environments: &'static [&'static str],
+}
 
 /// What one request asks for.
 #[derive(Debug, Clone)]
@@ -41,8 +65,8 @@ pub struct Slice {
     pub window: Window,
     /// The advertisers.
     pub advertisers: Advertisers,
-    /// The ad sets; `None` means all.
-    pub ad_sets: Option<AdSets>,
+    /// The part of the rows; `None` means all.
+    pub part: Option<Part>,
     /// Set when these days have been read before and their numbers differed from the totals.
     pub is_reread: bool,
     /// How large the answer will probably be.
@@ -65,13 +89,13 @@ pub enum Cut {
 pub struct Track {
     advertisers: Advertisers,
     grain: Grain,
-    row_cap: u64,
+    limits: Limits,
     start: NaiveDate,
     next: NaiveDate,
     end: NaiveDate,
     slots: VecDeque<Slot>,
-    /// The ad sets that single periods are asked for in, from a day on.
-    parts: Vec<AdSets>,
+    /// The parts that single periods are asked for in, from a day on.
+    parts: Vec<Part>,
     parts_from: NaiveDate,
     /// Rows and bytes of the parts of a window, by its first day.
     parted: BTreeMap<NaiveDate, (u64, usize)>,
@@ -87,7 +111,7 @@ pub struct Track {
 #[derive(Debug, Clone)]
 struct Slot {
     window: Window,
-    ad_sets: Option<AdSets>,
+    part: Option<Part>,
     is_reread: bool,
     progress: Progress,
 }
@@ -104,11 +128,11 @@ enum Progress {
 impl Track {
     /// A track over the days of `range`, which begins at the border of a period.
     #[must_use]
-    pub fn new(advertisers: Advertisers, range: Window, grain: Grain, row_cap: u64, density: Density) -> Self {
+    pub fn new(advertisers: Advertisers, range: Window, grain: Grain, limits: Limits, density: Density) -> Self {
         Self {
             advertisers,
             grain,
-            row_cap,
+            limits,
             start: range.start,
             next: range.start,
             end: range.end,
@@ -151,7 +175,7 @@ impl Track {
     /// The windows that would be asked for if nothing more were learned.
     #[must_use]
     pub fn forecast(&self) -> Vec<Window> {
-        tiles(Window { start: self.next, end: self.end }, self.density.window_days(self.row_cap), self.grain)
+        tiles(Window { start: self.next, end: self.end }, self.window_days(), self.grain)
     }
 
     /// Whether the slice is one of this track's, under way.
@@ -196,10 +220,14 @@ impl Track {
             id,
             window: slot.window,
             advertisers: Arc::clone(&self.advertisers),
-            ad_sets: slot.ad_sets.clone(),
+            part: slot.part.clone(),
             is_reread: slot.is_reread,
             expected_bytes: self.density.expected_bytes(slot.window),
         })
+    }
+
+    fn window_days(&self) -> u32 {
+        self.density.window_days(self.limits.row_cap).min(self.limits.most_days)
     }
 
     /// Plans the next window and returns the place of its first slot. Without knowledge of the density there is one
@@ -209,7 +237,7 @@ impl Track {
         if self.next > self.end || is_far_enough {
             return None;
         }
-        let days = if self.parts.is_empty() { self.density.window_days(self.row_cap) } else { 1 };
+        let days = if self.parts.is_empty() { self.window_days() } else { 1 };
         let window = window_at(self.next, self.end, days, self.grain);
         self.next = window.end + Days::new(1);
         let index = self.slots.len();
@@ -221,14 +249,14 @@ impl Track {
     pub fn done(&mut self, id: u64, rows: u64, bytes: usize) {
         let Some(slot) = self.slot(id) else { return };
         slot.progress = Progress::Done;
-        let (window, is_part) = (slot.window, slot.ad_sets.is_some());
+        let (window, is_part) = (slot.window, slot.part.is_some());
         self.rows += rows;
         if is_part {
             let sum = self.parted.entry(window.start).or_default();
             *sum = (sum.0 + rows, sum.1 + bytes);
             if self.is_window_done(window)
                 && let Some((rows, bytes)) = self.parted.remove(&window.start)
-                && rows * 10 < self.row_cap * 6
+                && rows < self.limits.row_cap / 10 * 6
             {
                 // The busy days are over.
                 self.parts.clear();
@@ -276,7 +304,7 @@ impl Track {
             && rows >= LEAST_CAP
             && before.start != window.start
         {
-            self.row_cap = self.row_cap.min(rows);
+            self.limits.row_cap = self.limits.row_cap.min(rows);
         }
         let agreeing_days = u32::try_from((first - window.start).num_days()).unwrap_or(0);
         let last = period_end(last, grain).min(window.end);
@@ -312,18 +340,23 @@ impl Track {
     pub fn cut(&mut self, id: u64) -> Cut {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return Cut::Smaller };
-        let (window, is_reread, part) = (slot.window, slot.is_reread, slot.ad_sets.clone());
+        let (window, is_reread, part) = (slot.window, slot.is_reread, slot.part.clone());
         if let Some(part) = part {
-            if part.len() < 2 {
-                return Cut::Unsplittable;
-            }
-            let (left, right) = part.split_at(part.len() / 2);
-            let halves = [AdSets::from(left), AdSets::from(right)];
+            let (left, right) = part.ad_sets.split_at(part.ad_sets.len() / 2);
+            let pieces: Vec<Part> = match (left, part.environment) {
+                ([], Some(_)) => return Cut::Unsplittable,
+                ([], None) if self.limits.environments.is_empty() => return Cut::Unsplittable,
+                ([], None) => {
+                    let environments = self.limits.environments.iter();
+                    environments.map(|name| Part { environment: Some(name), ..part.clone() }).collect()
+                }
+                _ => vec![Part::of(left), Part::of(right)],
+            };
             // A slice that was planned before may have found out the same.
             if let Some(index) = self.parts.iter().position(|known| *known == part) {
-                self.parts.splice(index..=index, halves.clone());
+                self.parts.splice(index..=index, pieces.clone());
             }
-            self.replace(id, halves.map(|half| Slot::waiting(window, Some(half), is_reread)));
+            self.replace(id, pieces.into_iter().map(|piece| Slot::waiting(window, Some(piece), is_reread)));
             return Cut::Smaller;
         }
         if let Some((left, right)) = window.halves(grain) {
@@ -352,11 +385,19 @@ impl Track {
     /// `false` when there is nothing to part.
     pub fn part(&mut self, id: u64, ad_sets: &[String]) -> bool {
         self.awaits_ad_sets = false;
-        let Some(from) = self.slot(id).map(|slot| slot.window.start).filter(|_| ad_sets.len() > 1) else {
+        let Some(from) = self
+            .slot(id)
+            .map(|slot| slot.window.start)
+            .filter(|_| ad_sets.len() > usize::from(self.limits.environments.is_empty()))
+        else {
             return false;
         };
         let (left, right) = ad_sets.split_at(ad_sets.len() / 2);
-        (self.parts, self.parts_from) = (vec![left.into(), right.into()], from);
+        self.parts = match left {
+            [] => vec![Part::of(right)],
+            left => vec![Part::of(left), Part::of(right)],
+        };
+        self.parts_from = from;
         self.park(id);
         let waiting: Vec<_> = self.slots.drain(..).collect();
         for mut slot in waiting {
@@ -424,8 +465,8 @@ impl Track {
 }
 
 impl Slot {
-    fn waiting(window: Window, ad_sets: Option<AdSets>, is_reread: bool) -> Self {
-        Self { window, ad_sets, is_reread, progress: Progress::Waiting }
+    fn waiting(window: Window, part: Option<Part>, is_reread: bool) -> Self {
+        Self { window, part, is_reread, progress: Progress::Waiting }
     }
 }
 
@@ -442,10 +483,10 @@ fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
 }
 
 /// The slots of a window: one, or one for each part.
-fn slots(window: Window, parts: &[AdSets], is_reread: bool) -> Vec<Slot> {
+fn slots(window: Window, parts: &[Part], is_reread: bool) -> Vec<Slot> {
     match parts {
         [] => vec![Slot::waiting(window, None, is_reread)],
-        parts => parts.iter().map(|part| Slot::waiting(window, Some(Arc::clone(part)), is_reread)).collect(),
+        parts => parts.iter().map(|part| Slot::waiting(window, Some(part.clone()), is_reread)).collect(),
     }
 }
 

@@ -358,8 +358,9 @@ impl Writer {
         };
         book.plan.start_slice(constants);
         let prefix = airbyte::record_prefix(&book.name, clock::now_millis());
+        let shape = book.plan.shape;
         let mut records = Records { book, lines: &mut self.lines, prefix, stop: &self.stop };
-        let written = rows::each(body.text()?, &mut records);
+        let written = rows::each(body.text()?, shape, &mut records);
         if let Err(error) = written {
             book.has_failed = true;
             if self.stop.is_stopping() {

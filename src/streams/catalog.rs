@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::report::Report;
+use super::report::{Endpoint, Interval, Report};
+use super::schema::ColumnType;
 use super::{Each, Entity, Parameter, Permission, Request, Source, Stream, Variable};
 use crate::config::{ApiVersion, Config};
 
@@ -17,6 +18,17 @@ struct StreamDef {
 enum Kind {
     Entity { entity: Entity, primary_key: &'static [&'static str] },
     Report { dimensions: &'static [&'static str], metrics: &'static [&'static str] },
+    Small(Small),
+    LogLevel,
+}
+
+/// A report with fixed columns.
+struct Small {
+    endpoint: Endpoint,
+    dimensions: &'static [&'static str],
+    metrics: &'static [&'static str],
+    primary_key: &'static [&'static str],
+    since: Option<&'static str>,
 }
 
 /// The metrics of every ready-made report: sums only, so that they can be added up over any rows.
@@ -60,7 +72,8 @@ impl StreamDef {
     fn is_in(&self, version: &ApiVersion) -> bool {
         match &self.kind {
             Kind::Entity { entity, .. } => entity.since.is_none_or(|since| version.0.as_str() >= since),
-            Kind::Report { .. } => true,
+            Kind::Small(small) => small.since.is_none_or(|since| version.0.as_str() >= since),
+            Kind::Report { .. } | Kind::LogLevel => true,
         }
     }
 
@@ -126,6 +139,33 @@ macro_rules! entity {
     ($name:literal, $permission:ident, $path:literal, $request:expr) => {
         entity($name, schema!($name), Permission::$permission, $path, $request)
     };
+}
+
+/// `report!(name, dimensions…)`: ready-made statistics, whose schema file bears their name.
+macro_rules! report {
+    ($name:literal, $($dimension:literal),+) => {
+        report($name, schema!($name), &[$($dimension),+])
+    };
+}
+
+/// `small!(name, permission, report)`: a report with fixed columns, whose schema file bears its name.
+macro_rules! small {
+    ($name:literal, $permission:ident, $small:expr) => {
+        StreamDef {
+            name: $name,
+            schema: schema!($name),
+            permission: Permission::$permission,
+            kind: Kind::Small($small),
+        }
+    };
+}
+
+/// The additive metrics of placements; ratios can be made from them.
+const PLACEMENT_METRICS: &[&str] =
+    &["Clicks", "Displays", "Cost", "SalesPc30d", "RevenuePc30d", "SalesPv1d", "RevenuePv1d"];
+
+const fn marketplace(what: &'static str, primary_key: &'static [&'static str]) -> Small {
+    Small { endpoint: Endpoint::Marketplace(what), dimensions: &[], metrics: &[], primary_key, since: None }
 }
 
 /// Pages of this size are asked for where Criteo does not say how large they may be; elsewhere it allows this size.
@@ -257,17 +297,126 @@ static STREAMS: &[StreamDef] = &[
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId])
     .query(&[Parameter::Fixed("endAfterDate", "2000-01-01"), Parameter::Fixed("withSpend", "true")]),
-    report("campaign_statistics_daily", schema!("campaign_statistics_daily"), &["AdvertiserId", "CampaignId", "Day"]),
-    report(
-        "ad_set_statistics_daily",
-        schema!("ad_set_statistics_daily"),
-        &["AdvertiserId", "CampaignId", "AdsetId", "Day"],
+    report!("campaign_statistics_daily", "AdvertiserId", "CampaignId", "Day"),
+    report!("ad_set_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Day"),
+    report!("ad_set_statistics_hourly", "AdvertiserId", "CampaignId", "AdsetId", "Hour", "Day"),
+    report!("ad_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"),
+    report!("device_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Device", "Os", "Day"),
+    report!("category_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "CategoryId", "Day"),
+    report!("coupon_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "CouponId", "Day"),
+    report!("objective_statistics_daily", "AdvertiserId", "CampaignId", "MarketingObjectiveId", "ChannelId", "Day"),
+    small!(
+        "placements_daily",
+        Analytics,
+        Small {
+            endpoint: Endpoint::Placements,
+            dimensions: &[
+                "AdvertiserId",
+                "AdvertiserName",
+                "CampaignId",
+                "CampaignName",
+                "AdsetId",
+                "AdsetName",
+                "Environment",
+                "Placement",
+            ],
+            metrics: PLACEMENT_METRICS,
+            primary_key: &["advertiser_id", "campaign_id", "ad_set_id", "environment", "placement", "day", "currency"],
+            since: None,
+        }
     ),
-    report(
-        "ad_statistics_daily",
-        schema!("ad_statistics_daily"),
-        &["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"],
+    small!(
+        "placement_categories_daily",
+        Analytics,
+        Small {
+            endpoint: Endpoint::Placements,
+            dimensions: &[
+                "AdvertiserId",
+                "AdvertiserName",
+                "CampaignId",
+                "CampaignName",
+                "AdsetId",
+                "AdsetName",
+                "Environment",
+                "CategoryId",
+                "CategoryName",
+            ],
+            metrics: PLACEMENT_METRICS,
+            primary_key: &[
+                "advertiser_id",
+                "campaign_id",
+                "ad_set_id",
+                "environment",
+                "category_id",
+                "day",
+                "currency"
+            ],
+            since: None,
+        }
     ),
+    small!(
+        "transactions",
+        Analytics,
+        Small {
+            endpoint: Endpoint::Transactions,
+            dimensions: &[],
+            metrics: &[],
+            primary_key: &["advertiser_id", "transaction_id", "event_type", "event_date", "row_number"],
+            since: None,
+        }
+    ),
+    small!(
+        "ad_level_statistics",
+        Analytics,
+        Small {
+            endpoint: Endpoint::AdLevel,
+            dimensions: &[
+                "AdvertiserId",
+                "AdvertiserName",
+                "AdsetId",
+                "AdsetName",
+                "MediaChannel",
+                "Platform",
+                "AdGroupName",
+                "ProductId",
+                "AdId",
+            ],
+            metrics: &[
+                "Impressions",
+                "Clicks",
+                "Spend",
+                "AdGroupContextHint",
+                "AdGroupDescription",
+                "ProductName",
+                "AdTitle",
+                "AdCopy",
+            ],
+            primary_key: &[
+                "advertiser_id",
+                "ad_set_id",
+                "media_channel",
+                "platform",
+                "ad_group_name",
+                "product_id",
+                "ad_id",
+                "day",
+            ],
+            since: Some("2027-01"),
+        }
+    ),
+    small!("mpo_campaign_statistics", Campaigns, marketplace("campaigns", &["advertiser_id", "campaign_id"])),
+    small!("mpo_seller_statistics", Campaigns, marketplace("sellers", &["advertiser_id", "seller_id"])),
+    small!(
+        "mpo_seller_campaign_statistics",
+        Campaigns,
+        marketplace("seller-campaigns", &["advertiser_id", "seller_id", "campaign_id"])
+    ),
+    StreamDef {
+        name: "log_level_events",
+        schema: schema!("log_level_events"),
+        permission: Permission::Analytics,
+        kind: Kind::LogLevel,
+    },
 ];
 
 /// Where the objects of a stream are found; `None` for reports and unknown names.
@@ -275,7 +424,7 @@ static STREAMS: &[StreamDef] = &[
 pub fn entity_of(name: &str) -> Option<Entity> {
     STREAMS.iter().find(|def| def.name == name).and_then(|def| match &def.kind {
         Kind::Entity { entity, .. } => Some(*entity),
-        Kind::Report { .. } => None,
+        Kind::Report { .. } | Kind::Small(_) | Kind::LogLevel => None,
     })
 }
 
@@ -304,6 +453,7 @@ pub fn is_parent(name: &str) -> bool {
 #[must_use]
 pub fn streams(config: &Config) -> Vec<Stream> {
     let ready_made = STREAMS.iter().filter(|def| def.is_in(&config.api_version)).map(|def| {
+        let mut schema: Value = serde_json::from_str(def.schema).unwrap_or(Value::Null);
         let (primary_key, source) = match &def.kind {
             Kind::Entity { entity, primary_key } => {
                 (primary_key.iter().map(|&key| key.to_owned()).collect(), Source::Entity(*entity))
@@ -312,14 +462,21 @@ pub fn streams(config: &Config) -> Vec<Stream> {
                 let report = Report::preset(dimensions, metrics, config);
                 (report.primary_key(), Source::Report(report))
             }
+            Kind::Small(small) => {
+                let report = Report::small(small.endpoint, small.dimensions, small.metrics, config);
+                let mut key: Vec<_> = small.primary_key.iter().map(|&key| key.to_owned()).collect();
+                if let Endpoint::Marketplace(_) = small.endpoint {
+                    key.push(report.cursor_column().to_owned());
+                    name_period(&mut schema, config.mpo_interval);
+                }
+                (key, Source::Report(report))
+            }
+            Kind::LogLevel => {
+                let key = ["advertiser_id", "file_name", "line_number"];
+                (key.map(str::to_owned).to_vec(), Source::LogLevel)
+            }
         };
-        Stream {
-            name: def.name.to_owned(),
-            schema: serde_json::from_str(def.schema).unwrap_or(Value::Null),
-            primary_key,
-            permission: def.permission,
-            source,
-        }
+        Stream { name: def.name.to_owned(), schema, primary_key, permission: def.permission, source }
     });
     let custom = config.custom_reports.iter().map(|custom| {
         let report = Report::custom(custom, config);
@@ -332,6 +489,18 @@ pub fn streams(config: &Config) -> Vec<Stream> {
         }
     });
     ready_made.chain(custom).collect()
+}
+
+/// Names the column of the period after the interval; the file has `day`.
+fn name_period(schema: &mut Value, interval: Interval) {
+    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    let column_type = if interval.name == "Hour" { ColumnType::DateTime } else { ColumnType::Date };
+    let about = format!("First instant of the period: {}.", interval.name.to_lowercase());
+    let renamed = std::mem::take(properties).into_iter().map(|(name, property)| match name.as_str() {
+        "day" if interval.column != "day" => (interval.column.to_owned(), column_type.property(true, &about)),
+        _ => (name, property),
+    });
+    *properties = renamed.collect();
 }
 
 #[cfg(test)]
@@ -352,7 +521,7 @@ mod tests {
     fn schema_files_of_reports_say_what_the_table_of_metrics_says() {
         for stream in streams(&config()) {
             let Source::Report(report) = &stream.source else { continue };
-            if stream.name.starts_with("custom_") {
+            if stream.name.starts_with("custom_") || report.endpoint != Endpoint::Statistics {
                 continue;
             }
             if std::env::var_os("UPDATE_SCHEMAS").is_some() {

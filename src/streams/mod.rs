@@ -174,6 +174,8 @@ pub enum Source {
     Entity(Entity),
     /// A report, read window by window.
     Report(Report),
+    /// Criteo's log files, read day by day.
+    LogLevel,
 }
 
 /// One stream, ready to be discovered and read.
@@ -197,7 +199,7 @@ impl Stream {
     pub fn is_by_advertiser(&self) -> bool {
         match &self.source {
             Source::Entity(entity) => entity.request.is_search() || entity.each != Each::Nothing,
-            Source::Report(_) => true,
+            Source::Report(_) | Source::LogLevel => true,
         }
     }
 
@@ -206,7 +208,7 @@ impl Stream {
     pub fn is_resumable(&self) -> bool {
         match &self.source {
             Source::Entity(entity) => entity.each != Each::Nothing && !catalog::is_parent(&self.name),
-            Source::Report(_) => true,
+            Source::Report(_) | Source::LogLevel => true,
         }
     }
 
@@ -216,6 +218,7 @@ impl Stream {
         match &self.source {
             Source::Entity(entity) => entity.has_updates.then_some("updated_at"),
             Source::Report(report) => Some(report.cursor_column()),
+            Source::LogLevel => Some("day"),
         }
     }
 }

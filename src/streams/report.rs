@@ -1,4 +1,6 @@
-//! A report of `/statistics/report` as a stream: dimensions and metrics in, columns, key and schema out.
+//! A report as a stream: dimensions and metrics in, columns, key and schema out.
+//!
+//! Statistics have their columns from the table of metrics; the smaller reports have fixed ones, in their schema files.
 
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
@@ -6,12 +8,14 @@ use serde_json::{Map, Value, json};
 use super::metrics::{self, Grain};
 use super::schema::ColumnType;
 use crate::config::{Config, Currency, CustomReport};
+use crate::engine::rows::Shape;
 
 /// How far back Criteo keeps statistics, in days (two years, `OpenAPI` document).
 pub const HISTORY_DAYS: u32 = 730;
 /// The most rows Criteo answers at once; it leaves the rest out without a sign (developers.criteo.com, Analytics).
 pub const ROW_CAP: u64 = 100_000;
-/// How far back hourly reports go unless the user asks for more, in days.
+/// How far back reports by the hour, and those that take a request for every day, go unless the user asks for more, in
+/// days.
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
 /// The metrics whose sums prove that a report is complete: additive, and settled after two days.
 pub const TOTAL_METRICS: [&str; 3] = ["Displays", "Clicks", "AdvertiserCost"];
@@ -43,6 +47,49 @@ const PROVABLE: &[&str] = &[
     "Channel",
 ];
 
+/// Criteo's endpoints for reports, with what is peculiar to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/statistics/report`: up to 100,000 rows, two years.
+    Statistics,
+    /// `/placements/report`: no dimension of time, up to 20,000 rows, three months, nothing of today.
+    Placements,
+    /// `/transactions/report`: a row an event, two years.
+    Transactions,
+    /// `/marketing-solutions/statistics-adlevel/report`: no dimension of time, up to five advertisers at once.
+    AdLevel,
+    /// `/marketing-solutions/marketplace-performance-outcomes/stats/…`: one advertiser at once, up to a year, or up to 31
+    /// days by the hour.
+    Marketplace(&'static str),
+}
+
+/// The interval of marketplace statistics, in Criteo's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The value of `intervalSize`.
+    pub name: &'static str,
+    /// The column of the period.
+    pub column: &'static str,
+    grain: Grain,
+    most_days: u32,
+}
+
+impl Interval {
+    /// The intervals that Criteo knows.
+    pub const ALL: [Self; 4] = [
+        Self { name: "Hour", column: "hour", grain: Grain::Day, most_days: 31 },
+        Self { name: "Day", column: "day", grain: Grain::Day, most_days: 365 },
+        Self { name: "Month", column: "month", grain: Grain::Month, most_days: 365 },
+        Self { name: "Year", column: "year", grain: Grain::Year, most_days: 365 },
+    ];
+
+    /// An interval by its name; days where the name is unknown.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|interval| interval.name == name).unwrap_or(Self::ALL[1])
+    }
+}
+
 /// One report: what to ask for, and in which money and time.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -60,10 +107,17 @@ pub struct Report {
     pub is_hourly: bool,
     /// Criteo's filters.
     pub filters: Filters,
+    /// Where it is asked for.
+    pub endpoint: Endpoint,
     /// The number of rows at which Criteo cuts an answer.
     pub row_cap: u64,
     /// How far back Criteo keeps it, in days.
     pub history_days: u32,
+    /// The most days of one request.
+    pub most_days: u32,
+    /// The most advertisers of one request.
+    pub most_advertisers: usize,
+    cursor: &'static str,
 }
 
 /// Restricts a report to some ad sets; empty lists restrict nothing.
@@ -75,7 +129,16 @@ pub struct Filters {
     pub ad_set_names: Vec<String>,
     /// `adSetStatus`: `Active`, `NotRunning`, `Dead`
     pub ad_set_status: Vec<String>,
+    /// `disclosed` of placements; `false` means the undisclosed ones.
+    pub disclosed: Option<bool>,
+    /// `environment` of placements: `Web`, `Android`, `Ios`
+    pub environment: Option<String>,
+    /// `eventType` of transactions: `Click`, `Display`
+    pub event_type: Option<String>,
 }
+
+/// The environments that placements can be asked for in parts by.
+pub const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
 
 /// A column of a report.
 struct Column {
@@ -106,6 +169,7 @@ impl Report {
                 ad_set_ids: custom.ad_set_ids.clone(),
                 ad_set_names: custom.ad_set_names.clone(),
                 ad_set_status: custom.ad_set_status.clone(),
+                ..Filters::default()
             },
             config,
         )
@@ -137,18 +201,98 @@ impl Report {
         if grain.is_none() {
             dimensions.push("Day".to_owned());
         }
+        let grain = grain.unwrap_or(Grain::Day);
         Self {
             dimensions,
             metrics,
             currency,
             // A local hour comes twice when clocks are set back; an hour in UTC never does.
             timezone: if is_hourly { Tz::UTC } else { timezone },
-            grain: grain.unwrap_or(Grain::Day),
+            cursor: match grain {
+                Grain::Day => "day",
+                Grain::Week => "week",
+                Grain::Month => "month",
+                Grain::Year => "year",
+            },
+            grain,
             is_hourly,
             filters,
+            endpoint: Endpoint::Statistics,
             row_cap: config.report_row_cap,
             history_days: HISTORY_DAYS,
+            most_days: u32::MAX,
+            most_advertisers: usize::MAX,
         }
+    }
+
+    /// One of the smaller reports, with fixed columns.
+    #[must_use]
+    pub fn small(endpoint: Endpoint, dimensions: &[&str], metrics: &[&str], config: &Config) -> Self {
+        let base = Self {
+            dimensions: dimensions.iter().map(|&name| name.to_owned()).collect(),
+            endpoint,
+            cursor: "day",
+            grain: Grain::Day,
+            ..Self::preset(&["AdvertiserId"], metrics, config)
+        };
+        match endpoint {
+            Endpoint::Statistics => base,
+            Endpoint::Placements => Self {
+                row_cap: config.report_row_cap.min(20_000),
+                history_days: 90,
+                most_days: 1,
+                filters: Filters {
+                    disclosed: config.placements_disclosed,
+                    environment: config.placements_environment.clone(),
+                    ..Filters::default()
+                },
+                ..base
+            },
+            Endpoint::Transactions => Self {
+                cursor: "transaction_date",
+                filters: Filters { event_type: config.transactions_event_type.clone(), ..Filters::default() },
+                ..base
+            },
+            Endpoint::AdLevel => Self { most_days: 1, most_advertisers: 5, ..base },
+            Endpoint::Marketplace(_) => {
+                let interval = config.mpo_interval;
+                Self {
+                    dimensions: vec![interval.name.to_owned()],
+                    cursor: interval.column,
+                    grain: interval.grain,
+                    is_hourly: interval.name == "Hour",
+                    timezone: if interval.name == "Hour" { Tz::UTC } else { config.timezone },
+                    // No cap is known: the answer is asked for without a number of rows.
+                    row_cap: u64::MAX,
+                    most_days: interval.most_days,
+                    most_advertisers: 1,
+                    ..base
+                }
+            }
+        }
+    }
+
+    /// Where its answers hold their rows.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match self.endpoint {
+            Endpoint::Statistics | Endpoint::AdLevel => Shape::Plain,
+            Endpoint::Placements | Endpoint::Transactions => Shape::Wrapped,
+            Endpoint::Marketplace(_) => Shape::Columns,
+        }
+    }
+
+    /// Whether its rows do not say which day they are of: each day is asked for alone.
+    #[must_use]
+    pub fn is_without_time(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Placements | Endpoint::AdLevel)
+    }
+
+    /// Parts that a single ad set of a single day can be asked for in.
+    #[must_use]
+    pub fn environments(&self) -> &'static [&'static str] {
+        let is_by_environment = self.dimensions.iter().any(|name| name == "Environment");
+        if is_by_environment && self.filters.environment.is_none() { &ENVIRONMENTS } else { &[] }
     }
 
     /// The report of the sums that prove this one: by advertiser and period alone.
@@ -171,9 +315,11 @@ impl Report {
     /// Whether its sums must be the totals: it is not filtered, and its dimensions are known to be additive.
     #[must_use]
     pub fn is_provable(&self) -> bool {
-        let Filters { ad_set_ids, ad_set_names, ad_set_status } = &self.filters;
+        let Filters { ad_set_ids, ad_set_names, ad_set_status, .. } = &self.filters;
         let is_filtered = [ad_set_ids, ad_set_names, ad_set_status].iter().any(|filter| !filter.is_empty());
-        !is_filtered && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
+        self.endpoint == Endpoint::Statistics
+            && !is_filtered
+            && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
     }
 
     /// Which of the [`TOTAL_METRICS`] are among the metrics.
@@ -191,6 +337,9 @@ impl Report {
     /// How many days Criteo may still change: the widest attribution window of the metrics, at most 30 days.
     #[must_use]
     pub fn lookback_days(&self, metrics: &[String]) -> u32 {
+        if self.endpoint != Endpoint::Statistics {
+            return WIDEST_ATTRIBUTION_DAYS;
+        }
         let days = metrics.iter().map(|name| match metrics::metric(name) {
             Some(metric) => metric.attribution_days().unwrap_or(SETTLING_DAYS),
             None => WIDEST_ATTRIBUTION_DAYS,
@@ -207,15 +356,10 @@ impl Report {
         }
     }
 
-    /// The day column that the state counts in: the start of the period.
+    /// The column that the state counts in.
     #[must_use]
     pub fn cursor_column(&self) -> &'static str {
-        match self.grain {
-            Grain::Day => "day",
-            Grain::Week => "week",
-            Grain::Month => "month",
-            Grain::Year => "year",
-        }
+        self.cursor
     }
 
     /// Whether Criteo sends several rows under one key: a category is named in one and "Unknown" in the other.
@@ -227,7 +371,8 @@ impl Report {
     /// How many days back the report is read where the user names no start.
     #[must_use]
     pub fn default_history_days(&self) -> u32 {
-        if self.is_hourly { HOURLY_HISTORY_DAYS } else { HISTORY_DAYS }
+        let is_costly = self.is_hourly || self.endpoint == Endpoint::AdLevel;
+        if is_costly { HOURLY_HISTORY_DAYS } else { self.history_days }
     }
 
     /// Every requested dimension in its id form, the period, and the currency; `row_number` where there are twins.
@@ -270,6 +415,7 @@ impl Report {
             sorted(&self.filters.ad_set_ids),
             sorted(&self.filters.ad_set_names),
             sorted(&self.filters.ad_set_status),
+            format!("{:?} {:?} {:?}", self.filters.disclosed, self.filters.environment, self.filters.event_type),
         ];
         Fingerprint {
             keys: format!("{}|{}|{}", self.currency, self.timezone, sorted(&self.dimensions)),

@@ -20,6 +20,8 @@ pub enum ColumnType {
     Date,
     /// An instant in UTC, `YYYY-MM-DDThh:mm:ssZ`.
     DateTime,
+    /// The time of a clock in the zone of the row, `YYYY-MM-DDThh:mm:ss`.
+    LocalDateTime,
     /// An object or a list, passed on as it is.
     Json,
 }
@@ -35,6 +37,9 @@ impl ColumnType {
         let name = types.iter().filter_map(Value::as_str).find(|name| *name != "null");
         match (name, property["format"].as_str()) {
             (Some("string"), Some("date")) => Self::Date,
+            (Some("string"), Some("date-time")) if property["airbyte_type"] == "timestamp_without_timezone" => {
+                Self::LocalDateTime
+            }
             (Some("string"), Some("date-time")) => Self::DateTime,
             (Some("number"), _) => Self::Number,
             (Some("integer"), _) => Self::Integer,
@@ -48,7 +53,7 @@ impl ColumnType {
     #[must_use]
     pub fn property(self, is_key: bool, description: &str) -> Value {
         let name = match self {
-            Self::Text | Self::Date | Self::DateTime => "string",
+            Self::Text | Self::Date | Self::DateTime | Self::LocalDateTime => "string",
             Self::Number => "number",
             Self::Integer => "integer",
             Self::Boolean => "boolean",
@@ -63,6 +68,10 @@ impl ColumnType {
             Self::DateTime => {
                 property.insert("format".into(), json!("date-time"));
                 property.insert("airbyte_type".into(), json!("timestamp_with_timezone"));
+            }
+            Self::LocalDateTime => {
+                property.insert("format".into(), json!("date-time"));
+                property.insert("airbyte_type".into(), json!("timestamp_without_timezone"));
             }
             _ => {}
         }

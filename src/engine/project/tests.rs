@@ -25,7 +25,7 @@ impl RowSink for Lines<'_> {
 
 fn project(plan: &mut Plan, body: &str) -> serde_json::Result<Vec<Value>> {
     let mut lines = Lines(plan, Vec::new());
-    rows::each(body, &mut lines)?;
+    rows::each(body, rows::Shape::Plain, &mut lines)?;
     let text = String::from_utf8(lines.1).unwrap();
     Ok(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }

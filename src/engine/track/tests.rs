@@ -10,6 +10,10 @@ use crate::engine::slice::period_end;
 /// A row: period, advertiser, ad set.
 type Row = (NaiveDate, usize, usize);
 
+fn limits(row_cap: u64) -> Limits {
+    Limits { row_cap, most_days: u32::MAX, environments: &[] }
+}
+
 fn day(offset: u64) -> NaiveDate {
     NaiveDate::from_ymd_opt(2023, 1, 2).unwrap() + Days::new(offset)
 }
@@ -43,7 +47,7 @@ impl Account {
         let is_wanted = |(period, advertiser, ad_set): &&Row| {
             (slice.window.start..=slice.window.end).contains(period)
                 && advertisers.contains(advertiser)
-                && slice.ad_sets.as_ref().is_none_or(|ad_sets| ad_sets.contains(&ad_set.to_string()))
+                && slice.part.as_ref().is_none_or(|part| part.ad_sets.contains(&ad_set.to_string()))
         };
         self.rows.iter().filter(is_wanted).copied().collect()
     }
@@ -61,7 +65,7 @@ struct Outcome {
 /// Reads an account; `choices` decide which of the slices under way is answered next, and which answer is refused.
 fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) -> Outcome {
     let ids: Advertisers = (0..advertisers).map(|number| AdvertiserId(number.to_string())).collect();
-    let mut tracks = vec![Track::new(ids, range, account.grain, account.cap as u64, Density::new(None))];
+    let mut tracks = vec![Track::new(ids, range, account.grain, limits(account.cap as u64), Density::new(None))];
     let mut outcome = Outcome::default();
     let mut under_way: Vec<Slice> = Vec::new();
     let mut choices = choices.iter().cycle();
@@ -173,7 +177,7 @@ fn two_quiet_years_take_a_handful_of_calls() {
 fn doubt_holds_the_cursor() {
     let range = Window { start: day(0), end: day(9) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
-    let mut track = Track::new(ids, range, Grain::Day, 100, Density::new(None));
+    let mut track = Track::new(ids, range, Grain::Day, limits(100), Density::new(None));
     for id in 1.. {
         let Some(slice) = track.start(id) else { break };
         if (slice.window.start..=slice.window.end).contains(&day(4)) {
@@ -193,14 +197,14 @@ fn doubt_holds_the_cursor() {
 fn a_cap_that_nobody_has_documented_is_learned() {
     let range = Window { start: day(0), end: day(99) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
-    let mut track = Track::new(ids, range, Grain::Day, 100_000, Density::new(Some(10.0)));
+    let mut track = Track::new(ids, range, Grain::Day, limits(100_000), Density::new(Some(10.0)));
     let slice = track.start(1).unwrap();
     assert_eq!(slice.window.days(), 100);
     assert!(track.reread(1, 200, day(0), day(99)), "all days differ: in halves");
     let left = track.start(2).unwrap();
     assert!(track.reread(2, 200, left.window.start, left.window.end));
-    assert_eq!(track.row_cap, 100_000, "a window and its half may well have the same rows");
+    assert_eq!(track.limits.row_cap, 100_000, "a window and its half may well have the same rows");
     let id = (3..99).find(|id| track.start(*id).is_some_and(|slice| slice.window.start > left.window.end)).unwrap();
     assert!(track.reread(id, 200, day(50), day(99)));
-    assert_eq!(track.row_cap, 200);
+    assert_eq!(track.limits.row_cap, 200);
 }
