@@ -15,6 +15,7 @@ mod memory;
 mod objects;
 mod openapi;
 mod process;
+mod reports;
 mod samples;
 mod sandbox;
 mod streams;

@@ -101,6 +101,8 @@ pub struct Options {
     pub refused_in_reports: Vec<String>,
     /// Permissions that the app lacks.
     pub without_permission: Vec<Permission>,
+    /// Metrics of statistics that Criteo has taken away.
+    pub retired_metrics: Vec<String>,
     /// How many rows a report has at most; the rest is left out without a sign.
     pub row_cap: usize,
     /// How many objects a page holds at the most, whatever was asked for.
@@ -178,6 +180,7 @@ impl Default for Options {
             without_consent: Vec::new(),
             refused_in_reports: Vec::new(),
             without_permission: Vec::new(),
+            retired_metrics: Vec::new(),
             row_cap: 100_000,
             placement_cap: 20_000,
             page_limit: 100,

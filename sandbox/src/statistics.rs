@@ -266,7 +266,11 @@ impl Query {
         }
         let metrics = list(query, "metrics")?
             .into_iter()
-            .map(|name| measure(&name).map(|measure| (name.clone(), measure)).ok_or_else(|| unknown("metric", &name)))
+            .map(|name| {
+                let is_retired = world.options.retired_metrics.contains(&name);
+                let measure = measure(&name).filter(|_| !is_retired);
+                measure.map(|measure| (name.clone(), measure)).ok_or_else(|| unknown("metric", &name))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             advertisers: advertisers_of(world, text("advertiserIds")?)?,

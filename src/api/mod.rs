@@ -19,7 +19,9 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 pub use auth::Auth;
 pub use pace::{CallClass, OnWait};
-pub use problem::{CONSENT_MISSING, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, criteo_errors};
+pub use problem::{
+    CONSENT_MISSING, INVALID_TIMESPAN, NOT_FOUND, PERMISSION_MISSING, REJECTED, REQUEST_TOO_LONG, criteo_errors,
+};
 pub use space::SPACE_MIB;
 pub use transport::{ANSWER_TOO_LARGE, Body, Download};
 

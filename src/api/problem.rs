@@ -17,6 +17,10 @@ use crate::error::Error;
 pub const PERMISSION_MISSING: &str = "permission-missing";
 /// The code of the error that says that an advertiser has not given its consent.
 pub const CONSENT_MISSING: &str = "consent-missing";
+/// The code of the error that says that Criteo does not accept a request as it is.
+pub const REJECTED: &str = "rejected";
+/// Criteo's code for a span of days that is longer than it serves.
+pub const INVALID_TIMESPAN: &str = "invalid-timespan";
 /// The code of the error that says that there is nothing at a path.
 pub const NOT_FOUND: &str = "not-found";
 /// The code of the error that says that the request itself is too long.
@@ -141,7 +145,12 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             host = answer.host,
             target = quote(answer.location.as_deref().unwrap_or("an unnamed place"))
         ))),
-        400..=499 => Failure::Final(config(format!("Criteo rejected the request (status {}).{said}", answer.status))),
+        400..=499 => {
+            let error = config(format!("Criteo rejected the request (status {}).{said}", answer.status));
+            let is_timespan = problem.code.as_deref() == Some(INVALID_TIMESPAN);
+            let code = if is_timespan { INVALID_TIMESPAN } else { REJECTED };
+            Failure::Final(error.with_code(Some(code.to_owned())))
+        }
         status => Failure::Final(transient(format!(
             "{} answered with status {status} and {}, which is no answer of the Criteo API.{said}",
             answer.host,

@@ -17,7 +17,9 @@ use super::slice::{Range, Window};
 use super::totals::{Summing, Sums, Totals, is_settled};
 use super::track::{Cut, Limits, Slice, Track};
 use super::{InFlight, Run, Selected, names, rows};
-use crate::api::{ANSWER_TOO_LARGE, Body, CONSENT_MISSING, REQUEST_TOO_LONG, SPACE_MIB, wire};
+use crate::api::{
+    ANSWER_TOO_LARGE, Body, CONSENT_MISSING, INVALID_TIMESPAN, REJECTED, REQUEST_TOO_LONG, SPACE_MIB, wire,
+};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
@@ -29,8 +31,6 @@ use crate::streams::report::Report;
 const AT_ONCE: usize = 8;
 /// After so many days whose sums stay others, a stream's days are no longer read again.
 const MOST_DOUBTS: usize = 3;
-/// Criteo's code for a span of days that is longer than it serves.
-const INVALID_TIMESPAN: &str = "invalid-timespan";
 
 /// What a request for a slice gave.
 enum Answer {
@@ -68,6 +68,7 @@ struct Reading<'a> {
     doubts: usize,
     lost: BTreeSet<AdvertiserId>,
     in_flight: InFlight,
+    has_written: bool,
     failure: Option<Error>,
 }
 
@@ -79,34 +80,35 @@ impl Run<'_> {
         report: &Report,
         state: &Value,
     ) -> Result<()> {
+        let name = &selected.stream.name;
         let advertisers = self.report_advertisers(report).await?;
-        let plan = self.plan(selected, report, state, &advertisers)?;
-        if let Some(rows) = plan.expected_rows() {
-            self.output.estimate(&selected.stream.name, rows);
+        let mut report = report.clone();
+        loop {
+            let plan = self.plan(selected, &report, state, &advertisers)?;
+            if let Some(rows) = plan.expected_rows() {
+                self.output.estimate(name, rows);
+            }
+            let reading = Reading::new(self, id, name, &report, plan);
+            let (result, has_written) = reading.read().await;
+            match result {
+                Err(error) if report.is_custom || has_written => {
+                    // Several reports of the user's own may be alike.
+                    let is_ours = report.is_custom && error.code.as_deref() == Some(REJECTED);
+                    let context = format!("The report {name} is not what Criteo accepts");
+                    return Err(if is_ours { error.in_context(&context) } else { error });
+                }
+                Err(error) => match report.metrics.iter().position(|metric| is_about(&error, metric)) {
+                    Some(index) => {
+                        let metric = report.metrics.remove(index);
+                        tracing::warn!(
+                            "{name}: Criteo no longer has the metric {metric}; the report is read without it."
+                        );
+                    }
+                    None => return Err(error),
+                },
+                Ok(()) => return Ok(()),
+            }
         }
-        let Plan { metrics, range, is_incremental, cursors, tracks } = plan;
-        if is_incremental {
-            self.output.remember(id, cursors.to_value());
-        }
-        let reading = Reading {
-            run: self,
-            id,
-            name: &selected.stream.name,
-            report,
-            metrics,
-            range,
-            is_incremental,
-            cursors,
-            tracks,
-            turn: 0,
-            slices: 0,
-            parts: HashMap::new(),
-            doubts: 0,
-            lost: BTreeSet::new(),
-            in_flight: InFlight::default(),
-            failure: None,
-        };
-        reading.read().await
     }
 
     /// What a report will be asked for, as far as that is known before anything is asked.
@@ -221,7 +223,39 @@ impl Plan {
 }
 
 impl<'a> Reading<'a> {
-    async fn read(mut self) -> Result<()> {
+    fn new(run: &'a Run<'a>, id: StreamId, name: &'a str, report: &'a Report, plan: Plan) -> Self {
+        let Plan { metrics, range, is_incremental, cursors, tracks } = plan;
+        if is_incremental {
+            run.output.remember(id, cursors.to_value());
+        }
+        Self {
+            run,
+            id,
+            name,
+            report,
+            metrics,
+            range,
+            is_incremental,
+            cursors,
+            tracks,
+            turn: 0,
+            slices: 0,
+            parts: HashMap::new(),
+            doubts: 0,
+            lost: BTreeSet::new(),
+            in_flight: InFlight::default(),
+            has_written: false,
+            failure: None,
+        }
+    }
+
+    /// Reads everything; tells also whether anything has been written.
+    async fn read(mut self) -> (Result<()>, bool) {
+        let result = self.read_all().await;
+        (result, self.has_written)
+    }
+
+    async fn read_all(&mut self) -> Result<()> {
         let mut calls: FuturesUnordered<LocalBoxFuture<'a, Event>> = FuturesUnordered::new();
         loop {
             while calls.len() < AT_ONCE
@@ -235,8 +269,8 @@ impl<'a> Reading<'a> {
             }
             self.divide();
         }
-        self.in_flight.settle().await?;
-        if let Some(failure) = self.failure.or_else(|| self.run.lost_error(&self.lost)) {
+        std::mem::take(&mut self.in_flight).settle().await?;
+        if let Some(failure) = self.failure.take().or_else(|| self.run.lost_error(&self.lost)) {
             return Err(failure);
         }
         let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
@@ -344,6 +378,7 @@ impl<'a> Reading<'a> {
         }
         self.in_flight.check()?;
         let state = (self.is_incremental && has_moved).then(|| self.cursors.to_value());
+        self.has_written = true;
         let mut constants = Vec::new();
         if self.report.is_without_time() {
             constants.push(("day", slice.window.start.to_string()));
@@ -536,6 +571,12 @@ fn differing(
     let mut days = totals.differing(sums, slice.window, &slice.advertisers, compared);
     days.retain(|day| is_settled(*day, report.grain, today));
     days
+}
+
+/// Whether Criteo's words name this metric.
+fn is_about(error: &Error, metric: &str) -> bool {
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric();
+    error.kind == Kind::Config && error.message.split(|letter: char| !is_letter(letter)).any(|word| word == metric)
 }
 
 fn days(window: Window) -> String {

@@ -107,6 +107,8 @@ pub struct Report {
     pub is_hourly: bool,
     /// Criteo's filters.
     pub filters: Filters,
+    /// Whether it is the user's own.
+    pub is_custom: bool,
     /// Where it is asked for.
     pub endpoint: Endpoint,
     /// The number of rows at which Criteo cuts an answer.
@@ -160,7 +162,7 @@ impl Report {
     /// A report of the user's own.
     #[must_use]
     pub fn custom(custom: &CustomReport, config: &Config) -> Self {
-        Self::new(
+        let report = Self::new(
             custom.dimensions.clone(),
             custom.metrics.clone(),
             custom.currency.clone().unwrap_or_else(|| config.currency.clone()),
@@ -172,7 +174,8 @@ impl Report {
                 ..Filters::default()
             },
             config,
-        )
+        );
+        Self { is_custom: true, ..report }
     }
 
     fn new(
@@ -217,6 +220,7 @@ impl Report {
             grain,
             is_hourly,
             filters,
+            is_custom: false,
             endpoint: Endpoint::Statistics,
             row_cap: config.report_row_cap,
             history_days: HISTORY_DAYS,
