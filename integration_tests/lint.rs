@@ -117,7 +117,7 @@ pub fn read(transcript: &Transcript, catalog: &Value) {
 /// The schema without room for anything it does not announce.
 fn strict(schema: &Value) -> Validator {
     let mut schema = schema.clone();
-    if let Some(properties) = schema["properties"].as_object_mut() {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for property in properties.values_mut() {
             // JSON Schema knows no instants without a zone; Airbyte does.
             if property["airbyte_type"] == "timestamp_without_timezone" {

@@ -12,7 +12,9 @@ use crate::truth::{self, by_key};
 /// The streams of objects that a bench discovers.
 fn objects(bench: &Bench) -> Vec<String> {
     let discovered = bench.discover();
-    let is_object = |stream: &&Value| !stream["json_schema"]["properties"]["timezone"].is_object();
+    let is_object = |stream: &&Value| {
+        !stream["json_schema"]["properties"]["timezone"].is_object() && stream["name"] != "log_level_events"
+    };
     discovered.values().filter(is_object).map(|stream| stream["name"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -60,6 +62,8 @@ fn a_version_without_a_stream_does_not_list_it() {
     for version in ["2026-07", "2027-01", "preview"] {
         bench.config["api_version"] = json!(version);
         assert!(bench.discover().contains_key("product_boosts"), "{version}");
+        assert_eq!(bench.discover().contains_key("ads"), version != "preview");
+        assert_eq!(bench.discover().contains_key("ad_level_statistics"), version == "2027-01");
     }
 }
 
@@ -150,7 +154,7 @@ fn a_parent_that_has_vanished_is_passed_over_with_a_count() {
     }
     let transcript = read(&bench, &["ad_set_category_bids".to_owned()]);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    assert!(transcript.logs("INFO").iter().any(|log| log.contains("2 of 12 parents")), "{:?}", transcript.logs("INFO"));
+    assert!(transcript.logs("WARN").iter().any(|log| log.contains("2 of 12 parents")), "{:?}", transcript.logs("WARN"));
     // Where no parent has it, the endpoint is gone.
     let fault = json!({"match": {"path": "/category-bids"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -236,6 +240,60 @@ fn an_advertiser_that_is_refused_is_left_out_of_lists_too() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert_eq!(transcript.records("ads").len(), 24);
     assert!(transcript.logs("WARN").iter().any(|log| log.contains("1002")));
+}
+
+#[test]
+fn an_advertiser_that_is_refused_does_not_empty_a_search() {
+    for is_listed in [true, false] {
+        let mut bench = Bench::new(Options::default(), 1);
+        if is_listed {
+            bench.config["advertiser_ids"] = json!("1001,1002,1003");
+        }
+        let catalog = bench.catalog(&["campaigns", "ad_sets", "ad_set_category_bids", "audiences"], "full_refresh");
+        // The portfolio of the start still has everybody.
+        let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
+        let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let body = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
+        let fault = json!({"match": {"path": "/search", "text": "\"1002\""}, "times": null,
+            "do": {"status": 403, "body": body.to_string()}});
+        bench.sandbox.add_fault(fault).unwrap();
+        bench.sandbox.change(|options| options.without_consent = vec!["1002".into()]);
+        let transcript = bench.read(&catalog, None);
+        assert_eq!(transcript.code, Some(i32::from(is_listed)), "{:?}", transcript.errors());
+        for name in ["campaigns", "ad_sets", "ad_set_category_bids", "audiences"] {
+            assert_truth(&bench, &transcript, name);
+            assert!(!transcript.records(name).is_empty());
+        }
+        assert!(transcript.logs("WARN").iter().any(|log| log.contains("refuses to list objects of 1002")));
+    }
+}
+
+#[test]
+fn an_advertiser_that_comes_later_brings_its_old_audiences_along() {
+    let bench = Bench::new(Options { without_consent: vec!["1003".into()], ..Options::default() }, 1);
+    let catalog = bench.catalog(&["audiences"], "incremental");
+    let first = bench.read(&catalog, None);
+    assert_truth(&bench, &first, "audiences");
+    let mut state = first.final_state();
+    state[0]["stream"]["stream_state"]["updated_at"] = json!("2026-09-01T00:00:00Z");
+    bench.sandbox.change(|options| options.without_consent.clear());
+    let second = bench.read(&catalog, Some(&state));
+    let of = |id: &str| second.records("audiences").iter().filter(|record| record["advertiser_id"] == id).count();
+    assert_eq!(of("1003"), 80);
+    assert!(of("1001") < 80, "only those that do not say when they were changed");
+}
+
+#[test]
+fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
+    let bench = Bench::new(Options::default(), 1);
+    let mut catalog = bench.catalog(&["audience_segments", "contact_list_statistics"], "incremental");
+    catalog["streams"][1]["sync_mode"] = json!("full_refresh");
+    let broken = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "audience_segments"},
+        "stream_state": {"updated_at": "yesterday"}}}]);
+    let transcript = bench.read(&catalog, Some(&broken));
+    assert_eq!(transcript.statuses("audience_segments"), ["STARTED", "INCOMPLETE"]);
+    assert_truth(&bench, &transcript, "contact_list_statistics");
 }
 
 /// `cargo test -- --ignored --nocapture large_account`

@@ -19,13 +19,19 @@ impl Clock {
     /// The same clock, standing still from now on: midnight must not fall into a run.
     #[must_use]
     pub fn stopped(self) -> Self {
-        Self { pinned: Some(self.pinned.unwrap_or_else(real_now)) }
+        Self { pinned: Some(self.now()) }
+    }
+
+    /// The instant that counts as now.
+    #[must_use]
+    pub fn now(self) -> DateTime<Utc> {
+        self.pinned.unwrap_or_else(real_now)
     }
 
     /// The calendar day in `zone`.
     #[must_use]
     pub fn today(self, zone: Tz) -> NaiveDate {
-        self.pinned.unwrap_or_else(real_now).with_timezone(&zone).date_naive()
+        self.now().with_timezone(&zone).date_naive()
     }
 }
 

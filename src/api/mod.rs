@@ -20,7 +20,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 pub use auth::Auth;
 pub use pace::{CallClass, OnWait};
 pub use problem::{
-    CONSENT_MISSING, INVALID_TIMESPAN, NOT_FOUND, PERMISSION_MISSING, REJECTED, REQUEST_TOO_LONG, criteo_errors,
+    CONSENT_MISSING, FORBIDDEN, INVALID_TIMESPAN, NOT_FOUND, PERMISSION_MISSING, REJECTED, REQUEST_TOO_LONG,
+    criteo_errors,
 };
 pub use space::SPACE_MIB;
 pub use transport::{ANSWER_TOO_LARGE, Body, Download};

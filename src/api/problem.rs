@@ -15,6 +15,8 @@ use crate::error::Error;
 
 /// The code of the error that says that the app lacks a permission.
 pub const PERMISSION_MISSING: &str = "permission-missing";
+/// The code of the error that says that something is forbidden, for reasons that are not known.
+pub const FORBIDDEN: &str = "forbidden";
 /// The code of the error that says that an advertiser has not given its consent.
 pub const CONSENT_MISSING: &str = "consent-missing";
 /// The code of the error that says that Criteo does not accept a request as it is.
@@ -114,10 +116,13 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             ))
             .with_code(Some(PERMISSION_MISSING.to_owned())),
         ),
-        403 => Failure::Final(config(format!(
-            "Criteo refuses this request (status 403).{said} If these words do not explain it, look on partners.criteo.com \
-             whether the app is activated and has the permission that the README names for the stream."
-        ))),
+        403 => Failure::Final(
+            config(format!(
+                "Criteo refuses this request (status 403).{said} If these words do not explain it, look on \
+                 partners.criteo.com whether the app is activated and has the permission that the stream needs."
+            ))
+            .with_code(Some(FORBIDDEN.to_owned())),
+        ),
         404 | 410 => Failure::Final(
             config(format!(
                 "{place} does not exist in this version of the API. Criteo keeps a version for about a year: update the \

@@ -25,7 +25,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{Call, CallClass, Client, PERMISSION_MISSING};
+use crate::api::{Call, CallClass, Client, FORBIDDEN, PERMISSION_MISSING};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Error, Result};
@@ -177,7 +177,7 @@ pub async fn read(
         if let Some(state) = states.get(&selected.stream.name)
             && let Ok(Some(floor)) = entity::floor(selected, state)
         {
-            plan.skip_until(floor);
+            plan.skip_until(floor.instant, floor.advertisers);
         }
         output.announce(&selected.stream.name, plan);
     }
@@ -189,6 +189,14 @@ pub async fn read(
         tracing::warn!("{error}");
     }
     let missing = missing.filter(|_| !config.skip_inaccessible_advertisers);
+    let mut run = run;
+    // A stream whose state is none fails at once, and must not be written by its children.
+    for selected in selected {
+        let state = states.get(&selected.stream.name).unwrap_or(&Value::Null);
+        if entity::floor(selected, state).is_err() {
+            run.ids.remove(selected.stream.name.as_str());
+        }
+    }
     let (run, portfolio, missing) = (&run, &portfolio, &missing);
     let read = selected.iter().enumerate().map(async |(id, selected)| {
         let stream = &selected.stream;
@@ -287,7 +295,7 @@ impl<'a> Run<'a> {
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.code.as_deref() {
-            Some(PERMISSION_MISSING) => {
+            Some(PERMISSION_MISSING | FORBIDDEN) => {
                 error.in_context(&format!("This stream needs the permission \"{}\"", permission.label()))
             }
             _ => error,

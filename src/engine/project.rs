@@ -40,8 +40,10 @@ pub struct Plan {
     twins: Option<Twins>,
     /// The keys written so far, as hashes, for streams whose pages may repeat rows.
     written: Option<HashSet<u64>>,
-    /// Rows whose value in a column is an earlier instant are not written.
-    floor: Option<(usize, DateTime<Utc>)>,
+    /// Rows of some advertisers that were changed before an instant are not written.
+    floor: Option<Floor>,
+    /// Whether keys may be empty: those of reports are, where a dimension has no value.
+    has_empty_keys: bool,
     /// Where the values of key and floor columns of the current row stand in the output.
     values: Vec<(usize, Range<usize>)>,
     row: u64,
@@ -82,6 +84,14 @@ enum Destination {
     Place(usize),
     Ignored,
     Unknown,
+}
+
+#[derive(Debug)]
+struct Floor {
+    updated_at: usize,
+    advertiser_id: usize,
+    instant: DateTime<Utc>,
+    advertisers: HashSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +150,7 @@ impl Plan {
             twins,
             written: is_paged.then(HashSet::new),
             floor: None,
+            has_empty_keys: !matches!(stream.source, Source::Entity(_)),
             values: Vec::new(),
             row: 0,
             misfits: Vec::new(),
@@ -148,10 +159,15 @@ impl Plan {
         }
     }
 
-    /// Does not write rows whose `updated_at` lies before an instant.
-    pub fn skip_until(&mut self, instant: DateTime<Utc>) {
-        let column = self.columns.iter().position(|column| column.name == "updated_at");
-        self.floor = column.map(|column| (column, instant));
+    /// Does not write rows of these advertisers whose `updated_at` lies before an instant.
+    pub fn skip_until(&mut self, instant: DateTime<Utc>, advertisers: Vec<String>) {
+        let column = |name: &str| self.columns.iter().position(|column| column.name == name);
+        if let (Some(updated_at), Some(advertiser_id)) = (column("updated_at"), column("advertiser_id")) {
+            // The platform may have deselected it, but without it nobody knows whose a row is.
+            self.columns[advertiser_id].is_selected = true;
+            let advertisers = advertisers.into_iter().collect();
+            self.floor = Some(Floor { updated_at, advertiser_id, instant, advertisers });
+        }
     }
 
     /// Begins a slice whose rows do not carry these columns. Twins of the last slice are forgotten: keys of different slices
@@ -190,11 +206,15 @@ impl Plan {
 
     /// Whether the row has been changed since the floor; one that does not say when has.
     fn is_due(&self, out: &[u8]) -> bool {
-        let Some((floor, instant)) = self.floor else { return true };
-        let value =
-            self.values.iter().find(|(column, _)| *column == floor).and_then(|(_, range)| out.get(range.clone()));
-        let value = value.and_then(|value| serde_json::from_slice::<DateTime<Utc>>(value).ok());
-        value.is_none_or(|value| value >= instant)
+        let Some(floor) = &self.floor else { return true };
+        let value = |wanted: usize| {
+            let range = self.values.iter().find(|(column, _)| *column == wanted).map(|(_, range)| range.clone());
+            range.and_then(|range| out.get(range))
+        };
+        let updated_at = value(floor.updated_at).and_then(|text| serde_json::from_slice::<DateTime<Utc>>(text).ok());
+        let advertiser = value(floor.advertiser_id).and_then(|text| serde_json::from_slice::<String>(text).ok());
+        let is_known = advertiser.is_some_and(|id| floor.advertisers.contains(&id));
+        !is_known || updated_at.is_none_or(|instant| instant >= floor.instant)
     }
 
     /// Whether the key of the row has not been written yet.
@@ -216,7 +236,7 @@ impl Plan {
             let value: &[u8] = match &column.constant {
                 Some(constant) => constant,
                 None if !column.is_key => continue,
-                None if column.column_type == ColumnType::Text => b"\"\"",
+                None if column.column_type == ColumnType::Text && self.has_empty_keys => b"\"\"",
                 None => return Err(no_key(&column.name)),
             };
             separate(out);
@@ -243,7 +263,8 @@ impl Plan {
 
     fn note_value(&mut self, column: usize, range: Range<usize>) {
         let is_key = (self.twins.is_some() || self.written.is_some()) && self.columns[column].is_key;
-        if is_key || self.floor.is_some_and(|(floor, _)| floor == column) {
+        let is_floor = |floor: &Floor| floor.updated_at == column || floor.advertiser_id == column;
+        if is_key || self.floor.as_ref().is_some_and(is_floor) {
             self.values.push((column, range));
         }
     }
@@ -322,11 +343,11 @@ impl Plan {
         out.extend_from_slice(&column.label);
         let value = out.len();
         let outcome = coerce(raw, column.column_type, out);
-        if column.is_key && outcome != Outcome::Written {
-            if let Some(constant) = &column.constant {
-                out.truncate(value);
-                out.extend_from_slice(constant);
-            } else if column.column_type == ColumnType::Text {
+        if let Some(constant) = column.constant.as_ref().filter(|_| outcome != Outcome::Written) {
+            out.truncate(value);
+            out.extend_from_slice(constant);
+        } else if column.is_key && outcome != Outcome::Written {
+            if column.column_type == ColumnType::Text && self.has_empty_keys {
                 out.truncate(value);
                 out.extend_from_slice(b"\"\"");
             } else {

@@ -353,8 +353,9 @@ impl Writer {
         if self.stop.is_stopping() {
             return Err(interrupted());
         }
-        let Some(book) = self.books.get_mut(stream).filter(|book| !book.has_failed) else {
-            return Err(Error::system("An earlier slice of the stream failed."));
+        let is_open = |book: &&mut Book| !book.has_failed && book.progress != Progress::Closed;
+        let Some(book) = self.books.get_mut(stream).filter(is_open) else {
+            return Err(Error::system("The stream has failed or ended before."));
         };
         book.plan.start_slice(constants);
         let prefix = airbyte::record_prefix(&book.name, clock::now_millis());

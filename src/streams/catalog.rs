@@ -68,8 +68,12 @@ const fn entity(
 }
 
 impl StreamDef {
-    /// Whether this version of the API has the stream; versions without a date are newer than all others.
+    /// Whether this version of the API has the stream. Versions without a date are newer than all others, but lack what
+    /// is not meant for them.
     fn is_in(&self, version: &ApiVersion) -> bool {
+        if !version.0.starts_with("20") && NOT_IN_PREVIEW.contains(&self.name) {
+            return false;
+        }
         match &self.kind {
             Kind::Entity { entity, .. } => entity.since.is_none_or(|since| version.0.as_str() >= since),
             Kind::Small(small) => small.since.is_none_or(|since| version.0.as_str() >= since),
@@ -434,19 +438,34 @@ pub fn permission_of(name: &str) -> Option<Permission> {
     STREAMS.iter().find(|def| def.name == name).map(|def| def.permission)
 }
 
-/// The streams of objects that others hang on: the name, and what is asked for once for each of its objects.
-pub const PARENTS: &[(&str, &[Each])] = &[
-    ("ad_sets", &[AdSet, Dataset]),
-    ("creatives", &[Dataset]),
-    ("audience_segments", &[ContactList, Country]),
-    ("product_sets", &[ProductSet]),
-    ("mpo_advertisers", &[MarketplaceAdvertiser]),
+/// The streams of objects that others hang on.
+pub const PARENTS: &[&str] = &["ad_sets", "creatives", "audience_segments", "product_sets", "mpo_advertisers"];
+
+/// Streams that the versions `preview` and `experimental` do not have (`OpenAPI` documents).
+const NOT_IN_PREVIEW: &[&str] = &[
+    "ads",
+    "creatives",
+    "coupons",
+    "coupon_supported_sizes",
+    "product_sets",
+    "product_filters",
+    "mpo_advertisers",
+    "mpo_preview_limits",
+    "mpo_campaigns",
+    "mpo_ad_sets",
+    "mpo_sellers",
+    "mpo_seller_campaigns",
+    "mpo_budgets",
+    "mpo_campaign_statistics",
+    "mpo_seller_statistics",
+    "mpo_seller_campaign_statistics",
+    "ad_level_statistics",
 ];
 
 /// Whether other streams hang on the objects of this one.
 #[must_use]
 pub fn is_parent(name: &str) -> bool {
-    PARENTS.iter().any(|(parent, _)| *parent == name)
+    PARENTS.contains(&name)
 }
 
 /// Every stream that this configuration gives, in the order in which they are read.
