@@ -131,3 +131,12 @@ fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
     assert!(lines > 72_000);
     assert!(peak < MOST_KIB, "{peak} KiB");
 }
+
+#[test]
+#[ignore = "takes half a minute"]
+fn log_files_of_any_size_are_read_in_flat_memory() {
+    let small = measure(&dense(2, METRICS), "log_level_events");
+    let large = measure(&dense(4, METRICS), "log_level_events");
+    assert!(small.0 > 250_000 && large.0 > 2 * small.0);
+    assert!(large.1 < small.1 + 4096 && large.1 < MOST_KIB / 2, "{} KiB and {} KiB", small.1, large.1);
+}

@@ -193,3 +193,21 @@ fn log_files_survive_links_that_end_and_connections_that_break() {
         assert_eq!((again.code, again.records("log_level_events").len()), (Some(0), 0));
     }
 }
+
+/// What each report of a quarter of an account with three advertisers costs: `cargo test -- --ignored --nocapture quarter`
+#[test]
+#[ignore = "for its figures"]
+fn a_quarter_of_every_report() {
+    let mut bench = bench(100_000, 89);
+    bench.config["start_date"] = json!("2026-08-04");
+    for name in reports(&bench) {
+        let catalog = bench.catalog(&[&name], "incremental");
+        let before = bench.sandbox.requests().len();
+        let started = std::time::Instant::now();
+        let transcript = bench.read(&catalog, None);
+        let seconds = started.elapsed().as_secs_f64();
+        assert_eq!(transcript.code, Some(0), "{name}: {:?}", transcript.errors());
+        let calls = bench.sandbox.requests().len() - before;
+        println!("{name}: {} rows, {calls} calls, {seconds:.1} s", transcript.records(&name).len());
+    }
+}

@@ -7,6 +7,7 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
+use source_criteo::streams::metrics::{self, Unit};
 use source_criteo::streams::report::Endpoint;
 use source_criteo::streams::{Source, catalog};
 
@@ -117,6 +118,53 @@ fn the_commands_of_the_readme_run() {
     assert!(run >= 4, "{run} commands");
 }
 
+/// Compares what stands between two marks of a document with what it must be, or writes it.
+fn generated(document: &str, mark: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let (start, end) = (format!("<!-- {mark} -->\n"), format!("<!-- end of {mark} -->"));
+    let (before, rest) = whole.split_once(&start).unwrap();
+    let (known, after) = rest.split_once(&end).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{before}{start}{text}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(known, text, "{document} is stale");
+    }
+}
+
+/// The tables of dimensions and metrics. `UPDATE_DOCS=1 cargo test table_of` writes them anew.
+#[test]
+fn the_table_of_metrics_says_what_is_known() {
+    let mut table = "| dimension | column | comes with | about |\n| --- | --- | --- | --- |\n".to_owned();
+    for dimension in metrics::DIMENSIONS {
+        let (name, column) = (dimension.name, metrics::column_name(dimension.name));
+        table += &format!("| {name} | `{column}` | {} | {} |\n", dimension.pair.unwrap_or_default(), dimension.about);
+    }
+    generated("docs/metrics.md", "dimensions", &table);
+    let mut table = "| metric | column | type | unit | credited to | additive | since |\n\
+                     | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for metric in metrics::metrics() {
+        let unit = match metric.unit {
+            Unit::Count => "count",
+            Unit::Money => "money",
+            Unit::Euro => "euros",
+            Unit::Ratio => "ratio",
+            Unit::Text => "",
+        };
+        table += &format!(
+            "| {} | `{}` | {} | {unit} | {} | {} | {} |\n",
+            metric.name,
+            metrics::column_name(metric.name),
+            format!("{:?}", metric.column_type()).to_lowercase(),
+            metric.attribution().unwrap_or_default(),
+            if metric.additive { "yes" } else { "no" },
+            metrics::since(metric.name),
+        );
+    }
+    generated("docs/metrics.md", "metrics", &table);
+}
+
 /// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.
 #[test]
 fn the_table_of_streams_says_what_is_declared() {
@@ -158,14 +206,5 @@ fn the_table_of_streams_says_what_is_declared() {
             stream.permission.label(),
         );
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/streams.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (start, end) = ("<!-- table of streams -->\n", "<!-- end of the table -->");
-    let (before, rest) = text.split_once(start).unwrap();
-    let (known, after) = rest.split_once(end).unwrap();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, format!("{before}{start}{table}{end}{after}")).unwrap();
-    } else {
-        assert_eq!(known, table, "docs/streams.md is stale");
-    }
+    generated("docs/streams.md", "streams", &table);
 }

@@ -193,6 +193,11 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
         for (index, word) in words.iter().enumerate() {
             if words[..index].contains(word) {
                 problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
+            } else if let Some(day) = metrics::until(word).filter(|_| key == "metrics") {
+                warnings.push(format!(
+                    "{path}.{key}[{index}]: Criteo took {word} off its list of metrics on {day}. It is passed on as it is, \
+                     and Criteo will probably refuse the report."
+                ));
             } else if !known(word) {
                 warnings.push(format!(
                     "{path}.{key}[{index}]: {word} is not among the {key} known to this version of the connector. It is \

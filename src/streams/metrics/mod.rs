@@ -4,9 +4,11 @@
 //! The names are Criteo's enum (`OpenAPI` document of 2026-07, which 2026-01 and 2027-01 share). Criteo edits that
 //! enum in place on all live versions, so it is never a closed list: unknown words pass with a warning.
 
+mod edits;
 mod names;
 mod table;
 
+pub use edits::{since, until};
 pub use names::{fold, snake_case};
 
 use super::schema::ColumnType;

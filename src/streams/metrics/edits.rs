@@ -1,0 +1,68 @@
+//! What Criteo has changed in its list of metrics since it published it, on all live versions at once (history of the
+//! `OpenAPI` documents).
+
+/// The day on which Criteo published the list.
+const PUBLISHED: &str = "2025-10-02";
+
+/// Metrics that came later, by the day of the edit.
+const ADDED: &[(&str, &[&str])] = &[
+    (
+        "2026-01-29",
+        &[
+            "CacClientAttribution",
+            "CacLc30d",
+            "CacPc1d",
+            "CacPc30Pv24h",
+            "CacPc30d",
+            "CacPc7d",
+            "CacPc7dPv24h",
+            "CacPv14d",
+            "CacPv24h",
+            "CacPv30d",
+            "CacPv7d",
+        ],
+    ),
+    (
+        "2026-07-27",
+        &[
+            "AllInMediaCost",
+            "Cos",
+            "NetMediaCost",
+            "PlatformFeeEuro",
+            "PotentialUsers",
+            "RetailerMarginEuro",
+            "VisitsAllPv1d",
+        ],
+    ),
+];
+
+/// The day since which Criteo lists a metric.
+#[must_use]
+pub fn since(metric: &str) -> &'static str {
+    ADDED.iter().find(|(_, names)| names.contains(&metric)).map_or(PUBLISHED, |(day, _)| day)
+}
+
+/// The day on which Criteo took a metric off the list; `None` for others.
+#[must_use]
+pub fn until(metric: &str) -> Option<&'static str> {
+    match metric {
+        metric if metric.starts_with("Cac") => Some("2026-07-27"),
+        metric if metric.ends_with("Pc7dPv24h") => Some("2026-01-29"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::metrics::metrics;
+
+    #[test]
+    fn the_list_of_today_has_nothing_that_was_removed() {
+        assert_eq!(metrics().iter().find(|metric| until(metric.name).is_some()).map(|metric| metric.name), None);
+        let added_last = metrics().iter().filter(|metric| since(metric.name) == "2026-07-27").count();
+        assert_eq!(added_last, 7);
+        assert_eq!(until("SalesPc7dPv24h"), Some("2026-01-29"));
+        assert_eq!((since("CacPc30d"), until("CacPc30d")), ("2026-01-29", Some("2026-07-27")));
+    }
+}
