@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::harness::{Bench, Transcript};
 use crate::streams::{assert_resumable, truth_of};
-use crate::truth::{self, by_key};
+use crate::truth::by_key;
 
 /// The streams with a state that counts by advertiser and day.
 fn reports(bench: &Bench) -> Vec<String> {
@@ -36,10 +36,6 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
 fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
     let mut figures = Vec::new();
     for name in reports(&bench(100, 8)) {
-        // The rows of categories that share a key are told apart by their order in an answer.
-        if name == "category_statistics_daily" {
-            continue;
-        }
         let bench = bench(if name == "ad_set_statistics_hourly" { 60 } else { 25 }, 8);
         let catalog = bench.catalog(&[&name], "incremental");
         let whole = bench.read(&catalog, None);
@@ -57,7 +53,7 @@ fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
 fn every_report_is_read_again_where_its_numbers_change() {
     let names = reports(&bench(100_000, 8));
     let mut bench = bench(100_000, 20);
-    let names: Vec<_> = names.iter().map(String::as_str).filter(|name| *name != "category_statistics_daily").collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
     bench.sandbox.change(|options| options.today = "2026-10-22".parse().unwrap());
     bench.config["now"] = json!("2026-10-22T12:00:00Z");
     let catalog = bench.catalog(&names, "incremental");
@@ -73,19 +69,6 @@ fn every_report_is_read_again_where_its_numbers_change() {
         union.extend(table(second.records(name)));
         assert_eq!(union, by_key(&truth_of(&bench, name, stream), stream), "{name}");
     }
-}
-
-#[test]
-fn categories_that_share_a_key_are_all_there() {
-    let bench = bench(100_000, 8);
-    let name = "category_statistics_daily";
-    let transcript = bench.read(&bench.catalog(&[name], "incremental"), None);
-    let query =
-        json!({"dimensions": ["AdvertiserId", "CampaignId", "AdsetId", "CategoryId", "Day"], "metrics": ["Clicks"]});
-    let truth = truth::report(&bench, &query, &bench.discover()[name]);
-    assert_eq!(transcript.records(name).len(), truth.len());
-    let clicks = |rows: Vec<&Map<String, Value>>| rows.iter().map(|row| row["clicks"].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(clicks(transcript.records(name)), clicks(truth.iter().collect()));
 }
 
 #[test]
@@ -110,7 +93,16 @@ fn placements_and_transactions_can_be_filtered() {
 #[test]
 fn a_single_ad_set_with_too_many_placements_is_read_by_environment() {
     // Each ad set has up to twelve rows a day: three environments, four placements.
-    let options = Options { row_cap: 7, placement_cap: 7, advertisers: 1, ads: 9, activity: 100, ..Options::default() };
+    let options = Options {
+        row_cap: 7,
+        placement_cap: 7,
+        advertisers: 1,
+        campaigns: 1,
+        ad_sets: 1,
+        ads: 9,
+        activity: 100,
+        ..Options::default()
+    };
     let bench = Bench::new(options, 4);
     let transcript = bench.read(&bench.catalog(&["placements_daily"], "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
@@ -165,6 +157,41 @@ fn a_metric_that_criteo_has_retired_is_left_out_of_ready_made_reports_and_named_
     let records = transcript.records("campaign_statistics_daily");
     assert!(!records.is_empty() && records.iter().all(|record| record.get("sales_pc7d").is_none()));
     assert!(transcript.logs("WARN").iter().any(|log| log.contains("SalesPc7d")), "{:?}", transcript.logs("WARN"));
+}
+
+#[test]
+fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
+    let mut bench = Bench::new(Options::default(), 6);
+    let empty = json!({"data": [{"attributes": {"advertiserId": "1001", "files": []}}], "errors": [], "warnings": []});
+    let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
+        "do": {"body": empty.to_string()}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let refusal = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
+    let fault = json!({"match": {"path": "/log-level/advertisers/1002/", "window": "2026-10-28"}, "times": 1,
+        "do": {"status": 403, "body": refusal.to_string()}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let fault = json!({"match": {"path": "/files/1003_2026-10-27"}, "times": 1, "do": {"gzip": true, "body": "a,b\n1,2,3\n",
+        "headers": {"Content-Encoding": "identity"}}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let catalog = bench.catalog(&["log_level_events"], "incremental");
+    let first = bench.read(&catalog, None);
+    assert_eq!(first.code, Some(1), "a file that nobody understands fails the stream");
+    let groups = first.final_state()[0]["stream"]["stream_state"]["groups"].clone();
+    assert_eq!(
+        groups,
+        json!([{"cursor": "2026-10-26", "advertisers": ["1003"]}, {"cursor": "2026-10-27", "advertisers": ["1002"]},
+            {"cursor": "2026-10-30", "advertisers": ["1001"]}])
+    );
+    let second = bench.read(&catalog, Some(&first.final_state()));
+    assert_eq!(second.code, Some(0), "{:?}", second.errors());
+    let stream = bench.discover()["log_level_events"].clone();
+    let both = first.records("log_level_events").into_iter().chain(second.records("log_level_events"));
+    assert_eq!(by_key(both, &stream), by_key(&truth_of(&bench, "log_level_events", &stream), &stream));
+    bench.config["lookback_days"] = json!(2);
+    let third = bench.read(&catalog, Some(&second.final_state()));
+    let days: std::collections::BTreeSet<_> =
+        third.records("log_level_events").iter().map(|r| r["day"].to_string()).collect();
+    assert_eq!(days.len(), 2, "read again where the user wants it");
 }
 
 #[test]

@@ -16,7 +16,9 @@ pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, str
     let key = stream["source_defined_primary_key"].as_array().unwrap();
     let mut by_key = ByKey::new();
     for record in records {
-        let values: Vec<_> = key.iter().map(|path| record[path[0].as_str().unwrap()].to_string()).collect();
+        let value =
+            |column: &str| record.get(column).unwrap_or_else(|| panic!("no {column} in {record:?}")).to_string();
+        let values: Vec<_> = key.iter().map(|path| value(path[0].as_str().unwrap())).collect();
         let known = by_key.insert(values.join(" "), record.clone());
         assert!(known.is_none_or(|known| known == *record), "two records have one key: {record:?}");
     }
@@ -107,9 +109,10 @@ fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value
         if properties.contains_key("timezone") {
             record.insert("timezone".to_owned(), json!(query["timezone"].as_str().unwrap_or("UTC")));
         }
-        if report == "transactions" {
-            let key =
-                ["advertiser_id", "transaction_id", "event_type", "event_date"].map(|key| record[key].to_string());
+        if properties.contains_key("row_number") {
+            let key = stream["source_defined_primary_key"].as_array().unwrap();
+            let key = key.iter().map(|path| path[0].as_str().unwrap()).filter(|key| *key != "row_number");
+            let key: Vec<_> = key.map(|key| record[key].to_string()).collect();
             let number = seen.entry(key).or_insert(0);
             *number += 1;
             record.insert("row_number".to_owned(), json!(*number));

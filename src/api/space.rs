@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// The memory for all bodies in flight. A report at the cap with twenty columns has some 60 MiB, and the whole process
 /// is to stay below 96 MiB.
-pub const SPACE_MIB: usize = 72;
+pub const SPACE_MIB: usize = 68;
 
 /// The budget.
 #[derive(Debug)]

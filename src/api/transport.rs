@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use flate2::write::MultiGzDecoder;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -151,7 +151,8 @@ impl Transport {
             )));
         }
         let decoder = MultiGzDecoder::new(Vec::new());
-        Ok(Download { response, decoder, rest: Vec::new(), host, is_complete: false })
+        let checkpoint = Instant::now() + PROGRESS_WINDOW;
+        Ok(Download { response, decoder, rest: Vec::new(), host, is_complete: false, progress: 0, checkpoint })
     }
 
     /// Sends a request and receives the whole answer into `space`, whatever its status.
@@ -199,12 +200,27 @@ pub struct Download {
     rest: Vec<u8>,
     host: String,
     is_complete: bool,
+    /// Bytes since the checkpoint before.
+    progress: usize,
+    checkpoint: Instant,
 }
 
 /// Compressed bytes that are unpacked at once; deflate makes at most a thousand times as much of them.
 const FILE_PIECE: usize = 4096;
 
 impl Download {
+    /// What the storage calls this version of the file (`ETag`).
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let version = self.response.headers().get(ETAG).and_then(|value| value.to_str().ok());
+        version.map(str::to_owned)
+    }
+
+    /// The time since the last bytes was not the server's fault.
+    pub fn has_waited(&mut self) {
+        (self.progress, self.checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+    }
+
     /// The next unpacked bytes; `None` behind the last ones.
     ///
     /// # Errors
@@ -224,8 +240,14 @@ impl Download {
             if self.is_complete {
                 return Ok(None);
             }
-            match timeout(PROGRESS_WINDOW, self.response.chunk()).await {
-                Ok(Ok(Some(chunk))) => self.rest.extend_from_slice(&chunk),
+            match timeout_at(self.checkpoint, self.response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
+                    self.progress += chunk.len();
+                    self.rest.extend_from_slice(&chunk);
+                    if self.progress >= LEAST_PROGRESS {
+                        self.has_waited();
+                    }
+                }
                 Ok(Ok(None)) => {
                     self.is_complete = true;
                     // Without its end a file is not whole.

@@ -3,7 +3,7 @@
 //! Text is copied, never parsed and printed again: money keeps its digits, ids keep their zeros. What does not fit
 //! its column becomes `null` and is reported; a wrong number is never written.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
 
 use crate::streams::schema::ColumnType;
 
@@ -161,7 +161,8 @@ fn date_time(text: &str, out: &mut Vec<u8>) -> bool {
 fn local_date_time(text: &str, out: &mut Vec<u8>) -> bool {
     let local = ["%m/%d/%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
         .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .or_else(|| NaiveDate::parse_from_str(text, "%m/%d/%Y").ok().map(|day| day.and_time(NaiveTime::MIN)));
     local.is_some_and(|local| quote(&local.format("%Y-%m-%dT%H:%M:%S%.f").to_string(), out))
 }
 
@@ -195,6 +196,7 @@ mod tests {
             ("\"2026/7/1\"", ColumnType::Date, "\"2026-07-01\""),
             ("\"2026-07-01T02:00:00+02:00\"", ColumnType::DateTime, "\"2026-07-01T00:00:00Z\""),
             ("\"2026-07-01T05:00:00.5\"", ColumnType::DateTime, "\"2026-07-01T05:00:00.500Z\""),
+            ("\"07/31/2026\"", ColumnType::LocalDateTime, "\"2026-07-31T00:00:00\""),
             ("\"07/31/2026 23:59:01\"", ColumnType::LocalDateTime, "\"2026-07-31T23:59:01\""),
             ("[1,\n {\"a b\": \"c\\\\\" } ]", ColumnType::Json, "[1,{\"a b\":\"c\\\\\"}]"),
         ] {

@@ -1,30 +1,38 @@
 //! The stream of log files: gzip CSV behind signed links, read day by day and chunk by chunk.
 //!
 //! A file can be of any size, so it is not held as a whole: its rows become small slices as they come. When a connection
-//! breaks, or a link ends, the file is asked for anew and the rows that have been written are passed over: the same file has
-//! the same rows. A state comes behind the last file of a day.
+//! breaks, or a link ends, the file is asked for anew and the rows that have been written are passed over, as long as the
+//! storage says that it is the same file. A state comes behind the last file of a day. A day without files counts as read
+//! when it is some days old: until then Criteo may still put them there.
+
+use std::collections::BTreeSet;
 
 use chrono::{Days, NaiveDate};
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use serde_json::{Map, Value, json};
 
 use super::cursor::Cursors;
 use super::rows;
-use super::slice::Range;
+use super::slice::{Range, days_before};
 use super::{InFlight, Run, Selected};
 use crate::api::{CONSENT_MISSING, wire};
 use crate::config::AdvertiserId;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
+use crate::streams::metrics::fold;
 use crate::streams::report::Fingerprint;
 
 /// How far back Criteo keeps log files, in days, from yesterday on.
 const HISTORY_DAYS: u32 = 30;
+/// How old a day without files must be to count as one that has none.
+const SETTLING_DAYS: u32 = 3;
 /// Rows are handed over in portions of about so many bytes.
 const PORTION: usize = 1024 * 1024;
-/// How often a file is asked for anew.
+/// How often a file is asked for anew without a row more than before.
 const MOST_ATTEMPTS: u32 = 6;
+/// No row of a file is longer; a quotation mark too many would make one of all that follows.
+const LONGEST_ROW: usize = 16 * 1024 * 1024;
 /// The columns of a record that the file's columns do not fill.
 const OWN_COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "other_columns"];
 
@@ -50,49 +58,71 @@ impl Run<'_> {
         if range.is_clamped {
             self.warn_once(format!("Criteo keeps log files for 30 days, so their first day is {}.", range.start));
         }
-        let columns: Vec<&str> =
-            selected.stream.schema["properties"].as_object().into_iter().flatten().map(|(c, _)| c.as_str()).collect();
+        let columns = selected.stream.schema["properties"].as_object();
+        let columns: Vec<&str> = columns.into_iter().flatten().map(|(column, _)| column.as_str()).collect();
+        // Files do not change, so nothing is read twice unless the user wants it.
+        let again = self.config.lookback_days.unwrap_or(0);
+        let (mut lost, mut failure) = (BTreeSet::new(), None);
         for (cursor, advertisers) in cursors.groups(self.advertisers) {
-            // Files do not change, so nothing is read twice.
-            let mut day = cursor.map_or(range.start, |cursor| (cursor + Days::new(1)).max(range.start));
-            while day <= range.complete_until {
-                let mut done = Vec::new();
-                for advertiser in &advertisers {
+            let first = cursor.map_or(range.start, |cursor| days_before(cursor, again) + Days::new(1));
+            if first < range.oldest {
+                tracing::warn!("{name}: the files from {first} on are older than Criteo keeps them, and are missing.");
+            }
+            for advertiser in &advertisers {
+                let mut day = first.max(range.start);
+                while day <= range.complete_until {
                     match self.read_day(id, advertiser, day, &columns).await {
+                        Ok(files) if files == 0 && day > days_before(today, SETTLING_DAYS + 1) => break,
+                        Ok(_) => {}
+                        // One advertiser does not hold the others.
                         Err(error) if error.code.as_deref() == Some(CONSENT_MISSING) => {
-                            self.warn_once(format!("{name}: Criteo refuses the log files of {advertiser}."));
-                            self.lost.borrow_mut().insert(advertiser.clone());
+                            tracing::warn!(
+                                "{name}: Criteo refuses the log files of {advertiser}; the others are read."
+                            );
+                            lost.insert(advertiser.clone());
+                            break;
                         }
-                        Err(error) => return Err(error),
-                        Ok(()) => done.push(advertiser.clone()),
+                        Err(error) => {
+                            failure.get_or_insert(error);
+                            break;
+                        }
                     }
+                    if cursors.advance(std::slice::from_ref(advertiser), day) && is_incremental {
+                        self.output.state(id, cursors.to_value());
+                    }
+                    day = day + Days::new(1);
                 }
-                cursors.advance(&done, day);
-                if is_incremental {
-                    self.output.state(id, cursors.to_value());
-                }
-                day = day + Days::new(1);
             }
         }
-        let lost = self.lost.borrow().clone();
-        if let Some(error) = self.lost_error(&lost) {
+        if let Some(error) = failure.or_else(|| self.lost_error(&lost)) {
             return Err(error);
         }
         self.output.state(id, if is_incremental { cursors.to_value() } else { super::cursor::no_cursor() });
         Ok(())
     }
 
-    async fn read_day(&self, id: StreamId, advertiser: &AdvertiserId, day: NaiveDate, columns: &[&str]) -> Result<()> {
-        for file in self.log_files(advertiser, day).await? {
+    /// Reads the files of a day; returns how many there were.
+    async fn read_day(
+        &self,
+        id: StreamId,
+        advertiser: &AdvertiserId,
+        day: NaiveDate,
+        columns: &[&str],
+    ) -> Result<usize> {
+        let files = self.log_files(advertiser, day).await?;
+        let count = files.len();
+        for file in files {
             let mut reading = Reading::new(advertiser, day, &file.name, columns);
             let mut url = file.url;
             let mut attempts = 1;
+            let mut written = 0;
             while let Err(error) = self.read_file(id, &url, &mut reading).await {
-                attempts += 1;
-                if attempts > MOST_ATTEMPTS {
+                attempts = if reading.written > written { 1 } else { attempts + 1 };
+                written = reading.written;
+                if attempts > MOST_ATTEMPTS || error.kind != Kind::Transient {
                     return Err(error);
                 }
-                tracing::info!("Asking for the log file {} anew behind row {}: {error}", file.name, reading.written);
+                tracing::info!("Asking for the log file {} anew behind row {written}: {error}", file.name);
                 self.client.pause(attempts).await;
                 // The link may have come to its end: there is a new one in a new list.
                 let files = self.log_files(advertiser, day).await?;
@@ -100,7 +130,7 @@ impl Run<'_> {
                 reading.rewind();
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     async fn log_files(&self, advertiser: &AdvertiserId, day: NaiveDate) -> Result<Vec<LogFile>> {
@@ -108,8 +138,9 @@ impl Run<'_> {
         let check = |body: &str| {
             rows::check(body)?;
             let answer: Value = serde_json::from_str(body).unwrap_or_default();
+            let elements = answer["data"].as_array().ok_or_else(|| rows::unknown_shape("it has no list"))?;
             let mut files = Vec::new();
-            for element in answer["data"].as_array().into_iter().flatten() {
+            for element in elements {
                 let list = element["attributes"]["files"].as_array();
                 for file in list.ok_or_else(|| rows::unknown_shape("it has no list of files"))? {
                     match (file["fileName"].as_str(), file["url"].as_str()) {
@@ -126,10 +157,16 @@ impl Run<'_> {
     /// Reads a file to its end, and writes what has not been written yet.
     async fn read_file(&self, id: StreamId, url: &str, reading: &mut Reading<'_>) -> Result<()> {
         let mut download = self.client.download(url).await?;
+        reading.is_same(download.version());
         while let Some(bytes) = download.next().await? {
-            reading.feed(&bytes)?;
-            if reading.portion.len() >= PORTION {
-                self.write_portion(id, reading).await?;
+            let mut bytes = &bytes[..];
+            while !bytes.is_empty() {
+                let used = reading.feed(bytes)?;
+                bytes = &bytes[used..];
+                if reading.portion.len() >= PORTION {
+                    self.write_portion(id, reading).await?;
+                    download.has_waited();
+                }
             }
         }
         reading.end()?;
@@ -149,10 +186,13 @@ impl Run<'_> {
 
 /// A file on its way from bytes to rows of JSON.
 struct Reading<'a> {
-    constants: [(&'static str, Value); 3],
+    constants: Map<String, Value>,
     columns: &'a [&'a str],
-    csv: Reader,
-    header: Vec<String>,
+    /// `None` until the header tells how values are separated.
+    csv: Option<Reader>,
+    header: Vec<Destination>,
+    /// What has come of the header.
+    head: Vec<u8>,
     /// The fields of the record that is being read, and where each ends.
     fields: Vec<u8>,
     ends: Vec<usize>,
@@ -161,55 +201,109 @@ struct Reading<'a> {
     /// Rows read so far in this pass, and rows written in all.
     row: u64,
     written: u64,
+    /// What the storage calls this version of the file.
+    version: Option<String>,
     portion: String,
+}
+
+/// Where the values of a column of the file go.
+enum Destination {
+    Column(String),
+    Other(String),
+    Nowhere,
 }
 
 impl<'a> Reading<'a> {
     fn new(advertiser: &AdvertiserId, day: NaiveDate, file: &str, columns: &'a [&'a str]) -> Self {
+        let constants = [("advertiser_id", json!(advertiser.0)), ("file_name", json!(file)), ("day", json!(day))];
         Self {
-            constants: [("advertiser_id", json!(advertiser.0)), ("file_name", json!(file)), ("day", json!(day))],
+            constants: constants.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             columns,
-            csv: Reader::new(),
+            csv: None,
             header: Vec::new(),
+            head: Vec::new(),
             fields: vec![0; 64 * 1024],
             ends: vec![0; 256],
             length: 0,
             count: 0,
             row: 0,
             written: 0,
+            version: None,
             portion: String::new(),
         }
     }
 
     /// Begins at the first byte again; what has been written is passed over.
     fn rewind(&mut self) {
-        self.csv = Reader::new();
+        self.csv = None;
         self.header.clear();
+        self.head.clear();
         (self.length, self.count, self.row) = (0, 0, 0);
         self.portion.clear();
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) -> Result<()> {
-        // An empty input would mean the end of the file.
-        while !bytes.is_empty() {
-            let read = self.step(bytes)?;
-            bytes = &bytes[read..];
+    /// If the file is another than last time, all of it is written: rows with the same number replace each other.
+    fn is_same(&mut self, version: Option<String>) {
+        if self.version.is_some() && self.version != version {
+            self.written = 0;
+        }
+        self.version = version;
+    }
+
+    /// Takes bytes up to the end of a record; returns how many. They must not be empty.
+    fn feed(&mut self, bytes: &[u8]) -> Result<usize> {
+        if self.csv.is_some() {
+            return self.step(bytes);
+        }
+        // The header is needed whole, to see how values are separated.
+        let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        self.head.extend_from_slice(&bytes[..end]);
+        if bytes[..end].ends_with(b"\n") {
+            self.begin()?;
+        }
+        Ok(end)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let head = std::mem::take(&mut self.head);
+        let head = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&head);
+        let parts = |separator: u8| head.split(|byte| *byte == separator).count();
+        let separator = if parts(b';') > parts(b',') { b';' } else { b',' };
+        self.csv = Some(ReaderBuilder::new().delimiter(separator).build());
+        let mut rest = head;
+        while !rest.is_empty() {
+            let used = self.step(rest)?;
+            rest = &rest[used..];
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<()> {
-        while self.step(&[])? > 0 || self.length > 0 {}
+        if self.csv.is_none() && !self.head.is_empty() {
+            self.begin()?;
+        }
+        if self.csv.is_some() {
+            // An empty input means the end; a last row without an end of its line comes out now.
+            while self.length > 0 || self.count > 0 {
+                self.step(&[])?;
+            }
+        }
         Ok(())
     }
 
     /// Reads up to one record; returns how many bytes were used.
     fn step(&mut self, bytes: &[u8]) -> Result<usize> {
+        let Some(csv) = &mut self.csv else { return Ok(0) };
         let (result, read, written, ended) =
-            self.csv.read_record(bytes, &mut self.fields[self.length..], &mut self.ends[self.count..]);
+            csv.read_record(bytes, &mut self.fields[self.length..], &mut self.ends[self.count..]);
         self.length += written;
         self.count += ended;
         match result {
+            ReadRecordResult::OutputFull if self.fields.len() >= LONGEST_ROW => {
+                return Err(Error::system(
+                    "A log file has a row of more than 16 MiB; a quotation mark may be missing.",
+                ));
+            }
             ReadRecordResult::OutputFull => self.fields.resize(2 * self.fields.len(), 0),
             ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
             ReadRecordResult::Record => {
@@ -224,21 +318,24 @@ impl<'a> Reading<'a> {
 
     fn record(&mut self) -> Result<()> {
         let mut start = 0;
-        let mut values = Vec::with_capacity(self.count);
-        for end in &self.ends[..self.count] {
-            values.push(String::from_utf8_lossy(&self.fields[start..*end]).into_owned());
+        let fields = self.ends[..self.count].iter().map(|end| {
+            let value = String::from_utf8_lossy(&self.fields[start..*end]).into_owned();
             start = *end;
-        }
+            value
+        });
+        let values: Vec<String> = fields.collect();
         if self.header.is_empty() {
-            self.header = values;
-            if let Some(first) = self.header.first_mut() {
-                *first = first.trim_start_matches('\u{feff}').to_owned();
+            if values.len() < 2 {
+                return Err(Error::system(
+                    "A log file has a single column, so nobody knows how its values are separated.",
+                ));
             }
+            self.header = values.into_iter().map(|name| destination(name, self.columns)).collect();
             return Ok(());
         }
         if values.len() != self.header.len() {
-            return Err(Error::transient(format!(
-                "A log file has a row of {} values under {} columns.",
+            return Err(Error::system(format!(
+                "A log file has a row of {} values under {} columns. Nothing of it was dropped: the file ends here.",
                 values.len(),
                 self.header.len()
             )));
@@ -247,17 +344,14 @@ impl<'a> Reading<'a> {
         if self.row <= self.written {
             return Ok(());
         }
-        let mut row: Map<String, Value> =
-            self.constants.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let mut row = self.constants.clone();
         row.insert("line_number".to_owned(), self.row.into());
         let mut others = Map::new();
-        for (name, value) in self.header.iter().zip(values) {
-            let folded = crate::streams::metrics::fold(name);
-            let is_own = OWN_COLUMNS.iter().any(|own| crate::streams::metrics::fold(own) == folded);
-            match self.columns.iter().find(|column| crate::streams::metrics::fold(column) == folded && !is_own) {
-                Some(column) => row.insert((*column).to_owned(), value.into()),
-                None if folded == "advertiserid" => None,
-                None => others.insert(name.clone(), value.into()),
+        for (destination, value) in self.header.iter().zip(values) {
+            match destination {
+                Destination::Column(column) => row.insert(column.clone(), value.into()),
+                Destination::Other(name) => others.insert(name.clone(), value.into()),
+                Destination::Nowhere => None,
             };
         }
         if !others.is_empty() {
@@ -271,5 +365,65 @@ impl<'a> Reading<'a> {
     /// The rows that have come together, as a list.
     fn take(&mut self) -> Option<String> {
         (!self.portion.is_empty()).then(|| std::mem::take(&mut self.portion) + "]")
+    }
+}
+
+fn destination(name: String, columns: &[&str]) -> Destination {
+    let folded = fold(&name);
+    let is_own = OWN_COLUMNS.iter().any(|own| fold(own) == folded);
+    match columns.iter().find(|column| fold(column) == folded && !is_own) {
+        Some(column) => Destination::Column((*column).to_owned()),
+        // It is the advertiser whose file it is.
+        None if folded == "advertiserid" => Destination::Nowhere,
+        None => Destination::Other(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "event_type", "other_columns"];
+
+    fn read(pieces: &[&[u8]]) -> Result<Vec<Value>> {
+        let mut reading = Reading::new(&AdvertiserId("7".into()), NaiveDate::default(), "f", COLUMNS);
+        for piece in pieces {
+            let mut bytes = *piece;
+            while !bytes.is_empty() {
+                let used = reading.feed(bytes)?;
+                bytes = &bytes[used..];
+            }
+        }
+        reading.end()?;
+        let text = reading.take().unwrap_or_else(|| "[]".to_owned());
+        Ok(serde_json::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn files_are_read_wherever_they_are_cut() {
+        let file = "\u{feff}Event_Type,advertiser_id,Extra\r\nclick,7,\"a, \"\"b\"\"\nc\"\r\n\r\ndisplay,7,\n\"\",7,é";
+        let whole = read(&[file.as_bytes()]).unwrap();
+        assert_eq!(whole.len(), 3);
+        assert_eq!((&whole[0]["event_type"], &whole[0]["line_number"]), (&json!("click"), &json!(1)));
+        assert_eq!(whole[0]["other_columns"], json!({"Extra": "a, \"b\"\nc"}));
+        assert_eq!(whole[2]["other_columns"], json!({"Extra": "é"}));
+        for cut in 1..file.len() {
+            let (left, right) = file.as_bytes().split_at(cut);
+            assert_eq!(read(&[left, right]).unwrap(), whole, "cut at {cut}");
+        }
+        assert_eq!(read(&[file.replace(',', ";").replace("a; ", "a, ").as_bytes()]).unwrap(), whole);
+    }
+
+    #[test]
+    fn long_rows_fit_and_uneven_ones_are_told() {
+        let long = "x".repeat(300_000);
+        let many = (0..1000).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+        assert_eq!(read(&[format!("event_type,b\n{long},2\n").as_bytes()]).unwrap()[0]["event_type"], json!(long));
+        assert_eq!(read(&[format!("{many}\n{many}\n").as_bytes()]).unwrap().len(), 1);
+        assert!(read(&[b"a,b\n1,2,3\n"]).is_err());
+        assert!(read(&[b"a\n1\n"]).is_err());
+        assert!(read(&[b""]).unwrap().is_empty());
+        assert!(read(&[b"a,b\n"]).unwrap().is_empty());
+        assert!(read(&[b"a,b"]).unwrap().is_empty());
     }
 }

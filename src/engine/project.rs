@@ -42,8 +42,11 @@ pub struct Plan {
     written: Option<HashSet<u64>>,
     /// Rows of some advertisers that were changed before an instant are not written.
     floor: Option<Floor>,
-    /// Whether keys may be empty: those of reports are, where a dimension has no value.
+    /// Whether keys may be empty: those of reports are, where a dimension has no value. At least one has a value in each row.
     has_empty_keys: bool,
+    has_key: bool,
+    /// Columns whose constant belongs to the current slice.
+    slice_constants: Vec<usize>,
     /// Where the values of key and floor columns of the current row stand in the output.
     values: Vec<(usize, Range<usize>)>,
     row: u64,
@@ -151,6 +154,8 @@ impl Plan {
             written: is_paged.then(HashSet::new),
             floor: None,
             has_empty_keys: !matches!(stream.source, Source::Entity(_)),
+            has_key: false,
+            slice_constants: Vec::new(),
             values: Vec::new(),
             row: 0,
             misfits: Vec::new(),
@@ -176,9 +181,13 @@ impl Plan {
         if let Some(twins) = &mut self.twins {
             twins.seen.clear();
         }
+        for index in self.slice_constants.drain(..) {
+            self.columns[index].constant = None;
+        }
         for (name, value) in constants {
-            if let Some(column) = self.columns.iter_mut().find(|column| column.name == *name) {
-                column.constant = Some(Value::from(value.as_str()).to_string().into_bytes());
+            if let Some(index) = self.columns.iter().position(|column| column.name == *name) {
+                self.columns[index].constant = Some(Value::from(value.as_str()).to_string().into_bytes());
+                self.slice_constants.push(index);
             }
         }
     }
@@ -197,8 +206,12 @@ impl Plan {
         self.row += 1;
         self.misfits.clear();
         self.values.clear();
+        self.has_key = false;
         out.push(b'{');
         RowAt { plan: self, out, place: 0 }.deserialize(row)?;
+        if self.has_empty_keys && !self.has_key {
+            return Err(no_key("(any)"));
+        }
         self.write_absent(out)?;
         out.push(b'}');
         Ok(self.is_due(out) && self.is_new(out))
@@ -343,6 +356,7 @@ impl Plan {
         out.extend_from_slice(&column.label);
         let value = out.len();
         let outcome = coerce(raw, column.column_type, out);
+        self.has_key |= column.is_key && outcome == Outcome::Written;
         if let Some(constant) = column.constant.as_ref().filter(|_| outcome != Outcome::Written) {
             out.truncate(value);
             out.extend_from_slice(constant);

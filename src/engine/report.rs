@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::cursor::{self, Cursors};
 use super::density::Density;
-use super::rows::{CheckOnly, RowSink, Shape};
+use super::rows::{CheckOnly, RowSink};
 use super::slice::{Range, Window};
 use super::totals::{Summing, Sums, Totals, is_settled};
 use super::track::{Cut, Limits, Slice, Track};
@@ -25,7 +25,7 @@ use crate::error::{Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::streams::metrics::fold;
-use crate::streams::report::Report;
+use crate::streams::report::{ENVIRONMENTS, Endpoint, Report};
 
 /// Calls of one stream that are under way at once.
 const AT_ONCE: usize = 8;
@@ -45,8 +45,17 @@ enum Answer {
 /// What a future of a stream has found out.
 enum Event {
     Answered(Slice, Result<Answer>),
-    AdSets(Slice, Result<Vec<String>>),
+    AdSets(Slice, Result<AdSets>),
     Consent(Slice, Result<BTreeSet<AdvertiserId>>),
+}
+
+/// The ad sets of a report.
+#[derive(Default)]
+struct AdSets {
+    ids: BTreeSet<String>,
+    /// Set when not every row belongs to an ad set, so that requests for ad sets would miss some.
+    has_others: bool,
+    has_unknown_environments: bool,
 }
 
 /// One stream that is being read.
@@ -324,7 +333,8 @@ impl<'a> Reading<'a> {
                 _ => self.fail(index, &slice, error)?,
             },
             Event::AdSets(slice, Ok(ad_sets)) => {
-                if !self.tracks[index].part(slice.id, &ad_sets) {
+                let ids: Vec<_> = if ad_sets.has_others { Vec::new() } else { ad_sets.ids.into_iter().collect() };
+                if !self.tracks[index].part(slice.id, &ids, ad_sets.has_unknown_environments) {
                     self.fail(index, &slice, self.too_much(&slice))?;
                 }
             }
@@ -428,21 +438,14 @@ impl<'a> Reading<'a> {
         match self.tracks[index].cut(slice.id) {
             Cut::Smaller => None,
             Cut::NeedsAdSets if self.report.can_filter_ad_sets() => {
-                let call = wire::report(
-                    &self.report.ad_sets(),
-                    &self.metrics,
-                    &slice.advertisers,
-                    Window { start: slice.window.start, end: self.range.end },
-                    None,
-                );
-                let (client, row_cap, shape) = (self.run.client, self.report.row_cap, self.report.shape());
+                let list = self.report.ad_sets();
+                let window = Window { start: slice.window.start, end: self.range.end };
+                let call = wire::report(&list, &list.metrics, &slice.advertisers, window, None);
+                let client = self.run.client;
                 Some(
                     async move {
-                        let answer = client.fetch(&call, |body| ad_set_ids(body, shape)).await.map(|(_, ids)| ids);
-                        // A list that is cut itself would lose rows.
-                        let is_cut = |ids: &Vec<String>| ids.len() as u64 >= row_cap;
-                        let answer = answer.map(|ids| if is_cut(&ids) { Vec::new() } else { ids });
-                        Event::AdSets(slice, answer)
+                        let answer = client.fetch(&call, |body| ad_sets(body, &list)).await;
+                        Event::AdSets(slice, answer.map(|(_, ad_sets)| ad_sets))
                     }
                     .boxed_local(),
                 )
@@ -501,7 +504,7 @@ impl<'a> Reading<'a> {
                 let check = |body: &str| match &totals {
                     Some(_) => {
                         let mut summing = Summing::new(report.grain);
-                        let envelope = rows::check_into(body, Shape::Plain, &mut summing)?;
+                        let envelope = rows::check_into(body, report.shape(), &mut summing)?;
                         Ok((envelope, Some(summing.sums)))
                     }
                     None => Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None)),
@@ -547,10 +550,13 @@ impl<'a> Reading<'a> {
             if slice.part.is_some() { "A single ad set" } else { "The report" },
             names(&slice.advertisers),
             days(slice.window),
-            if self.report.can_filter_ad_sets() {
-                "Leave the stream out, or use a custom report with fewer dimensions."
-            } else {
-                "Add the dimension AdsetId, by which such a report can be read in parts, or use fewer dimensions."
+            match self.report.endpoint {
+                Endpoint::Statistics if !self.report.can_filter_ad_sets() => {
+                    "Add the dimension AdsetId, by which such a report can be read in parts, or use fewer dimensions."
+                }
+                Endpoint::Statistics => "Leave the stream out, or use a custom report with fewer dimensions.",
+                Endpoint::Transactions => "Read clicks or displays alone (transactions_event_type).",
+                _ => "Leave the stream out.",
             }
         ))
         .with_code(Some(TOO_MUCH.to_owned()))
@@ -583,27 +589,27 @@ fn days(window: Window) -> String {
     if window.start == window.end { window.start.to_string() } else { format!("{} to {}", window.start, window.end) }
 }
 
-/// The ids of the ad sets in an answer; none where a row has no ad set, since requests for ad sets would then miss it.
-fn ad_set_ids(body: &str, shape: Shape) -> Result<Vec<String>> {
-    struct Ids {
-        ids: BTreeSet<String>,
-        is_whole: bool,
+impl RowSink for AdSets {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        let row = Value::deserialize(row)?;
+        let row = if row["attributes"].is_object() { &row["attributes"] } else { &row };
+        let text = |wanted: &str| {
+            let value = row.as_object().into_iter().flatten().find(|(name, _)| fold(name) == wanted).map(|(_, v)| v);
+            value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
+        let id = text("adsetid").unwrap_or_default();
+        self.has_others |= id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit());
+        self.has_unknown_environments |= text("environment").is_some_and(|name| !ENVIRONMENTS.contains(&&*name));
+        self.ids.insert(id);
+        Ok(())
     }
+}
 
-    impl RowSink for Ids {
-        fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-            let row = Value::deserialize(row)?;
-            let row = if row["attributes"].is_object() { &row["attributes"] } else { &row };
-            let id = row.as_object().into_iter().flatten().find(|(name, _)| fold(name) == "adsetid");
-            let id = id.map(|(_, id)| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).unwrap_or_default();
-            self.is_whole &= !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-            self.ids.insert(id);
-            Ok(())
-        }
-    }
-
-    let mut found = Ids { ids: BTreeSet::new(), is_whole: true };
-    let envelope = rows::check_into(body, shape, &mut found)?;
-    let is_whole = found.is_whole && !envelope.is_short();
-    Ok(if is_whole { found.ids.into_iter().collect() } else { Vec::new() })
+/// The ad sets in an answer.
+fn ad_sets(body: &str, list: &Report) -> Result<AdSets> {
+    let mut found = AdSets::default();
+    let envelope = rows::check_into(body, list.shape(), &mut found)?;
+    // A list that is cut itself would lose rows.
+    found.has_others |= envelope.is_short() || envelope.rows.unwrap_or(0) >= list.row_cap;
+    Ok(found)
 }

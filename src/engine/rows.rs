@@ -90,9 +90,9 @@ pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Re
             envelope.rows = envelope.rows.map(|_| unwrapping.rows);
             Ok(envelope)
         }
-        Shape::Columns => match table(body)? {
-            Some(rows) => each_plain(&rows, sink),
-            None => each_plain(body, sink),
+        Shape::Columns => match serde_json::from_str(body) {
+            Ok(Table { columns: Some(columns), data: Some(data) }) => each_of_table(&columns, &data, sink),
+            _ => each_plain(body, sink),
         },
     }
 }
@@ -135,33 +135,36 @@ struct Element<'a> {
 
 #[derive(serde::Deserialize)]
 struct Attributes<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "Rows")]
     rows: Option<&'a RawValue>,
 }
 
-/// Turns lists of values into objects; `None` for an answer of another shape. Such answers are small.
-fn table(body: &str) -> serde_json::Result<Option<String>> {
-    #[derive(serde::Deserialize)]
-    struct Table<'a> {
-        columns: Option<Vec<String>>,
-        #[serde(borrow)]
-        data: Option<Vec<Vec<&'a RawValue>>>,
-    }
-    let Ok(Table { columns: Some(columns), data: Some(data) }) = serde_json::from_str(body) else { return Ok(None) };
-    let mut rows = String::from("[");
-    for (index, values) in data.iter().enumerate() {
-        if values.len() != columns.len() {
+#[derive(serde::Deserialize)]
+struct Table<'a> {
+    columns: Option<Vec<String>>,
+    #[serde(borrow)]
+    data: Option<Vec<&'a RawValue>>,
+}
+
+/// Makes an object of each list of values.
+fn each_of_table(columns: &[String], data: &[&RawValue], sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
+    let labels: Vec<String> = columns.iter().map(|column| format!("{}:", Value::from(column.as_str()))).collect();
+    let mut row = String::new();
+    for values in data {
+        let values: Vec<&RawValue> = serde_json::from_str(values.get())?;
+        if values.len() != labels.len() {
             return Err(serde::de::Error::custom("a row has another number of values than there are columns"));
         }
-        rows.push_str(if index == 0 { "{" } else { ",{" });
-        for (at, (column, value)) in columns.iter().zip(values).enumerate() {
-            let separator = if at == 0 { "" } else { "," };
-            rows.push_str(&format!("{separator}{}:{}", Value::from(column.as_str()), value.get()));
+        row.clear();
+        for (label, value) in labels.iter().zip(values) {
+            row.push(if row.is_empty() { '{' } else { ',' });
+            row.push_str(label);
+            row.push_str(value.get());
         }
-        rows.push('}');
+        row.push('}');
+        sink.row(&mut serde_json::Deserializer::from_str(&row))?;
     }
-    rows.push(']');
-    Ok(Some(rows))
+    Ok(Envelope { rows: Some(data.len() as u64), ..Envelope::default() })
 }
 
 /// Checks that an answer is whole and holds rows, before any of them is used. Returns what stands around them.
@@ -372,6 +375,7 @@ mod tests {
         for (shape, body) in [
             (Shape::Wrapped, r#"{"data":[{"type":"Report","attributes":{"rows":[{"a":1},{"a":2}]}}],"errors":[]}"#),
             (Shape::Wrapped, r#"{"data":[{"attributes":{"rows":[{"a":1}]}},{"attributes":{"rows":[{"a":2}]}}]}"#),
+            (Shape::Wrapped, r#"{"data":[{"attributes":{"Rows":[{"a":1},{"a":2}]}}]}"#),
             (Shape::Wrapped, r#"[{"a":1},{"a":2}]"#),
             (Shape::Columns, r#"{"columns":["a"],"data":[[1],[2]],"rows":2,"links":{}}"#),
             (Shape::Columns, r#"{"data":[[1],[2]],"columns":["a"]}"#),

@@ -382,9 +382,12 @@ impl Track {
     }
 
     /// Asks for the days from this slice on in parts, which together are these ad sets.
-    /// `false` when there is nothing to part.
-    pub fn part(&mut self, id: u64, ad_sets: &[String]) -> bool {
+    /// `false` when there is nothing to part. Rows of environments that nobody knows of could not be asked for by them.
+    pub fn part(&mut self, id: u64, ad_sets: &[String], has_unknown_environments: bool) -> bool {
         self.awaits_ad_sets = false;
+        if has_unknown_environments {
+            self.limits.environments = &[];
+        }
         let Some(from) = self
             .slot(id)
             .map(|slot| slot.window.start)

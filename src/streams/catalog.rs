@@ -353,7 +353,8 @@ static STREAMS: &[StreamDef] = &[
                 "environment",
                 "category_id",
                 "day",
-                "currency"
+                "currency",
+                "row_number"
             ],
             since: None,
         }
@@ -365,7 +366,7 @@ static STREAMS: &[StreamDef] = &[
             endpoint: Endpoint::Transactions,
             dimensions: &[],
             metrics: &[],
-            primary_key: &["advertiser_id", "transaction_id", "event_type", "event_date", "row_number"],
+            primary_key: &["advertiser_id", "transaction_id", "event_type", "transaction_date", "row_number"],
             since: None,
         }
     ),

@@ -122,6 +122,9 @@ pub struct Report {
     cursor: &'static str,
 }
 
+/// The metrics of ad-level statistics that are no texts.
+const AD_LEVEL_NUMBERS: [&str; 3] = ["Impressions", "Clicks", "Spend"];
+
 /// Restricts a report to some ad sets; empty lists restrict nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Filters {
@@ -310,10 +313,17 @@ impl Report {
         }
     }
 
-    /// The report that lists the ad sets of this one.
+    /// The report that lists the ad sets of this one, and their environments where it can be asked for by these.
     #[must_use]
     pub fn ad_sets(&self) -> Self {
-        Self { dimensions: vec!["AdvertiserId".to_owned(), "AdsetId".to_owned()], ..self.clone() }
+        let mut dimensions = vec!["AdvertiserId".to_owned(), "AdsetId".to_owned()];
+        if !self.environments().is_empty() {
+            dimensions.push("Environment".to_owned());
+        }
+        // Texts need dimensions of their own.
+        let is_number =
+            |metric: &&String| self.endpoint != Endpoint::AdLevel || AD_LEVEL_NUMBERS.contains(&metric.as_str());
+        Self { dimensions, metrics: self.metrics.iter().filter(is_number).cloned().collect(), ..self.clone() }
     }
 
     /// Whether its sums must be the totals: it is not filtered, and its dimensions are known to be additive.
@@ -402,7 +412,11 @@ impl Report {
     /// The metrics whose columns are among `selected`.
     #[must_use]
     pub fn selected_metrics(&self, selected: &dyn Fn(&str) -> bool) -> Vec<String> {
-        self.metrics.iter().filter(|name| selected(&metrics::column_name(name))).cloned().collect()
+        let wanted: Vec<_> =
+            self.metrics.iter().filter(|name| selected(&metrics::column_name(name))).cloned().collect();
+        // Only statistics can be asked for without a metric.
+        let is_needed = wanted.is_empty() && self.endpoint != Endpoint::Statistics;
+        if is_needed { self.metrics.iter().take(1).cloned().collect() } else { wanted }
     }
 
     /// What a state is bound to. Rows with another currency, zone or dimensions have other keys; other metrics or
@@ -422,7 +436,13 @@ impl Report {
             format!("{:?} {:?} {:?}", self.filters.disclosed, self.filters.environment, self.filters.event_type),
         ];
         Fingerprint {
-            keys: format!("{}|{}|{}", self.currency, self.timezone, sorted(&self.dimensions)),
+            keys: match self.endpoint {
+                // Their money is in the advertiser's currency.
+                Endpoint::AdLevel | Endpoint::Marketplace(_) => {
+                    format!("|{}|{}", self.timezone, sorted(&self.dimensions))
+                }
+                _ => format!("{}|{}|{}", self.currency, self.timezone, sorted(&self.dimensions)),
+            },
             values: format!("{:016x}", fnv1a(values.join("|").as_bytes())),
         }
     }

@@ -111,7 +111,7 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
                 let ad_sets: BTreeSet<String> =
                     account.rows(&later).iter().map(|(_, _, ad_set)| ad_set.to_string()).collect();
                 let ad_sets: Vec<_> = ad_sets.into_iter().collect();
-                if !tracks[index].part(slice.id, &ad_sets) {
+                if !tracks[index].part(slice.id, &ad_sets, false) {
                     tracks[index].stop_before(slice.id);
                     outcome.failed += 1;
                 }
