@@ -4,16 +4,16 @@
 //! whether their own stream is selected or not. Children of many parents are asked for at once, and a state tells up to
 //! which parent everything is written, so that a run that is interrupted goes on from there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
-use serde::de::{Deserialize as _, Deserializer};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::rows::{Envelope, RowSink, Shape};
+use super::pages::{List, Page, Step, Walk};
+use super::rows::Shape;
 use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{
     ANSWER_TOO_LARGE, Body, CONSENT_MISSING, FORBIDDEN, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, SPACE_MIB,
@@ -32,62 +32,11 @@ const AT_ONCE: usize = 8;
 const PARENTS_A_STATE: usize = 50;
 /// A list that changes while its pages are read is read anew, at most so many times in all.
 const MOST_WALKS: u32 = 3;
-/// Pages without anything new that are passed over because a total says that there is more.
-const MOST_PROBES: u32 = 3;
 /// The version of the states of objects.
 const VERSION: u64 = 1;
 
 /// The values for the placeholders of a path and a query.
 type Place = BTreeMap<Variable, String>;
-
-/// What the children of an object need to know of it.
-#[derive(Debug)]
-struct Reference {
-    id: String,
-    advertiser_id: Option<String>,
-    dataset_id: Option<String>,
-    kind: Option<String>,
-    country: Option<String>,
-}
-
-impl Reference {
-    fn of(object: &Value) -> Self {
-        let attributes = if object["attributes"].is_object() { &object["attributes"] } else { object };
-        let text = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        };
-        Self {
-            id: text(&object["id"]).unwrap_or_default(),
-            advertiser_id: text(&attributes["advertiserId"]),
-            dataset_id: text(&attributes["datasetId"]),
-            kind: text(&attributes["type"]),
-            country: text(&attributes["inMarket"]["country"]),
-        }
-    }
-}
-
-/// What a list of objects gave.
-#[derive(Debug, Default)]
-struct List {
-    references: Vec<Reference>,
-    /// The latest `updatedAt`.
-    latest: Option<DateTime<Utc>>,
-    /// Advertisers that Criteo refuses.
-    lost: BTreeSet<AdvertiserId>,
-    /// Set when the list has changed whenever it was read, so that objects may be missing.
-    is_uncertain: bool,
-}
-
-impl List {
-    fn add(&mut self, other: Self) {
-        self.references.extend(other.references);
-        self.latest = self.latest.max(other.latest);
-        self.lost.extend(other.lost);
-        self.is_uncertain |= other.is_uncertain;
-    }
-}
 
 /// What the lists of all parents of a stream gave.
 struct Gathered {
@@ -509,107 +458,6 @@ fn needed(name: &str, error: Error) -> Error {
     Error { code: None, ..error }
 }
 
-/// The rows of a page, looked at before they are written.
-#[derive(Default)]
-struct Page {
-    envelope: Envelope,
-    list: List,
-    count: u64,
-    first: Option<String>,
-    last: Option<String>,
-    ids: Vec<u64>,
-}
-
-impl RowSink for Page {
-    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        let object = Value::deserialize(row)?;
-        let reference = Reference::of(&object);
-        let updated = object["attributes"]["updatedAt"].as_str().and_then(|text| text.parse().ok());
-        self.list.latest = self.list.latest.max(updated);
-        self.first.get_or_insert_with(|| reference.id.clone());
-        self.last = Some(reference.id.clone());
-        self.ids.push(fingerprint(&reference.id));
-        self.list.references.push(reference);
-        self.count += 1;
-        Ok(())
-    }
-}
-
-/// A walk over the pages of a list. Every page begins with the last object of the one before: where it does not, the list has
-/// changed meanwhile, and objects may have been passed over.
-#[derive(Debug, Default)]
-struct Walk {
-    /// How many objects have come.
-    count: u64,
-    last: Option<String>,
-    seen: HashSet<u64>,
-    /// How many objects the last page had.
-    served: u64,
-    /// Behind the end, where a page that holds nothing new may hide others.
-    probe: Option<u64>,
-    empty_probes: u32,
-    total: Option<u64>,
-    has_shifted: bool,
-}
-
-/// What to do with a page.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// There is something new on it.
-    Rows,
-    /// Nothing new, but the list may go on.
-    Nothing,
-    /// The list is at its end.
-    End,
-}
-
-impl Walk {
-    fn offset(&self) -> u64 {
-        self.probe.unwrap_or(self.count.saturating_sub(1))
-    }
-
-    fn take(&mut self, page: &Page, limit: u32) -> Result<Step> {
-        self.total = page.envelope.total_items.or(self.total);
-        let is_overlapping = self.probe.is_none() && self.last.is_some();
-        let has_met = is_overlapping && page.first == self.last;
-        self.has_shifted |= is_overlapping && !has_met;
-        let new = page.count - u64::from(has_met);
-        if new > 0 {
-            let known = self.seen.len();
-            self.seen.extend(&page.ids);
-            if self.seen.len() == known {
-                return Err(Error::system(format!(
-                    "Criteo sent a page of objects that have all come before, behind {} objects. The stream stops here instead \
-                     of going round for ever; the next sync tries again.",
-                    self.count
-                )));
-            }
-            self.empty_probes = 0;
-            self.count = self.probe.take().unwrap_or(self.count).max(self.count) + new;
-            self.served = page.count;
-            self.last.clone_from(&page.last);
-            return Ok(Step::Rows);
-        }
-        // Servers may serve one object a page, or leave out all objects of a page that may not be seen.
-        let is_unsure = self.probe.is_none() && self.count > 0 && self.served <= 1;
-        let next = self.probe.map_or(self.count, |probe| probe + u64::from(limit));
-        let is_more_announced = self.total.is_some_and(|total| total > next) && self.empty_probes < MOST_PROBES;
-        if is_unsure || is_more_announced {
-            self.empty_probes += 1;
-            self.probe = Some(next);
-            return Ok(Step::Nothing);
-        }
-        Ok(Step::End)
-    }
-}
-
-fn fingerprint(text: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// A full refresh that was interrupted goes on only within the sync that it belongs to.
 struct Resume {
     sync_id: Option<i64>,
@@ -634,86 +482,4 @@ impl Resume {
 /// Tells a place from the others of its stream; sorts as the places do.
 fn key(place: &Place) -> String {
     place.values().map(String::as_str).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A server with its own idea of pages.
-    fn walk(serve: impl Fn(u64, u64) -> (Vec<u64>, Option<u64>)) -> Result<(Vec<u64>, bool, usize)> {
-        let mut walk = Walk::default();
-        let (mut seen, mut calls) = (Vec::new(), 0);
-        loop {
-            let (ids, total) = serve(walk.offset(), calls);
-            calls += 1;
-            let text =
-                json!({"data": ids.iter().map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()}).to_string();
-            let mut page = Page::default();
-            page.envelope = rows::check_into(&text, Shape::Plain, &mut page)?;
-            page.envelope.total_items = total;
-            match walk.take(&page, 3)? {
-                Step::Rows => seen.extend(ids),
-                Step::Nothing => {}
-                Step::End => break,
-            }
-        }
-        seen.dedup();
-        Ok((seen, walk.has_shifted, usize::try_from(calls).unwrap()))
-    }
-
-    fn list(count: u64, offset: u64, limit: usize) -> Vec<u64> {
-        (0..count).skip(usize::try_from(offset).unwrap()).take(limit).collect()
-    }
-
-    #[test]
-    fn lists_are_walked_to_their_end_whatever_the_server_does() {
-        for count in 0..20 {
-            let all: Vec<u64> = (0..count).collect();
-            for limit in 1..5 {
-                for total in [None, Some(count), Some(0), Some(1), Some(1_000_000)] {
-                    let (seen, has_shifted, _) = walk(|offset, _| (list(count, offset, limit), total)).unwrap();
-                    assert_eq!((seen, has_shifted), (all.clone(), false), "{count} objects, {limit} a page");
-                }
-            }
-            // Short pages in the middle.
-            let short = |offset: u64, call: u64| (list(count, offset, 2 + usize::try_from(call % 2).unwrap()), None);
-            assert_eq!(walk(short).unwrap().0, all);
-        }
-        assert_eq!(walk(|_, _| (Vec::new(), None)).unwrap().2, 1, "an empty list takes one call");
-        assert_eq!(walk(|offset, _| (list(9, offset, 3), None)).unwrap().2, 5);
-    }
-
-    #[test]
-    fn a_page_without_anything_to_see_hides_nothing_where_there_is_a_total() {
-        let hidden = |offset: u64, _| {
-            let page = (0..12).skip(usize::try_from(offset).unwrap()).take(3).filter(|id| !(3..8).contains(id));
-            (page.collect(), Some(12))
-        };
-        let (seen, ..) = walk(hidden).unwrap();
-        assert_eq!(seen.iter().max(), Some(&11));
-        assert!((8..12).all(|id| seen.contains(&id)), "{seen:?}");
-    }
-
-    #[test]
-    fn a_list_that_shifts_is_noticed() {
-        let shrinking = |offset: u64, call: u64| {
-            let first = u64::from(call >= 2);
-            ((first..10).skip(usize::try_from(offset).unwrap()).take(3).collect(), None)
-        };
-        assert!(walk(shrinking).unwrap().1);
-        let growing = |offset: u64, call: u64| {
-            let first = u64::from(call < 2);
-            ((first..10).skip(usize::try_from(offset).unwrap()).take(3).collect(), None)
-        };
-        assert!(walk(growing).unwrap().1);
-    }
-
-    #[test]
-    fn the_same_page_for_ever_is_an_error() {
-        assert!(walk(|_, _| (vec![1, 2, 3], None)).is_err());
-        assert!(walk(|_, _| (vec![1, 2, 3], Some(100))).is_err());
-        // In another order each time.
-        assert!(walk(|_, call| (if call % 2 == 0 { vec![1, 2, 3] } else { vec![3, 1, 2] }, None)).is_err());
-    }
 }

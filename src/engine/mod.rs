@@ -10,6 +10,8 @@ pub mod cursor;
 pub mod density;
 mod entity;
 mod log_level;
+mod pages;
+mod plan;
 pub mod project;
 mod report;
 pub mod rows;
