@@ -115,7 +115,7 @@ pub fn read(transcript: &Transcript, catalog: &Value) {
 }
 
 /// The schema without room for anything it does not announce.
-fn strict(schema: &Value) -> Validator {
+pub fn strict(schema: &Value) -> Validator {
     let mut schema = schema.clone();
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for property in properties.values_mut() {

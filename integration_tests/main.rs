@@ -18,5 +18,6 @@ mod process;
 mod reports;
 mod samples;
 mod sandbox;
+mod singer;
 mod streams;
 mod truth;

@@ -12,9 +12,30 @@ pub struct Cli {
     /// Log more.
     #[arg(long, global = true)]
     pub debug: bool,
-    /// What to do.
+    /// What to do; without it this is a Singer tap.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    /// The options of a Singer tap.
+    #[command(flatten)]
+    pub tap: Tap,
+}
+
+/// How Singer taps are called: without a verb, in any combination.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "As a Singer tap, without a command")]
+pub struct Tap {
+    /// The configuration, a JSON file; later ones win, and ENV stands for the variables `TAP_CRITEO_…`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Print the catalog.
+    #[arg(long)]
+    pub discover: bool,
+    /// What to read, a Singer catalog; everything without it.
+    #[arg(long, value_name = "FILE", alias = "properties")]
+    pub catalog: Option<PathBuf>,
+    /// The state of the last run.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
 }
 
 /// The verbs.

@@ -1,6 +1,6 @@
 //! The only reader of "now".
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
 /// Tells the time; the calendar can be pinned, so that tests and demos are repeatable.
@@ -39,6 +39,12 @@ impl Clock {
 #[must_use]
 pub fn now_millis() -> i64 {
     real_now().timestamp_millis()
+}
+
+/// The instant as text, for `time_extracted`; never pinned, for the same reason.
+#[must_use]
+pub fn now_text() -> String {
+    real_now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Seconds since the epoch, to read `x-ratelimit-reset` when the server sends no `Date`.

@@ -6,6 +6,7 @@ mod demo;
 mod discover;
 mod read;
 mod spec;
+mod tap;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,11 +17,11 @@ use anyhow::Context;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Tap};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::protocol::airbyte;
 use crate::protocol::output::Output;
+use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact::Redactor;
 use crate::stop::{Stop, StopSender};
 use crate::telemetry;
@@ -49,7 +50,12 @@ pub enum Ending {
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     let redactor = Redactor::default();
-    let output = Output::start(redactor.clone(), stop.clone()).context("the system gives no thread for the output")?;
+    let protocol = match cli.command {
+        Some(_) => Protocol::Airbyte,
+        None => Protocol::Singer(singer::State::default()),
+    };
+    let output =
+        Output::start(protocol, redactor.clone(), stop.clone()).context("the system gives no thread for the output")?;
     telemetry::start(&output, cli.debug);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
@@ -60,7 +66,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             biased;
             // The sender lives as long as this function, so waiting fails never.
             _ = stopped.wait_for(Option::is_some) => None,
-            result = session.command(cli.command) => Some(result),
+            result = session.run(cli.command, &cli.tap) => Some(result),
         }
     });
     // A task of the sandbox or a name look-up may still be under way; nobody needs it.
@@ -80,6 +86,13 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
 }
 
 impl Session {
+    async fn run(&self, command: Option<Command>, tap: &Tap) -> Result<ExitCode> {
+        match command {
+            Some(command) => self.command(command).await,
+            None => self.tap(tap).await,
+        }
+    }
+
     async fn command(&self, command: Command) -> Result<ExitCode> {
         match command {
             Command::Spec => Ok(self.spec()),

@@ -151,7 +151,8 @@ impl Cursors {
 }
 
 /// Whether a state says that a stream has none.
-pub(super) fn is_no_cursor(state: &serde_json::Map<String, Value>) -> bool {
+#[must_use]
+pub fn is_no_cursor(state: &serde_json::Map<String, Value>) -> bool {
     state.contains_key(NO_CURSOR)
 }
 

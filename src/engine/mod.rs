@@ -181,7 +181,7 @@ pub async fn read(
         {
             plan.skip_until(floor.instant, floor.advertisers);
         }
-        output.announce(&selected.stream.name, plan);
+        output.announce(&selected.stream, plan, &|column| selected.wants(column));
     }
     let portfolio = portfolio(client, config).await;
     let advertisers = portfolio.as_ref().map_or(&[][..], |portfolio| &portfolio.advertisers);

@@ -248,7 +248,8 @@ pub fn parse_state(text: &str) -> Result<BTreeMap<String, Value>> {
     Ok(states)
 }
 
-fn parse(text: &str, what: &str) -> Result<Value> {
+/// Parses a document of the user's; `what` names it.
+pub(super) fn parse(text: &str, what: &str) -> Result<Value> {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Error::config(format!("{what} is not valid JSON: the mistake is at line {line}, column {column}."))

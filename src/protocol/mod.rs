@@ -2,3 +2,13 @@
 
 pub mod airbyte;
 pub mod output;
+pub mod singer;
+
+/// The words around records and states. What is read, and how, is the same in both.
+#[derive(Debug)]
+pub enum Protocol {
+    /// Messages of Airbyte, logs among them.
+    Airbyte,
+    /// Messages of Singer on stdout, with one state of all streams; logs on stderr.
+    Singer(singer::State),
+}

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::airbyte::{self, Status};
+use super::{Protocol, singer};
 use crate::api::Body;
 use crate::clock;
 use crate::engine::project::Plan;
@@ -22,6 +23,7 @@ use crate::engine::rows::{self, RowSink};
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
 use crate::stop::{Stop, StopSender};
+use crate::streams::Stream;
 
 /// Lines are collected up to this size; larger writes gain nothing through a pipe of 64 KiB.
 const BUFFER: usize = 64 * 1024;
@@ -42,10 +44,14 @@ pub type StreamId = usize;
 
 enum Message {
     Line(Value),
+    Document(String),
     Announce {
         name: String,
+        cursor: Option<String>,
+        schema: Value,
         plan: Box<Plan>,
     },
+    Carry(singer::State),
     Open {
         stream: StreamId,
     },
@@ -88,9 +94,9 @@ impl Output {
     /// # Errors
     /// When the system gives no thread.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
-    pub fn start(redactor: Redactor, stop: StopSender) -> io::Result<Self> {
+    pub fn start(protocol: Protocol, redactor: Redactor, stop: StopSender) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let writer = move || Writer::new(Box::new(io::stdout()), redactor, stop).run(&receiver);
+        let writer = move || Writer::new(protocol, Box::new(io::stdout()), redactor, stop).run(&receiver);
         std::thread::Builder::new().name("output".into()).spawn(writer)?;
         Ok(Self { sender })
     }
@@ -100,10 +106,25 @@ impl Output {
         self.send(Message::Line(message));
     }
 
+    /// Writes a text that is no message.
+    pub fn document(&self, text: String) {
+        self.send(Message::Document(text));
+    }
+
     /// Announces a stream of this run, so that it gets its last status whatever happens. Streams are numbered from 0 in
     /// the order of these calls.
-    pub fn announce(&self, name: &str, plan: Plan) {
-        self.send(Message::Announce { name: name.to_owned(), plan: Box::new(plan) });
+    pub fn announce(&self, stream: &Stream, plan: Plan, is_selected: &dyn Fn(&str) -> bool) {
+        self.send(Message::Announce {
+            name: stream.name.clone(),
+            cursor: stream.cursor().map(str::to_owned),
+            schema: singer::schema(stream, is_selected),
+            plan: Box::new(plan),
+        });
+    }
+
+    /// Carries along what a Singer state says of others.
+    pub fn carry(&self, state: singer::State) {
+        self.send(Message::Carry(state));
     }
 
     /// Begins a stream, unless it has begun.
@@ -173,6 +194,10 @@ impl Output {
 /// One stream of this run.
 struct Book {
     name: String,
+    /// The column that the state counts in.
+    cursor: Option<String>,
+    /// Singer's `SCHEMA`.
+    schema: Value,
     plan: Plan,
     records: u64,
     records_since_state: u64,
@@ -199,7 +224,12 @@ impl Book {
 }
 
 struct Writer {
+    protocol: Protocol,
     lines: Lines,
+    /// Whether the last message was a state.
+    ends_with_state: bool,
+    /// The streams that have failed, with the words for it.
+    failures: Vec<String>,
     /// When a record or a state was written last.
     beat: Instant,
     books: Vec<Book>,
@@ -224,9 +254,18 @@ impl Lines {
 }
 
 impl Writer {
-    fn new(out: Box<dyn Write + Send>, redactor: Redactor, stop: StopSender) -> Self {
+    fn new(protocol: Protocol, out: Box<dyn Write + Send>, redactor: Redactor, stop: StopSender) -> Self {
         let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), out, broken: None };
-        Self { lines, beat: Instant::now(), books: Vec::new(), redactor, stop }
+        Self {
+            protocol,
+            lines,
+            ends_with_state: false,
+            failures: Vec::new(),
+            beat: Instant::now(),
+            books: Vec::new(),
+            redactor,
+            stop,
+        }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -264,7 +303,12 @@ impl Writer {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Line(message) => self.line(&message),
-            Message::Announce { name, plan } => self.announce(name, *plan),
+            Message::Document(text) => {
+                self.lines.buffer.extend_from_slice(text.as_bytes());
+                self.lines.buffer.push(b'\n');
+            }
+            Message::Announce { name, cursor, schema, plan } => self.announce(name, cursor, schema, *plan),
+            Message::Carry(state) => self.protocol = Protocol::Singer(state),
             Message::Open { stream } => self.open(stream),
             Message::Remember { stream, state } => {
                 if let Some(book) = self.books.get_mut(stream) {
@@ -287,8 +331,11 @@ impl Writer {
     fn open(&mut self, stream: StreamId) {
         if let Some(book) = self.books.get_mut(stream).filter(|book| book.progress == Progress::Announced) {
             book.progress = Progress::Open;
-            let status = airbyte::stream_status(&book.name, Status::Started);
-            self.line(&status);
+            let message = match self.protocol {
+                Protocol::Airbyte => airbyte::stream_status(&book.name, Status::Started),
+                Protocol::Singer(_) => std::mem::take(&mut book.schema),
+            };
+            self.line(&message);
         }
     }
 
@@ -327,8 +374,8 @@ impl Writer {
         for index in 0..self.books.len() {
             let book = &mut self.books[index];
             let state = book.last_state.as_ref().or(book.first_state.as_ref());
-            if let Some(state) = state.filter(|_| book.is_under_way() && !book.has_failed) {
-                let message = airbyte::state(&book.name, state, book.records_since_state);
+            if let Some(state) = state.cloned().filter(|_| book.is_under_way() && !book.has_failed) {
+                let message = self.protocol.state(book, &state);
                 book.records_since_state = 0;
                 self.line(&message);
                 self.beat = Instant::now();
@@ -336,9 +383,11 @@ impl Writer {
         }
     }
 
-    fn announce(&mut self, name: String, plan: Plan) {
+    fn announce(&mut self, name: String, cursor: Option<String>, schema: Value, plan: Plan) {
         self.books.push(Book {
             name,
+            cursor,
+            schema,
             plan,
             records: 0,
             records_since_state: 0,
@@ -358,9 +407,13 @@ impl Writer {
             return Err(Error::system("The stream has failed or ended before."));
         };
         book.plan.start_slice(constants);
-        let prefix = airbyte::record_prefix(&book.name, clock::now_millis());
+        let (prefix, suffix) = match self.protocol {
+            Protocol::Airbyte => (airbyte::record_prefix(&book.name, clock::now_millis()), None),
+            Protocol::Singer(_) => (singer::record_prefix(&book.name), Some(singer::record_suffix())),
+        };
+        self.ends_with_state = false;
         let shape = book.plan.shape;
-        let mut records = Records { book, lines: &mut self.lines, prefix, stop: &self.stop };
+        let mut records = Records { book, lines: &mut self.lines, prefix, suffix, stop: &self.stop };
         let written = rows::each(body.text()?, shape, &mut records);
         if let Err(error) = written {
             book.has_failed = true;
@@ -386,7 +439,7 @@ impl Writer {
         if book.records_since_state == 0 && book.last_state.as_ref() == Some(&state) {
             return;
         }
-        let message = airbyte::state(&book.name, &state, book.records_since_state);
+        let message = self.protocol.state(book, &state);
         book.records_since_state = 0;
         book.last_state = Some(state);
         self.line(&message);
@@ -416,6 +469,7 @@ impl Writer {
             }
         }
         if let Some(error) = error {
+            self.failures.push(format!("{name}: {}", error.message));
             self.line(&airbyte::error(error, Some(&name)));
         }
         // The platform wants the last state directly before the last status.
@@ -431,18 +485,64 @@ impl Writer {
         for stream in 0..self.books.len() {
             self.close(stream, Some(&interrupted()));
         }
+        // Targets keep the last state only if nothing comes behind it.
+        if let Protocol::Singer(state) = &self.protocol
+            && !self.books.is_empty()
+            && !self.ends_with_state
+        {
+            let message = state.message();
+            self.line(&message);
+        }
+        // Meltano shows the last line of a tap that fails.
+        if let (Protocol::Singer(_), Some(first)) = (&self.protocol, self.failures.first()) {
+            let text = format!("{} of {} streams are incomplete. {first}", self.failures.len(), self.books.len());
+            self.say(&airbyte::log(tracing::Level::ERROR, &text));
+        }
         self.flush();
     }
 
     /// Writes a message. Secrets are masked in messages that carry words; a CONTROL message must carry one, and states
     /// and catalogs are data.
     fn line(&mut self, message: &Value) {
+        let kind = message["type"].as_str().unwrap_or_default();
+        if let Protocol::Singer(_) = self.protocol
+            && matches!(kind, "LOG" | "TRACE" | "CONTROL")
+        {
+            return self.say(message);
+        }
         let mut text = message.to_string();
-        if matches!(message["type"].as_str(), Some("LOG" | "TRACE" | "CONNECTION_STATUS")) {
+        if matches!(kind, "LOG" | "TRACE" | "CONNECTION_STATUS") {
             text = self.redactor.clean(&text);
         }
+        self.ends_with_state = kind == "STATE";
         self.lines.buffer.extend_from_slice(text.as_bytes());
         self.lines.buffer.push(b'\n');
+    }
+
+    /// Says on stderr what a message of Airbyte's says, as far as people need it.
+    fn say(&self, message: &Value) {
+        let text = match message["type"].as_str() {
+            Some("LOG") => {
+                format!(
+                    "{} {}",
+                    message["log"]["level"].as_str().unwrap_or("INFO"),
+                    message["log"]["message"].as_str().unwrap_or_default()
+                )
+            }
+            Some("CONTROL") => {
+                "WARN Criteo has replaced the refresh token. Singer has no place for it: the old one may not work \
+                                any more, so use an app of the type \"Client credentials\"."
+                    .to_owned()
+            }
+            _ => {
+                let error = &message["trace"]["error"];
+                let Some(words) = error["message"].as_str() else { return };
+                let stream = error["stream_descriptor"]["name"].as_str().map(|name| format!("{name}: "));
+                format!("ERROR {}{words}", stream.unwrap_or_default())
+            }
+        };
+        // Nobody can be told that stderr is gone.
+        let _ = writeln!(io::stderr().lock(), "{}", self.redactor.clean(&text));
     }
 
     fn flush(&mut self) {
@@ -460,6 +560,19 @@ impl Writer {
     }
 }
 
+impl Protocol {
+    /// The message for the state that a stream has come to.
+    fn state(&mut self, book: &Book, state: &Value) -> Value {
+        match self {
+            Self::Airbyte => airbyte::state(&book.name, state, book.records_since_state),
+            Self::Singer(all) => {
+                all.set(&book.name, state, book.cursor.as_deref());
+                all.message()
+            }
+        }
+    }
+}
+
 fn interrupted() -> Error {
     Error::transient(
         "The sync was interrupted before the stream was complete. The next one goes on from the last state.",
@@ -471,6 +584,8 @@ struct Records<'a> {
     book: &'a mut Book,
     lines: &'a mut Lines,
     prefix: Vec<u8>,
+    /// `None` means Airbyte's, which tells of values that did not fit.
+    suffix: Option<Vec<u8>>,
     stop: &'a StopSender,
 }
 
@@ -479,7 +594,7 @@ impl RowSink for Records<'_> {
         use serde::de::Error as _;
         let buffer = &mut self.lines.buffer;
         let start = buffer.len();
-        if self.book.progress == Progress::Open {
+        if self.book.progress == Progress::Open && self.suffix.is_none() {
             let status = airbyte::stream_status(&self.book.name, Status::Running);
             buffer.extend_from_slice(format!("{status}\n").as_bytes());
         }
@@ -490,7 +605,10 @@ impl RowSink for Records<'_> {
             return is_new.map(|_| ());
         }
         self.book.progress = Progress::Running;
-        airbyte::record_suffix(self.book.plan.misfits(), buffer);
+        match &self.suffix {
+            None => airbyte::record_suffix(self.book.plan.misfits(), buffer),
+            Some(suffix) => buffer.extend_from_slice(suffix),
+        }
         self.book.records += 1;
         self.book.records_since_state += 1;
         if buffer.len() >= BUFFER {
@@ -530,7 +648,7 @@ mod tests {
     fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
         let paper = Paper::default();
         let (stop, _stopped) = StopSender::new();
-        let mut writer = Writer::new(Box::new(paper.clone()), Redactor::default(), stop);
+        let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), Redactor::default(), stop);
         let types = || {
             let text = String::from_utf8(std::mem::take(&mut *paper.0.lock().unwrap())).unwrap();
             text.lines()
@@ -540,7 +658,7 @@ mod tests {
         let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
         let streams = catalog::streams(&Config::from_value(config).unwrap());
         for stream in &streams[..2] {
-            writer.announce(stream.name.clone(), Plan::new(stream, &|_| true));
+            writer.announce(stream.name.clone(), None, Value::Null, Plan::new(stream, &|_| true));
         }
         writer.still_alive(Instant::now());
         assert!(types().is_empty(), "nothing has begun");
