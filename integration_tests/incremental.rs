@@ -72,7 +72,13 @@ fn a_day_that_is_too_much_fails_its_stream_with_the_remedy() {
     let [error] = &transcript.errors()[..] else { panic!("{:?}", transcript.errors()) };
     assert_eq!(error["stream_descriptor"]["name"], "ad_statistics_daily");
     assert_eq!(error["failure_type"], "config_error");
-    insta::assert_snapshot!(error["message"].as_str().unwrap());
+    // Which advertiser comes first, and with which day, is chance.
+    let words = error["message"].as_str().unwrap().split(' ').map(|word| match word.trim_end_matches(',') {
+        "1001" | "1002" | "1003" => "(id)",
+        day if day.starts_with("2026-") => "(day),",
+        _ => word,
+    });
+    insta::assert_snapshot!(words.collect::<Vec<_>>().join(" "));
     for name in &REPORTS[..2] {
         assert_report(&bench, &transcript, name, &preset(name));
     }
