@@ -334,11 +334,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Logs the warnings of an answer in Criteo's words, each kind of them once.
+    /// Logs the warnings of an answer in Criteo's words, each kind of them once. That it was cut is taken care of.
     fn pass_on(&self, warnings: &[Value]) {
         for warning in warnings {
             let text = |name: &str| warning[name].as_str().unwrap_or_default();
-            if self.warnings.borrow_mut().insert(text("code").to_owned()) {
+            if text("code") != rows::ROW_LIMIT && self.warnings.borrow_mut().insert(text("code").to_owned()) {
                 tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
             }
         }

@@ -375,8 +375,9 @@ impl<'a> Reading<'a> {
         let today = range.today;
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
         let call = crate::api::Call { expected_bytes: slice.expected_bytes, ..call };
+        let is_provable = report.is_provable() || (report.is_provable_in_parts() && slice.part.is_some());
         let is_proved = run.config.verify_totals
-            && report.is_provable()
+            && is_provable
             && report.compared_totals(&self.metrics).contains(&true)
             && is_settled(slice.window.start, report.grain, today);
         let is_given_up = self.doubts >= MOST_DOUBTS;
@@ -392,7 +393,7 @@ impl<'a> Reading<'a> {
                 };
                 let check = |body: &str| match &totals {
                     Some(_) => {
-                        let mut summing = Summing::new(report.grain);
+                        let mut summing = Summing::new(report, slice.window);
                         let envelope = rows::check_into(body, report.shape(), &mut summing)?;
                         Ok((envelope, Some(summing.sums)))
                     }

@@ -32,6 +32,9 @@ pub trait RowSink {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error>;
 }
 
+/// The code of Criteo's warning that an answer was cut.
+pub const ROW_LIMIT: &str = "row-limit-exceeded";
+
 /// Where an answer may hold its rows besides the places that all have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Shape {
@@ -72,7 +75,7 @@ impl Envelope {
     /// Whether it announces more rows than it holds, or says itself that it was cut.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        let is_cut = self.warnings.iter().any(|warning| warning["code"] == "row-limit-exceeded");
+        let is_cut = self.warnings.iter().any(|warning| warning["code"] == ROW_LIMIT);
         is_cut || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
     }
 }

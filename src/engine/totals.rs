@@ -10,11 +10,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use super::rows::{self, RowSink, Shape};
+use super::rows::{self, RowSink};
 use super::slice::{Window, period_end, window_at};
 use super::track::Advertisers;
 use crate::api::{Client, wire};
@@ -126,7 +126,8 @@ impl Ledger {
         let coarse = report.totals();
         let page = {
             let mut pages = self.pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            Arc::clone(pages.entry(format!("{} {} {:?}", coarse.currency, coarse.timezone, coarse.grain)).or_default())
+            let Report { endpoint, currency, timezone, grain, filters, .. } = &coarse;
+            Arc::clone(pages.entry(format!("{endpoint:?} {currency} {timezone} {grain:?} {filters:?}")).or_default())
         };
         // Held while asking, so that windows of the same days cause one request.
         let mut page = page.lock().await;
@@ -137,11 +138,15 @@ impl Ledger {
         let row_cap = report.row_cap;
         let days = row_cap * 6 / 10 / u64::try_from(advertisers.len()).unwrap_or(1).max(1);
         let days = u32::try_from(days).unwrap_or(u32::MAX).min(366);
-        let asked = if is_fresh { window } else { window_at(window.start, until, days, report.grain) };
+        let asked = if is_fresh || report.is_without_time() {
+            window
+        } else {
+            window_at(window.start, until, days, report.grain)
+        };
         let mut asked = Window { end: asked.end.max(window.end), ..asked };
         let sums = loop {
             let call = wire::report(&coarse, &coarse.metrics, advertisers, asked, None);
-            let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, report.grain)).await?;
+            let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, &coarse, asked)).await?;
             if rows < row_cap {
                 break sums;
             }
@@ -167,9 +172,9 @@ impl Ledger {
 ///
 /// # Errors
 /// As [`rows::check`].
-pub fn sum(body: &str, grain: Grain) -> Result<(u64, Sums)> {
-    let mut summing = Summing::new(grain);
-    let envelope = rows::check_into(body, Shape::Plain, &mut summing)?;
+pub fn sum(body: &str, report: &Report, window: Window) -> Result<(u64, Sums)> {
+    let mut summing = Summing::new(report, window);
+    let envelope = rows::check_into(body, report.shape(), &mut summing)?;
     // An answer that announces more than it holds is as good as one at the cap.
     let rows = if envelope.is_short() { u64::MAX } else { envelope.rows.unwrap_or(0) };
     Ok((rows, summing.sums))
@@ -180,6 +185,9 @@ pub struct Summing {
     /// What has been summed.
     pub sums: Sums,
     period: &'static str,
+    /// The day of rows that do not say theirs.
+    day: Option<NaiveDate>,
+    metrics: [&'static str; TOTAL_METRICS.len()],
     learned: Vec<(Box<str>, Field)>,
 }
 
@@ -188,14 +196,22 @@ enum Field {
     Advertiser,
     Period,
     Value(usize),
+    /// Another object with fields of the row.
+    Attributes,
     Other,
 }
 
 impl Summing {
     /// Nothing has been summed yet.
     #[must_use]
-    pub fn new(grain: Grain) -> Self {
-        Self { sums: Sums::default(), period: grain.dimension(), learned: Vec::new() }
+    pub fn new(report: &Report, window: Window) -> Self {
+        Self {
+            sums: Sums::default(),
+            period: report.grain.dimension(),
+            day: report.is_without_time().then_some(window.start),
+            metrics: report.total_metrics(),
+            learned: Vec::new(),
+        }
     }
 
     fn field(&mut self, key: &str, at: usize) -> Field {
@@ -204,10 +220,11 @@ impl Summing {
             return *field;
         }
         let folded = fold(key);
-        let field = match TOTAL_METRICS.iter().position(|metric| fold(metric) == folded) {
+        let field = match self.metrics.iter().position(|metric| fold(metric) == folded) {
             Some(index) => Field::Value(index),
             None if folded == "advertiserid" => Field::Advertiser,
             None if folded == fold(self.period) => Field::Period,
+            None if folded == "attributes" => Field::Attributes,
             None => Field::Other,
         };
         self.learned.push((key.into(), field));
@@ -219,7 +236,7 @@ impl RowSink for Summing {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         let parsed = Row { summing: self, at: 0 }.deserialize(row)?;
         // A row that is not understood here is judged where it becomes a record.
-        if let (Some(advertiser), Some(day)) = (parsed.advertiser, parsed.day) {
+        if let (Some(advertiser), Some(day)) = (parsed.advertiser, self.day.or(parsed.day)) {
             let sum = self.sums.by_key.entry((advertiser, day)).or_default();
             sum.values.iter_mut().zip(parsed.values).for_each(|(sum, value)| *sum += value);
             sum.rows += 1;
@@ -263,6 +280,10 @@ impl<'de> Visitor<'de> for Row<'_> {
             let text = value.get().trim_matches('"');
             match field {
                 Field::Other => {}
+                Field::Attributes => {
+                    let mut nested = serde_json::Deserializer::from_str(value.get());
+                    row = Row { summing: self.summing, at: 0 }.deserialize(&mut nested).map_err(A::Error::custom)?;
+                }
                 Field::Advertiser => row.advertiser = Some(number(text)),
                 Field::Period => row.day = text.get(..10).and_then(|day| day.parse().ok()),
                 Field::Value(index) => {
@@ -325,10 +346,16 @@ mod tests {
         Window { start: "2026-01-01".parse().unwrap(), end: "2026-01-31".parse().unwrap() }
     }
 
+    fn report() -> Report {
+        let config = serde_json::json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
+        let config = crate::config::Config::from_value(config).unwrap();
+        Report::preset(&["AdvertiserId", "CampaignId", "Day"], &TOTAL_METRICS, &config)
+    }
+
     fn differing(total: &str, rows: &str) -> Vec<String> {
-        let sums = sum(total, Grain::Day).unwrap().1;
+        let sums = sum(total, &report(), window()).unwrap().1;
         let totals = Totals { window: window(), advertisers: HashSet::new(), sums };
-        let sums = sum(rows, Grain::Day).unwrap().1;
+        let sums = sum(rows, &report(), window()).unwrap().1;
         let days = totals.differing(&sums, window(), &[AdvertiserId("7".into())], [true; 3]);
         days.into_iter().map(|day| day.to_string()).collect()
     }

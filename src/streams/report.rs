@@ -19,6 +19,9 @@ pub const ROW_CAP: u64 = 100_000;
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
 /// The metrics whose sums prove that a report is complete: additive, and settled after two days.
 pub const TOTAL_METRICS: [&str; 3] = ["Displays", "Clicks", "AdvertiserCost"];
+/// Their names in the other reports, in the same order.
+const PLACEMENT_TOTALS: [&str; 3] = ["Displays", "Clicks", "Cost"];
+const AD_LEVEL_TOTALS: [&str; 3] = ["Impressions", "Clicks", "Spend"];
 /// How long Criteo may credit a sale to a click: its widest attribution window.
 const WIDEST_ATTRIBUTION_DAYS: u32 = 30;
 /// How many days are read again when no metric is credited to anything: numbers of the last two days still count.
@@ -121,9 +124,6 @@ pub struct Report {
     pub most_advertisers: usize,
     cursor: &'static str,
 }
-
-/// The metrics of ad-level statistics that are no texts.
-const AD_LEVEL_NUMBERS: [&str; 3] = ["Impressions", "Clicks", "Spend"];
 
 /// Restricts a report to some ad sets; empty lists restrict nothing.
 #[derive(Debug, Clone, Default)]
@@ -302,15 +302,24 @@ impl Report {
         if is_by_environment && self.filters.environment.is_none() { &ENVIRONMENTS } else { &[] }
     }
 
+    /// The names of displays, clicks and cost in this report.
+    #[must_use]
+    pub fn total_metrics(&self) -> [&'static str; TOTAL_METRICS.len()] {
+        match self.endpoint {
+            Endpoint::Placements => PLACEMENT_TOTALS,
+            Endpoint::AdLevel => AD_LEVEL_TOTALS,
+            Endpoint::Statistics | Endpoint::Transactions | Endpoint::Marketplace(_) => TOTAL_METRICS,
+        }
+    }
+
     /// The report of the sums that prove this one: by advertiser and period alone.
     #[must_use]
     pub fn totals(&self) -> Self {
-        Self {
-            dimensions: vec!["AdvertiserId".to_owned(), self.grain.dimension().to_owned()],
-            metrics: TOTAL_METRICS.map(str::to_owned).to_vec(),
-            filters: Filters::default(),
-            ..self.clone()
+        let mut dimensions = vec!["AdvertiserId".to_owned()];
+        if !self.is_without_time() {
+            dimensions.push(self.grain.dimension().to_owned());
         }
+        Self { dimensions, metrics: self.total_metrics().map(str::to_owned).to_vec(), ..self.clone() }
     }
 
     /// The report that lists the ad sets of this one, and their environments where it can be asked for by these.
@@ -322,7 +331,7 @@ impl Report {
         }
         // Texts need dimensions of their own.
         let is_number =
-            |metric: &&String| self.endpoint != Endpoint::AdLevel || AD_LEVEL_NUMBERS.contains(&metric.as_str());
+            |metric: &&String| self.endpoint != Endpoint::AdLevel || AD_LEVEL_TOTALS.contains(&metric.as_str());
         Self { dimensions, metrics: self.metrics.iter().filter(is_number).cloned().collect(), ..self.clone() }
     }
 
@@ -336,10 +345,17 @@ impl Report {
             && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
     }
 
-    /// Which of the [`TOTAL_METRICS`] are among the metrics.
+    /// Whether its sums must be the totals of each day. Without a dimension of time that takes a request a day, so it is worth it
+    /// only for days that are read in parts.
+    #[must_use]
+    pub fn is_provable_in_parts(&self) -> bool {
+        self.is_without_time() && !self.dimensions.iter().any(|name| name == "CategoryId")
+    }
+
+    /// Which of displays, clicks and cost are among the metrics.
     #[must_use]
     pub fn compared_totals(&self, metrics: &[String]) -> [bool; TOTAL_METRICS.len()] {
-        TOTAL_METRICS.map(|name| metrics.iter().any(|metric| metric == name))
+        self.total_metrics().map(|name| metrics.iter().any(|metric| metric == name))
     }
 
     /// Whether requests for some ad sets together give the rows of one for all: only if each row belongs to one ad set.
