@@ -235,7 +235,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
                 differences.push(format!("{operation} is not covered, and nobody has said why"));
             }
         }
-        println!("{version}: {} streams of objects, {} fields", streams.len(), lines.len());
+        println!("{version}: {} streams, {} fields of objects", streams.len(), lines.len());
         all_differences.extend(differences.into_iter().map(|difference| format!("{version}: {difference}")));
         insta::assert_snapshot!(format!("contract_{version}"), lines.join("\n"));
     }
