@@ -87,7 +87,7 @@ fn a_report_just_below_the_cap_is_read_in_bounded_memory() {
 }
 
 #[test]
-#[ignore = "takes half a minute"]
+#[ignore = "slow: scripts/test runs it"]
 fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
     let metrics: Vec<_> = METRICS
         .iter()
@@ -133,7 +133,7 @@ fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
 }
 
 #[test]
-#[ignore = "takes half a minute"]
+#[ignore = "slow: scripts/test runs it"]
 fn log_files_of_any_size_are_read_in_flat_memory() {
     let small = measure(&dense(2, METRICS), "log_level_events");
     let large = measure(&dense(4, METRICS), "log_level_events");

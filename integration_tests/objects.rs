@@ -296,9 +296,8 @@ fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
     assert_truth(&bench, &transcript, "contact_list_statistics");
 }
 
-/// `cargo test -- --ignored --nocapture large_account`
+/// `cargo test -- --nocapture large_account` shows the figures.
 #[test]
-#[ignore = "takes a minute"]
 fn a_large_account_takes_hardly_more_calls_than_it_must() {
     let options = Options { advertisers: 200, campaigns: 5, ad_sets: 5, ads: 4, audiences: 2, ..Options::default() };
     let bench = Bench::new(options, 1);

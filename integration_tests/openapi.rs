@@ -7,7 +7,7 @@ use criteo_sandbox::{Options, Sandbox};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use source_criteo::config::Config;
-use source_criteo::streams::report::Endpoint;
+use source_criteo::streams::endpoint::Endpoint;
 use source_criteo::streams::{Parameter, Source, catalog};
 
 use crate::harness::{Bench, http, token};

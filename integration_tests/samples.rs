@@ -7,8 +7,8 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
+use source_criteo::streams::endpoint::Endpoint;
 use source_criteo::streams::metrics::{self, Unit};
-use source_criteo::streams::report::Endpoint;
 use source_criteo::streams::{Source, catalog};
 
 use crate::harness::Bench;

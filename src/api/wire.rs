@@ -8,7 +8,8 @@ use super::{Call, CallClass};
 use crate::config::AdvertiserId;
 use crate::engine::slice::Window;
 use crate::engine::track::Part;
-use crate::streams::report::{Endpoint, Report};
+use crate::streams::endpoint::Endpoint;
+use crate::streams::report::Report;
 use crate::streams::{Entity, Parameter, Request, Variable};
 
 /// The request for objects: `value` knows the placeholders of path and query.

@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::streams::report::Interval;
+use crate::streams::endpoint::Interval;
 pub use problems::Problems;
 pub use values::{AdvertiserId, ApiVersion, Currency};
 

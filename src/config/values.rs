@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::{Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION, Problems};
 use crate::clock::Clock;
+use crate::streams::endpoint::Interval;
 use crate::streams::metrics::{self, Grain};
-use crate::streams::report::{Interval, ROW_CAP};
+use crate::streams::report::ROW_CAP;
 
 /// An advertiser's id as Criteo writes it: digits, leading zeros kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -23,7 +23,8 @@ use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
-use crate::streams::report::{Endpoint, Report};
+use crate::streams::endpoint::Endpoint;
+use crate::streams::report::Report;
 use crate::streams::{Each, Entity, Permission, Variable, catalog};
 
 /// Parents whose children are asked for at once.

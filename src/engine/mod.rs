@@ -5,6 +5,7 @@
 //! Streams, groups of advertisers and windows are read at once, as far as the call budget allows; the memory budget of the
 //! bodies keeps fetching and writing together.
 
+mod ad_sets;
 mod coerce;
 pub mod cursor;
 pub mod density;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde::de::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
+use super::ad_sets::{AdSets, ad_sets};
 use super::cursor::{self, Cursors};
 use super::plan::ReportPlan;
-use super::rows::{CheckOnly, RowSink};
+use super::rows::CheckOnly;
 use super::slice::{Range, Window};
 use super::totals::{Summing, Sums, Totals, is_settled};
 use super::track::{Cut, Slice, Track};
@@ -23,8 +23,8 @@ use crate::api::{
 use crate::config::AdvertiserId;
 use crate::error::{Error, Kind, Result};
 use crate::protocol::output::StreamId;
-use crate::streams::metrics::fold;
-use crate::streams::report::{ENVIRONMENTS, Endpoint, Report};
+use crate::streams::endpoint::Endpoint;
+use crate::streams::report::Report;
 
 /// Calls of one stream that are under way at once.
 const AT_ONCE: usize = 8;
@@ -46,15 +46,6 @@ enum Event {
     Answered(Slice, Result<Answer>),
     AdSets(Slice, Result<AdSets>),
     Consent(Slice, Result<BTreeSet<AdvertiserId>>),
-}
-
-/// The ad sets of a report.
-#[derive(Default)]
-struct AdSets {
-    ids: BTreeSet<String>,
-    /// Set when not every row belongs to an ad set, so that requests for ad sets would miss some.
-    has_others: bool,
-    has_unknown_environments: bool,
 }
 
 /// One stream that is being read.
@@ -471,35 +462,10 @@ fn differing(
 
 /// Whether Criteo's words name this metric.
 fn is_about(error: &Error, metric: &str) -> bool {
-    let is_letter = |letter: char| letter.is_ascii_alphanumeric();
-    error.kind == Kind::Config && error.message.split(|letter: char| !is_letter(letter)).any(|word| word == metric)
+    let words = error.message.split(|letter: char| !letter.is_ascii_alphanumeric());
+    error.code.as_deref() == Some(REJECTED) && words.into_iter().any(|word| word == metric)
 }
 
 fn days(window: Window) -> String {
     if window.start == window.end { window.start.to_string() } else { format!("{} to {}", window.start, window.end) }
-}
-
-impl RowSink for AdSets {
-    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-        let row = Value::deserialize(row)?;
-        let row = if row["attributes"].is_object() { &row["attributes"] } else { &row };
-        let text = |wanted: &str| {
-            let value = row.as_object().into_iter().flatten().find(|(name, _)| fold(name) == wanted).map(|(_, v)| v);
-            value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        };
-        let id = text("adsetid").unwrap_or_default();
-        self.has_others |= id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit());
-        self.has_unknown_environments |= text("environment").is_some_and(|name| !ENVIRONMENTS.contains(&&*name));
-        self.ids.insert(id);
-        Ok(())
-    }
-}
-
-/// The ad sets in an answer.
-fn ad_sets(body: &str, list: &Report) -> Result<AdSets> {
-    let mut found = AdSets::default();
-    let envelope = rows::check_into(body, list.shape(), &mut found)?;
-    // A list that is cut itself would lose rows.
-    found.has_others |= envelope.is_short() || envelope.rows.unwrap_or(0) >= list.row_cap;
-    Ok(found)
 }

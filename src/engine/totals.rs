@@ -20,8 +20,9 @@ use super::track::Advertisers;
 use crate::api::{Client, wire};
 use crate::config::AdvertiserId;
 use crate::error::Result;
+use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::metrics::{Grain, fold};
-use crate::streams::report::{Report, TOTAL_METRICS};
+use crate::streams::report::Report;
 
 /// The parts of `TOTAL_METRICS`.
 type Values = [f64; TOTAL_METRICS.len()];
@@ -209,7 +210,7 @@ impl Summing {
             sums: Sums::default(),
             period: report.grain.dimension(),
             day: report.is_without_time().then_some(window.start),
-            metrics: report.total_metrics(),
+            metrics: report.endpoint.total_metrics(),
             learned: Vec::new(),
         }
     }

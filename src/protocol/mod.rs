@@ -3,6 +3,7 @@
 pub mod airbyte;
 pub mod output;
 pub mod singer;
+mod writer;
 
 /// The words around records and states. What is read, and how, is the same in both.
 #[derive(Debug)]

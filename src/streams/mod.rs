@@ -4,6 +4,7 @@
 //! Nothing here knows HTTP or a protocol.
 
 pub mod catalog;
+pub mod endpoint;
 pub mod metrics;
 pub mod report;
 pub mod schema;

@@ -5,6 +5,7 @@
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
+use super::endpoint::{AD_LEVEL_TOTALS, Endpoint, TOTAL_METRICS};
 use super::metrics::{self, Grain};
 use super::schema::ColumnType;
 use crate::config::{Config, Currency, CustomReport};
@@ -17,11 +18,6 @@ pub const ROW_CAP: u64 = 100_000;
 /// How far back reports by the hour, and those that take a request for every day, go unless the user asks for more, in
 /// days.
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
-/// The metrics whose sums prove that a report is complete: additive, and settled after two days.
-pub const TOTAL_METRICS: [&str; 3] = ["Displays", "Clicks", "AdvertiserCost"];
-/// Their names in the other reports, in the same order.
-const PLACEMENT_TOTALS: [&str; 3] = ["Displays", "Clicks", "Cost"];
-const AD_LEVEL_TOTALS: [&str; 3] = ["Impressions", "Clicks", "Spend"];
 /// How long Criteo may credit a sale to a click: its widest attribution window.
 const WIDEST_ATTRIBUTION_DAYS: u32 = 30;
 /// How many days are read again when no metric is credited to anything: numbers of the last two days still count.
@@ -49,49 +45,6 @@ const PROVABLE: &[&str] = &[
     "ChannelId",
     "Channel",
 ];
-
-/// Criteo's endpoints for reports, with what is peculiar to each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `/statistics/report`: up to 100,000 rows, two years.
-    Statistics,
-    /// `/placements/report`: no dimension of time, up to 20,000 rows, three months, nothing of today.
-    Placements,
-    /// `/transactions/report`: a row an event, two years.
-    Transactions,
-    /// `/marketing-solutions/statistics-adlevel/report`: no dimension of time, up to five advertisers at once.
-    AdLevel,
-    /// `/marketing-solutions/marketplace-performance-outcomes/stats/…`: one advertiser at once, up to a year, or up to 31
-    /// days by the hour.
-    Marketplace(&'static str),
-}
-
-/// The interval of marketplace statistics, in Criteo's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interval {
-    /// The value of `intervalSize`.
-    pub name: &'static str,
-    /// The column of the period.
-    pub column: &'static str,
-    grain: Grain,
-    most_days: u32,
-}
-
-impl Interval {
-    /// The intervals that Criteo knows.
-    pub const ALL: [Self; 4] = [
-        Self { name: "Hour", column: "hour", grain: Grain::Day, most_days: 31 },
-        Self { name: "Day", column: "day", grain: Grain::Day, most_days: 365 },
-        Self { name: "Month", column: "month", grain: Grain::Month, most_days: 365 },
-        Self { name: "Year", column: "year", grain: Grain::Year, most_days: 365 },
-    ];
-
-    /// An interval by its name; days where the name is unknown.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self::ALL.into_iter().find(|interval| interval.name == name).unwrap_or(Self::ALL[1])
-    }
-}
 
 /// One report: what to ask for, and in which money and time.
 #[derive(Debug, Clone)]
@@ -282,11 +235,7 @@ impl Report {
     /// Where its answers hold their rows.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        match self.endpoint {
-            Endpoint::Statistics | Endpoint::AdLevel => Shape::Plain,
-            Endpoint::Placements | Endpoint::Transactions => Shape::Wrapped,
-            Endpoint::Marketplace(_) => Shape::Columns,
-        }
+        self.endpoint.shape()
     }
 
     /// Whether its rows do not say which day they are of: each day is asked for alone.
@@ -302,16 +251,6 @@ impl Report {
         if is_by_environment && self.filters.environment.is_none() { &ENVIRONMENTS } else { &[] }
     }
 
-    /// The names of displays, clicks and cost in this report.
-    #[must_use]
-    pub fn total_metrics(&self) -> [&'static str; TOTAL_METRICS.len()] {
-        match self.endpoint {
-            Endpoint::Placements => PLACEMENT_TOTALS,
-            Endpoint::AdLevel => AD_LEVEL_TOTALS,
-            Endpoint::Statistics | Endpoint::Transactions | Endpoint::Marketplace(_) => TOTAL_METRICS,
-        }
-    }
-
     /// The report of the sums that prove this one: by advertiser and period alone.
     #[must_use]
     pub fn totals(&self) -> Self {
@@ -319,7 +258,7 @@ impl Report {
         if !self.is_without_time() {
             dimensions.push(self.grain.dimension().to_owned());
         }
-        Self { dimensions, metrics: self.total_metrics().map(str::to_owned).to_vec(), ..self.clone() }
+        Self { dimensions, metrics: self.endpoint.total_metrics().map(str::to_owned).to_vec(), ..self.clone() }
     }
 
     /// The report that lists the ad sets of this one, and their environments where it can be asked for by these.
@@ -355,7 +294,7 @@ impl Report {
     /// Which of displays, clicks and cost are among the metrics.
     #[must_use]
     pub fn compared_totals(&self, metrics: &[String]) -> [bool; TOTAL_METRICS.len()] {
-        self.total_metrics().map(|name| metrics.iter().any(|metric| metric == name))
+        self.endpoint.total_metrics().map(|name| metrics.iter().any(|metric| metric == name))
     }
 
     /// Whether requests for some ad sets together give the rows of one for all: only if each row belongs to one ad set.
