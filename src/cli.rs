@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Reads everything the Criteo advertising API offers, and writes it as Airbyte protocol messages, one JSON object a
 /// line.
@@ -17,13 +17,13 @@ pub struct Cli {
     pub command: Option<Command>,
     /// The options of a Singer tap.
     #[command(flatten)]
-    pub tap: Tap,
+    pub tap: TapArguments,
 }
 
 /// How Singer taps are called: without a verb, in any combination.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "As a Singer tap, without a command")]
-pub struct Tap {
+pub struct TapArguments {
     /// The configuration, a JSON file; later ones win, and ENV stands for the variables `TAP_CRITEO_…`.
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
@@ -36,6 +36,36 @@ pub struct Tap {
     /// The state of the last run.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Try what would be read, without writing anything: up to the first record of each stream, or only the schemas.
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    pub test: Option<TestKind>,
+    /// Print what the tap is, can do and can be told.
+    #[arg(long)]
+    pub about: bool,
+    /// How to print that.
+    #[arg(long, default_value = "text")]
+    pub format: AboutFormat,
+}
+
+/// What `--test` tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TestKind {
+    /// Every stream up to its first record.
+    #[value(alias = "records")]
+    All,
+    /// Nothing; the schemas are printed.
+    Schema,
+}
+
+/// How `--about` is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AboutFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For web pages.
+    Markdown,
 }
 
 /// The verbs.

@@ -15,13 +15,17 @@ struct LogMessages {
     level: Level,
 }
 
-/// Sends log events to `output` from now on. The level is INFO; `LOG_LEVEL`, which Airbyte sets, or `--debug` change it.
-pub(crate) fn start(output: &Output, is_debug: bool) {
-    let level = match std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()) {
+/// The level of an Airbyte source: INFO, unless `LOG_LEVEL`, which Airbyte sets, or `--debug` say otherwise.
+pub(crate) fn level(is_debug: bool) -> Level {
+    match std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()) {
         _ if is_debug => Level::DEBUG,
         Some(level) => level,
         None => Level::INFO,
-    };
+    }
+}
+
+/// Sends log events up to a level to `output` from now on.
+pub(crate) fn start(output: &Output, level: Level) {
     // Fails only when a test in the same process has done it already.
     let _ = tracing::subscriber::set_global_default(LogMessages { output: output.clone(), level });
 }

@@ -13,6 +13,7 @@ mod transport;
 pub mod wire;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -57,6 +58,9 @@ impl Call {
     }
 }
 
+/// Who is told of every answer: the path below the version, the status if there was an answer, and how long it took.
+pub type OnAnswer = Box<dyn Fn(String, Option<u16>, Duration) + Send + Sync>;
+
 /// The connection to Criteo that everything of a run shares.
 pub struct Client {
     transport: Transport,
@@ -64,21 +68,22 @@ pub struct Client {
     pace: Pace,
     root: reqwest::Url,
     is_loopback: bool,
+    on_answer: OnAnswer,
 }
 
 impl Client {
-    /// Prepares a client; nothing is sent yet. Long waits for the call budget are told to `on_wait`.
+    /// Prepares a client; nothing is sent yet. Long waits for the call budget are told to `on_wait`, answers to `on_answer`.
     ///
     /// # Errors
     /// `system_error` when no TLS roots can be loaded.
-    pub fn new(config: &Config, auth: Auth, on_wait: OnWait) -> Result<Arc<Self>> {
+    pub fn new(config: &Config, auth: Auth, on_wait: OnWait, on_answer: OnAnswer) -> Result<Arc<Self>> {
         let mut root = config.api_base_url.clone();
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop_if_empty().push(&config.api_version.0);
         }
         let pace = Pace::new(config.credentials.refresh_token.is_some(), on_wait);
         let is_loopback = config.is_loopback();
-        Ok(Arc::new(Self { transport: Transport::new(is_loopback)?, auth, pace, root, is_loopback }))
+        Ok(Arc::new(Self { transport: Transport::new(is_loopback)?, auth, pace, root, is_loopback, on_answer }))
     }
 
     /// Makes sure that the credentials work.
@@ -104,7 +109,10 @@ impl Client {
             // Only now, since the waits before may outlive a token.
             let token = self.auth.token(&self.transport).await?;
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
-            let failure = match self.transport.send(self.request(call, &token)?, space).await {
+            let sent = Instant::now();
+            let answer = self.transport.send(self.request(call, &token)?, space).await;
+            (self.on_answer)(call.place(), answer.as_ref().ok().map(|answer| answer.status), sent.elapsed());
+            let failure = match answer {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);
                     match judge(call, answer, &check) {
@@ -168,7 +176,7 @@ impl Client {
 
     /// Waits before something is tried for the n-th time.
     pub async fn pause(&self, attempt: u32) {
-        pace::sleep(retry::backoff(std::time::Duration::from_secs(1), attempt)).await;
+        pace::sleep(retry::backoff(Duration::from_secs(1), attempt)).await;
     }
 
     /// Tells how many accounts the app may read: the budget of apps of users grows with them.

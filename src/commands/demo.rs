@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Session, read_file, read_states};
 use crate::cli::DemoCommand;
+use crate::engine::Extent;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::catalog;
@@ -45,16 +46,11 @@ impl Session {
                     Some(path) => airbyte::parse_catalog(&read_file(&path, "catalog").await?)?,
                     None => catalog::streams(&config)
                         .into_iter()
-                        .map(|stream| Configured {
-                            name: stream.name,
-                            sync_mode: Ok(SyncMode::Incremental),
-                            columns: None,
-                            sync_id: None,
-                        })
+                        .map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None))
                         .collect(),
                 };
                 let states = read_states(state.as_deref()).await?;
-                self.read(&config, &catalog, &states).await
+                self.read(&config, &catalog, &states, Extent::All).await
             }
         }
     }

@@ -17,8 +17,9 @@ use anyhow::Context;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, Tap};
+use crate::cli::{Cli, Command, TapArguments};
 use crate::config::Config;
+use crate::engine::Extent;
 use crate::error::{Error, Result};
 use crate::protocol::output::Output;
 use crate::protocol::{Protocol, airbyte, singer};
@@ -50,13 +51,18 @@ pub enum Ending {
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     let redactor = Redactor::default();
-    let protocol = match cli.command {
-        Some(_) => Protocol::Airbyte,
-        None => Protocol::Singer(singer::State::default()),
+    let (protocol, level) = match cli.command {
+        Some(_) => (Protocol::Airbyte, telemetry::level(cli.debug)),
+        None => {
+            let log = singer::Log::from_environment(cli.debug);
+            let level = log.level();
+            let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
+            (Protocol::Singer(Box::new(tap)), level)
+        }
     };
     let output =
         Output::start(protocol, redactor.clone(), stop.clone()).context("the system gives no thread for the output")?;
-    telemetry::start(&output, cli.debug);
+    telemetry::start(&output, level);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
     let session = Session { output: output.clone(), redactor };
@@ -86,7 +92,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
 }
 
 impl Session {
-    async fn run(&self, command: Option<Command>, tap: &Tap) -> Result<ExitCode> {
+    async fn run(&self, command: Option<Command>, tap: &TapArguments) -> Result<ExitCode> {
         match command {
             Some(command) => self.command(command).await,
             None => self.tap(tap).await,
@@ -105,7 +111,7 @@ impl Session {
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
                 } else {
-                    self.read(&config, &catalog, &states).await
+                    self.read(&config, &catalog, &states, Extent::All).await
                 }
             }
             #[cfg(feature = "demo")]

@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::Session;
 use crate::api::{Auth, Client};
 use crate::config::Config;
-use crate::engine::{self, Selected};
+use crate::engine::{self, Extent, Selected};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, Status};
+use crate::protocol::singer;
 use crate::streams::{Stream, catalog};
 
 impl Session {
@@ -20,6 +21,7 @@ impl Session {
         config: &Config,
         catalog: &[Configured],
         states: &BTreeMap<String, Value>,
+        extent: Extent,
     ) -> Result<ExitCode> {
         let (selected, refused) = select(config, catalog);
         for (name, error) in &refused {
@@ -29,7 +31,7 @@ impl Session {
         let incomplete = if selected.is_empty() {
             0
         } else {
-            engine::read(&*self.client(config)?, &self.output, config, &selected, states).await
+            engine::read(&*self.client(config)?, &self.output, config, &selected, states, extent).await
         };
         Ok(if incomplete + refused.len() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -55,12 +57,14 @@ impl Session {
             Box::new(move |token: &str| output.message(airbyte::control(&document.with_refresh_token(token))));
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.waiting(wait));
-        Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation), on_wait)
+        let output = self.output.clone();
+        let on_answer = Box::new(move |endpoint, status, duration| output.answer(endpoint, status, duration));
+        Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation), on_wait, on_answer)
     }
 }
 
 /// The streams that a catalog asks for, and those that cannot be read, with their names.
-fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>, Vec<(String, Error)>) {
+pub(super) fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>, Vec<(String, Error)>) {
     let streams = catalog::streams(config);
     let (mut selected, mut refused) = (Vec::new(), Vec::new());
     for configured in catalog {
@@ -81,14 +85,14 @@ fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
         )));
     };
     match &configured.sync_mode {
-        Ok(sync_mode) => Ok(Selected {
-            stream: stream.clone(),
-            sync_mode: *sync_mode,
-            columns: configured.columns.clone(),
-            sync_id: configured.sync_id,
-        }),
+        Ok(sync_mode) => {
+            let mut stream = stream.clone();
+            singer::catalog::retype(&mut stream, &configured.properties);
+            let columns = configured.columns.clone();
+            Ok(Selected { stream, sync_mode: *sync_mode, columns, sync_id: configured.sync_id })
+        }
         Err(other) => Err(Error::config(format!(
-            "The catalog asks for the stream {} in the sync mode {other}. The modes are full_refresh and incremental.",
+            "The catalog asks for the stream {} in the sync mode {other}. The modes are full_refresh and incremental (a Singer tap's: FULL_TABLE and INCREMENTAL).",
             configured.name
         ))),
     }

@@ -5,47 +5,83 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value};
 
+use super::read::select;
 use super::{Session, read_file};
-use crate::cli::Tap;
+use crate::cli::{AboutFormat, TapArguments, TestKind};
 use crate::config::Config;
+use crate::engine::Extent;
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{Configured, SyncMode};
-use crate::protocol::singer::{self, State};
-use crate::streams::catalog;
+use crate::protocol::airbyte::Configured;
+use crate::protocol::singer::{self, Settings, State, about};
+use crate::streams::{Stream, catalog};
 
 /// What settings in the environment begin with, as the Singer SDK wants it.
 const ENVIRONMENT: &str = "TAP_CRITEO_";
 
 impl Session {
-    pub(super) async fn tap(&self, tap: &Tap) -> Result<ExitCode> {
+    pub(super) async fn tap(&self, tap: &TapArguments) -> Result<ExitCode> {
+        if tap.about {
+            self.output.document(match tap.format {
+                AboutFormat::Text => about::text(),
+                AboutFormat::Json => format!("{:#}", about::json()),
+                AboutFormat::Markdown => about::markdown(),
+            });
+            return Ok(ExitCode::SUCCESS);
+        }
         if tap.config.is_empty() {
             return Err(Error::config(
                 "There is no command and no configuration. Call it as an Airbyte source (source-criteo read --config …; see \
                  --help), or as a Singer tap with --config FILE, and --discover for its catalog.",
             ));
         }
-        let config = self.tap_config(tap).await?;
+        let all = self.tap_settings(&tap.config).await?;
+        let config = self.parse_config(&Value::Object(all.clone()).to_string())?;
+        let streams = catalog::streams(&config);
         if tap.discover {
-            self.output.document(singer::catalog(&catalog::streams(&config)));
+            self.output.document(singer::catalog::catalog(&streams));
             return Ok(ExitCode::SUCCESS);
         }
+        let settings = Settings::parse(&all)?;
         let configured = match &tap.catalog {
-            Some(path) => singer::parse_catalog(&read_file(path, "catalog").await?)?,
-            None => everything(&config),
+            Some(path) => singer::catalog::parse_catalog(&read_file(path, "catalog").await?)?,
+            None => singer::catalog::defaults(&streams),
         };
+        warn_of_old_catalog(&streams, &configured);
+        // Interrupted reads of objects go on, unless what they do not bring is to be removed.
+        let sync_id = (!settings.activates_versions).then_some(0);
+        let configured: Vec<_> =
+            configured.into_iter().map(|configured| Configured { sync_id, ..configured }).collect();
+        if tap.test == Some(TestKind::Schema) {
+            return self.print_schemas(&config, &configured);
+        }
         let state = match &tap.state {
             Some(path) => State::parse(&read_file(path, "state").await?)?,
             None => State::default(),
         };
         let states = state.streams();
-        self.output.carry(state);
-        self.read(&config, &configured, &states).await
+        if let Some(batches) = &settings.batches {
+            batches.prepare().map_err(|error| {
+                Error::config(format!("batch_config.storage.root cannot be written to: {error}. Name another folder."))
+            })?;
+        }
+        let is_test = tap.test.is_some();
+        self.output.begin(state, settings, is_test);
+        let extent = if is_test { Extent::FirstRecord } else { Extent::All };
+        self.read(&config, &configured, &states, extent).await
+    }
+
+    fn print_schemas(&self, config: &Config, configured: &[Configured]) -> Result<ExitCode> {
+        let (selected, refused) = select(config, configured);
+        for selected in selected {
+            self.output.message(singer::schema(&selected.stream, &|column| selected.wants(column)));
+        }
+        refused.into_iter().next().map_or(Ok(ExitCode::SUCCESS), |(_, error)| Err(error))
     }
 
     /// The settings of all files, of which later ones win.
-    async fn tap_config(&self, tap: &Tap) -> Result<Config> {
+    async fn tap_settings(&self, files: &[std::path::PathBuf]) -> Result<Map<String, Value>> {
         let mut settings = Map::new();
-        for path in &tap.config {
+        for path in files {
             if path == Path::new("ENV") {
                 settings.extend(environment());
                 continue;
@@ -53,12 +89,12 @@ impl Session {
             let text = read_file(path, "configuration").await?;
             // Before anything of it can be told.
             self.redactor.add_secrets_of(&text);
-            match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
-                Ok(Value::Object(object)) => settings.extend(object),
-                _ => return self.parse_config(&text),
+            match crate::config::parse_json(&text)? {
+                Value::Object(object) => settings.extend(object),
+                other => return Err(Config::from_value(other).err().unwrap_or_else(|| Error::config("No settings."))),
             }
         }
-        self.parse_config(&Value::Object(settings).to_string())
+        Ok(settings)
     }
 }
 
@@ -74,14 +110,18 @@ fn environment() -> Map<String, Value> {
         .collect()
 }
 
-fn everything(config: &Config) -> Vec<Configured> {
-    let streams = catalog::streams(config).into_iter();
-    streams
-        .map(|stream| Configured {
-            name: stream.name,
-            sync_mode: Ok(SyncMode::Incremental),
-            columns: None,
-            sync_id: None,
-        })
-        .collect()
+/// Meltano keeps a catalog over upgrades of the tap: what is new in it stays away without a word.
+fn warn_of_old_catalog(streams: &[Stream], configured: &[Configured]) {
+    let lacking = configured.iter().filter_map(|configured| {
+        let stream = streams.iter().find(|stream| stream.name == configured.name)?;
+        let columns = singer::catalog::lacking(stream, &configured.properties);
+        (!columns.is_empty()).then(|| format!("{} ({})", stream.name, columns.join(", ")))
+    });
+    let lacking: Vec<_> = lacking.collect();
+    if !lacking.is_empty() {
+        tracing::warn!(
+            "The catalog lacks columns that this release has: {}. Discover anew to get them (meltano run --refresh-catalog).",
+            lacking.join("; ")
+        );
+    }
 }

@@ -147,15 +147,7 @@ impl Config {
     /// # Errors
     /// One [`Kind::Config`](crate::error::Kind::Config) error that lists every problem with its JSON path.
     pub fn parse(text: &str) -> Result<Self> {
-        let value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-            Error::config(format!(
-                "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a \
-                 working example is sample_configs/config.json.",
-                error.line(),
-                error.column()
-            ))
-        })?;
-        Self::from_value(value)
+        Self::from_value(parse_json(text)?)
     }
 
     /// Parses a configuration that is already JSON.
@@ -184,4 +176,19 @@ impl Config {
     pub fn is_loopback(&self) -> bool {
         values::is_loopback(&self.api_base_url)
     }
+}
+
+/// Parses the text of a configuration file, whatever it holds.
+///
+/// # Errors
+/// [`Kind::Config`](crate::error::Kind::Config) with the place of the mistake.
+pub fn parse_json(text: &str) -> Result<Value> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+        Error::config(format!(
+            "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a working \
+             example is sample_configs/config.json.",
+            error.line(),
+            error.column()
+        ))
+    })
 }

@@ -17,7 +17,7 @@ const SWITCHES: &[&str] =
 /// Turns a configuration as written into the canonical document that the schema judges.
 pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
     let mut canonical = Map::new();
-    for (key, value) in object {
+    for (key, value) in of_older_taps(object, warnings) {
         let value = trimmed(&key, value, warnings);
         let value = match key.as_str() {
             key if LISTS.contains(&key) => id_list(value),
@@ -33,6 +33,27 @@ pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) 
         }
     }
     canonical
+}
+
+/// `reports` of older Singer taps → `custom_reports`, with names that can be those of streams.
+fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
+    if object.contains_key("custom_reports") {
+        return object;
+    }
+    let Some(Value::Array(mut reports)) = object.remove("reports") else { return object };
+    for report in &mut reports {
+        if let Some(name) = report["name"].as_str() {
+            let is_kept = |letter: char| letter.is_ascii_alphanumeric();
+            report["name"] = Value::from(name.to_lowercase().replace(|letter| !is_kept(letter), "_"));
+        }
+    }
+    warnings.push(
+        "reports: taken for custom_reports, which is what this tap calls them. Their streams are custom_<name>, have \
+         columns in snake_case and go on from a state."
+            .to_owned(),
+    );
+    object.insert("custom_reports".to_owned(), Value::Array(reports));
+    object
 }
 
 /// `null`, an empty text and an empty list all mean "not set": forms send them for fields left blank.
@@ -170,6 +191,17 @@ mod tests {
             ),
             json!({"start_date": "2026-01-01", "currency": "EUR", "lookback_days": 7, "verify_totals": false})
         );
+    }
+
+    #[test]
+    fn reports_of_older_taps_are_custom_reports() {
+        let older =
+            json!({"reports": [{"name": "By Day", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "eur"}]});
+        let mut warnings = Vec::new();
+        let canonical = normalize(older.as_object().cloned().unwrap_or_default(), &mut warnings);
+        let report = json!({"name": "by_day", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "EUR"});
+        assert_eq!(Value::Object(canonical), json!({"custom_reports": [report]}));
+        assert!(warnings[0].starts_with("reports: "), "{warnings:?}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Problems(Vec<(String, String)>);
 
 impl Problems {
     /// Judges a document against a schema. Messages are ours: they say what is allowed, and never print a value.
-    pub(super) fn of_schema(document: &Value, schema: &Value) -> Self {
+    pub(crate) fn of_schema(document: &Value, schema: &Value) -> Self {
         let mut problems = Self::default();
         let validator = match jsonschema::draft7::new(schema) {
             Ok(validator) => validator,
@@ -91,6 +91,7 @@ fn type_name(kind: &TypeKind) -> String {
         "string" => "a text in quotes".to_owned(),
         "integer" => "a whole number".to_owned(),
         "array" => "a list".to_owned(),
+        "boolean" => "true or false".to_owned(),
         other => format!("a JSON {other}"),
     };
     match kind {
@@ -104,8 +105,14 @@ fn allowed(node: &Value) -> String {
     if let Some(descriptor) = node["pattern_descriptor"].as_str() {
         return descriptor.to_owned();
     }
+    if let Some(values) = node["enum"].as_array() {
+        let names: Vec<_> =
+            values.iter().map(|value| value.as_str().map_or(value.to_string(), str::to_owned)).collect();
+        return format!("one of: {}", names.join(", "));
+    }
     match (node["minimum"].as_i64(), node["maximum"].as_i64()) {
         (Some(least), Some(most)) => format!("between {least} and {most}"),
+        (Some(least), None) => format!("{least} or more"),
         _ if node["type"] == "array" => "a list with at least one entry".to_owned(),
         _ => "a text that is not empty".to_owned(),
     }

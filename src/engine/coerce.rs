@@ -23,10 +23,11 @@ pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> O
     let start = out.len();
     let outcome = match (raw.as_bytes().first(), column_type) {
         (Some(b'n'), _) => None,
-        (_, ColumnType::Json) => {
+        (Some(b'{'), ColumnType::Object) | (Some(b'['), ColumnType::List) => {
             compact(raw, out);
             Some(true)
         }
+        (_, ColumnType::Object | ColumnType::List) => Some(false),
         (Some(b'"'), ColumnType::Text) => Some(copy(raw, out)),
         (Some(b'{' | b'['), ColumnType::Text) => Some(quote_json(raw, out)),
         (_, ColumnType::Text) => Some(quote(raw, out)),
@@ -58,7 +59,7 @@ fn scalar(text: &str, column_type: ColumnType, out: &mut Vec<u8>) -> bool {
         ColumnType::Date => date(text).is_some_and(|day| quote(&day.to_string(), out)),
         ColumnType::DateTime => date_time(text, out),
         ColumnType::LocalDateTime => local_date_time(text, out),
-        ColumnType::Text | ColumnType::Json => false,
+        ColumnType::Text | ColumnType::Object | ColumnType::List => false,
     }
 }
 
@@ -198,7 +199,7 @@ mod tests {
             ("\"2026-07-01T05:00:00.5\"", ColumnType::DateTime, "\"2026-07-01T05:00:00.500Z\""),
             ("\"07/31/2026\"", ColumnType::LocalDateTime, "\"2026-07-31T00:00:00\""),
             ("\"07/31/2026 23:59:01\"", ColumnType::LocalDateTime, "\"2026-07-31T23:59:01\""),
-            ("[1,\n {\"a b\": \"c\\\\\" } ]", ColumnType::Json, "[1,{\"a b\":\"c\\\\\"}]"),
+            ("[1,\n {\"a b\": \"c\\\\\" } ]", ColumnType::List, "[1,{\"a b\":\"c\\\\\"}]"),
         ] {
             assert_eq!(coerced(raw, column_type), (written.to_owned(), Outcome::Written), "{raw}");
         }
@@ -224,11 +225,14 @@ mod tests {
         assert_eq!(coerced("1e3", ColumnType::Integer), ("null".into(), Outcome::Misfit));
         assert_eq!(coerced("\"03/04/2026\"", ColumnType::Date), ("null".into(), Outcome::Misfit));
         assert_eq!(coerced("\"soon\"", ColumnType::DateTime), ("null".into(), Outcome::Misfit));
+        for (raw, column_type) in [("[]", ColumnType::Object), ("{}", ColumnType::List), ("7", ColumnType::Object)] {
+            assert_eq!(coerced(raw, column_type), ("null".into(), Outcome::Misfit), "{raw}");
+        }
     }
 
     #[test]
     fn nothing_is_null() {
-        for column_type in [ColumnType::Number, ColumnType::Integer, ColumnType::Date, ColumnType::Json] {
+        for column_type in [ColumnType::Number, ColumnType::Integer, ColumnType::Date, ColumnType::Object] {
             assert_eq!(coerced("null", column_type), ("null".into(), Outcome::Null));
         }
         assert_eq!(coerced("\"\"", ColumnType::Number), ("null".into(), Outcome::Null));

@@ -158,6 +158,10 @@ impl Run<'_> {
             }
             None => cursor::no_cursor(),
         };
+        // What no longer comes is gone, unless somebody has only lost sight of it.
+        if list.lost.is_empty() && !list.is_uncertain && !self.has_missing {
+            self.output.whole(id);
+        }
         self.output.state(id, state);
         Ok(())
     }

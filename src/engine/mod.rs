@@ -34,7 +34,7 @@ use crate::config::{AdvertiserId, Config};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
-use crate::streams::{Source, Stream};
+use crate::streams::{Source, Stream, catalog};
 use entity::Parents;
 use project::Plan;
 use totals::Ledger;
@@ -56,7 +56,9 @@ pub struct Selected {
 }
 
 impl Selected {
-    fn wants(&self, column: &str) -> bool {
+    /// Whether a column is wanted.
+    #[must_use]
+    pub fn wants(&self, column: &str) -> bool {
         self.columns.as_ref().is_none_or(|columns| columns.contains(column))
     }
 }
@@ -153,6 +155,8 @@ struct Run<'a> {
     output: &'a Output,
     config: &'a Config,
     advertisers: &'a [AdvertiserId],
+    /// Whether the configuration lists advertisers that cannot be read.
+    has_missing: bool,
     /// Stands still, so that all streams have one today.
     clock: Clock,
     /// The advertisers that have withdrawn their consent since the run began.
@@ -165,6 +169,15 @@ struct Run<'a> {
     warnings: RefCell<HashSet<String>>,
 }
 
+/// How much of a stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    All,
+    /// Until its first record.
+    FirstRecord,
+}
+
 /// Reads the selected streams, several at once; a stream that fails does not stop the others. Returns how many are
 /// incomplete.
 pub async fn read(
@@ -173,6 +186,7 @@ pub async fn read(
     config: &Config,
     selected: &[Selected],
     states: &BTreeMap<String, Value>,
+    extent: Extent,
 ) -> usize {
     for selected in selected {
         let mut plan = Plan::new(&selected.stream, &|column| selected.wants(column));
@@ -182,17 +196,16 @@ pub async fn read(
         {
             plan.skip_until(floor.instant, floor.advertisers);
         }
-        output.announce(&selected.stream, plan, &|column| selected.wants(column));
+        let is_whole = selected.stream.is_read_whole(selected.sync_mode == SyncMode::Incremental);
+        output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
     }
     let portfolio = portfolio(client, config).await;
-    let advertisers = portfolio.as_ref().map_or(&[][..], |portfolio| &portfolio.advertisers);
-    let run = Run::new(client, output, config, advertisers, selected);
+    let mut run = Run::new(client, output, config, portfolio.as_ref().ok(), selected);
     let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
     if let Some(error) = missing.as_ref().filter(|_| config.skip_inaccessible_advertisers) {
         tracing::warn!("{error}");
     }
     let missing = missing.filter(|_| !config.skip_inaccessible_advertisers);
-    let mut run = run;
     // A stream whose state is none fails at once, and must not be written by its children.
     for selected in selected {
         let state = states.get(&selected.stream.name).unwrap_or(&Value::Null);
@@ -205,10 +218,20 @@ pub async fn read(
         let stream = &selected.stream;
         output.open(id);
         let result = match portfolio {
-            Ok(_) => run.read(id, selected, states.get(&stream.name).unwrap_or(&Value::Null)).await.and_then(|()| {
+            Ok(_) => {
+                let state = states.get(&stream.name).unwrap_or(&Value::Null);
+                let all = run.read(id, selected, state);
+                let result = match extent {
+                    // What others hang on is read to its end for their sake.
+                    Extent::FirstRecord if !catalog::is_parent(&stream.name) => tokio::select! {
+                        result = all => result,
+                        () = output.first_record(id) => Ok(()),
+                    },
+                    _ => all.await,
+                };
                 // Whatever could be read has been written; what is missing is said by every stream that lacks it.
-                missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err)
-            }),
+                result.and_then(|()| missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err))
+            }
             Err(error) => Err(error.clone()),
         };
         let is_incomplete = result.is_err();
@@ -233,7 +256,7 @@ pub async fn dry_run(
     if let Some(error) = portfolio.missing_error() {
         tracing::warn!("{error}");
     }
-    let run = Run::new(client, output, config, &portfolio.advertisers, selected);
+    let run = Run::new(client, output, config, Some(&portfolio), selected);
     let mut reports = 0;
     for selected in selected {
         let stream = &selected.stream;
@@ -269,14 +292,15 @@ impl<'a> Run<'a> {
         client: &'a Client,
         output: &'a Output,
         config: &'a Config,
-        advertisers: &'a [AdvertiserId],
+        portfolio: Option<&'a Portfolio>,
         selected: &'a [Selected],
     ) -> Self {
         Self {
             client,
             output,
             config,
-            advertisers,
+            advertisers: portfolio.map_or(&[], |portfolio| &portfolio.advertisers),
+            has_missing: portfolio.is_some_and(|portfolio| !portfolio.missing.is_empty()),
             clock: config.clock.stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),

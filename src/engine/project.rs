@@ -344,7 +344,7 @@ impl Plan {
             return Ok(());
         }
         // `{"value": …}` around a scalar.
-        if raw.starts_with('{') && column.column_type != ColumnType::Json {
+        if raw.starts_with('{') && column.column_type != ColumnType::Object {
             let wrapped: BTreeMap<&str, &RawValue> = serde_json::from_str(raw).unwrap_or_default();
             if let Some(value) = wrapped.get("value") {
                 return self.write_column(index, value.get(), out);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock;
 use crate::error::{Error, Result};
@@ -38,12 +38,22 @@ pub enum SyncMode {
 pub struct Configured {
     /// Its name, which may be unknown to us.
     pub name: String,
-    /// How to read it; an error where the mode is not one of Airbyte's.
+    /// How to read it; an error where the mode is none of the protocol's.
     pub sync_mode: Result<SyncMode, String>,
     /// The columns that the user wants; `None` wants all.
     pub columns: Option<HashSet<String>>,
-    /// The platform's number of this sync.
+    /// The platform's number of this sync; a full refresh goes on only within the one it was interrupted in.
     pub sync_id: Option<i64>,
+    /// The schemas of columns that take the place of ours; only Singer's catalogs may have such.
+    pub properties: Map<String, Value>,
+}
+
+impl Configured {
+    /// A stream of which the platform has said no more than this.
+    #[must_use]
+    pub fn new(name: &str, sync_mode: Result<SyncMode, String>, columns: Option<HashSet<String>>) -> Self {
+        Self { name: name.to_owned(), sync_mode, columns, sync_id: None, properties: Map::new() }
+    }
 }
 
 /// `SPEC`
@@ -213,7 +223,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
             let columns = stream["json_schema"]["properties"].as_object();
             let columns =
                 columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
-            Ok(Configured { name: name.to_owned(), sync_mode, columns, sync_id: entry["sync_id"].as_i64() })
+            Ok(Configured { sync_id: entry["sync_id"].as_i64(), ..Configured::new(name, sync_mode, columns) })
         })
         .collect()
 }

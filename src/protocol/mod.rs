@@ -10,6 +10,6 @@ mod writer;
 pub enum Protocol {
     /// Messages of Airbyte, logs among them.
     Airbyte,
-    /// Messages of Singer on stdout, with one state of all streams; logs on stderr.
-    Singer(singer::State),
+    /// Messages of Singer on stdout, with one state of all streams; words for people on stderr.
+    Singer(Box<singer::Tap>),
 }

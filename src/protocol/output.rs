@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::writer::Writer;
+use super::writer::book::Announcement;
 use super::{Protocol, airbyte, singer};
 use crate::api::Body;
 use crate::engine::project::Plan;
@@ -35,13 +36,12 @@ pub type StreamId = usize;
 pub(super) enum Message {
     Line(Value),
     Document(String),
-    Announce {
-        name: String,
-        cursor: Option<String>,
-        schema: Value,
-        plan: Box<Plan>,
+    Announce(Box<Announcement>),
+    Begin {
+        state: singer::State,
+        settings: singer::Settings,
+        is_test: bool,
     },
-    Carry(singer::State),
     Open {
         stream: StreamId,
     },
@@ -59,6 +59,18 @@ pub(super) enum Message {
     State {
         stream: StreamId,
         state: Value,
+    },
+    Whole {
+        stream: StreamId,
+    },
+    FirstRecord {
+        stream: StreamId,
+        reply: oneshot::Sender<()>,
+    },
+    Answer {
+        endpoint: String,
+        status: Option<u16>,
+        duration: Duration,
     },
     Close {
         stream: StreamId,
@@ -103,18 +115,20 @@ impl Output {
 
     /// Announces a stream of this run, so that it gets its last status whatever happens. Streams are numbered from 0 in
     /// the order of these calls.
-    pub fn announce(&self, stream: &Stream, plan: Plan, is_selected: &dyn Fn(&str) -> bool) {
-        self.send(Message::Announce {
+    pub fn announce(&self, stream: &Stream, plan: Plan, is_whole: bool, is_selected: &dyn Fn(&str) -> bool) {
+        self.send(Message::Announce(Box::new(Announcement {
             name: stream.name.clone(),
             cursor: stream.cursor().map(str::to_owned),
             schema: singer::schema(stream, is_selected),
-            plan: Box::new(plan),
-        });
+            plan,
+            is_whole,
+        })));
     }
 
-    /// Carries along what a Singer state says of others.
-    pub fn carry(&self, state: singer::State) {
-        self.send(Message::Carry(state));
+    /// What a Singer tap was given, before any stream is announced: a state to carry along, and its settings. In a test
+    /// nothing is written.
+    pub fn begin(&self, state: singer::State, settings: singer::Settings, is_test: bool) {
+        self.send(Message::Begin { state, settings, is_test });
     }
 
     /// Begins a stream, unless it has begun.
@@ -145,6 +159,26 @@ impl Output {
     /// Writes a state, unless it says what the last one said.
     pub fn state(&self, stream: StreamId, state: Value) {
         self.send(Message::State { stream, state });
+    }
+
+    /// Says that everything that there is of a stream has been written, and nothing else.
+    pub fn whole(&self, stream: StreamId) {
+        self.send(Message::Whole { stream });
+    }
+
+    /// Resolves when the first record of a stream has been written.
+    pub async fn first_record(&self, stream: StreamId) {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::FirstRecord { stream, reply });
+        if answer.await.is_err() {
+            // The stream has ended without one.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells of an answer of Criteo's, for the figures that tools around Singer collect.
+    pub fn answer(&self, endpoint: String, status: Option<u16>, duration: Duration) {
+        self.send(Message::Answer { endpoint, status, duration });
     }
 
     /// Says how many rows are to be expected of a stream.

@@ -1,22 +1,28 @@
 //! The thread behind [`Output`](super::output::Output): it alone writes to stdout, and keeps the books of the streams.
 
+pub(super) mod book;
+mod records;
+
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use serde::de::Deserializer;
 use serde_json::Value;
+use tracing::Level;
 
 use super::airbyte::{self, Status};
 use super::output::{Constants, Message, StreamId};
 use super::{Protocol, singer};
 use crate::api::Body;
 use crate::clock;
-use crate::engine::project::Plan;
-use crate::engine::rows::{self, RowSink};
+use crate::engine::rows;
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
 use crate::stop::{Stop, StopSender};
+use book::{Announcement, Book, Progress};
+use records::{Lines, Place, Records};
+use singer::batch::BatchFiles;
+use singer::log::Metric;
 
 /// Lines are collected up to this size; larger writes gain nothing through a pipe of 64 KiB.
 const BUFFER: usize = 64 * 1024;
@@ -25,38 +31,6 @@ const BUFFER: usize = 64 * 1024;
 const LONGEST_SILENCE: Duration = Duration::from_secs(50);
 /// Platforms take a run for dead that sends neither records nor states for long: a state is repeated after this time.
 const LONGEST_STATELESS: Duration = Duration::from_mins(5);
-
-/// One stream of this run.
-struct Book {
-    name: String,
-    /// The column that the state counts in.
-    cursor: Option<String>,
-    /// Singer's `SCHEMA`.
-    schema: Value,
-    plan: Plan,
-    records: u64,
-    records_since_state: u64,
-    first_state: Option<Value>,
-    last_state: Option<Value>,
-    has_failed: bool,
-    progress: Progress,
-}
-
-/// How far a stream has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Progress {
-    Announced,
-    Open,
-    /// With records.
-    Running,
-    Closed,
-}
-
-impl Book {
-    fn is_under_way(&self) -> bool {
-        matches!(self.progress, Progress::Open | Progress::Running)
-    }
-}
 
 /// Everything that the thread knows.
 pub(super) struct Writer {
@@ -71,22 +45,6 @@ pub(super) struct Writer {
     books: Vec<Book>,
     redactor: Redactor,
     stop: StopSender,
-}
-
-/// Whole lines on their way to stdout.
-struct Lines {
-    buffer: Vec<u8>,
-    out: Box<dyn Write + Send>,
-    broken: Option<io::Error>,
-}
-
-impl Lines {
-    fn flush(&mut self) {
-        if self.broken.is_none() && !self.buffer.is_empty() {
-            self.broken = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()).err();
-        }
-        self.buffer.clear();
-    }
 }
 
 impl Writer {
@@ -144,8 +102,8 @@ impl Writer {
                 self.lines.buffer.extend_from_slice(text.as_bytes());
                 self.lines.buffer.push(b'\n');
             }
-            Message::Announce { name, cursor, schema, plan } => self.announce(name, cursor, schema, *plan),
-            Message::Carry(state) => self.protocol = Protocol::Singer(state),
+            Message::Announce(stream) => self.announce(*stream),
+            Message::Begin { state, settings, is_test } => self.begin(state, settings, is_test),
             Message::Open { stream } => self.open(stream),
             Message::Remember { stream, state } => {
                 if let Some(book) = self.books.get_mut(stream) {
@@ -159,6 +117,19 @@ impl Writer {
                 let _ = reply.send(result);
             }
             Message::State { stream, state } => self.state(stream, state),
+            Message::Whole { stream } => self.whole(stream),
+            Message::FirstRecord { stream, reply } => {
+                match self.books.get_mut(stream) {
+                    Some(book) if book.records == 0 => book.on_first_record = Some(reply),
+                    // Whoever asked may have gone.
+                    _ => drop(reply.send(())),
+                }
+            }
+            Message::Answer { endpoint, status, duration } => {
+                if let Protocol::Singer(tap) = &self.protocol {
+                    tap.log.metric(None, &Metric::HttpRequestDuration(&endpoint, status, duration));
+                }
+            }
             Message::Close { stream, error } => self.close(stream, error.as_ref()),
             Message::Waiting { wait } => self.waiting(wait),
             Message::Finish { .. } => {}
@@ -168,9 +139,10 @@ impl Writer {
     fn open(&mut self, stream: StreamId) {
         if let Some(book) = self.books.get_mut(stream).filter(|book| book.progress == Progress::Announced) {
             book.progress = Progress::Open;
+            book.opened = Some(Instant::now());
             let message = match self.protocol {
-                Protocol::Airbyte => airbyte::stream_status(&book.name, Status::Started),
-                Protocol::Singer(_) => std::mem::take(&mut book.schema),
+                Protocol::Airbyte => airbyte::stream_status(&book.stream.name, Status::Started),
+                Protocol::Singer(_) => std::mem::take(&mut book.stream.schema),
             };
             self.line(&message);
         }
@@ -178,7 +150,8 @@ impl Writer {
 
     /// Nothing has happened for a while: somebody should know that the run lives.
     fn still_alive(&mut self, now: Instant) {
-        let open: Vec<_> = self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.name).collect();
+        let open: Vec<_> =
+            self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.stream.name).collect();
         if open.is_empty() {
             return;
         }
@@ -195,7 +168,7 @@ impl Writer {
         for index in 0..self.books.len() {
             let book = &self.books[index];
             if book.is_under_way() {
-                let status = airbyte::rate_limited(&book.name, reset);
+                let status = airbyte::rate_limited(&book.stream.name, reset);
                 self.line(&status);
             }
         }
@@ -220,19 +193,29 @@ impl Writer {
         }
     }
 
-    fn announce(&mut self, name: String, cursor: Option<String>, schema: Value, plan: Plan) {
-        self.books.push(Book {
-            name,
-            cursor,
-            schema,
-            plan,
-            records: 0,
-            records_since_state: 0,
-            first_state: None,
-            last_state: None,
-            has_failed: false,
-            progress: Progress::Announced,
-        });
+    /// What a tap was told, before its streams.
+    fn begin(&mut self, state: singer::State, settings: singer::Settings, is_test: bool) {
+        if let Protocol::Singer(tap) = &mut self.protocol {
+            tap.state = state;
+            tap.settings = settings;
+        }
+        if is_test {
+            self.lines.out = Box::new(io::sink());
+        }
+    }
+
+    fn announce(&mut self, stream: Announcement) {
+        let mut book = Book::new(stream);
+        if let Protocol::Singer(tap) = &self.protocol {
+            match &tap.settings.batches {
+                Some(batches) => book.files = Some(BatchFiles::new(batches.clone(), &book.stream.name)),
+                None if tap.settings.activates_versions && book.stream.is_whole => {
+                    book.version = Some(clock::now_millis());
+                }
+                None => {}
+            }
+        }
+        self.books.push(book);
     }
 
     fn slice(&mut self, stream: StreamId, body: &Body, constants: &Constants, state: Option<Value>) -> Result<()> {
@@ -243,15 +226,24 @@ impl Writer {
         let Some(book) = self.books.get_mut(stream).filter(is_open) else {
             return Err(Error::system("The stream has failed or ended before."));
         };
-        book.plan.start_slice(constants);
-        let (prefix, suffix) = match self.protocol {
-            Protocol::Airbyte => (airbyte::record_prefix(&book.name, clock::now_millis()), None),
-            Protocol::Singer(_) => (singer::record_prefix(&book.name), Some(singer::record_suffix())),
-        };
+        book.stream.plan.start_slice(constants);
         self.ends_with_state = false;
-        let shape = book.plan.shape;
-        let mut records = Records { book, lines: &mut self.lines, prefix, suffix, stop: &self.stop };
-        let written = rows::each(body.text()?, shape, &mut records);
+        let shape = book.stream.plan.shape;
+        let mut files = book.files.take();
+        let lines = &mut self.lines;
+        let place = match (&self.protocol, &mut files) {
+            (Protocol::Airbyte, _) => {
+                Place::Airbyte { lines, prefix: airbyte::record_prefix(&book.stream.name, clock::now_millis()) }
+            }
+            (Protocol::Singer(_), Some(files)) => Place::Files(files),
+            (Protocol::Singer(_), None) => {
+                let prefix = singer::record_prefix(&book.stream.name);
+                Place::Singer { lines, prefix, suffix: singer::record_suffix(book.version) }
+            }
+        };
+        let written = rows::each(body.text()?, shape, &mut Records { book, place, stop: &self.stop });
+        let are_due = files.as_ref().is_some_and(BatchFiles::are_due);
+        book.files = files;
         if let Err(error) = written {
             book.has_failed = true;
             if self.stop.is_stopping() {
@@ -267,12 +259,29 @@ impl Writer {
         self.check_reader();
         if let Some(state) = state {
             self.state(stream, state);
+        } else if are_due {
+            self.hand_over(stream);
         }
         Ok(())
     }
 
+    /// A state follows its records: where they wait in a file, it waits with them.
     fn state(&mut self, stream: StreamId, state: Value) {
         let Some(book) = self.books.get_mut(stream).filter(|book| !book.has_failed) else { return };
+        match &book.files {
+            None => self.write_state(stream, state),
+            Some(files) => {
+                let are_due = files.are_due() || files.are_empty();
+                book.pending_state = Some(state);
+                if are_due {
+                    self.hand_over(stream);
+                }
+            }
+        }
+    }
+
+    fn write_state(&mut self, stream: StreamId, state: Value) {
+        let Some(book) = self.books.get_mut(stream) else { return };
         if book.records_since_state == 0 && book.last_state.as_ref() == Some(&state) {
             return;
         }
@@ -283,19 +292,55 @@ impl Writer {
         self.flush();
     }
 
+    /// Hands the files of a stream over, and then the state that waited for them.
+    fn hand_over(&mut self, stream: StreamId) {
+        let Some(book) = self.books.get_mut(stream) else { return };
+        match book.hand_over() {
+            Ok(message) => {
+                let state = book.pending_state.take();
+                if let Some(message) = message {
+                    self.line(&message);
+                }
+                if let Some(state) = state {
+                    self.write_state(stream, state);
+                }
+                self.flush();
+            }
+            Err(error) => self.stop.send(Stop::OutputFailed(error.to_string())),
+        }
+    }
+
+    /// Everything that there is of a stream has been written.
+    fn whole(&mut self, stream: StreamId) {
+        let book = self.books.get(stream).filter(|book| !book.has_failed);
+        if let Some((version, name)) = book.and_then(|book| Some((book.version?, &book.stream.name))) {
+            let message = singer::activate_version(name, version);
+            self.line(&message);
+        }
+    }
+
     fn close(&mut self, stream: StreamId, error: Option<&Error>) {
-        let Some(book) = self.books.get_mut(stream).filter(|book| book.progress != Progress::Closed) else { return };
+        if self.books.get(stream).is_none_or(|book| book.progress == Progress::Closed) {
+            return;
+        }
+        self.hand_over(stream);
+        let Some(book) = self.books.get_mut(stream) else { return };
         book.progress = Progress::Closed;
-        let name = book.name.clone();
+        let name = book.stream.name.clone();
+        if let Protocol::Singer(tap) = &self.protocol {
+            let took = book.opened.map(|opened| opened.elapsed()).unwrap_or_default();
+            tap.log.metric(Some(&name), &Metric::RecordCount(book.records));
+            tap.log.metric(Some(&name), &Metric::SyncDuration(took, error.is_none()));
+        }
         let mut logs = vec![(tracing::Level::INFO, format!("{name}: {} records.", book.records))];
         for (counts, what, then) in [
             (
-                &book.plan.unknown_fields,
+                &book.stream.plan.unknown_fields,
                 "fields that this version of the connector does not know",
                 "Update it to get them",
             ),
             (
-                &book.plan.misfit_columns,
+                &book.stream.plan.misfit_columns,
                 "values that do not fit their columns",
                 "They are null, and the records say so",
             ),
@@ -323,11 +368,11 @@ impl Writer {
             self.close(stream, Some(&interrupted()));
         }
         // Targets keep the last state only if nothing comes behind it.
-        if let Protocol::Singer(state) = &self.protocol
+        if let Protocol::Singer(tap) = &self.protocol
             && !self.books.is_empty()
             && !self.ends_with_state
         {
-            let message = state.message();
+            let message = tap.state.message();
             self.line(&message);
         }
         // Meltano shows the last line of a tap that fails.
@@ -358,28 +403,26 @@ impl Writer {
 
     /// Says on stderr what a message of Airbyte's says, as far as people need it.
     fn say(&self, message: &Value) {
-        let text = match message["type"].as_str() {
+        let Protocol::Singer(tap) = &self.protocol else { return };
+        let say = |level, stream, text: &str| tap.log.line(level, stream, text, &self.redactor);
+        match message["type"].as_str() {
             Some("LOG") => {
-                format!(
-                    "{} {}",
-                    message["log"]["level"].as_str().unwrap_or("INFO"),
-                    message["log"]["message"].as_str().unwrap_or_default()
-                )
+                let level = message["log"]["level"].as_str().and_then(|level| level.parse().ok());
+                say(level.unwrap_or(Level::INFO), None, message["log"]["message"].as_str().unwrap_or_default());
             }
-            Some("CONTROL") => {
-                "WARN Criteo has replaced the refresh token. Singer has no place for it: the old one may not work \
-                                any more, so use an app of the type \"Client credentials\"."
-                    .to_owned()
-            }
+            Some("CONTROL") => say(
+                Level::WARN,
+                None,
+                "Criteo has replaced the refresh token. Singer has no place for it: the old one may not work any more, so \
+                 use an app of the type \"Client credentials\".",
+            ),
             _ => {
                 let error = &message["trace"]["error"];
-                let Some(words) = error["message"].as_str() else { return };
-                let stream = error["stream_descriptor"]["name"].as_str().map(|name| format!("{name}: "));
-                format!("ERROR {}{words}", stream.unwrap_or_default())
+                if let Some(words) = error["message"].as_str() {
+                    say(Level::ERROR, error["stream_descriptor"]["name"].as_str(), words);
+                }
             }
-        };
-        // Nobody can be told that stderr is gone.
-        let _ = writeln!(io::stderr().lock(), "{}", self.redactor.clean(&text));
+        }
     }
 
     fn flush(&mut self) {
@@ -401,10 +444,10 @@ impl Protocol {
     /// The message for the state that a stream has come to.
     fn state(&mut self, book: &Book, state: &Value) -> Value {
         match self {
-            Self::Airbyte => airbyte::state(&book.name, state, book.records_since_state),
-            Self::Singer(all) => {
-                all.set(&book.name, state, book.cursor.as_deref());
-                all.message()
+            Self::Airbyte => airbyte::state(&book.stream.name, state, book.records_since_state),
+            Self::Singer(tap) => {
+                tap.state.set(&book.stream.name, state, book.stream.cursor.as_deref());
+                tap.state.message()
             }
         }
     }
@@ -414,48 +457,6 @@ fn interrupted() -> Error {
     Error::transient(
         "The sync was interrupted before the stream was complete. The next one goes on from the last state.",
     )
-}
-
-/// Writes rows as records.
-struct Records<'a> {
-    book: &'a mut Book,
-    lines: &'a mut Lines,
-    prefix: Vec<u8>,
-    /// `None` means Airbyte's, which tells of values that did not fit.
-    suffix: Option<Vec<u8>>,
-    stop: &'a StopSender,
-}
-
-impl RowSink for Records<'_> {
-    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        use serde::de::Error as _;
-        let buffer = &mut self.lines.buffer;
-        let start = buffer.len();
-        if self.book.progress == Progress::Open && self.suffix.is_none() {
-            let status = airbyte::stream_status(&self.book.name, Status::Running);
-            buffer.extend_from_slice(format!("{status}\n").as_bytes());
-        }
-        buffer.extend_from_slice(&self.prefix);
-        let is_new = self.book.plan.write_row(row, buffer);
-        if !is_new.as_ref().is_ok_and(|is_new| *is_new) {
-            buffer.truncate(start);
-            return is_new.map(|_| ());
-        }
-        self.book.progress = Progress::Running;
-        match &self.suffix {
-            None => airbyte::record_suffix(self.book.plan.misfits(), buffer),
-            Some(suffix) => buffer.extend_from_slice(suffix),
-        }
-        self.book.records += 1;
-        self.book.records_since_state += 1;
-        if buffer.len() >= BUFFER {
-            self.lines.flush();
-            if self.lines.broken.is_some() || self.stop.is_stopping() {
-                return Err(D::Error::custom("interrupted"));
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

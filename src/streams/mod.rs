@@ -195,6 +195,20 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether a Singer tap reads it without being told to: what an app with the least permissions that make sense
+    /// (Campaigns, Creatives, Analytics) can read, apart from log files, which are large.
+    #[must_use]
+    pub fn is_selected_by_default(&self) -> bool {
+        !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
+            && !matches!(self.source, Source::LogLevel)
+    }
+
+    /// Whether every read brings all that there is: objects that do not tell when they were changed.
+    #[must_use]
+    pub fn is_read_whole(&self, is_incremental: bool) -> bool {
+        matches!(self.source, Source::Entity(_)) && !(is_incremental && self.cursor().is_some())
+    }
+
     /// Whether only the advertisers to read are asked for.
     #[must_use]
     pub fn is_by_advertiser(&self) -> bool {

@@ -22,14 +22,20 @@ pub enum ColumnType {
     DateTime,
     /// The time of a clock in the zone of the row, `YYYY-MM-DDThh:mm:ss`.
     LocalDateTime,
-    /// An object or a list, passed on as it is.
-    Json,
+    /// An object, passed on as it is.
+    Object,
+    /// A list, passed on as it is.
+    List,
 }
 
 impl ColumnType {
-    /// Reads the type off a property of a schema.
+    /// Reads the type off a property of a schema; of several in an `anyOf`, the first that is not null.
     #[must_use]
     pub fn of_property(property: &Value) -> Self {
+        if let Some(branches) = property["anyOf"].as_array() {
+            let branch = branches.iter().find(|branch| branch["type"] != "null");
+            return branch.map_or(Self::Text, Self::of_property);
+        }
         let types = match &property["type"] {
             Value::Array(types) => types.as_slice(),
             single => std::slice::from_ref(single),
@@ -44,7 +50,8 @@ impl ColumnType {
             (Some("number"), _) => Self::Number,
             (Some("integer"), _) => Self::Integer,
             (Some("boolean"), _) => Self::Boolean,
-            (Some("object" | "array"), _) => Self::Json,
+            (Some("object"), _) => Self::Object,
+            (Some("array"), _) => Self::List,
             _ => Self::Text,
         }
     }
@@ -57,7 +64,8 @@ impl ColumnType {
             Self::Number => "number",
             Self::Integer => "integer",
             Self::Boolean => "boolean",
-            Self::Json => "object",
+            Self::Object => "object",
+            Self::List => "array",
         };
         let mut property = Map::new();
         property.insert("type".into(), if is_key { json!(name) } else { json!(["null", name]) });

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::config::Config;
+use crate::engine::project::Plan;
 use crate::streams::catalog;
 use serde_json::json;
 
@@ -35,7 +36,13 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
     let streams = catalog::streams(&Config::from_value(config).unwrap());
     for stream in &streams[..2] {
-        writer.announce(stream.name.clone(), None, Value::Null, Plan::new(stream, &|_| true));
+        writer.announce(Announcement {
+            name: stream.name.clone(),
+            cursor: None,
+            schema: Value::Null,
+            plan: Plan::new(stream, &|_| true),
+            is_whole: false,
+        });
     }
     writer.still_alive(Instant::now());
     assert!(types().is_empty(), "nothing has begun");

@@ -1,15 +1,11 @@
-//! Singer, as Meltano and the Singer SDK speak it: the documents that are read and the messages that are written.
-//!
-//! The streams, their columns and their states are those of Airbyte's mode; only the words around them differ. Reading is
-//! tolerant: what other taps and older ones have left in a state is carried along.
+//! Singer's catalog: written by `--discover`, read back with a selection and with types that the user has changed.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::airbyte::{Configured, SyncMode};
-use crate::clock;
 use crate::error::{Error, Result};
+use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::Stream;
 
 /// The catalog of `--discover`, indented: Meltano waits for ever for the end of a line of more than 64 KiB.
@@ -22,7 +18,7 @@ pub fn catalog(streams: &[Stream]) -> String {
             let method = if cursor.is_some() { "INCREMENTAL" } else { "FULL_TABLE" };
             let mut root = json!({
                 "inclusion": "available",
-                "selected-by-default": true,
+                "selected-by-default": stream.is_selected_by_default(),
                 "table-key-properties": stream.primary_key,
                 "replication-method": method,
             });
@@ -37,6 +33,8 @@ pub fn catalog(streams: &[Stream]) -> String {
                 root["valid-replication-keys"] = json!([cursor]);
                 root["replication-key"] = json!(cursor);
                 entry["replication_key"] = json!(cursor);
+            } else {
+                root["forced-replication-method"] = json!(method);
             }
             let mut metadata = vec![json!({"breadcrumb": [], "metadata": root})];
             for name in stream.schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
@@ -59,7 +57,7 @@ pub fn catalog(streams: &[Stream]) -> String {
 /// # Errors
 /// `config_error` when the text is not a catalog.
 pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
-    let document = super::airbyte::parse(text, "The catalog")?;
+    let document = airbyte::parse(text, "The catalog")?;
     let Some(streams) = document["streams"].as_array() else {
         return Err(Error::config(
             "The catalog has no list of streams. It must be a Singer catalog, such as --discover prints.",
@@ -81,14 +79,42 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
             Some("FULL_TABLE") => Ok(SyncMode::FullRefresh),
             Some(other) => Err(other.to_owned()),
         };
-        let properties = entry["schema"]["properties"].as_object();
-        let columns = properties.filter(|properties| !properties.is_empty()).map(|properties| {
+        let properties = entry["schema"]["properties"].as_object().filter(|properties| !properties.is_empty());
+        let columns = properties.map(|properties| {
             let names = properties.keys().filter(|name| metadata.is_selected(&["properties", name], None));
             names.cloned().collect::<HashSet<_>>()
         });
-        configured.push(Configured { name: name.to_owned(), sync_mode, columns, sync_id: None });
+        let properties = properties.cloned().unwrap_or_default();
+        configured.push(Configured { properties, ..Configured::new(name, sync_mode, columns) });
     }
     Ok(configured)
+}
+
+/// The streams that are read without a catalog.
+#[must_use]
+pub fn defaults(streams: &[Stream]) -> Vec<Configured> {
+    let selected = streams.iter().filter(|stream| stream.is_selected_by_default());
+    selected.map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
+}
+
+/// Gives a stream the types that the catalog wants for its columns: Meltano lets people change them, and values are cast
+/// to them. Columns that are not keys may be null whatever the catalog says, since Criteo may leave any of them out.
+pub fn retype(stream: &mut Stream, properties: &Map<String, Value>) {
+    let Some(own) = stream.schema["properties"].as_object_mut() else { return };
+    for (name, property) in own.iter_mut() {
+        let Some(wanted) = properties.get(name).filter(|wanted| wanted.is_object()) else { continue };
+        *property = wanted.clone();
+        if !stream.primary_key.contains(name) && property["type"].is_string() && property["type"] != "null" {
+            property["type"] = json!(["null", property["type"]]);
+        }
+    }
+}
+
+/// The columns that a catalog of an older release lacks: Meltano keeps catalogs over upgrades.
+#[must_use]
+pub fn lacking<'a>(stream: &'a Stream, properties: &Map<String, Value>) -> Vec<&'a str> {
+    let own = stream.schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    own.filter(|name| !properties.is_empty() && !properties.contains_key(*name)).collect()
 }
 
 /// The metadata of one stream by breadcrumb.
@@ -124,113 +150,6 @@ impl Metadata {
     }
 }
 
-/// A state as it came, with the bookmarks of our streams and everything else, which is carried along.
-#[derive(Debug, Default, Clone)]
-pub struct State(Map<String, Value>);
-
-impl State {
-    /// Reads a state; nothing, `{}` and `null` mean a first sync. Meltano's own wrapping is understood.
-    ///
-    /// # Errors
-    /// `config_error` when the text is no state: it is never taken for "start again from nothing".
-    pub fn parse(text: &str) -> Result<Self> {
-        if text.trim().is_empty() {
-            return Ok(Self::default());
-        }
-        let corrupt = || {
-            Error::config(
-                "The state cannot be understood: it must be a Singer state, {\"bookmarks\":{…}}. Restore the last state that \
-                 worked, or remove it to read everything from the start.",
-            )
-        };
-        let document = match super::airbyte::parse(text, "The state")? {
-            Value::Null => return Ok(Self::default()),
-            Value::Object(object) => object,
-            _ => return Err(corrupt()),
-        };
-        let document = match document.get("singer_state").or_else(|| document.get("value")) {
-            Some(Value::Object(inside)) => inside.clone(),
-            _ => document,
-        };
-        match document.get("bookmarks") {
-            None | Some(Value::Null | Value::Object(_)) => Ok(Self(document)),
-            Some(_) => Err(corrupt()),
-        }
-    }
-
-    /// The states of streams; bookmarks of other taps and older ones are left alone.
-    #[must_use]
-    pub fn streams(&self) -> BTreeMap<String, Value> {
-        let bookmarks = self.0.get("bookmarks").and_then(Value::as_object).into_iter().flatten();
-        let ours = bookmarks.filter(|(_, bookmark)| bookmark.get("version").is_some());
-        ours.map(|(name, bookmark)| (name.clone(), bookmark.clone())).collect()
-    }
-
-    /// Notes where a stream has come to; `cursor` is the column that its state counts in.
-    pub fn set(&mut self, stream: &str, state: &Value, cursor: Option<&str>) {
-        let is_whole = state.as_object().is_some_and(crate::engine::cursor::is_no_cursor);
-        let mut bookmark = state.clone();
-        if let (Some(cursor), Some(object)) = (cursor, bookmark.as_object_mut()) {
-            // For people: the least cursor of all advertisers.
-            let groups = object.get("groups").and_then(Value::as_array).into_iter().flatten();
-            let least = groups.filter_map(|group| group["cursor"].as_str()).min().map(str::to_owned);
-            let value = least.or_else(|| object.get("updated_at").and_then(Value::as_str).map(str::to_owned));
-            if let Some(value) = value {
-                object.insert("replication_key".to_owned(), json!(cursor));
-                object.insert("replication_key_value".to_owned(), json!(value));
-            }
-        }
-        let bookmarks = self.0.entry("bookmarks").or_insert_with(|| json!({}));
-        if bookmarks.is_null() {
-            *bookmarks = json!({});
-        }
-        if let Some(bookmarks) = bookmarks.as_object_mut() {
-            // A stream that is read whole every time has nothing to go on from.
-            if is_whole {
-                bookmarks.remove(stream);
-            } else {
-                bookmarks.insert(stream.to_owned(), bookmark);
-            }
-        }
-    }
-
-    /// `STATE` with everything in it; never an empty one, which targets swallow.
-    #[must_use]
-    pub fn message(&self) -> Value {
-        let mut value = self.0.clone();
-        value.entry("bookmarks").or_insert_with(|| json!({}));
-        json!({"type": "STATE", "value": value})
-    }
-}
-
-/// `SCHEMA`
-#[must_use]
-pub fn schema(stream: &Stream, is_selected: &dyn Fn(&str) -> bool) -> Value {
-    let mut schema = stream.schema.clone();
-    if let Some(properties) = schema["properties"].as_object_mut() {
-        properties
-            .retain(|name, _| stream.primary_key.contains(name) || stream.cursor() == Some(name) || is_selected(name));
-    }
-    let mut message =
-        json!({"type": "SCHEMA", "stream": stream.name, "schema": schema, "key_properties": stream.primary_key});
-    if let Some(cursor) = stream.cursor() {
-        message["bookmark_properties"] = json!([cursor]);
-    }
-    message
-}
-
-/// What stands before the data of every record.
-#[must_use]
-pub fn record_prefix(stream: &str) -> Vec<u8> {
-    format!(r#"{{"type":"RECORD","stream":"{stream}","record":"#).into_bytes()
-}
-
-/// What stands behind the data of a record; the time is the same for all records of a slice.
-#[must_use]
-pub fn record_suffix() -> Vec<u8> {
-    format!(",\"time_extracted\":\"{}\"}}\n", clock::now_text()).into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,24 +182,5 @@ mod tests {
             (&configured[1].sync_mode, &configured[2].sync_mode),
             (&Ok(SyncMode::Incremental), &Ok(SyncMode::FullRefresh))
         );
-    }
-
-    #[test]
-    fn states_are_carried_along_and_never_misunderstood() {
-        let text = r#"{"singer_state":{"bookmarks":{"other":{"replication_key_value":"x"},"ours":{"version":1,"groups":[]}},"more":1}}"#;
-        let mut state = State::parse(text).unwrap();
-        assert_eq!(state.streams().keys().collect::<Vec<_>>(), ["ours"]);
-        state.set(
-            "ours",
-            &json!({"version": 1, "groups": [{"cursor": "2026-07-02"}, {"cursor": "2026-07-01"}]}),
-            Some("day"),
-        );
-        let value = &state.message()["value"];
-        assert_eq!((&value["more"], &value["bookmarks"]["other"]["replication_key_value"]), (&json!(1), &json!("x")));
-        assert_eq!(value["bookmarks"]["ours"]["replication_key_value"], "2026-07-01");
-        assert_eq!(State::parse("{}").unwrap().message(), json!({"type": "STATE", "value": {"bookmarks": {}}}));
-        for corrupt in ["[]", "7", "{\"bookmarks\":[]}", "{"] {
-            assert!(State::parse(corrupt).is_err(), "{corrupt}");
-        }
     }
 }

@@ -1,0 +1,154 @@
+//! What targets can be told beyond records: files of them, and that there are no others.
+
+use std::io::Read as _;
+use std::time::{Duration, SystemTime};
+
+use criteo_sandbox::Options;
+use flate2::read::GzDecoder;
+use serde_json::{Map, Value, json};
+
+use super::{Run, catalog_with, tap, tap_streams};
+use crate::harness::Bench;
+use crate::truth::by_key;
+
+/// The records in the files of a message.
+fn records(message: &Value, is_compressed: bool) -> Vec<Map<String, Value>> {
+    let files = message["manifest"].as_array().unwrap().iter();
+    let texts = files.map(|url| {
+        let bytes = std::fs::read(url.as_str().unwrap().strip_prefix("file://").unwrap()).unwrap();
+        let mut text = String::new();
+        match is_compressed {
+            true => GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap(),
+            false => (&bytes[..]).read_to_string(&mut text).unwrap(),
+        };
+        text
+    });
+    let lines: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn batches_of(run: &Run, stream: &str, is_compressed: bool) -> Vec<Map<String, Value>> {
+    let messages = run.messages.iter().filter(|message| message["type"] == "BATCH" && message["stream"] == stream);
+    messages.flat_map(|message| records(message, is_compressed)).collect()
+}
+
+#[test]
+fn batches_hold_the_records_and_states_follow_them() {
+    let mut bench = Bench::new(Options::default(), 60);
+    let names = ["campaigns", "campaign_statistics_daily", "ad_statistics_daily", "ad_set_category_bids"];
+    let plain = tap_streams(&bench, &names, &[]);
+    let folder = bench.directory.join("files");
+    std::fs::create_dir(&folder).unwrap();
+    // Of a run that was long ago, of one just now, and somebody else's.
+    let old =
+        ["p-tap-criteo-batch-1-1-campaigns-1.jsonl.gz", "p-tap-criteo-batch-2-1-campaigns-1.jsonl.gz", "p-mine.gz"];
+    for (name, days) in old.iter().zip([2, 0, 2]) {
+        let file = std::fs::File::create(folder.join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(days * 86_400)).unwrap();
+    }
+    for (compression, size) in [(Some("gzip"), Some(500)), (None, None)] {
+        bench.config["batch_config"] = json!({
+            "encoding": {"format": "jsonl"},
+            "storage": {"root": format!("file://{}", folder.display()), "prefix": "p-"},
+        });
+        if let Some(compression) = compression {
+            bench.config["batch_config"]["encoding"]["compression"] = json!(compression);
+        }
+        if let Some(size) = size {
+            bench.config["batch_config"]["batch_size"] = json!(size);
+        }
+        let run = tap(&bench, &["--catalog", "catalog.json"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        for name in names {
+            assert!(run.records(name).is_empty(), "{name} has records on stdout");
+            let found = batches_of(&run, name, compression.is_some());
+            assert_eq!(found.len(), plain.records(name).len(), "{name}");
+            let stream = bench.discover()[name].clone();
+            assert_eq!(by_key(found.iter(), &stream), by_key(plain.records(name), &stream), "{name}");
+        }
+        assert_eq!(run.last_state(), plain.last_state());
+        let largest = run.messages.iter().filter_map(|m| m["manifest"].as_array()).map(Vec::len).max().unwrap();
+        assert_eq!(largest > 1, size.is_some(), "{largest} files in a message");
+        never_a_state_before_its_records(&run, "ad_statistics_daily", compression.is_some());
+    }
+    let is_there = old.map(|name| folder.join(name).exists());
+    assert_eq!(is_there, [false, true, true]);
+}
+
+/// Every day up to the cursor of a state must have been handed over before it.
+fn never_a_state_before_its_records(run: &Run, name: &str, is_compressed: bool) {
+    let all = batches_of(run, name, is_compressed);
+    let (mut seen, mut states) = (Vec::new(), 0);
+    for message in &run.messages {
+        if message["type"] == "BATCH" && message["stream"] == name {
+            seen.extend(records(message, is_compressed));
+        } else if let Some(cursor) = message["value"]["bookmarks"][name]["replication_key_value"].as_str() {
+            let upto = |records: &[Map<String, Value>]| {
+                records.iter().filter(|record| record["day"].as_str().unwrap() <= cursor).count()
+            };
+            assert_eq!(upto(&seen), upto(&all), "a state of {cursor} before its records");
+            states += 1;
+        }
+    }
+    assert!(states > 0);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
+    let mut bench = Bench::new(Options::default(), 2);
+    bench.config["batch_config"] =
+        json!({"encoding": {"format": "jsonl"}, "storage": {"root": "/proc/no-such-folder"}});
+    let run = tap(&bench, &[]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("batch_config.storage.root cannot be written to"), "{}", run.stderr);
+    assert!(bench.sandbox.requests().is_empty());
+}
+
+#[test]
+fn versions_are_activated_when_all_objects_have_been_read() {
+    let mut bench = Bench::new(Options::default(), 3);
+    bench.config["emit_activate_version_messages"] = json!(true);
+    let names = ["campaigns", "ads", "audiences", "campaign_statistics_daily"];
+    let run = tap_streams(&bench, &names, &[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for (name, is_whole) in names.into_iter().zip([true, true, false, false]) {
+        let messages = run.messages.iter().filter(|message| message["stream"] == name && message["type"] != "SCHEMA");
+        let messages: Vec<_> = messages.collect();
+        let version = &messages[0]["version"];
+        assert_eq!(version.is_i64(), is_whole, "{name}: {}", messages[0]);
+        let ends = messages.iter().filter(|message| message["type"] == "ACTIVATE_VERSION").count();
+        assert_eq!((ends == 1, messages.last().unwrap()["type"] == "ACTIVATE_VERSION"), (is_whole, is_whole), "{name}");
+        assert!(messages.iter().all(|message| message["version"] == *version));
+    }
+    // Read whole, because the user wants it so.
+    let mut catalog = catalog_with(&bench, |stream, _| ["audiences", "campaign_statistics_daily"].contains(&stream));
+    for stream in catalog["streams"].as_array_mut().unwrap() {
+        stream["metadata"][0]["metadata"]["replication-method"] = json!("FULL_TABLE");
+    }
+    bench.file("catalog.json", &catalog);
+    let run = tap(&bench, &["--catalog", "catalog.json"]);
+    let activated: Vec<_> = run.messages.iter().filter(|message| message["type"] == "ACTIVATE_VERSION").collect();
+    assert_eq!(
+        activated.len(),
+        1,
+        "Criteo forgets old rows of reports, which is no reason to remove them: {activated:?}"
+    );
+    assert_eq!(activated[0]["stream"], "audiences");
+}
+
+#[test]
+fn versions_are_not_activated_when_something_may_be_missing() {
+    let mut bench = Bench::new(Options { campaigns: 3, ..Options::default() }, 1);
+    bench.config["emit_activate_version_messages"] = json!(true);
+    let activated = |run: &Run| run.messages.iter().filter(|message| message["type"] == "ACTIVATE_VERSION").count();
+    let fault = json!({"match": {"path": "/campaigns/search"}, "times": null, "do": {"status": 404, "body": "{}"}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let failed = tap_streams(&bench, &["campaigns"], &[]);
+    assert_eq!((failed.code, activated(&failed)), (Some(1), 0));
+    // An advertiser that is listed cannot be seen any more.
+    bench.config["advertiser_ids"] = json!(["1001", "9999"]);
+    bench.config["skip_inaccessible_advertisers"] = json!(true);
+    let partial = tap_streams(&bench, &["ad_sets"], &[]);
+    assert_eq!((partial.code, activated(&partial)), (Some(0), 0), "{}", partial.stderr);
+    assert!(!partial.records("ad_sets").is_empty());
+}

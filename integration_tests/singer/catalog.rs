@@ -1,0 +1,113 @@
+//! Catalogs as Meltano hands them back.
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use super::{catalog_with, tap, tap_streams};
+use crate::harness::Bench;
+
+#[test]
+fn discovery_is_a_catalog_that_can_be_read_back_with_a_selection() {
+    let bench = Bench::new(Options::default(), 5);
+    // Meltano hands the state over on discovery, too.
+    bench.file("state.json", &json!({"bookmarks": {}}));
+    let discovery = tap(&bench, &["--state", "state.json", "--discover"]);
+    assert_eq!((discovery.code, discovery.stderr.as_str()), (Some(0), ""));
+    assert!(discovery.stdout.lines().all(|line| line.len() < 4096), "Meltano hangs on long lines");
+    let catalog: Value = serde_json::from_str(&discovery.stdout).unwrap();
+    let airbyte = bench.discover();
+    assert_eq!(catalog["streams"].as_array().unwrap().len(), airbyte.len());
+    for stream in catalog["streams"].as_array().unwrap() {
+        let properties = stream["schema"]["properties"].as_object().unwrap().len();
+        assert_eq!(stream["metadata"].as_array().unwrap().len(), properties + 1, "{stream}: metadata are missing");
+    }
+    let selection = catalog_with(&bench, |stream, column| match column {
+        None => ["campaigns", "campaign_statistics_daily"].contains(&stream),
+        Some(column) => ["clicks", "name"].contains(&column),
+    });
+    bench.file("catalog.json", &selection);
+    for flag in ["--catalog", "--properties"] {
+        let run = tap(&bench, &[flag, "catalog.json"]);
+        let schemas: Vec<_> =
+            run.messages.iter().filter(|m| m["type"] == "SCHEMA").map(|m| m["stream"].clone()).collect();
+        assert_eq!(schemas.len(), 2, "{schemas:?}");
+        for record in run.records("campaign_statistics_daily") {
+            let columns: Vec<_> = record.keys().map(String::as_str).collect();
+            assert_eq!(columns, ["advertiser_id", "campaign_id", "day", "clicks", "currency"]);
+        }
+        assert!(run.records("campaigns").iter().all(|record| record.keys().eq(["id", "name"])));
+    }
+}
+
+#[test]
+fn values_are_cast_to_the_types_that_the_catalog_wants() {
+    let bench = Bench::new(Options::default(), 5);
+    let name = "campaign_statistics_daily";
+    let plain = tap_streams(&bench, &[name], &[]);
+    let mut catalog = catalog_with(&bench, |stream, _| stream == name);
+    let streams = catalog["streams"].as_array_mut().unwrap();
+    let properties = &mut streams.iter_mut().find(|stream| stream["stream"] == name).unwrap()["schema"]["properties"];
+    // Meltano's `schema:` rules; a number as exact text is what targets with decimals want.
+    properties["advertiser_cost"] =
+        json!({"type": ["null", "string"], "format": "x-singer.decimal", "precision": 38, "scale": 9});
+    properties["clicks"] = json!({"type": "string"});
+    properties["displays"] = json!({"anyOf": [{"type": "integer"}, {"type": "null"}]});
+    properties["campaign_id"] = json!({"type": "integer"});
+    properties["sales_pc30d"] = json!({"type": ["object", "null"]});
+    properties["no_such_column"] = json!({"type": "string"});
+    bench.file("catalog.json", &catalog);
+    // `tap` holds each record against the schema that was written.
+    let cast = tap(&bench, &["--catalog", "catalog.json"]);
+    assert_eq!(cast.code, Some(0), "{}", cast.stderr);
+    let schema = cast.messages.iter().find(|message| message["type"] == "SCHEMA").unwrap();
+    assert_eq!(schema["schema"]["properties"]["clicks"], json!({"type": ["null", "string"]}));
+    assert!(schema["schema"]["properties"]["no_such_column"].is_null());
+    let (plain, cast_records) = (plain.records(name), cast.records(name));
+    assert_eq!(plain.len(), cast_records.len());
+    for (plain, cast) in plain.iter().zip(cast_records) {
+        let cost: f64 = cast["advertiser_cost"].as_str().unwrap().parse().unwrap();
+        assert_eq!(Some(cost), plain["advertiser_cost"].as_f64());
+        assert_eq!(cast["clicks"], plain["clicks"].to_string());
+        assert_eq!(cast["displays"], plain["displays"]);
+        assert_eq!(cast["campaign_id"].to_string(), plain["campaign_id"].as_str().unwrap());
+        assert!(cast["sales_pc30d"].is_null(), "a number is no object");
+    }
+    assert!(cast.stderr.contains("values that do not fit their columns: sales_pc30d"), "{}", cast.stderr);
+}
+
+#[test]
+fn a_catalog_from_before_an_upgrade_is_told() {
+    let bench = Bench::new(Options::default(), 2);
+    let mut catalog = catalog_with(&bench, |stream, _| ["campaigns", "advertisers"].contains(&stream));
+    let streams = catalog["streams"].as_array_mut().unwrap();
+    let campaigns = streams.iter_mut().find(|stream| stream["stream"] == "campaigns").unwrap();
+    campaigns["schema"]["properties"].as_object_mut().unwrap().remove("goal");
+    bench.file("catalog.json", &catalog);
+    let run = tap(&bench, &["--catalog", "catalog.json"]);
+    assert_eq!(run.code, Some(0));
+    assert!(
+        run.stderr.contains("WARNING The catalog lacks columns that this release has: campaigns (goal)."),
+        "{}",
+        run.stderr
+    );
+    assert!(run.records("campaigns").iter().all(|record| !record.contains_key("goal")));
+}
+
+#[test]
+fn a_full_table_is_read_whole_whatever_the_state() {
+    let mut bench = Bench::new(Options::default(), 20);
+    bench.config["lookback_days"] = json!(1);
+    let name = "campaign_statistics_daily";
+    let first = tap_streams(&bench, &[name], &[]);
+    let mut catalog = catalog_with(&bench, |stream, _| stream == name);
+    for stream in catalog["streams"].as_array_mut().unwrap() {
+        // What Meltano makes of a rule `replication-method: FULL_TABLE`.
+        stream["replication_method"] = json!("FULL_TABLE");
+        stream["metadata"][0]["metadata"]["replication-method"] = json!("FULL_TABLE");
+    }
+    bench.file("catalog.json", &catalog);
+    bench.file("state.json", first.last_state());
+    let full = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
+    assert_eq!(full.code, Some(0), "{}", full.stderr);
+    assert_eq!(full.records(name).len(), first.records(name).len());
+}

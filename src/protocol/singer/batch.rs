@@ -1,0 +1,188 @@
+//! Records in files that a target loads whole: `BATCH`, as the Singer SDK writes it.
+//!
+//! Targets never delete the files, so every run removes those that earlier ones have left more than a day ago.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::clock;
+
+/// What the names of our files have in common, behind the user's prefix.
+const MARK: &str = "tap-criteo-batch-";
+/// A target has loaded a file by then, or never will.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
+/// Records wait no longer for others to share a file with, since their state waits with them.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Bytes that are written at once.
+const BUFFER: usize = 256 * 1024;
+
+/// Where the files go, and what they are like.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    /// The folder; it is made if it is missing.
+    pub folder: PathBuf,
+    /// What the names of the files begin with.
+    pub prefix: String,
+    /// Whether they are compressed by gzip.
+    pub is_compressed: bool,
+    /// Records in a file.
+    pub size: u64,
+}
+
+impl Batches {
+    /// Makes the folder, and removes what earlier runs have left in it.
+    ///
+    /// # Errors
+    /// When there can be no such folder.
+    pub fn prepare(&self) -> io::Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
+        let mark = format!("{}{MARK}", self.prefix);
+        for entry in std::fs::read_dir(&self.folder)?.flatten() {
+            let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&mark));
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+            if is_ours && age.is_some_and(|age| age > LONGEST_LIFE) {
+                // Another run may have removed it.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of one stream.
+#[derive(Debug)]
+pub struct BatchFiles {
+    batches: Batches,
+    stream: String,
+    /// What goes into the open file next.
+    pub buffer: Vec<u8>,
+    open: Option<Sink>,
+    records: u64,
+    number: u64,
+    /// Files that no message has named yet.
+    manifest: Vec<String>,
+    since: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Plain(File),
+    Gzip(Box<GzEncoder<File>>),
+}
+
+impl BatchFiles {
+    /// The files of a stream; none is made before its first record.
+    #[must_use]
+    pub fn new(batches: Batches, stream: &str) -> Self {
+        Self {
+            batches,
+            stream: stream.to_owned(),
+            buffer: Vec::new(),
+            open: None,
+            records: 0,
+            number: 0,
+            manifest: Vec::new(),
+            since: None,
+        }
+    }
+
+    /// Notes that the buffer holds one more whole record.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn end_record(&mut self) -> io::Result<()> {
+        self.since.get_or_insert_with(Instant::now);
+        self.records += 1;
+        if self.buffer.len() >= BUFFER {
+            self.write()?;
+        }
+        if self.records >= self.batches.size { self.end_file() } else { Ok(()) }
+    }
+
+    /// Whether no record waits.
+    #[must_use]
+    pub fn are_empty(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Whether the records are many enough, or old enough, to be handed over.
+    #[must_use]
+    pub fn are_due(&self) -> bool {
+        !self.manifest.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LONGEST_WAIT)
+    }
+
+    /// Ends the files, and returns the message that hands them over, if there are any.
+    ///
+    /// # Errors
+    /// When the last file cannot be written.
+    pub fn hand_over(&mut self) -> io::Result<Option<Value>> {
+        self.end_file()?;
+        self.since = None;
+        if self.manifest.is_empty() {
+            return Ok(None);
+        }
+        let compression = if self.batches.is_compressed { "gzip" } else { "none" };
+        Ok(Some(json!({
+            "type": "BATCH",
+            "stream": self.stream,
+            "encoding": {"format": "jsonl", "compression": compression},
+            "manifest": std::mem::take(&mut self.manifest),
+        })))
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.open.is_none() {
+            self.open = Some(self.create()?);
+        }
+        match &mut self.open {
+            Some(Sink::Plain(file)) => file.write_all(&self.buffer)?,
+            Some(Sink::Gzip(encoder)) => encoder.write_all(&self.buffer)?,
+            None => {}
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn end_file(&mut self) -> io::Result<()> {
+        if self.records == 0 {
+            return Ok(());
+        }
+        self.write()?;
+        self.records = 0;
+        if let Some(Sink::Gzip(encoder)) = self.open.take() {
+            encoder.finish()?;
+        }
+        Ok(())
+    }
+
+    /// The next file; only its owner may read it.
+    fn create(&mut self) -> io::Result<Sink> {
+        self.number += 1;
+        let Batches { folder, prefix, is_compressed, .. } = &self.batches;
+        let name = format!(
+            "{prefix}{MARK}{}-{}-{}-{}.jsonl{}",
+            clock::now_millis(),
+            std::process::id(),
+            self.stream,
+            self.number,
+            if *is_compressed { ".gz" } else { "" }
+        );
+        let path = folder.join(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let url = reqwest::Url::from_file_path(&path).map_err(|()| io::Error::other("the folder is not absolute"))?;
+        self.manifest.push(url.into());
+        Ok(if *is_compressed {
+            Sink::Gzip(Box::new(GzEncoder::new(file, Compression::fast())))
+        } else {
+            Sink::Plain(file)
+        })
+    }
+}

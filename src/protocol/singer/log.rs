@@ -1,0 +1,182 @@
+//! What a tap tells people: lines on stderr, as text or in the form that Meltano takes apart.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tracing::Level;
+
+use crate::clock;
+use crate::redact::Redactor;
+
+/// The variable that names a file with the settings of Python's `logging`, which Meltano writes for taps that can log in
+/// its form.
+const SETTINGS: &str = "SINGER_SDK_LOG_CONFIG";
+/// The formatter that asks for that form.
+const STRUCTURED: &str = "StructuredFormatter";
+/// Meltano reads lines of up to 64 KiB while it discovers; nobody reads longer ones.
+const LONGEST: usize = 16 * 1024;
+
+/// Writes to stderr.
+#[derive(Debug)]
+pub struct Log {
+    is_structured: bool,
+    level: Level,
+}
+
+/// A figure that tools around Singer collect.
+#[derive(Debug)]
+pub enum Metric<'a> {
+    /// Records that were written.
+    RecordCount(u64),
+    /// How long a stream took, and whether it was complete.
+    SyncDuration(Duration, bool),
+    /// How long an answer of Criteo's took: the path, and the status if there was an answer.
+    HttpRequestDuration(&'a str, Option<u16>, Duration),
+}
+
+impl Log {
+    /// As `SINGER_SDK_LOG_CONFIG` asks for; plain text without it, or where its file is no JSON.
+    #[must_use]
+    pub fn from_environment(is_debug: bool) -> Self {
+        let text = std::env::var_os(SETTINGS).and_then(|path| std::fs::read_to_string(path).ok());
+        let settings: Value = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        Self::from_settings(&settings, is_debug)
+    }
+
+    fn from_settings(settings: &Value, is_debug: bool) -> Self {
+        let formatters = settings["formatters"].as_object().into_iter().flatten().map(|(_, formatter)| formatter);
+        let mut classes = formatters.flat_map(|formatter| [&formatter["()"], &formatter["class"]]);
+        Self {
+            is_structured: classes.any(|class| class.as_str().is_some_and(|class| class.ends_with(STRUCTURED))),
+            level: match settings["root"]["level"].as_str().and_then(level) {
+                _ if is_debug => Level::DEBUG,
+                level => level.unwrap_or(Level::INFO),
+            },
+        }
+    }
+
+    /// The least severe level that is told.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Writes a line about a stream or the run.
+    pub fn line(&self, level: Level, stream: Option<&str>, text: &str, redactor: &Redactor) {
+        if level > self.level {
+            return;
+        }
+        let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
+        let line = if self.is_structured {
+            let mut line = structured(level, stream);
+            line.insert("message".into(), json!(text));
+            Value::Object(line).to_string()
+        } else {
+            let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+            format!("{} {stream}{text}", if level == Level::WARN { "WARNING" } else { level.as_str() })
+        };
+        write(&redactor.clean(&line));
+    }
+
+    /// Writes a figure; those of single answers are many, and for those who debug.
+    pub fn metric(&self, stream: Option<&str>, metric: &Metric<'_>) {
+        let level = if matches!(metric, Metric::HttpRequestDuration(..)) { Level::DEBUG } else { Level::INFO };
+        if level > self.level {
+            return;
+        }
+        let point = metric.point(stream);
+        write(&if self.is_structured {
+            let mut line = structured(level, stream);
+            line.insert("message".into(), json!("METRIC"));
+            line.insert("metric_info".into(), point);
+            Value::Object(line).to_string()
+        } else {
+            format!("{level} METRIC: {point}")
+        });
+    }
+}
+
+impl Metric<'_> {
+    /// The form of the Singer SDK.
+    fn point(&self, stream: Option<&str>) -> Value {
+        let (kind, metric, value, mut tags) = match self {
+            Self::RecordCount(count) => ("counter", "record_count", json!(count), Map::new()),
+            Self::SyncDuration(duration, is_complete) => {
+                let status = if *is_complete { "succeeded" } else { "failed" };
+                let tags = Map::from_iter([("status".to_owned(), json!(status))]);
+                ("timer", "sync_duration", json!(duration.as_secs_f64()), tags)
+            }
+            Self::HttpRequestDuration(endpoint, code, duration) => {
+                let status = if *code == Some(200) { "succeeded" } else { "failed" };
+                let mut tags =
+                    Map::from_iter([("endpoint".to_owned(), json!(endpoint)), ("status".to_owned(), json!(status))]);
+                if let Some(code) = code {
+                    tags.insert("http_status_code".into(), json!(code));
+                }
+                ("timer", "http_request_duration", json!(duration.as_secs_f64()), tags)
+            }
+        };
+        if let Some(stream) = stream {
+            tags.insert("stream".into(), json!(stream));
+        }
+        json!({"type": kind, "metric": metric, "value": value, "tags": tags})
+    }
+}
+
+/// What Meltano wants of every line. Neither `event` nor `level` may occur anywhere else in it.
+fn structured(level: Level, stream: Option<&str>) -> Map<String, Value> {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit")]
+    let seconds = clock::now_millis() as f64 / 1000.0;
+    let name = if level == Level::WARN { "warning".to_owned() } else { level.as_str().to_ascii_lowercase() };
+    let mut line = Map::new();
+    line.insert("level".into(), json!(name));
+    line.insert("pid".into(), json!(std::process::id()));
+    line.insert("logger_name".into(), json!("tap_criteo"));
+    line.insert("ts".into(), json!(seconds));
+    line.insert("thread_name".into(), json!("main"));
+    line.insert("app_name".into(), json!("tap-criteo"));
+    if let Some(stream) = stream {
+        line.insert("stream_name".into(), json!(stream));
+    }
+    line
+}
+
+/// A level in the words of Python.
+fn level(name: &str) -> Option<Level> {
+    match name.to_ascii_uppercase().as_str() {
+        "DEBUG" | "NOTSET" => Some(Level::DEBUG),
+        "INFO" => Some(Level::INFO),
+        "WARNING" | "WARN" => Some(Level::WARN),
+        "ERROR" | "CRITICAL" | "FATAL" => Some(Level::ERROR),
+        _ => None,
+    }
+}
+
+fn write(line: &str) {
+    // Nobody can be told that stderr is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_python_say_form_and_level() {
+        let of = |settings: &Value| {
+            let log = Log::from_settings(settings, false);
+            (log.is_structured, log.level)
+        };
+        let meltano = json!({
+            "version": 1,
+            "formatters": {"structured": {"()": "singer_sdk.logging.StructuredFormatter"}},
+            "root": {"level": "WARNING", "handlers": ["default"]},
+        });
+        assert_eq!(of(&meltano), (true, Level::WARN));
+        assert_eq!(Log::from_settings(&meltano, true).level, Level::DEBUG);
+        let plain = json!({"formatters": {"console": {"format": "%(message)s"}}, "root": {"level": "debug"}});
+        assert_eq!(of(&plain), (false, Level::DEBUG));
+        assert_eq!(of(&Value::Null), (false, Level::INFO));
+    }
+}

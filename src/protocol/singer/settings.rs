@@ -1,0 +1,140 @@
+//! The settings that only a Singer tap has, named as in the Singer SDK.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+use super::batch::Batches;
+use crate::config::Problems;
+use crate::error::Result;
+
+/// Records in a file of a batch, unless the settings say otherwise; the SDK's number.
+const BATCH_SIZE: u64 = 10_000;
+
+/// Their JSON schemas, by name.
+pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    json!({
+        "emit_activate_version_messages": {
+            "type": "boolean",
+            "title": "Activate versions",
+            "description": "Tell targets when all objects of a stream have been read, so that they can mark or remove those that are gone. Reports are never concerned.",
+            "default": false,
+        },
+        "batch_config": {
+            "type": "object",
+            "title": "Batches",
+            "description": "Hand records to the target in files, for targets that take BATCH messages; several times faster where they do.",
+            "required": ["encoding", "storage"],
+            "properties": {
+                "encoding": {
+                    "type": "object",
+                    "title": "Encoding",
+                    "description": "How the files are written.",
+                    "required": ["format"],
+                    "properties": {
+                        "format": {"type": "string", "enum": ["jsonl"], "title": "Format", "description": "One JSON object a line."},
+                        "compression": {
+                            "type": "string",
+                            "enum": ["gzip", "none"],
+                            "title": "Compression",
+                            "description": "gzip or none.",
+                        },
+                    },
+                },
+                "storage": {
+                    "type": "object",
+                    "title": "Storage",
+                    "description": "Where the files go.",
+                    "required": ["root"],
+                    "properties": {
+                        "root": {
+                            "type": "string",
+                            "pattern": "^(file://)?/",
+                            "pattern_descriptor": "an absolute folder, such as file:///tmp/batches",
+                            "title": "Root",
+                            "description": "The folder, as file:///….",
+                        },
+                        "prefix": {
+                            "type": "string",
+                            "pattern": "^[^/]*$",
+                            "pattern_descriptor": "a name without slashes",
+                            "title": "Prefix",
+                            "description": "What the names of the files begin with.",
+                        },
+                    },
+                },
+                "batch_size": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "title": "Batch size",
+                    "description": "Records in a file.",
+                    "default": BATCH_SIZE,
+                },
+            },
+        },
+    })
+});
+
+/// What the user has set.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Whether full reads of objects end with `ACTIVATE_VERSION`.
+    pub activates_versions: bool,
+    /// Where records go instead of stdout.
+    pub batches: Option<Batches>,
+}
+
+impl Settings {
+    /// Reads the settings of this module out of all settings.
+    ///
+    /// # Errors
+    /// `config_error` with every mistake in them.
+    pub fn parse(all: &Map<String, Value>) -> Result<Self> {
+        let own = SCHEMA.as_object().into_iter().flatten().map(|(name, _)| name);
+        let own = own.filter_map(|name| Some((name.clone(), all.get(name).filter(|value| !value.is_null())?.clone())));
+        let own = Value::Object(own.collect());
+        let problems = Problems::of_schema(&own, &json!({"type": "object", "properties": *SCHEMA}));
+        if !problems.is_empty() {
+            return Err(problems.into_error());
+        }
+        let batch = &own["batch_config"];
+        let batches = batch["storage"]["root"].as_str().map(|root| Batches {
+            folder: PathBuf::from(root.strip_prefix("file://").unwrap_or(root)),
+            prefix: batch["storage"]["prefix"].as_str().unwrap_or_default().to_owned(),
+            is_compressed: batch["encoding"]["compression"] == "gzip",
+            size: batch["batch_size"].as_u64().unwrap_or(BATCH_SIZE),
+        });
+        Ok(Self { activates_versions: own["emit_activate_version_messages"] == true, batches })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(all: &Value) -> Result<Settings> {
+        Settings::parse(all.as_object().unwrap())
+    }
+
+    #[test]
+    fn batches_are_set_as_in_the_sdk() {
+        let batch = json!({"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": "file:///tmp/x", "prefix": "p-"}});
+        let settings = parse(&json!({"batch_config": batch, "emit_activate_version_messages": true, "other": 1}));
+        let settings = settings.unwrap();
+        let batches = settings.batches.unwrap();
+        assert_eq!((batches.folder.to_str(), &*batches.prefix), (Some("/tmp/x"), "p-"));
+        assert!(batches.is_compressed && batches.size == BATCH_SIZE && settings.activates_versions);
+        let nothing = parse(&json!({"batch_config": null})).unwrap();
+        assert!(nothing.batches.is_none() && !nothing.activates_versions);
+    }
+
+    #[test]
+    fn mistakes_are_told_by_their_path() {
+        let batch = json!({"encoding": {"format": "parquet"}, "storage": {"root": "s3://bucket"}});
+        let error = parse(&json!({"batch_config": batch, "emit_activate_version_messages": "maybe"})).unwrap_err();
+        for path in ["batch_config.encoding.format", "batch_config.storage.root", "emit_activate_version_messages"] {
+            assert!(error.message.contains(path), "{path}: {error}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Singer's state: one document of all streams, in which what others have left is carried along.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::protocol::airbyte;
+
+/// A state as it came, with the bookmarks of our streams and everything else, which is carried along.
+#[derive(Debug, Default, Clone)]
+pub struct State(Map<String, Value>);
+
+impl State {
+    /// Reads a state; nothing, `{}` and `null` mean a first sync. Meltano's own wrapping is understood.
+    ///
+    /// # Errors
+    /// `config_error` when the text is no state: it is never taken for "start again from nothing".
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let corrupt = || {
+            Error::config(
+                "The state cannot be understood: it must be a Singer state, {\"bookmarks\":{…}}. Restore the last state that \
+                 worked, or remove it to read everything from the start.",
+            )
+        };
+        let document = match airbyte::parse(text, "The state")? {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(object) => object,
+            _ => return Err(corrupt()),
+        };
+        let document = match document.get("singer_state").or_else(|| document.get("value")) {
+            Some(Value::Object(inside)) => inside.clone(),
+            _ => document,
+        };
+        match document.get("bookmarks") {
+            None | Some(Value::Null | Value::Object(_)) => Ok(Self(document)),
+            Some(_) => Err(corrupt()),
+        }
+    }
+
+    /// The states of streams; bookmarks of other taps and older ones are left alone.
+    #[must_use]
+    pub fn streams(&self) -> BTreeMap<String, Value> {
+        let bookmarks = self.0.get("bookmarks").and_then(Value::as_object).into_iter().flatten();
+        let ours = bookmarks.filter(|(_, bookmark)| bookmark.get("version").is_some());
+        ours.map(|(name, bookmark)| (name.clone(), bookmark.clone())).collect()
+    }
+
+    /// Notes where a stream has come to; `cursor` is the column that its state counts in.
+    pub fn set(&mut self, stream: &str, state: &Value, cursor: Option<&str>) {
+        let is_whole = state.as_object().is_some_and(crate::engine::cursor::is_no_cursor);
+        let mut bookmark = state.clone();
+        if let (Some(cursor), Some(object)) = (cursor, bookmark.as_object_mut()) {
+            // For people: the least cursor of all advertisers.
+            let groups = object.get("groups").and_then(Value::as_array).into_iter().flatten();
+            let least = groups.filter_map(|group| group["cursor"].as_str()).min().map(str::to_owned);
+            let value = least.or_else(|| object.get("updated_at").and_then(Value::as_str).map(str::to_owned));
+            if let Some(value) = value {
+                object.insert("replication_key".to_owned(), json!(cursor));
+                object.insert("replication_key_value".to_owned(), json!(value));
+            }
+        }
+        let bookmarks = self.0.entry("bookmarks").or_insert_with(|| json!({}));
+        if bookmarks.is_null() {
+            *bookmarks = json!({});
+        }
+        if let Some(bookmarks) = bookmarks.as_object_mut() {
+            // A stream that is read whole every time has nothing to go on from.
+            if is_whole {
+                bookmarks.remove(stream);
+            } else {
+                bookmarks.insert(stream.to_owned(), bookmark);
+            }
+        }
+    }
+
+    /// `STATE` with everything in it; never an empty one, which targets swallow.
+    #[must_use]
+    pub fn message(&self) -> Value {
+        let mut value = self.0.clone();
+        value.entry("bookmarks").or_insert_with(|| json!({}));
+        json!({"type": "STATE", "value": value})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_carried_along_and_never_misunderstood() {
+        let text = r#"{"singer_state":{"bookmarks":{"other":{"replication_key_value":"x"},"ours":{"version":1,"groups":[]}},"more":1}}"#;
+        let mut state = State::parse(text).unwrap();
+        assert_eq!(state.streams().keys().collect::<Vec<_>>(), ["ours"]);
+        state.set(
+            "ours",
+            &json!({"version": 1, "groups": [{"cursor": "2026-07-02"}, {"cursor": "2026-07-01"}]}),
+            Some("day"),
+        );
+        let value = &state.message()["value"];
+        assert_eq!((&value["more"], &value["bookmarks"]["other"]["replication_key_value"]), (&json!(1), &json!("x")));
+        assert_eq!(value["bookmarks"]["ours"]["replication_key_value"], "2026-07-01");
+        assert_eq!(State::parse("{}").unwrap().message(), json!({"type": "STATE", "value": {"bookmarks": {}}}));
+        for corrupt in ["[]", "7", "{\"bookmarks\":[]}", "{"] {
+            assert!(State::parse(corrupt).is_err(), "{corrupt}");
+        }
+    }
+}
