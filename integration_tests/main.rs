@@ -14,6 +14,7 @@ mod lint;
 mod memory;
 mod objects;
 mod openapi;
+mod packages;
 mod process;
 mod reports;
 mod samples;

@@ -12,14 +12,9 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 
-from sandbox import sandbox
+from sandbox import STATISTICS, sandbox
 
 FIRST_DAY, FIRST_SYNC, SECOND_SYNC = "2026-08-01", "2026-10-20", "2026-11-01"
-REPORTS = {
-    "campaign_statistics_daily": ["AdvertiserId", "CampaignId", "Day"],
-    "ad_set_statistics_daily": ["AdvertiserId", "CampaignId", "AdsetId", "Day"],
-    "ad_statistics_daily": ["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"],
-}
 ENTITIES = ["advertisers", "campaigns", "ad_sets", "audiences"]
 
 
@@ -70,11 +65,8 @@ def compare(folder, box):
         truth = box.ask(f"/truth?stream={name}")
         assert one(f"select count(*), count(distinct id) from criteo.{name}") == (len(truth), len(truth)), name
         rows += len(truth)
-    for name, dimensions in REPORTS.items():
-        query = {"advertiserIds": "1001,1002,1003", "startDate": FIRST_DAY, "endDate": SECOND_SYNC,
-                 "dimensions": dimensions, "metrics": ["AdvertiserCost", "Clicks", "SalesPc30d"],
-                 "currency": "USD", "format": "json"}
-        truth = box.ask("/truth", {"report": "statistics", "query": query})
+    for name in STATISTICS:
+        truth = box.statistics(name, FIRST_DAY, SECOND_SYNC, "USD")
         cost = sum(Decimal(row["AdvertiserCost"]) for row in truth)
         clicks, sales = (sum(int(row[metric].split(".")[0]) for row in truth) for metric in ("Clicks", "SalesPc30d"))
         found = one(f"select count(*), sum(advertiser_cost), sum(clicks), sum(sales_pc30d) from criteo.{name}")
@@ -89,7 +81,7 @@ def compare(folder, box):
         f" where ad_id = '{sample['AdId']}' and day = '{sample['Day']}'"
     )
     assert found == (sample["Campaign"], Decimal(sample["AdvertiserCost"]), "UTC"), found
-    print(f"PyAirbyte: {len(ENTITIES) + len(REPORTS)} tables, {rows} rows and their sums equal to the truth after two syncs")
+    print(f"PyAirbyte: {len(ENTITIES) + len(STATISTICS)} tables, {rows} rows and their sums equal to the truth after two syncs")
 
 
 if __name__ == "__main__":

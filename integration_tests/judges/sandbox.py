@@ -8,6 +8,13 @@ import urllib.request
 from contextlib import contextmanager
 
 
+STATISTICS = {
+    "campaign_statistics_daily": ["AdvertiserId", "CampaignId", "Day"],
+    "ad_set_statistics_daily": ["AdvertiserId", "CampaignId", "AdsetId", "Day"],
+    "ad_statistics_daily": ["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"],
+}
+
+
 class Sandbox:
     """A running sandbox: `url` is the API, `control` its control port."""
 
@@ -23,6 +30,13 @@ class Sandbox:
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(self.control + path, data=data, timeout=60) as answer:
             return json.load(answer)
+
+    def statistics(self, name, first_day, last_day, currency, advertisers="1001,1002,1003"):
+        """The rows that a stream of statistics must have: a few metrics, in Criteo's spelling."""
+        query = {"advertiserIds": advertisers, "startDate": first_day, "endDate": last_day,
+                 "dimensions": STATISTICS[name], "metrics": ["AdvertiserCost", "Clicks", "SalesPc30d"],
+                 "currency": currency, "format": "json"}
+        return self.ask("/truth", {"report": "statistics", "query": query})
 
 
 @contextmanager

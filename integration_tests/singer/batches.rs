@@ -17,10 +17,9 @@ fn records(message: &Value, is_compressed: bool) -> Vec<Map<String, Value>> {
     let texts = files.map(|url| {
         let bytes = std::fs::read(url.as_str().unwrap().strip_prefix("file://").unwrap()).unwrap();
         let mut text = String::new();
-        match is_compressed {
-            true => GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap(),
-            false => (&bytes[..]).read_to_string(&mut text).unwrap(),
-        };
+        let mut plain: Box<dyn std::io::Read> =
+            if is_compressed { Box::new(GzDecoder::new(&bytes[..])) } else { Box::new(&bytes[..]) };
+        plain.read_to_string(&mut text).unwrap();
         text
     });
     let lines: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();

@@ -65,8 +65,8 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
     let (plain, cast_records) = (plain.records(name), cast.records(name));
     assert_eq!(plain.len(), cast_records.len());
     for (plain, cast) in plain.iter().zip(cast_records) {
-        let cost: f64 = cast["advertiser_cost"].as_str().unwrap().parse().unwrap();
-        assert_eq!(Some(cost), plain["advertiser_cost"].as_f64());
+        let exact: f64 = cast["advertiser_cost"].as_str().unwrap().parse().unwrap();
+        assert_eq!(Some(exact), plain["advertiser_cost"].as_f64());
         assert_eq!(cast["clicks"], plain["clicks"].to_string());
         assert_eq!(cast["displays"], plain["displays"]);
         assert_eq!(cast["campaign_id"].to_string(), plain["campaign_id"].as_str().unwrap());

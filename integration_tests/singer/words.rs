@@ -131,3 +131,19 @@ fn figures_are_written_as_the_sdk_writes_them() {
     assert!(answer["type"] == "timer" && answer["value"].as_f64().unwrap() > 0.0, "{answer}");
     assert_eq!(answer["tags"]["http_status_code"], 200);
 }
+
+/// `meltano config test` joins both channels, and shows the last line.
+#[test]
+fn the_last_line_of_a_run_that_fails_says_why() {
+    let mut bench = Bench::new(Options::default(), 3);
+    bench.config["client_secret"] = json!("wrong-secret");
+    bench.file("config.json", &bench.config);
+    let program = env!("CARGO_BIN_EXE_source-criteo");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &format!("{program} --config config.json 2>&1")]).current_dir(&bench.directory);
+    let output = shell.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("ERROR ") && last.contains("client_secret"), "{last}");
+}

@@ -51,14 +51,13 @@ pub enum Ending {
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     let redactor = Redactor::default();
-    let (protocol, level) = match cli.command {
-        Some(_) => (Protocol::Airbyte, telemetry::level(cli.debug)),
-        None => {
-            let log = singer::Log::from_environment(cli.debug);
-            let level = log.level();
-            let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
-            (Protocol::Singer(Box::new(tap)), level)
-        }
+    let (protocol, level) = if cli.command.is_some() {
+        (Protocol::Airbyte, telemetry::level(cli.debug))
+    } else {
+        let log = singer::Log::from_environment(cli.debug);
+        let level = log.level();
+        let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
+        (Protocol::Singer(Box::new(tap)), level)
     };
     let output =
         Output::start(protocol, redactor.clone(), stop.clone()).context("the system gives no thread for the output")?;

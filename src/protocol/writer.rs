@@ -375,12 +375,12 @@ impl Writer {
             let message = tap.state.message();
             self.line(&message);
         }
-        // Meltano shows the last line of a tap that fails.
+        self.flush();
+        // Meltano shows the last line of a tap that fails, of whatever it has printed.
         if let (Protocol::Singer(_), Some(first)) = (&self.protocol, self.failures.first()) {
             let text = format!("{} of {} streams are incomplete. {first}", self.failures.len(), self.books.len());
             self.say(&airbyte::log(tracing::Level::ERROR, &text));
         }
-        self.flush();
     }
 
     /// Writes a message. Secrets are masked in messages that carry words; a CONTROL message must carry one, and states

@@ -17,7 +17,7 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     json!({
         "emit_activate_version_messages": {
             "type": "boolean",
-            "title": "Activate versions",
+            "title": "Activate Versions",
             "description": "Tell targets when all objects of a stream have been read, so that they can mark or remove those that are gone. Reports are never concerned.",
             "default": false,
         },
@@ -29,22 +29,22 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
             "properties": {
                 "encoding": {
                     "type": "object",
-                    "title": "Encoding",
+                    "title": "Batch Encoding",
                     "description": "How the files are written.",
                     "required": ["format"],
                     "properties": {
-                        "format": {"type": "string", "enum": ["jsonl"], "title": "Format", "description": "One JSON object a line."},
+                        "format": {"type": "string", "enum": ["jsonl"], "title": "Batch Encoding Format", "description": "One JSON object a line."},
                         "compression": {
                             "type": "string",
                             "enum": ["gzip", "none"],
-                            "title": "Compression",
-                            "description": "gzip or none.",
+                            "title": "Batch Compression",
+                            "description": "Compressed by gzip, or not; not unless it is set.",
                         },
                     },
                 },
                 "storage": {
                     "type": "object",
-                    "title": "Storage",
+                    "title": "Batch Storage",
                     "description": "Where the files go.",
                     "required": ["root"],
                     "properties": {
@@ -52,14 +52,14 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
                             "type": "string",
                             "pattern": "^(file://)?/",
                             "pattern_descriptor": "an absolute folder, such as file:///tmp/batches",
-                            "title": "Root",
-                            "description": "The folder, as file:///….",
+                            "title": "Batch Folder",
+                            "description": "Where the files go: an absolute folder, such as file:///tmp/batches, that tap and target both see.",
                         },
                         "prefix": {
                             "type": "string",
                             "pattern": "^[^/]*$",
                             "pattern_descriptor": "a name without slashes",
-                            "title": "Prefix",
+                            "title": "Batch File Prefix",
                             "description": "What the names of the files begin with.",
                         },
                     },
@@ -67,9 +67,8 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
                 "batch_size": {
                     "type": "integer",
                     "minimum": 1,
-                    "title": "Batch size",
-                    "description": "Records in a file.",
-                    "default": BATCH_SIZE,
+                    "title": "Batch Size",
+                    "description": "Records in a file; 10,000 unless it is set.",
                 },
             },
         },

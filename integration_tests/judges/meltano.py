@@ -1,0 +1,216 @@
+"""Meltano runs the sample project against the sandbox: install, select, test, run into files and into PostgreSQL, a second
+account, states and a schedule. What is loaded must be what the sandbox says is true.
+
+    SANDBOX=target/debug/criteo-sandbox WHEEL=source_criteo….whl MELTANO_PROJECT=folder python integration_tests/judges/meltano.py
+
+The folder keeps the environments of the plugins between runs.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import yaml
+from postgres import postgres
+from sandbox import sandbox
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MELTANO = Path(sys.executable).parent / "meltano"
+FIRST_DAY, FIRST_SYNC, SECOND_SYNC = "2026-09-25", "2026-10-20", "2026-11-01"
+EXACT = "campaign_statistics_daily"
+STATE_ID = "dev:tap-criteo-to-target-postgres"
+
+
+class Project:
+    """The sample project, with the wheel of this build and the addresses of this run."""
+
+    def __init__(self, folder, box, server):
+        self.folder = Path(folder).resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in ["output", ".meltano/meltano.db", ".meltano/run", ".env", "plugins"]:
+            path = self.folder / leftover
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        project = yaml.safe_load((REPOSITORY / "sample_configs/meltano/meltano.yml").read_text())
+        extractors, loaders = project["plugins"]["extractors"], project["plugins"]["loaders"]
+        extractors[0]["pip_url"] = os.environ["WHEEL"]
+        extractors[0]["config"]["start_date"] = FIRST_DAY
+        # The target reads numbers as doubles; people who want every digit change the type, and the tap casts.
+        exact = {"type": ["string", "null"], "format": "x-singer.decimal", "precision": 38, "scale": 9}
+        extractors[0]["schema"] = {EXACT: {"advertiser_cost": exact}}
+        # What only simulations are told.
+        extractors[0]["settings"] += [{"name": "api_base_url"}, {"name": "now"}]
+        extractors[0]["config"]["api_base_url"] = box.url
+        loaders[1]["config"] = {"host": "127.0.0.1", "port": server.port, "user": "criteo", "database": "criteo",
+                                "password": "unused"}
+        project["send_anonymous_usage_stats"] = False
+        project["project_id"] = "00000000-0000-0000-0000-000000000001"
+        (self.folder / "meltano.yml").write_text(yaml.safe_dump(project, sort_keys=False))
+        (self.folder / "output").mkdir()
+        self.environment = {
+            **os.environ, "NO_COLOR": "1", "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0", "MELTANO_CLI_LOG_LEVEL": "info",
+            "TAP_CRITEO_CLIENT_ID": box.client_id, "TAP_CRITEO_CLIENT_SECRET": box.client_secret,
+            "TAP_CRITEO__BRAND_B_CLIENT_ID": box.client_id, "TAP_CRITEO__BRAND_B_CLIENT_SECRET": box.client_secret,
+            "TAP_CRITEO__BRAND_B_ADVERTISER_IDS": '["1002"]',
+        }
+        self.today(FIRST_SYNC)
+
+    def today(self, day):
+        self.environment["TAP_CRITEO_NOW"] = self.environment["TAP_CRITEO__BRAND_B_NOW"] = f"{day}T12:00:00Z"
+
+    def meltano(self, *arguments, fails=False, **environment):
+        """Runs a command of Meltano's; returns everything that it says."""
+        answer = subprocess.run([MELTANO, *arguments], cwd=self.folder, env={**self.environment, **environment},
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                timeout=600)
+        print(f"$ meltano {' '.join(arguments)}\n{answer.stdout[-4000:]}", flush=True)
+        assert (answer.returncode != 0) == fails, f"meltano {' '.join(arguments)} ended with {answer.returncode}"
+        assert self.environment["TAP_CRITEO_CLIENT_SECRET"] not in answer.stdout, "a secret was printed"
+        return answer.stdout
+
+
+def main():
+    with sandbox("--today", FIRST_SYNC) as box, postgres() as server:
+        project = Project(os.environ["MELTANO_PROJECT"], box, server)
+        project.meltano("install", "--force", "extractor", "tap-criteo")
+        project.meltano("install", "loader", "target-jsonl")
+        project.meltano("install", "loader", "target-postgres")
+        about(project)
+        files = into_files(project, box)
+        rows = into_postgres(project, box, server)
+        states(project, box)
+        definition(project)
+    print(f"Meltano: {files} rows in files, {rows} in PostgreSQL after two syncs and a second account, equal to the truth")
+
+
+def about(project):
+    listed = project.meltano("select", "tap-criteo", "--list", "--all")
+    assert re.search(r"\[automatic\s*\] campaigns\.id", listed) and re.search(r"\[selected\s*\] campaigns\.name", listed)
+    assert re.search(r"\[excluded\s*\] audiences\.name", listed), "the sample leaves audiences out"
+    assert "Plugin configuration is valid" in project.meltano("config", "test", "tap-criteo")
+    wrong = project.meltano("config", "test", "tap-criteo", fails=True, TAP_CRITEO_CLIENT_SECRET="wrong-secret")
+    assert "partners.criteo.com" in wrong.split("Plugin configuration is invalid")[1] and "Traceback" not in wrong, "the reason is shown"
+    printed = project.meltano("invoke", "tap-criteo", "--about", "--format=json")
+    assert json.loads(printed[printed.index("{"):])["name"] == "tap-criteo"
+
+
+def into_files(project, box):
+    """One run into JSON files; counts and keys of all streams."""
+    log = project.meltano("run", "tap-criteo", "target-jsonl")
+    assert "Block run completed" in log and "METRIC" in log, "logs and figures come through"
+    rows = 0
+    for path in (project.folder / "output").glob("*.jsonl"):
+        name = path.name.split("-")[0].removesuffix(".jsonl")
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+        rows += len(found)
+        if name in ("advertisers", "campaigns", "ad_sets", "ads", "creatives", "coupons"):
+            truth = box.ask(f"/truth?stream={name}")
+            assert sorted(row["id"] for row in found) == sorted(str(row["id"]) for row in truth), name
+    assert rows > 1000
+    return rows
+
+
+def into_postgres(project, box, server):
+    """Two syncs, twelve days and a restatement apart, the second by the schedule and with a second account."""
+    project.meltano("run", "tap-criteo", "target-postgres")
+    compare(box, server, "criteo", "EUR", FIRST_SYNC, "1001,1002,1003")
+    box.ask("/options", {"today": SECOND_SYNC})
+    project.today(SECOND_SYNC)
+    before = len(box.ask("/log"))
+    project.meltano("schedule", "run", "criteo-every-morning")
+    bodies = [entry["body"] for entry in box.ask("/log")[before:] if "statistics/report" in entry["line"]]
+    assert min(body["startDate"] for body in bodies if body["currency"] == "USD") == FIRST_DAY
+    first = min(body["startDate"] for body in bodies if body["currency"] == "EUR" and body["dimensions"][0] == "AdvertiserId")
+    assert first > FIRST_DAY or first == FIRST_DAY, first
+    rows = compare(box, server, "criteo", "EUR", SECOND_SYNC, "1001,1002,1003")
+    rows += compare(box, server, "criteo_brand_b", "USD", SECOND_SYNC, "1002")
+    types(server)
+    return rows
+
+
+def compare(box, server, schema, currency, last_day, advertisers):
+    """Counts and sums of what is in the database."""
+    rows = 0
+    for name in ["advertisers", "campaigns", "ad_sets", "ads", "creatives"]:
+        count, distinct = map(int, server.ask(f"select count(*), count(distinct id) from {schema}.{name}")[0])
+        assert count == distinct > 0, name
+        if schema == "criteo":
+            assert count == len(box.ask(f"/truth?stream={name}")), name
+        rows += count
+    for name in ["campaign_statistics_daily", "ad_set_statistics_daily", "ad_statistics_daily"]:
+        truth = box.statistics(name, FIRST_DAY, last_day, currency, advertisers)
+        cost = sum(Decimal(row["AdvertiserCost"]) for row in truth)
+        clicks = sum(int(row["Clicks"].split(".")[0]) for row in truth)
+        query = f"select count(*), sum(clicks), sum(advertiser_cost), min(currency), max(currency) from {schema}.{name}"
+        found = server.ask(query)[0]
+        # One ad of the sandbox has amounts of eighteen digits.
+        is_same_cost = abs(Decimal(found[2]) - cost) <= (0 if name == EXACT else cost * Decimal("1e-15"))
+        assert is_same_cost and [int(found[0]), int(Decimal(found[1]))] == [len(truth), clicks], (
+            f"{schema}.{name}: {found}, and {len(truth)}, {clicks}, {cost} is true")
+        assert found[3:] == [currency, currency]
+        rows += len(truth)
+    return rows
+
+
+def types(server):
+    """The types of columns, as the schemas declare them."""
+    query = ("select table_name || '.' || column_name, data_type from information_schema.columns"
+             " where table_schema = 'criteo'")
+    found = dict(server.ask(query))
+    for column, kind in {
+        "campaign_statistics_daily.day": "date",
+        "campaign_statistics_daily.advertiser_id": "text",
+        "campaign_statistics_daily.advertiser_cost": "numeric",
+        "campaigns.id": "text",
+        "ad_sets.schedule_start_date": "timestamp without time zone",
+        "ad_sets.targeting_device_types": "ARRAY",
+        "coupons.id": "text",
+    }.items():
+        if column in found:
+            assert found[column].upper() == kind.upper() or kind == "ARRAY" and found[column] in ("ARRAY", "jsonb"), (
+                f"{column} is {found[column]}, not {kind}")
+    query = ("select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)"
+             " where i.indrelid = 'criteo.campaign_statistics_daily'::regclass and i.indisprimary order by 1")
+    assert [row[0] for row in server.ask(query)] == ["advertiser_id", "campaign_id", "day"], "the primary key"
+
+
+def states(project, box):
+    """A state that is read, changed and written back is where the next run starts."""
+    assert STATE_ID in project.meltano("state", "list")
+    printed = project.meltano("state", "get", STATE_ID)
+    state = json.loads(printed[printed.index("{"):])
+    bookmark = state["singer_state"]["bookmarks"]["campaign_statistics_daily"]
+    assert bookmark["replication_key"] == "day" and bookmark["replication_key_value"] == "2026-10-31", bookmark
+    for group in bookmark["groups"]:
+        group["cursor"] = "2026-10-28"
+    (project.folder / "state.json").write_text(json.dumps(state))
+    project.meltano("state", "set", "--force", "--input-file", "state.json", STATE_ID)
+    before = len(box.ask("/log"))
+    project.meltano("run", "tap-criteo", "target-postgres", TAP_CRITEO_LOOKBACK_DAYS="2")
+    bodies = [entry["body"] for entry in box.ask("/log")[before:] if "statistics/report" in entry["line"]]
+    campaigns = [body["startDate"] for body in bodies if body["dimensions"] == ["AdvertiserId", "CampaignId", "Day"]]
+    others = [body["startDate"] for body in bodies if body["dimensions"][:3] == ["AdvertiserId", "CampaignId", "AdsetId"]]
+    assert min(campaigns) < min(others), f"{min(campaigns)} and {min(others)}"
+
+
+def definition(project):
+    """The definition for the Hub is one that Meltano takes."""
+    folder = project.folder / "added"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "meltano.yml").write_text("default_environment: dev\nenvironments:\n- name: dev\n")
+    whole = project.folder
+    project.folder = folder
+    reference = str(REPOSITORY / "meltano/tap-criteo.yml")
+    project.meltano("add", "--plugin-type", "extractor", "tap-criteo", "--from-ref", reference, "--no-install")
+    listed = project.meltano("config", "list", "tap-criteo")
+    assert "custom_reports" in listed and "batch_config.storage.root" in listed
+    project.folder = whole
+
+
+if __name__ == "__main__":
+    main()

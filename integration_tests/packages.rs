@@ -1,0 +1,118 @@
+//! What package indexes and hubs are given: generated from the connector, and compared here.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use source_criteo::config::Config;
+use source_criteo::protocol::singer::about;
+use source_criteo::streams::catalog;
+
+/// The definition of the plugin, in the form of the Meltano Hub.
+const DEFINITION: &str = "meltano/tap-criteo.yml";
+
+/// A setting as the Hub writes it; objects become settings with dotted names.
+fn settings(prefix: &str, properties: &Value, all: &mut Vec<Value>) {
+    for (name, property) in properties.as_object().unwrap() {
+        let name = format!("{prefix}{name}");
+        if property["properties"].is_object() {
+            settings(&format!("{name}."), &property["properties"], all);
+            continue;
+        }
+        let kind = match (property["type"].as_str().unwrap(), property["enum"].is_array()) {
+            (_, true) => "options",
+            ("string", _) if ["start_date", "end_date"].contains(&name.as_str()) => "date_iso8601",
+            (kind, _) => kind,
+        };
+        let mut setting = json!({
+            "name": name, "label": property["title"], "kind": kind, "description": property["description"],
+        });
+        if let Some(options) = property["enum"].as_array() {
+            let options =
+                options.iter().map(|option| json!({"label": option.to_string().trim_matches('"'), "value": option}));
+            setting["options"] = options.collect();
+        }
+        if property["secret"] == true {
+            setting["sensitive"] = json!(true);
+        }
+        if !property["default"].is_null() {
+            setting["value"] = property["default"].clone();
+        }
+        all.push(setting);
+    }
+}
+
+/// Block style, as people and the Hub write it; scalars are JSON, which is YAML.
+fn yaml(value: &Value, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            let lines = object.iter().map(|(key, value)| match value {
+                Value::Object(_) | Value::Array(_) => format!("{pad}{key}:\n{}", yaml(value, indent + 2)),
+                scalar => format!("{pad}{key}: {scalar}\n"),
+            });
+            lines.collect()
+        }
+        Value::Array(items) => {
+            let lines = items.iter().map(|item| match item {
+                Value::Object(_) => format!("{pad}- {}", yaml(item, indent + 2).trim_start()),
+                Value::Array(_) => format!("{pad}- {item}\n"),
+                scalar => format!("{pad}- {scalar}\n"),
+            });
+            lines.collect()
+        }
+        scalar => format!("{pad}{scalar}\n"),
+    }
+}
+
+/// `UPDATE_DOCS=1 cargo test definition_for_the_hub` writes it anew.
+#[test]
+fn the_definition_for_the_hub_says_what_about_says() {
+    let about = about::json();
+    let mut all = Vec::new();
+    settings("", &about["settings"]["properties"], &mut all);
+    // Meltano selects everything, whatever the catalog says.
+    let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
+    let streams = catalog::streams(&Config::from_value(config).unwrap());
+    let others = streams.iter().filter(|stream| !stream.is_selected_by_default());
+    let select: Vec<_> =
+        std::iter::once("*.*".to_owned()).chain(others.map(|stream| format!("!{}.*", stream.name))).collect();
+    let definition = json!({
+        "name": "tap-criteo",
+        "namespace": "tap_criteo",
+        "label": "Criteo",
+        "description": about["description"],
+        "domain_url": "https://developers.criteo.com/marketing-solutions/docs",
+        "variant": "source-criteo",
+        "pip_url": "source-criteo",
+        "executable": "tap-criteo",
+        "maintenance_status": "active",
+        "keywords": ["api", "advertising"],
+        "capabilities": about["capabilities"],
+        "select": select,
+        "settings_group_validation": [about["settings"]["required"]],
+        "settings": all,
+    });
+    let text = format!("# Generated: UPDATE_DOCS=1 cargo test definition_for_the_hub\n{}", yaml(&definition, 0));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFINITION);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text, "{DEFINITION} is stale");
+}
+
+/// What the sample project of Meltano says of the plugin is what the plugin says of itself.
+#[test]
+fn the_sample_project_knows_every_setting_and_capability() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs/meltano/meltano.yml");
+    let project = std::fs::read_to_string(path).unwrap();
+    let extractor = project.split("- name: tap-criteo--brand-b").next().unwrap();
+    let about = about::json();
+    let known: Vec<_> = extractor.lines().filter_map(|line| line.trim().strip_prefix("- {name: ")).collect();
+    let known: Vec<_> = known.iter().map(|line| line.split(',').next().unwrap()).collect();
+    let wanted: Vec<_> = about["settings"]["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(known, wanted);
+    let capabilities = about["capabilities"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+    let capabilities = format!("capabilities: [{}]", capabilities.collect::<Vec<_>>().join(", "));
+    assert!(extractor.contains(&capabilities), "{capabilities}");
+}
