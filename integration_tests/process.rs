@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use criteo_sandbox::Options;
+use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript, wait_until};
 
@@ -23,6 +24,16 @@ fn slow_bench() -> Bench {
 fn read(bench: &Bench) -> Command {
     let mut program = bench.program();
     program.args(["read", "--config", "config.json", "--catalog", "catalog.json"]);
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
+/// The same, called as a Singer tap.
+fn tap(bench: &Bench) -> Command {
+    let catalog = json!({"streams": [{"tap_stream_id": "ad_statistics_daily"}]});
+    bench.file("singer.json", &catalog);
+    let mut program = bench.program();
+    program.args(["--config", "config.json", "--catalog", "singer.json"]);
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
     program
 }
@@ -95,10 +106,31 @@ fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
 
 #[test]
 fn a_signal_is_obeyed_while_nobody_reads() {
+    for call in [read, tap] {
+        let bench = slow_bench();
+        let mut child = call(&bench).spawn().unwrap();
+        // The pipe is full long before the last of the calls that the memory budget allows.
+        wait_until(|| bench.report_requests().len() >= 10);
+        terminate(child.id());
+        assert_ends_by_sigterm(&mut child);
+    }
+}
+
+#[test]
+fn a_tap_that_is_told_to_end_writes_its_state_last() {
     let bench = slow_bench();
-    let mut child = read(&bench).spawn().unwrap();
-    // The pipe is full long before the last of the calls that the memory budget allows.
-    wait_until(|| bench.report_requests().len() >= 10);
+    let mut child = tap(&bench).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("\"STATE\"") {
+        assert_ne!(stdout.read_line(&mut text).unwrap(), 0);
+    }
     terminate(child.id());
-    assert_ends_by_sigterm(&mut child);
+    stdout.read_to_string(&mut text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(SIGTERM), "{:?}", output.status);
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert!(text.ends_with('\n') && last["value"]["bookmarks"]["ad_statistics_daily"].is_object(), "{last}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.lines().last().unwrap().starts_with("ERROR 1 of 1 streams are incomplete."), "{said}");
 }

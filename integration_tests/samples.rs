@@ -112,7 +112,7 @@ fn the_commands_of_the_readme_run() {
         }
         let output = Command::new("sh").args(["-c", &command]).current_dir(&bench.directory).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(!output.stdout.is_empty(), "{command}");
+        assert!(!output.stdout.is_empty() || command.ends_with("--test"), "{command}");
         run += 1;
     }
     assert!(run >= 4, "{run} commands");
