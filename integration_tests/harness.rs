@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -37,11 +37,16 @@ pub struct Bench {
 }
 
 /// What a run of the program printed, and how it ended.
+#[derive(Clone)]
 pub struct Transcript {
     pub stdout: String,
     pub stderr: String,
     pub messages: Vec<Value>,
     pub code: Option<i32>,
+    /// The most memory that it held, as the system counts it (`VmHWM`).
+    pub peak_kib: u64,
+    /// The longest time without a byte on stdout.
+    pub longest_silence: Duration,
 }
 
 impl Bench {
@@ -98,7 +103,14 @@ impl Bench {
     /// Runs the program with these arguments to its end.
     pub fn run(&self, arguments: &[&str]) -> Transcript {
         let mut program = self.program();
-        let child = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        program.args(arguments);
+        self.run_program(program)
+    }
+
+    /// Runs a command that is made ready to its end; the rules of every run are checked.
+    pub fn run_program(&self, mut program: Command) -> Transcript {
+        let before = self.sandbox.requests().len();
+        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let id = child.id();
         // A program that hangs fails its test instead of stopping it.
         let (ended, guard) = std::sync::mpsc::channel::<()>();
@@ -107,10 +119,23 @@ impl Bench {
                 Command::new("kill").args(["-KILL", &id.to_string()]).status().unwrap();
             }
         });
-        let transcript = Transcript::of(child.wait_with_output().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stderr.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        let (stdout, peak_kib, longest_silence) = watch(&mut child);
+        let status = child.wait().unwrap();
         drop(ended);
         guard.join().unwrap();
+        let transcript = Transcript {
+            peak_kib,
+            longest_silence,
+            ..Transcript::of(Output { status, stdout, stderr: errors.join().unwrap() })
+        };
         lint::every_run(self, &transcript);
+        lint::attempts(&self.sandbox.requests()[before..]);
         transcript
     }
 
@@ -191,7 +216,8 @@ impl Transcript {
             .split_terminator('\n')
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
             .collect();
-        Self { stdout, stderr, messages, code: output.status.code() }
+        let code = output.status.code();
+        Self { stdout, stderr, messages, code, peak_kib: 0, longest_silence: Duration::ZERO }
     }
 
     pub fn of_type(&self, name: &str) -> Vec<&Value> {
@@ -241,6 +267,32 @@ impl Transcript {
         let logs = self.of_type("LOG").into_iter().filter(|message| message["log"]["level"] == level);
         logs.map(|message| message["log"]["message"].as_str().unwrap()).collect()
     }
+}
+
+/// Reads the standard output of a process to its end; also its peak memory in KiB, and its longest silence.
+fn watch(child: &mut Child) -> (Vec<u8>, u64, Duration) {
+    let mut stdout = child.stdout.take().unwrap();
+    let (mut bytes, mut peak, mut silence) = (Vec::new(), 0, Duration::ZERO);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut last = Instant::now();
+    loop {
+        let length = stdout.read(&mut buffer).unwrap();
+        silence = silence.max(last.elapsed());
+        last = Instant::now();
+        if length == 0 {
+            return (bytes, peak, silence);
+        }
+        bytes.extend_from_slice(&buffer[..length]);
+        // The high-water mark; the last reading is taken while the last lines are in the pipe.
+        peak = peak.max(peak_kib(child.id()));
+    }
+}
+
+/// The most memory that a process has held so far, in KiB.
+pub fn peak_kib(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    mark.unwrap_or(0)
 }
 
 /// Ready-made reports have more dimensions than the advertiser and one other.

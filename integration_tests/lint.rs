@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use criteo_sandbox::Logged;
 use data_encoding::BASE64;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -14,9 +16,26 @@ static MESSAGE: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
+/// The most memory of any run.
+const MOST_KIB: u64 = 128 * 1024;
+/// Platforms and people want a sign of life within a minute.
+const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+/// The most often that one request may fail; a token that is refused costs one more.
+const MOST_FAILURES: usize = 7;
+
+/// No request is tried more often than the policy allows.
+pub fn attempts(requests: &[Logged]) {
+    let mut failures: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.status != 200) {
+        let count = failures.entry((&request.line, request.body.to_string())).or_default();
+        *count += 1;
+        assert!(*count <= MOST_FAILURES, "{} failed {count} times", request.line);
+    }
+}
+
 /// Only protocol messages on stdout, whole lines, no secret anywhere, an exit code that agrees with the errors.
 pub fn every_run(bench: &Bench, transcript: &Transcript) {
-    let Transcript { stdout, stderr, messages, code } = transcript;
+    let Transcript { stdout, stderr, messages, code, .. } = transcript;
     assert!(stdout.is_empty() || stdout.ends_with('\n'), "the last line is cut: {stdout:?}");
     for message in messages {
         if let Err(error) = MESSAGE.validate(message) {
@@ -46,6 +65,8 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
     }
     assert!(!bench.was_trapped(), "somebody but the API was called");
     assert_eq!(stderr, "", "stderr is for crashes");
+    assert!(transcript.peak_kib <= MOST_KIB, "{} KiB of memory", transcript.peak_kib);
+    assert!(transcript.longest_silence <= LONGEST_SILENCE, "silent for {:?}", transcript.longest_silence);
     assert_eq!(*code == Some(0), transcript.errors().is_empty(), "exit code {code:?}: {stdout}");
 }
 
@@ -239,11 +260,6 @@ mod tests {
         Some(text.or_else(|| words.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default())
     }
 
-    fn copy(transcript: &Transcript) -> Transcript {
-        let Transcript { stdout, stderr, messages, code } = transcript;
-        Transcript { stdout: stdout.clone(), stderr: stderr.clone(), messages: messages.clone(), code: *code }
-    }
-
     #[test]
     fn every_rule_can_be_broken_and_says_so() {
         // A secret that JSON, percent and base64 all spell in ways of their own.
@@ -254,7 +270,7 @@ mod tests {
         assert_eq!(objection(&bench, &catalog, &good), None);
         let mut wrong = Vec::new();
         for (name, words, mutate) in MUTATIONS {
-            let mut broken = copy(&good);
+            let mut broken = good.clone();
             mutate(&mut broken);
             broken.stdout =
                 broken.messages.iter().fold(String::new(), |text, message| text + &message.to_string() + "\n");
@@ -264,7 +280,7 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        let mut cut = copy(&good);
+        let mut cut = good.clone();
         cut.stdout.pop();
         assert!(objection(&bench, &catalog, &cut).is_some_and(|words| words.contains("the last line is cut")));
         println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 1);

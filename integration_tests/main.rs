@@ -8,6 +8,7 @@
 mod bad_input;
 mod commands;
 mod engine;
+mod faults;
 mod harness;
 mod incremental;
 mod lint;

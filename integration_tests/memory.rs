@@ -7,7 +7,7 @@ use std::time::Instant;
 use criteo_sandbox::Options;
 use serde_json::json;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, peak_kib};
 
 /// What one sync may take at its peak.
 const MOST_KIB: u64 = 96 * 1024;
@@ -21,7 +21,6 @@ fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
     let started = Instant::now();
     let mut child = program.spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    let status = format!("/proc/{}/status", child.id());
     let (mut peak, mut lines, mut tail) = (0, 0, Vec::new());
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -29,9 +28,7 @@ fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
         tail = if length > 0 { buffer[..length].to_vec() } else { tail };
         lines += buffer[..length].split(|byte| *byte == b'\n').count() - 1;
         // The high-water mark; the last reading is taken while the last lines are in the pipe.
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak = mark.unwrap_or(0).max(peak);
+        peak = peak.max(peak_kib(child.id()));
         if length == 0 {
             break;
         }

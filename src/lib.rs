@@ -23,6 +23,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
+mod panic;
 pub mod protocol;
 pub mod redact;
 pub mod signals;

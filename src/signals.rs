@@ -36,6 +36,8 @@ pub fn end_by(stop: &Stop) -> ExitCode {
         Stop::Signal(signal) => end_by_signal(*signal),
         // What every program does whose reader has gone, such as `| head -1`.
         Stop::ReaderGone => end_by_signal(SIGPIPE),
+        // It has been told as an error of the run.
+        Stop::Panicked => ExitCode::FAILURE,
         Stop::OutputFailed(error) => {
             complain(&format!("The output cannot be written: {error}."));
             ExitCode::FAILURE

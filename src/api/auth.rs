@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::retry::{Attempts, Failure};
+use super::retry::{Attempts, Failure, Quota};
 use super::transport::{Answer, Transport};
 use super::{pace, problem};
 use crate::config::Config;
@@ -21,6 +21,9 @@ use crate::redact::Redactor;
 const USUAL_LIFE: Duration = Duration::from_mins(15);
 /// How long before its end a token is renewed, or half its life if that is shorter.
 const MARGIN: Duration = Duration::from_mins(1);
+
+/// How long the token endpoint may take to begin its answer: it has nothing to make.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An access token.
 #[derive(Clone)]
@@ -85,7 +88,7 @@ impl Auth {
     }
 
     /// A token that is good for a while yet.
-    pub(super) async fn token(&self, transport: &Transport) -> Result<Token> {
+    pub(super) async fn token(&self, transport: &Transport, quota: &Quota) -> Result<Token> {
         let mut state = self.state.lock().await;
         if let Some(token) = state.token.as_ref().filter(|token| token.renew_at > Instant::now()) {
             return Ok(token.clone());
@@ -94,11 +97,12 @@ impl Auth {
         let grant = loop {
             let form = self.form(state.refresh_token.as_ref());
             let space = transport.reserve(0).await;
-            let failure = match transport.send(self.request(&form), space).await.and_then(|answer| grant(&answer)) {
-                Ok(grant) => break grant,
-                Err(failure) => failure,
-            };
-            let wait = attempts.after(failure)?;
+            let failure =
+                match transport.send(self.request(&form), space, PATIENCE).await.and_then(|answer| grant(&answer)) {
+                    Ok(grant) => break grant,
+                    Err(failure) => failure,
+                };
+            let wait = attempts.after(failure, quota)?;
             tracing::info!("Asking for a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
             pace::sleep(wait).await;
         };

@@ -30,8 +30,8 @@ pub use transport::{ANSWER_TOO_LARGE, Body, Download};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use pace::Pace;
-use retry::{Attempts, Failure, Wait};
-use transport::{Answer, NO_ROOM, Transport};
+use retry::{Attempts, Failure, Quota, Wait};
+use transport::{Answer, HEAD_TIMEOUT, NO_ROOM, Transport};
 
 /// A request to the API, below the version segment.
 #[derive(Debug, Clone)]
@@ -66,6 +66,7 @@ pub struct Client {
     transport: Transport,
     auth: Auth,
     pace: Pace,
+    quota: Quota,
     root: reqwest::Url,
     is_loopback: bool,
     on_answer: OnAnswer,
@@ -83,7 +84,15 @@ impl Client {
         }
         let pace = Pace::new(config.credentials.refresh_token.is_some(), on_wait);
         let is_loopback = config.is_loopback();
-        Ok(Arc::new(Self { transport: Transport::new(is_loopback)?, auth, pace, root, is_loopback, on_answer }))
+        Ok(Arc::new(Self {
+            transport: Transport::new(is_loopback)?,
+            auth,
+            pace,
+            quota: Quota::default(),
+            root,
+            is_loopback,
+            on_answer,
+        }))
     }
 
     /// Makes sure that the credentials work.
@@ -91,7 +100,7 @@ impl Client {
     /// # Errors
     /// Whatever the token endpoint says, in words for people.
     pub async fn authenticate(&self) -> Result<()> {
-        self.auth.token(&self.transport).await.map(|_| ())
+        self.auth.token(&self.transport, &self.quota).await.map(|_| ())
     }
 
     /// Sends a call until its answer passes `check`, within the limits of the retry policy. The check sees the whole
@@ -107,16 +116,19 @@ impl Client {
             let place = self.pace.place(call.class).await;
             let space = self.admit(call.class, expected_bytes).await;
             // Only now, since the waits before may outlive a token.
-            let token = self.auth.token(&self.transport).await?;
+            let token = self.auth.token(&self.transport, &self.quota).await?;
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
             let sent = Instant::now();
-            let answer = self.transport.send(self.request(call, &token)?, space).await;
+            let answer = self.transport.send(self.request(call, &token)?, space, HEAD_TIMEOUT).await;
             (self.on_answer)(call.place(), answer.as_ref().ok().map(|answer| answer.status), sent.elapsed());
             let failure = match answer {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);
                     match judge(call, answer, &check) {
-                        Ok(result) => return Ok(result),
+                        Ok(result) => {
+                            attempts.succeeded(&self.quota);
+                            return Ok(result);
+                        }
                         Err(Failure::Unauthorized(error)) => {
                             // Criteo may end a token early. One new token, one more try; it costs no attempt. A token
                             // that another call has given up since is no news.
@@ -136,7 +148,7 @@ impl Client {
             };
             drop(place);
             let is_for_everybody = matches!(failure, Failure::Passing { wait: Wait::Everybody(_), .. });
-            let wait = attempts.after(failure)?;
+            let wait = attempts.after(failure, &self.quota)?;
             tracing::info!("Trying {} again in {:.1} s: {}", call.place(), wait.as_secs_f64(), attempts.last_message());
             if is_for_everybody {
                 self.pace.pause(call.class, wait).await;
@@ -214,6 +226,9 @@ fn judge<T>(
         return Err(problem::failure(call, &answer));
     }
     let text = answer.body.text().map_err(Failure::passing)?;
+    if !text.trim_start().starts_with(['{', '[']) {
+        return Err(Failure::passing(problem::no_json(&answer, text)));
+    }
     let checked = check(text).map_err(|error| match error.kind {
         crate::error::Kind::Transient => Failure::passing(error),
         _ => Failure::Final(error),

@@ -164,6 +164,19 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
     }
 }
 
+/// The error for a success that is no JSON: maintenance pages and captive portals answer so.
+pub(super) fn no_json(answer: &Answer, text: &str) -> Error {
+    let start: String = text.chars().take(80).collect();
+    let begins = if text.is_empty() { "an empty text".to_owned() } else { format!("\"{}\"", quote(&start)) };
+    Error::transient(format!(
+        "{} answered with {} in place of JSON ({} bytes, beginning with {begins}). Criteo may be under maintenance, or a proxy \
+         or captive portal stands in between.",
+        answer.host,
+        answer.content_type(),
+        text.len(),
+    ))
+}
+
 /// Criteo spells it with and without the `s`.
 fn is_about_advertisers(code: Option<&str>) -> bool {
     matches!(code, Some("insufficient-advertisers-permissions" | "insufficient-advertiser-permissions"))

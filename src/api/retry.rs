@@ -1,5 +1,6 @@
 //! What is tried again, how often and after how long.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -10,6 +11,34 @@ const MOST_ATTEMPTS: u32 = 6;
 const MOST_SLOW_ATTEMPTS: u32 = 3;
 /// No single wait is longer; a server that asks for more is told off with a transient error.
 const LONGEST_WAIT: Duration = Duration::from_mins(30);
+
+/// What all retries of a run may cost together, what one costs, and what an attempt that succeeds at once gives back. As
+/// in the retry quotas of cloud SDKs: an outage must not be met with a storm of calls from many streams.
+const QUOTA: u32 = 500;
+const COST: u32 = 5;
+const REWARD: u32 = 1;
+
+/// What is left for retries, shared by all requests of a run.
+#[derive(Debug)]
+pub(super) struct Quota(AtomicU32);
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self(AtomicU32::new(QUOTA))
+    }
+}
+
+impl Quota {
+    fn take(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(COST)).is_ok()
+    }
+
+    fn give(&self, amount: u32) {
+        let more = |left: u32| Some((left + amount).min(QUOTA));
+        // The closure always has an answer.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+}
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -59,8 +88,8 @@ impl Attempts {
     /// Books a failed attempt and says how long to wait before the next one.
     ///
     /// # Errors
-    /// The failure itself, when it is final or the attempts are used up.
-    pub(super) fn after(&mut self, failure: Failure) -> Result<Duration> {
+    /// The failure itself, when it is final or the attempts or the quota are used up.
+    pub(super) fn after(&mut self, failure: Failure, quota: &Quota) -> Result<Duration> {
         let (error, wait, is_slow) = match failure {
             Failure::Final(error) | Failure::Unauthorized(error) => return Err(error),
             Failure::Passing { error, wait, is_slow } => (error, wait, is_slow),
@@ -73,12 +102,27 @@ impl Attempts {
                 ..error
             });
         }
+        // Waits that the server has asked everybody for are no storm.
+        if !matches!(wait, Wait::Everybody(_)) && !quota.take() {
+            return Err(Error {
+                message: format!(
+                    "{} Too many requests of this run have failed, so it was not tried again.",
+                    error.message
+                ),
+                ..error
+            });
+        }
         self.last_message.clone_from(&error.message);
         match wait {
             Wait::Server(wait) | Wait::Everybody(wait) if wait > LONGEST_WAIT => Err(error),
             Wait::Server(wait) | Wait::Everybody(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
             Wait::Backoff(first) => Ok(backoff(first, self.count)),
         }
+    }
+
+    /// Books a success.
+    pub(super) fn succeeded(&self, quota: &Quota) {
+        quota.give(if self.count == 0 { REWARD } else { COST });
     }
 
     /// What the last failed attempt met.
@@ -100,14 +144,14 @@ mod tests {
     #[test]
     fn a_passing_failure_is_tried_six_times_and_a_slow_one_three_times() {
         for (is_slow, most) in [(false, 6), (true, 3)] {
-            let mut attempts = Attempts::default();
+            let (mut attempts, quota) = (Attempts::default(), Quota::default());
             let mut tried = 1;
             let fail = || Failure::Passing {
                 error: Error::transient("down."),
                 wait: Wait::Backoff(Duration::from_secs(1)),
                 is_slow,
             };
-            while let Ok(wait) = attempts.after(fail()) {
+            while let Ok(wait) = attempts.after(fail(), &quota) {
                 assert!(wait <= Duration::from_secs(1 << (tried - 1)));
                 tried += 1;
             }
@@ -116,10 +160,27 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_is_no_storm_and_now_and_then_a_failure_is_always_forgiven() {
+        let fail = || Failure::passing(Error::transient("down."));
+        let quota = Quota::default();
+        let outage = (0..1000).filter(|_| Attempts::default().after(fail(), &quota).is_ok()).count();
+        assert_eq!(outage, 100);
+        let quota = Quota::default();
+        for request in 0..10_000 {
+            let mut attempts = Attempts::default();
+            if request % 4 == 0 {
+                assert!(attempts.after(fail(), &quota).is_ok(), "{request}");
+            }
+            attempts.succeeded(&quota);
+        }
+    }
+
+    #[test]
     fn the_server_is_obeyed_up_to_half_an_hour() {
         let ask = |seconds| {
             let wait = Wait::Server(Duration::from_secs(seconds));
-            Attempts::default().after(Failure::Passing { error: Error::transient("busy"), wait, is_slow: false })
+            let failure = Failure::Passing { error: Error::transient("busy"), wait, is_slow: false };
+            Attempts::default().after(failure, &Quota::default())
         };
         assert!((7..=8).contains(&ask(7).unwrap().as_secs()));
         assert!(ask(1801).is_err());

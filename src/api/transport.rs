@@ -28,7 +28,7 @@ pub(super) const NO_ROOM: &str = "no-room";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reports are made while we wait: minutes to the first byte are normal.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 const BODY_TIMEOUT: Duration = Duration::from_mins(10);
 /// A body must grow by [`LEAST_PROGRESS`] bytes in this time: a slow drip defeats a plain read time-out.
 const PROGRESS_WINDOW: Duration = Duration::from_secs(30);
@@ -99,25 +99,31 @@ impl Answer {
 impl Transport {
     /// Prepares connections; those to loopback use no proxy, since they carry secrets in clear and lead nowhere else.
     pub(super) fn new(is_loopback: bool) -> Result<Self> {
+        if !is_loopback {
+            refuse_unknown_proxies()?;
+        }
         // Fails only when a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        let builder = reqwest::Client::builder();
-        let http = if is_loopback { builder.no_proxy() } else { builder }
-            .user_agent(concat!("source-criteo/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build()
-            .map_err(|error| {
+        let builder = || {
+            let builder = reqwest::Client::builder();
+            if is_loopback { builder.no_proxy() } else { builder }
+                .user_agent(concat!("source-criteo/", env!("CARGO_PKG_VERSION")))
+                .default_headers(headers.clone())
+                .redirect(reqwest::redirect::Policy::none())
+                .http1_only()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+        };
+        // Small images have no list of certificate authorities: then Mozilla's, which is in the program, serves.
+        let http =
+            builder().build().or_else(|_| builder().tls_certs_only(bundled_roots()).build()).map_err(|error| {
                 let detail = chain(&error);
                 Error::system(
-                    "The connector cannot prepare secure connections, probably because this machine has no list of \
-                     certificate authorities. Install the package ca-certificates or let SSL_CERT_FILE name such a list.",
+                    "The connector cannot prepare secure connections. Install the package ca-certificates, or let \
+                 SSL_CERT_FILE name a list of certificate authorities.",
                 )
                 .with_detail(detail)
             })?;
@@ -155,15 +161,21 @@ impl Transport {
         Ok(Download { response, decoder, rest: Vec::new(), host, is_complete: false, progress: 0, checkpoint })
     }
 
-    /// Sends a request and receives the whole answer into `space`, whatever its status.
-    pub(super) async fn send(&self, request: reqwest::Request, space: Share) -> std::result::Result<Answer, Failure> {
+    /// Sends a request and receives the whole answer into `space`, whatever its status. The answer must have begun within
+    /// `patience`.
+    pub(super) async fn send(
+        &self,
+        request: reqwest::Request,
+        space: Share,
+        patience: Duration,
+    ) -> std::result::Result<Answer, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
-        let head = timeout(HEAD_TIMEOUT, self.http.execute(request)).await;
+        let head = timeout(patience, self.http.execute(request)).await;
         let mut response = match head {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(network_failure(&host, error)),
             Err(_) => {
-                return Err(slow(&format!("{host} has not begun to answer within {} s.", HEAD_TIMEOUT.as_secs())));
+                return Err(slow(&format!("{host} has not begun to answer within {} s.", patience.as_secs())));
             }
         };
         let text =
@@ -190,6 +202,26 @@ impl Transport {
         answer.body.text = String::from_utf8(bytes).ok();
         Ok(answer)
     }
+}
+
+/// Mozilla's list of certificate authorities.
+fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    roots.filter_map(|root| reqwest::Certificate::from_der(root).ok())
+}
+
+/// A proxy that cannot be used must not be passed by in silence.
+fn refuse_unknown_proxies() -> Result<()> {
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let value = std::env::var(name).unwrap_or_default();
+        if let Some((scheme, _)) = value.split_once("://").filter(|(scheme, _)| !["http", "https"].contains(scheme)) {
+            return Err(Error::config(format!(
+                "{name} names a proxy of the kind {scheme}, which the connector does not know. Use one that begins with \
+                 http:// or https://, or take the variable away."
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A compressed file that is being received; what is in memory is one chunk.
@@ -372,20 +404,27 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
     // The URL is ours, but errors must not carry queries around.
     let error = error.without_url();
     let detail = chain(&error);
+    let words = detail.to_lowercase();
     let hint = [
         (
-            "UnknownIssuer",
+            "unknownissuer",
             "its certificate is from an authority that this machine does not know. Behind a proxy that \
           opens TLS connections, let SSL_CERT_FILE name the proxy's certificate",
         ),
-        ("NotValidForName", "its certificate is for another host"),
-        ("Expired", "its certificate has expired; check the clock of this machine"),
+        ("not valid for name", "its certificate is for another host"),
+        ("certificate expired", "its certificate has expired; check the clock of this machine"),
+        ("protocolversion", "it speaks no version of TLS that is safe (1.2 or later)"),
+        (
+            "proxy authorization required",
+            "the proxy asks for a login; write it into HTTPS_PROXY as http://user:password@host:port",
+        ),
+        ("tunnel error", "the proxy does not let the connection through"),
         ("dns error", "its name cannot be resolved; check the name service of this machine"),
-        ("Connection refused", "the connection was refused; check proxy and firewall"),
+        ("connection refused", "the connection was refused; check proxy and firewall"),
         ("unreachable", "there is no route to it; check network and firewall"),
     ]
     .into_iter()
-    .find_map(|(mark, hint)| detail.contains(mark).then_some(hint));
+    .find_map(|(mark, hint)| words.contains(mark).then_some(hint));
     let message = match hint {
         Some(hint) => format!("Cannot reach {host}: {hint}."),
         None if error.is_timeout() || error.is_connect() => {

@@ -9,6 +9,8 @@ mod spec;
 mod tap;
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::cli::{Cli, Command, TapArguments};
 use crate::config::Config;
 use crate::engine::Extent;
 use crate::error::{Error, Result};
+use crate::panic;
 use crate::protocol::output::Output;
 use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact::Redactor;
@@ -29,6 +32,9 @@ use crate::telemetry;
 
 /// How long the last lines may take once the run is to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// No configuration, catalog or state is larger: the state of ten thousand advertisers in all streams has 8 MiB.
+const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
 /// What every verb needs.
 struct Session {
@@ -50,6 +56,7 @@ pub enum Ending {
 /// # Errors
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
+    panic::listen();
     let redactor = Redactor::default();
     let (protocol, level) = if cli.command.is_some() {
         (Protocol::Airbyte, telemetry::level(cli.debug))
@@ -65,15 +72,19 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
     let session = Session { output: output.clone(), redactor };
-    let code = runtime.block_on(async {
-        let mut stopped = stopped;
-        tokio::select! {
-            biased;
-            // The sender lives as long as this function, so waiting fails never.
-            _ = stopped.wait_for(Option::is_some) => None,
-            result = session.run(cli.command, &cli.tap) => Some(result),
-        }
-    });
+    let run = || {
+        runtime.block_on(async {
+            let mut stopped = stopped;
+            tokio::select! {
+                biased;
+                // The sender lives as long as this function, so waiting fails never.
+                _ = stopped.wait_for(Option::is_some) => None,
+                result = session.run(cli.command, &cli.tap) => Some(result),
+            }
+        })
+    };
+    // Nothing of the run is used any more behind a panic.
+    let code = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Some(Err(panic::error())));
     // A task of the sandbox or a name look-up may still be under way; nobody needs it.
     runtime.shutdown_background();
     let code = code.map(|result| match result {
@@ -145,14 +156,25 @@ async fn read_states(path: Option<&Path>) -> Result<BTreeMap<String, Value>> {
 async fn read_file(path: &Path, what: &str) -> Result<String> {
     let source = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
-        if source == Path::new("-") {
-            std::io::read_to_string(std::io::stdin())
-        } else {
-            std::fs::read_to_string(source)
-        }
+        let file: Box<dyn Read> =
+            if source == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(source)?) };
+        let mut bytes = Vec::new();
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
     });
     match read.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
-        Ok(text) => Ok(text),
+        Ok(bytes) if bytes.len() as u64 > LARGEST_FILE => Err(Error::config(format!(
+            "The {what} file {} is larger than {} MiB, so it is something else. Check the path.",
+            path.display(),
+            LARGEST_FILE / 1024 / 1024
+        ))),
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Error::config(format!(
+                "The {what} file {} is not UTF-8 text (the first mistake is at byte {at}). Save it as UTF-8.",
+                path.display()
+            ))
+        }),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
             path.display()

@@ -28,7 +28,7 @@ pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> O
             Some(true)
         }
         (_, ColumnType::Object | ColumnType::List) => Some(false),
-        (Some(b'"'), ColumnType::Text) => Some(copy(raw, out)),
+        (Some(b'"'), ColumnType::Text) => Some(text(raw, out)),
         (Some(b'{' | b'['), ColumnType::Text) => Some(quote_json(raw, out)),
         (_, ColumnType::Text) => Some(quote(raw, out)),
         (Some(b'"'), _) => match unescaped(raw).trim_ascii() {
@@ -66,6 +66,35 @@ fn scalar(text: &str, column_type: ColumnType, out: &mut Vec<u8>) -> bool {
 fn copy(text: &str, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(text.as_bytes());
     true
+}
+
+/// A text as Criteo has escaped it. Destinations refuse U+0000 and halves of surrogate pairs, which JSON allows: each
+/// becomes U+FFFD, which is what it looks like anyway.
+fn text(raw: &str, out: &mut Vec<u8>) -> bool {
+    let mut rest = raw;
+    while let Some(at) = rest.find("\\u") {
+        let escapes = rest[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        let code = |at: usize| u32::from_str_radix(rest.get(at + 2..at + 6)?, 16).ok();
+        // Behind an odd number of backslashes this one is escaped itself.
+        let code_here = if escapes % 2 == 1 { None } else { code(at) };
+        let is_pair = || {
+            rest.get(at + 6..at + 8) == Some("\\u") && code(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low))
+        };
+        let (length, is_bad) = match code_here {
+            None => (2, false),
+            Some(0xD800..=0xDBFF) if is_pair() => (12, false),
+            Some(0 | 0xD800..=0xDFFF) => (6, true),
+            Some(_) => (6, false),
+        };
+        let end = (at + length).min(rest.len());
+        let kept = if is_bad { &rest[..at] } else { &rest[..end] };
+        out.extend_from_slice(kept.as_bytes());
+        if is_bad {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
+        }
+        rest = &rest[end..];
+    }
+    copy(rest, out)
 }
 
 /// For text without quotes and backslashes.
@@ -227,6 +256,19 @@ mod tests {
         assert_eq!(coerced("\"soon\"", ColumnType::DateTime), ("null".into(), Outcome::Misfit));
         for (raw, column_type) in [("[]", ColumnType::Object), ("{}", ColumnType::List), ("7", ColumnType::Object)] {
             assert_eq!(coerced(raw, column_type), ("null".into(), Outcome::Misfit), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_destinations_refuse_is_replaced() {
+        for (raw, written) in [
+            (r#""a\u0000b""#, "\"a\u{FFFD}b\""),
+            (r#""a\ud800b""#, "\"a\u{FFFD}b\""),
+            (r#""\udc00\ud83d\ude00""#, "\"\u{FFFD}\\ud83d\\ude00\""),
+            (r#""\ud83d\ud83d\ude00""#, "\"\u{FFFD}\\ud83d\\ude00\""),
+            (r#""\\u0000 \u00e9""#, r#""\\u0000 \u00e9""#),
+        ] {
+            assert_eq!(coerced(raw, ColumnType::Text), (written.to_owned(), Outcome::Written), "{raw}");
         }
     }
 

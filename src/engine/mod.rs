@@ -32,6 +32,7 @@ use crate::api::{Call, CallClass, Client, FORBIDDEN, PERMISSION_MISSING};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Error, Result};
+use crate::panic;
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
 use crate::streams::{Source, Stream, catalog};
@@ -315,6 +316,7 @@ impl<'a> Run<'a> {
         if self.advertisers.is_empty() && selected.stream.is_by_advertiser() {
             return Ok(());
         }
+        panic::point("engine");
         let permission = selected.stream.permission;
         let result = match &selected.stream.source {
             Source::Entity(entity) => self.read_entity(id, selected, *entity, state).await,

@@ -4,6 +4,7 @@ pub(super) mod book;
 mod records;
 
 use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::api::Body;
 use crate::clock;
 use crate::engine::rows;
 use crate::error::{Error, Result};
+use crate::panic;
 use crate::redact::Redactor;
 use crate::stop::{Stop, StopSender};
 use book::{Announcement, Book, Progress};
@@ -86,7 +88,13 @@ impl Writer {
                 let _ = reply.send(());
                 break;
             }
-            self.handle(message);
+            // What a panic leaves behind is made whole again, since the streams must still be closed.
+            if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(message))).is_err() {
+                let whole = self.lines.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                self.lines.buffer.truncate(whole);
+                self.line(&airbyte::error(&panic::error(), None));
+                self.stop.send(Stop::Panicked);
+            }
             // Words alone are no sign of life.
             if self.beat.elapsed() >= LONGEST_STATELESS {
                 self.repeat_states();
@@ -226,6 +234,7 @@ impl Writer {
         let Some(book) = self.books.get_mut(stream).filter(is_open) else {
             return Err(Error::system("The stream has failed or ended before."));
         };
+        panic::point("output");
         book.stream.plan.start_slice(constants);
         self.ends_with_state = false;
         let shape = book.stream.plan.shape;

@@ -1,0 +1,259 @@
+//! Tokens, credentials and consent.
+
+use std::time::Duration;
+
+use criteo_sandbox::{Options, Permission};
+use serde_json::json;
+
+use super::{Case, REPORT, bench, calls, check_told, fault, read, story, told, whole};
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 1,
+        fault: "tokens live for two seconds, the read for longer",
+        expected: "renewed before their end: no call is refused, every row once",
+        run: || {
+            let options = Options {
+                token_life: Duration::from_secs(2),
+                latency: Duration::from_millis(400),
+                row_cap: 50,
+                ..Options::default()
+            };
+            let bench = bench(options, 130);
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            assert!(calls(&bench, "/oauth2/token") >= 3);
+            assert!(bench.sandbox.requests().iter().all(|request| request.status == 200));
+            format!("{story}; no call was refused")
+        },
+    },
+    Case {
+        id: 2,
+        fault: "a token is refused before its end",
+        expected: "one new token, the call once more, every row once",
+        run: || {
+            let bench = bench(Options::default(), 10);
+            let body = json!({"errors": [{"code": "authorization-token-expired"}]}).to_string();
+            fault(&bench, "/statistics/report", 1, json!({"status": 401, "body": body}));
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            assert_eq!((calls(&bench, "/oauth2/token"), calls(&bench, "/statistics/report")), (2, 2));
+            format!("{story}; 2 tokens, 2 calls")
+        },
+    },
+    Case {
+        id: 3,
+        fault: "every token is refused",
+        expected: "one new token, then a config_error that says so",
+        run: || {
+            let bench = bench(Options { token_calls: Some(0), ..Options::default() }, 10);
+            let transcript = read(&bench, &["campaigns"]);
+            assert_eq!(calls(&bench, "/oauth2/token"), 2);
+            format!(
+                "{}; {}",
+                story(&bench, &transcript, "campaigns"),
+                told(&transcript, &["gave a token and then refused it"])
+            )
+        },
+    },
+    Case {
+        id: 4,
+        fault: "six calls at once find the token refused",
+        expected: "one new token for all of them, every row once",
+        run: || {
+            let bench = bench(Options { latency: Duration::from_millis(500), ..Options::default() }, 10);
+            fault(&bench, "/statistics/report", 6, json!({"status": 401, "body": "{}"}));
+            let streams = ["campaign", "ad_set", "ad", "device", "category", "objective"];
+            let streams = streams.map(|name| format!("{name}_statistics_daily"));
+            let streams: Vec<_> = streams.iter().map(String::as_str).collect();
+            let story = whole(&bench, &read(&bench, &streams));
+            format!("{story}; {} tokens", calls(&bench, "/oauth2/token"))
+        },
+    },
+    Case {
+        id: 5,
+        fault: "the secret is wrong",
+        expected: "check fails at once without another try, and names the likely causes",
+        run: || {
+            let mut bench = bench(Options::default(), 1);
+            bench.config["client_secret"] = json!("wrong-secret");
+            let told =
+                check_told(&bench.check(), &["not from the same key", "younger than 15 minutes", "create a new key"]);
+            assert_eq!(calls(&bench, "/oauth2/token"), 1);
+            format!("{told}; 1 call")
+        },
+    },
+    Case {
+        id: 6,
+        fault: "the secret is `a+b/c=&d%\"é` and a backslash",
+        expected: "it arrives byte by byte, and is nowhere in the output",
+        run: || {
+            let client_secret = "a+b/c=&d%\"é\\ end".to_owned();
+            let bench = bench(Options { client_secret, ..Options::default() }, 3);
+            whole(&bench, &read(&bench, &[REPORT]))
+        },
+    },
+    Case {
+        id: 7,
+        fault: "white space and a line break around the secret",
+        expected: "removed with a warning that names the field",
+        run: || {
+            let mut bench = bench(Options::default(), 3);
+            bench.config["client_secret"] = json!("  sandbox+secret/with=signs\n");
+            let transcript = read(&bench, &[REPORT]);
+            assert!(transcript.logs("WARN").iter().any(|log| log.starts_with("client_secret: removed white space")));
+            format!("{}; warned", whole(&bench, &transcript))
+        },
+    },
+    Case {
+        id: 9,
+        fault: "the token endpoint answers 429, 503 and 502, then a token",
+        expected: "tried again, every row once",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            for status in [429, 503, 502] {
+                fault(
+                    &bench,
+                    "/oauth2/token",
+                    1,
+                    json!({"status": status, "body": "", "headers": {"Retry-After": "1"}}),
+                );
+            }
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            format!("{story}; {} calls for a token", calls(&bench, "/oauth2/token"))
+        },
+    },
+    Case {
+        id: 10,
+        fault: "the token endpoint answers HTML, a token without life, one with a negative life, one with life as text",
+        expected: "HTML is tried again; the tokens are taken",
+        run: || {
+            let page = json!({"body": "<html>Sign in</html>", "headers": {"Content-Type": "text/html"}});
+            let grants = [json!({"/expires_in": null}), json!({"/expires_in": -5}), json!({"/expires_in": "900"})];
+            for action in [page].into_iter().chain(grants.map(|mutate| json!({"mutate": mutate}))) {
+                let bench = bench(Options::default(), 3);
+                fault(&bench, "/oauth2/token", 1, action);
+                whole(&bench, &read(&bench, &[REPORT]));
+            }
+            let bench = bench(Options::default(), 3);
+            fault(
+                &bench,
+                "/oauth2/token",
+                json!(null),
+                json!({"body": "<html>", "headers": {"Content-Type": "text/html"}}),
+            );
+            let told = check_told(&bench.check(), &["answered text/html instead of a token", "captive portal"]);
+            format!("every row once with each; HTML for ever: {told}")
+        },
+    },
+    Case {
+        id: 11,
+        fault: "the token endpoint hangs",
+        expected: "given up after 30 s and tried again, every row once",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/oauth2/token", 1, json!({"delivery": {"delay_ms": 100_000}}));
+            let started = std::time::Instant::now();
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            assert!((30..45).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+            format!("{story}; 2 calls for a token, {} s between them", 30)
+        },
+    },
+    Case {
+        id: 12,
+        fault: "an advertiser's consent ends between two syncs",
+        expected: "the others are read, its cursor stays in the state",
+        run: || {
+            let bench = bench(Options::default(), 20);
+            let catalog = bench.catalog(&[REPORT], "incremental");
+            let first = bench.read(&catalog, None);
+            bench.sandbox.change(|options| options.without_consent = vec!["1002".to_owned()]);
+            let second = bench.read(&catalog, Some(&first.final_state()));
+            assert!(second.records(REPORT).iter().all(|record| record["advertiser_id"] != "1002"));
+            assert!(!second.records(REPORT).is_empty());
+            let groups = second.final_state()[0]["stream"]["stream_state"]["groups"].to_string();
+            assert!(groups.contains("\"1002\""), "{groups}");
+            format!("exit {}; the others were read, the cursor was kept", second.code.unwrap())
+        },
+    },
+    Case {
+        id: 13,
+        fault: "one of three listed advertisers is refused; then with skip_inaccessible_advertisers",
+        expected: "the others are read and checkpointed, config_error names it; then a warning and exit 0",
+        run: || {
+            let mut bench = bench(Options { without_consent: vec!["1002".to_owned()], ..Options::default() }, 10);
+            bench.config["advertiser_ids"] = json!(["1001", "1002", "1003"]);
+            let transcript = read(&bench, &[REPORT]);
+            assert!(transcript.records(REPORT).iter().any(|record| record["advertiser_id"] == "1003"));
+            assert!(!transcript.states(REPORT).is_empty());
+            let told = told(&transcript, &["1002", "consent link"]);
+            bench.config["skip_inaccessible_advertisers"] = json!(true);
+            let skipped = read(&bench, &[REPORT]);
+            assert!(skipped.code == Some(0) && skipped.logs("WARN").iter().any(|log| log.contains("1002")));
+            format!("exit {}, the others were read; {told}; then exit 0 and a warning", transcript.code.unwrap())
+        },
+    },
+    Case {
+        id: 14,
+        fault: "nobody has given consent",
+        expected: "check fails and describes the steps",
+        run: || {
+            let ids = ["1001", "1002", "1003"].map(str::to_owned).to_vec();
+            let bench = bench(Options { without_consent: ids, ..Options::default() }, 1);
+            check_told(&bench.check(), &["credentials work", "Generate new URL", "administrator"])
+        },
+    },
+    Case {
+        id: 15,
+        fault: "the app lacks one permission",
+        expected: "the streams that need it fail and name it, the others are read",
+        run: || {
+            let bench = bench(Options { without_permission: vec![Permission::Creatives], ..Options::default() }, 3);
+            let transcript = read(&bench, &["creatives", REPORT]);
+            let report = story(&bench, &transcript, REPORT);
+            assert_eq!(report, "exit 1, COMPLETE, every row once");
+            format!("{report}; {}", told(&transcript, &["Creatives: Read", "frozen once an app is activated"]))
+        },
+    },
+    Case {
+        id: 16,
+        fault: "403 with a code that nobody knows",
+        expected: "never passed over: config_error with Criteo's words, code and trace id",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let body =
+                json!({"errors": [{"code": "brand-new", "title": "No", "detail": "because", "traceId": "abc-123"}]});
+            fault(&bench, "/campaigns/search", json!(null), json!({"status": 403, "body": body.to_string()}));
+            let transcript = read(&bench, &["campaigns"]);
+            let words = told(&transcript, &["brand-new", "because", "abc-123"]);
+            format!("{}; {words}", story(&bench, &transcript, "campaigns"))
+        },
+    },
+    Case {
+        id: 17,
+        fault: "200 with errors and no data",
+        expected: "an error, not zero rows",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let body = json!({"errors": [{"code": "boom", "title": "Broken", "traceId": "abc"}], "data": null});
+            fault(&bench, "/campaigns/search", json!(null), json!({"body": body.to_string()}));
+            let transcript = read(&bench, &["campaigns"]);
+            format!(
+                "{}; {}",
+                story(&bench, &transcript, "campaigns"),
+                told(&transcript, &["errors instead of data", "boom"])
+            )
+        },
+    },
+    Case {
+        id: 18,
+        fault: "200 with data and the same warning in every answer",
+        expected: "every row, the warning told once",
+        run: || {
+            let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
+            let warnings = json!([{"code": "soon-gone", "title": "Deprecated", "detail": "update"}]);
+            fault(&bench, "/statistics/report", json!(null), json!({"mutate": {"/warnings": warnings}}));
+            let transcript = read(&bench, &[REPORT]);
+            let count = transcript.logs("WARN").iter().filter(|log| log.contains("soon-gone")).count();
+            format!("{}; told {count} time", whole(&bench, &transcript))
+        },
+    },
+];

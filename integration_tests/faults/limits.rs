@@ -1,0 +1,229 @@
+//! Rate limits, outages, and what is tried again.
+
+use std::time::{Duration, Instant};
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use super::{Case, REPORT, bench, calls, check_told, fault, now, read, story, told, whole};
+
+/// A report of which an answer of this status is not tried again.
+fn fails_once(status: u16) -> (String, usize) {
+    let bench = bench(Options::default(), 3);
+    fault(&bench, "/statistics/report", json!(null), json!({"status": status, "body": "{}"}));
+    let transcript = read(&bench, &[REPORT]);
+    (story(&bench, &transcript, REPORT), calls(&bench, "/statistics/report"))
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 20,
+        fault: "429 whose x-ratelimit-reset is an epoch 4 s ahead",
+        expected: "waits that long, not for years and not for nothing; every row once",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let reset = now().timestamp() + 5;
+            fault(
+                &bench,
+                "/statistics/report",
+                1,
+                json!({"status": 429, "body": "{}",
+                "headers": {"x-ratelimit-reset": reset.to_string()}}),
+            );
+            let started = Instant::now();
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            assert!((3..12).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+            format!("{story}; waited as long as it was told")
+        },
+    },
+    Case {
+        id: 21,
+        fault: "503 with Retry-After as seconds, as a date, 0, -1, abc, and of a year",
+        expected: "seconds and dates are obeyed, nonsense is backed off from, above 30 min the stream fails",
+        run: || {
+            let date = (now() + chrono::TimeDelta::seconds(3)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            for value in ["1", date.as_str(), "0", "-1", "abc"] {
+                let bench = bench(Options::default(), 3);
+                fault(
+                    &bench,
+                    "/statistics/report",
+                    1,
+                    json!({"status": 503, "body": "", "headers": {"Retry-After": value}}),
+                );
+                whole(&bench, &read(&bench, &[REPORT]));
+            }
+            let bench = bench(Options::default(), 3);
+            fault(
+                &bench,
+                "/statistics/report",
+                1,
+                json!({"status": 503, "body": "", "headers": {"Retry-After": "31536000"}}),
+            );
+            let transcript = read(&bench, &[REPORT]);
+            format!("every row once with each; a year: {}", story(&bench, &transcript, REPORT))
+        },
+    },
+    Case {
+        id: 24,
+        fault: "40 reports a minute, and a read that needs more",
+        expected: "the connector paces itself: none is refused, at most 115 % of the least time",
+        run: || {
+            let mut bench = bench(Options { row_cap: 100, ..Options::default() }, 300);
+            bench.sandbox.change(|options| options.report_limit = 40);
+            bench.config["advertiser_ids"] = json!(["1001"]);
+            let started = Instant::now();
+            let transcript = read(&bench, &["ad_statistics_daily"]);
+            assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+            let requests = bench.sandbox.requests();
+            let refused = requests.iter().filter(|request| request.status == 429).count();
+            let reports = calls(&bench, "/statistics/report");
+            assert!(reports > 41, "{reports} reports");
+            let least = 60.0 * f64::from(u32::try_from((reports - 1) / 40).unwrap());
+            let took = started.elapsed().as_secs_f64();
+            assert!(took <= 1.15 * least + 5.0, "{took} s of {least} s");
+            format!("exit 0; {refused} refused; within the time")
+        },
+    },
+    Case {
+        id: 26,
+        fault: "the limit is used up for 9 s",
+        expected: "RUNNING with the reason RATE_LIMITED and the instant, the state again, a word for people",
+        run: || {
+            let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
+            let reset = now().timestamp() + 10;
+            bench
+                .sandbox
+                .add_fault(json!({"match": {"path": "/statistics/report", "nth": 3}, "times": 1, "do": {"status": 429,
+                    "body": "{}", "headers": {"x-ratelimit-reset": reset.to_string(), "x-ratelimit-remaining": "0"}}}))
+                .unwrap();
+            let transcript = read(&bench, &[REPORT]);
+            let reasons: Vec<&Value> =
+                transcript.messages.iter().map(|m| &m["trace"]["stream_status"]["reasons"][0]).collect();
+            let limited: Vec<_> = reasons.iter().filter(|reason| reason["type"] == "RATE_LIMITED").collect();
+            assert!(
+                limited
+                    .iter()
+                    .all(|reason| reason["rate_limited"]["quota_reset"].as_i64().unwrap() > 1_000_000_000_000)
+            );
+            assert!(transcript.logs("INFO").iter().any(|log| log.contains("limit of calls a minute")));
+            format!("{}; RATE_LIMITED was told: {}", whole(&bench, &transcript), !limited.is_empty())
+        },
+    },
+    Case {
+        id: 27,
+        fault: "500, 502, 503 and 504 up to five times in a row; then for ever",
+        expected: "absorbed, every row once; for ever: transient_error, what came before is checkpointed",
+        run: || {
+            let absorbed = bench(Options::default(), 3);
+            for status in [500, 502, 503, 504, 500] {
+                fault(&absorbed, "/statistics/report", 1, json!({"status": status, "body": "<html>down</html>"}));
+            }
+            let first = whole(&absorbed, &read(&absorbed, &[REPORT]));
+            let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
+            bench
+                .sandbox
+                .add_fault(json!({"match": {"path": "/statistics/report", "nth": 9}, "times": null,
+                    "do": {"status": 500, "body": "down"}}))
+                .unwrap();
+            let transcript = read(&bench, &[REPORT]);
+            let second = story(&bench, &transcript, REPORT);
+            assert!(second.starts_with("exit 1, INCOMPLETE (transient_error)"), "{second}");
+            assert!(!transcript.states(REPORT).is_empty());
+            format!("{first}; for ever: {second}, with states")
+        },
+    },
+    Case {
+        id: 28,
+        fault: "an outage behind the first calls of eight streams in hundreds of windows",
+        expected: "no storm: retries of all streams share a quota of a hundred",
+        run: || {
+            let bench = bench(Options { row_cap: 60, ..Options::default() }, 200);
+            bench
+                .sandbox
+                .add_fault(json!({"match": {"path": "/statistics/report", "nth": 6}, "times": null,
+                    "do": {"status": 503, "body": "down"}}))
+                .unwrap();
+            let streams = ["campaign", "ad_set", "ad", "device", "category", "coupon", "objective"]
+                .map(|name| format!("{name}_statistics_daily"));
+            let streams: Vec<_> = streams.iter().map(String::as_str).collect();
+            let transcript = read(&bench, &streams);
+            assert_eq!(transcript.code, Some(1));
+            let requests = bench.sandbox.requests();
+            let refused = requests.iter().filter(|request| request.status == 503).count();
+            assert!(refused <= 180, "{refused} calls met the outage");
+            "exit 1; fewer than 180 calls met the outage".to_owned()
+        },
+    },
+    Case {
+        id: 30,
+        fault: "searches and reports (POST) fail and are tried again",
+        expected: "with the same body, every row once",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/statistics/report", 2, json!({"status": 500, "body": ""}));
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let requests = bench.sandbox.requests();
+            let bodies: Vec<_> =
+                requests.iter().filter(|r| r.line.contains("/statistics/report")).map(|r| &r.body).collect();
+            assert!(bodies.len() == 3 && bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+            format!("{story}; 3 calls with one body")
+        },
+    },
+    Case {
+        id: 31,
+        fault: "408 and 425 once; 405, 409, 422, 501 and 505 always",
+        expected: "the first are tried again, the others fail at once",
+        run: || {
+            for status in [408, 425] {
+                let bench = bench(Options::default(), 3);
+                fault(&bench, "/statistics/report", 1, json!({"status": status, "body": ""}));
+                whole(&bench, &read(&bench, &[REPORT]));
+            }
+            for status in [405, 409, 422, 501, 505] {
+                let (story, calls) = fails_once(status);
+                assert!(story.starts_with("exit 1, INCOMPLETE") && calls == 1, "{status}: {story}, {calls} calls");
+            }
+            "every row once; the others: exit 1 after 1 call".to_owned()
+        },
+    },
+    Case {
+        id: 32,
+        fault: "404 and 410 everywhere: the version is gone",
+        expected: "config_error that says so, no other try",
+        run: || {
+            for status in [404, 410] {
+                let bench = bench(Options::default(), 3);
+                fault(&bench, "/2026-07/", json!(null), json!({"status": status, "body": "{}"}));
+                check_told(&bench.check(), &["does not exist in this version of the API", "update the connector"]);
+                assert_eq!(calls(&bench, "/2026-07/"), 1);
+            }
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/campaigns/search", json!(null), json!({"status": 410, "body": "{}"}));
+            let transcript = read(&bench, &["campaigns"]);
+            format!("{}; {}", story(&bench, &transcript, "campaigns"), told(&transcript, &["newer api_version"]))
+        },
+    },
+    Case {
+        id: 33,
+        fault: "413 for a search that names many advertisers",
+        expected: "asked for in halves, every row once",
+        run: || {
+            let bench = bench(Options { advertisers: 8, campaigns: 1, ..Options::default() }, 3);
+            fault(&bench, "/campaigns/search", 1, json!({"status": 413, "body": ""}));
+            let transcript = read(&bench, &["campaigns"]);
+            format!("{}; {} calls", story(&bench, &transcript, "campaigns"), calls(&bench, "/campaigns/search"))
+        },
+    },
+    Case {
+        id: 34,
+        fault: "an answer that takes 20 s to begin, as reports do",
+        expected: "waited for: one call, every row once, a sign of life meanwhile",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/statistics/report", 1, json!({"delivery": {"delay_ms": 20_000}}));
+            let transcript = read(&bench, &[REPORT]);
+            assert!(transcript.longest_silence < Duration::from_mins(1));
+            format!("{}; {} call", whole(&bench, &transcript), calls(&bench, "/statistics/report"))
+        },
+    },
+];

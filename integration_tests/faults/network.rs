@@ -1,0 +1,112 @@
+//! Connections that break, stall, and were never there.
+
+use std::process::Command;
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use super::{Case, REPORT, bench, calls, check_told, fault, read, whole};
+use crate::streams::assert_resumable;
+
+/// Reads with one broken answer; how many calls that took.
+fn survives(action: Value) -> usize {
+    let bench = bench(Options::default(), 10);
+    fault(&bench, "/statistics/report", 1, action);
+    whole(&bench, &read(&bench, &[REPORT]));
+    calls(&bench, "/statistics/report")
+}
+
+/// A command in a network that has no device but a loopback that is down.
+fn without_network(bench: &super::Bench) -> Command {
+    let program = bench.program();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net"]).arg(program.get_program()).current_dir(&bench.directory);
+    command
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 35,
+        fault: "the connection is reset before the answer, in its middle, and just before its last byte",
+        expected: "tried again, every row once",
+        run: || {
+            for delivery in [json!({"reset": true}), json!({"reset_after": 500}), json!({"reset_after": 3000})] {
+                assert_eq!(survives(json!({"delivery": delivery})), 2, "{delivery}");
+            }
+            "exit 0, every row once; 2 calls each".to_owned()
+        },
+    },
+    Case {
+        id: 36,
+        fault: "an answer that is shorter than its length, cut in chunks, cut in its gzip",
+        expected: "tried again, every row once, no state of it",
+        run: || {
+            for framing in ["content-length", "chunked"] {
+                assert_eq!(survives(json!({"delivery": {"framing": framing, "cut_after": 700}})), 2, "{framing}");
+            }
+            assert_eq!(survives(json!({"gzip": true, "delivery": {"cut_after": 700}})), 2, "gzip");
+            "exit 0, every row once; 2 calls each".to_owned()
+        },
+    },
+    Case {
+        id: 37,
+        fault: "an answer without a length that ends in the middle of a row",
+        expected: "noticed by its brackets and tried again, every row once",
+        run: || {
+            let calls = survives(json!({"delivery": {"framing": "connection-close", "cut_after": 700}}));
+            format!("exit 0, every row once; {calls} calls")
+        },
+    },
+    Case {
+        id: 38,
+        fault: "an answer that stalls, and one that drips ten bytes a second",
+        expected: "given up after half a minute and tried again, every row once",
+        run: || {
+            std::thread::scope(|scope| {
+                let stalls = scope.spawn(|| survives(json!({"delivery": {"stall_after": 300}})));
+                let drips = scope.spawn(|| survives(json!({"delivery": {"drip": 10}})));
+                assert_eq!((stalls.join().unwrap(), drips.join().unwrap()), (2, 2));
+            });
+            "exit 0, every row once; 2 calls each".to_owned()
+        },
+    },
+    Case {
+        id: 39,
+        fault: "a read that broken answers end, resumed from each of its states",
+        expected: "nothing is missing, wherever it goes on",
+        run: || {
+            let bench = bench(Options { row_cap: 60, ..Options::default() }, 60);
+            bench
+                .sandbox
+                .add_fault(json!({"match": {"path": "/statistics/report", "nth": 7}, "times": 1,
+                    "do": {"body": "{\"Lines\":[]}"}}))
+                .unwrap();
+            let catalog = bench.catalog(&[REPORT], "incremental");
+            let broken = bench.read(&catalog, None);
+            assert_eq!(broken.code, Some(1));
+            assert!(assert_resumable(&bench, &catalog, &broken, &[REPORT]) >= 1);
+            "exit 1; from every state every row".to_owned()
+        },
+    },
+    Case {
+        id: 40,
+        fault: "no name service; a port that nobody listens on",
+        expected: "check fails and tells the two apart",
+        run: || {
+            let mut closed = bench(Options::default(), 1);
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            closed.config["api_base_url"] = json!(format!("http://127.0.0.1:{port}"));
+            let refused = check_told(&closed.check(), &["the connection was refused"]);
+            let mut away = bench(Options::default(), 1);
+            away.config
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| !["api_base_url", "now", "report_row_cap"].contains(&key.as_str()));
+            away.file("config.json", &away.config);
+            let mut command = without_network(&away);
+            command.args(["check", "--config", "config.json"]);
+            let unknown = check_told(&away.run_program(command), &["its name cannot be resolved"]);
+            format!("{refused}; {unknown}")
+        },
+    },
+];

@@ -1,0 +1,189 @@
+//! What answers hold.
+
+use criteo_sandbox::{Casing, Numbers, Options, Shape, Wrapping};
+use serde_json::{Value, json};
+
+use super::{Case, REPORT, bench, calls, fault, read, story, told, whole};
+
+/// Reads with one answer changed; the run is not necessarily whole.
+fn with_answer(action: Value) -> (super::Bench, crate::harness::Transcript) {
+    let bench = bench(Options::default(), 10);
+    fault(&bench, "/statistics/report", json!(null), action);
+    let transcript = read(&bench, &[REPORT]);
+    (bench, transcript)
+}
+
+/// One value of one row is changed to something that is no number.
+fn nulled(value: &Value) {
+    let (_, transcript) = with_answer(json!({"mutate": {"/Rows/3/Clicks": value}}));
+    assert_eq!(transcript.code, Some(0), "{value}");
+    let changed: Vec<_> =
+        transcript.of_type("RECORD").into_iter().filter(|m| m["record"]["meta"].is_object()).collect();
+    assert_eq!(changed.len(), 1, "{value}");
+    assert!(changed[0]["record"]["data"]["clicks"].is_null());
+    assert_eq!(changed[0]["record"]["meta"]["changes"][0]["change"], "NULLED");
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 46,
+        fault: "a maintenance page with status 200; then for ever",
+        expected: "tried again, every row once; for ever: transient_error with kind, size and beginning of the answer",
+        run: || {
+            let page = json!({"body": "<html><h1>Back soon</h1>", "headers": {"Content-Type": "text/html"}});
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/statistics/report", 1, page.clone());
+            let once = whole(&bench, &read(&bench, &[REPORT]));
+            let (bench, transcript) = with_answer(page);
+            let words = told(&transcript, &["text/html", "24 bytes", "<html><h1>Back soon"]);
+            format!("{once}; for ever: {}; {words}", story(&bench, &transcript, REPORT))
+        },
+    },
+    Case {
+        id: 47,
+        fault: "JSON as text/plain; CSV as application/json",
+        expected: "the first is read; the second is an error that shows its beginning",
+        run: || {
+            let (bench, transcript) = with_answer(json!({"headers": {"Content-Type": "text/plain"}}));
+            let plain = whole(&bench, &transcript);
+            let (bench, transcript) = with_answer(json!({"body": "Day;Clicks\n2026-10-30;7\n"}));
+            format!("{plain}; CSV: {}; {}", story(&bench, &transcript, REPORT), told(&transcript, &["Day;Clicks"]))
+        },
+    },
+    Case {
+        id: 49,
+        fault: "`{\"Rows\":[]}` and `[]`; an empty body, `null`, `{}`, 204",
+        expected: "the first two are no rows; the others are errors, never no rows",
+        run: || {
+            for body in ["{\"Rows\":[]}", "[]"] {
+                let (_, transcript) = with_answer(json!({"body": body}));
+                assert_eq!((transcript.code, transcript.records(REPORT).len()), (Some(0), 0), "{body}");
+                assert_eq!(transcript.statuses(REPORT).last(), Some(&"COMPLETE"));
+            }
+            for action in [
+                json!({"body": ""}),
+                json!({"body": "null"}),
+                json!({"body": "{}"}),
+                json!({"status": 204, "body": ""}),
+            ] {
+                let (_, transcript) = with_answer(action.clone());
+                assert_eq!(transcript.statuses(REPORT).last(), Some(&"INCOMPLETE"), "{action}");
+            }
+            "COMPLETE without rows; the others INCOMPLETE".to_owned()
+        },
+    },
+    Case {
+        id: 50,
+        fault: "every reported envelope, spelling and kind of number; a byte order mark; an envelope that nobody knows",
+        expected: "the same records from all; the unknown one fails with its members, not their values",
+        run: || {
+            for (shape, casing, numbers, wrapping) in [
+                (Shape::Rows, Casing::Pascal, Numbers::Quoted, Wrapping::Rows),
+                (Shape::Array, Casing::Camel, Numbers::Bare, Wrapping::Each),
+            ] {
+                let bench = bench(Options { shape, casing, numbers, wrapping, ..Options::default() }, 10);
+                whole(&bench, &read(&bench, &[REPORT]));
+            }
+            for body in ["\u{feff}{\"rows\":[]}", "{\"data\":[]}"] {
+                let (_, transcript) = with_answer(json!({"body": body}));
+                assert_eq!(transcript.code, Some(0), "{body}: {:?}", transcript.errors());
+            }
+            let (bench, transcript) = with_answer(json!({"body": "{\"Lines\":[{\"secretive\":1}]}"}));
+            let words = told(&transcript, &["a shape that this version of the connector does not know", "Lines"]);
+            assert!(!transcript.stdout.contains("secretive"));
+            format!("every row once; unknown: {}; {words}", story(&bench, &transcript, REPORT))
+        },
+    },
+    Case {
+        id: 51,
+        fault: "a gzip bomb of 1 GB; gzip in gzip; Brotli that nobody asked for",
+        expected: "cut off in bounded memory; the encodings are refused by name",
+        run: || {
+            let bomb = bench(Options::default(), 0);
+            fault(&bomb, "/statistics/report", json!(null), json!({"gzip": 1_000_000_000}));
+            let transcript = read(&bomb, &[REPORT]);
+            assert_eq!(transcript.code, Some(1));
+            let words = told(&transcript, &["68 MiB"]);
+            for encoding in ["gzip, gzip", "br"] {
+                let (_, transcript) = with_answer(json!({"headers": {"Content-Encoding": encoding}}));
+                told(&transcript, &[&format!("the encoding {encoding}"), "not asked for"]);
+            }
+            format!("exit 1, below 128 MiB; {words}; the encodings were named")
+        },
+    },
+    Case {
+        id: 53,
+        fault: "damaged gzip, once",
+        expected: "tried again, every row once",
+        run: || {
+            let bench = bench(Options::default(), 10);
+            fault(&bench, "/statistics/report", 1, json!({"body": "no gzip", "headers": {"Content-Encoding": "gzip"}}));
+            format!("{}; {} calls", whole(&bench, &read(&bench, &[REPORT])), calls(&bench, "/statistics/report"))
+        },
+    },
+    Case {
+        id: 54,
+        fault: "`NaN`, `Infinity`, `1e400`, `∞`, `N/A`, `0x10`, `1.234,56` and an object in place of a number",
+        expected: "null, and the record says so; never a wrong number",
+        run: || {
+            for value in ["NaN", "Infinity", "1e400", "∞", "N/A", "0x10", "1.234,56"] {
+                nulled(&json!(value));
+            }
+            nulled(&json!({"a": 1}));
+            "exit 0; NULLED, every time".to_owned()
+        },
+    },
+    Case {
+        id: 55,
+        fault: "money of eighteen digits, ids of twenty digits and with leading zeros",
+        expected: "every digit arrives",
+        run: || {
+            let money = "123456789012.345678";
+            let (_, transcript) = with_answer(json!({"mutate": {
+                "/Rows/0/AdvertiserCost": money, "/Rows/0/CampaignId": "00012345678901234567"}}));
+            let line = transcript.stdout.lines().find(|line| line.contains("00012345678901234567")).unwrap();
+            assert!(line.contains(&format!("\"advertiser_cost\":{money}")), "{line}");
+            "the text of the line is the text of the answer".to_owned()
+        },
+    },
+    Case {
+        id: 56,
+        fault: "numbers as texts and texts as numbers within one answer",
+        expected: "each by the type of its column",
+        run: || {
+            let (bench, transcript) =
+                with_answer(json!({"mutate": {"/Rows/0/Clicks": 7, "/Rows/1/Clicks": "7", "/Rows/0/CampaignId": 42}}));
+            let records = transcript.records(REPORT);
+            assert!(records[0]["clicks"] == 7 && records[1]["clicks"] == 7 && records[0]["campaign_id"] == "42");
+            assert!(bench.sandbox.requests().len() > 2);
+            format!("exit {}; 7 and 7, and \"42\"", transcript.code.unwrap())
+        },
+    },
+    Case {
+        id: 58,
+        fault: "U+0000, half a surrogate pair, line breaks, U+2028, Arabic and emoji in names",
+        expected: "one line a record; what destinations refuse becomes U+FFFD, the rest stays",
+        run: || {
+            let name = "a\u{2028}b\r\n\"c\" 🛒 سلة";
+            let body = json!({"Rows": [{"AdvertiserId": "1001", "AdvertiserName": "x", "CampaignId": "200001", "Campaign": name, "Day": "2026-10-30"}]});
+            let body = body.to_string().replace("\"x\"", r#""nul\u0000 half\ud800.""#);
+            let (_, transcript) = with_answer(json!({"body": body}));
+            let record = transcript.records(REPORT)[0];
+            assert_eq!(record["campaign_name"], name);
+            assert_eq!(record["advertiser_name"], "nul\u{fffd} half\u{fffd}.");
+            format!("exit {}; as expected", transcript.code.unwrap())
+        },
+    },
+    Case {
+        id: 60,
+        fault: "a field that no schema has, in every row",
+        expected: "left out, counted and told once",
+        run: || {
+            let (_, transcript) = with_answer(json!({"mutate": {"/Rows/0/BrandNew": 1, "/Rows/1/BrandNew": 2}}));
+            let warnings: Vec<_> = transcript.logs("WARN").into_iter().filter(|log| log.contains("BrandNew")).collect();
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            assert!(warnings[0].contains("2 rows"), "{warnings:?}");
+            format!("exit {}; told once", transcript.code.unwrap())
+        },
+    },
+];

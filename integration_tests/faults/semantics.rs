@@ -1,0 +1,261 @@
+//! The cap of reports, pages of lists, days and zones.
+
+use criteo_sandbox::{Options, Sandbox};
+use serde_json::json;
+
+use super::{Case, REPORT, bench, calls, fault, read, story, told, whole};
+use crate::streams::assert_resumable;
+
+/// How many rows a report of some days has, whatever the cap.
+fn rows_of(days: u64) -> usize {
+    let bench = bench(Options::default(), days);
+    read(&bench, &[REPORT]).records(REPORT).len()
+}
+
+/// Reads with a cap; the story, and how many requests it took.
+fn capped(row_cap: usize, days: u64) -> (String, usize) {
+    let bench = bench(Options { row_cap, ..Options::default() }, days);
+    let transcript = read(&bench, &[REPORT]);
+    (story(&bench, &transcript, REPORT), bench.report_requests().len())
+}
+
+/// A list of audiences whose pages a fault changes.
+fn listed(options: Options, change: impl FnOnce(&Sandbox)) -> String {
+    let bench = bench(options, 1);
+    change(&bench.sandbox);
+    let transcript = read(&bench, &["audiences"]);
+    story(&bench, &transcript, "audiences")
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 61,
+        fault: "a report with exactly as many rows as the cap, one fewer, one more",
+        expected: "at the cap and above it is asked for in pieces, below it is not; every row once",
+        run: || {
+            let rows = rows_of(10);
+            let (at, at_calls) = capped(rows, 10);
+            let (below, below_calls) = capped(rows + 1, 10);
+            let (above, above_calls) = capped(rows - 1, 10);
+            assert!(below_calls == 1 && at_calls > 1 && above_calls > 1, "{below_calls} {at_calls} {above_calls}");
+            assert!(at == below && below == above, "{at}; {below}; {above}");
+            format!("{at}, each time")
+        },
+    },
+    Case {
+        id: 64,
+        fault: "a single day above the cap",
+        expected: "read by advertisers and ad sets where the report has them; else the stream fails with the remedy",
+        run: || {
+            let by_ad_set = bench(Options { row_cap: 10, ..Options::default() }, 3);
+            let transcript = read(&by_ad_set, &["ad_statistics_daily"]);
+            let first = story(&by_ad_set, &transcript, "ad_statistics_daily");
+            let too_much = bench(Options { row_cap: 2, ..Options::default() }, 3);
+            let transcript = read(&too_much, &["ad_statistics_daily"]);
+            let words =
+                told(&transcript, &["cannot be read in smaller pieces", "a custom report with fewer dimensions"]);
+            format!("{first}; else {}; {words}", story(&too_much, &transcript, "ad_statistics_daily"))
+        },
+    },
+    Case {
+        id: 66,
+        fault: "a read in dozens of pieces, ended after each of its states",
+        expected: "goes on without a gap from every one",
+        run: || {
+            let mut bench = bench(Options { row_cap: 60, ..Options::default() }, 60);
+            bench.config["lookback_days"] = json!(3);
+            let catalog = bench.catalog(&[REPORT], "incremental");
+            let whole = bench.read(&catalog, None);
+            let states = assert_resumable(&bench, &catalog, &whole, &[REPORT]);
+            assert!(states > 4, "{states} states");
+            "every row, from every state".to_owned()
+        },
+    },
+    Case {
+        id: 67,
+        fault: "a short page in the middle of a list; a server that serves 7 where 50 were asked for",
+        expected: "read to the end, by the rows that were served",
+        run: || {
+            let short = listed(Options { audiences: 30, ..Options::default() }, |sandbox| {
+                let fault = json!({"match": {"path": "/audiences/search", "nth": 1}, "times": 1, "do": {"mutate": {"/data/3": null}}});
+                sandbox.add_fault(fault).unwrap();
+            });
+            let clamped = listed(Options { page_limit: 7, ..Options::default() }, |_| {});
+            assert_eq!(clamped, "exit 0, COMPLETE, every row once");
+            format!("{short}; clamped: {clamped}")
+        },
+    },
+    Case {
+        id: 70,
+        fault: "totalItems absent, 0, -1, a text, and growing",
+        expected: "neither a loop nor a lost object",
+        run: || {
+            for total in [json!(null), json!(0), json!(-1), json!("many"), json!(1000)] {
+                let story = listed(Options { page_limit: 10, ..Options::default() }, |sandbox| {
+                    let fault = json!({"match": {"path": "/audiences/search"}, "times": 100,
+                        "do": {"mutate": {"/meta/totalItems": total}}});
+                    sandbox.add_fault(fault).unwrap();
+                });
+                assert_eq!(story, "exit 0, COMPLETE, every row once", "{total}");
+            }
+            "exit 0, COMPLETE, every row once, with each".to_owned()
+        },
+    },
+    Case {
+        id: 71,
+        fault: "the same page for ever",
+        expected: "the stream ends soon with an error",
+        run: || {
+            let bench = bench(Options::default(), 1);
+            let page: Vec<_> = (0..50)
+                .map(|id| json!({"id": id.to_string(), "type": "Audience", "attributes": {"name": "x"}}))
+                .collect();
+            let body = json!({"data": page, "meta": {"totalItems": 9000}});
+            fault(&bench, "/audiences/search", json!(null), json!({"body": body.to_string()}));
+            let transcript = read(&bench, &["audiences"]);
+            let calls = calls(&bench, "/audiences/search");
+            assert!(calls <= 6, "{calls} calls");
+            let status = transcript.statuses("audiences").last().copied().unwrap();
+            format!("exit {}, {status}", transcript.code.unwrap())
+        },
+    },
+    Case {
+        id: 72,
+        fault: "a list without pages that announces more objects than it holds",
+        expected: "the stream fails, nothing is dropped in silence",
+        run: || {
+            let bench = bench(Options::default(), 1);
+            fault(&bench, "/campaigns/search", json!(null), json!({"mutate": {"/meta": {"totalItems": 999}}}));
+            let transcript = read(&bench, &["campaigns"]);
+            format!("{}; {}", story(&bench, &transcript, "campaigns"), told(&transcript, &["999 objects", "no pages"]))
+        },
+    },
+    Case {
+        id: 73,
+        fault: "two rows under one key: a category once named, once unknown",
+        expected: "both are kept, told apart by row_number",
+        run: || {
+            let bench = bench(Options::default(), 10);
+            let transcript = read(&bench, &["category_statistics_daily"]);
+            let twins = transcript.records("category_statistics_daily").iter().filter(|r| r["row_number"] == 2).count();
+            assert!(twins > 0);
+            format!("{}; with twins", story(&bench, &transcript, "category_statistics_daily"))
+        },
+    },
+    Case {
+        id: 74,
+        fault: "a custom report by names only, with two campaigns of one name",
+        expected: "their ids come along as keys, so both stay",
+        run: || {
+            let mut bench = bench(Options::default(), 3);
+            bench.config["custom_reports"] =
+                json!([{"name": "names", "dimensions": ["Campaign"], "metrics": ["Clicks"]}]);
+            let rename = json!({"/Rows/0/Campaign": "One", "/Rows/1/Campaign": "One", "/Rows/2/Campaign": "One"});
+            fault(&bench, "/statistics/report", json!(null), json!({"mutate": rename}));
+            let transcript = read(&bench, &["custom_names"]);
+            let stream = &bench.discover()["custom_names"]["source_defined_primary_key"];
+            assert!(stream.as_array().unwrap().contains(&json!(["campaign_id"])));
+            let one: Vec<_> =
+                transcript.records("custom_names").into_iter().filter(|r| r["campaign_name"] == "One").collect();
+            format!("exit {}; {} rows of one name", transcript.code.unwrap(), one.len())
+        },
+    },
+    Case {
+        id: 77,
+        fault: "days as 2026/10/30, with midnight behind them, and as 30 October",
+        expected: "the first two are days; a key that is none fails its stream",
+        run: || {
+            for day in ["2026/10/30", "2026-10-30T00:00:00", "2026-10-30 00:00:00"] {
+                let bench = bench(Options::default(), 3);
+                fault(&bench, "/statistics/report", json!(null), json!({"mutate": {"/Rows/0/Day": day}}));
+                let transcript = read(&bench, &[REPORT]);
+                assert_eq!(transcript.code, Some(0), "{day}: {:?}", transcript.errors());
+                assert_eq!(transcript.records(REPORT)[0]["day"], "2026-10-30", "{day}");
+            }
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/statistics/report", json!(null), json!({"mutate": {"/Rows/0/Day": "30 October"}}));
+            let transcript = read(&bench, &[REPORT]);
+            let status = transcript.statuses(REPORT).last().copied().unwrap();
+            format!("2026-10-30 from each; else exit {}, {status}", transcript.code.unwrap())
+        },
+    },
+    Case {
+        id: 79,
+        fault: "an account with nothing in it",
+        expected: "COMPLETE with a state and without rows",
+        run: || {
+            let bench = bench(Options { advertisers: 0, empty_advertisers: 2, ..Options::default() }, 20);
+            let transcript = read(&bench, &[REPORT, "campaigns"]);
+            assert!(!transcript.states(REPORT).is_empty() && !transcript.states("campaigns").is_empty());
+            story(&bench, &transcript, REPORT)
+        },
+    },
+    Case {
+        id: 84,
+        fault: "half a year in windows, cut by a low cap",
+        expected: "what is written tiles the range: every day of every advertiser once",
+        run: || {
+            let bench = bench(Options { row_cap: 90, ..Options::default() }, 180);
+            let story = whole(&bench, &read(&bench, &[REPORT]));
+            assert!(bench.report_requests().len() > 10);
+            story
+        },
+    },
+    Case {
+        id: 85,
+        fault: "Criteo restates 30 days after the first sync",
+        expected: "the second sync reads them again, and nothing it read is filtered by the cursor",
+        run: || {
+            let bench = bench(Options::default(), 60);
+            let catalog = bench.catalog(&[REPORT], "incremental");
+            let first = bench.read(&catalog, None);
+            let later = bench.today() + chrono::Days::new(10);
+            bench.sandbox.change(|options| options.today = later);
+            let mut bench = bench;
+            bench.config["now"] = json!(format!("{later}T12:00:00Z"));
+            let second = bench.read(&catalog, Some(&first.final_state()));
+            let days: Vec<_> =
+                second.records(REPORT).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
+            let least = days.iter().min().unwrap();
+            assert_eq!(*least, (bench.today() - chrono::Days::new(40)).to_string());
+            // Keys of the second sync replace those of the first.
+            let discovered = &bench.discover()[REPORT];
+            let mut last = crate::truth::by_key(first.records(REPORT), discovered);
+            last.extend(crate::truth::by_key(second.records(REPORT), discovered));
+            let truth = crate::truth::by_key(&crate::streams::truth_of(&bench, REPORT, discovered), discovered);
+            let recent = |records: &crate::truth::ByKey| {
+                records
+                    .values()
+                    .filter(|record| record["day"].as_str().unwrap() >= least.as_str())
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(recent(&last), recent(&truth));
+            "the last 30 days are the truth of the later day".to_owned()
+        },
+    },
+    Case {
+        id: 90,
+        fault: "report days in the zones +14 and -11 at noon UTC",
+        expected: "today and the first day are those of the zone; the state stays at its yesterday",
+        run: || {
+            let mut told = Vec::new();
+            for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago"] {
+                let mut bench = bench(Options::default(), 5);
+                bench.config["timezone"] = json!(zone);
+                bench.config["now"] = json!(format!("{}T10:30:00Z", bench.today()));
+                let transcript = read(&bench, &[REPORT]);
+                assert_eq!(transcript.code, Some(0));
+                let end = bench
+                    .report_requests()
+                    .iter()
+                    .map(|body| body["endDate"].as_str().unwrap().to_owned())
+                    .max()
+                    .unwrap();
+                let cursor = &transcript.final_state()[0]["stream"]["stream_state"]["groups"][0]["cursor"];
+                told.push(format!("{zone}: up to {end}, state {}", cursor.as_str().unwrap()));
+            }
+            told.join("; ")
+        },
+    },
+];

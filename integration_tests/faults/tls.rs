@@ -1,0 +1,224 @@
+//! Proxies and certificates: a proxy on loopback that opens TLS connections stands for the internet.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use criteo_sandbox::Options;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::{Case, bench, check_told, now, read};
+use crate::harness::Bench;
+
+/// The host that the connector calls when it is told nothing.
+const HOST: &str = "api.criteo.com";
+
+/// What a proxy does with a connection to [`HOST`].
+#[derive(Clone)]
+enum Manner {
+    /// Opens it with this certificate, and hands on what is in it to the sandbox.
+    Opens(Arc<ServerConfig>),
+    /// Wants a login.
+    Refuses,
+    /// Answers the first message of TLS with the alert that the version is too old.
+    IsOld,
+}
+
+/// A proxy; its thread ends with the process.
+struct Proxy {
+    url: String,
+    /// The first lines and the headers of what was asked.
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    fn start(manner: Manner, sandbox: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://user:proxy-password@{}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let (seen, upstream) = (heads.clone(), sandbox.strip_prefix("http://").unwrap().to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (seen, upstream, manner) = (seen.clone(), upstream.clone(), manner.clone());
+                std::thread::spawn(move || connect(client, &seen, &upstream, &manner));
+            }
+        });
+        Self { url, heads }
+    }
+
+    /// The program as it runs behind this proxy, with a configuration for the real host.
+    fn program(&self, bench: &mut Bench) -> Command {
+        bench
+            .config
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !["api_base_url", "now", "report_row_cap"].contains(&key.as_str()));
+        bench.file("config.json", &bench.config);
+        let mut program = bench.program();
+        program.env("HTTPS_PROXY", &self.url).env("https_proxy", &self.url);
+        program.args(["check", "--config", "config.json"]);
+        program
+    }
+}
+
+/// Serves one connection; whatever fails ends it.
+fn connect(mut client: TcpStream, seen: &Mutex<Vec<String>>, upstream: &str, manner: &Manner) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    seen.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+    match manner {
+        Manner::Refuses => {
+            client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").ok()
+        }
+        Manner::IsOld => {
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+            let _ = client.read(&mut [0; 4096]).ok()?;
+            // An alert: fatal, protocol_version.
+            client.write_all(&[21, 3, 1, 0, 2, 2, 70]).ok()
+        }
+        Manner::Opens(config) => {
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+            client.set_read_timeout(Some(Duration::from_millis(10))).ok()?;
+            let mut server = TcpStream::connect(upstream).ok()?;
+            server.set_read_timeout(Some(Duration::from_millis(10))).ok()?;
+            let mut client = StreamOwned::new(ServerConnection::new(config.clone()).ok()?, client);
+            loop {
+                hand_on(&mut client, &mut server)?;
+                hand_on(&mut server, &mut client)?;
+            }
+        }
+    }
+}
+
+/// Hands on what is there; nothing is no end.
+fn hand_on(from: &mut impl Read, to: &mut impl Write) -> Option<()> {
+    let mut buffer = [0; 16 * 1024];
+    match from.read(&mut buffer) {
+        Ok(0) => None,
+        Ok(length) => to.write_all(&buffer[..length]).and_then(|()| to.flush()).ok(),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => Some(()),
+        Err(_) => None,
+    }
+}
+
+/// An authority of the tests' own, and what it signs for `host`; with `None` the certificate signs itself.
+fn certificate(host: &str, is_expired: bool, is_self_signed: bool) -> (String, Arc<ServerConfig>) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    if is_expired {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    }
+    let key = KeyPair::generate().unwrap();
+    let signed = if is_self_signed { params.self_signed(&key) } else { params.signed_by(&key, &authority) }.unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![signed.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .unwrap();
+    (authority.pem(), Arc::new(config))
+}
+
+/// A sandbox that lives today, since only simulations are told another day.
+fn today() -> Options {
+    Options { today: now().date_naive(), ..Options::default() }
+}
+
+/// Checks behind a proxy that opens connections with a certificate; `is_known` gives its authority to the program.
+fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, words: &[&str]) -> String {
+    let mut bench = bench(today(), 3);
+    let (authority, config) = certificate(host, is_expired, is_self_signed);
+    let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
+    let mut program = proxy.program(&mut bench);
+    if is_known {
+        std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
+        program.env("SSL_CERT_FILE", "authority.pem");
+    }
+    let told = check_told(&bench.run_program(program), words);
+    assert!(bench.sandbox.requests().is_empty(), "the secret was handed over");
+    told
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 42,
+        fault: "HTTPS_PROXY asks for a login; a proxy of the kind socks5",
+        expected: "told, without the proxy's password; nothing is sent around it",
+        run: || {
+            let mut with_login = bench(today(), 3);
+            let proxy = Proxy::start(Manner::Refuses, &with_login.sandbox.url());
+            let program = proxy.program(&mut with_login);
+            let transcript = with_login.run_program(program);
+            let told = check_told(&transcript, &["the proxy asks for a login"]);
+            assert!(!transcript.stdout.contains("proxy-password") && !transcript.stderr.contains("proxy-password"));
+            assert!(proxy.heads.lock().unwrap()[0].starts_with(&format!("CONNECT {HOST}:443 ")));
+            let mut socks = proxy.program(&mut with_login);
+            socks.env("HTTPS_PROXY", "socks5://127.0.0.1:1080");
+            format!("{told}; {}", check_told(&with_login.run_program(socks), &["a proxy of the kind socks5"]))
+        },
+    },
+    Case {
+        id: 43,
+        fault: "a proxy that opens TLS connections, without and with its authority in SSL_CERT_FILE",
+        expected: "refused with the name of the variable; then everything works through it",
+        run: || {
+            let told =
+                behind(HOST, false, false, false, &["an authority that this machine does not know", "SSL_CERT_FILE"]);
+            let mut bench = bench(today(), 3);
+            let (authority, config) = certificate(HOST, false, false);
+            let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
+            let mut program = proxy.program(&mut bench);
+            std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
+            program.env("SSL_CERT_FILE", "authority.pem");
+            let transcript = bench.run_program(program);
+            let status = &transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
+            assert_eq!(status["status"], "SUCCEEDED", "{status}");
+            format!("{told}; with it: check SUCCEEDED")
+        },
+    },
+    Case {
+        id: 44,
+        fault: "a certificate that has expired, of another host, of its own making; a server that knows only TLS 1.1",
+        expected: "each refused by name, the secret never sent",
+        run: || {
+            let expired = behind(HOST, true, false, true, &["has expired"]);
+            let other = behind("api.criteo.example", false, false, true, &["is for another host"]);
+            let own = behind(HOST, false, true, false, &["an authority that this machine does not know"]);
+            let mut old = bench(today(), 3);
+            let proxy = Proxy::start(Manner::IsOld, &old.sandbox.url());
+            let program = proxy.program(&mut old);
+            let old = check_told(&old.run_program(program), &["no version of TLS that is safe"]);
+            format!("{expired}; {other}; {own}; {old}")
+        },
+    },
+    Case {
+        id: 45,
+        fault: "a machine without a list of certificate authorities",
+        expected: "the list in the program serves: a foreign certificate is refused, the sandbox is read",
+        run: || {
+            let mut bench = bench(today(), 3);
+            let (_, config) = certificate(HOST, false, false);
+            let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
+            let plain = read(&bench, &["campaigns"]);
+            assert_eq!(plain.code, Some(0));
+            let mut program = proxy.program(&mut bench);
+            program.env("SSL_CERT_FILE", "/no/such/file").env("SSL_CERT_DIR", "/no/such/folder");
+            check_told(&bench.run_program(program), &["an authority that this machine does not know"])
+        },
+    },
+];
