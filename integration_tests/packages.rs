@@ -83,7 +83,8 @@ fn the_definition_for_the_hub_says_what_about_says() {
         "description": about["description"],
         "domain_url": "https://developers.criteo.com/marketing-solutions/docs",
         "variant": "source-criteo",
-        "pip_url": "source-criteo",
+        // The package is on no index, so a name would be whoever takes it first.
+        "pip_url": "${TAP_CRITEO_WHEEL}",
         "executable": "tap-criteo",
         "maintenance_status": "active",
         "keywords": ["api", "advertising"],

@@ -62,7 +62,7 @@ pub const CASES: &[Case] = &[
         fault: "a read in dozens of pieces, ended after each of its states",
         expected: "goes on without a gap from every one",
         run: || {
-            let mut bench = bench(Options { row_cap: 60, ..Options::default() }, 60);
+            let mut bench = bench(Options { row_cap: 25, ..Options::default() }, 60);
             bench.config["lookback_days"] = json!(3);
             let catalog = bench.catalog(&[REPORT], "incremental");
             let whole = bench.read(&catalog, None);

@@ -37,7 +37,6 @@ class Project:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         project = yaml.safe_load((REPOSITORY / "sample_configs/meltano/meltano.yml").read_text())
         extractors, loaders = project["plugins"]["extractors"], project["plugins"]["loaders"]
-        extractors[0]["pip_url"] = os.environ["WHEEL"]
         extractors[0]["config"]["start_date"] = FIRST_DAY
         # The target copies numbers as doubles; people who want every digit change the type, and the tap casts.
         extractors[0]["schema"] = {EXACT: {"advertiser_cost": {"type": ["string", "null"]}}}
@@ -52,6 +51,7 @@ class Project:
         (self.folder / "output").mkdir()
         self.environment = {
             **os.environ, "NO_COLOR": "1", "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0", "MELTANO_CLI_LOG_LEVEL": "info",
+            "TAP_CRITEO_WHEEL": os.environ["WHEEL"],
             "TAP_CRITEO_CLIENT_ID": box.client_id, "TAP_CRITEO_CLIENT_SECRET": box.client_secret,
             "TAP_CRITEO__BRAND_B_CLIENT_ID": box.client_id, "TAP_CRITEO__BRAND_B_CLIENT_SECRET": box.client_secret,
             "TAP_CRITEO__BRAND_B_ADVERTISER_IDS": '["1002"]',

@@ -66,6 +66,11 @@ fn batches_hold_the_records_and_states_follow_them() {
             assert_eq!(by_key(found.iter(), &stream), by_key(plain.records(name), &stream), "{name}");
         }
         assert_eq!(run.last_state(), plain.last_state());
+        let least = usize::try_from(size.unwrap_or(10_000)).unwrap();
+        let sizes = run.messages.iter().filter(|m| m["type"] == "BATCH" && m["stream"] == "ad_statistics_daily");
+        let sizes: Vec<_> = sizes.map(|message| records(message, compression.is_some()).len()).collect();
+        // The last of a stream takes what is left.
+        assert!(sizes[..sizes.len() - 1].iter().all(|size| *size >= least), "{sizes:?} and {least}");
         let largest = run.messages.iter().filter_map(|m| m["manifest"].as_array()).map(Vec::len).max().unwrap();
         assert_eq!(largest > 1, size.is_some(), "{largest} files in a message");
         never_a_state_before_its_records(&run, "ad_statistics_daily", compression.is_some());
@@ -97,10 +102,13 @@ fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
     let mut bench = Bench::new(Options::default(), 2);
     bench.config["batch_config"] =
         json!({"encoding": {"format": "jsonl"}, "storage": {"root": "/proc/no-such-folder"}});
+    let tried = tap(&bench, &["--test"]);
+    assert_eq!(tried.code, Some(0), "a test writes nothing: {}", tried.stderr);
+    let calls = bench.sandbox.requests().len();
     let run = tap(&bench, &[]);
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("batch_config.storage.root cannot be written to"), "{}", run.stderr);
-    assert!(bench.sandbox.requests().is_empty());
+    assert_eq!(bench.sandbox.requests().len(), calls);
 }
 
 #[test]
@@ -135,19 +143,77 @@ fn versions_are_activated_when_all_objects_have_been_read() {
     assert_eq!(activated[0]["stream"], "audiences");
 }
 
-#[test]
-fn versions_are_not_activated_when_something_may_be_missing() {
-    let mut bench = Bench::new(Options { campaigns: 3, ..Options::default() }, 1);
+fn activated(run: &Run) -> Vec<&str> {
+    let messages = run.messages.iter().filter(|message| message["type"] == "ACTIVATE_VERSION");
+    messages.map(|message| message["stream"].as_str().unwrap()).collect()
+}
+
+/// A bench of a tap that activates versions.
+fn activating(options: Options) -> Bench {
+    let mut bench = Bench::new(options, 1);
     bench.config["emit_activate_version_messages"] = json!(true);
-    let activated = |run: &Run| run.messages.iter().filter(|message| message["type"] == "ACTIVATE_VERSION").count();
+    bench
+}
+
+#[test]
+fn versions_are_not_activated_when_a_stream_fails_or_a_listed_advertiser_is_missing() {
+    let mut bench = activating(Options { campaigns: 3, ..Options::default() });
     let fault = json!({"match": {"path": "/campaigns/search"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
     let failed = tap_streams(&bench, &["campaigns"], &[]);
-    assert_eq!((failed.code, activated(&failed)), (Some(1), 0));
-    // An advertiser that is listed cannot be seen any more.
+    assert_eq!((failed.code, activated(&failed).len()), (Some(1), 0));
     bench.config["advertiser_ids"] = json!(["1001", "9999"]);
     bench.config["skip_inaccessible_advertisers"] = json!(true);
     let partial = tap_streams(&bench, &["ad_sets"], &[]);
-    assert_eq!((partial.code, activated(&partial)), (Some(0), 0), "{}", partial.stderr);
+    assert_eq!((partial.code, activated(&partial).len()), (Some(0), 0), "{}", partial.stderr);
     assert!(!partial.records("ad_sets").is_empty());
+}
+
+#[test]
+fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
+    // An advertiser withdraws its consent behind the list of advertisers.
+    let bench = activating(Options::default());
+    let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
+    let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let refusal = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
+    let fault = json!({"match": {"path": "/ad-sets/search", "text": "\"1003\""}, "times": null,
+        "do": {"status": 403, "body": refusal.to_string()}});
+    bench.sandbox.add_fault(fault).unwrap();
+    bench.sandbox.change(|options| options.without_consent = vec!["1003".to_owned()]);
+    let lost = tap_streams(&bench, &["ad_sets", "ad_set_category_bids", "application"], &[]);
+    assert_eq!((lost.code, activated(&lost)), (Some(0), vec!["application"]), "{}", lost.stderr);
+
+    // Criteo announces more than it sends.
+    let bench = activating(Options::default());
+    let fault = json!({"match": {"path": "/ads"}, "times": null, "do": {"mutate": {"/metadata/totalItems": 500}}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let short = tap_streams(&bench, &["ads"], &[]);
+    assert!(short.stderr.contains("Criteo says that there are 500 objects"), "{}", short.stderr);
+    assert!(activated(&short).is_empty());
+
+    // All of a few parents have nothing at their path.
+    let bench = activating(Options { advertisers: 1, campaigns: 1, ad_sets: 2, ..Options::default() });
+    let fault = json!({"match": {"path": "/category-bids"}, "times": null, "do": {"status": 404, "body": "{}"}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let gone = tap_streams(&bench, &["ad_set_category_bids"], &[]);
+    assert_eq!((gone.code, activated(&gone).len()), (Some(0), 0), "{}", gone.stderr);
+}
+
+#[test]
+fn versions_are_not_activated_when_fewer_advertisers_are_read_than_before() {
+    let bench = activating(Options::default());
+    let first = tap_streams(&bench, &["ad_sets"], &[]);
+    assert_eq!(activated(&first), ["ad_sets"]);
+    bench.file("state.json", first.last_state());
+    bench.sandbox.change(|options| options.without_consent = vec!["1003".to_owned()]);
+    for _ in 0..2 {
+        let fewer = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
+        assert_eq!((fewer.code, activated(&fewer).len()), (Some(0), 0));
+        assert!(fewer.stderr.contains("WARNING ad_sets: fewer advertisers or countries"), "{}", fewer.stderr);
+        bench.file("state.json", fewer.last_state());
+    }
+    bench.sandbox.change(|options| options.without_consent.clear());
+    let again = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
+    assert_eq!(activated(&again), ["ad_sets"]);
 }

@@ -55,6 +55,10 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
     properties["campaign_id"] = json!({"type": "integer"});
     properties["sales_pc30d"] = json!({"type": ["object", "null"]});
     properties["no_such_column"] = json!({"type": "string"});
+    properties["day"] = json!({"type": "string", "format": "date-time"});
+    properties["visits"] = json!({"type": ["number"]});
+    properties["sales_pc7d"] = json!({"anyOf": [{"type": "integer"}]});
+    properties["timezone"] = json!({"type": ["integer", "null"]});
     bench.file("catalog.json", &catalog);
     // `tap` holds each record against the schema that was written.
     let cast = tap(&bench, &["--catalog", "catalog.json"]);
@@ -62,6 +66,8 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
     let schema = cast.messages.iter().find(|message| message["type"] == "SCHEMA").unwrap();
     assert_eq!(schema["schema"]["properties"]["clicks"], json!({"type": ["null", "string"]}));
     assert!(schema["schema"]["properties"]["no_such_column"].is_null());
+    assert_eq!(schema["schema"]["properties"]["visits"], json!({"type": ["number", "null"]}));
+    assert_eq!(schema["schema"]["properties"]["sales_pc7d"], json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}));
     let (plain, cast_records) = (plain.records(name), cast.records(name));
     assert_eq!(plain.len(), cast_records.len());
     for (plain, cast) in plain.iter().zip(cast_records) {
@@ -71,6 +77,8 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
         assert_eq!(cast["displays"], plain["displays"]);
         assert_eq!(cast["campaign_id"].to_string(), plain["campaign_id"].as_str().unwrap());
         assert!(cast["sales_pc30d"].is_null(), "a number is no object");
+        assert_eq!(cast["day"], format!("{}T00:00:00Z", plain["day"].as_str().unwrap()));
+        assert!(cast["timezone"].is_null(), "UTC is no number");
     }
     assert!(cast.stderr.contains("values that do not fit their columns: sales_pc30d"), "{}", cast.stderr);
 }
@@ -110,4 +118,39 @@ fn a_full_table_is_read_whole_whatever_the_state() {
     let full = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
     assert_eq!(full.code, Some(0), "{}", full.stderr);
     assert_eq!(full.records(name).len(), first.records(name).len());
+}
+
+/// What rows do not bring along: ids of the place that they are read for, and the number of a twin.
+#[test]
+fn values_that_the_tap_adds_are_cast_too() {
+    let bench = Bench::new(Options::default(), 3);
+    let mut catalog =
+        catalog_with(&bench, |stream, _| ["ad_set_category_bids", "category_statistics_daily"].contains(&stream));
+    for stream in catalog["streams"].as_array_mut().unwrap() {
+        let name = stream["tap_stream_id"].as_str().unwrap().to_owned();
+        let properties = &mut stream["schema"]["properties"];
+        match name.as_str() {
+            "ad_set_category_bids" => properties["ad_set_id"] = json!({"type": "integer"}),
+            "category_statistics_daily" => properties["row_number"] = json!({"type": "string"}),
+            _ => {}
+        }
+    }
+    bench.file("catalog.json", &catalog);
+    let run = tap(&bench, &["--catalog", "catalog.json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.records("ad_set_category_bids").iter().all(|record| record["ad_set_id"].is_i64()));
+    assert!(run.records("category_statistics_daily").iter().any(|record| record["row_number"] == "2"));
+}
+
+#[test]
+fn streams_can_be_chosen_before_there_is_a_key() {
+    let bench = Bench::new(Options::default(), 1);
+    bench.file(
+        "empty.json",
+        &json!({"custom_reports": [{"name": "mine", "dimensions": ["Day"], "metrics": ["Clicks"]}]}),
+    );
+    let output = bench.program().args(["--config", "empty.json", "--discover"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let catalog: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(catalog["streams"].as_array().unwrap().iter().any(|stream| stream["stream"] == "custom_mine"));
 }

@@ -5,6 +5,7 @@ mod catalog;
 mod words;
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::unix::ffi::OsStrExt as _;
 
 use criteo_sandbox::{Options, Permission};
 use serde_json::{Map, Value, json};
@@ -123,7 +124,7 @@ fn both_protocols_have_the_same_records_and_states() {
         let state = &airbyte.states(name).last().unwrap().1["stream"]["stream_state"];
         let bookmark = &singer.last_state()["bookmarks"][name];
         if state["version"].is_null() {
-            assert!(bookmark.is_null(), "{name} has nothing to go on from");
+            assert_eq!(*bookmark, json!({"version": 1, "after": null}), "{name} has nothing to go on from");
         } else {
             assert_eq!(bookmark["replication_key"], stream["default_cursor_field"][0]);
             for (key, value) in state.as_object().unwrap() {
@@ -165,9 +166,12 @@ fn settings_come_from_several_files_and_from_the_environment() {
     let mut program = bench.program();
     program.args(["--config", "config.json", "--config", "more.json", "--config", "ENV"]);
     program.env("TAP_CRITEO_CURRENCY", "USD").env("TAP_CRITEO_VERIFY_TOTALS", "false");
+    program.env("TAP_CRITEO_EMIT_ACTIVATE_VERSION_MESSAGES", "True").env("TAP_CRITEO_BATCH_CONFIG", "");
+    program.env("SOMETHING_ELSE", std::ffi::OsStr::from_bytes(b"\xff\xfe"));
     let output = program.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("ACTIVATE_VERSION"), "a switch in words of Python");
     let rows = stdout.lines().filter(|line| line.contains(r#""stream":"campaign_statistics_daily","record""#));
     let rows: Vec<Value> = rows.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!rows.is_empty());
@@ -189,7 +193,7 @@ fn without_a_catalog_the_least_permissions_are_enough() {
 
 #[test]
 fn an_interrupted_read_of_objects_goes_on() {
-    let bench = Bench::new(Options { campaigns: 10, ad_sets: 10, ..Options::default() }, 1);
+    let mut bench = Bench::new(Options { campaigns: 10, ad_sets: 10, ..Options::default() }, 1);
     let name = "ad_set_display_multipliers";
     let whole = tap_streams(&bench, &[name], &[]);
     let states: Vec<_> = whole.messages.iter().enumerate().filter(|(_, message)| message["type"] == "STATE").collect();
@@ -204,7 +208,18 @@ fn an_interrupted_read_of_objects_goes_on() {
     let kept = whole.messages[..at].iter().filter_map(|message| message["record"].as_object());
     let records = by_key(kept.chain(resumed.records(name)), &stream);
     assert_eq!(records, by_key(whole.records(name), &stream));
-    assert!(resumed.last_state()["bookmarks"][name].is_null(), "a whole read begins anew the next time");
+    let end = &resumed.last_state()["bookmarks"][name];
+    assert_eq!(*end, json!({"version": 1, "after": null}), "a whole read begins anew the next time");
+    // Neither for other advertisers nor after a day.
+    let mut later = bench.config.clone();
+    later["now"] = json!(format!("{}T12:00:00Z", bench.today() + chrono::Days::new(1)));
+    let mut fewer = bench.config.clone();
+    fewer["advertiser_ids"] = json!(["1001", "1002"]);
+    for config in [later, fewer] {
+        bench.config = config;
+        let anew = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
+        assert!(!anew.stderr.contains("were read before the interruption"), "{}", anew.stderr);
+    }
 }
 
 #[test]
@@ -220,4 +235,18 @@ fn settings_of_older_taps_are_taken_with_a_note() {
     assert!(!records.is_empty());
     assert!(records.iter().all(|record| record["currency"] == "USD" && record["advertiser_id"] != "1003"));
     assert!(run.stderr.contains("WARNING reports: taken for custom_reports"), "{}", run.stderr);
+}
+
+/// In the layout of the Singer SDK: it must not mean "start again from nothing".
+#[test]
+fn a_bookmark_of_another_tap_for_a_stream_of_ours_is_refused() {
+    let bench = Bench::new(Options::default(), 3);
+    let bookmark = json!({"replication_key": "day", "replication_key_value": "2026-10-29"});
+    bench.file("state.json", &json!({"bookmarks": {"campaign_statistics_daily": bookmark, "theirs": bookmark}}));
+    let run = tap(&bench, &["--state", "state.json"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.records("campaign_statistics_daily").is_empty() && !run.records("campaigns").is_empty());
+    assert!(run.stderr.contains("ERROR campaign_statistics_daily: The saved state"), "{}", run.stderr);
+    assert_eq!(run.last_state()["bookmarks"]["theirs"], bookmark);
+    assert_eq!(run.last_state()["bookmarks"]["campaign_statistics_daily"], bookmark);
 }

@@ -3,7 +3,7 @@
 use criteo_sandbox::{Options, Permission};
 use serde_json::{Value, json};
 
-use super::{everything, tap, tap_streams, tap_with};
+use super::{catalog_with, everything, tap, tap_streams, tap_with};
 use crate::harness::Bench;
 
 #[test]
@@ -104,7 +104,7 @@ fn logs_come_in_the_form_that_meltano_takes_apart() {
         let metrics: Vec<_> = lines.iter().filter(|line| line["message"] == "METRIC").collect();
         assert_eq!(metrics.is_empty(), !has_info);
         let last = lines.last().unwrap();
-        assert!(last["level"] == "error" && last["message"].as_str().unwrap().contains("audiences"), "{last}");
+        assert!(last["level"] == "error" && last["message"].as_str().unwrap().contains("audience"), "{last}");
         assert!(lines.iter().any(|line| line["stream_name"] == "audiences" && line["level"] == "error"));
     }
 }
@@ -146,4 +146,17 @@ fn the_last_line_of_a_run_that_fails_says_why() {
     assert_eq!(output.status.code(), Some(1));
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("ERROR ") && last.contains("client_secret"), "{last}");
+}
+
+#[test]
+fn a_stream_that_the_tap_does_not_have_is_the_last_word() {
+    let bench = Bench::new(Options::default(), 2);
+    let mut catalog = catalog_with(&bench, |stream, _| stream == "campaigns");
+    catalog["streams"].as_array_mut().unwrap().push(json!({"tap_stream_id": "custom_gone", "stream": "custom_gone"}));
+    bench.file("catalog.json", &catalog);
+    let run = tap(&bench, &["--catalog", "catalog.json"]);
+    assert_eq!(run.code, Some(1));
+    assert!(!run.records("campaigns").is_empty());
+    let last = run.stderr.lines().last().unwrap();
+    assert!(last.starts_with("ERROR 1 streams are incomplete. custom_gone: "), "{last}");
 }

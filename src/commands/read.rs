@@ -11,7 +11,7 @@ use crate::api::{Auth, Client};
 use crate::config::Config;
 use crate::engine::{self, Extent, Selected};
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{self, Configured, Status};
+use crate::protocol::airbyte::{self, Configured};
 use crate::protocol::singer;
 use crate::streams::{Stream, catalog};
 
@@ -24,16 +24,16 @@ impl Session {
         extent: Extent,
     ) -> Result<ExitCode> {
         let (selected, refused) = select(config, catalog);
-        for (name, error) in &refused {
-            self.output.message(airbyte::error(error, Some(name)));
-            self.output.message(airbyte::stream_status(name, Status::Incomplete));
+        let refusals = refused.len();
+        for (name, error) in refused {
+            self.output.refuse(name, error);
         }
         let incomplete = if selected.is_empty() {
             0
         } else {
             engine::read(&*self.client(config)?, &self.output, config, &selected, states, extent).await
         };
-        Ok(if incomplete + refused.len() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if incomplete + refusals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     pub(super) async fn dry_run(

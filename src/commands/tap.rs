@@ -34,14 +34,24 @@ impl Session {
                  --help), or as a Singer tap with --config FILE, and --discover for its catalog.",
             ));
         }
-        let all = self.tap_settings(&tap.config).await?;
+        let mut all = self.tap_settings(&tap.config).await?;
+        if tap.discover {
+            // The streams do not depend on the key, which may not be there yet when people choose among them.
+            for (name, placeholder) in [("client_id", "none"), ("client_secret", "none"), ("currency", "EUR")] {
+                all.entry(name).or_insert_with(|| Value::from(placeholder));
+            }
+        }
         let config = self.parse_config(&Value::Object(all.clone()).to_string())?;
         let streams = catalog::streams(&config);
         if tap.discover {
             self.output.document(singer::catalog::catalog(&streams));
             return Ok(ExitCode::SUCCESS);
         }
-        let settings = Settings::parse(&all)?;
+        let mut settings = Settings::parse(&all)?;
+        let is_test = tap.test.is_some();
+        if is_test {
+            settings.batches = None;
+        }
         let configured = match &tap.catalog {
             Some(path) => singer::catalog::parse_catalog(&read_file(path, "catalog").await?)?,
             None => singer::catalog::defaults(&streams),
@@ -64,7 +74,6 @@ impl Session {
                 Error::config(format!("batch_config.storage.root cannot be written to: {error}. Name another folder."))
             })?;
         }
-        let is_test = tap.test.is_some();
         self.output.begin(state, settings, is_test);
         let extent = if is_test { Extent::FirstRecord } else { Extent::All };
         self.read(&config, &configured, &states, extent).await
@@ -100,9 +109,10 @@ impl Session {
 
 /// Settings of the environment; what is JSON is taken as such, unless it is a number: ids are texts.
 fn environment() -> Map<String, Value> {
-    let variables =
-        std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix(ENVIRONMENT)?.to_lowercase(), value)));
-    variables
+    let texts =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    texts
+        .filter_map(|(name, value)| Some((name.strip_prefix(ENVIRONMENT)?.to_lowercase(), value)))
         .map(|(name, value)| {
             let parsed = serde_json::from_str(&value).ok().filter(|value: &Value| !value.is_number());
             (name, parsed.unwrap_or(Value::String(value)))

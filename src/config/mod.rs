@@ -26,6 +26,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::streams::endpoint::Interval;
+pub(crate) use normalize::{is_unset, switch};
 pub use problems::Problems;
 pub use values::{AdvertiserId, ApiVersion, Currency};
 

@@ -37,14 +37,21 @@ pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) 
 
 /// `reports` of older Singer taps → `custom_reports`, with names that can be those of streams.
 fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
-    if object.contains_key("custom_reports") {
+    let is_set = |key: &str| object.get(key).is_some_and(|value| !is_unset(value));
+    if !is_set("reports") {
+        return object;
+    }
+    if is_set("custom_reports") {
+        warnings.push("reports: left out, since there are custom_reports, too.".to_owned());
         return object;
     }
     let Some(Value::Array(mut reports)) = object.remove("reports") else { return object };
     for report in &mut reports {
         if let Some(name) = report["name"].as_str() {
             let is_kept = |letter: char| letter.is_ascii_alphanumeric();
-            report["name"] = Value::from(name.to_lowercase().replace(|letter| !is_kept(letter), "_"));
+            let name = name.to_lowercase().replace(|letter| !is_kept(letter), "_");
+            let is_name = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+            report["name"] = Value::from(if is_name { name } else { format!("r_{name}") });
         }
     }
     warnings.push(
@@ -57,7 +64,7 @@ fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> 
 }
 
 /// `null`, an empty text and an empty list all mean "not set": forms send them for fields left blank.
-fn is_unset(value: &Value) -> bool {
+pub(crate) fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -122,7 +129,7 @@ fn integer(value: Value) -> Value {
 }
 
 /// `"true"` → `true`
-fn switch(value: Value) -> Value {
+pub(crate) fn switch(value: Value) -> Value {
     match value.as_str().map(str::to_ascii_lowercase).as_deref() {
         Some("true") => Value::from(true),
         Some("false") => Value::from(false),
@@ -202,6 +209,15 @@ mod tests {
         let report = json!({"name": "by_day", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "EUR"});
         assert_eq!(Value::Object(canonical), json!({"custom_reports": [report]}));
         assert!(warnings[0].starts_with("reports: "), "{warnings:?}");
+        let named = canonical_of("2024 by-day", json!(null));
+        assert_eq!(named["custom_reports"][0]["name"], "r_2024_by_day");
+        assert_eq!(canonical_of("x", json!([{"name": "own"}]))["custom_reports"][0]["name"], "own");
+    }
+
+    fn canonical_of(name: &str, own: Value) -> Value {
+        let mut object = json!({"reports": [{"name": name}]});
+        object["custom_reports"] = own;
+        canonical(&object)
     }
 
     #[test]

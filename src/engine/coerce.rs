@@ -182,6 +182,7 @@ fn date_time(text: &str, out: &mut Vec<u8>) -> bool {
     let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc()).or_else(|_| {
         NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
+            .or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| day.and_time(NaiveTime::MIN)))
             .map(|local| local.and_utc())
     });
     instant.is_ok_and(|instant: DateTime<Utc>| quote(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true), out))

@@ -4,6 +4,7 @@
 //! whether their own stream is selected or not. Children of many parents are asked for at once, and a state tells up to
 //! which parent everything is written, so that a run that is interrupted goes on from there.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::pages::{List, Page, Step, Walk};
+use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
 use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{
@@ -34,10 +36,17 @@ const PARENTS_A_STATE: usize = 50;
 /// A list that changes while its pages are read is read anew, at most so many times in all.
 const MOST_WALKS: u32 = 3;
 /// The version of the states of objects.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// The values for the placeholders of a path and a query.
-type Place = BTreeMap<Variable, String>;
+pub(super) type Place = BTreeMap<Variable, String>;
+
+/// Everything that the lists of a stream hang on.
+struct Places {
+    places: Vec<Place>,
+    /// Whether these are certainly all.
+    is_certain: bool,
+}
 
 /// What the lists of all parents of a stream gave.
 struct Gathered {
@@ -47,8 +56,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(total: usize) -> Self {
-        Self { list: List::default(), total, vanished: Vec::new() }
+    fn new(total: usize, is_certain: bool) -> Self {
+        let list = List { is_uncertain: !is_certain, ..List::default() };
+        Self { list, total, vanished: Vec::new() }
     }
 
     /// Takes the list of one parent; some failures are the parent's alone.
@@ -75,6 +85,8 @@ impl Gathered {
                 return Err(self.vanished.swap_remove(0));
             }
             let (gone, total) = (self.vanished.len(), self.total);
+            // All of a few may have vanished, or the endpoint has.
+            self.list.is_uncertain |= gone == total;
             tracing::warn!("{name}: {gone} of {total} parents have none, or have vanished meanwhile.");
         }
         if !self.list.lost.is_empty() {
@@ -112,7 +124,9 @@ pub(super) fn floor(selected: &Selected, state: &Value) -> Result<Option<Floor>>
     }
     match state {
         Value::Null => Ok(None),
-        Value::Object(object) if object.is_empty() || cursor::is_no_cursor(object) => Ok(None),
+        Value::Object(object) if object.is_empty() || cursor::is_no_cursor(object) || is_of_full_refresh(object) => {
+            Ok(None)
+        }
         state => {
             let instant = state["updated_at"].as_str().filter(|_| state["version"] == VERSION);
             let instant = instant.and_then(|text| text.parse().ok());
@@ -160,10 +174,15 @@ impl Run<'_> {
         };
         // What no longer comes is gone, unless somebody has only lost sight of it.
         if list.lost.is_empty() && !list.is_uncertain && !self.has_missing {
-            self.output.whole(id);
+            self.output.whole(id, self.scope());
         }
         self.output.state(id, state);
         Ok(())
+    }
+
+    /// What objects are read for: with less of it, some are missing that still exist.
+    fn scope(&self) -> Vec<String> {
+        self.advertisers.iter().map(|id| &id.0).chain(&self.config.countries).cloned().collect()
     }
 
     /// The advertisers of a report: for marketplaces only those that are one.
@@ -171,7 +190,7 @@ impl Run<'_> {
         if !matches!(report.endpoint, Endpoint::Marketplace(_)) {
             return Ok(self.advertisers.to_vec());
         }
-        let places = self.places(Each::MarketplaceAdvertiser).await?;
+        let places = self.places(Each::MarketplaceAdvertiser).await?.places;
         Ok(places.into_iter().flat_map(BTreeMap::into_values).map(AdvertiserId).collect())
     }
 
@@ -185,8 +204,8 @@ impl Run<'_> {
             if let Some(id) = id {
                 self.output.open(id);
             }
-            let places = self.places(entity.each).await?;
-            let mut gathered = Gathered::new(places.len());
+            let Places { places, is_certain } = self.places(entity.each).await?;
+            let mut gathered = Gathered::new(places.len(), is_certain);
             let mut lists = stream::iter(&places)
                 .map(async |place| (place, self.walk(id, entity, place).await))
                 .buffer_unordered(AT_ONCE);
@@ -203,9 +222,9 @@ impl Run<'_> {
     /// Reads the lists of all parents of a stream.
     async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Value) -> Result<List> {
         let name = &selected.stream.name;
-        let mut places = self.places(entity.each).await?;
-        let mut gathered = Gathered::new(places.len());
-        let resume = Resume::new(selected.sync_id, state);
+        let Places { mut places, is_certain } = self.places(entity.each).await?;
+        let mut gathered = Gathered::new(places.len(), is_certain);
+        let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), state);
         places.retain(|place| !resume.is_done(place));
         if places.len() < gathered.total {
             let done = gathered.total - places.len();
@@ -235,11 +254,13 @@ impl Run<'_> {
     }
 
     /// Everything that the lists of a stream hang on, in a fixed order.
-    async fn places(&self, each: Each) -> Result<Vec<Place>> {
+    async fn places(&self, each: Each) -> Result<Places> {
+        let is_certain = Cell::new(true);
         let place = |variable, id: &str| Place::from([(variable, id.to_owned())]);
         let of_advertisers = || self.advertisers.iter().map(|id| place(Variable::AdvertiserId, &id.0));
         let of_list = async |name: &str| {
             let list = self.list(name).await.map_err(|error| needed(name, error))?;
+            is_certain.set(is_certain.get() && list.lost.is_empty() && !list.is_uncertain);
             if list.references.iter().any(|reference| reference.id.is_empty()) {
                 return Err(Error::system(format!(
                     "Criteo has sent objects of {name} without an id; update the connector."
@@ -269,6 +290,7 @@ impl Run<'_> {
                         self.warn_once(format!(
                             "Only the datasets of ad sets are known, not those of creatives. {error}"
                         ));
+                        is_certain.set(false);
                         Ok(Arc::default())
                     }
                     _ => Err(needed("creatives", error)),
@@ -312,7 +334,7 @@ impl Run<'_> {
         };
         places.sort();
         places.dedup();
-        Ok(places)
+        Ok(Places { places, is_certain: is_certain.get() })
     }
 
     /// Walks one list to its end, and writes its rows to a stream where that is selected. Searches name the advertisers:
@@ -400,6 +422,7 @@ impl Run<'_> {
                         entity.path,
                         walk.count
                     );
+                    list.is_uncertain = true;
                 }
                 break;
             }
@@ -461,30 +484,4 @@ fn needed(name: &str, error: Error) -> Error {
     let needs = permission.map(|label| format!(", which needs the permission \"{label}\"")).unwrap_or_default();
     let error = error.in_context(&format!("This stream is read for each object of {name}{needs}"));
     Error { code: None, ..error }
-}
-
-/// A full refresh that was interrupted goes on only within the sync that it belongs to.
-struct Resume {
-    sync_id: Option<i64>,
-    after: Option<String>,
-}
-
-impl Resume {
-    fn new(sync_id: Option<i64>, state: &Value) -> Self {
-        let is_same = sync_id.is_some() && state["sync_id"].as_i64() == sync_id && state["version"] == VERSION;
-        Self { sync_id, after: state["after"].as_str().filter(|_| is_same).map(str::to_owned) }
-    }
-
-    fn is_done(&self, place: &Place) -> bool {
-        self.after.as_ref().is_some_and(|after| key(place) <= *after)
-    }
-
-    fn state_after(&self, place: &Place) -> Option<Value> {
-        self.sync_id.map(|sync_id| json!({"version": VERSION, "sync_id": sync_id, "after": key(place)}))
-    }
-}
-
-/// Tells a place from the others of its stream; sorts as the places do.
-fn key(place: &Place) -> String {
-    place.values().map(String::as_str).collect::<Vec<_>>().join(" ")
 }

@@ -15,6 +15,7 @@ mod pages;
 mod plan;
 pub mod project;
 mod report;
+mod resume;
 pub mod rows;
 pub mod slice;
 pub mod totals;

@@ -103,6 +103,15 @@ struct Twins {
     seen: HashMap<Vec<u8>, u64>,
 }
 
+impl Column {
+    /// A value for rows that do not bring the column along, in the column's type.
+    fn set_constant(&mut self, value: &str) {
+        let mut constant = Vec::new();
+        coerce(&Value::from(value).to_string(), self.column_type, &mut constant);
+        self.constant = Some(constant);
+    }
+}
+
 impl Plan {
     /// The plan of a stream, with the columns that the catalog selects. Keys and cursor cannot be deselected.
     #[must_use]
@@ -130,8 +139,8 @@ impl Plan {
         if let Source::Report(report) = &stream.source {
             for (index, column) in columns.iter_mut().enumerate() {
                 match column.name.as_str() {
-                    "currency" => column.constant = Some(format!("\"{}\"", report.currency).into_bytes()),
-                    "timezone" => column.constant = Some(format!("\"{}\"", report.timezone).into_bytes()),
+                    "currency" => column.set_constant(&report.currency.to_string()),
+                    "timezone" => column.set_constant(report.timezone.name()),
                     ROW_NUMBER => twins = Some(Twins { column: index, ..Twins::default() }),
                     _ => {}
                 }
@@ -186,7 +195,7 @@ impl Plan {
         }
         for (name, value) in constants {
             if let Some(index) = self.columns.iter().position(|column| column.name == *name) {
-                self.columns[index].constant = Some(Value::from(value.as_str()).to_string().into_bytes());
+                self.columns[index].set_constant(value);
                 self.slice_constants.push(index);
             }
         }
@@ -269,7 +278,7 @@ impl Plan {
             *number += 1;
             separate(out);
             out.extend_from_slice(&self.columns[twins.column].label);
-            out.extend_from_slice(number.to_string().as_bytes());
+            coerce(&number.to_string(), self.columns[twins.column].column_type, out);
         }
         Ok(())
     }

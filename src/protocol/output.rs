@@ -62,10 +62,15 @@ pub(super) enum Message {
     },
     Whole {
         stream: StreamId,
+        scope: Vec<String>,
     },
     FirstRecord {
         stream: StreamId,
         reply: oneshot::Sender<()>,
+    },
+    Refused {
+        stream: String,
+        error: Error,
     },
     Answer {
         endpoint: String,
@@ -161,9 +166,15 @@ impl Output {
         self.send(Message::State { stream, state });
     }
 
-    /// Says that everything that there is of a stream has been written, and nothing else.
-    pub fn whole(&self, stream: StreamId) {
-        self.send(Message::Whole { stream });
+    /// Says that everything that there is of a stream has been written; `scope` is what it was read for, such as the
+    /// advertisers.
+    pub fn whole(&self, stream: StreamId, scope: Vec<String>) {
+        self.send(Message::Whole { stream, scope });
+    }
+
+    /// Says that a stream of the catalog cannot be read.
+    pub fn refuse(&self, stream: String, error: Error) {
+        self.send(Message::Refused { stream, error });
     }
 
     /// Resolves when the first record of a stream has been written.

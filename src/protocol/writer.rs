@@ -125,7 +125,11 @@ impl Writer {
                 let _ = reply.send(result);
             }
             Message::State { stream, state } => self.state(stream, state),
-            Message::Whole { stream } => self.whole(stream),
+            Message::Whole { stream, scope } => self.whole(stream, &scope),
+            Message::Refused { stream, error } => {
+                self.fail(&stream, &error);
+                self.line(&airbyte::stream_status(&stream, Status::Incomplete));
+            }
             Message::FirstRecord { stream, reply } => {
                 match self.books.get_mut(stream) {
                     Some(book) if book.records == 0 => book.on_first_record = Some(reply),
@@ -319,12 +323,20 @@ impl Writer {
         }
     }
 
-    /// Everything that there is of a stream has been written.
-    fn whole(&mut self, stream: StreamId) {
-        let book = self.books.get(stream).filter(|book| !book.has_failed);
-        if let Some((version, name)) = book.and_then(|book| Some((book.version?, &book.stream.name))) {
-            let message = singer::activate_version(name, version);
+    /// Everything that there is of a stream has been written. If it was read for fewer than the last time, what did not
+    /// come may still exist.
+    fn whole(&mut self, stream: StreamId, scope: &[String]) {
+        let Protocol::Singer(tap) = &mut self.protocol else { return };
+        let Some(book) = self.books.get(stream).filter(|book| !book.has_failed) else { return };
+        let Some(version) = book.version else { return };
+        let name = &book.stream.name;
+        let message = singer::activate_version(name, version);
+        if tap.state.widen(name, scope) {
             self.line(&message);
+        } else {
+            let text =
+                format!("{name}: fewer advertisers or countries than before were read, so no version is activated.");
+            self.line(&airbyte::log(Level::WARN, &text));
         }
     }
 
@@ -360,8 +372,7 @@ impl Writer {
             }
         }
         if let Some(error) = error {
-            self.failures.push(format!("{name}: {}", error.message));
-            self.line(&airbyte::error(error, Some(&name)));
+            self.fail(&name, error);
         }
         // The platform wants the last state directly before the last status.
         let status = if error.is_some() { Status::Incomplete } else { Status::Complete };
@@ -370,6 +381,11 @@ impl Writer {
             self.line(&airbyte::log(level, &text));
         }
         self.flush();
+    }
+
+    fn fail(&mut self, name: &str, error: &Error) {
+        self.failures.push(format!("{name}: {}", error.message));
+        self.line(&airbyte::error(error, Some(name)));
     }
 
     fn finish(&mut self) {
@@ -387,7 +403,7 @@ impl Writer {
         self.flush();
         // Meltano shows the last line of a tap that fails, of whatever it has printed.
         if let (Protocol::Singer(_), Some(first)) = (&self.protocol, self.failures.first()) {
-            let text = format!("{} of {} streams are incomplete. {first}", self.failures.len(), self.books.len());
+            let text = format!("{} streams are incomplete. {first}", self.failures.len());
             self.say(&airbyte::log(tracing::Level::ERROR, &text));
         }
     }

@@ -64,10 +64,10 @@ pub struct BatchFiles {
     stream: String,
     /// What goes into the open file next.
     pub buffer: Vec<u8>,
-    open: Option<Sink>,
+    open: Option<(Sink, String)>,
     records: u64,
     number: u64,
-    /// Files that no message has named yet.
+    /// Files that are whole and that no message has named yet.
     manifest: Vec<String>,
     since: Option<Instant>,
 }
@@ -143,8 +143,8 @@ impl BatchFiles {
             self.open = Some(self.create()?);
         }
         match &mut self.open {
-            Some(Sink::Plain(file)) => file.write_all(&self.buffer)?,
-            Some(Sink::Gzip(encoder)) => encoder.write_all(&self.buffer)?,
+            Some((Sink::Plain(file), _)) => file.write_all(&self.buffer)?,
+            Some((Sink::Gzip(encoder), _)) => encoder.write_all(&self.buffer)?,
             None => {}
         }
         self.buffer.clear();
@@ -157,14 +157,17 @@ impl BatchFiles {
         }
         self.write()?;
         self.records = 0;
-        if let Some(Sink::Gzip(encoder)) = self.open.take() {
-            encoder.finish()?;
+        if let Some((sink, url)) = self.open.take() {
+            if let Sink::Gzip(encoder) = sink {
+                encoder.finish()?;
+            }
+            self.manifest.push(url);
         }
         Ok(())
     }
 
     /// The next file; only its owner may read it.
-    fn create(&mut self) -> io::Result<Sink> {
+    fn create(&mut self) -> io::Result<(Sink, String)> {
         self.number += 1;
         let Batches { folder, prefix, is_compressed, .. } = &self.batches;
         let name = format!(
@@ -178,11 +181,11 @@ impl BatchFiles {
         let path = folder.join(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let url = reqwest::Url::from_file_path(&path).map_err(|()| io::Error::other("the folder is not absolute"))?;
-        self.manifest.push(url.into());
-        Ok(if *is_compressed {
+        let sink = if *is_compressed {
             Sink::Gzip(Box::new(GzEncoder::new(file, Compression::fast())))
         } else {
             Sink::Plain(file)
-        })
+        };
+        Ok((sink, url.into()))
     }
 }

@@ -104,9 +104,23 @@ pub fn retype(stream: &mut Stream, properties: &Map<String, Value>) {
     for (name, property) in own.iter_mut() {
         let Some(wanted) = properties.get(name).filter(|wanted| wanted.is_object()) else { continue };
         *property = wanted.clone();
-        if !stream.primary_key.contains(name) && property["type"].is_string() && property["type"] != "null" {
-            property["type"] = json!(["null", property["type"]]);
+        if !stream.primary_key.contains(name) {
+            make_nullable(property);
         }
+    }
+}
+
+fn make_nullable(property: &mut Value) {
+    if let Some(branches) = property.get_mut("anyOf").and_then(Value::as_array_mut) {
+        if !branches.iter().any(|branch| branch["type"] == "null") {
+            branches.push(json!({"type": "null"}));
+        }
+        return;
+    }
+    match property.get_mut("type") {
+        Some(Value::String(name)) if name != "null" => property["type"] = json!(["null", name]),
+        Some(Value::Array(names)) if !names.iter().any(|name| name == "null") => names.push(json!("null")),
+        _ => {}
     }
 }
 

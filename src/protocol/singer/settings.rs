@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use super::batch::Batches;
-use crate::config::Problems;
-use crate::error::Result;
+use crate::config::{Problems, is_unset, switch};
+use crate::error::{Error, Result};
 
 /// Records in a file of a batch, unless the settings say otherwise; the SDK's number.
 const BATCH_SIZE: u64 = 10_000;
@@ -18,7 +18,7 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         "emit_activate_version_messages": {
             "type": "boolean",
             "title": "Activate Versions",
-            "description": "Tell targets when all objects of a stream have been read, so that they can mark or remove those that are gone. Reports are never concerned.",
+            "description": "Tell targets when all objects of a stream have been read, so that they can mark or remove those that are gone. Not where fewer advertisers or countries were read than the last time, and never for reports. Does not go with batches.",
             "default": false,
         },
         "batch_config": {
@@ -91,20 +91,28 @@ impl Settings {
     /// `config_error` with every mistake in them.
     pub fn parse(all: &Map<String, Value>) -> Result<Self> {
         let own = SCHEMA.as_object().into_iter().flatten().map(|(name, _)| name);
-        let own = own.filter_map(|name| Some((name.clone(), all.get(name).filter(|value| !value.is_null())?.clone())));
+        let own = own.filter_map(|name| Some((name.clone(), all.get(name).filter(|value| !is_unset(value))?.clone())));
+        let own = own.map(|(name, value)| (name, switch(value)));
         let own = Value::Object(own.collect());
         let problems = Problems::of_schema(&own, &json!({"type": "object", "properties": *SCHEMA}));
         if !problems.is_empty() {
             return Err(problems.into_error());
         }
+        let activates_versions = own["emit_activate_version_messages"] == true;
         let batch = &own["batch_config"];
+        if activates_versions && batch.is_object() {
+            return Err(Error::config(
+                "emit_activate_version_messages does not go with batch_config: records in files carry no version. Set one of \
+                 them.",
+            ));
+        }
         let batches = batch["storage"]["root"].as_str().map(|root| Batches {
             folder: PathBuf::from(root.strip_prefix("file://").unwrap_or(root)),
             prefix: batch["storage"]["prefix"].as_str().unwrap_or_default().to_owned(),
             is_compressed: batch["encoding"]["compression"] == "gzip",
             size: batch["batch_size"].as_u64().unwrap_or(BATCH_SIZE),
         });
-        Ok(Self { activates_versions: own["emit_activate_version_messages"] == true, batches })
+        Ok(Self { activates_versions, batches })
     }
 }
 
@@ -119,11 +127,13 @@ mod tests {
     #[test]
     fn batches_are_set_as_in_the_sdk() {
         let batch = json!({"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": "file:///tmp/x", "prefix": "p-"}});
-        let settings = parse(&json!({"batch_config": batch, "emit_activate_version_messages": true, "other": 1}));
-        let settings = settings.unwrap();
+        let settings =
+            parse(&json!({"batch_config": batch, "emit_activate_version_messages": "", "other": 1})).unwrap();
         let batches = settings.batches.unwrap();
         assert_eq!((batches.folder.to_str(), &*batches.prefix), (Some("/tmp/x"), "p-"));
-        assert!(batches.is_compressed && batches.size == BATCH_SIZE && settings.activates_versions);
+        assert!(batches.is_compressed && batches.size == BATCH_SIZE && !settings.activates_versions);
+        assert!(parse(&json!({"emit_activate_version_messages": "True"})).unwrap().activates_versions);
+        assert!(parse(&json!({"batch_config": batch, "emit_activate_version_messages": true})).is_err());
         let nothing = parse(&json!({"batch_config": null})).unwrap();
         assert!(nothing.batches.is_none() && !nothing.activates_versions);
     }

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte;
 
+/// The member of a bookmark that says what a stream was read for when its last version was activated.
+const SCOPE: &str = "activated_for";
+
 /// A state as it came, with the bookmarks of our streams and everything else, which is carried along.
 #[derive(Debug, Default, Clone)]
 pub struct State(Map<String, Value>);
@@ -41,12 +44,36 @@ impl State {
         }
     }
 
-    /// The states of streams; bookmarks of other taps and older ones are left alone.
+    /// The states of streams. Those in the layout of others are among them, so that they are refused where a stream of
+    /// ours has them: they must not mean "start again from nothing".
     #[must_use]
     pub fn streams(&self) -> BTreeMap<String, Value> {
         let bookmarks = self.0.get("bookmarks").and_then(Value::as_object).into_iter().flatten();
-        let ours = bookmarks.filter(|(_, bookmark)| bookmark.get("version").is_some());
-        ours.map(|(name, bookmark)| (name.clone(), bookmark.clone())).collect()
+        bookmarks.map(|(name, bookmark)| (name.clone(), bookmark.clone())).collect()
+    }
+
+    /// Notes what a stream that was read whole was read for; whether that is no less than the last time.
+    pub fn widen(&mut self, stream: &str, scope: &[String]) -> bool {
+        let Some(bookmark) = self.bookmark(stream) else { return true };
+        let known = bookmark.get(SCOPE).and_then(Value::as_array).into_iter().flatten();
+        let is_wide = known.filter_map(Value::as_str).all(|known| scope.iter().any(|of| of == known));
+        if is_wide {
+            bookmark.insert(SCOPE.to_owned(), json!(scope));
+        }
+        is_wide
+    }
+
+    /// The bookmark of a stream, made if it is missing.
+    fn bookmark(&mut self, stream: &str) -> Option<&mut Map<String, Value>> {
+        let bookmarks = self.0.entry("bookmarks").or_insert_with(|| json!({}));
+        if bookmarks.is_null() {
+            *bookmarks = json!({});
+        }
+        let bookmark = bookmarks.as_object_mut()?.entry(stream).or_insert_with(|| json!({}));
+        if !bookmark.is_object() {
+            *bookmark = json!({});
+        }
+        bookmark.as_object_mut()
     }
 
     /// Notes where a stream has come to; `cursor` is the column that its state counts in.
@@ -63,17 +90,17 @@ impl State {
                 object.insert("replication_key_value".to_owned(), json!(value));
             }
         }
-        let bookmarks = self.0.entry("bookmarks").or_insert_with(|| json!({}));
-        if bookmarks.is_null() {
-            *bookmarks = json!({});
-        }
-        if let Some(bookmarks) = bookmarks.as_object_mut() {
-            // A stream that is read whole every time has nothing to go on from.
-            if is_whole {
-                bookmarks.remove(stream);
-            } else {
-                bookmarks.insert(stream.to_owned(), bookmark);
-            }
+        let Some(known) = self.bookmark(stream) else { return };
+        let scope = known.remove(SCOPE);
+        *known = match bookmark {
+            // A stream that is read whole every time has nothing to go on from. Its bookmark says so: one that is absent
+            // would let Meltano keep an older one when it merges states.
+            _ if is_whole => Map::from_iter([("version".to_owned(), json!(1)), ("after".to_owned(), Value::Null)]),
+            Value::Object(bookmark) => bookmark,
+            _ => Map::new(),
+        };
+        if let Some(scope) = scope {
+            known.insert(SCOPE.to_owned(), scope);
         }
     }
 
@@ -94,7 +121,7 @@ mod tests {
     fn states_are_carried_along_and_never_misunderstood() {
         let text = r#"{"singer_state":{"bookmarks":{"other":{"replication_key_value":"x"},"ours":{"version":1,"groups":[]}},"more":1}}"#;
         let mut state = State::parse(text).unwrap();
-        assert_eq!(state.streams().keys().collect::<Vec<_>>(), ["ours"]);
+        assert_eq!(state.streams().keys().collect::<Vec<_>>(), ["other", "ours"]);
         state.set(
             "ours",
             &json!({"version": 1, "groups": [{"cursor": "2026-07-02"}, {"cursor": "2026-07-01"}]}),
