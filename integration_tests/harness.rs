@@ -1,6 +1,7 @@
 //! Starts sandbox and program, and reads a run into a [`Transcript`].
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,11 @@ pub struct Bench {
     pub directory: PathBuf,
     /// The proxy of every run: loopback needs none, so whoever comes here wants to go elsewhere.
     trap: TcpListener,
+}
+
+/// The program that is tested: that of this build, unless `scripts/guards` names another.
+pub fn tested_program() -> OsString {
+    std::env::var_os("SOURCE_CRITEO").unwrap_or_else(|| env!("CARGO_BIN_EXE_source-criteo").into())
 }
 
 /// What a run of the program printed, and how it ended.
@@ -91,7 +97,7 @@ impl Bench {
     }
 
     pub fn program(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_source-criteo"));
+        let mut command = Command::new(tested_program());
         let trap = format!("http://{}", self.trap.local_addr().unwrap());
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             command.env(name, &trap);

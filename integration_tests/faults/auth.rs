@@ -5,7 +5,7 @@ use std::time::Duration;
 use criteo_sandbox::{Options, Permission};
 use serde_json::json;
 
-use super::{Case, REPORT, bench, calls, check_told, fault, read, story, told, whole};
+use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, read, story, told, whole};
 
 pub const CASES: &[Case] = &[
     Case {
@@ -109,14 +109,8 @@ pub const CASES: &[Case] = &[
         expected: "tried again, every row once",
         run: || {
             let bench = bench(Options::default(), 3);
-            for status in [429, 503, 502] {
-                fault(
-                    &bench,
-                    "/oauth2/token",
-                    1,
-                    json!({"status": status, "body": "", "headers": {"Retry-After": "1"}}),
-                );
-            }
+            let refusal = |status| json!({"status": status, "body": "", "headers": {"Retry-After": "1"}});
+            in_a_row(&bench, "/oauth2/token", [429, 503, 502].map(refusal));
             let story = whole(&bench, &read(&bench, &[REPORT]));
             format!("{story}; {} calls for a token", calls(&bench, "/oauth2/token"))
         },

@@ -77,6 +77,15 @@ fn fault(bench: &Bench, path: &str, times: impl Into<Value>, action: Value) {
     bench.sandbox.add_fault(fault).unwrap();
 }
 
+/// Faults that befall the first requests whose path holds `path`, one each.
+fn in_a_row(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>) {
+    for (index, action) in actions.into_iter().enumerate() {
+        let mut fault = json!({"match": {"path": path, "nth": index + 1}, "times": 1});
+        fault["do"] = action;
+        bench.sandbox.add_fault(fault).unwrap();
+    }
+}
+
 /// The instant that a server without a simulated clock goes by.
 #[expect(clippy::disallowed_methods, reason = "the program's own clock is what is tested")]
 fn now() -> DateTime<Utc> {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use criteo_sandbox::Options;
 use serde_json::json;
 
-use super::{Case, REPORT, bench, check_told, fault, read, told};
+use super::{Case, REPORT, bench, check_told, fault, in_a_row, read, told};
 use crate::harness::wait_until;
 
 pub const CASES: &[Case] = &[
@@ -80,13 +80,13 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = bench(Options::default(), 5);
             let echo = "Authorization: Bearer sandbox-token-1-1 secret=sandbox+secret/with=signs sandbox%2Bsecret%2Fwith%3Dsigns";
-            for action in [
+            let refusal = json!({"errors": [{"code": "x", "detail": echo}]}).to_string();
+            let actions = [
                 json!({"status": 500, "body": echo}),
                 json!({"body": format!("<html>{echo}")}),
-                json!({"status": 403, "body": json!({"errors": [{"code": "x", "detail": echo}]}).to_string()}),
-            ] {
-                fault(&bench, "/statistics/report", 1, action);
-            }
+                json!({"status": 403, "body": refusal}),
+            ];
+            in_a_row(&bench, "/statistics/report", actions);
             bench.file("config.json", &bench.config);
             bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
             let mut program = bench.program();

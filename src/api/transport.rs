@@ -315,15 +315,18 @@ async fn receive(
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
             Ok(Err(error)) => return Err(network_failure(host, error)),
-            Err(_) => return Err(slow(&format!("{host} has stopped in the middle of an answer."))),
+            Err(_) if progress >= LEAST_PROGRESS && Instant::now() < deadline => {
+                (progress, checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
+                continue;
+            }
+            Err(_) => {
+                return Err(slow(&format!(
+                    "{host} has stopped in the middle of an answer, or sends it too slowly: {progress} bytes in the last half \
+                     minute."
+                )));
+            }
         };
         progress += chunk.len();
-        if Instant::now() >= checkpoint {
-            if progress < LEAST_PROGRESS {
-                return Err(slow(&format!("{host} sends an answer too slowly: {progress} bytes in half a minute.")));
-            }
-            (progress, checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
-        }
         for piece in chunk.chunks(PIECE) {
             let length = match &mut decoder {
                 None => {
