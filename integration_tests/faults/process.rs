@@ -199,17 +199,25 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 124,
-        fault: "the limits of the process, read from outside",
+        fault: "core dumps are allowed without limit; the limits of the process, read from outside",
         expected: "core dumps are off",
         run: || {
             let bench = slow();
-            let mut child = bench.program().args(READ).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"])
+                .arg(bench.program().get_program())
+                .args(READ);
+            command.current_dir(&bench.directory).stdout(Stdio::piped()).stderr(Stdio::null());
+            let mut child = command.spawn().unwrap();
             wait_until(|| !bench.report_requests().is_empty());
             let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
             let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
             child.kill().unwrap();
             child.wait().unwrap();
-            core.split_whitespace().collect::<Vec<_>>().join(" ")
+            let core = core.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(core, "Max core file size 0 0 bytes");
+            core
         },
     },
 ];
