@@ -158,5 +158,5 @@ fn a_stream_that_the_tap_does_not_have_is_the_last_word() {
     assert_eq!(run.code, Some(1));
     assert!(!run.records("campaigns").is_empty());
     let last = run.stderr.lines().last().unwrap();
-    assert!(last.starts_with("ERROR 1 streams are incomplete. custom_gone: "), "{last}");
+    assert!(last.starts_with("ERROR 1 stream is incomplete. custom_gone: "), "{last}");
 }

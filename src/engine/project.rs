@@ -44,6 +44,8 @@ pub struct Plan {
     floor: Option<Floor>,
     /// Whether keys may be empty: those of reports are, where a dimension has no value. At least one has a value in each row.
     has_empty_keys: bool,
+    /// Whether rows name every column that was asked for: those of reports do.
+    names_all_columns: bool,
     has_key: bool,
     /// Columns whose constant belongs to the current slice.
     slice_constants: Vec<usize>,
@@ -163,6 +165,7 @@ impl Plan {
             written: is_paged.then(HashSet::new),
             floor: None,
             has_empty_keys: !matches!(stream.source, Source::Entity(_)),
+            names_all_columns: matches!(stream.source, Source::Report(_)),
             has_key: false,
             slice_constants: Vec::new(),
             values: Vec::new(),
@@ -204,6 +207,16 @@ impl Plan {
     /// The columns of the last row whose value did not fit and was written as `null`.
     pub fn misfits(&self) -> impl Iterator<Item = &str> {
         self.misfits.iter().map(|&column| self.columns[column].name.as_str())
+    }
+
+    /// The columns that were asked for and that no row has named.
+    #[must_use]
+    pub fn never_named(&self) -> Vec<&str> {
+        let twins = self.twins.as_ref().map(|twins| twins.column);
+        let columns = self.columns.iter().enumerate().filter(|(index, column)| {
+            column.is_selected && column.row == 0 && column.constant.is_none() && twins != Some(*index)
+        });
+        if self.names_all_columns { columns.map(|(_, column)| column.name.as_str()).collect() } else { Vec::new() }
     }
 
     /// Appends one row as a JSON object on one line; `false` when the row is not to be written, and what was appended is to

@@ -353,24 +353,7 @@ impl Writer {
             tap.log.metric(Some(&name), &Metric::RecordCount(book.records));
             tap.log.metric(Some(&name), &Metric::SyncDuration(took, error.is_none()));
         }
-        let mut logs = vec![(tracing::Level::INFO, format!("{name}: {} records.", book.records))];
-        for (counts, what, then) in [
-            (
-                &book.stream.plan.unknown_fields,
-                "fields that this version of the connector does not know",
-                "Update it to get them",
-            ),
-            (
-                &book.stream.plan.misfit_columns,
-                "values that do not fit their columns",
-                "They are null, and the records say so",
-            ),
-        ] {
-            if !counts.is_empty() {
-                let list: Vec<_> = counts.iter().map(|(field, rows)| format!("{field} ({rows} rows)")).collect();
-                logs.push((tracing::Level::WARN, format!("{name}: Criteo sent {what}: {}. {then}.", list.join(", "))));
-            }
-        }
+        let logs = book.closing_words();
         if let Some(error) = error {
             self.fail(&name, error);
         }
@@ -403,7 +386,11 @@ impl Writer {
         self.flush();
         // Meltano shows the last line of a tap that fails, of whatever it has printed.
         if let (Protocol::Singer(_), Some(first)) = (&self.protocol, self.failures.first()) {
-            let text = format!("{} streams are incomplete. {first}", self.failures.len());
+            let count = match self.failures.len() {
+                1 => "1 stream is".to_owned(),
+                count => format!("{count} streams are"),
+            };
+            let text = format!("{count} incomplete. {first}");
             self.say(&airbyte::log(tracing::Level::ERROR, &text));
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tracing::Level;
 
 use crate::engine::project::Plan;
 use crate::protocol::singer::batch::BatchFiles;
@@ -76,5 +77,38 @@ impl Book {
     /// Ends the files of a stream; the message that hands them over, if there are any.
     pub(super) fn hand_over(&mut self) -> io::Result<Option<Value>> {
         self.files.as_mut().map_or(Ok(None), BatchFiles::hand_over)
+    }
+
+    /// What people are told when the stream ends.
+    pub(super) fn closing_words(&self) -> Vec<(Level, String)> {
+        let name = &self.stream.name;
+        let mut logs = vec![(Level::INFO, format!("{name}: {} records.", self.records))];
+        let never_named = self.stream.plan.never_named();
+        if self.records > 0 && !never_named.is_empty() {
+            let list = never_named.join(", ");
+            let text = format!(
+                "{name}: Criteo has not sent {list} in any row, so they are null. If that is not for want of sales, the API may \
+                 have renamed or dropped them: update the connector."
+            );
+            logs.push((Level::WARN, text));
+        }
+        for (counts, what, then) in [
+            (
+                &self.stream.plan.unknown_fields,
+                "fields that this version of the connector does not know",
+                "Update it to get them",
+            ),
+            (
+                &self.stream.plan.misfit_columns,
+                "values that do not fit their columns",
+                "They are null, and the records say so",
+            ),
+        ] {
+            if !counts.is_empty() {
+                let list: Vec<_> = counts.iter().map(|(field, rows)| format!("{field} ({rows} rows)")).collect();
+                logs.push((Level::WARN, format!("{name}: Criteo sent {what}: {}. {then}.", list.join(", "))));
+            }
+        }
+        logs
     }
 }
