@@ -18,6 +18,7 @@ mod payload;
 mod process;
 mod secrets;
 mod semantics;
+mod time;
 mod tls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +62,7 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("input", "State, catalog, configuration", input::CASES),
     ("process", "Process", process::CASES),
     ("secrets", "Secrets and foreign hosts", secrets::CASES),
+    ("time", "Days, cursors, comings and goings", time::CASES),
 ];
 
 /// A bench of some days whose requests are only those for rows.
