@@ -24,6 +24,8 @@ pub mod config;
 pub mod engine;
 pub mod error;
 mod panic;
+#[cfg(test)]
+mod properties;
 pub mod protocol;
 pub mod redact;
 pub mod signals;
