@@ -1,6 +1,8 @@
 //! Keeps secrets out of everything that is written.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use data_encoding::BASE64;
 
 use serde_json::Value;
 
@@ -8,6 +10,14 @@ use crate::config::SPEC;
 
 /// Shorter values are not masked: they would tear holes into ordinary words.
 const SHORTEST: usize = 6;
+
+static GLOBAL: LazyLock<Redactor> = LazyLock::new(Redactor::default);
+
+/// The one that knows the secrets of this process; others' words are cleaned by it before they are shortened.
+#[must_use]
+pub fn global() -> Redactor {
+    GLOBAL.clone()
+}
 
 /// Knows the secrets of a run and masks them in text, as they are and percent-encoded.
 #[derive(Debug, Clone, Default)]
@@ -28,18 +38,22 @@ impl Redactor {
             return;
         }
         let mut secrets = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let encoded = |text: &str| {
-            let mut url = reqwest::Url::parse("a:/").ok()?;
-            url.query_pairs_mut().append_key_only(text);
+        let mut url = reqwest::Url::parse("a:/").ok();
+        let encoded = url.as_mut().and_then(|url| {
+            url.query_pairs_mut().append_key_only(secret);
             url.query().map(str::to_owned)
-        };
-        let spellings = [Some(secret.to_owned()), encoded(secret), serde_json::to_string(secret).ok()];
+        });
+        let base64 = BASE64.encode(secret.as_bytes()).trim_end_matches('=').to_owned();
+        let small = encoded.as_deref().map(with_small_escapes);
+        let spellings = [Some(secret.to_owned()), encoded, small, serde_json::to_string(secret).ok(), Some(base64)];
         for spelling in spellings.into_iter().flatten() {
             let spelling = spelling.trim_matches('"').to_owned();
             if !secrets.iter().any(|known| known.0 == spelling) {
                 secrets.push(Masked(spelling));
             }
         }
+        // Longer ones first: a shorter one may be a part of them.
+        secrets.sort_by_key(|known| std::cmp::Reverse(known.0.len()));
     }
 
     /// Makes the secrets of a configuration known, also of one that is not valid: the texts under every key that the
@@ -65,6 +79,16 @@ impl Redactor {
     }
 }
 
+/// `%2B` → `%2b`, as some servers write it.
+fn with_small_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (code, rest) = part.split_at(part.floor_char_boundary(2));
+        format!("{text}%{}{rest}", code.to_ascii_lowercase())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,8 +98,11 @@ mod tests {
         let redactor = Redactor::default();
         redactor.add("a+b/c=\"d");
         redactor.add("short");
-        let text = r#"plain a+b/c="d encoded a%2Bb%2Fc%3D%22d escaped a+b/c=\"d short"#;
-        assert_eq!(redactor.clean(text), "plain *** encoded *** escaped *** short");
+        let text =
+            r#"plain a+b/c="d encoded a%2Bb%2Fc%3D%22d a%2bb%2fc%3d%22d escaped a+b/c=\"d base64 YStiL2M9ImQ= short"#;
+        assert_eq!(redactor.clean(text), "plain *** encoded *** *** escaped *** base64 ***= short");
+        redactor.add("ends with \\");
+        assert_eq!(redactor.clean(r#"{"a":"ends with \\"}"#), r#"{"a":"***"}"#);
         assert_eq!(format!("{redactor:?}").matches("a+b").count(), 0);
     }
 }

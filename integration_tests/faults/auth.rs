@@ -41,17 +41,25 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 3,
-        fault: "every token is refused",
-        expected: "one new token, then a config_error that says so",
+        fault: "every token is refused, from the start and from the 30th call on",
+        expected: "one new token, then a config_error that says so; no request goes round",
         run: || {
             let bench = bench(Options { token_calls: Some(0), ..Options::default() }, 10);
             let transcript = read(&bench, &["campaigns"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 2);
-            format!(
-                "{}; {}",
-                story(&bench, &transcript, "campaigns"),
-                told(&transcript, &["gave a token and then refused it"])
-            )
+            let words = told(&transcript, &["gave a token and then refused it"]);
+            let first = format!("{}; {words}", story(&bench, &transcript, "campaigns"));
+            let bench = super::bench(Options::default(), 20);
+            let catalog =
+                bench.catalog(&bench.discover().keys().map(String::as_str).collect::<Vec<_>>(), "incremental");
+            let storm =
+                json!({"match": {"path": "/2026-07/", "nth": 30}, "times": null, "do": {"status": 401, "body": "{}"}});
+            bench.sandbox.add_fault(storm).unwrap();
+            let started = std::time::Instant::now();
+            // That no request failed more often than allowed is a rule of every run.
+            assert_eq!(bench.read(&catalog, None).code, Some(1));
+            assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
+            first
         },
     },
     Case {
@@ -154,7 +162,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 12,
         fault: "an advertiser's consent ends between two syncs",
-        expected: "the others are read, its cursor stays in the state",
+        expected: "the others are read, its cursor stays in the state, a warning names both",
         run: || {
             let bench = bench(Options::default(), 20);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -165,6 +173,11 @@ pub const CASES: &[Case] = &[
             assert!(!second.records(REPORT).is_empty());
             let groups = second.final_state()[0]["stream"]["stream_state"]["groups"].to_string();
             assert!(groups.contains("\"1002\""), "{groups}");
+            assert!(
+                second.logs("WARN").iter().any(|log| log.contains("1002 (up to 2026-10-31)")),
+                "{:?}",
+                second.logs("WARN")
+            );
             format!("exit {}; the others were read, the cursor was kept", second.code.unwrap())
         },
     },

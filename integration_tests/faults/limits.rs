@@ -155,6 +155,30 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 29,
+        fault: "an outage of three seconds in the middle of a read of all streams and 40 advertisers",
+        expected: "absorbed: calls that wait keep their places, so that few run into it",
+        run: || {
+            let options = Options { advertisers: 40, campaigns: 1, ad_sets: 2, ads: 1, ..Options::default() };
+            let bench = bench(options, 5);
+            let catalog =
+                bench.catalog(&bench.discover().keys().map(String::as_str).collect::<Vec<_>>(), "incremental");
+            let transcript = std::thread::scope(|scope| {
+                let reading = scope.spawn(|| bench.read(&catalog, None));
+                crate::harness::wait_until(|| bench.sandbox.requests().len() >= 40);
+                fault(&bench, "/2026-07/", json!(null), json!({"status": 503, "body": "down"}));
+                let (_open, nothing) = std::sync::mpsc::channel::<()>();
+                nothing.recv_timeout(Duration::from_secs(3)).ok();
+                crate::harness::http("DELETE", &format!("{}/faults", bench.sandbox.control_url()), None, None);
+                reading.join().unwrap()
+            });
+            assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+            let refused = bench.sandbox.requests().iter().filter(|request| request.status == 503).count();
+            assert!((1..100).contains(&refused), "{refused} calls met the outage");
+            story(&bench, &transcript, "ad_sets")
+        },
+    },
+    Case {
         id: 30,
         fault: "searches and reports (POST) fail and are tried again",
         expected: "with the same body, every row once",

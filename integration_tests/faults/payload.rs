@@ -171,6 +171,12 @@ pub const CASES: &[Case] = &[
             let record = transcript.records(REPORT)[0];
             assert_eq!(record["campaign_name"], name);
             assert_eq!(record["advertiser_name"], "nul\u{fffd} half\u{fffd}.");
+            let objects = bench(Options::default(), 1);
+            let body = r#"{"data":[{"id":"1","type":"Campaign","attributes":{"name":"half\ud800","advertiserId":"1001","new":1e400}}]}"#;
+            fault(&objects, "/campaigns/search", json!(null), json!({"body": body}));
+            let campaigns = read(&objects, &["campaigns"]);
+            assert_eq!(campaigns.code, Some(0), "{:?}", campaigns.errors());
+            assert_eq!(campaigns.records("campaigns")[0]["name"], "half\u{fffd}");
             format!("exit {}; as expected", transcript.code.unwrap())
         },
     },

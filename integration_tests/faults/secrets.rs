@@ -6,6 +6,7 @@ use std::process::Stdio;
 use criteo_sandbox::Options;
 use serde_json::json;
 
+use super::tls::redirected_to;
 use super::{Case, REPORT, bench, check_told, fault, in_a_row, read, told};
 use crate::harness::wait_until;
 
@@ -30,13 +31,27 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 128,
+        fault: "a redirect from https to plain http",
+        expected: "not followed: nobody calls there",
+        run: || {
+            let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+            elsewhere.set_nonblocking(true).unwrap();
+            redirected_to(&format!("http://{}/plain", elsewhere.local_addr().unwrap()));
+            assert!(elsewhere.accept().is_err(), "somebody called there");
+            "check FAILED; told where to; nobody called there".to_owned()
+        },
+    },
+    Case {
         id: 129,
-        fault: "api_base_url with http to another machine, file:, a user in it, or a path of another scheme",
+        fault: "api_base_url with http to another machine, a bare address, file:, ftp:, or a user in it",
         expected: "refused before anything is sent",
         run: || {
             let mut bench = bench(Options::default(), 3);
             for url in [
                 "http://10.0.0.5",
+                "https://169.254.169.254",
+                "https://10.0.0.5",
                 "file:///etc/passwd",
                 "https://user:pw@api.criteo.com",
                 "ftp://127.0.0.1",
@@ -108,6 +123,41 @@ pub const CASES: &[Case] = &[
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 400, "body": body}));
             let transcript = read(&bench, &["campaigns"]);
             told(&transcript, &["you sent *** and ***"])
+        },
+    },
+    Case {
+        id: 133,
+        fault: "a server's words in which a secret lies across the end of what is told, percent-encoded small, and as base64",
+        expected: "masked before they are shortened",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let filler = "x".repeat(285);
+            let detail = format!(
+                "{filler}sandbox+secret/with=signs sandbox%2bsecret%2fwith%3dsigns c2FuZGJveCtzZWNyZXQvd2l0aD1zaWducw=="
+            );
+            let body = json!({"errors": [{"code": "echo", "detail": detail}]}).to_string();
+            fault(&bench, "/campaigns/search", json!(null), json!({"status": 400, "body": body}));
+            let page = format!("<html>{}sandbox+secret/with=signs", "y".repeat(60));
+            fault(&bench, "/ad-sets/search", json!(null), json!({"body": page}));
+            let transcript = read(&bench, &["campaigns", "ad_sets"]);
+            assert!(
+                !transcript.stdout.contains("sandbox+se") && !transcript.stdout.contains("%2b"),
+                "{}",
+                transcript.stdout
+            );
+            assert!(transcript.stdout.contains("yyy***"));
+            "nothing of it was told".to_owned()
+        },
+    },
+    Case {
+        id: 134,
+        fault: "the configuration itself in place of its path",
+        expected: "an error that does not repeat it",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let transcript = bench.run(&["check", "--config", "{\"client_secret\":\"hush-hush-hush\"}"]);
+            assert!(!transcript.stdout.contains("hush"), "{}", transcript.stdout);
+            check_told(&transcript, &["a text, not a path"])
         },
     },
 ];

@@ -80,6 +80,12 @@ pub const CASES: &[Case] = &[
                 let fault = json!({"match": {"path": "/audiences/search", "nth": 1}, "times": 1, "do": {"mutate": {"/data/3": null}}});
                 sandbox.add_fault(fault).unwrap();
             });
+            let of_many = listed(Options { audiences: 60, ..Options::default() }, |sandbox| {
+                let fault = json!({"match": {"path": "/audiences/search", "nth": 1}, "times": 1, "do": {"mutate": {"/data/3": null}}});
+                sandbox.add_fault(fault).unwrap();
+            });
+            let every = ["exit 0, COMPLETE, every row once", "exit 0, COMPLETE, every row, some again"];
+            assert!(every.contains(&short.as_str()) && every.contains(&of_many.as_str()), "{short}; {of_many}");
             let clamped = listed(Options { page_limit: 7, ..Options::default() }, |_| {});
             assert_eq!(clamped, "exit 0, COMPLETE, every row once");
             format!("{short}; clamped: {clamped}")

@@ -10,8 +10,9 @@ use criteo_sandbox::Options;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::json;
 
-use super::{Case, bench, check_told, now, read};
+use super::{Case, bench, check_told, now};
 use crate::harness::Bench;
 
 /// The host that the connector calls when it is told nothing.
@@ -154,10 +155,22 @@ fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, wo
     told
 }
 
+/// Redirects the token call of a program behind a proxy from https to `target`; what `check` says.
+pub fn redirected_to(target: &str) -> String {
+    let mut bench = bench(today(), 3);
+    super::fault(&bench, "/oauth2/token", json!(null), json!({"redirect": target}));
+    let (authority, config) = certificate(HOST, false, false);
+    let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
+    let mut program = proxy.program(&mut bench);
+    std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
+    program.env("SSL_CERT_FILE", "authority.pem");
+    check_told(&bench.run_program(program), &["redirect", target])
+}
+
 pub const CASES: &[Case] = &[
     Case {
         id: 42,
-        fault: "HTTPS_PROXY asks for a login; a proxy of the kind socks5",
+        fault: "HTTPS_PROXY asks for a login; is of the kind socks5; is no address",
         expected: "told, without the proxy's password; nothing is sent around it",
         run: || {
             let mut with_login = bench(today(), 3);
@@ -169,7 +182,12 @@ pub const CASES: &[Case] = &[
             assert!(proxy.heads.lock().unwrap()[0].starts_with(&format!("CONNECT {HOST}:443 ")));
             let mut socks = proxy.program(&mut with_login);
             socks.env("HTTPS_PROXY", "socks5://127.0.0.1:1080");
-            format!("{told}; {}", check_told(&with_login.run_program(socks), &["a proxy of the kind socks5"]))
+            let socks = check_told(&with_login.run_program(socks), &["a proxy of the kind socks5"]);
+            let mut broken = proxy.program(&mut with_login);
+            broken.env("HTTPS_PROXY", "http://us er:pw@host");
+            let broken = check_told(&with_login.run_program(broken), &["no address of a proxy"]);
+            assert!(with_login.sandbox.requests().is_empty(), "somebody went around the proxy");
+            format!("{told}; {socks}; {broken}")
         },
     },
     Case {
@@ -208,17 +226,27 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 45,
-        fault: "a machine without a list of certificate authorities",
-        expected: "the list in the program serves: a foreign certificate is refused, the sandbox is read",
+        fault: "SSL_CERT_FILE names no file; a machine without any list of certificate authorities",
+        expected: "told, never replaced by another list; the list in the program serves",
         run: || {
             let mut bench = bench(today(), 3);
             let (_, config) = certificate(HOST, false, false);
             let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
-            let plain = read(&bench, &["campaigns"]);
-            assert_eq!(plain.code, Some(0));
             let mut program = proxy.program(&mut bench);
-            program.env("SSL_CERT_FILE", "/no/such/file").env("SSL_CERT_DIR", "/no/such/folder");
-            check_told(&bench.run_program(program), &["an authority that this machine does not know"])
+            program.env("SSL_CERT_FILE", "/no/such/file");
+            let told = check_told(&bench.run_program(program), &["SSL_CERT_FILE names no list"]);
+            let inner = "for folder in /etc/ssl /usr/lib/ssl /usr/share/ca-certificates; do \
+                         if [ -d $folder ]; then mount -t tmpfs none $folder || exit 9; fi; done; exec \"$@\"";
+            let mut command = Command::new("unshare");
+            command
+                .args(["--user", "--map-root-user", "--mount", "sh", "-c", inner, "sh"])
+                .arg(bench.program().get_program());
+            command.args(["check", "--config", "config.json"]).current_dir(&bench.directory);
+            command.env("HTTPS_PROXY", &proxy.url).env("https_proxy", &proxy.url);
+            command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+            let none = check_told(&bench.run_program(command), &["an authority that this machine does not know"]);
+            assert!(bench.sandbox.requests().is_empty());
+            format!("{told}; without any: {none}")
         },
     },
 ];

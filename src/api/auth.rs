@@ -55,6 +55,8 @@ pub struct Auth {
 
 struct State {
     token: Option<Token>,
+    /// The last failure to get one, and when: it serves everybody who waited meanwhile.
+    failed: Option<(Instant, Error)>,
     refresh_token: Option<SecretString>,
 }
 
@@ -83,13 +85,17 @@ impl Auth {
             client_secret: credentials.client_secret.clone(),
             redactor,
             on_rotation,
-            state: Mutex::new(State { token: None, refresh_token: credentials.refresh_token.clone() }),
+            state: Mutex::new(State { token: None, failed: None, refresh_token: credentials.refresh_token.clone() }),
         }
     }
 
     /// A token that is good for a while yet.
     pub(super) async fn token(&self, transport: &Transport, quota: &Quota) -> Result<Token> {
+        let asked = Instant::now();
         let mut state = self.state.lock().await;
+        if let Some((_, error)) = state.failed.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(error.clone());
+        }
         if let Some(token) = state.token.as_ref().filter(|token| token.renew_at > Instant::now()) {
             return Ok(token.clone());
         }
@@ -102,7 +108,9 @@ impl Auth {
                     Ok(grant) => break grant,
                     Err(failure) => failure,
                 };
-            let wait = attempts.after(failure, quota)?;
+            let wait = attempts.after(failure, quota).inspect_err(|error| {
+                state.failed = Some((Instant::now(), error.clone()));
+            })?;
             tracing::info!("Asking for a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
             pace::sleep(wait).await;
         };
@@ -171,7 +179,11 @@ fn grant(answer: &Answer) -> std::result::Result<Grant, Failure> {
                 answer.host
             )))
         }),
-        400 | 401 => Err(Failure::Final(refusal(text))),
+        // Not the words of a proxy.
+        400 | 401 if serde_json::from_str::<Value>(text).is_ok_and(|answer| answer.is_object()) => {
+            Err(Failure::Final(refusal(text)))
+        }
+        400 | 401 => Err(Failure::passing(problem::no_json(answer, text))),
         _ => Err(problem::failure_of("the token endpoint", answer)),
     }
 }
@@ -180,7 +192,8 @@ fn grant(answer: &Answer) -> std::result::Result<Grant, Failure> {
 fn refusal(text: &str) -> Error {
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let code = answer["error"].as_str().or_else(|| answer["errors"][0]["code"].as_str()).unwrap_or("no reason");
-    let message = match code {
+    let code = &problem::quote(code);
+    let message = match code.as_str() {
         "invalid_grant" => {
             "Criteo refused the refresh token. It ends after six months, and when the user who gave it changes role. Have \
              the user open the consent link again and put the new refresh token into the configuration."

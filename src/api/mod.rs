@@ -5,6 +5,7 @@
 //! takes the token anew.
 
 mod auth;
+mod environment;
 mod pace;
 mod problem;
 mod retry;
@@ -32,6 +33,9 @@ use crate::error::{Error, Result};
 use pace::Pace;
 use retry::{Attempts, Failure, Quota, Wait};
 use transport::{Answer, HEAD_TIMEOUT, NO_ROOM, Transport};
+
+/// How often a call may meet a refused token; its own renewals are fewer.
+const MOST_REFUSALS: u32 = 3;
 
 /// A request to the API, below the version segment.
 #[derive(Debug, Clone)]
@@ -110,7 +114,7 @@ impl Client {
     /// What Criteo said or what the network did, in words for people.
     pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
         let mut attempts = Attempts::default();
-        let mut is_renewed = false;
+        let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
         loop {
             let place = self.pace.place(call.class).await;
@@ -132,7 +136,9 @@ impl Client {
                         Err(Failure::Unauthorized(error)) => {
                             // Criteo may end a token early. One new token, one more try; it costs no attempt. A token
                             // that another call has given up since is no news.
-                            if self.auth.discard(&token).await && std::mem::replace(&mut is_renewed, true) {
+                            refusals += 1;
+                            renewals += u32::from(self.auth.discard(&token).await);
+                            if renewals > 1 || refusals > MOST_REFUSALS {
                                 return Err(error);
                             }
                             continue;
@@ -146,11 +152,12 @@ impl Client {
                 }
                 Err(failure) => failure,
             };
-            drop(place);
             let is_for_everybody = matches!(failure, Failure::Passing { wait: Wait::Everybody(_), .. });
             let wait = attempts.after(failure, &self.quota)?;
             tracing::info!("Trying {} again in {:.1} s: {}", call.place(), wait.as_secs_f64(), attempts.last_message());
+            // During an outage those that wait keep their places, so that others do not run into it, too.
             if is_for_everybody {
+                drop(place);
                 self.pace.pause(call.class, wait).await;
             } else {
                 pace::sleep(wait).await;

@@ -12,6 +12,7 @@ use super::Call;
 use super::retry::{Failure, Wait};
 use super::transport::Answer;
 use crate::error::Error;
+use crate::redact;
 
 /// The code of the error that says that the app lacks a permission.
 pub const PERMISSION_MISSING: &str = "permission-missing";
@@ -166,8 +167,8 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
 
 /// The error for a success that is no JSON: maintenance pages and captive portals answer so.
 pub(super) fn no_json(answer: &Answer, text: &str) -> Error {
-    let start: String = text.chars().take(80).collect();
-    let begins = if text.is_empty() { "an empty text".to_owned() } else { format!("\"{}\"", quote(&start)) };
+    let start: String = quote(text).chars().take(80).collect();
+    let begins = if text.is_empty() { "an empty text".to_owned() } else { format!("\"{start}\"") };
     Error::transient(format!(
         "{} answered with {} in place of JSON ({} bytes, beginning with {begins}). Criteo may be under maintenance, or a proxy \
          or captive portal stands in between.",
@@ -182,7 +183,12 @@ fn is_about_advertisers(code: Option<&str>) -> bool {
     matches!(code, Some("insufficient-advertisers-permissions" | "insufficient-advertiser-permissions"))
 }
 
-/// Somebody else's words, short and on one line.
-fn quote(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST_QUOTE).collect()
+/// Somebody else's words, short and on one line. Secrets are masked first, since a part of one would not be known again.
+pub(super) fn quote(text: &str) -> String {
+    redact::global()
+        .clean(text)
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .take(LONGEST_QUOTE)
+        .collect()
 }

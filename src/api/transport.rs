@@ -15,6 +15,7 @@ use reqwest::header::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::environment::{bundled_roots, refuse_missing_roots, refuse_unknown_proxies};
 use super::pace::RateLimit;
 use super::retry::{Failure, Wait};
 use super::space::{NoRoom, SPACE_MIB, Share, Space};
@@ -101,6 +102,7 @@ impl Transport {
     pub(super) fn new(is_loopback: bool) -> Result<Self> {
         if !is_loopback {
             refuse_unknown_proxies()?;
+            refuse_missing_roots()?;
         }
         // Fails only when a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -118,15 +120,11 @@ impl Transport {
                 .pool_idle_timeout(IDLE_TIMEOUT)
         };
         // Small images have no list of certificate authorities: then Mozilla's, which is in the program, serves.
-        let http =
-            builder().build().or_else(|_| builder().tls_certs_only(bundled_roots()).build()).map_err(|error| {
-                let detail = chain(&error);
-                Error::system(
-                    "The connector cannot prepare secure connections. Install the package ca-certificates, or let \
-                 SSL_CERT_FILE name a list of certificate authorities.",
-                )
-                .with_detail(detail)
-            })?;
+        let http = builder().build().or_else(|_| builder().tls_certs_only(bundled_roots()).build());
+        let http = http.map_err(|error| {
+            let detail = chain(&error);
+            Error::system("The connector cannot prepare secure connections.").with_detail(detail)
+        })?;
         Ok(Self { http, space: Space::new() })
     }
 
@@ -202,26 +200,6 @@ impl Transport {
         answer.body.text = String::from_utf8(bytes).ok();
         Ok(answer)
     }
-}
-
-/// Mozilla's list of certificate authorities.
-fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    roots.filter_map(|root| reqwest::Certificate::from_der(root).ok())
-}
-
-/// A proxy that cannot be used must not be passed by in silence.
-fn refuse_unknown_proxies() -> Result<()> {
-    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        let value = std::env::var(name).unwrap_or_default();
-        if let Some((scheme, _)) = value.split_once("://").filter(|(scheme, _)| !["http", "https"].contains(scheme)) {
-            return Err(Error::config(format!(
-                "{name} names a proxy of the kind {scheme}, which the connector does not know. Use one that begins with \
-                 http:// or https://, or take the variable away."
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// A compressed file that is being received; what is in memory is one chunk.
@@ -421,10 +399,10 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
             "proxy authorization required",
             "the proxy asks for a login; write it into HTTPS_PROXY as http://user:password@host:port",
         ),
-        ("tunnel error", "the proxy does not let the connection through"),
         ("dns error", "its name cannot be resolved; check the name service of this machine"),
         ("connection refused", "the connection was refused; check proxy and firewall"),
         ("unreachable", "there is no route to it; check network and firewall"),
+        ("tunnel error", "the proxy does not let the connection through"),
     ]
     .into_iter()
     .find_map(|(mark, hint)| words.contains(mark).then_some(hint));

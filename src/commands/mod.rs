@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::panic;
 use crate::protocol::output::Output;
 use crate::protocol::{Protocol, airbyte, singer};
-use crate::redact::Redactor;
+use crate::redact::{self, Redactor};
 use crate::stop::{Stop, StopSender};
 use crate::telemetry;
 
@@ -57,7 +57,7 @@ pub enum Ending {
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
-    let redactor = Redactor::default();
+    let redactor = redact::global();
     let (protocol, level) = if cli.command.is_some() {
         (Protocol::Airbyte, telemetry::level(cli.debug))
     } else {
@@ -94,9 +94,10 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             ExitCode::FAILURE
         }
     });
-    output.finish(stop, PATIENCE);
+    let is_written = output.finish(stop, PATIENCE);
     Ok(match (stop.reason(), code) {
         (Some(stop), _) => Ending::Stopped(stop),
+        (None, _) if !is_written => Ending::Exit(ExitCode::FAILURE),
         (None, code) => Ending::Exit(code.unwrap_or(ExitCode::FAILURE)),
     })
 }
@@ -177,7 +178,12 @@ async fn read_file(path: &Path, what: &str) -> Result<String> {
         }),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
-            path.display()
+            // Some give the text itself, which may hold secrets.
+            if path.to_string_lossy().starts_with('{') {
+                "(a text, not a path)".into()
+            } else {
+                path.display().to_string()
+            }
         ))),
     }
 }

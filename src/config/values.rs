@@ -1,6 +1,7 @@
 //! From the canonical document to types that cannot hold an invalid value.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -122,13 +123,16 @@ fn timezone(object: &Value, path: &str, problems: &mut Problems) -> Option<Tz> {
 fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
     let text = text(document, "api_base_url").unwrap_or(DEFAULT_API_BASE_URL);
     let url = Url::parse(text).ok().filter(|url| {
-        let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+        let is_address = url.host_str().is_some_and(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok());
+        let safe =
+            is_loopback(url) && ["http", "https"].contains(&url.scheme()) || url.scheme() == "https" && !is_address;
         safe && url.username().is_empty() && url.password().is_none() && url.query().is_none()
     });
     if url.is_none() {
         problems.push(
             "api_base_url",
-            "must be an https URL without user name and query; plain http is accepted for loopback addresses only.",
+            "must be an https URL with the name of a host, without user name and query; plain http and bare addresses are \
+             accepted for loopback only.",
         );
     }
     url
@@ -137,7 +141,7 @@ fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
         Some("localhost") => true,
-        Some(host) => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Some(host) => host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
         None => false,
     }
 }

@@ -24,8 +24,9 @@ pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> O
     let outcome = match (raw.as_bytes().first(), column_type) {
         (Some(b'n'), _) => None,
         (Some(b'{'), ColumnType::Object) | (Some(b'['), ColumnType::List) => {
-            compact(raw, out);
-            Some(true)
+            let mut compacted = Vec::with_capacity(raw.len());
+            compact(raw, &mut compacted);
+            Some(text(&String::from_utf8_lossy(&compacted), out))
         }
         (_, ColumnType::Object | ColumnType::List) => Some(false),
         (Some(b'"'), ColumnType::Text) => Some(text(raw, out)),

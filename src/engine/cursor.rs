@@ -10,12 +10,13 @@
 //! its windows; nothing else depends on them. A state that cannot be understood is an error, never a
 //! silent full read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::resume::is_of_full_refresh;
 use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::streams::report::Fingerprint;
@@ -49,7 +50,7 @@ impl Cursors {
         let Some(object) = state.as_object() else {
             return if state.is_null() { Ok((cursors, None)) } else { Err(corrupt("it is not an object")) };
         };
-        if object.is_empty() || is_no_cursor(object) {
+        if object.is_empty() || is_no_cursor(object) || is_of_full_refresh(object) {
             return Ok((cursors, None));
         }
         match object.get("version").and_then(Value::as_u64) {
@@ -114,6 +115,14 @@ impl Cursors {
             groups.entry((cursor.is_none(), cursor)).or_default().push(advertiser.clone());
         }
         groups.into_iter().map(|((_, cursor), advertisers)| (cursor, advertisers)).collect()
+    }
+
+    /// Advertisers of the state that are not among today's, with the last day that was read of each.
+    #[must_use]
+    pub fn absent(&self, advertisers: &[AdvertiserId]) -> Vec<String> {
+        let known: HashSet<_> = advertisers.iter().collect();
+        let absent = self.by_advertiser.iter().filter(|(advertiser, _)| !known.contains(advertiser));
+        absent.map(|(advertiser, day)| format!("{advertiser} (up to {day})")).collect()
     }
 
     /// Notes that everything up to `day` has been written for these advertisers. Never moves a cursor back; tells

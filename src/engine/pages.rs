@@ -3,12 +3,13 @@
 //! Every page begins with the last object of the one before. Where it does not, the list has changed meanwhile, and objects may
 //! have been passed over. The end is where nothing new comes: limits, short pages and totals say little about it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Utc};
 use serde::de::{Deserialize as _, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::rows::{Envelope, RowSink};
 use crate::config::AdvertiserId;
@@ -79,7 +80,7 @@ pub(super) struct Page {
 
 impl RowSink for Page {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        let object = Value::deserialize(row)?;
+        let object = shallow(BTreeMap::<String, &RawValue>::deserialize(row)?);
         let reference = Reference::of(&object);
         let updated = object["attributes"]["updatedAt"].as_str().and_then(|text| text.parse().ok());
         self.list.latest = self.list.latest.max(updated);
@@ -90,6 +91,16 @@ impl RowSink for Page {
         self.count += 1;
         Ok(())
     }
+}
+
+/// The members of an object, and those of its attributes. What cannot be a value (half a surrogate pair, a number that no
+/// double holds, hundreds of brackets) is null here, and judged where the row becomes a record.
+fn shallow(members: BTreeMap<String, &RawValue>) -> Value {
+    let value = |name: &str, raw: &str| match name {
+        "attributes" => shallow(serde_json::from_str(raw).unwrap_or_default()),
+        _ => serde_json::from_str(raw).unwrap_or_default(),
+    };
+    Value::Object(members.into_iter().map(|(name, raw)| (name.clone(), value(&name, raw.get()))).collect())
 }
 
 /// A walk over the pages of a list. Every page begins with the last object of the one before: where it does not, the list has
@@ -140,6 +151,11 @@ impl Walk {
         if new > 0 {
             let known = self.seen.len();
             self.seen.extend(&page.ids);
+            if self.seen.len() == known && page.count < self.served {
+                // The end of a list from which something has vanished meanwhile.
+                self.has_shifted = true;
+                return Ok(Step::End);
+            }
             if self.seen.len() == known {
                 return Err(Error::system(format!(
                     "Criteo sent a page of objects that have all come before, behind {} objects. The stream stops here instead \

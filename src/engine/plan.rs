@@ -30,6 +30,13 @@ impl Run<'_> {
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
         }
+        let absent = cursors.absent(advertisers);
+        if config.advertiser_ids.is_empty() && !absent.is_empty() {
+            let names = absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+            self.warn_once(format!(
+                "Advertisers that were read before have no consent any more, so they are left out: {names}. Their state is kept."
+            ));
+        }
         let widest = report.lookback_days(&metrics);
         let lookback = config.lookback_days.unwrap_or(widest);
         if is_incremental && lookback < widest {

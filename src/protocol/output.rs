@@ -208,16 +208,21 @@ impl Output {
     }
 
     /// Writes what is left and marks streams that were not ended as incomplete. Waits for the reader as long as it
-    /// takes, but no longer than `patience` once `stop` says that the run is to end.
-    pub fn finish(&self, stop: &StopSender, patience: Duration) {
+    /// takes, but no longer than `patience` once `stop` says that the run is to end. Whether everything was written.
+    #[must_use]
+    pub fn finish(&self, stop: &StopSender, patience: Duration) -> bool {
         let (reply, done) = channel();
         self.send(Message::Finish { reply });
         let mut waited = Duration::ZERO;
-        while waited < patience && done.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-            if stop.is_stopping() {
-                waited += POLL;
+        while waited < patience {
+            match done.recv_timeout(POLL) {
+                Ok(()) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) if stop.is_stopping() => waited += POLL,
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
+        false
     }
 
     fn send(&self, message: Message) {

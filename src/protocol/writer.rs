@@ -4,7 +4,7 @@ pub(super) mod book;
 mod records;
 
 use std::io::{self, Write};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -66,41 +66,59 @@ impl Writer {
 
     /// Handles messages until the end.
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
-        loop {
-            let message = match receiver.try_recv() {
-                Ok(message) => message,
-                Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => {
-                    self.flush();
-                    match receiver.recv_timeout(LONGEST_SILENCE) {
-                        Ok(message) => message,
-                        Err(RecvTimeoutError::Timeout) => {
-                            self.still_alive(Instant::now());
-                            continue;
-                        }
-                        Err(RecvTimeoutError::Disconnected) => break,
-                    }
-                }
-            };
-            if let Message::Finish { reply } = message {
-                self.finish();
-                // Whoever asked may have lost patience.
-                let _ = reply.send(());
+        // What a panic leaves behind is made whole again, since the streams must still be closed.
+        while let Some(is_over) = catch_unwind(AssertUnwindSafe(|| self.step(receiver))).unwrap_or_else(|_| {
+            self.mend();
+            Some(false)
+        }) {
+            if is_over {
                 break;
             }
-            // What a panic leaves behind is made whole again, since the streams must still be closed.
-            if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(message))).is_err() {
-                let whole = self.lines.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-                self.lines.buffer.truncate(whole);
-                self.line(&airbyte::error(&panic::error(), None));
-                self.stop.send(Stop::Panicked);
-            }
-            // Words alone are no sign of life.
-            if self.beat.elapsed() >= LONGEST_STATELESS {
-                self.repeat_states();
-                self.beat = Instant::now();
-            }
         }
+    }
+
+    /// Handles one message, or notices that none comes. `None` when nobody can send any more, and otherwise whether that
+    /// was the last.
+    fn step(&mut self, receiver: &Receiver<Message>) -> Option<bool> {
+        let message = match receiver.try_recv() {
+            Ok(message) => message,
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {
+                self.flush();
+                match receiver.recv_timeout(LONGEST_SILENCE) {
+                    Ok(message) => message,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.still_alive(Instant::now());
+                        return Some(false);
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                }
+            }
+        };
+        if let Message::Finish { reply } = message {
+            self.finish();
+            // Whoever asked may have lost patience.
+            let _ = reply.send(());
+            return Some(true);
+        }
+        self.handle(message);
+        // Words alone are no sign of life.
+        if self.beat.elapsed() >= LONGEST_STATELESS {
+            self.repeat_states();
+            self.beat = Instant::now();
+        }
+        Some(false)
+    }
+
+    /// Behind a panic: half a line goes, and so do states whose records may have gone with it.
+    fn mend(&mut self) {
+        let whole = self.lines.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.lines.buffer.truncate(whole);
+        for book in &mut self.books {
+            book.pending_state = None;
+        }
+        self.line(&airbyte::error(&panic::error(), None));
+        self.stop.send(Stop::Panicked);
     }
 
     fn handle(&mut self, message: Message) {
@@ -319,7 +337,12 @@ impl Writer {
                 }
                 self.flush();
             }
-            Err(error) => self.stop.send(Stop::OutputFailed(error.to_string())),
+            Err(error) => {
+                // Its records are lost, and so it must never come.
+                book.pending_state = None;
+                book.has_failed = true;
+                self.stop.send(Stop::OutputFailed(error.to_string()));
+            }
         }
     }
 

@@ -70,6 +70,8 @@ pub struct BatchFiles {
     /// Files that are whole and that no message has named yet.
     manifest: Vec<String>,
     since: Option<Instant>,
+    /// Whether records have been lost: nothing may be handed over any more.
+    is_broken: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl BatchFiles {
             number: 0,
             manifest: Vec::new(),
             since: None,
+            is_broken: false,
         }
     }
 
@@ -101,10 +104,13 @@ impl BatchFiles {
     pub fn end_record(&mut self) -> io::Result<()> {
         self.since.get_or_insert_with(Instant::now);
         self.records += 1;
-        if self.buffer.len() >= BUFFER {
-            self.write()?;
+        let is_large = self.buffer.len() >= BUFFER;
+        let mut written = if is_large { self.write() } else { Ok(()) };
+        if written.is_ok() && self.records >= self.batches.size {
+            written = self.end_file();
         }
-        if self.records >= self.batches.size { self.end_file() } else { Ok(()) }
+        self.is_broken |= written.is_err();
+        written
     }
 
     /// Whether no record waits.
@@ -124,7 +130,14 @@ impl BatchFiles {
     /// # Errors
     /// When the last file cannot be written.
     pub fn hand_over(&mut self) -> io::Result<Option<Value>> {
-        self.end_file()?;
+        if !self.is_broken {
+            let ended = self.end_file();
+            self.is_broken = ended.is_err();
+            ended?;
+        }
+        if self.is_broken {
+            return Err(io::Error::other("records were lost"));
+        }
         self.since = None;
         if self.manifest.is_empty() {
             return Ok(None);

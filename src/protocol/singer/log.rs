@@ -67,6 +67,7 @@ impl Log {
         if level > self.level {
             return;
         }
+        let text = &redactor.clean(text);
         let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
         let line = if self.is_structured {
             let mut line = structured(level, stream);
@@ -76,7 +77,7 @@ impl Log {
             let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
             format!("{} {stream}{text}", if level == Level::WARN { "WARNING" } else { level.as_str() })
         };
-        write(&redactor.clean(&line));
+        write(&line);
     }
 
     /// Writes a figure; those of single answers are many, and for those who debug.

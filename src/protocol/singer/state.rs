@@ -36,11 +36,14 @@ impl State {
         };
         let document = match document.get("singer_state").or_else(|| document.get("value")) {
             Some(Value::Object(inside)) => inside.clone(),
-            _ => document,
+            Some(Value::Null) => Map::new(),
+            Some(_) => return Err(corrupt()),
+            None => document,
         };
         match document.get("bookmarks") {
-            None | Some(Value::Null | Value::Object(_)) => Ok(Self(document)),
-            Some(_) => Err(corrupt()),
+            Some(Value::Null | Value::Object(_)) => Ok(Self(document)),
+            None if document.keys().all(|key| key == "currently_syncing") => Ok(Self(document)),
+            _ => Err(corrupt()),
         }
     }
 
@@ -131,7 +134,16 @@ mod tests {
         assert_eq!((&value["more"], &value["bookmarks"]["other"]["replication_key_value"]), (&json!(1), &json!("x")));
         assert_eq!(value["bookmarks"]["ours"]["replication_key_value"], "2026-07-01");
         assert_eq!(State::parse("{}").unwrap().message(), json!({"type": "STATE", "value": {"bookmarks": {}}}));
-        for corrupt in ["[]", "7", "{\"bookmarks\":[]}", "{"] {
+        for corrupt in [
+            "[]",
+            "7",
+            "{\"bookmarks\":[]}",
+            "{",
+            "{\"campaigns\":\"2026-10-30\"}",
+            "{\"singer_state\":\"x\"}",
+            "{\"value\":[1]}",
+            "{\"Bookmarks\":{}}",
+        ] {
             assert!(State::parse(corrupt).is_err(), "{corrupt}");
         }
     }
