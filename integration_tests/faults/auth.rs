@@ -112,6 +112,31 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 8,
+        fault: "the token endpoint hangs for ever when the first token ends, with every stream under way",
+        expected: "tried three times for all of them together; what was read is checkpointed",
+        run: || {
+            let options = Options {
+                token_life: Duration::from_secs(3),
+                latency: Duration::from_millis(300),
+                ..Options::default()
+            };
+            let bench = bench(options, 100);
+            let hang = json!({"match": {"path": "/oauth2/token", "nth": 2}, "times": null, "do": {"delivery": {"delay_ms": 200_000}}});
+            bench.sandbox.add_fault(hang).unwrap();
+            let catalog =
+                bench.catalog(&bench.discover().keys().map(String::as_str).collect::<Vec<_>>(), "incremental");
+            let transcript = bench.read(&catalog, None);
+            assert_eq!(calls(&bench, "/oauth2/token"), 4);
+            assert!(!transcript.of_type("STATE").is_empty());
+            format!(
+                "exit {}; {}",
+                transcript.code.unwrap(),
+                told(&transcript, &["has not begun to answer within 30 s"])
+            )
+        },
+    },
+    Case {
         id: 9,
         fault: "the token endpoint answers 429, 503 and 502, then a token",
         expected: "tried again, every row once",
@@ -143,6 +168,10 @@ pub const CASES: &[Case] = &[
                 json!({"body": "<html>", "headers": {"Content-Type": "text/html"}}),
             );
             let told = check_told(&bench.check(), &["answered text/html instead of a token", "captive portal"]);
+            let refusing = super::bench(Options::default(), 3);
+            let page = json!({"status": 400, "body": "<html>Blocked", "headers": {"Content-Type": "text/html"}});
+            fault(&refusing, "/oauth2/token", json!(null), page);
+            check_told(&refusing.check(), &["text/html in place of JSON", "<html>Blocked"]);
             format!("every row once with each; HTML for ever: {told}")
         },
     },

@@ -97,6 +97,42 @@ fn never_a_state_before_its_records(run: &Run, name: &str, is_compressed: bool) 
     assert!(states > 0);
 }
 
+/// A disk that fills up in the middle of a file, whose records are lost: no state may stand for them.
+#[test]
+fn a_full_disk_leaves_no_state_behind_what_was_handed_over() {
+    for kib in [24, 40, 64, 96] {
+        let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
+        let folder = bench.directory.join("files");
+        std::fs::create_dir(&folder).unwrap();
+        bench.config["batch_config"] = json!({
+            "encoding": {"format": "jsonl", "compression": "gzip"},
+            "storage": {"root": format!("file://{}", folder.display())},
+            "batch_size": 120,
+        });
+        bench.file("config.json", &bench.config);
+        let name = "ad_statistics_daily";
+        bench.file("catalog.json", &catalog_with(&bench, |stream, _| stream == name));
+        let inner = format!(
+            "mount -t tmpfs -o size={kib}k none files || exit 9; \"$@\" > out.json 2> err.txt; code=$?; \
+             mkdir kept; cp files/* kept/; exit $code"
+        );
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &inner, "sh"]);
+        command.arg(bench.program().get_program()).args(["--config", "config.json", "--catalog", "catalog.json"]);
+        let status = command.current_dir(&bench.directory).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{kib} KiB");
+        let text = std::fs::read_to_string(bench.directory.join("out.json")).unwrap();
+        let text = text.replace("/files/", "/kept/");
+        let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let handed =
+            messages.iter().filter(|message| message["type"] == "BATCH").flat_map(|message| records(message, true));
+        let last_day = handed.map(|record| record["day"].as_str().unwrap().to_owned()).max().unwrap_or_default();
+        let bookmark = &messages.last().unwrap()["value"]["bookmarks"][name];
+        let cursor = bookmark["replication_key_value"].as_str().unwrap_or_default();
+        assert!(cursor <= last_day.as_str(), "{kib} KiB: a state of {cursor}, and records up to {last_day}");
+    }
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
     let mut bench = Bench::new(Options::default(), 2);

@@ -118,6 +118,13 @@ fn a_full_table_is_read_whole_whatever_the_state() {
     let full = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
     assert_eq!(full.code, Some(0), "{}", full.stderr);
     assert_eq!(full.records(name).len(), first.records(name).len());
+    // Back again: what a full read leaves is no obstacle.
+    bench.file("catalog.json", &catalog_with(&bench, |stream, _| stream == name));
+    for state in [full.last_state().clone(), json!({"bookmarks": {name: {"version": 1, "after": null}}})] {
+        bench.file("state.json", &state);
+        let again = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
+        assert_eq!(again.code, Some(0), "{}", again.stderr);
+    }
 }
 
 /// What rows do not bring along: ids of the place that they are read for, and the number of a twin.
