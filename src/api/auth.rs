@@ -25,6 +25,9 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// How long the token endpoint may take to begin its answer: it has nothing to make.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a failure to get a token, behind all its attempts, counts for everybody.
+const FAILED_FOR: Duration = Duration::from_mins(1);
+
 /// An access token.
 #[derive(Clone)]
 pub(super) struct Token {
@@ -55,7 +58,7 @@ pub struct Auth {
 
 struct State {
     token: Option<Token>,
-    /// The last failure to get one, and when: it serves everybody who waited meanwhile.
+    /// The last failure to get one, and when: it serves everybody who asks in the next minute, too.
     failed: Option<(Instant, Error)>,
     refresh_token: Option<SecretString>,
 }
@@ -91,9 +94,8 @@ impl Auth {
 
     /// A token that is good for a while yet.
     pub(super) async fn token(&self, transport: &Transport, quota: &Quota) -> Result<Token> {
-        let asked = Instant::now();
         let mut state = self.state.lock().await;
-        if let Some((_, error)) = state.failed.as_ref().filter(|(at, _)| *at >= asked) {
+        if let Some((_, error)) = state.failed.as_ref().filter(|(at, _)| at.elapsed() < FAILED_FOR) {
             return Err(error.clone());
         }
         if let Some(token) = state.token.as_ref().filter(|token| token.renew_at > Instant::now()) {
