@@ -85,6 +85,18 @@ impl Bench {
         self.trap.accept().is_ok()
     }
 
+    /// An advertiser withdraws its consent behind the list of advertisers that a run begins with: searches that name it are
+    /// refused, and the next list lacks it.
+    pub fn lose_consent_behind_the_portfolio(&self, advertiser: &str) {
+        let add = |fault: Value| self.sandbox.add_fault(fault).unwrap();
+        let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
+        add(json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}}));
+        let body = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
+        add(json!({"match": {"path": "/search", "text": format!("\"{advertiser}\"")}, "times": null,
+            "do": {"status": 403, "body": body.to_string()}}));
+        self.sandbox.change(|options| options.without_consent = vec![advertiser.to_owned()]);
+    }
+
     /// The day that the sandbox takes for today.
     pub fn today(&self) -> NaiveDate {
         self.config["now"].as_str().unwrap()[..10].parse().unwrap()

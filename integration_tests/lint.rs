@@ -156,6 +156,7 @@ pub fn strict(schema: &Value) -> Validator {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use crate::harness::http;
     use criteo_sandbox::Options;
 
     use super::*;
@@ -283,7 +284,28 @@ mod tests {
         let mut cut = good.clone();
         cut.stdout.pop();
         assert!(objection(&bench, &catalog, &cut).is_some_and(|words| words.contains("the last line is cut")));
-        println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 1);
+        for (greedy, words) in [
+            (Transcript { peak_kib: MOST_KIB + 1, ..good.clone() }, "KiB of memory"),
+            (Transcript { longest_silence: LONGEST_SILENCE * 2, ..good.clone() }, "silent for"),
+        ] {
+            assert!(objection(&bench, &catalog, &greedy).is_some_and(|objection| objection.contains(words)), "{words}");
+        }
+        println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 3);
+    }
+
+    #[test]
+    fn a_request_that_is_tried_for_ever_is_noticed() {
+        let bench = Bench::new(Options::default(), 1);
+        for action in [json!({"status": 503, "body": ""}), json!({"delivery": {"reset": true}})] {
+            bench.sandbox.add_fault(json!({"times": null, "do": action})).unwrap();
+            let before = bench.sandbox.requests().len();
+            let url = format!("{}/2026-07/advertisers/me", bench.sandbox.url());
+            for _ in 0..=MOST_FAILURES {
+                catch_unwind(AssertUnwindSafe(|| http("GET", &url, None, None))).ok();
+            }
+            let failed = catch_unwind(AssertUnwindSafe(|| attempts(&bench.sandbox.requests()[before..])));
+            assert!(failed.is_err(), "nobody noticed");
+        }
     }
 
     #[test]

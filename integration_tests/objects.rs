@@ -250,15 +250,7 @@ fn an_advertiser_that_is_refused_does_not_empty_a_search() {
             bench.config["advertiser_ids"] = json!("1001,1002,1003");
         }
         let catalog = bench.catalog(&["campaigns", "ad_sets", "ad_set_category_bids", "audiences"], "full_refresh");
-        // The portfolio of the start still has everybody.
-        let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
-        let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
-        bench.sandbox.add_fault(fault).unwrap();
-        let body = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
-        let fault = json!({"match": {"path": "/search", "text": "\"1002\""}, "times": null,
-            "do": {"status": 403, "body": body.to_string()}});
-        bench.sandbox.add_fault(fault).unwrap();
-        bench.sandbox.change(|options| options.without_consent = vec!["1002".into()]);
+        bench.lose_consent_behind_the_portfolio("1002");
         let transcript = bench.read(&catalog, None);
         assert_eq!(transcript.code, Some(i32::from(is_listed)), "{:?}", transcript.errors());
         for name in ["campaigns", "ad_sets", "ad_set_category_bids", "audiences"] {

@@ -172,7 +172,7 @@ fn the_table_of_streams_says_what_is_declared() {
     let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
                      | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
-    for stream in catalog::streams(&Config::from_value(config).unwrap()) {
+    for stream in catalog::streams(&Config::parse(&config.to_string()).unwrap()) {
         let (endpoint, history, since) = match &stream.source {
             Source::Entity(entity) => {
                 let method = if entity.request.is_search() { "POST" } else { "GET" };

@@ -10,7 +10,8 @@ use source_criteo::stop::StopSender;
 
 #[expect(clippy::print_stderr, reason = "without an output thread there is no other channel")]
 fn main() -> ExitCode {
-    // A core dump would hold the secrets. Where it cannot be forbidden there is nobody to tell yet.
+    // A core dump would hold the secrets. Where it cannot be forbidden there is nobody to tell yet. PR_SET_DUMPABLE would
+    // forbid more, but also `--config <(…)`: a user's own /proc/self/fd is closed to such a process.
     let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
     let (stop, stopped) = StopSender::new();
     // Without handlers a signal still ends the process, only less gently.

@@ -118,7 +118,8 @@ fn configuration() -> Value {
 }
 
 fn report_plan() -> Plan {
-    let config = Config::from_value(json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"})).unwrap();
+    let config =
+        Config::parse(&json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"}).to_string()).unwrap();
     let streams = catalog::streams(&config);
     Plan::new(streams.iter().find(|stream| stream.name == "campaign_statistics_daily").unwrap(), &|_| true)
 }

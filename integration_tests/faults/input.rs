@@ -128,7 +128,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 105,
-        fault: "a configuration that is missing, a folder, of 65 MiB, UTF-16, of no rights",
+        fault: "a configuration that is missing, a folder, of 65 MiB, UTF-16",
         expected: "one clear message each",
         run: || {
             let bench = bench(Options::default(), 3);

@@ -137,15 +137,18 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 121,
-        fault: "a read-only root, an unknown user without rights, no HOME, no environment at all",
+        fault: "a read-only root, a user without a name and without rights, no HOME, no environment at all",
         expected: "everything is read",
         run: || {
             let bench = bench(Options::default(), 3);
             let before = whole(&bench, &read(&bench, &[REPORT]));
             let mut command = Command::new("unshare");
-            // Within a user namespace the mount is ours to make read-only.
-            let inner = "mount -o remount,ro,bind / 2>/dev/null; exec env -i \"$@\"";
-            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", inner, "sh"]);
+            // Mounts of a namespace are ours to make read-only; behind that the program is nobody.
+            let inner = "mount -o remount,ro,bind / || exit 9; \
+                         cd \"$HERE\" && { touch probe 2>/dev/null && exit 8; exec unshare --user env -i \"$@\"; }";
+            command
+                .args(["--user", "--map-root-user", "--mount", "sh", "-c", inner, "sh"])
+                .env("HERE", &bench.directory);
             command.arg(bench.program().get_program()).args(READ).current_dir(&bench.directory);
             let transcript = bench.run_program(command);
             assert_eq!(whole(&bench, &transcript), before);

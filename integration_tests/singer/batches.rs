@@ -209,14 +209,7 @@ fn versions_are_not_activated_when_a_stream_fails_or_a_listed_advertiser_is_miss
 fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
     // An advertiser withdraws its consent behind the list of advertisers.
     let bench = activating(Options::default());
-    let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
-    let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
-    bench.sandbox.add_fault(fault).unwrap();
-    let refusal = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
-    let fault = json!({"match": {"path": "/ad-sets/search", "text": "\"1003\""}, "times": null,
-        "do": {"status": 403, "body": refusal.to_string()}});
-    bench.sandbox.add_fault(fault).unwrap();
-    bench.sandbox.change(|options| options.without_consent = vec!["1003".to_owned()]);
+    bench.lose_consent_behind_the_portfolio("1003");
     let lost = tap_streams(&bench, &["ad_sets", "ad_set_category_bids", "application"], &[]);
     assert_eq!((lost.code, activated(&lost)), (Some(0), vec!["application"]), "{}", lost.stderr);
 

@@ -27,7 +27,7 @@ pub struct Logged {
     pub headers: Value,
     /// The JSON body; the names of the fields of a form.
     pub body: Value,
-    /// The status of the answer.
+    /// The status of the answer; 0 if it was broken off.
     pub status: u16,
     /// Since the sandbox was started.
     pub at: Duration,
@@ -112,7 +112,8 @@ impl Shared {
             reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
         }
         reply.delivery.delay_ms += u64::try_from(world.options.latency.as_millis()).unwrap_or(0);
-        lock(&self.log).push(logged(request, reply.status, self.started.elapsed()));
+        let status = if reply.delivery.is_whole() { reply.status } else { 0 };
+        lock(&self.log).push(logged(request, status, self.started.elapsed()));
         let shared = Arc::clone(self);
         (reply, Box::new(move || lock(&shared.meter).leave()))
     }

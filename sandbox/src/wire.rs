@@ -66,6 +66,11 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
+    /// Whether the client gets a whole answer, however slowly.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_plain() && !self.reset
+    }
+
     /// Whether the whole body is delivered; a fault that counts bytes counts those of the plain text.
     pub(crate) fn is_plain(&self) -> bool {
         self.cut_after.is_none() && self.reset_after.is_none() && self.stall_after.is_none()

@@ -15,7 +15,7 @@ use super::transport::{Answer, Transport};
 use super::{pace, problem};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::redact::Redactor;
+use crate::redact;
 
 /// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
 const USUAL_LIFE: Duration = Duration::from_mins(15);
@@ -51,7 +51,6 @@ pub struct Auth {
     endpoint: Url,
     client_id: String,
     client_secret: SecretString,
-    redactor: Redactor,
     on_rotation: OnRotation,
     state: Mutex<State>,
 }
@@ -73,10 +72,10 @@ struct Grant {
 }
 
 impl Auth {
-    /// Prepares the token endpoint of `config`. Tokens are made known to `redactor`, rotated refresh tokens to
+    /// Prepares the token endpoint of `config`. Rotated refresh tokens are told to
     /// `on_rotation`.
     #[must_use]
-    pub fn new(config: &Config, redactor: Redactor, on_rotation: OnRotation) -> Self {
+    pub fn new(config: &Config, on_rotation: OnRotation) -> Self {
         let mut endpoint = config.api_base_url.clone();
         if let Ok(mut path) = endpoint.path_segments_mut() {
             path.pop_if_empty().extend(["oauth2", "token"]);
@@ -86,7 +85,6 @@ impl Auth {
             endpoint,
             client_id: credentials.client_id.clone(),
             client_secret: credentials.client_secret.clone(),
-            redactor,
             on_rotation,
             state: Mutex::new(State { token: None, failed: None, refresh_token: credentials.refresh_token.clone() }),
         }
@@ -116,11 +114,11 @@ impl Auth {
             tracing::info!("Asking for a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
             pace::sleep(wait).await;
         };
-        self.redactor.add(grant.access_token.expose_secret());
+        redact::add(grant.access_token.expose_secret());
         let current = state.refresh_token.as_ref().map(|token| token.expose_secret().to_owned());
         let is_new = |token: &SecretString| current.as_deref().is_some_and(|current| current != token.expose_secret());
         if let Some(rotated) = grant.refresh_token.filter(is_new) {
-            self.redactor.add(rotated.expose_secret());
+            redact::add(rotated.expose_secret());
             (self.on_rotation)(rotated.expose_secret());
             state.refresh_token = Some(rotated);
         }

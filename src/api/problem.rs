@@ -33,6 +33,9 @@ const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 /// The most characters of somebody else's words in a message of ours.
 const LONGEST_QUOTE: usize = 300;
 
+/// Of a long text only its start is cleaned, which is more than is told.
+const LONGEST_CLEANED: usize = 16 * 1024;
+
 /// Criteo's own words about what went wrong.
 #[derive(Debug, Default)]
 struct Problem {
@@ -185,8 +188,8 @@ fn is_about_advertisers(code: Option<&str>) -> bool {
 
 /// Somebody else's words, short and on one line. Secrets are masked first, since a part of one would not be known again.
 pub(super) fn quote(text: &str) -> String {
-    redact::global()
-        .clean(text)
+    let start = &text[..text.floor_char_boundary(LONGEST_CLEANED)];
+    redact::clean(start)
         .chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .take(LONGEST_QUOTE)

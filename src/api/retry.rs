@@ -106,7 +106,7 @@ impl Attempts {
         if !matches!(wait, Wait::Everybody(_)) && !quota.take() {
             return Err(Error {
                 message: format!(
-                    "{} Too many requests of this run have failed, so it was not tried again.",
+                    "{} Too many requests of this run have failed, so it was not tried again; the next sync goes on from the last state.",
                     error.message
                 ),
                 ..error

@@ -6,7 +6,7 @@ use chrono::{Days, NaiveTime};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use super::{Session, read_file, read_states};
+use super::{Session, parse_config, read_file, read_states};
 use crate::cli::DemoCommand;
 use crate::engine::Extent;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl Session {
         let sandbox = Sandbox::start(options)
             .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
         config["api_base_url"] = json!(sandbox.url());
-        let config = self.parse_config(&config.to_string());
+        let config = parse_config(&config.to_string());
         match command {
             DemoCommand::Spec => Ok(self.spec()),
             DemoCommand::Check => self.check(config).await,

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::panic;
 use crate::protocol::output::Output;
 use crate::protocol::{Protocol, airbyte, singer};
-use crate::redact::{self, Redactor};
+use crate::redact;
 use crate::stop::{Stop, StopSender};
 use crate::telemetry;
 
@@ -39,7 +39,6 @@ const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 /// What every verb needs.
 struct Session {
     output: Output,
-    redactor: Redactor,
 }
 
 /// How a run ended.
@@ -57,7 +56,6 @@ pub enum Ending {
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
-    let redactor = redact::global();
     let (protocol, level) = if cli.command.is_some() {
         (Protocol::Airbyte, telemetry::level(cli.debug))
     } else {
@@ -66,12 +64,11 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
         (Protocol::Singer(Box::new(tap)), level)
     };
-    let output =
-        Output::start(protocol, redactor.clone(), stop.clone()).context("the system gives no thread for the output")?;
+    let output = Output::start(protocol, stop.clone()).context("the system gives no thread for the output")?;
     telemetry::start(&output, level);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
-    let session = Session { output: output.clone(), redactor };
+    let session = Session { output: output.clone() };
     let run = || {
         runtime.block_on(async {
             let mut stopped = stopped;
@@ -131,18 +128,18 @@ impl Session {
     }
 
     async fn config(&self, path: &Path) -> Result<Config> {
-        self.parse_config(&read_file(path, "configuration").await?)
+        parse_config(&read_file(path, "configuration").await?)
     }
+}
 
-    /// Parses a configuration, makes its secrets known to the redactor, and logs its warnings.
-    fn parse_config(&self, text: &str) -> Result<Config> {
-        self.redactor.add_secrets_of(text);
-        let config = Config::parse(text)?;
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
-        Ok(config)
+/// Parses a configuration, makes its secrets known to those who mask them, and logs its warnings.
+fn parse_config(text: &str) -> Result<Config> {
+    redact::add_secrets_of(text);
+    let config = Config::parse(text)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
+    Ok(config)
 }
 
 /// Reads the saved states of streams; without a file there are none.

@@ -59,7 +59,7 @@ impl Session {
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();
         let on_answer = Box::new(move |endpoint, status, duration| output.answer(endpoint, status, duration));
-        Client::new(config, Auth::new(config, self.redactor.clone(), on_rotation), on_wait, on_answer)
+        Client::new(config, Auth::new(config, on_rotation), on_wait, on_answer)
     }
 }
 

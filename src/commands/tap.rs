@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use serde_json::{Map, Value};
 
 use super::read::select;
-use super::{Session, read_file};
+use super::{Session, parse_config, read_file};
 use crate::cli::{AboutFormat, TapArguments, TestKind};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::engine::Extent;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::Configured;
 use crate::protocol::singer::{self, Settings, State, about};
+use crate::redact;
 use crate::streams::{Stream, catalog};
 
 /// What settings in the environment begin with, as the Singer SDK wants it.
@@ -41,7 +42,7 @@ impl Session {
                 all.entry(name).or_insert_with(|| Value::from(placeholder));
             }
         }
-        let config = self.parse_config(&Value::Object(all.clone()).to_string())?;
+        let config = parse_config(&Value::Object(all.clone()).to_string())?;
         let streams = catalog::streams(&config);
         if tap.discover {
             self.output.document(singer::catalog::catalog(&streams));
@@ -97,11 +98,8 @@ impl Session {
             }
             let text = read_file(path, "configuration").await?;
             // Before anything of it can be told.
-            self.redactor.add_secrets_of(&text);
-            match crate::config::parse_json(&text)? {
-                Value::Object(object) => settings.extend(object),
-                other => return Err(Config::from_value(other).err().unwrap_or_else(|| Error::config("No settings."))),
-            }
+            redact::add_secrets_of(&text);
+            settings.extend(config::parse_object(&text)?);
         }
         Ok(settings)
     }

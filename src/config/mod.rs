@@ -21,7 +21,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -148,20 +148,14 @@ impl Config {
     /// # Errors
     /// One [`Kind::Config`](crate::error::Kind::Config) error that lists every problem with its JSON path.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::from_value(parse_json(text)?)
+        Self::from_object(parse_object(text)?)
     }
 
     /// Parses a configuration that is already JSON.
     ///
     /// # Errors
     /// As [`Config::parse`].
-    pub fn from_value(value: Value) -> Result<Self> {
-        let Value::Object(object) = value else {
-            return Err(Error::config(
-                "The configuration must be a JSON object such as {\"client_id\": …, \"client_secret\": …, \
-                 \"currency\": …}.",
-            ));
-        };
+    pub fn from_object(object: Map<String, Value>) -> Result<Self> {
         let mut warnings = Vec::new();
         let document = Value::Object(normalize::normalize(object, &mut warnings));
         let mut problems = Problems::of_schema(&document, &SPEC["connectionSpecification"]);
@@ -179,17 +173,23 @@ impl Config {
     }
 }
 
-/// Parses the text of a configuration file, whatever it holds.
+/// Parses the text of a configuration file as far as its members, whatever they hold.
 ///
 /// # Errors
 /// [`Kind::Config`](crate::error::Kind::Config) with the place of the mistake.
-pub fn parse_json(text: &str) -> Result<Value> {
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+pub fn parse_object(text: &str) -> Result<Map<String, Value>> {
+    let value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
         Error::config(format!(
             "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a working \
              example is sample_configs/config.json.",
             error.line(),
             error.column()
         ))
-    })
+    })?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(Error::config(
+            "The configuration must be a JSON object such as {\"client_id\": …, \"client_secret\": …, \"currency\": …}.",
+        )),
+    }
 }

@@ -349,7 +349,7 @@ mod tests {
 
     fn report() -> Report {
         let config = serde_json::json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
-        let config = crate::config::Config::from_value(config).unwrap();
+        let config = crate::config::Config::parse(&config.to_string()).unwrap();
         Report::preset(&["AdvertiserId", "CampaignId", "Day"], &TOTAL_METRICS, &config)
     }
 

@@ -19,7 +19,6 @@ use super::{Protocol, airbyte, singer};
 use crate::api::Body;
 use crate::engine::project::Plan;
 use crate::error::{Error, Result};
-use crate::redact::Redactor;
 use crate::stop::StopSender;
 use crate::streams::Stream;
 
@@ -101,9 +100,9 @@ impl Output {
     /// # Errors
     /// When the system gives no thread.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
-    pub fn start(protocol: Protocol, redactor: Redactor, stop: StopSender) -> io::Result<Self> {
+    pub fn start(protocol: Protocol, stop: StopSender) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let writer = move || Writer::new(protocol, Box::new(io::stdout()), redactor, stop).run(&receiver);
+        let writer = move || Writer::new(protocol, Box::new(io::stdout()), stop).run(&receiver);
         std::thread::Builder::new().name("output".into()).spawn(writer)?;
         Ok(Self { sender })
     }

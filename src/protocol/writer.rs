@@ -19,7 +19,7 @@ use crate::clock;
 use crate::engine::rows;
 use crate::error::{Error, Result};
 use crate::panic;
-use crate::redact::Redactor;
+use crate::redact;
 use crate::stop::{Stop, StopSender};
 use book::{Announcement, Book, Progress};
 use records::{Lines, Place, Records};
@@ -45,12 +45,11 @@ pub(super) struct Writer {
     /// When a record or a state was written last.
     beat: Instant,
     books: Vec<Book>,
-    redactor: Redactor,
     stop: StopSender,
 }
 
 impl Writer {
-    pub(super) fn new(protocol: Protocol, out: Box<dyn Write + Send>, redactor: Redactor, stop: StopSender) -> Self {
+    pub(super) fn new(protocol: Protocol, out: Box<dyn Write + Send>, stop: StopSender) -> Self {
         let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), out, broken: None };
         Self {
             protocol,
@@ -59,7 +58,6 @@ impl Writer {
             failures: Vec::new(),
             beat: Instant::now(),
             books: Vec::new(),
-            redactor,
             stop,
         }
     }
@@ -429,7 +427,7 @@ impl Writer {
         }
         let mut text = message.to_string();
         if matches!(kind, "LOG" | "TRACE" | "CONNECTION_STATUS") {
-            text = self.redactor.clean(&text);
+            text = redact::clean(&text);
         }
         self.ends_with_state = kind == "STATE";
         self.lines.buffer.extend_from_slice(text.as_bytes());
@@ -439,7 +437,7 @@ impl Writer {
     /// Says on stderr what a message of Airbyte's says, as far as people need it.
     fn say(&self, message: &Value) {
         let Protocol::Singer(tap) = &self.protocol else { return };
-        let say = |level, stream, text: &str| tap.log.line(level, stream, text, &self.redactor);
+        let say = |level, stream, text: &str| tap.log.line(level, stream, text);
         match message["type"].as_str() {
             Some("LOG") => {
                 let level = message["log"]["level"].as_str().and_then(|level| level.parse().ok());

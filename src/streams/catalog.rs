@@ -99,7 +99,7 @@ mod tests {
             {"name": "hours", "dimensions": ["Hour", "Campaign"], "metrics": ["Clicks"], "timezone": "Europe/Paris"},
             {"name": "months", "dimensions": ["Month", "Category"], "metrics": ["Clicks", "NewlyInvented"]},
         ]});
-        Config::from_value(config).unwrap()
+        Config::parse(&config.to_string()).unwrap()
     }
 
     /// `UPDATE_SCHEMAS=1 cargo test schema_files` writes the files of the ready-made reports anew.

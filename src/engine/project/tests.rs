@@ -9,7 +9,7 @@ fn stream(name: &str) -> Stream {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "custom_reports": [
         {"name": "mixed", "dimensions": ["Category", "Hour", "Os"], "metrics": ["Clicks", "AdvertiserCost", "ResultType"]},
     ]});
-    let config = Config::from_value(config).unwrap();
+    let config = Config::parse(&config.to_string()).unwrap();
     catalog::streams(&config).into_iter().find(|stream| stream.name == name).unwrap()
 }
 

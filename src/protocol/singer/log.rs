@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tracing::Level;
 
 use crate::clock;
-use crate::redact::Redactor;
+use crate::redact;
 
 /// The variable that names a file with the settings of Python's `logging`, which Meltano writes for taps that can log in
 /// its form.
@@ -63,11 +63,11 @@ impl Log {
     }
 
     /// Writes a line about a stream or the run.
-    pub fn line(&self, level: Level, stream: Option<&str>, text: &str, redactor: &Redactor) {
+    pub fn line(&self, level: Level, stream: Option<&str>, text: &str) {
         if level > self.level {
             return;
         }
-        let text = &redactor.clean(text);
+        let text = &redact::clean(text);
         let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
         let line = if self.is_structured {
             let mut line = structured(level, stream);
