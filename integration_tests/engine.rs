@@ -264,7 +264,7 @@ fn a_hundred_and_twenty_reports_of_a_second_and_a_half_take_what_the_limit_allow
 }
 
 /// Kills a read again and again and goes on from the last state, as a platform does that keeps what came before it.
-fn survive_kills(kills: u32) {
+pub fn survive_kills(kills: u32) {
     let options = Options { row_cap: 80, latency: Duration::from_millis(3), ..Options::default() };
     let bench = Bench::new(options, 120);
     bench.file("config.json", &bench.config);
@@ -319,13 +319,6 @@ fn survive_kills(kills: u32) {
 #[test]
 fn a_killed_read_goes_on_where_it_was() {
     survive_kills(5);
-}
-
-/// `KILLS=200 cargo test -- --ignored killed`
-#[test]
-#[ignore = "slow: scripts/test runs it"]
-fn a_read_that_is_killed_fifty_times_goes_on_where_it_was() {
-    survive_kills(std::env::var("KILLS").map_or(50, |kills| kills.parse().unwrap()));
 }
 
 #[test]

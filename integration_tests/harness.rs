@@ -51,6 +51,8 @@ pub struct Transcript {
     pub code: Option<i32>,
     /// The most memory that it held, as the system counts it (`VmHWM`).
     pub peak_kib: u64,
+    /// The most files, pipes and connections that it had open at once.
+    pub most_files: usize,
     /// The longest time without a byte on stdout.
     pub longest_silence: Duration,
 }
@@ -143,13 +145,14 @@ impl Bench {
             stderr.read_to_end(&mut bytes).unwrap();
             bytes
         });
-        let (stdout, peak_kib, longest_silence) = watch(&mut child);
+        let (stdout, watched) = watch(&mut child);
         let status = child.wait().unwrap();
         drop(ended);
         guard.join().unwrap();
         let transcript = Transcript {
-            peak_kib,
-            longest_silence,
+            peak_kib: watched.peak_kib,
+            most_files: watched.most_files,
+            longest_silence: watched.longest_silence,
             ..Transcript::of(Output { status, stdout, stderr: errors.join().unwrap() })
         };
         lint::every_run(self, &transcript);
@@ -235,7 +238,7 @@ impl Transcript {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
             .collect();
         let code = output.status.code();
-        Self { stdout, stderr, messages, code, peak_kib: 0, longest_silence: Duration::ZERO }
+        Self { stdout, stderr, messages, code, peak_kib: 0, most_files: 0, longest_silence: Duration::ZERO }
     }
 
     pub fn of_type(&self, name: &str) -> Vec<&Value> {
@@ -287,22 +290,32 @@ impl Transcript {
     }
 }
 
-/// Reads the standard output of a process to its end; also its peak memory in KiB, and its longest silence.
-fn watch(child: &mut Child) -> (Vec<u8>, u64, Duration) {
+/// What was seen of a process while it ran.
+#[derive(Default)]
+struct Watched {
+    peak_kib: u64,
+    most_files: usize,
+    longest_silence: Duration,
+}
+
+/// Reads the standard output of a process to its end.
+fn watch(child: &mut Child) -> (Vec<u8>, Watched) {
     let mut stdout = child.stdout.take().unwrap();
-    let (mut bytes, mut peak, mut silence) = (Vec::new(), 0, Duration::ZERO);
+    let (mut bytes, mut watched) = (Vec::new(), Watched::default());
     let mut buffer = vec![0; 64 * 1024];
     let mut last = Instant::now();
     loop {
         let length = stdout.read(&mut buffer).unwrap();
-        silence = silence.max(last.elapsed());
+        watched.longest_silence = watched.longest_silence.max(last.elapsed());
         last = Instant::now();
         if length == 0 {
-            return (bytes, peak, silence);
+            return (bytes, watched);
         }
         bytes.extend_from_slice(&buffer[..length]);
         // The high-water mark; the last reading is taken while the last lines are in the pipe.
-        peak = peak.max(peak_kib(child.id()));
+        watched.peak_kib = watched.peak_kib.max(peak_kib(child.id()));
+        let files = std::fs::read_dir(format!("/proc/{}/fd", child.id())).map_or(0, Iterator::count);
+        watched.most_files = watched.most_files.max(files);
     }
 }
 

@@ -18,6 +18,8 @@ static MESSAGE: LazyLock<Validator> = LazyLock::new(|| {
 
 /// The most memory of any run.
 const MOST_KIB: u64 = 128 * 1024;
+/// The most open files, pipes and connections of any run.
+const MOST_FILES: usize = 64;
 /// Platforms and people want a sign of life within a minute.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 /// The most often that one request may fail; a token that is refused costs one more.
@@ -66,6 +68,7 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
     assert!(!bench.was_trapped(), "somebody but the API was called");
     assert_eq!(stderr, "", "stderr is for crashes");
     assert!(transcript.peak_kib <= MOST_KIB, "{} KiB of memory", transcript.peak_kib);
+    assert!(transcript.most_files <= MOST_FILES, "{} files are open", transcript.most_files);
     assert!(transcript.longest_silence <= LONGEST_SILENCE, "silent for {:?}", transcript.longest_silence);
     assert_eq!(*code == Some(0), transcript.errors().is_empty(), "exit code {code:?}: {stdout}");
 }
@@ -286,11 +289,12 @@ mod tests {
         assert!(objection(&bench, &catalog, &cut).is_some_and(|words| words.contains("the last line is cut")));
         for (greedy, words) in [
             (Transcript { peak_kib: MOST_KIB + 1, ..good.clone() }, "KiB of memory"),
+            (Transcript { most_files: MOST_FILES + 1, ..good.clone() }, "files are open"),
             (Transcript { longest_silence: LONGEST_SILENCE * 2, ..good.clone() }, "silent for"),
         ] {
             assert!(objection(&bench, &catalog, &greedy).is_some_and(|objection| objection.contains(words)), "{words}");
         }
-        println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 3);
+        println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 4);
     }
 
     #[test]

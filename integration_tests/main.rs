@@ -21,5 +21,6 @@ mod reports;
 mod samples;
 mod sandbox;
 mod singer;
+mod soak;
 mod streams;
 mod truth;

@@ -23,6 +23,8 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod outside;
 mod panic;
 #[cfg(test)]
 mod properties;

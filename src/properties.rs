@@ -1,18 +1,13 @@
-//! Whatever comes from outside is taken or refused in words; it never panics, and what is written is always valid.
+//! What must hold for all that comes from outside (`outside.rs`), tried with documents that are made up.
 //!
 //! `PROPTEST_CASES=100000 cargo test --lib properties` tries for longer; what was ever found stays in
 //! `proptest-regressions/`.
 
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::config::Config;
-use crate::engine::cursor::Cursors;
-use crate::engine::project::Plan;
-use crate::engine::rows::{self, RowSink, Shape};
-use crate::protocol::{airbyte, singer};
-use crate::streams::catalog;
-use crate::streams::report::Fingerprint;
+use crate::engine::log_level;
+use crate::outside;
 
 /// Names and values that mean something somewhere, so that arbitrary documents reach deep.
 const WORDS: &[&str] = &[
@@ -117,62 +112,64 @@ fn configuration() -> Value {
     })
 }
 
-fn report_plan() -> Plan {
-    let config =
-        Config::parse(&json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"}).to_string()).unwrap();
-    let streams = catalog::streams(&config);
-    Plan::new(streams.iter().find(|stream| stream.name == "campaign_statistics_daily").unwrap(), &|_| true)
+/// A file of values, as programs write it that quote what needs it.
+fn csv(table: &[Vec<String>], separator: char, end: &str) -> String {
+    let quoted = |value: &String| {
+        let is_plain = !value.contains([separator, '"', '\n', '\r']) && !value.is_empty();
+        if is_plain { value.clone() } else { format!("\"{}\"", value.replace('"', "\"\"")) }
+    };
+    table.iter().map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(&separator.to_string()) + end).collect()
 }
 
-/// Writes every row, and wants a line of JSON of each.
-struct Written(Plan);
-
-impl RowSink for Written {
-    fn row<'de, D: serde::Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        let mut line = Vec::new();
-        if self.0.write_row(row, &mut line)? {
-            let record: Map<String, Value> = serde_json::from_slice(&line).unwrap();
-            assert!(!line.contains(&b'\n') && record.contains_key("day"));
+/// What fuzzers start from, and what they once broke something with.
+#[test]
+fn the_corpus_of_the_fuzzer_holds() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        for input in std::fs::read_dir(entry.path()).unwrap().flatten() {
+            let bytes = std::fs::read(input.path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            match entry.file_name().to_str().unwrap() {
+                "answer" => (0..bytes.len()).for_each(|cut| outside::answer(&text, cut)),
+                "catalog" => outside::catalog(&text),
+                "config" => outside::config(&text, "hunter2hunter2"),
+                "headers" => outside::headers(&text),
+                "log_file" => (0..bytes.len()).for_each(|cut| outside::log_file(&bytes, cut)),
+                "state" => outside::state(&text),
+                other => panic!("{other} is no target"),
+            }
+            inputs += 1;
         }
-        Ok(())
     }
+    assert!(inputs >= 12, "{inputs}");
 }
 
 proptest! {
     #[test]
     fn configurations(path in proptest::collection::vec(0usize..20, 0..4), part in document()) {
-        let document = changed(configuration(), &path, part);
-        if let Err(error) = Config::parse(&document.to_string()) {
-            prop_assert!(!error.message.is_empty() && !error.message.contains("hunter2hunter2"));
-        }
+        outside::config(&changed(configuration(), &path, part).to_string(), "hunter2hunter2");
     }
 
     #[test]
-    fn texts_for_documents(text in "\\PC{0,80}") {
-        let _ = (Config::parse(&text), airbyte::parse_catalog(&text), airbyte::parse_state(&text));
-        let _ = (singer::catalog::parse_catalog(&text), singer::State::parse(&text));
+    fn texts_for_documents(text in "\\PC{0,80}", cut in 0usize..80) {
+        outside::config(&text, "hunter2hunter2");
+        outside::catalog(&text);
+        outside::state(&text);
+        outside::answer(&text, cut);
     }
 
     #[test]
     fn catalogs_and_states(document in document()) {
-        let text = document.to_string();
-        let _ = (airbyte::parse_catalog(&text), airbyte::parse_state(&text));
-        let _ = singer::catalog::parse_catalog(&text);
-        if let Ok(mut state) = singer::State::parse(&text) {
-            state.set("campaigns", &document, Some("day"));
-            prop_assert!(state.message()["value"]["bookmarks"].is_object());
-        }
+        outside::catalog(&document.to_string());
+        outside::state(&document.to_string());
     }
 
     #[test]
     fn states_of_reports(path in proptest::collection::vec(0usize..9, 0..4), part in document()) {
         let state = json!({"version": 1, "fingerprint": "a|b", "rows_per_day": 7,
             "groups": [{"cursor": "2026-10-30", "advertisers": ["1", "2"]}]});
-        let fingerprint = || Fingerprint { keys: "a".into(), values: "b".into() };
-        if let Ok((cursors, _)) = Cursors::parse(&changed(state, &path, part), fingerprint()) {
-            // What was understood is written so that it is understood again.
-            prop_assert!(Cursors::parse(&cursors.to_value(), fingerprint()).is_ok());
-        }
+        outside::state_of_report(&changed(state, &path, part));
     }
 
     #[test]
@@ -181,13 +178,41 @@ proptest! {
             {"AdvertiserId": "1001", "CampaignId": "7", "Campaign": "One", "Day": "2026-10-30", "Clicks": "5", "AdvertiserCost": "1.25"},
             {"AdvertiserId": "1001", "CampaignId": "8", "Campaign": "Two", "Day": "2026-10-30", "Clicks": 5, "AdvertiserCost": null},
         ], "Total": {"Clicks": "10"}, "errors": [], "warnings": []});
-        let text = changed(answer, &path, part).to_string();
-        for shape in [Shape::Plain, Shape::Wrapped, Shape::Columns] {
-            let _ = rows::each(&text, shape, &mut Written(report_plan()));
-            let _ = rows::check_into(&text, shape, &mut Written(report_plan()));
-            if let Some(cut) = text.get(..cut).filter(|cut| cut.len() < text.len()) {
-                prop_assert!(rows::check(cut).is_err(), "{cut}");
+        outside::answer(&changed(answer, &path, part).to_string(), cut);
+    }
+
+    #[test]
+    fn log_files(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0usize..200) {
+        outside::log_file(&bytes, cut);
+    }
+
+    #[test]
+    fn every_value_of_a_log_file_arrives(
+        values in proptest::collection::vec(proptest::collection::vec("[a-z,;\"\r\n é]{0,9}", 3), 1..6),
+        cut in 0usize..200,
+        separator in proptest::sample::select(&[',', ';'][..]),
+        end in proptest::sample::select(&["\n", "\r\n"][..]),
+    ) {
+        let head = ["one", "two", "three"].map(str::to_owned).to_vec();
+        let table: Vec<_> = std::iter::once(head.clone()).chain(values.clone()).collect();
+        let text = csv(&table, separator, end);
+        let (left, right) = text.as_bytes().split_at(cut.min(text.len()));
+        let rows = log_level::rows_of(&[left, right]).unwrap();
+        prop_assert_eq!(rows.len(), values.len());
+        for (row, values) in rows.iter().zip(values) {
+            for (name, value) in head.iter().zip(values) {
+                prop_assert_eq!(&row["other_columns"][name], &json!(value));
             }
         }
+    }
+
+    #[test]
+    fn headers(
+        names in proptest::collection::vec(proptest::sample::select(
+            &["retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "date"][..]), 0..6),
+        value in prop_oneof!["\\PC{0,40}", any::<i128>().prop_map(|number| number.to_string()),
+            (any::<u32>(), 0u32..100).prop_map(|(day, hour)| format!("Fri, {day} Jul 2026 {hour}:00:07 GMT"))],
+    ) {
+        outside::headers(&names.iter().map(|name| format!("{name}: {value}")).collect::<Vec<_>>().join("\n"));
     }
 }

@@ -1,13 +1,15 @@
 //! Configurations, catalogs and states of any shape.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use criteo_sandbox::Options;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Case, REPORT, bench, check_told, read, told};
 use crate::harness::{Bench, Transcript};
+use crate::singer::tap_streams;
 
 /// Reads with a state of which every byte is given; it must not be taken for "start again from nothing".
 fn refused(bench: &Bench, state: &[u8]) -> Transcript {
@@ -33,6 +35,16 @@ fn configured(bench: &Bench, path: &str, words: &[&str]) -> String {
 }
 
 pub const CASES: &[Case] = &[
+    Case {
+        id: 80,
+        fault: "an id that was mistyped among those of advertiser_ids",
+        expected: "check names it, and the advertisers that can be read",
+        run: || {
+            let mut bench = bench(Options::default(), 3);
+            bench.config["advertiser_ids"] = json!(["1001", "1010"]);
+            check_told(&bench.check(), &["1010", "1001, 1002, 1003"])
+        },
+    },
     Case {
         id: 96,
         fault: "a state of this release; one of an older tap",
@@ -143,6 +155,28 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 106,
+        fault: "a catalog with a few of the columns, and without a key",
+        expected: "those columns and the keys, nothing else",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let mut catalog = bench.catalog(&[REPORT], "incremental");
+            let schema = &mut catalog["streams"][0]["stream"]["json_schema"]["properties"];
+            schema.as_object_mut().unwrap().retain(|column, _| ["clicks", "day"].contains(&column.as_str()));
+            bench.file("catalog.json", &catalog);
+            let transcript = bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"]);
+            let keys = bench.discover()[REPORT]["source_defined_primary_key"].clone();
+            let wanted = keys.as_array().unwrap().iter().map(|key| key[0].as_str().unwrap());
+            let wanted: BTreeSet<_> = wanted.chain(["clicks", "day"]).collect();
+            let records = transcript.records(REPORT);
+            assert!(!records.is_empty());
+            for record in records {
+                assert_eq!(record.keys().map(String::as_str).collect::<BTreeSet<_>>(), wanted);
+            }
+            format!("exit {}; {}", transcript.code.unwrap(), wanted.into_iter().collect::<Vec<_>>().join(", "))
+        },
+    },
+    Case {
         id: 107,
         fault: "the configuration comes through a pipe that is filled late",
         expected: "waited for",
@@ -218,6 +252,59 @@ pub const CASES: &[Case] = &[
             let told = check_told(&bench.check(), &["custom_reports[1].name"]);
             assert!(!Path::new("/x").exists());
             told
+        },
+    },
+    Case {
+        id: 113,
+        fault: "every sample configuration, and one of the examples that the form shows",
+        expected: "each is valid",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs");
+            let mut samples = 0;
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if name.starts_with("config.") || name.starts_with("config_") {
+                    let transcript = bench.run(&["discover", "--config", path.to_str().unwrap()]);
+                    assert_eq!(transcript.code, Some(0), "{name}: {}", transcript.stdout);
+                    samples += 1;
+                }
+            }
+            let spec = bench.run(&["spec"]).of_type("SPEC")[0]["spec"]["connectionSpecification"].clone();
+            let properties = spec["properties"].as_object().unwrap();
+            let examples = properties.iter().filter(|(_, property)| property["examples"].is_array());
+            let mut config: Map<_, _> =
+                examples.map(|(name, property)| (name.clone(), property["examples"][0].clone())).collect();
+            assert!(config.len() > 3, "{config:?}");
+            for name in ["client_id", "client_secret", "currency"] {
+                config.entry(name).or_insert_with(|| bench.config[name].clone());
+            }
+            bench.file("examples.json", &Value::Object(config));
+            let transcript = bench.run(&["discover", "--config", "examples.json"]);
+            format!("{samples} samples; the examples: exit {}", transcript.code.unwrap())
+        },
+    },
+    Case {
+        id: 114,
+        fault: "as a Singer tap: half of the streams unselected, a state with progress_markers, a state as a target repeats it",
+        expected: "the selected ones are read, from their bookmarks",
+        run: || {
+            let bench = bench(Options::default(), 60);
+            let first = tap_streams(&bench, &[REPORT, "campaigns"], &[]);
+            assert!(first.records("ad_sets").is_empty() && !first.records("campaigns").is_empty());
+            let mut value = first.last_state().clone();
+            value["bookmarks"][REPORT]["progress_markers"] = json!({"Note": "not resumable"});
+            value["bookmarks"]["gone_for_years"] = json!({"replication_key_value": "2020-01-01"});
+            bench.file("state.json", &value);
+            let second = tap_streams(&bench, &[REPORT], &["--state", "state.json"]);
+            let (rows, all) = (second.records(REPORT).len(), first.records(REPORT).len());
+            assert!(second.code == Some(0) && rows > 0 && rows < all, "{}", second.stderr);
+            // The last line of a target, kept with `tail -1`, as a message and as its value.
+            bench.file("state.json", &json!({"type": "STATE", "value": value}));
+            let third = tap_streams(&bench, &[REPORT], &["--state", "state.json"]);
+            assert_eq!(third.records(REPORT), second.records(REPORT));
+            "exit 0; the second run reads the lookback alone".to_owned()
         },
     },
 ];

@@ -16,6 +16,7 @@ mod limits;
 mod network;
 mod payload;
 mod process;
+mod scale;
 mod secrets;
 mod semantics;
 mod time;
@@ -62,7 +63,34 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("input", "State, catalog, configuration", input::CASES),
     ("process", "Process", process::CASES),
     ("secrets", "Secrets and foreign hosts", secrets::CASES),
+    ("scale", "Sizes", scale::CASES),
     ("time", "Days, cursors, comings and goings", time::CASES),
+];
+
+/// What no test here can do, and why.
+const NOT_TRIED: &[(&str, &str)] = &[
+    (
+        "Criteo itself: its real numbers, quotas, spellings, consent pages",
+        "no test calls it; the sandbox follows its documents",
+    ),
+    (
+        "a name service that answers SERVFAIL or hangs, an address that nobody routes",
+        "needs a name service or a network of its own",
+    ),
+    ("an IPv6 address that is a black hole beside an IPv4 address that works", "loopback has no black holes"),
+    (
+        "a clock of the machine that jumps",
+        "only the machine's owner may set it; waits go by the monotonic clock, instants by the server's `Date`",
+    ),
+    (
+        "memory that the system refuses",
+        "Rust ends the process then; the bounds of memory are tried instead (51, 140, 141)",
+    ),
+    (
+        "ten million rows, hours of one sync",
+        "minutes and gigabytes at every change; 141 is a part of it, and memory does not depend on the length",
+    ),
+    ("macOS, Windows, other processors", "the tests run where they run"),
 ];
 
 /// A bench of some days whose requests are only those for rows.
@@ -246,6 +274,10 @@ fn table(cases: &[&Case], results: &[Result<String, String>]) -> String {
         for (case, result) in rows.by_ref().take(of_part.len()) {
             text += &row(case, result);
         }
+    }
+    text += "\n## Not tried\n\n| what | why not |\n| --- | --- |\n";
+    for (what, why) in NOT_TRIED {
+        text += &format!("| {what} | {why} |\n");
     }
     text
 }

@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use super::{Case, REPORT, bench, read, whole};
-use crate::harness::{Bench, wait_until};
+use crate::harness::{Bench, Transcript, peak_kib, wait_until};
 use crate::truth::{self, by_key};
 
 /// A bench whose read goes on for a while.
@@ -115,6 +115,15 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 117,
+        fault: "SIGKILL at two hundred random moments",
+        expected: "what came before the last whole state, and what is read from there, is everything",
+        run: || {
+            crate::engine::survive_kills(200);
+            "nothing is missing".to_owned()
+        },
+    },
+    Case {
         id: 118,
         fault: "the reader goes away; the disk of the reader is full",
         expected: "death by SIGPIPE without a word; exit 1 with one sentence",
@@ -133,6 +142,25 @@ pub const CASES: &[Case] = &[
                 "{words}"
             );
             format!("signal {}; exit {} and told", output.status.signal().unwrap(), written.status.code().unwrap())
+        },
+    },
+    Case {
+        id: 119,
+        fault: "a reader that reads nothing for 20 s, with tokens that live for two",
+        expected: "every row once, from bounded memory and without a call refused",
+        run: || {
+            let options = Options { row_cap: 400, token_life: Duration::from_secs(2), ..Options::default() };
+            let bench = bench(options, 200);
+            bench.file("config.json", &bench.config);
+            bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
+            let mut program = bench.program();
+            let child = program.args(READ).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            std::sync::mpsc::channel::<()>().1.recv_timeout(Duration::from_secs(20)).ok();
+            let peak = peak_kib(child.id());
+            let transcript = Transcript::of(child.wait_with_output().unwrap());
+            let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
+            assert!((1..64 * 1024).contains(&peak) && refused == 0, "{peak} KiB, {refused} refused");
+            whole(&bench, &transcript)
         },
     },
     Case {

@@ -160,4 +160,20 @@ pub const CASES: &[Case] = &[
             check_told(&transcript, &["a text, not a path"])
         },
     },
+    Case {
+        id: 137,
+        fault: "a refusal whose body holds rows and ids beside the error",
+        expected: "the error tells endpoint, status, code and trace id, and nothing else of the body",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let body = json!({"errors": [{"code": "odd-request", "title": "Odd", "traceId": "trace-4711"}],
+                "Rows": [{"AdvertiserId": "987654321", "Campaign": "A private name"}]});
+            fault(&bench, "/statistics/report", json!(null), json!({"status": 400, "body": body.to_string()}));
+            let transcript = read(&bench, &[REPORT]);
+            assert!(!transcript.stdout.contains("987654321") && !transcript.stdout.contains("A private name"));
+            let error = transcript.errors()[0].to_string();
+            assert!(error.contains("statistics/report"), "{error}");
+            told(&transcript, &["400", "odd-request", "trace-4711"])
+        },
+    },
 ];

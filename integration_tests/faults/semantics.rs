@@ -1,9 +1,11 @@
 //! The cap of reports, pages of lists, days and zones.
 
-use criteo_sandbox::{Options, Sandbox};
-use serde_json::json;
+use std::collections::BTreeSet;
 
-use super::{Case, REPORT, bench, calls, fault, read, story, told, whole};
+use criteo_sandbox::{Options, Sandbox};
+use serde_json::{Map, Value, json};
+
+use super::{Case, REPORT, bench, calls, check_told, fault, read, story, told, whole};
 use crate::streams::assert_resumable;
 
 /// How many rows a report of some days has, whatever the cap.
@@ -167,6 +169,54 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 75,
+        fault: "a requested metric that no row has; one that the first row lacks",
+        expected: "null, and a warning that names the metric which is nowhere",
+        run: || {
+            let lacking = |rows: &[usize]| {
+                let bench = bench(Options { advertisers: 1, campaigns: 1, ..Options::default() }, 1);
+                let mutate = rows.iter().map(|row| (format!("/Rows/{row}/Clicks"), Value::Null)).collect::<Map<_, _>>();
+                fault(&bench, "/statistics/report", json!(null), json!({"mutate": mutate}));
+                let transcript = read(&bench, &[REPORT]);
+                let nulls = transcript
+                    .records(REPORT)
+                    .iter()
+                    .filter(|record| record.get("clicks").is_none_or(Value::is_null))
+                    .count();
+                let told = transcript.logs("WARN").iter().any(|line| line.contains("clicks"));
+                (transcript.records(REPORT).len(), nulls, told, transcript.code)
+            };
+            assert_eq!(lacking(&[0, 1]), (2, 2, true, Some(0)));
+            assert_eq!(lacking(&[0]), (2, 1, false, Some(0)));
+            "exit 0; null; told where it is in no row".to_owned()
+        },
+    },
+    Case {
+        id: 76,
+        fault: "columns that change their type: 5.0, 5.5 and true for a whole number, a number and a list for a name",
+        expected: "what is the same value is written by the column's type; else null and MALFORMED in the record",
+        run: || {
+            let mut seen = Vec::new();
+            for (member, column, value) in [
+                ("Clicks", "clicks", json!(5.0)),
+                ("Clicks", "clicks", json!(5.5)),
+                ("Clicks", "clicks", json!(true)),
+                ("Campaign", "campaign_name", json!(42)),
+                ("Campaign", "campaign_name", json!(["a"])),
+            ] {
+                let bench = bench(Options::default(), 1);
+                let mutate = json!({format!("/Rows/0/{member}"): value});
+                fault(&bench, "/statistics/report", json!(null), json!({"mutate": mutate}));
+                let transcript = read(&bench, &[REPORT]);
+                let record = transcript.of_type("RECORD")[0]["record"].clone();
+                let changes = record["meta"]["changes"].as_array().map_or(0, Vec::len);
+                seen.push(format!("{value} → {} with {changes} changes", record["data"][column]));
+                assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+            }
+            seen.join("; ")
+        },
+    },
+    Case {
         id: 77,
         fault: "days as 2026/10/30, with midnight behind them, and as 30 October",
         expected: "the first two are days; a key that is none fails its stream",
@@ -194,6 +244,27 @@ pub const CASES: &[Case] = &[
             let transcript = read(&bench, &[REPORT, "campaigns"]);
             assert!(!transcript.states(REPORT).is_empty() && !transcript.states("campaigns").is_empty());
             story(&bench, &transcript, REPORT)
+        },
+    },
+    Case {
+        id: 82,
+        fault: "the currency as `usd `, as EURO, and one for a report of its own",
+        expected: "taken as USD; refused with the rule; every row says in which currency its money is",
+        run: || {
+            let mut bench = bench(Options::default(), 1);
+            bench.config["currency"] = json!("usd ");
+            bench.config["custom_reports"] =
+                json!([{"name": "yen", "dimensions": ["Campaign"], "metrics": ["AdvertiserCost"], "currency": "jpy"}]);
+            let transcript = read(&bench, &[REPORT, "custom_yen"]);
+            assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+            let currencies = |stream: &str| {
+                let records = transcript.records(stream);
+                assert!(!records.is_empty());
+                records.iter().map(|record| record["currency"].as_str().unwrap()).collect::<BTreeSet<_>>()
+            };
+            let (usd, yen) = (currencies(REPORT), currencies("custom_yen"));
+            bench.config["currency"] = json!("EURO");
+            format!("{usd:?}, {yen:?}; {}", check_told(&bench.check(), &["currency"]))
         },
     },
     Case {

@@ -16,20 +16,20 @@ use crate::streams::truth_of;
 use crate::truth::by_key;
 
 /// What a tap printed.
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-    messages: Vec<Value>,
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub messages: Vec<Value>,
 }
 
 impl Run {
-    fn records(&self, stream: &str) -> Vec<&Map<String, Value>> {
+    pub fn records(&self, stream: &str) -> Vec<&Map<String, Value>> {
         let records = self.messages.iter().filter(|message| message["type"] == "RECORD" && message["stream"] == stream);
         records.map(|message| message["record"].as_object().unwrap()).collect()
     }
 
-    fn last_state(&self) -> &Value {
+    pub fn last_state(&self) -> &Value {
         let last = self.messages.last().unwrap();
         assert_eq!(last["type"], "STATE", "targets lose a state that is not the last message");
         &last["value"]
@@ -99,7 +99,7 @@ fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> bool) -
 }
 
 /// Runs the tap over some whole streams.
-fn tap_streams(bench: &Bench, names: &[&str], arguments: &[&str]) -> Run {
+pub fn tap_streams(bench: &Bench, names: &[&str], arguments: &[&str]) -> Run {
     bench.file("catalog.json", &catalog_with(bench, |name, _| names.contains(&name)));
     tap(bench, &[&["--catalog", "catalog.json"], arguments].concat())
 }

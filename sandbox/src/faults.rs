@@ -1,6 +1,7 @@
 //! Faults on demand: which request, and what happens to its answer.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write;
 
 use flate2::Compression;
@@ -47,6 +48,8 @@ struct Match {
     window: Option<String>,
     /// Any other part of path, query or body.
     text: Option<String>,
+    /// Of a hundred of those that match otherwise, how many; which ones is the same every time.
+    percent: Option<u64>,
 }
 
 /// What happens; what is left out stays as it is.
@@ -72,7 +75,7 @@ impl Fault {
     pub(crate) fn befalls(&mut self, request: &Request) -> bool {
         let query: String = request.query.values().map(String::as_str).collect::<Vec<_>>().join(" ");
         let text = format!("{} {query} {}", request.path, String::from_utf8_lossy(&request.body));
-        let Match { path, method, nth, advertiser, window, text: part } = &self.matches;
+        let Match { path, method, nth, advertiser, window, text: part, percent } = &self.matches;
         let is_match = path.as_ref().is_none_or(|part| request.path.contains(part.as_str()))
             && method.as_ref().is_none_or(|method| *method == request.method)
             && advertiser.as_ref().is_none_or(|id| text.contains(id.as_str()))
@@ -82,7 +85,10 @@ impl Fault {
             return false;
         }
         self.seen += 1;
-        let is_due = nth.is_none_or(|nth| self.seen >= nth);
+        let mut hasher = DefaultHasher::new();
+        (self.seen, self.action.status, &self.action.body).hash(&mut hasher);
+        let is_due =
+            nth.is_none_or(|nth| self.seen >= nth) && percent.is_none_or(|percent| hasher.finish() % 100 < percent);
         self.done += u64::from(is_due);
         is_due
     }

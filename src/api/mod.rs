@@ -26,6 +26,8 @@ pub use problem::{
     criteo_errors,
 };
 pub use space::SPACE_MIB;
+#[cfg(any(test, fuzzing))]
+pub(crate) use transport::heed;
 pub use transport::{ANSWER_TOO_LARGE, Body, Download};
 
 use crate::config::Config;

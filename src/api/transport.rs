@@ -359,6 +359,14 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
     }
 }
 
+/// Whatever a server's headers say can be lived by.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn heed(headers: &HeaderMap) {
+    let pace = super::pace::Pace::new(false, Box::new(|_| {}));
+    pace.learn(super::pace::CallClass::Report, &rate_limit(headers));
+    assert!(retry_after(headers).is_none_or(|wait| !wait.is_zero()));
+}
+
 /// The time to `x-ratelimit-reset` (an epoch in seconds).
 fn until_reset(headers: &HeaderMap) -> Option<Duration> {
     let reset = number::<i64>(headers, "x-ratelimit-reset")?.saturating_sub(server_now(headers));

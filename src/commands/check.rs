@@ -31,7 +31,7 @@ impl Session {
             None => Ok(format!(
                 "The credentials work. {} of {} advertisers with consent will be read.",
                 portfolio.advertisers.len(),
-                portfolio.consenting
+                portfolio.consenting.len()
             )),
         }
     }

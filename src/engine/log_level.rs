@@ -379,25 +379,27 @@ fn destination(name: String, columns: &[&str]) -> Destination {
     }
 }
 
+/// The rows of a file that comes in these pieces.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rows_of(pieces: &[&[u8]]) -> Result<Vec<Value>> {
+    const COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "event_type", "other_columns"];
+    let mut reading = Reading::new(&AdvertiserId("7".into()), NaiveDate::default(), "f", COLUMNS);
+    for piece in pieces {
+        let mut bytes = *piece;
+        while !bytes.is_empty() {
+            let used = reading.feed(bytes)?;
+            bytes = &bytes[used..];
+        }
+    }
+    reading.end()?;
+    let text = reading.take().unwrap_or_else(|| "[]".to_owned());
+    serde_json::from_str(&text).map_err(|error| Error::system(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::rows_of as read;
     use super::*;
-
-    const COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "event_type", "other_columns"];
-
-    fn read(pieces: &[&[u8]]) -> Result<Vec<Value>> {
-        let mut reading = Reading::new(&AdvertiserId("7".into()), NaiveDate::default(), "f", COLUMNS);
-        for piece in pieces {
-            let mut bytes = *piece;
-            while !bytes.is_empty() {
-                let used = reading.feed(bytes)?;
-                bytes = &bytes[used..];
-            }
-        }
-        reading.end()?;
-        let text = reading.take().unwrap_or_else(|| "[]".to_owned());
-        Ok(serde_json::from_str(&text).unwrap())
-    }
 
     #[test]
     fn files_are_read_wherever_they_are_cut() {

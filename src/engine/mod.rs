@@ -10,7 +10,7 @@ mod coerce;
 pub mod cursor;
 pub mod density;
 mod entity;
-mod log_level;
+pub(crate) mod log_level;
 mod pages;
 mod plan;
 pub mod project;
@@ -72,8 +72,8 @@ pub struct Portfolio {
     pub advertisers: Vec<AdvertiserId>,
     /// Those that the configuration lists and that have not given their consent.
     pub missing: Vec<AdvertiserId>,
-    /// How many have given their consent, whether they are to be read or not.
-    pub consenting: usize,
+    /// Those that have given their consent, whether they are to be read or not.
+    pub consenting: Vec<AdvertiserId>,
 }
 
 impl Portfolio {
@@ -81,10 +81,8 @@ impl Portfolio {
     #[must_use]
     pub fn missing_error(&self) -> Option<Error> {
         (!self.missing.is_empty()).then(|| {
-            let others =
-                if self.advertisers.is_empty() { "none of the listed ones" } else { &names(&self.advertisers) };
             let error = without_consent(&self.missing);
-            Error { message: format!("{} The app can read {others}.", error.message), ..error }
+            Error { message: format!("{} The app can read {}.", error.message, names(&self.consenting)), ..error }
         })
     }
 }
@@ -118,14 +116,13 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
              advertisers and approve.",
         ));
     }
-    let count = consenting.len();
-    client.learn_accounts(count);
+    client.learn_accounts(consenting.len());
     if config.advertiser_ids.is_empty() {
-        return Ok(Portfolio { advertisers: consenting, missing: Vec::new(), consenting: count });
+        return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting });
     }
-    let known: HashSet<_> = consenting.into_iter().collect();
+    let known: HashSet<_> = consenting.iter().collect();
     let (advertisers, missing) = config.advertiser_ids.iter().cloned().partition(|id| known.contains(id));
-    Ok(Portfolio { advertisers, missing, consenting: count })
+    Ok(Portfolio { advertisers, missing, consenting })
 }
 
 async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
@@ -280,7 +277,7 @@ pub async fn dry_run(
             },
         }
     }
-    let a_minute = if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting } else { 40 };
+    let a_minute = if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 };
     tracing::info!(
         "Requests for reports in all, besides a few that compare totals: about {reports}, which at Criteo's {a_minute} a \
          minute takes {} min or more.",

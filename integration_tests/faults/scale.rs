@@ -1,0 +1,136 @@
+//! Accounts of every size.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use super::{Case, bench, read, story};
+use crate::harness::{Bench, peak_kib};
+
+/// What a read that is too large to be kept came to.
+#[derive(Default)]
+struct Count {
+    records: usize,
+    /// Records whose key came before.
+    doubled: usize,
+    bytes: usize,
+    /// Bytes of the last state of each stream.
+    last_states: usize,
+    peak_kib: u64,
+    failed: Option<String>,
+}
+
+/// Reads without keeping a record.
+fn count(bench: &Bench, streams: &[&str]) -> Count {
+    bench.file("config.json", &bench.config);
+    let catalog = bench.catalog(streams, "incremental");
+    bench.file("catalog.json", &catalog);
+    let mut program = bench.program();
+    program.args(["read", "--config", "config.json", "--catalog", "catalog.json"]).stdout(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    let mut count = Count::default();
+    let mut keys = HashSet::new();
+    let mut states = std::collections::BTreeMap::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        count.bytes += line.len();
+        let message: Value = serde_json::from_str(&line).unwrap();
+        match message["type"].as_str().unwrap() {
+            "RECORD" => {
+                let record = &message["record"];
+                let mut hasher = DefaultHasher::new();
+                for part in [&record["stream"], &record["data"]["day"], &record["data"]["advertiser_id"]] {
+                    part.as_str().hash(&mut hasher);
+                }
+                for part in ["campaign_id", "ad_set_id", "ad_id", "hour", "category_id", "device", "os", "channel_id"] {
+                    record["data"][part].to_string().hash(&mut hasher);
+                }
+                count.records += 1;
+                count.doubled += usize::from(!keys.insert(hasher.finish()));
+                // Often enough: memory grows with answers, not with records.
+                if count.records.is_multiple_of(10_000) {
+                    count.peak_kib = count.peak_kib.max(peak_kib(child.id()));
+                }
+            }
+            "STATE" => {
+                let name = message["state"]["stream"]["stream_descriptor"]["name"].to_string();
+                states.insert(name, line.len());
+            }
+            "TRACE" if message["trace"]["type"] == "ERROR" => count.failed = Some(line),
+            _ => {}
+        }
+    }
+    assert_eq!(count.failed.is_none(), child.wait().unwrap().success());
+    count.last_states = states.values().sum();
+    count
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        id: 140,
+        fault: "ten thousand advertisers, every daily report, two days",
+        expected: "all of them in a few requests; their states together below 2 MB; memory as for three",
+        run: || {
+            let options =
+                Options { advertisers: 10_000, campaigns: 1, ad_sets: 1, ads: 1, audiences: 0, ..Options::default() };
+            let bench = bench(options, 1);
+            let discovered = bench.discover();
+            let reports = discovered.keys().filter(|name| name.ends_with("_daily")).map(String::as_str);
+            let reports: Vec<_> = reports.take(12).collect();
+            let count = count(&bench, &reports);
+            let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
+            println!(
+                "{} reports, {} records, {calls} calls, states of {} bytes, {} KiB",
+                reports.len(),
+                count.records,
+                count.last_states,
+                count.peak_kib
+            );
+            assert!(count.failed.is_none() && count.records > 100_000, "{:?}", count.failed);
+            assert!(calls < 100 && count.last_states < 2_000_000 && count.peak_kib < 128 * 1024);
+            format!("{} reports; below 100 calls, 2 MB of states, 128 MiB", reports.len())
+        },
+    },
+    Case {
+        id: 141,
+        fault: "two years of 500 advertisers, by day and ad, held against Criteo's totals",
+        expected: "every row once, in bounded memory",
+        run: || {
+            let options = Options {
+                advertisers: 500,
+                campaigns: 1,
+                ad_sets: 1,
+                ads: 1,
+                audiences: 0,
+                activity: 100,
+                ..Options::default()
+            };
+            let mut bench = bench(options, 729);
+            bench.config["verify_totals"] = json!(true);
+            let count = count(&bench, &["ad_statistics_daily"]);
+            assert!(count.failed.is_none(), "{:?}", count.failed);
+            assert!(count.peak_kib < 128 * 1024, "{} KiB", count.peak_kib);
+            assert_eq!((count.records, count.doubled), (500 * 730, 0));
+            format!("{} rows, {} of them twice; below 128 MiB", count.records, count.doubled)
+        },
+    },
+    Case {
+        id: 142,
+        fault: "a campaign of 5,000 ad sets, an ad set of 5,000 ads, an advertiser with 5,000 audiences",
+        expected: "every object once",
+        run: || {
+            let mut told = Vec::new();
+            for (stream, campaigns, ad_sets, ads, audiences) in
+                [("ad_sets", 1, 5000, 1, 0), ("ads", 1, 1, 5000, 0), ("audiences", 1, 1, 1, 5000)]
+            {
+                let options = Options { advertisers: 1, campaigns, ad_sets, ads, audiences, ..Options::default() };
+                let bench = bench(options, 1);
+                told.push(format!("{stream}: {}", story(&bench, &read(&bench, &[stream]), stream)));
+            }
+            told.join("; ")
+        },
+    },
+];

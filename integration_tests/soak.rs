@@ -1,0 +1,127 @@
+//! One morning after the other, with something wrong at every twentieth request.
+//!
+//! ```text
+//! SOAK_SECONDS=3600 cargo test --release --test integration -- --ignored --nocapture soak
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::Days;
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::Bench;
+use crate::streams::truth_of;
+use crate::truth::{ByKey, by_key};
+
+const REPORTS: &[&str] = &["campaign_statistics_daily", "ad_set_statistics_daily", "ad_set_statistics_hourly"];
+const OBJECTS: &[&str] = &["advertisers", "campaigns", "ad_sets", "ads", "audiences"];
+/// Mornings of one account; then comes another.
+const MORNINGS: u64 = 30;
+
+/// What goes wrong, each at one request of a hundred.
+fn faults() -> Vec<Value> {
+    let actions = [
+        json!({"status": 503, "body": ""}),
+        json!({"status": 429, "headers": {"Retry-After": "1", "x-ratelimit-reset": "0"}, "body": "{}"}),
+        json!({"body": "<html>back soon</html>"}),
+        json!({"delivery": {"reset": true}}),
+        json!({"delivery": {"framing": "chunked", "cut_after": 300}}),
+    ];
+    actions.into_iter().map(|action| json!({"match": {"percent": 1}, "times": null, "do": action})).collect()
+}
+
+/// What the mornings came to.
+#[derive(Default)]
+struct Sum {
+    mornings: u64,
+    runs: u64,
+    calls: usize,
+    faults: usize,
+    most_files: usize,
+    peaks_kib: Vec<u64>,
+}
+
+/// Thirty mornings of an account: what a warehouse holds after each is what the account holds.
+fn account(seed: u64, until: Instant, sum: &mut Sum) {
+    let row_cap = 200 + usize::try_from(seed % 7).unwrap() * 300;
+    let mut bench = Bench::new(Options { seed, row_cap, audiences: 30, ..Options::default() }, 40);
+    for fault in faults() {
+        bench.sandbox.add_fault(fault).unwrap();
+    }
+    let streams = [REPORTS, OBJECTS].concat();
+    let catalog = bench.catalog(&streams, "incremental");
+    let discovered = bench.discover();
+    let mut warehouse: BTreeMap<&str, ByKey> = BTreeMap::new();
+    let mut state = None;
+    for _ in 0..MORNINGS {
+        let mut peak = 0;
+        // A platform tries a sync that fails again, from where it was.
+        for attempt in 0.. {
+            assert!(attempt < 10, "ten syncs of one morning have failed");
+            let run = bench.read(&catalog, state.as_ref());
+            sum.runs += 1;
+            sum.most_files = sum.most_files.max(run.most_files);
+            peak = peak.max(run.peak_kib);
+            for name in &streams {
+                let table = warehouse.entry(name).or_default();
+                let is_whole = run.statuses(name).last() == Some(&"COMPLETE");
+                // Objects are read whole, so what has gone goes; rows of reports replace those with their key.
+                if is_whole && OBJECTS.contains(name) {
+                    table.clear();
+                }
+                table.extend(by_key(run.records(name), &discovered[*name]));
+            }
+            state = Some(run.final_state());
+            if run.code == Some(0) {
+                break;
+            }
+        }
+        for name in &streams {
+            let truth = by_key(&truth_of(&bench, name, &discovered[*name]), &discovered[*name]);
+            assert!(warehouse[name] == truth, "{name} of seed {seed} on {}: not the truth", bench.today());
+        }
+        sum.mornings += 1;
+        sum.peaks_kib.push(peak);
+        if Instant::now() > until {
+            break;
+        }
+        let tomorrow = bench.today() + Days::new(1);
+        bench.sandbox.change(|options| options.today = tomorrow);
+        bench.config["now"] = json!(format!("{tomorrow}T12:00:00Z"));
+    }
+    let requests = bench.sandbox.requests();
+    sum.calls += requests.len();
+    sum.faults += requests.iter().filter(|request| request.status != 200).count();
+}
+
+#[test]
+#[ignore = "slow: scripts/test runs it"]
+fn soak() {
+    let seconds = std::env::var("SOAK_SECONDS").map_or(30, |seconds| seconds.parse().unwrap());
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut sum = Sum::default();
+    for seed in 1.. {
+        account(seed, until, &mut sum);
+        if Instant::now() > until {
+            break;
+        }
+    }
+    let (first, second) = sum.peaks_kib.split_at(sum.peaks_kib.len() / 2);
+    let mean = |peaks: &[u64]| peaks.iter().sum::<u64>() / u64::try_from(peaks.len().max(1)).unwrap();
+    println!(
+        "{} mornings, {} syncs, {} calls, {} of them failed or refused; memory at its peak {} KiB, on average {} KiB in \
+         the first half and {} KiB in the second; at most {} open files; after every morning the warehouse held the truth",
+        sum.mornings,
+        sum.runs,
+        sum.calls,
+        sum.faults,
+        sum.peaks_kib.iter().max().unwrap(),
+        mean(first),
+        mean(second),
+        sum.most_files
+    );
+    assert!(mean(second) < mean(first) + 4096, "memory grows");
+    assert!(sum.faults > 0);
+}

@@ -1,0 +1,107 @@
+//! What comes from outside, and what must hold whatever it is: it is taken or refused in words, never with a panic, and what
+//! is written of it is always valid. Tried with documents that are made up (`properties.rs`) and with bytes that a
+//! fuzzer makes up (`scripts/fuzz`).
+#![expect(clippy::missing_panics_doc, reason = "each panics where what must hold does not")]
+
+use std::sync::LazyLock;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use crate::api;
+use crate::config::Config;
+use crate::engine::cursor::Cursors;
+use crate::engine::log_level;
+use crate::engine::project::Plan;
+use crate::engine::rows::{self, RowSink, Shape};
+use crate::protocol::{airbyte, singer};
+use crate::streams::Stream;
+use crate::streams::catalog as streams;
+use crate::streams::report::Fingerprint;
+
+/// The text of a configuration file; `secret` is one that it may hold.
+pub fn config(text: &str, secret: &str) {
+    if let Err(error) = Config::parse(text) {
+        assert!(!error.message.is_empty() && !error.message.contains(secret), "{}", error.message);
+    }
+}
+
+/// The text of a catalog file, of either protocol.
+pub fn catalog(text: &str) {
+    let _ = (airbyte::parse_catalog(text), singer::catalog::parse_catalog(text));
+}
+
+/// The text of a state file, of either protocol.
+pub fn state(text: &str) {
+    if let Ok(states) = airbyte::parse_state(text) {
+        states.values().for_each(state_of_report);
+    }
+    if let Ok(mut state) = singer::State::parse(text) {
+        state.set("campaigns", &json!({"cursor": text}), Some("day"));
+        assert!(state.message()["value"]["bookmarks"].is_object());
+    }
+}
+
+/// The state of a report: what was understood is written so that it is understood again, as the same.
+pub fn state_of_report(state: &Value) {
+    let parse =
+        |state: &Value| Cursors::parse(state, Fingerprint { keys: "a".to_owned(), values: "b".to_owned() }).ok();
+    if let Some((cursors, _)) = parse(state) {
+        let written = cursors.to_value();
+        let again = parse(&written).map(|(cursors, _)| cursors.to_value());
+        assert_eq!(again.as_ref(), Some(&written), "{state}");
+    }
+}
+
+/// An answer of the API, and one that was cut behind so many bytes.
+pub fn answer(text: &str, cut: usize) {
+    for shape in [Shape::Plain, Shape::Wrapped, Shape::Columns] {
+        let Some(stream) = &*REPORT else { return };
+        let _ = rows::check_into(text, shape, &mut Written(Plan::new(stream, &|_| true)));
+        let is_object = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
+        if let Some(part) = text.get(..cut).filter(|part| is_object && part.trim_end().len() < text.trim_end().len()) {
+            // A whole object that more follows is no answer either, so every cut is noticed.
+            assert!(rows::check(part).is_err() || rows::check(text).is_err(), "{part}");
+        }
+    }
+}
+
+static REPORT: LazyLock<Option<Stream>> = LazyLock::new(|| {
+    let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"}).to_string();
+    let streams = streams::streams(&Config::parse(&config).ok()?);
+    streams.into_iter().find(|stream| stream.name == "campaign_statistics_daily")
+});
+
+/// Writes every row, and wants a line of JSON of each.
+struct Written(Plan);
+
+impl RowSink for Written {
+    fn row<'de, D: serde::Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
+        let mut line = Vec::new();
+        if self.0.write_row(row, &mut line)? {
+            let record: Option<Map<String, Value>> = serde_json::from_slice(&line).ok();
+            let is_record = record.is_some_and(|record| record.contains_key("day"));
+            assert!(is_record && !line.contains(&b'\n'), "{}", String::from_utf8_lossy(&line));
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a log file: the same rows, or a refusal, wherever they are cut.
+pub fn log_file(bytes: &[u8], cut: usize) {
+    let (left, right) = bytes.split_at(cut.min(bytes.len()));
+    let (whole, pieces) = (log_level::rows_of(&[bytes]), log_level::rows_of(&[left, right]));
+    assert_eq!(whole.ok(), pieces.ok());
+}
+
+/// The headers of an answer, one a line.
+pub fn headers(text: &str) {
+    let mut headers = HeaderMap::new();
+    for line in text.lines() {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value.trim())) {
+            headers.append(name, value);
+        }
+    }
+    api::heed(&headers);
+}
