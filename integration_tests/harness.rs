@@ -160,6 +160,36 @@ impl Bench {
         transcript
     }
 
+    /// What somebody sees at a terminal of so many columns; stdout goes into the file `stdout`. Of the variables of the
+    /// environment only those are set that a terminal sets, and these.
+    pub fn at_terminal(&self, columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        self.typed_at_terminal("", columns, arguments, environment)
+    }
+
+    /// The same for somebody who types these lines, which the terminal shows, too.
+    pub fn typed_at_terminal(
+        &self,
+        lines: &str,
+        columns: u16,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> String {
+        let program = tested_program();
+        let line = format!(
+            "stty rows 40 cols {columns}; {} {} >stdout; echo \"exit $?\"",
+            program.to_str().unwrap(),
+            arguments.join(" ")
+        );
+        let mut terminal = Command::new("script");
+        terminal.args(["--quiet", "--command", &line, "/dev/null"]).current_dir(&self.directory).stdin(Stdio::piped());
+        terminal.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "xterm");
+        terminal.env("SHELL", "/bin/sh").envs(environment.iter().copied()).stdout(Stdio::piped());
+        let mut child = terminal.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8(output.stdout).unwrap().replace('\r', "")
+    }
+
     pub fn check(&self) -> Transcript {
         self.file("config.json", &self.config);
         self.run(&["check", "--config", "config.json"])

@@ -11,6 +11,7 @@ mod engine;
 mod faults;
 mod harness;
 mod incremental;
+mod ladder;
 mod lint;
 mod memory;
 mod objects;

@@ -73,10 +73,19 @@ pub enum AboutFormat {
 pub enum Command {
     /// Print what can be configured.
     Spec,
-    /// Try the configuration: credentials, consent, advertisers.
-    Check(ConfigFile),
+    /// Try the configuration: credentials, consent, advertisers, permissions, custom reports.
+    Check {
+        /// The configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Exit with 1 when it does not work; else the answer on stdout alone tells.
+        #[arg(long)]
+        exit_code: bool,
+    },
     /// Print the streams with their schemas.
     Discover(ConfigFile),
+    /// Make a configuration, step by step through Criteo's developer portal.
+    Setup(SetupArguments),
     /// Read the streams of a catalog.
     Read {
         /// The configuration.
@@ -101,6 +110,35 @@ pub struct ConfigFile {
     /// The configuration, a JSON file; - reads it from standard input.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// What `setup` need not ask for. Secrets come from the key file, never from here.
+#[derive(Debug, Clone, Args)]
+pub struct SetupArguments {
+    /// The text file that partners.criteo.com downloads with a new key.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Where to write the configuration.
+    #[arg(long, value_name = "FILE", default_value = "criteo.json")]
+    pub config: PathBuf,
+    /// The currency of all money in reports.
+    #[arg(long, value_name = "CODE")]
+    pub currency: Option<String>,
+    /// The first day of reports.
+    #[arg(long, value_name = "DAY")]
+    pub start_date: Option<String>,
+    /// The advertisers to read; all that have given their consent without it.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub advertiser_ids: Vec<String>,
+    /// Where to write a catalog of the streams that the app can read.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// Replace a configuration that is there.
+    #[arg(long)]
+    pub force: bool,
+    /// The root of a simulated API, for trying.
+    #[arg(long, value_name = "URL", hide = true)]
+    pub api_base_url: Option<String>,
 }
 
 /// What to read, and from where on.
@@ -136,4 +174,12 @@ pub enum DemoCommand {
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
     },
+}
+
+impl Command {
+    /// Whether it talks to people: what it has to say goes to stderr in words, not to stdout as messages.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        matches!(self, Self::Setup(_))
+    }
 }

@@ -23,6 +23,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod files;
 #[cfg(any(test, fuzzing))]
 pub mod outside;
 mod panic;
@@ -34,3 +35,4 @@ pub mod signals;
 pub mod stop;
 pub mod streams;
 mod telemetry;
+pub mod terminal;

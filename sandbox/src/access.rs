@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::options::Options;
+use crate::options::{AppState, Options};
 use crate::problem::Problem;
 
 #[derive(Debug)]
@@ -49,6 +49,9 @@ impl Access {
         let field = |name: &str| form.get(name).map(String::as_str);
         let refuse =
             |code: &str, text: &str| Err((options.refusal_status, json!({"error": code, "error_description": text})));
+        if options.app == AppState::KeyDeleted {
+            return refuse("invalid_client", "The client does not exist");
+        }
         if field("client_id") != Some(&options.client_id) || field("client_secret") != Some(&options.client_secret) {
             return refuse("invalid_client", "Client authentication failed");
         }

@@ -27,6 +27,6 @@ mod vocabulary;
 mod wire;
 mod world;
 
-pub use options::{Casing, Numbers, Options, Permission, Shape, Wrapping};
+pub use options::{AppState, Casing, Numbers, Options, Permission, Shape, Wrapping};
 pub use server::{Logged, Peak, Sandbox};
 pub use world::World;

@@ -46,6 +46,21 @@ pub enum Wrapping {
     Each,
 }
 
+/// What has become of an app on its way to the data. What Criteo answers to one that is not ready is not documented, so these
+/// are guesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AppState {
+    /// It can call.
+    #[default]
+    Active,
+    /// It is not activated: it gets a token, which is refused.
+    NotActivated,
+    /// It is of the service Retail Media: the paths of Marketing Solutions are closed to it.
+    RetailMedia,
+    /// Its key has been deleted.
+    KeyDeleted,
+}
+
 /// A permission that an app can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,6 +116,10 @@ pub struct Options {
     pub refused_in_reports: Vec<String>,
     /// Permissions that the app lacks.
     pub without_permission: Vec<Permission>,
+    /// What has become of the app.
+    pub app: AppState,
+    /// Pairs of a dimension and a metric that Criteo does not serve together; its documents do not say which there are.
+    pub refused_pairs: Vec<(String, String)>,
     /// Metrics of statistics that Criteo has taken away.
     pub retired_metrics: Vec<String>,
     /// How many rows a report has at most; the rest is left out without a sign.
@@ -180,6 +199,8 @@ impl Default for Options {
             without_consent: Vec::new(),
             refused_in_reports: Vec::new(),
             without_permission: Vec::new(),
+            app: AppState::default(),
+            refused_pairs: Vec::new(),
             retired_metrics: Vec::new(),
             row_cap: 100_000,
             placement_cap: 20_000,

@@ -31,7 +31,7 @@ pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
     }
     let is_report = matches!(rest, [.., "report"] | [_, "marketplace-performance-outcomes", "stats", _]);
     let permission = match rest {
-        ["advertisers" | "marketing-solutions", "me"] => None,
+        ["advertisers" | "marketing-solutions" | "retail-media", "me"] => None,
         [.., "report"] => Some(Permission::Analytics),
         [_, "audiences" | "audience-segments", ..] => Some(Permission::Audiences),
         [_, "ads", _, "product-filter" | "product-boost", ..] | [_, "dataset" | "product-sets", ..] => {
@@ -85,6 +85,11 @@ impl Asked<'_> {
         let missing = || Problem::not_found(path.join("/"));
         Ok(match path {
             ["advertisers", "me"] => data(self.objects("advertisers")),
+            ["retail-media", "me"] => {
+                let mut application = application();
+                application["criteoService"] = json!("RetailMedia");
+                item(json!({"type": "Application", "attributes": application}))
+            }
             ["marketing-solutions", rest @ ..] => match rest {
                 ["me"] => item(json!({"type": "Application", "attributes": application()})),
                 ["campaigns", id] => self.one("campaigns", id)?,

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::access::{Access, Budget};
 use crate::faults::{Fault, gzip};
-use crate::options::{Numbers, Options};
+use crate::options::{AppState, Numbers, Options};
 use crate::problem::Problem;
 use crate::routes;
 use crate::wire::{self, Reply, Request};
@@ -173,7 +173,16 @@ impl Shared {
         if !is_paid {
             return Err(Problem::too_many_calls());
         }
+        if world.options.app == AppState::NotActivated {
+            return Err(Problem::unauthorized("authorization-token-invalid"));
+        }
         lock(&self.access).authorize(request.headers.get("authorization").map(String::as_str))?;
+        // The list of advertisers has no permission of its own, and no service.
+        let is_foreign = path.get(1).is_some_and(|part| *part != "advertisers")
+            && (world.options.app == AppState::RetailMedia) != (path.get(1) == Some(&"retail-media"));
+        if is_foreign {
+            return Err(Problem::forbidden("permission-denied", "The app is of another service"));
+        }
         if route.permission.is_some_and(|permission| world.options.without_permission.contains(&permission)) {
             return Err(Problem::forbidden("permission-denied", "The app lacks the permission for this resource"));
         }

@@ -272,6 +272,14 @@ impl Query {
                 measure.map(|measure| (name.clone(), measure)).ok_or_else(|| unknown("metric", &name))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let asked = list(query, "dimensions")?;
+        let is_asked = |(dimension, metric): &&(String, String)| {
+            asked.contains(dimension) && metrics.iter().any(|(name, _)| name == metric)
+        };
+        if let Some((dimension, metric)) = world.options.refused_pairs.iter().find(is_asked) {
+            let detail = format!("{metric} is not available by {dimension}");
+            return Err(Problem::validation("invalid", "Dimensions and metrics cannot be combined", detail));
+        }
         Ok(Self {
             advertisers: advertisers_of(world, text("advertiserIds")?)?,
             start,

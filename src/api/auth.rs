@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -28,6 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a failure to get a token, behind all its attempts, counts for everybody.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 
+/// The code of the error that says that Criteo does not accept the credentials.
+pub const CREDENTIALS_REFUSED: &str = "credentials-refused";
+/// How long Criteo may take to know a new key (developers.criteo.com, Onboarding).
+const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
+
 /// An access token.
 #[derive(Clone)]
 pub(super) struct Token {
@@ -51,6 +57,8 @@ pub struct Auth {
     endpoint: Url,
     client_id: String,
     client_secret: SecretString,
+    /// How long the key has existed, where that is known.
+    key_age: Option<TimeDelta>,
     on_rotation: OnRotation,
     state: Mutex<State>,
 }
@@ -85,6 +93,7 @@ impl Auth {
             endpoint,
             client_id: credentials.client_id.clone(),
             client_secret: credentials.client_secret.clone(),
+            key_age: credentials.key_created_at.map(|created| config.clock.now() - created),
             on_rotation,
             state: Mutex::new(State { token: None, failed: None, refresh_token: credentials.refresh_token.clone() }),
         }
@@ -103,11 +112,14 @@ impl Auth {
         let grant = loop {
             let form = self.form(state.refresh_token.as_ref());
             let space = transport.reserve(0).await;
-            let failure =
-                match transport.send(self.request(&form), space, PATIENCE).await.and_then(|answer| grant(&answer)) {
-                    Ok(grant) => break grant,
-                    Err(failure) => failure,
-                };
+            let failure = match transport
+                .send(self.request(&form), space, PATIENCE)
+                .await
+                .and_then(|answer| grant(&answer, self.key_age))
+            {
+                Ok(grant) => break grant,
+                Err(failure) => failure,
+            };
             let wait = attempts.after(failure, quota).inspect_err(|error| {
                 state.failed = Some((Instant::now(), error.clone()));
             })?;
@@ -168,7 +180,7 @@ fn life(expires_in: &Value) -> Duration {
     seconds.filter(|seconds| *seconds > 0).map_or(USUAL_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)))
 }
 
-fn grant(answer: &Answer) -> std::result::Result<Grant, Failure> {
+fn grant(answer: &Answer, key_age: Option<TimeDelta>) -> std::result::Result<Grant, Failure> {
     let text = answer.body.text().map_err(Failure::passing)?;
     match answer.status {
         200 => serde_json::from_str(text).map_err(|_| {
@@ -181,35 +193,49 @@ fn grant(answer: &Answer) -> std::result::Result<Grant, Failure> {
         }),
         // Not the words of a proxy.
         400 | 401 if serde_json::from_str::<Value>(text).is_ok_and(|answer| answer.is_object()) => {
-            Err(Failure::Final(refusal(text)))
+            Err(Failure::Final(refusal(text, key_age)))
         }
         400 | 401 => Err(Failure::passing(problem::no_json(answer, text))),
         _ => Err(problem::failure_of("the token endpoint", answer)),
     }
 }
 
-/// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`.
-fn refusal(text: &str) -> Error {
+/// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`. Which words it has for a key that
+/// was deleted is not documented, so several are understood.
+fn refusal(text: &str, key_age: Option<TimeDelta>) -> Error {
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let code = answer["error"].as_str().or_else(|| answer["errors"][0]["code"].as_str()).unwrap_or("no reason");
-    let code = &problem::quote(code);
-    let message = match code.as_str() {
-        "invalid_grant" => {
-            "Criteo refused the refresh token. It ends after six months, and when the user who gave it changes role. Have \
-             the user open the consent link again and put the new refresh token into the configuration."
-                .to_owned()
-        }
-        "unauthorized_client" => {
-            "Criteo knows these credentials but does not let the app ask for a token this way. An app of the type \
+    let code = problem::quote(code);
+    let words = problem::quote(answer["error_description"].as_str().unwrap_or_default());
+    let said = if words.is_empty() { code.clone() } else { format!("{code}: {words}") };
+    let is_unknown = ["not exist", "not found", "unknown", "deleted", "revoked", "disabled"];
+    let is_unknown = is_unknown.iter().any(|part| words.to_lowercase().contains(part));
+    let message = match (code.as_str(), key_age) {
+        ("invalid_grant", _) => format!(
+            "Criteo refused the refresh token ({said}). It ends after six months, and when the user who gave it changes role. \
+             Have the user open the consent link again and put the new refresh token into the configuration."
+        ),
+        ("unauthorized_client", _) => format!(
+            "Criteo knows these credentials but does not let the app ask for a token this way ({said}). An app of the type \
              \"Authorization code\" needs a refresh_token in the configuration; one of the type \"Client credentials\" \
              must have none. Check the type of the app on partners.criteo.com."
-                .to_owned()
-        }
+        ),
+        (_, Some(age)) if age >= TimeDelta::zero() && age < KEY_YOUTH => format!(
+            "Criteo refused the credentials ({said}), and their key is only {} minutes old. Criteo may take up to 15 minutes \
+             to know a new key: try again in {} minutes. If it is refused then, too, create a new key on partners.criteo.com.",
+            age.num_minutes(),
+            (KEY_YOUTH - age).num_minutes() + 1
+        ),
+        _ if is_unknown => format!(
+            "Criteo has no key with this client_id ({said}). Probably the key was deleted, or client_id is mistyped. Look at \
+             the keys of the app on partners.criteo.com; if it is not there, create a new key and use the file that it \
+             downloads."
+        ),
         _ => format!(
-            "Criteo refused the credentials ({code}). Probably client_id and client_secret are not from the same key, the \
+            "Criteo refused the credentials ({said}). Probably client_id and client_secret are not from the same key, the \
              key was deleted, or it is younger than 15 minutes. Compare both with the key file that partners.criteo.com \
              downloaded; if it is lost, create a new key there and use that."
         ),
     };
-    Error::config(message).with_code(Some(code.to_owned()))
+    Error::config(message).with_code(Some(CREDENTIALS_REFUSED.to_owned()))
 }

@@ -19,12 +19,13 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
-pub use auth::Auth;
+pub use auth::{Auth, CREDENTIALS_REFUSED};
 pub use pace::{CallClass, OnWait};
 pub use problem::{
     CONSENT_MISSING, FORBIDDEN, INVALID_TIMESPAN, NOT_FOUND, PERMISSION_MISSING, REJECTED, REQUEST_TOO_LONG,
     criteo_errors,
 };
+pub use retry::Patience;
 pub use space::SPACE_MIB;
 #[cfg(any(test, fuzzing))]
 pub(crate) use transport::heed;
@@ -83,7 +84,13 @@ impl Client {
     ///
     /// # Errors
     /// `system_error` when no TLS roots can be loaded.
-    pub fn new(config: &Config, auth: Auth, on_wait: OnWait, on_answer: OnAnswer) -> Result<Arc<Self>> {
+    pub fn new(
+        config: &Config,
+        patience: Patience,
+        auth: Auth,
+        on_wait: OnWait,
+        on_answer: OnAnswer,
+    ) -> Result<Arc<Self>> {
         let mut root = config.api_base_url.clone();
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop_if_empty().push(&config.api_version.0);
@@ -94,7 +101,7 @@ impl Client {
             transport: Transport::new(is_loopback)?,
             auth,
             pace,
-            quota: Quota::default(),
+            quota: Quota::new(patience),
             root,
             is_loopback,
             on_answer,

@@ -5,8 +5,25 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// The most attempts a request gets.
-const MOST_ATTEMPTS: u32 = 6;
+/// How patient a run is with failures that may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A sync, which nobody watches: half a minute and more.
+    Sync,
+    /// Somebody waits for the answer: a few seconds.
+    Check,
+}
+
+impl Patience {
+    /// The most attempts a request gets.
+    fn most_attempts(self) -> u32 {
+        match self {
+            Self::Sync => 6,
+            Self::Check => 3,
+        }
+    }
+}
+
 /// The most attempts for answers that came too slowly or stalled: each costs minutes.
 const MOST_SLOW_ATTEMPTS: u32 = 3;
 /// No single wait is longer; a server that asks for more is told off with a transient error.
@@ -20,23 +37,24 @@ const REWARD: u32 = 1;
 
 /// What is left for retries, shared by all requests of a run.
 #[derive(Debug)]
-pub(super) struct Quota(AtomicU32);
-
-impl Default for Quota {
-    fn default() -> Self {
-        Self(AtomicU32::new(QUOTA))
-    }
+pub(super) struct Quota {
+    left: AtomicU32,
+    patience: Patience,
 }
 
 impl Quota {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self { left: AtomicU32::new(QUOTA), patience }
+    }
+
     fn take(&self) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(COST)).is_ok()
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(COST)).is_ok()
     }
 
     fn give(&self, amount: u32) {
         let more = |left: u32| Some((left + amount).min(QUOTA));
         // The closure always has an answer.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 }
 
@@ -96,7 +114,7 @@ impl Attempts {
         };
         self.count += 1;
         self.slow += u32::from(is_slow);
-        if self.count >= MOST_ATTEMPTS || self.slow >= MOST_SLOW_ATTEMPTS {
+        if self.count >= quota.patience.most_attempts() || self.slow >= MOST_SLOW_ATTEMPTS {
             return Err(Error {
                 message: format!("{} Gave up after {} attempts.", error.message, self.count),
                 ..error
@@ -144,7 +162,7 @@ mod tests {
     #[test]
     fn a_passing_failure_is_tried_six_times_and_a_slow_one_three_times() {
         for (is_slow, most) in [(false, 6), (true, 3)] {
-            let (mut attempts, quota) = (Attempts::default(), Quota::default());
+            let (mut attempts, quota) = (Attempts::default(), Quota::new(Patience::Sync));
             let mut tried = 1;
             let fail = || Failure::Passing {
                 error: Error::transient("down."),
@@ -162,10 +180,10 @@ mod tests {
     #[test]
     fn an_outage_is_no_storm_and_now_and_then_a_failure_is_always_forgiven() {
         let fail = || Failure::passing(Error::transient("down."));
-        let quota = Quota::default();
+        let quota = Quota::new(Patience::Sync);
         let outage = (0..1000).filter(|_| Attempts::default().after(fail(), &quota).is_ok()).count();
         assert_eq!(outage, 100);
-        let quota = Quota::default();
+        let quota = Quota::new(Patience::Sync);
         for request in 0..10_000 {
             let mut attempts = Attempts::default();
             if request % 4 == 0 {
@@ -180,7 +198,7 @@ mod tests {
         let ask = |seconds| {
             let wait = Wait::Server(Duration::from_secs(seconds));
             let failure = Failure::Passing { error: Error::transient("busy"), wait, is_slow: false };
-            Attempts::default().after(failure, &Quota::default())
+            Attempts::default().after(failure, &Quota::new(Patience::Sync))
         };
         assert!((7..=8).contains(&ask(7).unwrap().as_secs()));
         assert!(ask(1801).is_err());

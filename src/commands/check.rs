@@ -1,38 +1,81 @@
-//! `check`: does the configuration work? The answer is a message, so the exit code is 0 either way.
+//! `check`: does the configuration work? The answer is a message, so the exit code is 0 either way, unless it is asked for.
 
 use std::process::ExitCode;
 
 use super::Session;
+use crate::api::Patience;
 use crate::config::Config;
-use crate::engine;
-use crate::error::{Kind, Result};
+use crate::engine::ladder::{Climb, Hold, Ladder, Rung};
+use crate::error::{Error, Kind, Result};
 use crate::protocol::airbyte;
+use crate::terminal::Terminal;
 
 impl Session {
-    pub(super) async fn check(&self, config: Result<Config>) -> Result<ExitCode> {
-        let outcome = match config {
-            Ok(config) => self.try_out(&config).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
+    /// Tries every step to the data; whoever watches sees each at once.
+    pub(super) async fn check(&self, config: Result<Config>, with_exit_code: bool) -> Result<ExitCode> {
+        let outcome = verdict(&self.climb(config).await?);
+        if let Err(error) = &outcome
+            && error.kind == Kind::System
+        {
             // Not the user's fault and not Criteo's: the protocol wants a trace and no status.
-            Err(error) if error.kind == Kind::System => return Err(error),
-            outcome => self.output.message(airbyte::connection_status(&outcome)),
+            return Err(error.clone());
         }
-        Ok(ExitCode::SUCCESS)
+        self.output.message(airbyte::connection_status(&outcome));
+        Ok(if with_exit_code && outcome.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    async fn try_out(&self, config: &Config) -> Result<String> {
-        let client = self.client(config)?;
-        client.authenticate().await?;
-        let portfolio = engine::portfolio(&client, config).await?;
-        match portfolio.missing_error() {
-            Some(error) => Err(error),
-            None => Ok(format!(
-                "The credentials work. {} of {} advertisers with consent will be read.",
-                portfolio.advertisers.len(),
-                portfolio.consenting.len()
-            )),
+    /// The rungs of a configuration, told one by one: to people at a terminal, else to the log.
+    pub(super) async fn climb(&self, config: Result<Config>) -> Result<Climb> {
+        let terminal = Terminal::of_people();
+        let mut tell = |rung: &Rung| match &terminal {
+            Some(terminal) => terminal.rung(rung),
+            None => log(rung),
+        };
+        let ladder = Ladder::new(&mut tell);
+        match config {
+            Ok(config) => {
+                let client = self.client(&config, Patience::Check)?;
+                Ok(ladder.climb(&client, &self.output, &config).await)
+            }
+            Err(error) if error.kind == Kind::System => Err(error),
+            Err(error) => Ok(ladder.without_config(error)),
+        }
+    }
+}
+
+fn log(rung: &Rung) {
+    match &rung.hold {
+        Hold::Fine(text) => tracing::info!("{}: {text}", rung.name),
+        Hold::Note(text) => tracing::warn!("{}: {text}", rung.name),
+        // The status has them.
+        Hold::Broken(_) | Hold::Untried => {}
+    }
+}
+
+/// What the rungs come to, in one text: all problems, or what there is to know.
+pub(super) fn verdict(climb: &Climb) -> Result<String> {
+    let broken: Vec<&Error> = climb
+        .rungs
+        .iter()
+        .filter_map(|rung| match &rung.hold {
+            Hold::Broken(error) => Some(error),
+            _ => None,
+        })
+        .collect();
+    match broken[..] {
+        [] => {
+            let said = climb.rungs.iter().filter_map(|rung| match &rung.hold {
+                Hold::Note(text) => Some(text.as_str()),
+                Hold::Fine(text) if ["app", "advertisers", "first sync"].contains(&rung.name) => Some(text.as_str()),
+                _ => None,
+            });
+            Ok(std::iter::once("The credentials work.").chain(said).collect::<Vec<_>>().join(" "))
+        }
+        [error] => Err(error.clone()),
+        [first, ..] => {
+            let list: Vec<_> = broken.iter().map(|error| format!("- {error}")).collect();
+            let message = format!("There are {} problems.\n{}", broken.len(), list.join("\n"));
+            Err(Error { message, ..first.clone() })
         }
     }
 }

@@ -38,7 +38,7 @@ impl Session {
         let config = parse_config(&config.to_string());
         match command {
             DemoCommand::Spec => Ok(self.spec()),
-            DemoCommand::Check => self.check(config).await,
+            DemoCommand::Check => self.check(config, false).await,
             DemoCommand::Discover => Ok(self.discover(&config?)),
             DemoCommand::Read { catalog, state } => {
                 let config = config?;

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod discover;
 mod read;
+mod setup;
 mod spec;
 mod tap;
 
@@ -56,7 +57,7 @@ pub enum Ending {
 /// When the system gives no thread or no event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
-    let (protocol, level) = if cli.command.is_some() {
+    let (protocol, level) = if cli.command.as_ref().is_some_and(|command| !command.is_for_people()) {
         (Protocol::Airbyte, telemetry::level(cli.debug))
     } else {
         let log = singer::Log::from_environment(cli.debug);
@@ -110,8 +111,9 @@ impl Session {
     async fn command(&self, command: Command) -> Result<ExitCode> {
         match command {
             Command::Spec => Ok(self.spec()),
-            Command::Check(file) => self.check(self.config(&file.config).await).await,
+            Command::Check { config, exit_code } => self.check(self.config(&config.config).await, exit_code).await,
             Command::Discover(file) => Ok(self.discover(&self.config(&file.config).await?)),
+            Command::Setup(arguments) => self.setup(arguments).await,
             Command::Read { config, input } => {
                 let config = self.config(&config.config).await?;
                 let catalog = airbyte::parse_catalog(&read_file(&input.catalog, "catalog").await?)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Session;
-use crate::api::{Auth, Client};
+use crate::api::{Auth, Client, Patience};
 use crate::config::Config;
 use crate::engine::{self, Extent, Selected};
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ impl Session {
         let incomplete = if selected.is_empty() {
             0
         } else {
-            engine::read(&*self.client(config)?, &self.output, config, &selected, states, extent).await
+            engine::read(&*self.client(config, Patience::Sync)?, &self.output, config, &selected, states, extent).await
         };
         Ok(if incomplete + refusals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -46,11 +46,11 @@ impl Session {
         for (_, error) in &refused {
             tracing::error!("{error}");
         }
-        engine::dry_run(&*self.client(config)?, &self.output, config, &selected, states).await?;
+        engine::dry_run(&*self.client(config, Patience::Sync)?, &self.output, config, &selected, states).await?;
         Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    pub(super) fn client(&self, config: &Config) -> Result<Arc<Client>> {
+    pub(super) fn client(&self, config: &Config, patience: Patience) -> Result<Arc<Client>> {
         let output = self.output.clone();
         let document = config.document.clone();
         let on_rotation =
@@ -59,7 +59,7 @@ impl Session {
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();
         let on_answer = Box::new(move |endpoint, status, duration| output.answer(endpoint, status, duration));
-        Client::new(config, Auth::new(config, on_rotation), on_wait, on_answer)
+        Client::new(config, patience, Auth::new(config, on_rotation), on_wait, on_answer)
     }
 }
 

@@ -17,7 +17,7 @@ mod values;
 
 use std::sync::LazyLock;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
@@ -97,6 +97,8 @@ pub struct Credentials {
     pub client_secret: SecretString,
     /// Present for apps of the type "authorization code".
     pub refresh_token: Option<SecretString>,
+    /// When the key was made, as far as that is known.
+    pub key_created_at: Option<DateTime<Utc>>,
 }
 
 /// A statistics report of the user's own.

@@ -64,6 +64,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
             client_id: text(document, "client_id")?.to_owned(),
             client_secret: SecretString::from(text(document, "client_secret")?),
             refresh_token: text(document, "refresh_token").map(SecretString::from),
+            key_created_at: instant(document, "key_created_at", problems),
         },
         advertiser_ids: texts(&document["advertiser_ids"]).map(AdvertiserId).collect(),
         start_date,
@@ -156,14 +157,12 @@ fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut P
 }
 
 fn clock(document: &Value, problems: &mut Problems) -> Clock {
-    match text(document, "now").map(str::parse::<DateTime<Utc>>) {
-        None => Clock::default(),
-        Some(Ok(instant)) => Clock::pinned(instant),
-        Some(Err(_)) => {
-            problems.push("now", "must be an instant such as 2026-07-01T12:00:00Z.");
-            Clock::default()
-        }
-    }
+    instant(document, "now", problems).map_or_else(Clock::default, Clock::pinned)
+}
+
+fn instant(document: &Value, key: &str, problems: &mut Problems) -> Option<DateTime<Utc>> {
+    let instant = text(document, key)?.parse();
+    instant.inspect_err(|_| problems.push(key, "must be an instant such as 2026-07-01T12:00:00Z.")).ok()
 }
 
 fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut Problems) -> Vec<CustomReport> {

@@ -10,6 +10,7 @@ mod coerce;
 pub mod cursor;
 pub mod density;
 mod entity;
+pub mod ladder;
 pub(crate) mod log_level;
 mod pages;
 mod plan;
@@ -277,13 +278,18 @@ pub async fn dry_run(
             },
         }
     }
-    let a_minute = if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 };
+    let a_minute = reports_a_minute(config, &portfolio);
     tracing::info!(
         "Requests for reports in all, besides a few that compare totals: about {reports}, which at Criteo's {a_minute} a \
          minute takes {} min or more.",
         reports.saturating_sub(1) / a_minute
     );
     Ok(())
+}
+
+/// How many reports Criteo allows a minute (developers.criteo.com, Rate limits).
+fn reports_a_minute(config: &Config, portfolio: &Portfolio) -> usize {
+    if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 }
 }
 
 impl<'a> Run<'a> {

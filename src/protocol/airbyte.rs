@@ -75,26 +75,41 @@ pub fn connection_status(outcome: &Result<String>) -> Value {
 /// `CATALOG`
 #[must_use]
 pub fn catalog(streams: &[Stream]) -> Value {
-    let streams: Vec<Value> = streams
-        .iter()
-        .map(|stream| {
-            let key: Vec<_> = stream.primary_key.iter().map(|column| vec![column]).collect();
-            let mut entry = json!({
-                "name": stream.name,
-                "json_schema": stream.schema,
-                "supported_sync_modes": ["full_refresh"],
-                "source_defined_primary_key": key,
-                "is_resumable": stream.is_resumable(),
-            });
-            if let Some(cursor) = stream.cursor() {
-                entry["supported_sync_modes"] = json!(["full_refresh", "incremental"]);
-                entry["source_defined_cursor"] = json!(true);
-                entry["default_cursor_field"] = json!([cursor]);
-            }
-            entry
+    json!({"type": "CATALOG", "catalog": {"streams": streams.iter().map(catalog_entry).collect::<Vec<_>>()}})
+}
+
+fn catalog_entry(stream: &Stream) -> Value {
+    let key: Vec<_> = stream.primary_key.iter().map(|column| vec![column]).collect();
+    let mut entry = json!({
+        "name": stream.name,
+        "json_schema": stream.schema,
+        "supported_sync_modes": ["full_refresh"],
+        "source_defined_primary_key": key,
+        "is_resumable": stream.is_resumable(),
+    });
+    if let Some(cursor) = stream.cursor() {
+        entry["supported_sync_modes"] = json!(["full_refresh", "incremental"]);
+        entry["source_defined_cursor"] = json!(true);
+        entry["default_cursor_field"] = json!([cursor]);
+    }
+    entry
+}
+
+/// A `ConfiguredAirbyteCatalog` of all these streams: incremental where they can be, with their keys.
+#[must_use]
+pub fn configured_catalog(streams: &[Stream]) -> Value {
+    let streams = streams.iter().map(|stream| {
+        let entry = catalog_entry(stream);
+        let cursor = stream.cursor();
+        json!({
+            "sync_mode": if cursor.is_some() { "incremental" } else { "full_refresh" },
+            "destination_sync_mode": if cursor.is_some() { "append_dedup" } else { "overwrite" },
+            "cursor_field": cursor.map(|cursor| vec![cursor]),
+            "primary_key": entry["source_defined_primary_key"],
+            "stream": entry,
         })
-        .collect();
-    json!({"type": "CATALOG", "catalog": {"streams": streams}})
+    });
+    json!({"streams": streams.collect::<Vec<_>>()})
 }
 
 /// `LOG`

@@ -31,6 +31,10 @@ pub enum Permission {
 }
 
 impl Permission {
+    /// All that an app can have.
+    pub const ALL: [Self; 5] =
+        [Self::Campaigns, Self::Audiences, Self::Analytics, Self::Creatives, Self::Recommendations];
+
     /// The words of Criteo's developer portal.
     #[must_use]
     pub fn label(self) -> &'static str {

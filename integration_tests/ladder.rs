@@ -1,0 +1,326 @@
+//! `check` as a ladder: each step of Criteo's maze of access that is missing gives its own words, and no later step any.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
+
+use criteo_sandbox::{AppState, Options, Permission};
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, Transcript};
+use crate::samples::{generated, repository};
+
+/// A step that is missing.
+struct Scenario {
+    name: &'static str,
+    /// The rung that must break; `None` where one only has something to tell.
+    broken: Option<&'static str>,
+    world: fn(&mut Options),
+    config: fn(&mut Bench),
+}
+
+fn custom_report(bench: &mut Bench) {
+    bench.config["custom_reports"] =
+        json!([{"name": "reach", "dimensions": ["Category", "Day"], "metrics": ["Clicks", "Reach"]}]);
+}
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "a_configuration_with_mistakes",
+        broken: Some("configuration"),
+        world: |_| {},
+        config: |bench| bench.config["currency"] = json!("Euro"),
+    },
+    Scenario {
+        name: "nobody_listens",
+        broken: Some("network"),
+        world: |_| {},
+        config: |bench| bench.config["api_base_url"] = json!("http://127.0.0.1:1"),
+    },
+    Scenario {
+        name: "a_wrong_secret",
+        broken: Some("key"),
+        world: |_| {},
+        config: |bench| bench.config["client_secret"] = json!("not-the-secret"),
+    },
+    Scenario {
+        name: "a_deleted_key",
+        broken: Some("key"),
+        world: |options| options.app = AppState::KeyDeleted,
+        config: |_| {},
+    },
+    Scenario {
+        name: "a_key_younger_than_15_minutes",
+        broken: Some("key"),
+        world: |_| {},
+        config: |bench| {
+            bench.config["client_secret"] = json!("not-the-secret");
+            bench.config["key_created_at"] = json!(format!("{}T11:56:00Z", bench.today()));
+        },
+    },
+    Scenario {
+        name: "an_app_of_the_other_kind",
+        broken: Some("key"),
+        world: |options| options.refresh_token = Some("first-refresh-token".into()),
+        config: |bench| {
+            bench.config.as_object_mut().unwrap().remove("refresh_token");
+        },
+    },
+    Scenario {
+        name: "an_app_without_activation",
+        broken: Some("app"),
+        world: |options| options.app = AppState::NotActivated,
+        config: |_| {},
+    },
+    Scenario {
+        name: "an_app_of_retail_media",
+        broken: Some("app"),
+        world: |options| options.app = AppState::RetailMedia,
+        config: |_| {},
+    },
+    Scenario {
+        name: "a_version_that_is_gone",
+        broken: Some("app"),
+        world: |_| {},
+        config: |bench| bench.config["api_version"] = json!("2025-10"),
+    },
+    Scenario {
+        name: "a_version_that_ends_soon",
+        broken: None,
+        world: |_| {},
+        config: |bench| bench.config["api_version"] = json!("2026-01"),
+    },
+    Scenario {
+        name: "no_consent",
+        broken: Some("consent"),
+        world: |options| options.without_consent = ["1001", "1002", "1003"].map(str::to_owned).to_vec(),
+        config: |_| {},
+    },
+    Scenario {
+        name: "consent_of_some",
+        broken: Some("advertisers"),
+        world: |options| options.without_consent = vec!["1002".into()],
+        config: |bench| bench.config["advertiser_ids"] = json!(["1001", "1002"]),
+    },
+    Scenario {
+        name: "consent_of_some_is_enough",
+        broken: None,
+        world: |options| options.without_consent = vec!["1002".into()],
+        config: |bench| {
+            bench.config["advertiser_ids"] = json!(["1001", "1002"]);
+            bench.config["skip_inaccessible_advertisers"] = json!(true);
+        },
+    },
+    Scenario {
+        name: "a_permission_is_missing",
+        broken: None,
+        world: |options| options.without_permission = vec![Permission::Creatives],
+        config: |_| {},
+    },
+    Scenario {
+        name: "a_permission_that_the_configuration_needs",
+        broken: Some("permissions"),
+        world: |options| options.without_permission = vec![Permission::Analytics, Permission::Audiences],
+        config: custom_report,
+    },
+    Scenario {
+        name: "a_pair_that_is_not_supported",
+        broken: Some("custom reports"),
+        world: |options| options.refused_pairs = vec![("Category".into(), "Reach".into())],
+        config: custom_report,
+    },
+    Scenario { name: "everything_is_well", broken: None, world: |_| {}, config: |_| {} },
+];
+
+#[test]
+fn each_step_that_is_missing_has_words_of_its_own() {
+    for scenario in SCENARIOS {
+        let mut options = Options::default();
+        (scenario.world)(&mut options);
+        let mut bench = Bench::new(options, 14);
+        (scenario.config)(&mut bench);
+        let checked = bench.check();
+        let status = &checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
+        let message = status["message"].as_str().unwrap();
+        assert_eq!(status["status"] == "FAILED", scenario.broken.is_some(), "{}: {message}", scenario.name);
+        let seen = bench.at_terminal(100, &["check", "--config", "config.json", "--exit-code"], &[("NO_COLOR", "1")]);
+        let exit = if scenario.broken.is_some() { "exit 1" } else { "exit 0" };
+        assert!(seen.ends_with(&format!("{exit}\n")), "{seen}");
+        for (mark, is_wanted) in [("✗", scenario.broken.is_some()), ("\u{1b}", false)] {
+            assert_eq!(seen.contains(mark), is_wanted, "{}: {seen}", scenario.name);
+        }
+        if let Some(rung) = scenario.broken {
+            let told: Vec<_> = seen.lines().skip_while(|line| !line.starts_with('✗')).collect();
+            assert!(told[0].starts_with(&format!("✗ {rung} ")), "{}: {seen}", scenario.name);
+            let length = told[1..].iter().take_while(|line| line.starts_with(' ')).count();
+            assert!(length <= 5, "{}: a problem says its piece in five lines: {seen}", scenario.name);
+            for word in ["Error", "Some(", "None", "::"] {
+                assert!(!message.contains(word), "{}: {message}", scenario.name);
+            }
+            // At the terminal and in the protocol the same words.
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words(&seen).contains(&words(message)), "{}: {message}: {seen}", scenario.name);
+        }
+        insta::with_settings!({snapshot_path => "snapshots/ladder", prepend_module_to_snapshot => false}, {
+            insta::assert_snapshot!(scenario.name, seen.replace(&bench.sandbox.url(), "http://127.0.0.1:PORT"));
+        });
+    }
+}
+
+#[test]
+fn problems_that_do_not_hang_together_are_told_at_once() {
+    let mut bench = Bench::new(
+        Options {
+            without_consent: vec!["1002".into()],
+            refused_pairs: vec![("Category".into(), "Reach".into())],
+            ..Options::default()
+        },
+        14,
+    );
+    custom_report(&mut bench);
+    bench.config["advertiser_ids"] = json!(["1001", "1002"]);
+    let checked = bench.check();
+    let message = checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"]["message"].as_str().unwrap().to_owned();
+    for part in ["There are 2 problems.", "advertiser_ids lists", "custom_reports[0] (reach)", "Criteo's trace id"] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+}
+
+/// Answers that take as long as Criteo's.
+#[test]
+fn a_check_takes_seconds_however_many_reports_there_are() {
+    let latency = std::time::Duration::from_millis(1500);
+    let mut bench = Bench::new(Options { latency, ..Options::default() }.with_documented_limits(), 14);
+    let started = Instant::now();
+    assert_eq!(bench.check().code, Some(0));
+    let plain = started.elapsed().as_secs();
+    let dimensions = ["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Category", "Device", "Os", "Day"];
+    let reports =
+        (0..50).map(|n| json!({"name": format!("r{n}"), "dimensions": dimensions, "metrics": ["Clicks", "Displays"]}));
+    bench.config["custom_reports"] = reports.collect();
+    let started = Instant::now();
+    let checked = bench.check();
+    let many = started.elapsed().as_secs();
+    let logs = checked.logs("INFO").join(" ");
+    assert!(logs.contains("20 of 50 were tried"), "{logs}");
+    println!("{plain} s, and {many} s with 50 custom reports");
+    assert!(plain < 10 && many < 30, "{plain} s, {many} s");
+    let failed = checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"]["status"] == "FAILED";
+    assert!(!failed);
+}
+
+const KEY_FILE: &str = "Client ID: sandbox-client\nClient Secret: sandbox+secret/with=signs\n";
+
+fn setup_bench(world: fn(&mut Options)) -> Bench {
+    let mut options = Options::default();
+    world(&mut options);
+    let bench = Bench::new(options, 14);
+    std::fs::write(bench.directory.join("key.txt"), KEY_FILE).unwrap();
+    bench
+}
+
+fn json_of(bench: &Bench, name: &str) -> Value {
+    let path = bench.directory.join(name);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Runs `setup` without a terminal; its words come on stderr.
+fn unattended(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
+    let url = bench.sandbox.url();
+    let output = bench.program().args(["setup", "--api-base-url", &url]).args(arguments).output().unwrap();
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains("sandbox+secret"), "{said}");
+    (output.status.code(), said)
+}
+
+#[test]
+fn setup_without_a_terminal_writes_what_can_be_read_from_at_once() {
+    let bench = setup_bench(|options| options.without_permission = vec![Permission::Creatives]);
+    let wanted =
+        ["--key-file", "key.txt", "--currency", "eur", "--catalog", "catalog.json", "--start-date", "2026-10-30"];
+    let (code, said) = unattended(&bench, &wanted);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("It lacks \"Creatives: Read\"") && said.contains("Ready. Next: source-criteo read"),
+        "{said}"
+    );
+    let config = json_of(&bench, "criteo.json");
+    assert_eq!((&config["client_secret"], &config["currency"]), (&json!("sandbox+secret/with=signs"), &json!("EUR")));
+    let catalog = json_of(&bench, "catalog.json");
+    let names: Vec<_> =
+        catalog["streams"].as_array().unwrap().iter().map(|s| s["stream"]["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"campaigns") && !names.contains(&"ads") && !names.contains(&"audiences"), "{names:?}");
+    let read = bench.run(&["read", "--config", "criteo.json", "--catalog", "catalog.json"]);
+    assert_eq!(read.code, Some(0), "{:?}", read.errors());
+    assert!(!read.records("campaign_statistics_daily").is_empty());
+    let (code, said) = unattended(&bench, &wanted);
+    assert!(code == Some(1) && said.contains("criteo.json exists already"), "{said}");
+    assert_eq!(unattended(&bench, &[&wanted[..], &["--force"]].concat()).0, Some(0));
+}
+
+#[test]
+fn setup_without_a_terminal_says_what_it_needs() {
+    let bench = setup_bench(|options| options.app = AppState::KeyDeleted);
+    let said = |arguments: &[&str], words: &[&str]| {
+        let (code, said) = unattended(&bench, arguments);
+        assert_eq!(code, Some(1));
+        for word in words {
+            assert!(said.contains(word), "{word} is not in: {said}");
+        }
+    };
+    said(&[], &["--key-file and --currency"]);
+    said(&["--key-file", "key.txt"], &["needs --currency"]);
+    said(&["--key-file", "missing.txt", "--currency", "EUR"], &["The key file missing.txt cannot be read"]);
+    said(&["--key-file", "key.txt", "--currency", "Euro"], &["currency must be"]);
+    std::fs::write(bench.directory.join("empty.txt"), "nothing").unwrap();
+    said(&["--key-file", "empty.txt", "--currency", "EUR"], &["empty.txt holds no client_id"]);
+    assert!(!bench.directory.join("criteo.json").exists());
+    // The file of the key is as old as the key: seconds.
+    said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 0 minutes old", "try again"]);
+    let output = bench.program().args(["setup", "--client-secret", "x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn setup_leads_somebody_at_a_terminal_through_the_portal() {
+    let bench = setup_bench(|_| {});
+    let link = "https://consent.criteo.com/request?signature=1";
+    let typed = format!("n\ny\n\n\n\n\n\nmissing.txt\nkey.txt\n{link}\n\neuro\neur\n2026-10-25\ncatalog.json\n");
+    let url = bench.sandbox.url();
+    let arguments = ["setup", "--config", "mine.json", "--api-base-url", &url];
+    let seen = bench.typed_at_terminal(&typed, 90, &arguments, &[("NO_COLOR", "1")]);
+    // What is typed ahead is shown ahead.
+    let seen = seen.split_once("This leads").unwrap().1;
+    // How much the first sync is depends on the day.
+    let (climb, rest) = seen.split_once("✓ first sync").unwrap();
+    let (advice, end) = rest.split_once("Write a catalog").unwrap();
+    assert!(advice.contains("requests") && advice.lines().count() <= 4, "{advice}");
+    insta::assert_snapshot!(format!("This leads{climb}Write a catalog{end}"));
+    assert_eq!(json_of(&bench, "mine.json")["start_date"], "2026-10-25");
+    assert!(json_of(&bench, "catalog.json")["streams"].as_array().unwrap().len() > 20);
+    let transcript: Transcript = bench.run(&["check", "--config", "mine.json", "--exit-code"]);
+    assert_eq!(transcript.code, Some(0));
+}
+
+/// `UPDATE_DOCS=1 cargo test credentials` writes the table of permissions anew.
+#[test]
+fn the_page_on_credentials_says_what_the_program_says() {
+    let page = repository("docs/credentials.md");
+    for rung in source_criteo::engine::ladder::RUNGS {
+        assert!(page.contains(&format!("\n### {rung}\n")), "{rung} has no heading");
+    }
+    assert!(
+        page.contains(include_str!("../src/commands/setup/consent.txt")),
+        "the text for the administrator is another"
+    );
+    let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();
+    let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();
+    for permission in source_criteo::streams::Permission::ALL {
+        let streams = source_criteo::streams::catalog::streams(&config);
+        let names = streams.iter().filter(|s| s.permission == permission).map(|s| format!("`{}`", s.name));
+        writeln!(table, "| {} | {} |", permission.label(), names.collect::<Vec<_>>().join(", ")).unwrap();
+    }
+    generated("docs/credentials.md", "permissions", &table);
+}
