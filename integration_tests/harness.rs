@@ -174,12 +174,18 @@ impl Bench {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> String {
+        self.terminal(lines, columns, &format!("{} >stdout", arguments.join(" ")), environment)
+    }
+
+    /// What somebody sees at a terminal, stdout along with the rest.
+    pub fn on_terminal(&self, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
+        self.terminal("", columns, arguments, environment)
+    }
+
+    fn terminal(&self, lines: &str, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
         let program = tested_program();
-        let line = format!(
-            "stty rows 40 cols {columns}; {} {} >stdout; echo \"exit $?\"",
-            program.to_str().unwrap(),
-            arguments.join(" ")
-        );
+        let program = program.to_str().unwrap();
+        let line = format!("stty rows 40 cols {columns}; {program} {arguments}; echo \"exit $?\"");
         let mut terminal = Command::new("script");
         terminal.args(["--quiet", "--command", &line, "/dev/null"]).current_dir(&self.directory).stdin(Stdio::piped());
         terminal.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "xterm");

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Instant;
 
 use criteo_sandbox::{AppState, Options, Permission};
 use serde_json::{Value, json};
@@ -184,29 +183,6 @@ fn problems_that_do_not_hang_together_are_told_at_once() {
     for part in ["There are 2 problems.", "advertiser_ids lists", "custom_reports[0] (reach)", "Criteo's trace id"] {
         assert!(message.contains(part), "{part} is not in: {message}");
     }
-}
-
-/// Answers that take as long as Criteo's.
-#[test]
-fn a_check_takes_seconds_however_many_reports_there_are() {
-    let latency = std::time::Duration::from_millis(1500);
-    let mut bench = Bench::new(Options { latency, ..Options::default() }.with_documented_limits(), 14);
-    let started = Instant::now();
-    assert_eq!(bench.check().code, Some(0));
-    let plain = started.elapsed().as_secs();
-    let dimensions = ["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Category", "Device", "Os", "Day"];
-    let reports =
-        (0..50).map(|n| json!({"name": format!("r{n}"), "dimensions": dimensions, "metrics": ["Clicks", "Displays"]}));
-    bench.config["custom_reports"] = reports.collect();
-    let started = Instant::now();
-    let checked = bench.check();
-    let many = started.elapsed().as_secs();
-    let logs = checked.logs("INFO").join(" ");
-    assert!(logs.contains("20 of 50 were tried"), "{logs}");
-    println!("{plain} s, and {many} s with 50 custom reports");
-    assert!(plain < 10 && many < 30, "{plain} s, {many} s");
-    let failed = checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"]["status"] == "FAILED";
-    assert!(!failed);
 }
 
 const KEY_FILE: &str = "Client ID: sandbox-client\nClient Secret: sandbox+secret/with=signs\n";

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "figures that a test measures are shown with --nocapture")]
 
 mod bad_input;
+mod by_hand;
 mod commands;
 mod engine;
 mod faults;

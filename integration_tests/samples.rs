@@ -182,29 +182,12 @@ fn the_table_of_streams_says_what_is_declared() {
                      | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     for stream in catalog::streams(&Config::parse(&config.to_string()).unwrap()) {
-        let (endpoint, history, since) = match &stream.source {
-            Source::Entity(entity) => {
-                let method = if entity.request.is_search() { "POST" } else { "GET" };
-                (format!("{method} {}", entity.path), String::new(), entity.since.unwrap_or_default())
-            }
-            Source::Report(report) => {
-                let (method, path, since) = match report.endpoint {
-                    Endpoint::Statistics => ("POST", "statistics/report".to_owned(), ""),
-                    Endpoint::Placements => ("POST", "placements/report".to_owned(), ""),
-                    Endpoint::Transactions => ("POST", "transactions/report".to_owned(), ""),
-                    Endpoint::AdLevel => {
-                        ("POST", "marketing-solutions/statistics-adlevel/report".to_owned(), "2027-01")
-                    }
-                    Endpoint::Marketplace(what) => {
-                        ("GET", format!("marketing-solutions/marketplace-performance-outcomes/stats/{what}"), "")
-                    }
-                };
-                (format!("{method} {path}"), report.history(), since)
-            }
-            Source::LogLevel => {
-                ("POST log-level/advertisers/{advertiser_id}/report".to_owned(), "30 days".to_owned(), "")
-            }
+        let since = match &stream.source {
+            Source::Entity(entity) => entity.since.unwrap_or_default(),
+            Source::Report(report) if report.endpoint == Endpoint::AdLevel => "2027-01",
+            Source::Report(_) | Source::LogLevel => "",
         };
+        let (endpoint, history) = (stream.endpoint(), stream.history());
         let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
         let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
         let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();

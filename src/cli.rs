@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::table::Format;
 
 /// Reads everything the Criteo advertising API offers, and writes it as Airbyte protocol messages, one JSON object a
 /// line.
@@ -86,6 +89,39 @@ pub enum Command {
     Discover(ConfigFile),
     /// Make a configuration, step by step through Criteo's developer portal.
     Setup(SetupArguments),
+    /// Show the streams: key, cursor, permission, history.
+    Streams {
+        /// The configuration, for custom reports and what depends on it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// How to write them.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Say what is known of a stream, a metric or a dimension.
+    Explain {
+        /// Its name, as Criteo or the connector spells it.
+        name: String,
+        /// The configuration, for custom reports.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print a script that completes the commands of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+    /// Show the first rows of a stream, and the days of a report.
+    Preview {
+        /// The configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// What to show.
+        #[command(flatten)]
+        what: PreviewArguments,
+    },
     /// Read the streams of a catalog.
     Read {
         /// The configuration.
@@ -145,14 +181,50 @@ pub struct SetupArguments {
 #[derive(Debug, Args)]
 pub struct ReadInput {
     /// The configured catalog, a JSON file.
-    #[arg(long, value_name = "FILE")]
-    pub catalog: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "streams")]
+    pub catalog: Option<PathBuf>,
+    /// The streams to read, in place of a catalog: their names with commas between them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "catalog")]
+    pub streams: Vec<String>,
     /// The state of the last sync, a JSON file.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// A file with the state: read if it is there, and written as the read goes on.
+    #[arg(long, value_name = "FILE", conflicts_with = "state")]
+    pub state_file: Option<PathBuf>,
+    /// The days to read.
+    #[command(flatten)]
+    pub days: Days,
     /// Say what would be asked for, and ask for nothing but the token and the advertisers.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Days in place of those of the configuration.
+#[derive(Debug, Clone, Args)]
+pub struct Days {
+    /// The first day of reports.
+    #[arg(long, value_name = "DAY")]
+    pub since: Option<NaiveDate>,
+    /// The last day of reports.
+    #[arg(long, value_name = "DAY")]
+    pub until: Option<NaiveDate>,
+}
+
+/// What to show of a stream.
+#[derive(Debug, Args)]
+pub struct PreviewArguments {
+    /// The stream.
+    pub stream: String,
+    /// How many rows.
+    #[arg(long, default_value_t = 10)]
+    pub rows: usize,
+    /// How to write them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Which days of a report; without them the last two weeks.
+    #[command(flatten)]
+    pub days: Days,
 }
 
 /// The verbs of the demo; without a catalog it reads every stream.
@@ -165,6 +237,12 @@ pub enum DemoCommand {
     Check,
     /// Print the streams with their schemas.
     Discover,
+    /// Show the first rows of a stream, and the days of a report.
+    Preview {
+        /// What to show.
+        #[command(flatten)]
+        what: PreviewArguments,
+    },
     /// Read the streams of a catalog, or all.
     Read {
         /// The configured catalog, a JSON file.
@@ -180,6 +258,16 @@ impl Command {
     /// Whether it talks to people: what it has to say goes to stderr in words, not to stdout as messages.
     #[must_use]
     pub fn is_for_people(&self) -> bool {
-        matches!(self, Self::Setup(_))
+        match self {
+            Self::Setup(_)
+            | Self::Streams { .. }
+            | Self::Explain { .. }
+            | Self::Preview { .. }
+            | Self::Completions { .. }
+            | Self::Man => true,
+            #[cfg(feature = "demo")]
+            Self::Demo { command } => matches!(command, DemoCommand::Preview { .. }),
+            Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,
+        }
     }
 }

@@ -34,5 +34,7 @@ pub mod redact;
 pub mod signals;
 pub mod stop;
 pub mod streams;
+pub mod suggest;
+pub mod table;
 mod telemetry;
 pub mod terminal;

@@ -1,6 +1,6 @@
 //! What people see at a terminal: on stderr, so that it never mixes with the protocol on stdout.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal, Write as _};
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -35,14 +35,30 @@ impl Terminal {
     /// The terminal of stderr; `None` when nobody sits there.
     #[must_use]
     pub fn of_people() -> Option<Self> {
-        std::io::stderr().is_terminal().then(|| {
-            let width =
-                terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        Self::of(&std::io::stderr())
+    }
+
+    /// The terminal of stdout; `None` when a program reads it, or a file takes it.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "it is only looked at")]
+    pub fn of_stdout() -> Option<Self> {
+        Self::of(&std::io::stdout())
+    }
+
+    fn of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Option<Self> {
+        stream.is_terminal().then(|| {
+            let width = terminal_size::terminal_size_of(stream).map_or(80, |(width, _)| usize::from(width.0));
             // An empty NO_COLOR counts as none (no-color.org).
             let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
             Self { width, has_colours: !is_plain && !is_dumb }
         })
+    }
+
+    /// How many columns it has.
+    #[must_use]
+    pub fn width(self) -> usize {
+        self.width
     }
 
     /// A text in a colour, where there are colours.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
@@ -131,6 +132,36 @@ pub const CASES: &[Case] = &[
                 told.push(format!("{stream}: {}", story(&bench, &read(&bench, &[stream]), stream)));
             }
             told.join("; ")
+        },
+    },
+    Case {
+        id: 143,
+        fault: "fifty custom reports, and answers that take a second and a half",
+        expected: "spec and discover without a wait, check within 30 s: it tries twenty and says so",
+        run: || {
+            let latency = Duration::from_millis(1500);
+            let mut bench = bench(Options { latency, ..Options::default() }.with_documented_limits(), 14);
+            let timed = |bench: &Bench, arguments: &[&str]| {
+                let started = Instant::now();
+                let transcript = bench.run(arguments);
+                assert_eq!(transcript.code, Some(0));
+                (started.elapsed(), transcript)
+            };
+            bench.file("config.json", &bench.config);
+            let (plain, _) = timed(&bench, &["check", "--config", "config.json"]);
+            let dimensions = ["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Category", "Device", "Os", "Day"];
+            let report = |n: u32| json!({"name": format!("r{n}"), "dimensions": dimensions, "metrics": ["Clicks"]});
+            bench.config["custom_reports"] = (0..50).map(report).collect();
+            bench.file("config.json", &bench.config);
+            let (spec, _) = timed(&bench, &["spec"]);
+            let (discover, _) = timed(&bench, &["discover", "--config", "config.json"]);
+            let (check, checked) = timed(&bench, &["check", "--config", "config.json"]);
+            println!("spec {spec:?}, discover {discover:?}, check {plain:?}, with 50 reports {check:?}");
+            assert!(spec.as_millis() < 500 && discover.as_secs() < 2 && plain.as_secs() < 15 && check.as_secs() < 30);
+            let logs = checked.logs("INFO").join(" ");
+            assert!(logs.contains("20 of 50 were tried"), "{logs}");
+            let status = &checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"]["status"];
+            format!("{}; within 30 s", status.as_str().unwrap())
         },
     },
 ];

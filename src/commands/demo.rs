@@ -39,6 +39,7 @@ impl Session {
         match command {
             DemoCommand::Spec => Ok(self.spec()),
             DemoCommand::Check => self.check(config, false).await,
+            DemoCommand::Preview { what } => self.preview(config?, &what).await,
             DemoCommand::Discover => Ok(self.discover(&config?)),
             DemoCommand::Read { catalog, state } => {
                 let config = config?;

@@ -4,9 +4,12 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod discover;
+mod explain;
+mod preview;
 mod read;
 mod setup;
 mod spec;
+mod streams;
 mod tap;
 
 use std::collections::BTreeMap;
@@ -17,19 +20,25 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::CommandFactory as _;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, TapArguments};
+use crate::cli::{Cli, Command, Days, TapArguments};
 use crate::config::Config;
 use crate::engine::Extent;
 use crate::error::{Error, Result};
 use crate::panic;
+use crate::protocol::airbyte::{Configured, SyncMode};
 use crate::protocol::output::Output;
+use crate::protocol::state_file::StateFile;
 use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact;
 use crate::stop::{Stop, StopSender};
 use crate::telemetry;
+
+/// The name of the program.
+const NAME: &str = "source-criteo";
 
 /// How long the last lines may take once the run is to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -114,10 +123,38 @@ impl Session {
             Command::Check { config, exit_code } => self.check(self.config(&config.config).await, exit_code).await,
             Command::Discover(file) => Ok(self.discover(&self.config(&file.config).await?)),
             Command::Setup(arguments) => self.setup(arguments).await,
-            Command::Read { config, input } => {
+            Command::Streams { config, format } => self.streams(&self.config_or_any(config.as_deref()).await?, format),
+            Command::Explain { name, config } => self.explain(&self.config_or_any(config.as_deref()).await?, &name),
+            Command::Preview { config, what } => {
                 let config = self.config(&config.config).await?;
-                let catalog = airbyte::parse_catalog(&read_file(&input.catalog, "catalog").await?)?;
-                let states = read_states(input.state.as_deref()).await?;
+                self.preview(config, &what).await
+            }
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+                Ok(self.print(&String::from_utf8_lossy(&script)))
+            }
+            Command::Man => {
+                let mut page = Vec::new();
+                let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+                rendered.map_err(|error| Error::system(format!("The manual page cannot be made: {error}.")))?;
+                Ok(self.print(&String::from_utf8_lossy(&page)))
+            }
+            Command::Read { config, input } => {
+                let config = within(self.config(&config.config).await?, &input.days)?;
+                let catalog = match &input.catalog {
+                    Some(path) => airbyte::parse_catalog(&read_file(path, "catalog").await?)?,
+                    None => input
+                        .streams
+                        .iter()
+                        .map(|name| Configured::new(name, Ok(SyncMode::Incremental), None))
+                        .collect(),
+                };
+                let kept = input.state_file.as_deref().filter(|path| path.exists());
+                let states = read_states(input.state.as_deref().or(kept)).await?;
+                if let Some(path) = input.state_file.filter(|_| !input.dry_run) {
+                    self.output.keep_states(StateFile::new(path, states.clone())?);
+                }
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
                 } else {
@@ -129,8 +166,34 @@ impl Session {
         }
     }
 
+    /// Writes a text for people to stdout.
+    fn print(&self, text: &str) -> ExitCode {
+        self.output.document(text.trim_end().to_owned());
+        ExitCode::SUCCESS
+    }
+
+    /// The configuration, or one that gives all streams: what they are does not depend on the key.
+    async fn config_or_any(&self, path: Option<&Path>) -> Result<Config> {
+        match path {
+            Some(path) => self.config(path).await,
+            None => parse_config(r#"{"client_id": "none", "client_secret": "none", "currency": "EUR"}"#),
+        }
+    }
+
     async fn config(&self, path: &Path) -> Result<Config> {
         parse_config(&read_file(path, "configuration").await?)
+    }
+}
+
+/// The configuration with other days.
+fn within(mut config: Config, days: &Days) -> Result<Config> {
+    config.start_date = days.since.or(config.start_date);
+    config.end_date = days.until.or(config.end_date);
+    match (config.start_date, config.end_date) {
+        (Some(start), Some(end)) if end < start => {
+            Err(Error::config(format!("The last day, {end}, lies before the first, {start}.")))
+        }
+        _ => Ok(config),
     }
 }
 

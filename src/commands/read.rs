@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured};
 use crate::protocol::singer;
 use crate::streams::{Stream, catalog};
+use crate::suggest;
 
 impl Session {
     pub(super) async fn read(
@@ -78,9 +79,10 @@ pub(super) fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>,
 
 fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
     let Some(stream) = streams.iter().find(|stream| stream.name == configured.name) else {
+        let hint = suggest::did_you_mean(&configured.name, streams.iter().map(|stream| stream.name.as_str()));
         return Err(Error::config(format!(
-            "The catalog asks for the stream {}, which this connector does not have with this configuration. Refresh the \
-             schema of the connection; if it was a custom report, it may have been renamed or removed.",
+            "There is no stream {} with this configuration.{hint} If a catalog names it, refresh the schema of the connection; if it \
+             was a custom report, it may have been renamed or removed.",
             configured.name
         )));
     };

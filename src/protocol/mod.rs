@@ -3,6 +3,7 @@
 pub mod airbyte;
 pub mod output;
 pub mod singer;
+pub mod state_file;
 mod writer;
 
 /// The words around records and states. What is read, and how, is the same in both.

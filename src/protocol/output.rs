@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::state_file::StateFile;
 use super::writer::Writer;
 use super::writer::book::Announcement;
 use super::{Protocol, airbyte, singer};
@@ -41,6 +42,7 @@ pub(super) enum Message {
         settings: singer::Settings,
         is_test: bool,
     },
+    KeepStates(Box<StateFile>),
     Open {
         stream: StreamId,
     },
@@ -101,8 +103,16 @@ impl Output {
     /// When the system gives no thread.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
     pub fn start(protocol: Protocol, stop: StopSender) -> io::Result<Self> {
+        Self::to(Box::new(io::stdout()), protocol, stop)
+    }
+
+    /// The same for another place than stdout.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn to(out: Box<dyn io::Write + Send>, protocol: Protocol, stop: StopSender) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let writer = move || Writer::new(protocol, Box::new(io::stdout()), stop).run(&receiver);
+        let writer = move || Writer::new(protocol, out, stop).run(&receiver);
         std::thread::Builder::new().name("output".into()).spawn(writer)?;
         Ok(Self { sender })
     }
@@ -133,6 +143,11 @@ impl Output {
     /// nothing is written.
     pub fn begin(&self, state: singer::State, settings: singer::Settings, is_test: bool) {
         self.send(Message::Begin { state, settings, is_test });
+    }
+
+    /// Keeps the states of this run in a file, too, beside those of other streams that are in it.
+    pub fn keep_states(&self, file: StateFile) {
+        self.send(Message::KeepStates(Box::new(file)));
     }
 
     /// Begins a stream, unless it has begun.

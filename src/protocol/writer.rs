@@ -1,18 +1,20 @@
 //! The thread behind [`Output`](super::output::Output): it alone writes to stdout, and keeps the books of the streams.
 
+mod alive;
 pub(super) mod book;
 mod records;
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use tracing::Level;
 
 use super::airbyte::{self, Status};
 use super::output::{Constants, Message, StreamId};
+use super::state_file::StateFile;
 use super::{Protocol, singer};
 use crate::api::Body;
 use crate::clock;
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::panic;
 use crate::redact;
 use crate::stop::{Stop, StopSender};
+use alive::{LONGEST_SILENCE, LONGEST_STATELESS};
 use book::{Announcement, Book, Progress};
 use records::{Lines, Place, Records};
 use singer::batch::BatchFiles;
@@ -28,11 +31,6 @@ use singer::log::Metric;
 
 /// Lines are collected up to this size; larger writes gain nothing through a pipe of 64 KiB.
 const BUFFER: usize = 64 * 1024;
-
-/// A run that says nothing for so long says that it lives.
-const LONGEST_SILENCE: Duration = Duration::from_secs(50);
-/// Platforms take a run for dead that sends neither records nor states for long: a state is repeated after this time.
-const LONGEST_STATELESS: Duration = Duration::from_mins(5);
 
 /// Everything that the thread knows.
 pub(super) struct Writer {
@@ -45,6 +43,8 @@ pub(super) struct Writer {
     /// When a record or a state was written last.
     beat: Instant,
     books: Vec<Book>,
+    /// Where states go besides stdout.
+    state_file: Option<StateFile>,
     stop: StopSender,
 }
 
@@ -58,6 +58,7 @@ impl Writer {
             failures: Vec::new(),
             beat: Instant::now(),
             books: Vec::new(),
+            state_file: None,
             stop,
         }
     }
@@ -128,6 +129,7 @@ impl Writer {
             }
             Message::Announce(stream) => self.announce(*stream),
             Message::Begin { state, settings, is_test } => self.begin(state, settings, is_test),
+            Message::KeepStates(file) => self.state_file = Some(*file),
             Message::Open { stream } => self.open(stream),
             Message::Remember { stream, state } => {
                 if let Some(book) = self.books.get_mut(stream) {
@@ -173,51 +175,6 @@ impl Writer {
                 Protocol::Singer(_) => std::mem::take(&mut book.stream.schema),
             };
             self.line(&message);
-        }
-    }
-
-    /// Nothing has happened for a while: somebody should know that the run lives.
-    fn still_alive(&mut self, now: Instant) {
-        let open: Vec<_> =
-            self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.stream.name).collect();
-        if open.is_empty() {
-            return;
-        }
-        let log = airbyte::log(tracing::Level::INFO, &format!("Still reading {}.", open.join(", ")));
-        self.line(&log);
-        if now.duration_since(self.beat) >= LONGEST_STATELESS {
-            self.repeat_states();
-        }
-        self.flush();
-    }
-
-    fn waiting(&mut self, wait: Duration) {
-        let reset = clock::now_millis() + i64::try_from(wait.as_millis()).unwrap_or(0);
-        for index in 0..self.books.len() {
-            let book = &self.books[index];
-            if book.is_under_way() {
-                let status = airbyte::rate_limited(&book.stream.name, reset);
-                self.line(&status);
-            }
-        }
-        let seconds = wait.as_secs();
-        let text = format!("Criteo's limit of calls a minute is used up; going on in {seconds} s.");
-        self.line(&airbyte::log(tracing::Level::INFO, &text));
-        self.repeat_states();
-        self.flush();
-    }
-
-    /// Repeats the last state of every open stream: a sign of life that platforms understand.
-    fn repeat_states(&mut self) {
-        for index in 0..self.books.len() {
-            let book = &mut self.books[index];
-            let state = book.last_state.as_ref().or(book.first_state.as_ref());
-            if let Some(state) = state.cloned().filter(|_| book.is_under_way() && !book.has_failed) {
-                let message = self.protocol.state(book, &state);
-                book.records_since_state = 0;
-                self.line(&message);
-                self.beat = Instant::now();
-            }
         }
     }
 
@@ -316,9 +273,21 @@ impl Writer {
         }
         let message = self.protocol.state(book, &state);
         book.records_since_state = 0;
-        book.last_state = Some(state);
         self.line(&message);
         self.flush();
+        self.keep_state(stream, &state);
+        if let Some(book) = self.books.get_mut(stream) {
+            book.last_state = Some(state);
+        }
+    }
+
+    /// Only what the reader of stdout has been given goes into the file of states.
+    fn keep_state(&mut self, stream: StreamId, state: &Value) {
+        if let (Some(file), Some(book), None) = (&mut self.state_file, self.books.get(stream), &self.lines.broken)
+            && let Err(error) = file.keep(&book.stream.name, state)
+        {
+            self.stop.send(Stop::OutputFailed(error.message));
+        }
     }
 
     /// Hands the files of a stream over, and then the state that waited for them.
@@ -405,6 +374,11 @@ impl Writer {
             self.line(&message);
         }
         self.flush();
+        if let (Some(file), None) = (&mut self.state_file, &self.lines.broken)
+            && let Err(error) = file.save()
+        {
+            self.stop.send(Stop::OutputFailed(error.message));
+        }
         // Meltano shows the last line of a tap that fails, of whatever it has printed.
         if let (Protocol::Singer(_), Some(first)) = (&self.protocol, self.failures.first()) {
             let count = match self.failures.len() {

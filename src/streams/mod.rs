@@ -11,6 +11,7 @@ pub mod schema;
 
 use serde_json::Value;
 
+use endpoint::Endpoint;
 use report::Report;
 
 /// A read permission of a Criteo app. Permissions are frozen once the app is activated.
@@ -199,6 +200,36 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Method and path of its requests, with placeholders.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        match &self.source {
+            Source::Entity(entity) => {
+                format!("{} {}", if entity.request.is_search() { "POST" } else { "GET" }, entity.path)
+            }
+            Source::Report(report) => match report.endpoint {
+                Endpoint::Statistics => "POST statistics/report".to_owned(),
+                Endpoint::Placements => "POST placements/report".to_owned(),
+                Endpoint::Transactions => "POST transactions/report".to_owned(),
+                Endpoint::AdLevel => "POST marketing-solutions/statistics-adlevel/report".to_owned(),
+                Endpoint::Marketplace(what) => {
+                    format!("GET marketing-solutions/marketplace-performance-outcomes/stats/{what}")
+                }
+            },
+            Source::LogLevel => "POST log-level/advertisers/{advertiser_id}/report".to_owned(),
+        }
+    }
+
+    /// How far back Criteo keeps it, in words; empty for objects.
+    #[must_use]
+    pub fn history(&self) -> String {
+        match &self.source {
+            Source::Entity(_) => String::new(),
+            Source::Report(report) => report.history(),
+            Source::LogLevel => "30 days".to_owned(),
+        }
+    }
+
     /// Whether a Singer tap reads it without being told to: what an app with the least permissions that make sense
     /// (Campaigns, Creatives, Analytics) can read, apart from log files, which are large.
     #[must_use]

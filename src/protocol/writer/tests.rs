@@ -1,6 +1,7 @@
 //! The books of a run, on paper.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::*;
 use crate::config::Config;

@@ -1,0 +1,194 @@
+//! What people see who use the program by hand: at terminals narrow and wide, and through a pipe.
+
+use std::time::{Duration, Instant};
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::Bench;
+use crate::streams::{assert_report, preset};
+
+const REPORT: &str = "campaign_statistics_daily";
+
+/// A small world whose money is modest.
+fn bench() -> Bench {
+    let options = Options { advertisers: 1, campaigns: 1, ad_sets: 1, ads: 1, audiences: 3, ..Options::default() };
+    let bench = Bench::new(options, 30);
+    bench.file("config.json", &bench.config);
+    bench
+}
+
+/// What a command for people prints when its output goes through a pipe.
+fn piped(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = bench.program().args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// What a command prints at terminals of several widths, and through a pipe. Its stdout is the terminal, too.
+fn seen(bench: &Bench, arguments: &[&str]) -> String {
+    let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
+    let mut text = format!("$ source-criteo {}\n", arguments.join(" "));
+    for (columns, colours) in [(60, "1"), (120, "")] {
+        let shown = bench.on_terminal(columns, &quoted.join(" "), &[("NO_COLOR", colours)]);
+        text += &format!("── at {columns} columns ──\n{}", shown.replace('\u{1b}', "␛"));
+    }
+    let (code, stdout, stderr) = piped(bench, arguments);
+    text + &format!("── through a pipe: exit {} ──\n{stdout}{stderr}", code.unwrap())
+}
+
+#[test]
+fn what_there_is_can_be_looked_up_without_a_key() {
+    let bench = bench();
+    let words = ["SalesPc30d", "cost_per_order", "adset", "advertisers", "salespc30", "no such word"];
+    for (index, word) in words.iter().enumerate() {
+        insta::assert_snapshot!(format!("explain_{index}"), seen(&bench, &["explain", word]));
+    }
+    insta::assert_snapshot!("streams", seen(&bench, &["streams"]));
+    for (format, first) in
+        [("json", "{\"stream\":\"application\""), ("csv", "stream,permission"), ("markdown", "| stream |")]
+    {
+        let (code, stdout, _) = piped(&bench, &["streams", "--format", format]);
+        assert!(code == Some(0) && stdout.starts_with(first), "{stdout}");
+    }
+    assert!(bench.sandbox.requests().is_empty());
+}
+
+#[test]
+fn shells_and_manuals_are_served() {
+    let bench = bench();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, script, _) = piped(&bench, &["completions", shell]);
+        assert!(code == Some(0) && script.contains("preview") && script.contains("state-file"), "{shell}");
+    }
+    let (code, page, _) = piped(&bench, &["man"]);
+    assert!(code == Some(0) && page.contains(".TH source-criteo 1") && page.contains("explain"), "{page}");
+    let check =
+        std::process::Command::new("bash").args(["-n", "-c", &piped(&bench, &["completions", "bash"]).1]).status();
+    assert!(check.unwrap().success());
+}
+
+/// In the build that is tested, without optimization.
+#[test]
+fn the_first_words_come_at_once() {
+    let bench = bench();
+    for arguments in
+        [&["streams"][..], &["explain", "clicks"], &["spec"], &["discover", "--config", "config.json"], &["man"]]
+    {
+        let quickest = (0..5).map(|_| {
+            let started = Instant::now();
+            assert!(bench.program().args(arguments).output().unwrap().status.success());
+            started.elapsed()
+        });
+        let quickest = quickest.min().unwrap();
+        assert!(quickest < Duration::from_millis(100), "{arguments:?}: {quickest:?}");
+    }
+}
+
+#[test]
+fn a_preview_shows_the_first_rows_and_the_days() {
+    let bench = bench();
+    let config = ["--config", "config.json"];
+    insta::assert_snapshot!(
+        "preview_report",
+        seen(&bench, &[&["preview", REPORT, "--rows", "3"][..], &config].concat())
+    );
+    let objects = ["preview", "audiences", "--rows", "2", "--format", "markdown"];
+    insta::assert_snapshot!("preview_objects", seen(&bench, &[&objects[..], &config].concat()));
+    insta::assert_snapshot!(
+        "preview_unknown",
+        seen(&bench, &[&["preview", "campain_statistics"][..], &config].concat())
+    );
+    let days = ["preview", REPORT, "--since", "2026-10-20", "--until", "2026-10-21", "--format", "json"];
+    let (code, stdout, _) = piped(&bench, &[&days[..], &config].concat());
+    let rows: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(code == Some(0) && !rows.is_empty(), "{stdout}");
+    for row in &rows {
+        assert!(["2026-10-20", "2026-10-21"].contains(&row["day"].as_str().unwrap()), "{row}");
+    }
+    let (code, stdout, _) = piped(&bench, &[&["preview", REPORT, "--format", "csv"][..], &config].concat());
+    assert!(code == Some(0) && stdout.starts_with("advertiser_id,") && stdout.lines().count() == 11, "{stdout}");
+}
+
+#[test]
+fn a_preview_of_what_is_refused_says_why() {
+    let options = Options { without_permission: vec![criteo_sandbox::Permission::Audiences], ..Options::default() };
+    let bench = Bench::new(options, 3);
+    bench.file("config.json", &bench.config);
+    let (code, stdout, stderr) = piped(&bench, &["preview", "audiences", "--config", "config.json"]);
+    assert!(code == Some(1) && stdout.is_empty(), "{stdout}");
+    assert!(stderr.contains("ERROR This stream needs the permission \"Audiences: Read\""), "{stderr}");
+}
+
+#[test]
+fn a_read_by_hand_needs_no_catalog_and_goes_on_from_its_file() {
+    let mut bench = bench();
+    bench.config["lookback_days"] = json!(1);
+    bench.file("config.json", &bench.config);
+    let streams = format!("campaigns,{REPORT}");
+    let read = ["read", "--config", "config.json", "--streams", &streams, "--state-file", "state.json"];
+    let first = bench.run(&read);
+    assert_eq!(first.code, Some(0), "{:?}", first.errors());
+    assert_report(&bench, &first, REPORT, &preset(REPORT));
+    assert_eq!(first.records("campaigns").len(), 1);
+    let kept = || {
+        serde_json::from_str::<Value>(&std::fs::read_to_string(bench.directory.join("state.json")).unwrap()).unwrap()
+    };
+    let of_report = |state: &Value| {
+        let entries = state.as_array().unwrap().iter();
+        entries.clone().find(|entry| entry["stream"]["stream_descriptor"]["name"] == REPORT).unwrap()["stream"].clone()
+    };
+    assert_eq!(of_report(&kept()), of_report(&first.final_state()));
+    let second = bench.run(&read);
+    let (rows, all) = (second.records(REPORT).len(), first.records(REPORT).len());
+    assert!(second.code == Some(0) && rows > 0 && rows < 4 && all > 20, "{rows} of {all}");
+    // Another stream leaves the first one's state where it is.
+    let other = bench.run(&[
+        "read",
+        "--config",
+        "config.json",
+        "--streams",
+        "ad_set_statistics_daily",
+        "--state-file",
+        "state.json",
+    ]);
+    assert_eq!(other.code, Some(0));
+    assert_eq!(kept().as_array().unwrap().len(), 3);
+    assert_eq!(of_report(&kept()), of_report(&second.final_state()));
+    let days = bench.run(&[
+        "read",
+        "--config",
+        "config.json",
+        "--streams",
+        REPORT,
+        "--since",
+        "2026-10-20",
+        "--until",
+        "2026-10-21",
+    ]);
+    assert!(
+        days.records(REPORT).iter().all(|row| ["2026-10-20", "2026-10-21"].contains(&row["day"].as_str().unwrap()))
+    );
+    assert!(!days.records(REPORT).is_empty());
+}
+
+#[test]
+fn mistakes_by_hand_are_told_with_what_was_meant() {
+    let bench = bench();
+    let run = |arguments: &[&str]| bench.run(&[&["read", "--config", "config.json"][..], arguments].concat());
+    let typo = run(&["--streams", "campains"]);
+    let told = typo.errors()[0]["message"].as_str().unwrap().to_owned();
+    assert!(told.contains("Did you mean campaigns"), "{told}");
+    let days = run(&["--streams", REPORT, "--since", "2026-10-21", "--until", "2026-10-20"]);
+    assert!(days.errors()[0]["message"].as_str().unwrap().contains("lies before the first"));
+    let folder = run(&["--streams", REPORT, "--state-file", "no/such/folder/state.json"]);
+    assert!(folder.code == Some(1) && folder.records(REPORT).is_empty(), "it is told before anything is read");
+    let told = folder.errors().last().unwrap()["message"].as_str().unwrap().to_owned();
+    assert!(told.contains("The state file no/such/folder/state.json cannot be written"), "{told}");
+    for arguments in [
+        &["read", "--config", "config.json"][..],
+        &["read", "--config", "config.json", "--streams", "a", "--catalog", "b"],
+    ] {
+        assert_eq!(piped(&bench, arguments).0, Some(2));
+    }
+}

@@ -1,0 +1,114 @@
+//! `explain`: what is known of a word of Criteo's or of ours.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::Session;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::streams::metrics::{self, Dimension, Metric, Unit, fold};
+use crate::streams::{Stream, catalog};
+use crate::suggest;
+use crate::table::{Format, Table};
+use crate::terminal::{Terminal, wrapped};
+
+/// Lines of explanations are not longer.
+const WIDTH: usize = 90;
+
+impl Session {
+    pub(super) fn explain(&self, config: &Config, name: &str) -> Result<ExitCode> {
+        let streams = catalog::streams(config);
+        let width = Terminal::of_stdout().map(Terminal::width);
+        let wanted = fold(name);
+        let is_it = |other: &str| fold(other) == wanted || fold(&metrics::column_name(other)) == wanted;
+        let mut texts = Vec::new();
+        if let Some(stream) = streams.iter().find(|stream| fold(&stream.name) == wanted) {
+            texts.push(of_stream(stream, width)?);
+        }
+        texts.extend(metrics::DIMENSIONS.iter().filter(|dimension| is_it(dimension.name)).map(of_dimension));
+        texts.extend(metrics::metrics().iter().filter(|metric| is_it(metric.name)).map(of_metric));
+        if texts.is_empty() {
+            let known = streams.iter().map(|stream| stream.name.as_str());
+            let known = known.chain(metrics::DIMENSIONS.iter().map(|dimension| dimension.name));
+            let known: Vec<_> = known.chain(metrics::metrics().iter().map(|metric| metric.name)).collect();
+            return Err(Error::config(format!(
+                "There is no stream, metric or dimension {name}.{} `streams` lists the streams, docs/metrics.md the rest.",
+                suggest::did_you_mean(name, known)
+            )));
+        }
+        Ok(self.print(&texts.join("\n\n")))
+    }
+}
+
+fn lines(title: &str, facts: &[(&str, String)]) -> String {
+    let column = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 4;
+    let facts = facts.iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| {
+        let text = wrapped(text, WIDTH - column).join(&format!("\n{:column$}", ""));
+        format!("  {name:<width$}{text}", width = column - 2)
+    });
+    std::iter::once(title.to_owned()).chain(facts).collect::<Vec<_>>().join("\n")
+}
+
+fn of_metric(metric: &Metric) -> String {
+    let unit = match metric.unit {
+        Unit::Count => "a count",
+        Unit::Money => "money in the currency of the row",
+        Unit::Euro => "money in euros, whatever the currency of the row",
+        Unit::Ratio => "a ratio",
+        Unit::Text => "a text",
+    };
+    let additive = if metric.additive { "may be summed over rows" } else { "must not be summed over rows" };
+    let days = metric.attribution_days().map(|days| format!("goes on changing for {days} days")).unwrap_or_default();
+    lines(
+        &format!("{} is a metric of statistics", metric.name),
+        &[
+            ("column", metrics::column_name(metric.name)),
+            ("unit", unit.to_owned()),
+            ("credited to", metric.attribution().unwrap_or_default()),
+            ("settles", days),
+            ("sums", additive.to_owned()),
+            ("known since", metrics::since(metric.name).to_owned()),
+            (
+                "source",
+                "The name is Criteo's. Unit, attribution and sums are derived from it: Criteo describes none of them."
+                    .to_owned(),
+            ),
+        ],
+    )
+}
+
+fn of_dimension(dimension: &Dimension) -> String {
+    lines(
+        &format!("{} is a dimension of statistics", dimension.name),
+        &[
+            ("column", metrics::column_name(dimension.name)),
+            ("about", dimension.about.to_owned()),
+            ("comes with", dimension.pair.unwrap_or_default().to_owned()),
+        ],
+    )
+}
+
+fn of_stream(stream: &Stream, width: Option<usize>) -> Result<String> {
+    let text = lines(
+        &format!("{} is a stream", stream.name),
+        &[
+            ("endpoint", stream.endpoint()),
+            ("permission", stream.permission.label().to_owned()),
+            ("key", stream.primary_key.join(", ")),
+            ("cursor", stream.cursor().unwrap_or("none: it is read whole").to_owned()),
+            ("history", stream.history()),
+        ],
+    );
+    let mut columns = Table::new(["column", "type", "about"]);
+    for (name, property) in stream.schema["properties"].as_object().into_iter().flatten() {
+        let types = match &property["type"] {
+            Value::Array(types) => types.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
+            single => single.as_str().unwrap_or_default().to_owned(),
+        };
+        let kind = property["format"].as_str().map_or(types, str::to_owned);
+        let about = property["description"].as_str().unwrap_or_default();
+        columns.push([name.as_str(), &kind, about].map(Value::from).to_vec());
+    }
+    Ok(format!("{text}\n\n{}", columns.render(Format::Table, width)?))
+}

@@ -1,0 +1,199 @@
+//! `preview`: the first rows of a stream as a table, and spend and clicks by day.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+use super::read::select;
+use super::{PATIENCE, Session, within};
+use crate::api::Patience;
+use crate::cli::PreviewArguments;
+use crate::config::Config;
+use crate::engine::slice::days_before;
+use crate::engine::{self, Extent};
+use crate::error::{Error, Result};
+use crate::protocol::Protocol;
+use crate::protocol::airbyte::{Configured, SyncMode};
+use crate::protocol::output::Output;
+use crate::stop::StopSender;
+use crate::streams::Source;
+use crate::table::{Format, Table};
+use crate::terminal::{Colour, Terminal};
+
+/// How many days of a report are shown, unless others are wanted.
+const DAYS: u32 = 14;
+/// The columns of spend, whichever a report has.
+const SPEND: [&str; 3] = ["advertiser_cost", "cost", "spend"];
+/// The longest bar of the chart, in columns.
+const BAR: usize = 30;
+
+impl Session {
+    pub(super) async fn preview(&self, config: Config, what: &PreviewArguments) -> Result<ExitCode> {
+        let mut config = within(config, &what.days)?;
+        if what.days.since.is_none() {
+            let end = config.end_date.unwrap_or_else(|| config.clock.today(config.timezone));
+            config.start_date = Some(days_before(end, DAYS - 1));
+        }
+        // A look is no proof.
+        config.verify_totals = false;
+        let wanted = Configured::new(&what.stream, Ok(SyncMode::FullRefresh), None);
+        let (selected, refused) = select(&config, &[wanted]);
+        if let Some((_, error)) = refused.into_iter().next() {
+            return Err(error);
+        }
+        let is_report = selected.iter().any(|selected| matches!(selected.stream.source, Source::Report(_)));
+        let seen = Arc::new(Seen { rows: Mutex::default(), most: what.rows, is_enough: Notify::new(), is_report });
+        let (stop, _stopped) = StopSender::new();
+        let output =
+            Output::to(Box::new(Catch { seen: Arc::clone(&seen), line: Vec::new() }), Protocol::Airbyte, stop.clone())
+                .map_err(|error| Error::system(format!("The system gives no thread: {error}.")))?;
+        let client = self.client(&config, Patience::Check)?;
+        let states = BTreeMap::new();
+        tokio::select! {
+            _ = engine::read(&client, &output, &config, &selected, &states, Extent::All) => {
+                // What is on its way arrives.
+                let _ = output.finish(&stop, PATIENCE);
+            }
+            () = seen.is_enough.notified() => {}
+        }
+        let rows = seen.rows();
+        if let (Some(error), true) = (&rows.error, rows.records.is_empty()) {
+            return Err(Error::config(error.clone()));
+        }
+        let columns = selected.iter().filter_map(|selected| selected.stream.schema["properties"].as_object()).flatten();
+        let columns: Vec<&String> = columns.map(|(column, _)| column).collect();
+        let mut table = Table::new(columns.iter().map(|column| column.as_str()));
+        for record in &rows.records {
+            let value = |column: &&String| record.get(*column).cloned().unwrap_or(Value::Null);
+            table.push(columns.iter().map(value).collect());
+        }
+        let terminal = Terminal::of_stdout();
+        self.print(&table.render(what.format, terminal.map(Terminal::width))?);
+        if what.format == Format::Table {
+            if rows.records.is_empty() {
+                self.print("There are no rows.");
+            }
+            if let Some(chart) = chart(&rows.days, terminal) {
+                self.print(&format!("\n{chart}"));
+            }
+        }
+        if let Some(error) = &rows.error {
+            return Err(Error::config(error.clone()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What has come so far.
+#[derive(Default)]
+struct Rows {
+    records: Vec<Map<String, Value>>,
+    /// Spend and clicks by day, of all rows.
+    days: BTreeMap<String, (f64, f64)>,
+    error: Option<String>,
+}
+
+struct Seen {
+    rows: Mutex<Rows>,
+    most: usize,
+    /// All rows that are wanted have come. Those of a report all count for its days.
+    is_enough: Notify,
+    is_report: bool,
+}
+
+impl Seen {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, message: &mut Value) {
+        let mut rows = self.rows();
+        if let Value::Object(record) = message["record"]["data"].take() {
+            let number = |column: &str| record.get(column).and_then(Value::as_f64);
+            if let (Some(day), Some(spend)) =
+                (record.get("day").and_then(Value::as_str), SPEND.iter().find_map(|column| number(column)))
+            {
+                let sums = rows.days.entry(day.to_owned()).or_default();
+                *sums = (sums.0 + spend, sums.1 + number("clicks").unwrap_or(0.0));
+            }
+            if rows.records.len() < self.most {
+                rows.records.push(record);
+            }
+            if rows.records.len() >= self.most && !self.is_report {
+                self.is_enough.notify_one();
+            }
+        }
+        if let Some(words) = message["trace"]["error"]["message"].as_str() {
+            rows.error = Some(words.to_owned());
+        }
+    }
+}
+
+/// Takes the messages in place of stdout.
+struct Catch {
+    seen: Arc<Seen>,
+    line: Vec<u8>,
+}
+
+impl io::Write for Catch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                if let Ok(mut message) = serde_json::from_slice(&self.line) {
+                    self.seen.take(&mut message);
+                }
+                self.line.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Spend as bars, and spend and clicks as numbers, a line a day.
+fn chart(days: &BTreeMap<String, (f64, f64)>, terminal: Option<Terminal>) -> Option<String> {
+    let most = days.values().map(|(spend, _)| *spend).fold(0.0, f64::max);
+    if most <= 0.0 {
+        return None;
+    }
+    let mut lines = vec![format!("{:10}  {:<BAR$}  {:>14}  {:>10}", "day", "", "spend", "clicks")];
+    for (day, (spend, clicks)) in days {
+        let bar = format!("{:<BAR$}", bar(spend / most));
+        let bar = terminal.map_or_else(|| bar.clone(), |terminal| terminal.paint(&bar, Colour::Green));
+        lines.push(format!("{day:10}  {bar}  {spend:>14.2}  {clicks:>10.0}"));
+    }
+    Some(lines.join("\n"))
+}
+
+/// A bar for a share between 0 and 1, in eighths of a column.
+fn bar(share: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a picture"
+    )]
+    let eighths = (share.clamp(0.0, 1.0) * BAR as f64 * 8.0).round() as usize;
+    let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(eighths % 8).copied().unwrap_or_default();
+    "█".repeat(eighths / 8) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_what_they_stand_for() {
+        assert_eq!((bar(0.0).as_str(), bar(1.0).chars().count(), bar(0.5).chars().count()), ("", BAR, BAR / 2));
+        assert_eq!(bar(1.0 / 240.0), "▏");
+        assert_eq!(bar(f64::NAN), "");
+    }
+}

@@ -1,0 +1,59 @@
+//! Signs of life of a run that waits.
+
+use std::time::{Duration, Instant};
+
+use super::Writer;
+use crate::clock;
+use crate::protocol::airbyte;
+
+/// A run that says nothing for so long says that it lives.
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(50);
+/// Platforms take a run for dead that sends neither records nor states for long: a state is repeated after this time.
+pub(super) const LONGEST_STATELESS: Duration = Duration::from_mins(5);
+
+impl Writer {
+    /// Nothing has happened for a while: somebody should know that the run lives.
+    pub(super) fn still_alive(&mut self, now: Instant) {
+        let open: Vec<_> =
+            self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.stream.name).collect();
+        if open.is_empty() {
+            return;
+        }
+        let log = airbyte::log(tracing::Level::INFO, &format!("Still reading {}.", open.join(", ")));
+        self.line(&log);
+        if now.duration_since(self.beat) >= LONGEST_STATELESS {
+            self.repeat_states();
+        }
+        self.flush();
+    }
+
+    pub(super) fn waiting(&mut self, wait: Duration) {
+        let reset = clock::now_millis() + i64::try_from(wait.as_millis()).unwrap_or(0);
+        for index in 0..self.books.len() {
+            let book = &self.books[index];
+            if book.is_under_way() {
+                let status = airbyte::rate_limited(&book.stream.name, reset);
+                self.line(&status);
+            }
+        }
+        let seconds = wait.as_secs();
+        let text = format!("Criteo's limit of calls a minute is used up; going on in {seconds} s.");
+        self.line(&airbyte::log(tracing::Level::INFO, &text));
+        self.repeat_states();
+        self.flush();
+    }
+
+    /// Repeats the last state of every open stream: a sign of life that platforms understand.
+    pub(super) fn repeat_states(&mut self) {
+        for index in 0..self.books.len() {
+            let book = &mut self.books[index];
+            let state = book.last_state.as_ref().or(book.first_state.as_ref());
+            if let Some(state) = state.cloned().filter(|_| book.is_under_way() && !book.has_failed) {
+                let message = self.protocol.state(book, &state);
+                book.records_since_state = 0;
+                self.line(&message);
+                self.beat = Instant::now();
+            }
+        }
+    }
+}

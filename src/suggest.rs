@@ -1,0 +1,34 @@
+//! What somebody may have meant.
+
+/// How much alike two words must be, from 0 to 1.
+const LEAST: f64 = 0.75;
+/// How many words are suggested.
+const MOST: usize = 3;
+
+/// ` Did you mean …?` with the words that are most alike, or nothing.
+#[must_use]
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let folded = word.to_lowercase();
+    let alike = known.into_iter().map(|known| (strsim::jaro_winkler(&folded, &known.to_lowercase()), known));
+    let mut alike: Vec<_> = alike.filter(|(likeness, _)| *likeness >= LEAST).collect();
+    alike.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let words: Vec<_> = alike.iter().take(MOST).map(|(_, word)| *word).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!(" Did you mean {last}?"),
+        Some((last, others)) => format!(" Did you mean {} or {last}?", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_words_come_first() {
+        let known = ["campaigns", "campaign_statistics_daily", "ad_sets", "transactions"];
+        assert!(did_you_mean("campains", known).starts_with(" Did you mean campaigns or "));
+        assert_eq!(did_you_mean("AdSets", known), " Did you mean ad_sets?");
+        assert_eq!(did_you_mean("zzz", known), "");
+    }
+}

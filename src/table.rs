@@ -1,0 +1,190 @@
+//! Tables for people and for other programs.
+
+use clap::ValueEnum;
+use serde_json::{Map, Value};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::error::{Error, Result};
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Aligned, for people.
+    #[default]
+    Table,
+    /// A JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+    /// For documents.
+    Markdown,
+}
+
+/// No cell takes more columns of a terminal, unless there is room to spare.
+const WIDEST_CELL: usize = 32;
+
+/// Rows of values under names.
+#[derive(Debug, Default)]
+pub struct Table {
+    names: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Table {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { names: names.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row, with a value for each name.
+    pub fn push(&mut self, row: Vec<Value>) {
+        self.rows.push(row);
+    }
+
+    /// The text of the table; `width` is that of the terminal, where there is one: columns that do not fit are left out of an
+    /// aligned table, and named below it.
+    ///
+    /// # Errors
+    /// When a value cannot be written, which no table of ours has.
+    pub fn render(&self, format: Format, width: Option<usize>) -> Result<String> {
+        Ok(match format {
+            Format::Table => self.aligned(width),
+            Format::Json => {
+                self.objects().map(|object| Value::Object(object).to_string()).collect::<Vec<_>>().join("\n")
+            }
+            Format::Csv => {
+                let broken = |error: String| Error::system(format!("The table cannot be written as CSV: {error}."));
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                let rows = self.rows.iter().map(|row| row.iter().map(text).collect());
+                for row in std::iter::once(self.names.clone()).chain(rows) {
+                    writer.write_record(row).map_err(|error| broken(error.to_string()))?;
+                }
+                let bytes = writer.into_inner().map_err(|error| broken(error.to_string()))?;
+                String::from_utf8_lossy(&bytes).trim_end().to_owned()
+            }
+            Format::Markdown => {
+                let line = |cells: Vec<String>| {
+                    format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+                };
+                let rules = (0..self.names.len()).map(|column| if self.is_right(column) { "---:" } else { "---" });
+                let head = [line(self.names.clone()), line(rules.map(str::to_owned).collect())];
+                let rows = self.rows.iter().map(|row| line(row.iter().map(cell).collect()));
+                head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+            }
+        })
+    }
+
+    fn objects(&self) -> impl Iterator<Item = Map<String, Value>> {
+        self.rows.iter().map(|row| self.names.iter().cloned().zip(row.iter().cloned()).collect())
+    }
+
+    /// Whether a column has numbers, which stand to the right.
+    fn is_right(&self, column: usize) -> bool {
+        let values = || self.rows.iter().filter_map(|row| row.get(column)).filter(|value| !value.is_null());
+        values().next().is_some() && values().all(Value::is_number)
+    }
+
+    fn aligned(&self, width: Option<usize>) -> String {
+        let cells: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        let natural: Vec<usize> = self
+            .names
+            .iter()
+            .enumerate()
+            .map(|(column, name)| {
+                cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).fold(name.width(), usize::max)
+            })
+            .collect();
+        // Long texts are cut before whole columns are left out.
+        let has_room = width.is_none_or(|width| natural.iter().map(|width| width + 2).sum::<usize>() <= width + 2);
+        let widths: Vec<usize> =
+            natural.iter().map(|&width| if has_room { width } else { width.min(WIDEST_CELL) }).collect();
+        let mut used = 0;
+        let shown = widths.iter().take_while(|&&cell| {
+            used += cell + 2;
+            width.is_none_or(|width| used <= width + 2)
+        });
+        let shown = shown.count().max(1);
+        let line = |cells: &[String]| {
+            let cells = cells.iter().zip(&widths).take(shown).enumerate().map(|(column, (cell, &width))| {
+                let cell = cut(cell, width);
+                let space = " ".repeat(width.saturating_sub(cell.width()));
+                if self.is_right(column) { space + &cell } else { cell + &space }
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
+        let mut lines = vec![line(&self.names), line(&rule)];
+        lines.extend(cells.iter().map(|cells| line(cells)));
+        if shown < self.names.len() {
+            let rest = &self.names[shown..];
+            let (some, more) = rest.split_at(rest.len().min(4));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            lines.push(format!("… and the columns {}{more}", some.join(", ")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// A value on one line, without anything that a terminal obeys.
+fn cell(value: &Value) -> String {
+    text(value).chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A text of at most so many columns.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let start = text.chars().take_while(|letter| {
+        used += letter.width().unwrap_or(0);
+        used < width
+    });
+    start.chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn table() -> Table {
+        let mut table = Table::new(["name", "clicks", "cost"]);
+        table.push(vec![json!("Frühling \u{1b}[31m|"), json!(5), json!(1.5)]);
+        table.push(vec![json!("東京"), json!(12_345), Value::Null]);
+        table
+    }
+
+    #[test]
+    fn tables_are_aligned_by_what_a_terminal_shows() {
+        let text = table().render(Format::Table, None).unwrap();
+        insta::assert_snapshot!(text);
+        assert!(!text.contains('\u{1b}'));
+        let narrow = table().render(Format::Table, Some(24)).unwrap();
+        assert!(narrow.lines().all(|line| line.starts_with('…') || line.width() <= 24), "{narrow}");
+        assert!(narrow.ends_with("… and the columns cost"), "{narrow}");
+    }
+
+    #[test]
+    fn other_programs_get_every_value() {
+        assert_eq!(
+            table().render(Format::Csv, None).unwrap(),
+            "name,clicks,cost\nFrühling \u{1b}[31m|,5,1.5\n東京,12345,"
+        );
+        let lines = table().render(Format::Json, None).unwrap();
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last, json!({"name": "東京", "clicks": 12345, "cost": null}));
+        let markdown = table().render(Format::Markdown, Some(10)).unwrap();
+        assert_eq!(markdown.lines().nth(1), Some("| --- | ---: | ---: |"));
+        assert!(markdown.contains("\\|"));
+    }
+}
