@@ -36,7 +36,7 @@ fn configured(bench: &Bench, path: &str, words: &[&str]) -> String {
 
 pub const CASES: &[Case] = &[
     Case {
-        id: 80,
+        id: 95,
         fault: "an id that was mistyped among those of advertiser_ids",
         expected: "check names it, and the advertisers that can be read",
         run: || {

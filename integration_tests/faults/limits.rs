@@ -219,7 +219,7 @@ pub const CASES: &[Case] = &[
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/2026-07/", json!(null), json!({"status": status, "body": "{}"}));
                 check_told(&bench.check(), &["does not exist in this version of the API", "update the connector"]);
-                assert_eq!(calls(&bench, "/2026-07/"), 1);
+                assert_eq!(calls(&bench, "/2026-07/marketing-solutions/me"), 1);
             }
             let bench = bench(Options::default(), 3);
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 410, "body": "{}"}));

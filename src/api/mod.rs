@@ -65,8 +65,21 @@ impl Call {
     }
 }
 
-/// Who is told of every answer: the path below the version, the status if there was an answer, and how long it took.
-pub type OnAnswer = Box<dyn Fn(String, Option<u16>, Duration) + Send + Sync>;
+/// Something that was answered, or was not.
+#[derive(Debug)]
+pub struct Answered {
+    /// The path below the version.
+    pub endpoint: String,
+    /// The status, if there was an answer.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub duration: Duration,
+    /// How many calls of its class Criteo says are left in this minute.
+    pub calls_left: Option<usize>,
+}
+
+/// Who is told of every answer.
+pub type OnAnswer = Box<dyn Fn(Answered) + Send + Sync>;
 
 /// The connection to Criteo that everything of a run shares.
 pub struct Client {
@@ -133,7 +146,12 @@ impl Client {
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
             let sent = Instant::now();
             let answer = self.transport.send(self.request(call, &token)?, space, HEAD_TIMEOUT).await;
-            (self.on_answer)(call.place(), answer.as_ref().ok().map(|answer| answer.status), sent.elapsed());
+            (self.on_answer)(Answered {
+                endpoint: call.place(),
+                status: answer.as_ref().ok().map(|answer| answer.status),
+                duration: sent.elapsed(),
+                calls_left: answer.as_ref().ok().and_then(|answer| answer.rate_limit.remaining),
+            });
             let failure = match answer {
                 Ok(answer) => {
                     self.pace.learn(call.class, &answer.rate_limit);

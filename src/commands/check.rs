@@ -33,10 +33,11 @@ impl Session {
         };
         let ladder = Ladder::new(&mut tell);
         match config {
-            Ok(config) => {
-                let client = self.client(&config, Patience::Check)?;
-                Ok(ladder.climb(&client, &self.output, &config).await)
-            }
+            Ok(config) => match self.client(&config, Patience::Check) {
+                Ok(client) => Ok(ladder.climb(&client, &self.output, &config).await),
+                Err(error) if error.kind == Kind::System => Err(error),
+                Err(error) => Ok(ladder.without_client(error)),
+            },
             Err(error) if error.kind == Kind::System => Err(error),
             Err(error) => Ok(ladder.without_config(error)),
         }

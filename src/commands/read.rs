@@ -59,7 +59,7 @@ impl Session {
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();
-        let on_answer = Box::new(move |endpoint, status, duration| output.answer(endpoint, status, duration));
+        let on_answer = Box::new(move |answered| output.answer(answered));
         Client::new(config, patience, Auth::new(config, on_rotation), on_wait, on_answer)
     }
 }

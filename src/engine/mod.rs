@@ -5,6 +5,7 @@
 //! Streams, groups of advertisers and windows are read at once, as far as the call budget allows; the memory budget of the
 //! bodies keeps fetching and writing together.
 
+pub mod account;
 mod ad_sets;
 mod coerce;
 pub mod cursor;

@@ -9,6 +9,7 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
 
+use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
 use super::cursor::{self, Cursors};
 use super::plan::ReportPlan;
@@ -69,6 +70,7 @@ struct Reading<'a> {
     in_flight: InFlight,
     has_written: bool,
     failure: Option<Error>,
+    account: Account,
 }
 
 impl Run<'_> {
@@ -135,12 +137,14 @@ impl<'a> Reading<'a> {
             in_flight: InFlight::default(),
             has_written: false,
             failure: None,
+            account: Account::new(),
         }
     }
 
     /// Reads everything; tells also whether anything has been written.
     async fn read(mut self) -> (Result<()>, bool) {
         let result = self.read_all().await;
+        self.run.output.account(self.id, self.account);
         (result, self.has_written)
     }
 
@@ -156,6 +160,8 @@ impl<'a> Reading<'a> {
             if let Some(next) = self.take(event)? {
                 calls.push(next);
             }
+            let ahead: usize = self.tracks.iter().map(|track| track.forecast().len()).sum();
+            self.run.output.progress(self.id, self.account.windows, calls.len() + ahead);
             self.divide();
         }
         std::mem::take(&mut self.in_flight).settle().await?;
@@ -255,6 +261,7 @@ impl<'a> Reading<'a> {
     ) -> Result<()> {
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
+        self.account.add(slice, rows, proof.as_ref().map(|(_, sums)| sums));
         self.doubt(index, doubts);
         if let Some((totals, sums)) = proof.filter(|_| slice.part.is_some()) {
             self.prove_parts(index, slice, &totals, &sums);
@@ -315,6 +322,7 @@ impl<'a> Reading<'a> {
     /// Makes a slice smaller whose answer was cut.
     fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
         tracing::info!("{}: the answer for {} is too much at once.", self.name, days(slice.window));
+        self.account.splits += 1;
         match self.tracks[index].cut(slice.id) {
             Cut::Smaller => None,
             Cut::NeedsAdSets if self.report.can_filter_ad_sets() => {

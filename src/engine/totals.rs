@@ -42,6 +42,11 @@ struct Sum {
 }
 
 impl Sums {
+    /// How many rows there were, by the number of the advertiser and the day.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, NaiveDate, u32)> {
+        self.by_key.iter().map(|((advertiser, day), sum)| (*advertiser, *day, sum.rows))
+    }
+
     /// Adds the sums of other rows.
     pub fn add(&mut self, other: &Self) {
         for (key, sum) in &other.by_key {
@@ -329,7 +334,7 @@ impl Visitor<'_> for Key<'_> {
 }
 
 /// An id as a number; ids of Criteo are digits, and others get a number of their own.
-fn number(id: &str) -> u64 {
+pub(super) fn number(id: &str) -> u64 {
     id.parse().unwrap_or_else(|_| id.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.into())))
 }
 

@@ -17,7 +17,8 @@ use super::state_file::StateFile;
 use super::writer::Writer;
 use super::writer::book::Announcement;
 use super::{Protocol, airbyte, singer};
-use crate::api::Body;
+use crate::api::{Answered, Body};
+use crate::engine::account::Account;
 use crate::engine::project::Plan;
 use crate::error::{Error, Result};
 use crate::stop::StopSender;
@@ -73,10 +74,16 @@ pub(super) enum Message {
         stream: String,
         error: Error,
     },
-    Answer {
-        endpoint: String,
-        status: Option<u16>,
-        duration: Duration,
+    Answer(Answered),
+    /// How many windows of a report are done, and how many are to come as far as that is known.
+    Progress {
+        stream: StreamId,
+        done: u64,
+        ahead: usize,
+    },
+    Account {
+        stream: StreamId,
+        account: Box<Account>,
     },
     Close {
         stream: StreamId,
@@ -201,9 +208,19 @@ impl Output {
         }
     }
 
-    /// Tells of an answer of Criteo's, for the figures that tools around Singer collect.
-    pub fn answer(&self, endpoint: String, status: Option<u16>, duration: Duration) {
-        self.send(Message::Answer { endpoint, status, duration });
+    /// Tells of an answer of Criteo's, for the words at the end and the figures that tools around Singer collect.
+    pub fn answer(&self, answered: Answered) {
+        self.send(Message::Answer(answered));
+    }
+
+    /// Tells how many windows of a report are done, and how many are to come as far as that is known.
+    pub fn progress(&self, stream: StreamId, done: u64, ahead: usize) {
+        self.send(Message::Progress { stream, done, ahead });
+    }
+
+    /// Tells what a report came to.
+    pub fn account(&self, stream: StreamId, account: Account) {
+        self.send(Message::Account { stream, account: Box::new(account) });
     }
 
     /// Says how many rows are to be expected of a stream.

@@ -3,6 +3,7 @@
 mod alive;
 pub(super) mod book;
 mod records;
+mod summary;
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +17,7 @@ use super::airbyte::{self, Status};
 use super::output::{Constants, Message, StreamId};
 use super::state_file::StateFile;
 use super::{Protocol, singer};
-use crate::api::Body;
+use crate::api::{Answered, Body};
 use crate::clock;
 use crate::engine::rows;
 use crate::error::{Error, Result};
@@ -28,6 +29,7 @@ use book::{Announcement, Book, Progress};
 use records::{Lines, Place, Records};
 use singer::batch::BatchFiles;
 use singer::log::Metric;
+use summary::Summary;
 
 /// Lines are collected up to this size; larger writes gain nothing through a pipe of 64 KiB.
 const BUFFER: usize = 64 * 1024;
@@ -45,6 +47,7 @@ pub(super) struct Writer {
     books: Vec<Book>,
     /// Where states go besides stdout.
     state_file: Option<StateFile>,
+    summary: Summary,
     stop: StopSender,
 }
 
@@ -59,6 +62,7 @@ impl Writer {
             beat: Instant::now(),
             books: Vec::new(),
             state_file: None,
+            summary: Summary::new(),
             stop,
         }
     }
@@ -101,6 +105,7 @@ impl Writer {
             return Some(true);
         }
         self.handle(message);
+        self.show_progress();
         // Words alone are no sign of life.
         if self.beat.elapsed() >= LONGEST_STATELESS {
             self.repeat_states();
@@ -155,9 +160,21 @@ impl Writer {
                     _ => drop(reply.send(())),
                 }
             }
-            Message::Answer { endpoint, status, duration } => {
+            Message::Answer(answered) => {
+                self.summary.answered(&answered);
                 if let Protocol::Singer(tap) = &self.protocol {
-                    tap.log.metric(None, &Metric::HttpRequestDuration(&endpoint, status, duration));
+                    let Answered { endpoint, status, duration, .. } = &answered;
+                    tap.log.metric(None, &Metric::HttpRequestDuration(endpoint, *status, *duration));
+                }
+            }
+            Message::Progress { stream, done, ahead } => {
+                if let Some(book) = self.books.get_mut(stream) {
+                    book.windows = (done, ahead);
+                }
+            }
+            Message::Account { stream, account } => {
+                if let Some(book) = self.books.get_mut(stream) {
+                    book.account = Some(*account);
                 }
             }
             Message::Close { stream, error } => self.close(stream, error.as_ref()),
@@ -351,6 +368,9 @@ impl Writer {
         let status = if error.is_some() { Status::Incomplete } else { Status::Complete };
         self.line(&airbyte::stream_status(&name, status));
         for (level, text) in logs {
+            if level == Level::INFO {
+                self.tell(&text);
+            }
             self.line(&airbyte::log(level, &text));
         }
         self.flush();
@@ -365,6 +385,7 @@ impl Writer {
         for stream in 0..self.books.len() {
             self.close(stream, Some(&interrupted()));
         }
+        self.sum_up();
         // Targets keep the last state only if nothing comes behind it.
         if let Protocol::Singer(tap) = &self.protocol
             && !self.books.is_empty()
@@ -397,11 +418,14 @@ impl Writer {
         if let Protocol::Singer(_) = self.protocol
             && matches!(kind, "LOG" | "TRACE" | "CONTROL")
         {
+            self.make_room();
+            self.pass_on(message);
             return self.say(message);
         }
         let mut text = message.to_string();
         if matches!(kind, "LOG" | "TRACE" | "CONNECTION_STATUS") {
             text = redact::clean(&text);
+            self.pass_on(message);
         }
         self.ends_with_state = kind == "STATE";
         self.lines.buffer.extend_from_slice(text.as_bytes());

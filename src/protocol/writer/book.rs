@@ -7,8 +7,12 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use crate::engine::account::Account;
 use crate::engine::project::Plan;
 use crate::protocol::singer::batch::BatchFiles;
+
+/// At most so many advertisers or days are named.
+const MOST_NAMED: usize = 5;
 
 /// What is announced of a stream.
 pub(in crate::protocol) struct Announcement {
@@ -38,6 +42,10 @@ pub(super) struct Book {
     pub files: Option<BatchFiles>,
     /// A state that waits for the records before it, which are in files that were not handed over.
     pub pending_state: Option<Value>,
+    /// Windows that are done and to come, of a report.
+    pub windows: (u64, usize),
+    /// What a report came to.
+    pub account: Option<Account>,
     /// Who wants to know of the first record.
     pub on_first_record: Option<oneshot::Sender<()>>,
 }
@@ -66,6 +74,8 @@ impl Book {
             version: None,
             files: None,
             pending_state: None,
+            windows: (0, 0),
+            account: None,
             on_first_record: None,
         }
     }
@@ -82,7 +92,7 @@ impl Book {
     /// What people are told when the stream ends.
     pub(super) fn closing_words(&self) -> Vec<(Level, String)> {
         let name = &self.stream.name;
-        let mut logs = vec![(Level::INFO, format!("{name}: {} records.", self.records))];
+        let mut logs = vec![(Level::INFO, self.came_to())];
         let never_named = self.stream.plan.never_named();
         if self.records > 0 && !never_named.is_empty() {
             let list = never_named.join(", ");
@@ -111,4 +121,53 @@ impl Book {
         }
         logs
     }
+
+    /// Records, windows and time; and where the rows are from, as far as that is known.
+    fn came_to(&self) -> String {
+        let mut text = format!("{}: {} records", self.stream.name, grouped(self.records));
+        let Some(account) = &self.account else { return text + "." };
+        let windows = if account.windows == 1 { "window" } else { "windows" };
+        text += &format!(" in {} {windows}", account.windows);
+        if account.splits > 0 {
+            text += &format!(", {} answers were too much at once", account.splits);
+        }
+        if let Some(opened) = self.opened {
+            text += &format!(", {:.1} s", opened.elapsed().as_secs_f64());
+        }
+        if account.is_apart && !account.rows_of.is_empty() {
+            let mut rows: Vec<_> = account.rows_of.iter().collect();
+            rows.sort_by_key(|(advertiser, rows)| (std::cmp::Reverse(**rows), **advertiser));
+            let (most, others) = rows.split_at(rows.len().min(MOST_NAMED));
+            let most = most.iter().map(|(advertiser, rows)| format!("{advertiser} {}", grouped(**rows)));
+            text += &format!("; by advertiser {}", most.collect::<Vec<_>>().join(", "));
+            if !others.is_empty() {
+                let rows: u64 = others.iter().map(|(_, rows)| **rows).sum();
+                text += &format!(" and {} others {}", others.len(), grouped(rows));
+            }
+        }
+        let gaps = account.gaps();
+        if !gaps.is_empty() {
+            let (some, more) = gaps.split_at(gaps.len().min(MOST_NAMED));
+            let some = some.iter().map(|gap| match gap.days() {
+                1 => gap.start.to_string(),
+                _ => format!("{} to {}", gap.start, gap.end),
+            });
+            let more = if more.is_empty() { "" } else { " and other days" };
+            text += &format!("; no rows on {}{more}, between days with rows", some.collect::<Vec<_>>().join(", "));
+        }
+        text + "."
+    }
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

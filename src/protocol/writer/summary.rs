@@ -1,0 +1,206 @@
+//! What people are told of a run as a whole: how far it is, and what it came to.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tracing::Level;
+
+use super::Writer;
+use super::book::{Progress, grouped};
+use crate::api::Answered;
+use crate::protocol::{Protocol, airbyte};
+use crate::terminal::Terminal;
+
+/// The line at a terminal is drawn anew at most this often.
+const REDRAW: Duration = Duration::from_millis(200);
+/// Where there is no terminal, progress is told this often.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
+/// From this share of refused calls on, somebody else is probably calling with the same key.
+const MANY_REFUSED: f64 = 0.05;
+
+/// What is counted of a run.
+pub(super) struct Summary {
+    started: Instant,
+    calls: u64,
+    /// Calls that the rate limit refused.
+    refused: u64,
+    /// Calls that failed otherwise.
+    failed: u64,
+    pub warnings: u64,
+    calls_left: Option<usize>,
+    /// Somebody who sees stderr, and not stdout.
+    terminal: Option<Terminal>,
+    drawn: Option<Instant>,
+    told: Instant,
+}
+
+impl Summary {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            calls: 0,
+            refused: 0,
+            failed: 0,
+            warnings: 0,
+            calls_left: None,
+            // A line that is drawn again and again would mix with the messages.
+            terminal: Terminal::of_people().filter(|_| Terminal::of_stdout().is_none()),
+            drawn: None,
+            told: now,
+        }
+    }
+
+    pub(super) fn answered(&mut self, answered: &Answered) {
+        self.calls += 1;
+        match answered.status {
+            Some(200) => {}
+            Some(429) => self.refused += 1,
+            _ => self.failed += 1,
+        }
+        self.calls_left = answered.calls_left.or(self.calls_left);
+    }
+
+    /// Takes the line of progress away, for words that stay.
+    fn clear(&mut self) {
+        if self.terminal.is_some() && self.drawn.take().is_some() {
+            // Nobody is told of a terminal that has gone.
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+impl Writer {
+    /// Says something to somebody at a terminal who does not see stdout.
+    pub(super) fn tell(&mut self, text: &str) {
+        self.summary.clear();
+        if let Some(terminal) = self.summary.terminal {
+            terminal.line(text);
+        }
+    }
+
+    /// Words on stderr are about to come.
+    pub(super) fn make_room(&mut self) {
+        self.summary.clear();
+    }
+
+    /// Tells how far the run is, if it is time.
+    pub(super) fn show_progress(&mut self) {
+        let is_due = match self.summary.terminal {
+            Some(_) => self.summary.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW),
+            None => self.summary.told.elapsed() >= TOLD_EVERY,
+        };
+        if !is_due || !self.books.iter().any(super::Book::is_under_way) {
+            return;
+        }
+        let text = self.progress();
+        match self.summary.terminal {
+            Some(terminal) => {
+                self.summary.drawn = Some(Instant::now());
+                let text: String = text.chars().take(terminal.width().saturating_sub(1)).collect();
+                let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
+            }
+            None => {
+                self.summary.told = Instant::now();
+                self.line(&airbyte::log(Level::INFO, &text));
+            }
+        }
+    }
+
+    fn progress(&self) -> String {
+        let closed = self.books.iter().filter(|book| book.progress == Progress::Closed).count();
+        let records: u64 = self.books.iter().map(|book| book.records).sum();
+        let mut text = format!("{closed} of {} streams, {} records", self.books.len(), grouped(records));
+        let done: u64 = self.books.iter().map(|book| book.windows.0).sum();
+        let open = self.books.iter().filter(|book| book.progress != Progress::Closed);
+        let ahead: u64 = open.map(|book| book.windows.1 as u64).sum();
+        if done + ahead > 0 {
+            text += &format!(", {done} of {} windows", done + ahead);
+        }
+        if let Some(left) = self.summary.calls_left {
+            text += &format!(", {left} calls left this minute");
+        }
+        if done > 0 && ahead > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let rest = self.summary.started.elapsed().mul_f64(ahead as f64 / done as f64);
+            text += &format!(", about {}", span(rest));
+        }
+        text
+    }
+
+    /// What the run came to, and what to do about it, if there is something.
+    pub(super) fn sum_up(&mut self) {
+        if self.books.is_empty() {
+            return;
+        }
+        let summary = &self.summary;
+        let records: u64 = self.books.iter().map(|book| book.records).sum();
+        let count = self.books.len();
+        let mut text = format!("{count} {}", if count == 1 { "stream" } else { "streams" });
+        if !self.failures.is_empty() {
+            text += &format!(", {} incomplete", self.failures.len());
+        }
+        text += &format!(": {} records, {} calls", grouped(records), grouped(summary.calls));
+        let troubles = [(summary.refused, "refused by the rate limit"), (summary.failed, "failed")];
+        let troubles = troubles.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let troubles: Vec<_> = troubles.collect();
+        if !troubles.is_empty() {
+            text += &format!(" ({})", troubles.join(", "));
+        }
+        text += &format!(", {}", span(summary.started.elapsed()));
+        if summary.warnings > 0 {
+            text += &format!(", {} warnings", summary.warnings);
+        }
+        let mut texts = vec![text + "."];
+        texts.extend(self.hint());
+        for text in texts {
+            self.tell(&text);
+            self.line(&airbyte::log(Level::INFO, &text));
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let splits = self.books.iter().filter_map(|book| Some((book, book.account.as_ref()?)));
+        let split = splits.filter(|(_, account)| account.splits > account.windows).map(|(book, _)| &book.stream.name);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let refused = self.summary.refused as f64 / self.summary.calls.max(1) as f64;
+        if refused >= MANY_REFUSED && self.summary.refused > 2 {
+            let text = "Many calls were refused by the rate limit: another program probably uses the same app. An app of its \
+                        own gives this one all the calls.";
+            return Some(text.to_owned());
+        }
+        split.last().map(|name| {
+            format!("Most answers for {name} were too much at once: with fewer dimensions, or fewer columns, it is read faster.")
+        })
+    }
+
+    /// What somebody at a terminal should know of a message that goes to stdout.
+    pub(super) fn pass_on(&mut self, message: &Value) {
+        let (level, words) = (&message["log"]["level"], message["log"]["message"].as_str());
+        if level == "WARN" {
+            self.summary.warnings += 1;
+        }
+        if !matches!(self.protocol, Protocol::Airbyte) || self.summary.terminal.is_none() {
+            return;
+        }
+        let error = &message["trace"]["error"];
+        match (level.as_str(), words, error["message"].as_str()) {
+            (Some(level @ ("WARN" | "ERROR")), Some(words), _) => self.tell(&format!("{level} {words}")),
+            (_, _, Some(words)) => {
+                let stream = error["stream_descriptor"]["name"].as_str().map(|name| format!("{name}: "));
+                self.tell(&format!("ERROR {}{words}", stream.unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A time as people say it.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        seconds @ 10..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
