@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
 
 use criteo_sandbox::{AppState, Options, Permission};
 use serde_json::{Value, json};
@@ -128,6 +129,60 @@ const SCENARIOS: &[Scenario] = &[
         world: |options| options.refused_pairs = vec![("Category".into(), "Reach".into())],
         config: custom_report,
     },
+    Scenario {
+        name: "nobody_of_the_list_has_consented",
+        broken: Some("advertisers"),
+        world: |options| options.without_consent = vec!["1002".into()],
+        config: |bench| bench.config["advertiser_ids"] = json!(["1002"]),
+    },
+    Scenario {
+        name: "words_that_a_terminal_would_obey",
+        broken: None,
+        world: |_| {},
+        config: |bench| {
+            let app =
+                json!({"data": {"attributes": {"name": "Evil\u{1b}[2J\u{1b}]0;x\u{7}\nsandbox+secret/with=signs"}}});
+            let fault = json!({"match": {"path": "/me"}, "times": null, "do": {"body": app.to_string()}});
+            let portfolio = json!({"match": {"path": "/advertisers/me"}, "times": null,
+                "do": {"body": json!({"data": [{"id": "1001"}]}).to_string()}});
+            bench.sandbox.add_fault(fault).unwrap();
+            bench.sandbox.add_fault(portfolio).unwrap();
+        },
+    },
+    Scenario {
+        name: "errors_in_place_of_the_app",
+        broken: Some("app"),
+        world: |_| {},
+        config: |bench| {
+            let fault = json!({"match": {"path": "/marketing-solutions/me"}, "times": null, "do": {"body": json!({
+                "errors": [{"type": "authorization", "code": "app-not-ready", "title": "Not ready", "traceId": "t7"}]}).to_string()}});
+            bench.sandbox.add_fault(fault).unwrap();
+        },
+    },
+    Scenario {
+        name: "nothing_can_be_read",
+        broken: Some("permissions"),
+        world: |_| {},
+        config: |bench| {
+            let refusal = json!({"errors": [{"code": "ip-not-allowed", "title": "Not from here", "traceId": "t1"}]});
+            for part in ["search", "report", "ads", "dataset"] {
+                let fault =
+                    json!({"match": {"path": part}, "times": null, "do": {"status": 403, "body": refusal.to_string()}});
+                bench.sandbox.add_fault(fault).unwrap();
+            }
+        },
+    },
+    Scenario {
+        name: "reports_are_refused_for_another_reason",
+        broken: Some("permissions"),
+        world: |_| {},
+        config: |bench| {
+            let refusal = json!({"errors": [{"code": "invalid", "title": "Invalid currency", "traceId": "t9"}]});
+            let fault =
+                json!({"match": {"path": "report"}, "times": null, "do": {"status": 400, "body": refusal.to_string()}});
+            bench.sandbox.add_fault(fault).unwrap();
+        },
+    },
     Scenario { name: "everything_is_well", broken: None, world: |_| {}, config: |_| {} },
 ];
 
@@ -148,6 +203,7 @@ fn each_step_that_is_missing_has_words_of_its_own() {
         for (mark, is_wanted) in [("✗", scenario.broken.is_some()), ("\u{1b}", false)] {
             assert_eq!(seen.contains(mark), is_wanted, "{}: {seen}", scenario.name);
         }
+        assert!(!seen.contains("sandbox+secret"), "{seen}");
         if let Some(rung) = scenario.broken {
             let told: Vec<_> = seen.lines().skip_while(|line| !line.starts_with('✗')).collect();
             assert!(told[0].starts_with(&format!("✗ {rung} ")), "{}: {seen}", scenario.name);
@@ -163,6 +219,39 @@ fn each_step_that_is_missing_has_words_of_its_own() {
         insta::with_settings!({snapshot_path => "snapshots/ladder", prepend_module_to_snapshot => false}, {
             insta::assert_snapshot!(scenario.name, seen.replace(&bench.sandbox.url(), "http://127.0.0.1:PORT"));
         });
+    }
+}
+
+/// An advertiser that Criteo refuses says nothing about a report: the next one is asked.
+#[test]
+fn a_refused_advertiser_does_not_hide_a_report_that_is_wrong() {
+    let options = Options {
+        refused_in_reports: vec!["1001".into()],
+        refused_pairs: vec![("Category".into(), "Reach".into())],
+        ..Options::default()
+    };
+    let mut bench = Bench::new(options, 14);
+    custom_report(&mut bench);
+    let checked = bench.check();
+    let status = &checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
+    assert_eq!(status["status"], "FAILED");
+    assert!(status["message"].as_str().unwrap().contains("Reach is not available by Category"), "{status}");
+    assert!(checked.logs("WARN").iter().any(|line| line.contains("has not given the app its consent")));
+}
+
+/// Somebody waits: whatever hangs, the answer comes.
+#[test]
+fn a_check_ends_in_time_whatever_hangs() {
+    for (path, most) in [("oauth2", 20), ("statistics/report", 40)] {
+        let bench = Bench::new(Options::default(), 14);
+        let fault = json!({"match": {"path": path}, "times": null, "do": {"delivery": {"delay_ms": 90_000}}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let started = Instant::now();
+        let checked = bench.check();
+        let took = started.elapsed().as_secs();
+        assert!(took < most, "{path}: {took} s");
+        let told = format!("{:?}{:?}", checked.of_type("CONNECTION_STATUS"), checked.logs("WARN"));
+        assert!(told.contains("has not answered in time"), "{path}: {told}");
     }
 }
 
@@ -254,7 +343,15 @@ fn setup_without_a_terminal_says_what_it_needs() {
     said(&["--key-file", "empty.txt", "--currency", "EUR"], &["empty.txt holds no client_id"]);
     assert!(!bench.directory.join("criteo.json").exists());
     // The file of the key is as old as the key: seconds.
-    said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 0 minutes old", "try again"]);
+    said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 1 minute old", "try again"]);
+    std::fs::write(bench.directory.join("there.json"), "mine").unwrap();
+    let key = ["--key-file", "key.txt", "--currency", "EUR"];
+    said(&[&key[..], &["--config", "a.json", "--catalog", "there.json"]].concat(), &["there.json exists already"]);
+    said(&[&key[..], &["--config", "a.json", "--catalog", "a.json"]].concat(), &["named for two things"]);
+    said(&[&key[..], &["--config", "key.txt", "--force"]].concat(), &["named for two things"]);
+    let content = ["--key-file", "Client Secret: hush-hush", "--currency", "EUR", "--config", "a.json"];
+    said(&content, &["(a text, not a path)"]);
+    assert_eq!(std::fs::read_to_string(bench.directory.join("there.json")).unwrap(), "mine");
     let output = bench.program().args(["setup", "--client-secret", "x"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
@@ -284,7 +381,7 @@ fn setup_leads_somebody_at_a_terminal_through_the_portal() {
 #[test]
 fn the_page_on_credentials_says_what_the_program_says() {
     let page = repository("docs/credentials.md");
-    for rung in source_criteo::engine::ladder::RUNGS {
+    for rung in source_criteo::engine::ladder::Step::ALL.map(source_criteo::engine::ladder::Step::name) {
         assert!(page.contains(&format!("\n### {rung}\n")), "{rung} has no heading");
     }
     assert!(

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write as _};
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::engine::ladder::{Hold, RUNGS, Rung};
+use crate::engine::ladder::{Hold, Rung, Step};
+use crate::redact;
 
 /// Lines are not longer, however wide the terminal is: nobody reads them easily.
 const WIDEST: usize = 110;
@@ -86,12 +87,12 @@ impl Terminal {
 
     /// Writes a text, broken between words.
     pub fn paragraph(self, text: &str) {
-        self.line(&wrapped(text, self.width.clamp(NARROWEST, WIDEST)).join("\n"));
+        self.line(&wrapped(&safe(text), self.width.clamp(NARROWEST, WIDEST)).join("\n"));
     }
 
     /// Writes a question; the answer comes on its line.
     pub fn question(self, text: &str) {
-        let _ = write!(std::io::stderr(), "{} ", self.paint(text, Colour::Yellow));
+        let _ = write!(std::io::stderr(), "{} ", self.paint(&safe(text), Colour::Yellow));
         let _ = std::io::stderr().flush();
     }
 
@@ -101,17 +102,24 @@ impl Terminal {
             Hold::Fine(text) => ("✓", Colour::Green, text.clone()),
             Hold::Note(text) => ("!", Colour::Yellow, text.clone()),
             Hold::Broken(error) => {
-                let anchor = rung.name.replace(' ', "-");
+                let anchor = rung.step.name().replace(' ', "-");
                 ("✗", Colour::Red, format!("{error}\nMore about it: docs/credentials.md#{anchor}"))
             }
             Hold::Untried => ("·", Colour::Grey, "not tried".to_owned()),
         };
-        let column = RUNGS.iter().map(|name| name.len()).max().unwrap_or(0) + 4;
-        let lines = wrapped(&text, self.width.min(WIDEST).saturating_sub(column).max(NARROWEST));
-        let head = format!("{} {:<width$}", self.paint(mark, colour), rung.name, width = column - 2);
+        let column = Step::ALL.iter().map(|step| step.name().len()).max().unwrap_or(0) + 4;
+        let lines = wrapped(&safe(&text), self.width.min(WIDEST).saturating_sub(column).max(NARROWEST));
+        let head = format!("{} {:<width$}", self.paint(mark, colour), rung.step.name(), width = column - 2);
         let rest = format!("\n{:column$}", "");
         self.line(&format!("{head}{}", lines.join(&rest)));
     }
+}
+
+/// A text without secrets, and without anything that a terminal obeys: some of it is somebody else's.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let is_safe = |letter: char| letter == '\n' || !letter.is_control();
+    redact::clean(text).chars().map(|letter| if is_safe(letter) { letter } else { ' ' }).collect()
 }
 
 /// Breaks a text into lines of so many columns, between words.

@@ -86,7 +86,7 @@ impl Fault {
         }
         self.seen += 1;
         let mut hasher = DefaultHasher::new();
-        (self.seen, self.action.status, &self.action.body).hash(&mut hasher);
+        (self.seen, format!("{:?}", self.action)).hash(&mut hasher);
         let is_due =
             nth.is_none_or(|nth| self.seen >= nth) && percent.is_none_or(|percent| hasher.finish() % 100 < percent);
         self.done += u64::from(is_due);

@@ -29,6 +29,8 @@ pub struct Logged {
     pub body: Value,
     /// The status of the answer; 0 if it was broken off.
     pub status: u16,
+    /// Whether a fault befell it.
+    pub is_disturbed: bool,
     /// Since the sandbox was started.
     pub at: Duration,
 }
@@ -102,8 +104,10 @@ impl Shared {
         lock(&self.meter).enter();
         let world = self.world();
         let mut reply = self.answer(&world, request);
+        let mut is_disturbed = false;
         for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.befalls(request).then_some(&*fault)) {
             fault.apply(&mut reply);
+            is_disturbed = true;
         }
         let is_accepted = request.headers.get("accept-encoding").is_some_and(|names| names.contains("gzip"));
         let is_encoded = reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
@@ -113,7 +117,7 @@ impl Shared {
         }
         reply.delivery.delay_ms += u64::try_from(world.options.latency.as_millis()).unwrap_or(0);
         let status = if reply.delivery.is_whole() { reply.status } else { 0 };
-        lock(&self.log).push(logged(request, status, self.started.elapsed()));
+        lock(&self.log).push(Logged { is_disturbed, ..logged(request, status, self.started.elapsed()) });
         let shared = Arc::clone(self);
         (reply, Box::new(move || lock(&shared.meter).leave()))
     }
@@ -248,7 +252,7 @@ fn logged(request: &Request, status: u16, at: Duration) -> Logged {
         let fields = form_urlencoded::parse(&request.body);
         Value::Object(fields.map(|(name, value)| (name.into_owned(), Value::from(hashed(&value)))).collect())
     });
-    Logged { line, headers, body, status, at }
+    Logged { line, headers, body, status, is_disturbed: false, at }
 }
 
 impl Meter {

@@ -57,8 +57,7 @@ pub struct Auth {
     endpoint: Url,
     client_id: String,
     client_secret: SecretString,
-    /// How long the key has existed, where that is known.
-    key_age: Option<TimeDelta>,
+    key: Key,
     on_rotation: OnRotation,
     state: Mutex<State>,
 }
@@ -68,6 +67,14 @@ struct State {
     /// The last failure to get one, and when: it serves everybody who asks in the next minute, too.
     failed: Option<(Instant, Error)>,
     refresh_token: Option<SecretString>,
+}
+
+/// What may explain why Criteo does not accept a key.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    /// How long its file has existed, where that is known.
+    age: Option<TimeDelta>,
+    has_refresh_token: bool,
 }
 
 #[derive(Deserialize)]
@@ -93,7 +100,10 @@ impl Auth {
             endpoint,
             client_id: credentials.client_id.clone(),
             client_secret: credentials.client_secret.clone(),
-            key_age: credentials.key_created_at.map(|created| config.clock.now() - created),
+            key: Key {
+                age: credentials.key_created_at.map(|created| config.clock.now() - created),
+                has_refresh_token: credentials.refresh_token.is_some(),
+            },
             on_rotation,
             state: Mutex::new(State { token: None, failed: None, refresh_token: credentials.refresh_token.clone() }),
         }
@@ -115,7 +125,7 @@ impl Auth {
             let failure = match transport
                 .send(self.request(&form), space, PATIENCE)
                 .await
-                .and_then(|answer| grant(&answer, self.key_age))
+                .and_then(|answer| grant(&answer, self.key))
             {
                 Ok(grant) => break grant,
                 Err(failure) => failure,
@@ -180,7 +190,7 @@ fn life(expires_in: &Value) -> Duration {
     seconds.filter(|seconds| *seconds > 0).map_or(USUAL_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)))
 }
 
-fn grant(answer: &Answer, key_age: Option<TimeDelta>) -> std::result::Result<Grant, Failure> {
+fn grant(answer: &Answer, key: Key) -> std::result::Result<Grant, Failure> {
     let text = answer.body.text().map_err(Failure::passing)?;
     match answer.status {
         200 => serde_json::from_str(text).map_err(|_| {
@@ -193,16 +203,21 @@ fn grant(answer: &Answer, key_age: Option<TimeDelta>) -> std::result::Result<Gra
         }),
         // Not the words of a proxy.
         400 | 401 if serde_json::from_str::<Value>(text).is_ok_and(|answer| answer.is_object()) => {
-            Err(Failure::Final(refusal(text, key_age)))
+            Err(Failure::Final(refusal(text, key)))
         }
         400 | 401 => Err(Failure::passing(problem::no_json(answer, text))),
+        403 => Err(Failure::Final(Error::config(format!(
+            "Criteo's token endpoint refuses to talk to this machine (status 403). A proxy or firewall may stand in between, or \
+             Criteo lets only known addresses in. It answers: {}",
+            problem::quote(text)
+        )))),
         _ => Err(problem::failure_of("the token endpoint", answer)),
     }
 }
 
 /// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`. Which words it has for a key that
 /// was deleted is not documented, so several are understood.
-fn refusal(text: &str, key_age: Option<TimeDelta>) -> Error {
+fn refusal(text: &str, key: Key) -> Error {
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let code = answer["error"].as_str().or_else(|| answer["errors"][0]["code"].as_str()).unwrap_or("no reason");
     let code = problem::quote(code);
@@ -210,21 +225,26 @@ fn refusal(text: &str, key_age: Option<TimeDelta>) -> Error {
     let said = if words.is_empty() { code.clone() } else { format!("{code}: {words}") };
     let is_unknown = ["not exist", "not found", "unknown", "deleted", "revoked", "disabled"];
     let is_unknown = is_unknown.iter().any(|part| words.to_lowercase().contains(part));
-    let message = match (code.as_str(), key_age) {
-        ("invalid_grant", _) => format!(
+    let minutes = |time: TimeDelta| match time.num_seconds() / 60 + 1 {
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
+    let message = match (code.as_str(), key.age) {
+        ("invalid_grant", _) if key.has_refresh_token => format!(
             "Criteo refused the refresh token ({said}). It ends after six months, and when the user who gave it changes role. \
              Have the user open the consent link again and put the new refresh token into the configuration."
         ),
-        ("unauthorized_client", _) => format!(
+        ("unauthorized_client" | "invalid_grant", _) => format!(
             "Criteo knows these credentials but does not let the app ask for a token this way ({said}). An app of the type \
              \"Authorization code\" needs a refresh_token in the configuration; one of the type \"Client credentials\" \
              must have none. Check the type of the app on partners.criteo.com."
         ),
         (_, Some(age)) if age >= TimeDelta::zero() && age < KEY_YOUTH => format!(
-            "Criteo refused the credentials ({said}), and their key is only {} minutes old. Criteo may take up to 15 minutes \
-             to know a new key: try again in {} minutes. If it is refused then, too, create a new key on partners.criteo.com.",
-            age.num_minutes(),
-            (KEY_YOUTH - age).num_minutes() + 1
+            "Criteo refused the credentials ({said}), and the file of their key is only {} old. Criteo may take up to 15 minutes \
+             to know a new key: try again in {}. If it is refused then, too, compare it with the keys of the app on \
+             partners.criteo.com, or create another.",
+            minutes(age),
+            minutes(KEY_YOUTH - age)
         ),
         _ if is_unknown => format!(
             "Criteo has no key with this client_id ({said}). Probably the key was deleted, or client_id is mistyped. Look at \

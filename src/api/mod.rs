@@ -21,6 +21,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 pub use auth::{Auth, CREDENTIALS_REFUSED};
 pub use pace::{CallClass, OnWait};
+pub(crate) use problem::quote;
 pub use problem::{
     CONSENT_MISSING, FORBIDDEN, INVALID_TIMESPAN, NOT_FOUND, PERMISSION_MISSING, REJECTED, REQUEST_TOO_LONG,
     criteo_errors,

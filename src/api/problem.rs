@@ -187,7 +187,7 @@ fn is_about_advertisers(code: Option<&str>) -> bool {
 }
 
 /// Somebody else's words, short and on one line. Secrets are masked first, since a part of one would not be known again.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let start = &text[..text.floor_char_boundary(LONGEST_CLEANED)];
     redact::clean(start)
         .chars()

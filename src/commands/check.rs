@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::Session;
 use crate::api::Patience;
 use crate::config::Config;
-use crate::engine::ladder::{Climb, Hold, Ladder, Rung};
+use crate::engine::ladder::{Climb, Hold, Ladder, Rung, Step};
 use crate::error::{Error, Kind, Result};
 use crate::protocol::airbyte;
 use crate::terminal::Terminal;
@@ -46,8 +46,8 @@ impl Session {
 
 fn log(rung: &Rung) {
     match &rung.hold {
-        Hold::Fine(text) => tracing::info!("{}: {text}", rung.name),
-        Hold::Note(text) => tracing::warn!("{}: {text}", rung.name),
+        Hold::Fine(text) => tracing::info!("{}: {text}", rung.step.name()),
+        Hold::Note(text) => tracing::warn!("{}: {text}", rung.step.name()),
         // The status has them.
         Hold::Broken(_) | Hold::Untried => {}
     }
@@ -55,11 +55,11 @@ fn log(rung: &Rung) {
 
 /// What the rungs come to, in one text: all problems, or what there is to know.
 pub(super) fn verdict(climb: &Climb) -> Result<String> {
-    let broken: Vec<&Error> = climb
+    let broken: Vec<(Step, &Error)> = climb
         .rungs
         .iter()
         .filter_map(|rung| match &rung.hold {
-            Hold::Broken(error) => Some(error),
+            Hold::Broken(error) => Some((rung.step, error)),
             _ => None,
         })
         .collect();
@@ -67,14 +67,16 @@ pub(super) fn verdict(climb: &Climb) -> Result<String> {
         [] => {
             let said = climb.rungs.iter().filter_map(|rung| match &rung.hold {
                 Hold::Note(text) => Some(text.as_str()),
-                Hold::Fine(text) if ["app", "advertisers", "first sync"].contains(&rung.name) => Some(text.as_str()),
+                Hold::Fine(text) if [Step::App, Step::Advertisers, Step::FirstSync].contains(&rung.step) => {
+                    Some(text.as_str())
+                }
                 _ => None,
             });
             Ok(std::iter::once("The credentials work.").chain(said).collect::<Vec<_>>().join(" "))
         }
-        [error] => Err(error.clone()),
-        [first, ..] => {
-            let list: Vec<_> = broken.iter().map(|error| format!("- {error}")).collect();
+        [(_, error)] => Err(error.clone()),
+        [(_, first), ..] => {
+            let list: Vec<_> = broken.iter().map(|(step, error)| format!("- {}: {error}", step.name())).collect();
             let message = format!("There are {} problems.\n{}", broken.len(), list.join("\n"));
             Err(Error { message, ..first.clone() })
         }

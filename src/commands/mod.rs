@@ -241,11 +241,17 @@ async fn read_file(path: &Path, what: &str) -> Result<String> {
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
             // Some give the text itself, which may hold secrets.
-            if path.to_string_lossy().starts_with('{') {
+            if is_content(&path.to_string_lossy()) {
                 "(a text, not a path)".into()
             } else {
                 path.display().to_string()
             }
         ))),
     }
+}
+
+/// Whether a path is rather what should be in the file.
+fn is_content(path: &str) -> bool {
+    let folded = path.to_lowercase();
+    path.contains(['{', '\n']) || ["secret:", "secret=", "secret ", "_secret"].iter().any(|part| folded.contains(part))
 }

@@ -15,6 +15,7 @@ use crate::protocol::airbyte::{self, Configured};
 use crate::protocol::singer;
 use crate::streams::{Stream, catalog};
 use crate::suggest;
+use crate::terminal::Terminal;
 
 impl Session {
     pub(super) async fn read(
@@ -54,8 +55,16 @@ impl Session {
     pub(super) fn client(&self, config: &Config, patience: Patience) -> Result<Arc<Client>> {
         let output = self.output.clone();
         let document = config.document.clone();
-        let on_rotation =
-            Box::new(move |token: &str| output.message(airbyte::control(&document.with_refresh_token(token))));
+        let on_rotation = Box::new(move |token: &str| {
+            output.message(airbyte::control(&document.with_refresh_token(token)));
+            // Platforms store it; nobody does so by hand.
+            if let Some(terminal) = Terminal::of_people() {
+                terminal.paragraph(
+                    "Criteo has replaced the refresh token. The CONTROL message on stdout has the new one: put it into the \
+                     configuration, since the old one may not work any more.",
+                );
+            }
+        });
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();

@@ -5,20 +5,21 @@ mod key_file;
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use super::check::verdict;
 use super::{Session, parse_config, read_file};
 use crate::cli::SetupArguments;
+use crate::clock::Clock;
 use crate::config::SPEC;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::protocol::airbyte;
 use crate::redact;
-use crate::streams::{Permission, catalog};
+use crate::streams::{Permission, Stream, catalog};
 use crate::terminal::{Colour, Terminal};
 
 /// What to do on the portal; what is asked behind a step belongs to it.
@@ -49,32 +50,33 @@ const STEPS: &[(&str, &str)] = &[
     ),
 ];
 
+/// An older key is known to Criteo, so its age explains nothing.
+const YOUNG: Duration = Duration::from_mins(15);
+
 /// What to send to the administrator; `docs/credentials.md` has it, too, as a test wants it.
 const CONSENT: &str = include_str!("setup/consent.txt");
 
 impl Session {
     pub(super) async fn setup(&self, arguments: SetupArguments) -> Result<ExitCode> {
         let terminal = Terminal::of_people().filter(Terminal::is_answered);
+        // What is wrong with the command line is told before anybody walks through the portal.
+        check_flags(&arguments, terminal.is_some())?;
         let (file, config) = match terminal {
             Some(terminal) => Guide { terminal }.ask(&arguments).await?,
             None => unattended(&arguments).await?,
         };
-        if file.exists() && !arguments.force {
-            return Err(Error::config(format!(
-                "{} exists already. Choose another file with --config, or replace it with --force.",
-                file.display()
-            )));
-        }
         let text = format!("{:#}\n", Value::Object(config));
-        let parsed = parse_config(&text)?;
+        parse_config(&text)?;
         files::write(&file, &text).map_err(|error| cannot_write(&file, &error))?;
         say(terminal, &format!("{} is written; only you can read it.", file.display()));
-        let mut climb = self.climb(Ok(parsed)).await?;
+        // The file is read again, since it may be what is mended.
+        let mut climb = self.climb(self.config(&file).await).await?;
         while let (Some(terminal), Err(_)) = (terminal, verdict(&climb)) {
-            if ask(terminal, "Enter to try again, q to leave it at that:").await?.starts_with('q') {
+            let answer = ask(terminal, "Mend it there, or in the file, and press Enter to try again (q ends):").await?;
+            if answer.starts_with('q') {
                 break;
             }
-            climb = self.climb(parse_config(&text)).await?;
+            climb = self.climb(self.config(&file).await).await?;
         }
         if let Err(error) = verdict(&climb) {
             if terminal.is_none() {
@@ -83,30 +85,78 @@ impl Session {
             say(terminal, &format!("Mend that, and try again: source-criteo check --config {}", file.display()));
             return Ok(ExitCode::FAILURE);
         }
-        let wanted = match (&arguments.catalog, terminal) {
-            (Some(path), _) => Some(path.clone()),
-            (None, Some(terminal)) => {
-                let answer =
-                    ask(terminal, "Write a catalog of the streams this app can read? File, or Enter for none:").await?;
-                Some(PathBuf::from(answer)).filter(|path| !path.as_os_str().is_empty())
+        let streams: Vec<_> = catalog::streams(&self.config(&file).await?)
+            .into_iter()
+            .filter(|stream| stream.is_selected_by_default() && !climb.lacking.contains(&stream.permission))
+            .collect();
+        let written = match (&arguments.catalog, terminal) {
+            (Some(path), _) => {
+                Some(path.clone()).map(|path| write_catalog(&path, &streams).map(|()| path)).transpose()?
             }
+            (None, Some(terminal)) => offer_catalog(terminal, &streams).await?,
             (None, None) => None,
         };
-        let next = match wanted {
-            Some(path) => {
-                let streams = catalog::streams(&parse_config(&text)?);
-                let streams: Vec<_> = streams
-                    .into_iter()
-                    .filter(|stream| stream.is_selected_by_default() && !climb.lacking.contains(&stream.permission))
-                    .collect();
-                let catalog = format!("{:#}\n", airbyte::configured_catalog(&streams));
-                files::write(&path, &catalog).map_err(|error| cannot_write(&path, &error))?;
-                format!("read --config {} --catalog {}", file.display(), path.display())
-            }
+        let next = match written {
+            Some(path) => format!("read --config {} --catalog {}", file.display(), path.display()),
             None => format!("discover --config {}", file.display()),
         };
         say(terminal, &format!("Ready. Next: source-criteo {next}"));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Flags that contradict each other, the configuration, or files that are there; somebody at a terminal is asked for another
+/// name of the configuration.
+fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
+    let mut config = Map::new();
+    for name in ["client_id", "client_secret"] {
+        config.insert(name.to_owned(), json!("none"));
+    }
+    add(&mut config, arguments, arguments.currency.as_deref().unwrap_or("EUR"));
+    parse_config(&Value::Object(config).to_string())?;
+    let files = [&arguments.key_file, &Some(arguments.config.clone()), &arguments.catalog];
+    let files: Vec<_> = files.into_iter().flatten().collect();
+    if let Some(twice) = files.iter().enumerate().find(|(index, path)| files[..*index].contains(path)) {
+        return Err(Error::config(format!("{} is named for two things. Choose another file.", twice.1.display())));
+    }
+    let taken = [Some(&arguments.config).filter(|_| !is_asked), arguments.catalog.as_ref()];
+    match taken.into_iter().flatten().find(|path| path.exists() && !arguments.force) {
+        Some(path) => Err(Error::config(format!(
+            "{} exists already. Choose another file with --config and --catalog, or replace it with --force.",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Asks where to write a catalog until it is written or not wanted.
+async fn offer_catalog(terminal: Terminal, streams: &[Stream]) -> Result<Option<PathBuf>> {
+    loop {
+        let question = "Write a catalog of the streams this app can read? File, or Enter for none:";
+        let path = path_of(&ask(terminal, question).await?);
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let written =
+            if path.exists() { Err(Error::config("That file exists already.")) } else { write_catalog(&path, streams) };
+        match written {
+            Ok(()) => return Ok(Some(path)),
+            Err(error) => terminal.paragraph(&error.to_string()),
+        }
+    }
+}
+
+fn write_catalog(path: &Path, streams: &[Stream]) -> Result<()> {
+    let catalog = format!("{:#}\n", airbyte::configured_catalog(streams));
+    files::write(path, &catalog).map_err(|error| cannot_write(path, &error))
+}
+
+/// A path as people type it: in quotes, or below their home.
+fn path_of(answer: &str) -> PathBuf {
+    let answer = answer.trim_matches(['"', '\'']);
+    match (answer.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(answer),
     }
 }
 
@@ -154,7 +204,7 @@ fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &s
     }
 }
 
-/// The key of a file, and when it was made: the file is as old as the key.
+/// The key of a file, and when it was made if that was a moment ago: the file is as old as the key.
 async fn read_key(path: &Path) -> Result<Map<String, Value>> {
     let text = read_file(path, "key").await?;
     let key = key_file::parse(&text).ok_or_else(|| {
@@ -165,10 +215,16 @@ async fn read_key(path: &Path) -> Result<Map<String, Value>> {
         ))
     })?;
     redact::add(&key.client_secret);
-    let modified = std::fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let created = DateTime::<Utc>::from(modified).to_rfc3339_opts(SecondsFormat::Secs, true);
-    let entries = [("client_id", key.client_id), ("client_secret", key.client_secret), ("key_created_at", created)];
-    Ok(entries.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect())
+    let mut config = Map::new();
+    config.insert("client_id".to_owned(), json!(key.client_id));
+    config.insert("client_secret".to_owned(), json!(key.client_secret));
+    let age =
+        std::fs::metadata(path).and_then(|data| data.modified()).ok().and_then(|modified| modified.elapsed().ok());
+    if let Some(age) = age.filter(|age| *age < YOUNG) {
+        let created = Clock::default().now() - age;
+        config.insert("key_created_at".to_owned(), json!(created.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    }
+    Ok(config)
 }
 
 /// Somebody at a terminal.
@@ -202,7 +258,7 @@ impl Guide {
         let mut file = arguments.config.clone();
         while file.exists() && !arguments.force {
             let answer = ask(terminal, &format!("{} exists already. Another name:", file.display())).await?;
-            file = if answer.is_empty() { file } else { PathBuf::from(answer) };
+            file = if answer.is_empty() { file } else { path_of(&answer) };
         }
         Ok((file, config))
     }
@@ -238,6 +294,10 @@ impl Guide {
                         terminal.paragraph("A text to send to the administrator:");
                         terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
                     }
+                    terminal.paragraph(
+                        "Consent may take a while. Ctrl-C ends here; with the key file it goes on later: source-criteo setup \
+                         --key-file FILE.",
+                    );
                     ask(terminal, "Enter when consent is given:").await?;
                 }
                 _ => {
@@ -252,7 +312,7 @@ impl Guide {
     async fn key(&self) -> Result<Map<String, Value>> {
         loop {
             let path = ask(self.terminal, "Where is that file?").await?;
-            match read_key(Path::new(path.trim_matches(['"', '\'']))).await {
+            match read_key(&path_of(&path)).await {
                 Ok(key) => return Ok(key),
                 Err(error) => self.terminal.paragraph(&error.to_string()),
             }

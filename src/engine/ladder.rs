@@ -8,29 +8,27 @@
 //!                                               └→ first sync       how many requests, how many minutes
 //! ```
 
-use chrono::{Datelike as _, Months, NaiveDate};
-use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt as _};
-use serde_json::Value;
+mod probes;
 
-use super::slice::{Window, days_before};
+use std::time::Duration;
+
+use chrono::{Datelike as _, Months, NaiveDate};
+use serde_json::Value;
+use tokio::time::Instant;
+
 use super::{Portfolio, Run, Selected, portfolio, rows};
-use crate::api::{
-    CONSENT_MISSING, CREDENTIALS_REFUSED, Call, CallClass, Client, FORBIDDEN, NOT_FOUND, PERMISSION_MISSING, wire,
-};
-use crate::clock::Clock;
-use crate::config::{AdvertiserId, ApiVersion, Config};
-use crate::error::{Error, Kind, Result};
+use crate::api::{self, CREDENTIALS_REFUSED, Call, CallClass, Client, FORBIDDEN, NOT_FOUND, PERMISSION_MISSING};
+use crate::config::{ApiVersion, Config};
+use crate::error::{Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::Output;
-use crate::streams::catalog;
-use crate::streams::report::Report;
-use crate::streams::{Permission, Source, Stream, Variable};
+use crate::streams::{Permission, Source, Stream, catalog};
+use probes::{custom_reports, permissions};
 
-/// At most so many custom reports are tried: at 40 reports a minute, more would take longer than anybody waits.
-const MOST_PROBES: usize = 20;
-/// Requests of one rung that are under way at once.
-const AT_ONCE: usize = 8;
+/// A rung that takes longer is broken: somebody waits for it.
+const MOST_FOR_RUNG: Duration = Duration::from_secs(15);
+/// What the requests for permissions and custom reports may take together; a sync waits longer for a report.
+const MOST_FOR_PROBES: Duration = Duration::from_secs(25);
 /// How many months before its end a version of the API is called old (developers.criteo.com, Versioning policy).
 const LAST_MONTHS: u32 = 3;
 
@@ -50,18 +48,68 @@ pub enum Hold {
     Untried,
 }
 
-/// A step that a configuration must take before it can read.
+/// A step that a configuration must take before it can read, from the bottom up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The configuration is valid.
+    Configuration,
+    /// Criteo can be reached.
+    Network,
+    /// Criteo knows the key.
+    Key,
+    /// Its app may call.
+    App,
+    /// Somebody has given it consent.
+    Consent,
+    /// The advertisers that are wanted have.
+    Advertisers,
+    /// What the app may read.
+    Permissions,
+    /// Criteo accepts the user's own reports.
+    CustomReports,
+    /// What a sync will take.
+    FirstSync,
+}
+
+impl Step {
+    /// All steps.
+    pub const ALL: [Self; 9] = [
+        Self::Configuration,
+        Self::Network,
+        Self::Key,
+        Self::App,
+        Self::Consent,
+        Self::Advertisers,
+        Self::Permissions,
+        Self::CustomReports,
+        Self::FirstSync,
+    ];
+
+    /// Its name, which is also its heading in `docs/credentials.md`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Network => "network",
+            Self::Key => "key",
+            Self::App => "app",
+            Self::Consent => "consent",
+            Self::Advertisers => "advertisers",
+            Self::Permissions => "permissions",
+            Self::CustomReports => "custom reports",
+            Self::FirstSync => "first sync",
+        }
+    }
+}
+
+/// A step, and how it held.
 #[derive(Debug, Clone)]
 pub struct Rung {
-    /// Its name, which is also its heading in `docs/credentials.md`.
-    pub name: &'static str,
+    /// The step.
+    pub step: Step,
     /// How it held.
     pub hold: Hold,
 }
-
-/// The names of all rungs, from the bottom up.
-pub const RUNGS: [&str; 9] =
-    ["configuration", "network", "key", "app", "consent", "advertisers", "permissions", "custom reports", "first sync"];
 
 /// How far a configuration came.
 #[derive(Debug, Default)]
@@ -84,23 +132,26 @@ impl<'a> Ladder<'a> {
         Self { climb: Climb::default(), tell }
     }
 
-    fn step(&mut self, hold: Hold) {
-        if let Some(name) = RUNGS.get(self.climb.rungs.len()) {
-            let rung = Rung { name, hold };
-            (self.tell)(&rung);
-            self.climb.rungs.push(rung);
-        }
+    fn step(&mut self, step: Step, hold: Hold) {
+        let rung = Rung { step, hold };
+        (self.tell)(&rung);
+        self.climb.rungs.push(rung);
     }
 
-    fn fine(&mut self, text: impl Into<String>) {
-        self.step(Hold::Fine(text.into()));
+    fn fine(&mut self, step: Step, text: impl Into<String>) {
+        self.step(step, Hold::Fine(text.into()));
     }
 
     /// A rung that nothing above it can do without.
-    fn give_up(mut self, error: Error) -> Climb {
-        self.step(Hold::Broken(error));
-        while self.climb.rungs.len() < RUNGS.len() {
-            self.step(Hold::Untried);
+    fn give_up(mut self, step: Step, error: Error) -> Climb {
+        self.step(step, Hold::Broken(error));
+        self.leave()
+    }
+
+    /// Nobody knows about what is left.
+    fn leave(mut self) -> Climb {
+        for step in Step::ALL.into_iter().skip(self.climb.rungs.len()) {
+            self.step(step, Hold::Untried);
         }
         self.climb
     }
@@ -108,65 +159,83 @@ impl<'a> Ladder<'a> {
     /// The ladder of a configuration that is none.
     #[must_use]
     pub fn without_config(self, error: Error) -> Climb {
-        self.give_up(error)
+        self.give_up(Step::Configuration, error)
     }
 
     /// The ladder of a configuration that is valid on a machine that cannot connect, such as one whose proxy has no address.
     #[must_use]
     pub fn without_client(mut self, error: Error) -> Climb {
-        self.fine(VALID);
-        self.give_up(error)
+        self.fine(Step::Configuration, VALID);
+        self.give_up(Step::Network, error)
     }
 
     /// Climbs as far as it goes.
     pub async fn climb(mut self, client: &Client, output: &Output, config: &Config) -> Climb {
-        let host = config.api_base_url.host_str().unwrap_or_default();
-        self.fine(VALID);
-        match client.authenticate().await {
-            Ok(()) => self.fine(format!("{host} answers.")),
+        let answers = format!("{} answers.", config.api_base_url.host_str().unwrap_or_default());
+        self.fine(Step::Configuration, VALID);
+        match within(client.authenticate()).await {
+            Ok(()) => self.fine(Step::Network, answers),
             Err(error) if error.code.as_deref() == Some(CREDENTIALS_REFUSED) => {
-                self.fine(format!("{host} answers."));
-                return self.give_up(error);
+                self.fine(Step::Network, answers);
+                return self.give_up(Step::Key, error);
             }
-            Err(error) => return self.give_up(error),
+            Err(error) => return self.give_up(Step::Network, error),
         }
-        self.fine("Criteo has given a token for it.");
-        match app(client).await {
-            Ok(app) => self.step(with_age(&app, &config.api_version, config.clock.today(chrono_tz::Tz::UTC))),
-            Err(error) => return self.give_up(error),
+        self.fine(Step::Key, "Criteo has given a token for it.");
+        match within(app(client)).await {
+            Ok(app) => {
+                let today = config.clock.today(chrono_tz::Tz::UTC);
+                self.step(Step::App, with_age(&app, &config.api_version, today));
+            }
+            Err(error) => return self.give_up(Step::App, error),
         }
-        let portfolio = match portfolio(client, config).await {
+        let portfolio = match within(portfolio(client, config)).await {
             Ok(portfolio) => portfolio,
-            Err(error) => return self.give_up(error),
+            Err(error) => return self.give_up(Step::Consent, error),
         };
         let count = portfolio.consenting.len();
         let ids = super::names(&portfolio.consenting);
         let have = if count == 1 { "advertiser has" } else { "advertisers have" };
-        self.fine(format!("{count} {have} given the app consent: {ids}."));
-        self.step(advertisers(&portfolio, config));
-        let Some(advertiser) = portfolio.advertisers.first() else {
-            let error =
-                Error::config("None of the advertisers of advertiser_ids can be read, so nothing was tried with them.");
-            return self.give_up(error);
-        };
+        self.fine(Step::Consent, format!("{count} {have} given the app consent: {ids}."));
+        if portfolio.advertisers.is_empty()
+            && let Some(error) = portfolio.missing_error()
+        {
+            return self.give_up(Step::Advertisers, error);
+        }
+        self.step(Step::Advertisers, advertisers(&portfolio, config));
         let streams = catalog::streams(config);
+        let deadline = Instant::now() + MOST_FOR_PROBES;
         let (groups, reports) = futures_util::future::join(
-            permissions(client, config, &streams, &portfolio),
-            custom_reports(client, config, &streams, advertiser),
+            permissions(client, config, &streams, &portfolio, deadline),
+            custom_reports(client, config, &streams, &portfolio, deadline),
         )
         .await;
         self.climb.lacking.clone_from(&groups.lacking);
         let rows = groups.rows;
-        self.step(groups.hold(&streams, !config.custom_reports.is_empty()));
+        self.step(Step::Permissions, groups.hold(&streams, !config.custom_reports.is_empty()));
         if groups.lacking.contains(&Permission::Analytics) {
-            self.step(if config.custom_reports.is_empty() { reports } else { Hold::Untried });
-            self.step(Hold::Untried);
-            return self.climb;
+            let is_without = config.custom_reports.is_empty();
+            self.step(Step::CustomReports, if is_without { reports } else { Hold::Untried });
+            return self.leave();
         }
-        self.step(reports);
-        self.fine(first_sync(client, output, config, &portfolio, streams, rows));
+        self.step(Step::CustomReports, reports);
+        let lacking = self.climb.lacking.clone();
+        let streams = streams.into_iter().filter(|stream| !lacking.contains(&stream.permission)).collect();
+        self.fine(Step::FirstSync, first_sync(client, output, config, &portfolio, streams, rows));
         self.climb
     }
+}
+
+/// Somebody waits: no rung takes longer.
+async fn within<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(MOST_FOR_RUNG, asked).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Error {
+    Error::transient(
+        "Criteo has not answered in time. Probably it is slow or down at the moment, or a proxy holds the answer back: try again \
+         in some minutes.",
+    )
 }
 
 /// The app that the key belongs to.
@@ -174,8 +243,7 @@ async fn app(client: &Client) -> Result<String> {
     let error = match me(client, "marketing-solutions").await {
         Ok(app) if is_retail_media(&app) => return Err(retail_media(&app)),
         Ok(app) => {
-            let name = app["name"].as_str().unwrap_or("without a name");
-            return Ok(format!("\"{name}\" is activated."));
+            return Ok(format!("\"{}\" is activated.", name_of(&app)));
         }
         Err(error) => error,
     };
@@ -187,6 +255,11 @@ async fn app(client: &Client) -> Result<String> {
     }
 }
 
+/// Somebody else's words, so they are told with care.
+fn name_of(app: &Value) -> String {
+    api::quote(app["name"].as_str().unwrap_or("without a name"))
+}
+
 fn is_retail_media(app: &Value) -> bool {
     app["criteoService"].as_str().is_some_and(|service| service.to_lowercase().contains("retail"))
 }
@@ -196,7 +269,7 @@ fn retail_media(app: &Value) -> Error {
         "The app \"{}\" is of the service Retail Media, which has none of the data that this connector reads. The service \
          cannot be changed once an app is activated: create another app on partners.criteo.com, with the service \
          \"C-Growth and marketing solutions\", and use a key of that one.",
-        app["name"].as_str().unwrap_or("without a name")
+        name_of(app)
     ))
 }
 
@@ -212,8 +285,10 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
     };
     let (_, app) = client
         .fetch(&call, |body| {
-            let answer: Value = serde_json::from_str(body).map_err(|_| rows::unknown_shape("the app"))?;
-            Ok(answer["data"]["attributes"].clone())
+            rows::check(body)?;
+            let mut answer: Value = serde_json::from_str(body).unwrap_or_default();
+            let app = answer["data"]["attributes"].take();
+            if app.is_object() { Ok(app) } else { Err(rows::unknown_shape("it has no app")) }
         })
         .await?;
     Ok(app)
@@ -240,159 +315,6 @@ fn advertisers(portfolio: &Portfolio, config: &Config) -> Hold {
         Some(error) if config.skip_inaccessible_advertisers => Hold::Note(format!("{read} {error}")),
         Some(error) => Hold::Broken(error),
         None => Hold::Fine(read),
-    }
-}
-
-/// What was found out about the permissions.
-struct Groups {
-    /// Those that the app lacks.
-    lacking: Vec<Permission>,
-    /// Those that nobody knows about, and why.
-    unknown: Vec<(Permission, Error)>,
-    has: Vec<Permission>,
-    /// The rows of yesterday by campaign, where reports can be read.
-    rows: Option<u64>,
-}
-
-/// The streams that stand for the groups.
-const GROUPS: [(Permission, &str); 5] = [
-    (Permission::Campaigns, "campaigns"),
-    (Permission::Creatives, "ads"),
-    (Permission::Analytics, "campaign_statistics_daily"),
-    (Permission::Audiences, "audiences"),
-    (Permission::Recommendations, "product_sets"),
-];
-
-async fn permissions(client: &Client, config: &Config, streams: &[Stream], portfolio: &Portfolio) -> Groups {
-    let probes = GROUPS.map(async |(permission, name)| {
-        let Some(stream) = streams.iter().find(|stream| stream.name == name) else { return (permission, Ok(0)) };
-        let first = &portfolio.advertisers[..1];
-        let call = match &stream.source {
-            // All of them, since its rows are counted.
-            Source::Report(report) => wire::report(
-                report,
-                &report.metrics[..1],
-                &portfolio.advertisers,
-                yesterday(report, config.clock),
-                None,
-            ),
-            // A place that does not exist is refused after the permission.
-            Source::Entity(entity) => wire::objects(
-                *entity,
-                &|variable| Some(if variable == Variable::AdvertiserId { &first[0].0 } else { "0" }),
-                first,
-                0,
-            ),
-            Source::LogLevel => return (permission, Ok(0)),
-        };
-        (permission, client.fetch(&call, rows::check).await.map(|(_, envelope)| envelope.rows.unwrap_or(0)))
-    });
-    let mut groups = Groups { lacking: Vec::new(), unknown: Vec::new(), has: Vec::new(), rows: None };
-    for (permission, result) in join_all(probes).await {
-        match result {
-            Ok(rows) => {
-                groups.has.push(permission);
-                groups.rows = groups.rows.or((permission == Permission::Analytics).then_some(rows));
-            }
-            Err(error) => match error.code.as_deref() {
-                Some(PERMISSION_MISSING) => groups.lacking.push(permission),
-                _ if error.kind != Kind::Config || error.code.as_deref() == Some(FORBIDDEN) => {
-                    groups.unknown.push((permission, error));
-                }
-                _ => groups.has.push(permission),
-            },
-        }
-    }
-    groups
-}
-
-impl Groups {
-    /// Streams can be left out, so a permission that is missing breaks the rung only where nothing is left or the
-    /// configuration itself needs it.
-    fn hold(&self, streams: &[Stream], has_custom_reports: bool) -> Hold {
-        let labels = |permissions: &[Permission]| permissions.iter().map(|p| p.label()).collect::<Vec<_>>().join(", ");
-        let mut text =
-            format!("The app has {}.", if self.has.is_empty() { "none".to_owned() } else { labels(&self.has) });
-        let lacks = self.lacking.iter().map(|permission| {
-            let mut names = streams.iter().filter(|s| s.permission == *permission).map(|s| s.name.as_str());
-            let first = names.next().unwrap_or("no stream");
-            format!("\"{}\" ({first} and {} more streams)", permission.label(), names.count())
-        });
-        if !self.lacking.is_empty() {
-            text += &format!(
-                " It lacks {}: leave these out. Permissions are frozen once an app is activated: for more, create an app on \
-                 partners.criteo.com that has them.",
-                lacks.collect::<Vec<_>>().join(", ")
-            );
-        }
-        for (permission, error) in &self.unknown {
-            text += &format!(" \"{}\" could not be tried: {error}", permission.label());
-        }
-        let is_needed = has_custom_reports && self.lacking.contains(&Permission::Analytics);
-        match (self.has.is_empty() || is_needed, self.lacking.is_empty(), self.unknown.is_empty()) {
-            (false, true, true) => Hold::Fine(text),
-            (true, false, _) => Hold::Broken(Error::config(text)),
-            _ => Hold::Note(text),
-        }
-    }
-}
-
-/// The last whole day of a report.
-fn yesterday(report: &Report, clock: Clock) -> Window {
-    let day = days_before(clock.today(report.timezone), 1);
-    Window { start: day, end: day }
-}
-
-/// Asks for a day of each report of the user's own: Criteo does not say which dimensions and metrics go together.
-async fn custom_reports(client: &Client, config: &Config, streams: &[Stream], advertiser: &AdvertiserId) -> Hold {
-    let reports: Vec<(usize, &Report)> = streams
-        .iter()
-        .filter_map(|stream| match &stream.source {
-            Source::Report(report) if report.is_custom => Some(report),
-            _ => None,
-        })
-        .enumerate()
-        .collect();
-    if reports.is_empty() {
-        return Hold::Fine("There are none.".to_owned());
-    }
-    let probes = reports.iter().take(MOST_PROBES).map(async |(index, report)| {
-        let call = wire::report(
-            report,
-            &report.metrics,
-            std::slice::from_ref(advertiser),
-            yesterday(report, config.clock),
-            None,
-        );
-        (*index, client.fetch(&call, rows::check).await.err())
-    });
-    let mut refused: Vec<_> = stream::iter(probes)
-        .buffer_unordered(AT_ONCE)
-        .filter_map(async |(index, error)| {
-            Some((index, error.filter(|error| error.code.as_deref() != Some(CONSENT_MISSING))?))
-        })
-        .collect()
-        .await;
-    refused.sort_by_key(|(index, _)| *index);
-    let tried = match (reports.len(), reports.len().min(MOST_PROBES)) {
-        (1, _) => "The one there is was tried with one day.".to_owned(),
-        (all, tried) if all == tried => format!("All {all} were tried with one day."),
-        (all, tried) => format!("{tried} of {all} were tried with one day; more would take too long."),
-    };
-    if refused.is_empty() {
-        return Hold::Fine(tried);
-    }
-    let is_config = refused.iter().any(|(_, error)| error.kind == Kind::Config);
-    let named: Vec<_> = refused
-        .iter()
-        .map(|(index, error)| format!("custom_reports[{index}] ({}): {error}", config.custom_reports[*index].name))
-        .collect();
-    let advice =
-        "Some dimensions and metrics do not go together, and Criteo does not say which: leave out what it names.";
-    if is_config {
-        Hold::Broken(Error::config(format!("{} {advice} {tried}", named.join(" "))))
-    } else {
-        Hold::Note(format!("{} {tried}", named.join(" ")))
     }
 }
 
@@ -423,13 +345,12 @@ fn first_sync(
         format!("Yesterday has {rows} {} by campaign. ", if rows == 1 { "row" } else { "rows" })
     });
     format!(
-        "{rows}The first sync of all {} reports takes about {requests} requests, {} at the {a_minute} that Criteo allows a \
+        "{rows}The first sync of all {} reports takes about {requests} requests or fewer, {} at the {a_minute} that Criteo allows a \
          minute; later ones take a few.",
         selected.len(),
         match requests.saturating_sub(1) / a_minute {
             0 => "less than a minute".to_owned(),
-            1 => "a minute or more".to_owned(),
-            minutes => format!("{minutes} minutes or more"),
+            minutes => format!("up to {} minutes", minutes + 1),
         }
     )
 }

@@ -10,7 +10,7 @@ use super::Writer;
 use super::book::{Progress, grouped};
 use crate::api::Answered;
 use crate::protocol::{Protocol, airbyte};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, safe};
 
 /// The line at a terminal is drawn anew at most this often.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -75,8 +75,9 @@ impl Writer {
     /// Says something to somebody at a terminal who does not see stdout.
     pub(super) fn tell(&mut self, text: &str) {
         self.summary.clear();
-        if let Some(terminal) = self.summary.terminal {
-            terminal.line(text);
+        // A tap's words are on stderr already.
+        if let (Some(terminal), Protocol::Airbyte) = (self.summary.terminal, &self.protocol) {
+            terminal.line(&safe(text));
         }
     }
 
@@ -95,16 +96,14 @@ impl Writer {
             return;
         }
         let text = self.progress();
-        match self.summary.terminal {
-            Some(terminal) => {
-                self.summary.drawn = Some(Instant::now());
-                let text: String = text.chars().take(terminal.width().saturating_sub(1)).collect();
-                let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
-            }
-            None => {
-                self.summary.told = Instant::now();
-                self.line(&airbyte::log(Level::INFO, &text));
-            }
+        if let Some(terminal) = self.summary.terminal {
+            self.summary.drawn = Some(Instant::now());
+            let text: String = text.chars().take(terminal.width().saturating_sub(1)).collect();
+            // Nobody is told of a terminal that has gone.
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
+        } else {
+            self.summary.told = Instant::now();
+            self.line(&airbyte::log(Level::INFO, &text));
         }
     }
 
@@ -162,7 +161,8 @@ impl Writer {
 
     fn hint(&self) -> Option<String> {
         let splits = self.books.iter().filter_map(|book| Some((book, book.account.as_ref()?)));
-        let split = splits.filter(|(_, account)| account.splits > account.windows).map(|(book, _)| &book.stream.name);
+        let mut split =
+            splits.filter(|(_, account)| account.splits > account.windows).map(|(book, _)| &book.stream.name);
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let refused = self.summary.refused as f64 / self.summary.calls.max(1) as f64;
         if refused >= MANY_REFUSED && self.summary.refused > 2 {
@@ -170,7 +170,7 @@ impl Writer {
                         own gives this one all the calls.";
             return Some(text.to_owned());
         }
-        split.last().map(|name| {
+        split.next_back().map(|name| {
             format!("Most answers for {name} were too much at once: with fewer dimensions, or fewer columns, it is read faster.")
         })
     }
