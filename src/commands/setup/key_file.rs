@@ -32,7 +32,8 @@ fn value(text: &str, part: &str) -> Option<String> {
     let rest = lines.by_ref().find_map(|line| behind_label(line, part))?;
     let found = Some(cleaned(rest)).filter(|value| !value.is_empty());
     let next = || lines.map(str::trim).find(|line| !line.is_empty()).filter(|line| !is_label(line)).map(cleaned);
-    found.or_else(next).filter(|value| !value.is_empty() && !value.contains(char::is_whitespace))
+    // Neither part has blanks or brackets, so these are words about it.
+    found.or_else(next).filter(|value| !value.is_empty() && !value.contains([' ', '\t', '(', ')']))
 }
 
 fn is_label(line: &str) -> bool {
