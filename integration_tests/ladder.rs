@@ -241,6 +241,7 @@ fn a_refused_advertiser_does_not_hide_a_report_that_is_wrong() {
 
 /// Somebody waits: whatever hangs, the answer comes.
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn a_check_ends_in_time_whatever_hangs() {
     for (path, most) in [("oauth2", 20), ("statistics/report", 40)] {
         let bench = Bench::new(Options::default(), 14);

@@ -35,8 +35,8 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
 #[test]
 fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
     let mut figures = Vec::new();
-    for name in reports(&bench(100, 8)) {
-        let bench = bench(if name == "ad_set_statistics_hourly" { 60 } else { 25 }, 8);
+    for name in reports(&bench(100, 6)) {
+        let bench = bench(if name == "ad_set_statistics_hourly" { 90 } else { 30 }, 6);
         let catalog = bench.catalog(&[&name], "incremental");
         let whole = bench.read(&catalog, None);
         assert_eq!(whole.code, Some(0), "{name}: {:?}", whole.errors());
