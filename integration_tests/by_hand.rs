@@ -1,11 +1,13 @@
 //! What people see who use the program by hand: at terminals narrow and wide, and through a pipe.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use chrono::NaiveDate;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::harness::Bench;
+use crate::harness::{Bench, Transcript};
 use crate::streams::{assert_report, preset};
 
 const REPORT: &str = "campaign_statistics_daily";
@@ -191,4 +193,73 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     ] {
         assert_eq!(piped(&bench, arguments).0, Some(2));
     }
+}
+
+/// What a read says of itself at its end, without the times.
+fn summary(transcript: &Transcript) -> Vec<String> {
+    let logs = transcript.logs("INFO").into_iter().map(str::to_owned);
+    logs.filter(|line| line.contains(" records")).collect()
+}
+
+#[test]
+fn every_read_says_what_it_came_to() {
+    let mut bench = Bench::new(Options { activity: 8, row_cap: 12, campaigns: 1, ..Options::default() }, 40);
+    for (nth, action) in
+        [(3, json!({"status": 503})), (5, json!({"status": 429, "headers": {"x-ratelimit-reset": "0"}}))]
+    {
+        let fault = json!({"match": {"path": "/statistics/", "nth": nth}, "times": 1, "do": action});
+        bench.sandbox.add_fault(fault).unwrap();
+    }
+    bench.config["advertiser_ids"] = json!(["1001", "1002"]);
+    let transcript = bench.read(&bench.catalog(&["campaigns", REPORT], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let lines = summary(&transcript);
+    let records = transcript.records(REPORT);
+    let of_report =
+        lines.iter().find(|line| line.starts_with(&format!("{REPORT}: {} records in ", records.len()))).unwrap();
+    // Days between the first and the last that nobody has a row on.
+    let days: BTreeSet<NaiveDate> = records.iter().map(|row| row["day"].as_str().unwrap().parse().unwrap()).collect();
+    let (first, last) = (*days.first().unwrap(), *days.last().unwrap());
+    let gap = first.iter_days().take_while(|day| *day < last).find(|day| !days.contains(day)).unwrap();
+    assert!(of_report.contains(&format!("no rows on {gap}")), "{of_report}");
+    for advertiser in ["1001", "1002"] {
+        let rows = records.iter().filter(|row| row["advertiser_id"] == advertiser).count();
+        assert!(rows > 0 && of_report.contains(&format!("{advertiser} {rows}")), "{of_report}");
+    }
+    let splits = transcript.logs("INFO").iter().filter(|line| line.contains("is too much at once")).count();
+    assert!(splits > 0 && of_report.contains(&format!("{splits} answers were too much at once")), "{of_report}");
+    let calls = bench.sandbox.requests().iter().filter(|request| !request.line.contains("oauth2")).count();
+    let of_run = lines.last().unwrap();
+    let all = records.len() + transcript.records("campaigns").len();
+    let wanted = format!("2 streams: {all} records, {calls} calls (1 refused by the rate limit, 1 failed)");
+    assert!(of_run.starts_with(&wanted), "{wanted}: {of_run}");
+    // A tap says the same on stderr.
+    let (_, _, said) = piped(&bench, &["--config", "config.json"]);
+    assert!(said.contains("INFO ") && said.lines().last().unwrap().contains(" streams: "), "{said}");
+}
+
+#[test]
+fn a_key_that_others_use_is_hinted_at() {
+    let bench = bench();
+    let refusal = json!({"status": 429, "headers": {"x-ratelimit-reset": "0", "Retry-After": "1"}});
+    bench.sandbox.add_fault(json!({"match": {"path": "/statistics/"}, "times": 3, "do": refusal})).unwrap();
+    let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
+    let last = transcript.logs("INFO").last().copied().unwrap().to_owned();
+    assert!(last.contains("another program probably uses the same app"), "{last}");
+}
+
+#[test]
+fn somebody_at_a_terminal_sees_how_far_a_read_is() {
+    let bench = Bench::new(Options { row_cap: 60, latency: Duration::from_millis(100), ..Options::default() }, 60);
+    bench.file("config.json", &bench.config);
+    let arguments = ["read", "--config", "config.json", "--streams", REPORT];
+    let seen = bench.at_terminal(90, &arguments, &[("NO_COLOR", "1")]);
+    let drawn: Vec<_> = seen.split("\u{1b}[K").collect();
+    assert!(drawn.len() > 5, "{seen}");
+    let of_windows = drawn.iter().filter(|line| line.contains(" windows, ")).count();
+    assert!(of_windows > 2 && drawn.iter().all(|line| line.lines().all(|line| line.chars().count() <= 200)), "{seen}");
+    let end = drawn.last().unwrap();
+    assert!(end.contains("1 stream: ") && end.ends_with("exit 0\n"), "{end}");
+    let stdout = std::fs::read_to_string(bench.directory.join("stdout")).unwrap();
+    assert!(stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "stdout is the protocol's");
 }

@@ -34,8 +34,8 @@ const MOST_DOUBTS: usize = 3;
 
 /// What a request for a slice gave.
 enum Answer {
-    /// Every row.
-    Whole { body: Body, rows: u64, proof: Option<(Arc<Totals>, Sums)>, doubts: BTreeSet<NaiveDate> },
+    /// Every row, with their sums and the totals that these must be, as far as there are any.
+    Whole { body: Body, rows: u64, sums: Option<Sums>, totals: Option<Arc<Totals>>, doubts: BTreeSet<NaiveDate> },
     /// At the cap, too large for memory, or too long a span: rows are missing.
     Cut,
     /// The sums of these rows are others than Criteo's totals on these days.
@@ -191,8 +191,9 @@ impl<'a> Reading<'a> {
         // The answers to slices that were given up belong to nobody.
         let Some(index) = self.tracks.iter().position(|track| track.has(slice.id)) else { return Ok(None) };
         match event {
-            Event::Answered(slice, Ok(Answer::Whole { body, rows, proof, doubts })) => {
-                self.write(index, &slice, (body, rows), proof, &doubts)?;
+            Event::Answered(slice, Ok(Answer::Whole { body, rows, sums, totals, doubts })) => {
+                self.account.add(&slice, rows, sums.as_ref());
+                self.write(index, &slice, (body, rows), totals.zip(sums), &doubts)?;
             }
             Event::Answered(slice, Ok(Answer::Differs { rows, days })) => {
                 if let (Some(first), Some(last)) = (days.first(), days.last()) {
@@ -261,7 +262,6 @@ impl<'a> Reading<'a> {
     ) -> Result<()> {
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
-        self.account.add(slice, rows, proof.as_ref().map(|(_, sums)| sums));
         self.doubt(index, doubts);
         if let Some((totals, sums)) = proof.filter(|_| slice.part.is_some()) {
             self.prove_parts(index, slice, &totals, &sums);
@@ -375,10 +375,9 @@ impl<'a> Reading<'a> {
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
         let call = crate::api::Call { expected_bytes: slice.expected_bytes, ..call };
         let is_provable = report.is_provable() || (report.is_provable_in_parts() && slice.part.is_some());
-        let is_proved = run.config.verify_totals
-            && is_provable
-            && report.compared_totals(&self.metrics).contains(&true)
-            && is_settled(slice.window.start, report.grain, today);
+        let is_summed =
+            run.config.verify_totals && is_provable && report.compared_totals(&self.metrics).contains(&true);
+        let is_proved = is_summed && is_settled(slice.window.start, report.grain, today);
         let is_given_up = self.doubts >= MOST_DOUBTS;
         let compared = report.compared_totals(&self.metrics);
         async move {
@@ -390,13 +389,14 @@ impl<'a> Reading<'a> {
                 } else {
                     None
                 };
-                let check = |body: &str| match &totals {
-                    Some(_) => {
+                let check = |body: &str| {
+                    if is_summed {
                         let mut summing = Summing::new(report, slice.window);
                         let envelope = rows::check_into(body, report.shape(), &mut summing)?;
                         Ok((envelope, Some(summing.sums)))
+                    } else {
+                        Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None))
                     }
-                    None => Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None)),
                 };
                 let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
                     Ok(answer) => answer,
@@ -418,7 +418,7 @@ impl<'a> Reading<'a> {
                 if !doubts.is_empty() && can_be_read_again && !is_given_up {
                     return Ok(Answer::Differs { rows, days: doubts });
                 }
-                Ok(Answer::Whole { body, rows, proof: totals.zip(sums), doubts })
+                Ok(Answer::Whole { body, rows, sums, totals, doubts })
             }
             .await;
             Event::Answered(slice, answer)

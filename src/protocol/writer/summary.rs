@@ -32,7 +32,7 @@ pub(super) struct Summary {
     /// Somebody who sees stderr, and not stdout.
     terminal: Option<Terminal>,
     drawn: Option<Instant>,
-    told: Instant,
+    pub told: Instant,
 }
 
 impl Summary {
@@ -103,7 +103,7 @@ impl Writer {
             let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
         } else {
             self.summary.told = Instant::now();
-            self.line(&airbyte::log(Level::INFO, &text));
+            self.line(&airbyte::log(Level::INFO, &format!("So far: {text}.")));
         }
     }
 

@@ -23,17 +23,11 @@ impl Write for Paper {
     }
 }
 
-#[test]
-fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
+/// A writer with two streams, and the paper that it writes on.
+fn writer() -> (Writer, Paper) {
     let paper = Paper::default();
     let (stop, _stopped) = StopSender::new();
     let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), stop);
-    let types = || {
-        let text = String::from_utf8(std::mem::take(&mut *paper.0.lock().unwrap())).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
     let streams = catalog::streams(&Config::parse(&config.to_string()).unwrap());
     for stream in &streams[..2] {
@@ -45,6 +39,23 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
             is_whole: false,
         });
     }
+    (writer, paper)
+}
+
+impl Paper {
+    /// The messages since the last time.
+    fn messages(&self) -> Vec<Value> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+#[test]
+fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
+    let (mut writer, paper) = writer();
+    let types = || -> Vec<String> {
+        paper.messages().iter().map(|message| message["type"].as_str().unwrap().to_owned()).collect()
+    };
     writer.still_alive(Instant::now());
     assert!(types().is_empty(), "nothing has begun");
     writer.open(0);
@@ -60,4 +71,31 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
     types();
     writer.still_alive(Instant::now() + LONGEST_STATELESS);
     assert!(types().is_empty(), "everything is closed");
+}
+
+#[test]
+fn progress_is_told_every_minute_where_there_is_no_terminal() {
+    let (mut writer, paper) = writer();
+    writer.open(0);
+    writer.handle(Message::Progress { stream: 0, done: 3, ahead: 9 });
+    writer.handle(Message::Answer(Answered {
+        endpoint: "statistics/report".into(),
+        status: Some(200),
+        duration: Duration::ZERO,
+        calls_left: Some(37),
+    }));
+    writer.show_progress();
+    writer.flush();
+    assert_eq!(paper.messages().len(), 1, "only the status");
+    writer.summary.told = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+    writer.show_progress();
+    writer.show_progress();
+    writer.flush();
+    let messages = paper.messages();
+    let [message] = &messages[..] else { panic!("{messages:?}") };
+    let text = message["log"]["message"].as_str().unwrap();
+    assert!(
+        text.starts_with("So far: 0 of 2 streams, 0 records, 3 of 12 windows, 37 calls left this minute"),
+        "{text}"
+    );
 }
