@@ -57,6 +57,13 @@ fn what_there_is_can_be_looked_up_without_a_key() {
 }
 
 #[test]
+fn help_names_every_command() {
+    let (code, help, _) = piped(&bench(), &["--help"]);
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!("help", help);
+}
+
+#[test]
 fn shells_and_manuals_are_served() {
     let bench = bench();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
@@ -181,6 +188,16 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     let typo = run(&["--streams", "campains"]);
     let told = typo.errors()[0]["message"].as_str().unwrap().to_owned();
     assert!(told.contains("Did you mean campaigns"), "{told}");
+    let mut slips = Bench::new(Options::default(), 3);
+    slips.config["start_dat"] = json!("2026-10-30");
+    slips.config["batch_config"] = json!({});
+    slips.config["custom_reports"] = json!([{"name": "mine", "dimensions": ["Campain"], "metrics": ["Cliks"]}]);
+    slips.file("config.json", &slips.config);
+    let warned = slips.run(&["discover", "--config", "config.json"]).logs("WARN").join("\n");
+    for hint in ["start_dat: there is no such setting", "mean start_date?", "mean Campaign", "mean Clicks"] {
+        assert!(warned.contains(hint), "{hint} is not in: {warned}");
+    }
+    assert_eq!(warned.lines().count(), 3, "{warned}");
     let days = run(&["--streams", REPORT, "--since", "2026-10-21", "--until", "2026-10-20"]);
     assert!(days.errors()[0]["message"].as_str().unwrap().contains("lies before the first"));
     let folder = run(&["--streams", REPORT, "--state-file", "no/such/folder/state.json"]);

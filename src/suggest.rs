@@ -5,6 +5,19 @@ const LEAST: f64 = 0.75;
 /// How many words are suggested.
 const MOST: usize = 3;
 
+/// How much alike a mistyped word and the right one are.
+const NEARLY: f64 = 0.92;
+
+/// The word that was probably meant, for words that may well mean something else.
+#[must_use]
+pub fn nearly<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = known.into_iter().map(|known| (strsim::jaro_winkler(word, known), known));
+    alike
+        .filter(|(likeness, _)| *likeness >= NEARLY)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, word)| word)
+}
+
 /// ` Did you mean …?` with the words that are most alike, or nothing.
 #[must_use]
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
@@ -30,5 +43,7 @@ mod tests {
         assert!(did_you_mean("campains", known).starts_with(" Did you mean campaigns or "));
         assert_eq!(did_you_mean("AdSets", known), " Did you mean ad_sets?");
         assert_eq!(did_you_mean("zzz", known), "");
+        assert_eq!(nearly("campaings", known), Some("campaigns"));
+        assert_eq!(nearly("stream_maps", ["start_date", "timezone"]), None);
     }
 }

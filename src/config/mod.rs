@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::streams::endpoint::Interval;
+use crate::suggest;
 pub(crate) use normalize::{is_unset, switch};
 pub use problems::Problems;
 pub use values::{AdvertiserId, ApiVersion, Currency};
@@ -160,7 +161,9 @@ impl Config {
     pub fn from_object(object: Map<String, Value>) -> Result<Self> {
         let mut warnings = Vec::new();
         let document = Value::Object(normalize::normalize(object, &mut warnings));
-        let mut problems = Problems::of_schema(&document, &SPEC["connectionSpecification"]);
+        let schema = &SPEC["connectionSpecification"];
+        warnings.extend(mistyped(&document, schema));
+        let mut problems = Problems::of_schema(&document, schema);
         let config = values::parse(&document, warnings, &mut problems);
         match (config, problems.is_empty()) {
             (Some(config), true) => Ok(config),
@@ -173,6 +176,18 @@ impl Config {
     pub fn is_loopback(&self) -> bool {
         values::is_loopback(&self.api_base_url)
     }
+}
+
+/// Settings that nobody knows are passed over, since other programs have theirs in the same file; but not those that look like
+/// a slip of the pen.
+fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
+    let Some(known) = schema["properties"].as_object() else { return Vec::new() };
+    let keys = document.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains_key(*key));
+    keys.filter_map(|key| {
+        let meant = suggest::nearly(key, known.keys().map(String::as_str))?;
+        Some(format!("{key}: there is no such setting, so it is passed over. Did you mean {meant}?"))
+    })
+    .collect()
 }
 
 /// Parses the text of a configuration file as far as its members, whatever they hold.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::streams::endpoint::Interval;
 use crate::streams::metrics::{self, Grain};
 use crate::streams::report::ROW_CAP;
+use crate::suggest;
 
 /// An advertiser's id as Criteo writes it: digits, leading zeros kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,8 +204,13 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
                      and Criteo will probably refuse the report."
                 ));
             } else if !known(word) {
+                let all: Vec<&str> = match key {
+                    "metrics" => metrics::metrics().iter().map(|metric| metric.name).collect(),
+                    _ => metrics::DIMENSIONS.iter().map(|dimension| dimension.name).collect(),
+                };
+                let hint = suggest::did_you_mean(word, all);
                 warnings.push(format!(
-                    "{path}.{key}[{index}]: {word} is not among the {key} known to this version of the connector. It is \
+                    "{path}.{key}[{index}]: {word} is not among the {key} known to this version of the connector.{hint} It is \
                      passed on to Criteo as it is, and its column is {}.",
                     if key == "metrics" { "a number" } else { "a text" }
                 ));
