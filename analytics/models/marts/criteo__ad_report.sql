@@ -1,0 +1,18 @@
+select
+    {{ criteo_origin() }},
+    days.date_day,
+    days.account_id,
+    coalesce(advertisers.account_name, days.account_name) as account_name,
+    days.campaign_id,
+    coalesce(campaigns.campaign_name, days.campaign_name) as campaign_name,
+    days.ad_group_id,
+    coalesce(ad_sets.ad_group_name, days.ad_group_name) as ad_group_name,
+    days.ad_id,
+    coalesce(ads.ad_name, days.ad_name) as ad_name,
+    days.currency,
+    {{ criteo_performance() }}
+from {{ ref('stg_criteo__ad_statistics_daily') }} as days
+left join {{ ref('stg_criteo__advertisers') }} as advertisers on advertisers.account_id = days.account_id
+left join {{ ref('stg_criteo__campaigns') }} as campaigns on campaigns.campaign_id = days.campaign_id
+left join {{ ref('stg_criteo__ad_sets') }} as ad_sets on ad_sets.ad_group_id = days.ad_group_id
+left join {{ ref('stg_criteo__ads') }} as ads on ads.ad_id = days.ad_id
