@@ -8,6 +8,7 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
+use crate::samples::repository;
 
 #[test]
 fn spec_needs_nothing_and_keeps_the_rules_of_the_form() {
@@ -19,6 +20,8 @@ fn spec_needs_nothing_and_keeps_the_rules_of_the_form() {
     assert_properties(&specification["properties"], Some(&groups));
     assert_properties(&specification["properties"]["custom_reports"]["items"]["properties"], None);
     jsonschema::draft7::meta::validate(specification).unwrap();
+    let file: Value = serde_json::from_str(&repository("integration_tests/spec.json")).unwrap();
+    assert!(message["spec"] == file, "integration_tests/spec.json is stale: scripts/harness --update writes it");
 }
 
 /// The rules that Airbyte's harnesses apply to a specification, and our own: every field tells what it does.

@@ -8,7 +8,8 @@ use criteo_sandbox::{AppState, Options, Permission};
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
-use crate::samples::{generated, repository};
+use crate::documents::generated;
+use crate::samples::repository;
 
 /// A step that is missing.
 struct Scenario {

@@ -8,6 +8,7 @@
 mod bad_input;
 mod by_hand;
 mod commands;
+mod documents;
 mod engine;
 mod faults;
 mod harness;

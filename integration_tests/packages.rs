@@ -7,6 +7,8 @@ use source_criteo::config::Config;
 use source_criteo::protocol::singer::about;
 use source_criteo::streams::catalog;
 
+use crate::samples::repository;
+
 /// The definition of the plugin, in the form of the Meltano Hub.
 const DEFINITION: &str = "meltano/tap-criteo.yml";
 
@@ -116,4 +118,22 @@ fn the_sample_project_knows_every_setting_and_capability() {
     let capabilities = about["capabilities"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
     let capabilities = format!("capabilities: [{}]", capabilities.collect::<Vec<_>>().join(", "));
     assert!(extractor.contains(&capabilities), "{capabilities}");
+}
+
+/// The version stands in Cargo.toml; what cannot take it from there must agree. The wheel does (`dynamic`).
+#[test]
+fn everything_that_is_released_has_one_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let first_with = |path: &str, start: &str| {
+        let text = repository(path);
+        let line = text.lines().map(str::trim).find(|line| line.starts_with(start)).unwrap_or_default();
+        line[start.len().min(line.len())..].trim().trim_matches(['"', '\\', ' ']).to_owned()
+    };
+    assert_eq!(first_with("metadata.yaml", "dockerImageTag:"), version);
+    assert_eq!(first_with("CHANGELOG.md", "## ").split(' ').next(), Some(version));
+    assert!(repository("pyproject.toml").contains("dynamic = [\"version\"]"));
+    let labels = repository("Dockerfile");
+    assert!(labels.contains(&format!("io.airbyte.version={version}")), "{labels}");
+    let name = first_with("metadata.yaml", "dockerRepository:");
+    assert!(labels.contains(&format!("io.airbyte.name={name}")), "{labels}");
 }

@@ -35,7 +35,7 @@ def sync(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder, sandbox("--today", FIRST_SYNC) as box:
-        environment = {**os.environ, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
+        os.environ.update(DO_NOT_TRACK="1", AIRBYTE_OFFLINE_MODE="1")
         requests = []
         for today in (FIRST_SYNC, SECOND_SYNC):
             box.ask("/options", {"today": today})
@@ -44,12 +44,22 @@ def main():
                 "start_date": FIRST_DAY, "api_base_url": box.url, "now": f"{today}T12:00:00Z",
             }
             Path(folder, "config.json").write_text(json.dumps(config))
-            subprocess.run([sys.executable, "-W", "ignore", __file__, "sync", folder], env=environment, check=True)
+            subprocess.run([sys.executable, "-W", "ignore", __file__, "sync", folder], check=True)
             requests.append([entry["body"] for entry in box.ask("/log") if "statistics/report" in entry["line"]])
         first, second = requests[0], requests[1][len(requests[0]):]
         assert min(body["startDate"] for body in first) == FIRST_DAY
         assert min(body["startDate"] for body in second) == "2026-09-20", "the second sync goes on from the state"
         compare(folder, box)
+        readme(folder)
+
+
+def readme(folder):
+    """What the README shows, as it stands there but for its paths."""
+    text = Path(__file__).resolve().parents[2].joinpath("README.md").read_text()
+    shown = text.split("```python\n")[1].split("```")[0]
+    shown = shown.replace("criteo.json", "config.json").replace("target/release/source-criteo", os.environ["SOURCE"])
+    shown = subprocess.run([sys.executable, "-W", "ignore", "-c", shown], cwd=folder, capture_output=True, text=True, check=True)
+    assert "advertiser_id" in shown.stdout and "rows x" in shown.stdout, shown.stdout
 
 
 def compare(folder, box):

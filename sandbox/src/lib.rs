@@ -18,6 +18,7 @@ mod faults;
 mod marketplace;
 mod objects;
 mod options;
+mod prepared;
 mod problem;
 mod reports;
 mod routes;

@@ -1,6 +1,7 @@
 //! Runs a sandbox until it is interrupted.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{NaiveDate, Utc};
 use clap::Parser;
@@ -67,6 +68,15 @@ struct Cli {
     /// Numbers in reports.
     #[arg(long, value_enum, default_value_t)]
     numbers: Numbers,
+    /// Rows of a report of statistics an advertiser and day, serialised once: for measuring clients.
+    #[arg(long)]
+    prepared_rows: Option<u32>,
+    /// Answers are not compressed, whatever the client accepts.
+    #[arg(long)]
+    no_gzip: bool,
+    /// Milliseconds that every answer takes.
+    #[arg(long, default_value_t = 0)]
+    latency: u64,
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
@@ -89,6 +99,9 @@ fn main() -> ExitCode {
         shape: cli.shape,
         casing: cli.casing,
         numbers: cli.numbers,
+        prepared_rows: cli.prepared_rows,
+        gzip: !cli.no_gzip,
+        latency: Duration::from_millis(cli.latency),
         ..Options::default()
     };
     let options = if cli.documented_limits { options.with_documented_limits() } else { options };

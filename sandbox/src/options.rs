@@ -148,6 +148,9 @@ pub struct Options {
     pub time_scale: f64,
     /// Whether answers are compressed for those who accept it.
     pub gzip: bool,
+    /// How many rows reports of statistics have an advertiser and day, serialised once (see `prepared.rs`), in place of those
+    /// that follow from the world's facts.
+    pub prepared_rows: Option<u32>,
     /// How long every answer takes.
     pub latency: Duration,
     /// The JSON of statistics.
@@ -215,6 +218,7 @@ impl Default for Options {
             pooled_limit: None,
             time_scale: 1.0,
             gzip: true,
+            prepared_rows: None,
             wrapping: Wrapping::default(),
             latency: Duration::ZERO,
             shape: Shape::default(),

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::access::{Access, Budget};
 use crate::faults::{Fault, gzip};
 use crate::options::{AppState, Numbers, Options};
+use crate::prepared::Prepared;
 use crate::problem::Problem;
 use crate::routes;
 use crate::wire::{self, Reply, Request};
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     faults: Mutex<Vec<Fault>>,
     log: Mutex<Vec<Logged>>,
     meter: Mutex<Meter>,
+    prepared: Prepared,
     started: Instant,
     base: String,
 }
@@ -134,7 +136,11 @@ impl Shared {
 
     fn answer_plain(&self, world: &World, request: &Request) -> Reply {
         let path: Vec<&str> = request.path.split('/').skip(1).collect();
-        routes::answer(world, &path, request, &self.base).unwrap_or_else(|problem| problem.reply())
+        match (world.options.prepared_rows, &path[..]) {
+            (Some(rows), [_, "statistics", "report"]) => self.prepared.report(world, rows, &request.body),
+            _ => routes::answer(world, &path, request, &self.base),
+        }
+        .unwrap_or_else(|problem| problem.reply())
     }
 
     fn answer(&self, world: &World, request: &Request) -> Reply {
@@ -313,6 +319,7 @@ impl Sandbox {
             faults: Mutex::default(),
             log: Mutex::default(),
             meter: Mutex::default(),
+            prepared: Prepared::default(),
             started: Instant::now(),
             base: format!("http://{address}"),
         });
@@ -342,6 +349,15 @@ impl Sandbox {
     #[must_use]
     pub fn url(&self) -> String {
         self.shared.base.clone()
+    }
+
+    /// The body of the answer to a report of statistics, as a client would get it.
+    #[must_use]
+    pub fn statistics(&self, query: &Value) -> Vec<u8> {
+        let path = "/2026-07/statistics/report".to_owned();
+        let request =
+            Request { method: "POST".to_owned(), path, body: query.to_string().into_bytes(), ..Request::default() };
+        self.shared.answer_plain(&self.world(), &request).body
     }
 
     /// The base URL of the control port.

@@ -34,12 +34,12 @@ const MEMBERS: &[&str] = &[
 /// A valid query.
 #[derive(Debug, Clone)]
 pub(crate) struct Query {
-    advertisers: Vec<u32>,
-    start: NaiveDate,
-    end: NaiveDate,
-    dimensions: Vec<Dimension>,
-    metrics: Vec<(String, Measure)>,
-    currency: String,
+    pub advertisers: Vec<u32>,
+    pub start: NaiveDate,
+    pub end: NaiveDate,
+    pub dimensions: Vec<Dimension>,
+    pub metrics: Vec<(String, Measure)>,
+    pub currency: String,
     timezone: Tz,
     ad_set_ids: Vec<String>,
     ad_set_names: Vec<String>,
@@ -248,7 +248,11 @@ pub(crate) fn decimal(millionths: i128) -> String {
 }
 
 impl Query {
-    fn parse(world: &World, query: &Value) -> Result<Self, Problem> {
+    pub(crate) fn has_filters(&self) -> bool {
+        [&self.ad_set_ids, &self.ad_set_names, &self.ad_set_status].iter().any(|filter| !filter.is_empty())
+    }
+
+    pub(crate) fn parse(world: &World, query: &Value) -> Result<Self, Problem> {
         known_members(query, MEMBERS)?;
         let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
         text("format")?;

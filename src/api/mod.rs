@@ -109,7 +109,7 @@ impl Client {
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop_if_empty().push(&config.api_version.0);
         }
-        let pace = Pace::new(config.credentials.refresh_token.is_some(), on_wait);
+        let pace = Pace::new(config.credentials.refresh_token.is_some(), config.calls_at_once, on_wait);
         let is_loopback = config.is_loopback();
         Ok(Arc::new(Self {
             transport: Transport::new(is_loopback)?,

@@ -35,8 +35,6 @@ pub(super) struct RateLimit {
 /// A place in the budget is free again a minute after it was taken, and a second later for good measure: the server counts
 /// from a call's arrival.
 const WINDOW: Duration = Duration::from_secs(61);
-/// Calls of one class that are under way at once. Eight answers of 1.5 s each spend a minute's reports in 8 s.
-const AT_ONCE: usize = 8;
 /// Waits from this length on are announced.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
@@ -115,11 +113,12 @@ impl Budget {
 }
 
 impl Pace {
-    /// The documented budgets: two of fixed size, or one pool for apps of users. Waits that take long are told to
-    /// `on_wait`.
-    pub(super) fn new(is_pooled: bool, on_wait: OnWait) -> Self {
+    /// The documented budgets: two of fixed size, or one pool for apps of users, with so many calls of each class under way
+    /// at once. Waits that take long are told to `on_wait`.
+    pub(super) fn new(is_pooled: bool, calls_at_once: usize, on_wait: OnWait) -> Self {
         let limits: &[usize] = if is_pooled { &[10] } else { &[40, 250] };
-        let lane = |limit: &usize| Lane { budget: Mutex::new(Budget::new(*limit)), places: Semaphore::new(AT_ONCE) };
+        let lane =
+            |limit: &usize| Lane { budget: Mutex::new(Budget::new(*limit)), places: Semaphore::new(calls_at_once) };
         Self { lanes: limits.iter().map(lane).collect(), on_wait, announced: Mutex::default() }
     }
 
@@ -208,7 +207,7 @@ mod tests {
     use super::*;
 
     fn pace() -> Pace {
-        Pace::new(false, Box::new(|_| ()))
+        Pace::new(false, 8, Box::new(|_| ()))
     }
 
     fn seen(limit: usize, remaining: Option<usize>, reset: u64) -> RateLimit {
@@ -255,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn apps_of_users_have_one_pool_that_grows_with_their_accounts() {
-        let pace = Pace::new(true, Box::new(|_| ()));
+        let pace = Pace::new(true, 8, Box::new(|_| ()));
         assert_eq!(admit(&pace, 10).await, Duration::ZERO);
         pace.learn_accounts(3);
         assert_eq!(admit(&pace, 20).await, Duration::ZERO);
@@ -268,7 +267,7 @@ mod tests {
     async fn a_pause_holds_all_calls_of_its_class_back_and_is_announced() {
         let waits = std::sync::Arc::new(Mutex::new(Vec::new()));
         let heard = std::sync::Arc::clone(&waits);
-        let pace = Pace::new(false, Box::new(move |wait| heard.lock().unwrap().push(wait)));
+        let pace = Pace::new(false, 8, Box::new(move |wait| heard.lock().unwrap().push(wait)));
         let start = Instant::now();
         pace.pause(CallClass::Report, Duration::from_secs(3)).await;
         assert!(waits.lock().unwrap().is_empty());

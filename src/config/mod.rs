@@ -81,6 +81,8 @@ pub struct Config {
     pub api_base_url: Url,
     /// How many rows mean that a report was cut; lower only in tests.
     pub report_row_cap: u64,
+    /// How many calls of a class are under way at once; another number only in tests.
+    pub calls_at_once: usize,
     /// What counts as today.
     pub clock: Clock,
     /// What the user should know although the configuration is valid.

@@ -16,6 +16,9 @@ use crate::streams::metrics::{self, Grain};
 use crate::streams::report::ROW_CAP;
 use crate::suggest;
 
+/// Eight answers of 1.5 s each spend a minute's reports in 8 s.
+const CALLS_AT_ONCE: usize = 8;
+
 /// An advertiser's id as Criteo writes it: digits, leading zeros kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdvertiserId(pub String);
@@ -85,6 +88,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
         api_base_url: api_base_url?,
         report_row_cap: document["report_row_cap"].as_u64().unwrap_or(ROW_CAP),
+        calls_at_once: document["calls_at_once"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(CALLS_AT_ONCE),
         clock,
         warnings,
         document: ConfigDocument(document.clone()),
@@ -150,7 +154,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 /// Settings that would make a real account's data wrong are accepted against a simulated API only.
 fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) {
-    for key in ["now", "report_row_cap"] {
+    for key in ["now", "report_row_cap", "calls_at_once"] {
         if !document[key].is_null() && !api_base_url.is_some_and(is_loopback) {
             problems.push(key, "is for tests, and accepted with a loopback api_base_url only.");
         }

@@ -27,8 +27,6 @@ use crate::protocol::output::StreamId;
 use crate::streams::endpoint::Endpoint;
 use crate::streams::report::Report;
 
-/// Calls of one stream that are under way at once.
-const AT_ONCE: usize = 8;
 /// After so many days whose sums stay others, a stream's days are no longer read again.
 const MOST_DOUBTS: usize = 3;
 
@@ -151,7 +149,7 @@ impl<'a> Reading<'a> {
     async fn read_all(&mut self) -> Result<()> {
         let mut calls: FuturesUnordered<LocalBoxFuture<'a, Event>> = FuturesUnordered::new();
         loop {
-            while calls.len() < AT_ONCE
+            while calls.len() < self.run.config.calls_at_once
                 && let Some(slice) = self.next_slice()
             {
                 calls.push(self.ask(slice));

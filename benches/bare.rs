@@ -1,0 +1,34 @@
+//! What an answer in memory costs in each of the ways of `lib.rs`; a line of JSON each.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/Cargo.toml --bin bare -- ANSWER CONFIG STREAM
+//! ```
+
+use anyhow::{Context as _, Result, ensure};
+use cpu_time::ProcessTime;
+use source_criteo_benches::{PASSES, is_whole, stream};
+
+/// The best of so many runs counts: all else is the machine's.
+const RUNS: usize = 5;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [answer, config, name] = &arguments[..] else { anyhow::bail!("usage: bare ANSWER CONFIG STREAM") };
+    let body = std::fs::read_to_string(answer).context(answer.clone())?;
+    ensure!(is_whole(&body), "{answer} is no JSON");
+    let stream = stream(&std::fs::read_to_string(config).context(config.clone())?, name)?;
+    for pass in PASSES {
+        let mut best = f64::INFINITY;
+        let mut rows = 0;
+        for _ in 0..RUNS {
+            let started = ProcessTime::now();
+            rows = (pass.run)(&stream, &body)?;
+            best = best.min(started.elapsed().as_secs_f64());
+        }
+        println!(
+            "{}",
+            serde_json::json!({"name": pass.name, "bytes": body.len(), "rows": rows, "cpu_seconds": best})
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! The documents: their commands are run, their tables are what the declarations say, and their messages are those of the
+//! program.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+use source_criteo::config::Config;
+use source_criteo::streams::endpoint::Endpoint;
+use source_criteo::streams::metrics::{self, Unit};
+use source_criteo::streams::{Source, Stream, catalog};
+
+use crate::harness::Bench;
+use crate::samples::{repository, sample};
+
+/// Every document that people read, by its path.
+fn documents() -> BTreeMap<String, String> {
+    let mut paths = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "analytics/README.md".to_owned()];
+    paths.extend(files("docs").into_iter().filter(|path| path.ends_with(".md")));
+    paths.into_iter().map(|path| (path.clone(), repository(&path))).collect()
+}
+
+/// The files directly within a folder of the repository.
+fn files(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| format!("{folder}/{name}")).collect()
+}
+
+/// The blocks of a document in this language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let start = format!("```{language}\n");
+    let blocks = text.split(start.as_str()).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap()).collect()
+}
+
+/// Where the commands are run that this test does not run, and how they are written there.
+fn is_run_elsewhere(command: &str) -> bool {
+    let words: Vec<_> = command.split_whitespace().collect();
+    let quoted = words[1..].iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+    match words[0] {
+        "meltano" => repository("integration_tests/judges/meltano.py").contains(&format!("meltano({quoted}")),
+        // Tests that write what they compare with otherwise.
+        "UPDATE_DOCS=1" | "UPDATE_SAMPLES=1" => words[1..3] == ["cargo", "test"],
+        script if script.starts_with("scripts/") => Path::new(env!("CARGO_MANIFEST_DIR")).join(script).is_file(),
+        _ => false,
+    }
+}
+
+/// Every command in a `console` block that calls the program runs, with the program built for this test; but for `setup` that
+/// asks somebody, which has tests of its own. All others are run elsewhere in the tests.
+#[test]
+fn the_commands_of_the_documents_run() {
+    let bench = Bench::new(Options::default(), 1);
+    let key = format!("client_id: {}\nclient_secret: {}\n", bench.config["client_id"], bench.config["client_secret"]);
+    std::fs::write(bench.directory.join("key.txt"), key).unwrap();
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs");
+    std::os::unix::fs::symlink(samples, bench.directory.join("sample_configs")).unwrap();
+    let address = bench.config["api_base_url"].as_str().unwrap();
+    let mut config = sample("config_sandbox.json");
+    config["api_base_url"] = json!(address);
+    config["now"] = bench.config["now"].clone();
+    config["start_date"] = bench.config["start_date"].clone();
+    let program = env!("CARGO_BIN_EXE_source-criteo");
+    let mut run = BTreeSet::new();
+    // The dbt package has a judge of its own, which runs what its page shows.
+    for (document, text) in documents().into_iter().filter(|(document, _)| !document.starts_with("analytics/")) {
+        let lines = blocks(&text, "console").into_iter().flat_map(str::lines);
+        for command in lines.filter_map(|line| line.strip_prefix("$ ")) {
+            if command == "source-criteo setup" || !run.insert(command.to_owned()) {
+                continue;
+            }
+            let call = command
+                .replace("criteo setup", &format!("criteo setup --force --api-base-url {address}"))
+                .replace("cargo run --quiet -- ", "source-criteo ")
+                .replace("source-criteo ", &format!("{program} "))
+                .replace("sample_configs/config_sandbox.json", "config.json");
+            if !call.starts_with(program) {
+                assert!(is_run_elsewhere(command), "{document}: nobody runs {command}");
+                continue;
+            }
+            bench.file("config.json", &config);
+            let output = Command::new("sh").args(["-c", &call]).current_dir(&bench.directory).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{document}: {command}: {told}");
+            let is_silent = command.ends_with("--test") || command.contains(" setup ");
+            assert!(!output.stdout.is_empty() || is_silent, "{document}: {command}");
+        }
+    }
+    assert!(run.len() >= 20, "{run:?}");
+}
+
+#[test]
+fn the_data_in_the_documents_can_be_read() {
+    let mut read = 0;
+    for (document, text) in documents() {
+        for block in blocks(&text, "json") {
+            let parsed: Result<Value, _> = serde_json::from_str(block);
+            assert!(parsed.is_ok(), "{document}: {:?} in {block}", parsed.err());
+            read += 1;
+        }
+    }
+    assert!(read > 0);
+}
+
+/// Links between the documents lead to files and headings that are there.
+#[test]
+fn the_links_of_the_documents_lead_somewhere() {
+    let anchor = |heading: &str| -> String {
+        let kept = heading.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
+    };
+    let anchors = |text: &str| -> BTreeSet<String> {
+        let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+        headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+    };
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut followed = 0;
+    for (document, text) in documents() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => root.join(&document),
+                path => root.join(&document).parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{document}: {link} leads nowhere");
+            if !heading.is_empty() {
+                let known = anchors(&std::fs::read_to_string(&target).unwrap());
+                assert!(known.contains(heading), "{document}: {link} has no such heading: {known:?}");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 10);
+}
+
+/// The texts that follow these words in the sources, with `…` for what is put in.
+fn messages_after(sources: &str, start: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    for rest in sources.split(start).skip(1).map(str::trim_start) {
+        let (is_format, rest) = rest.strip_prefix("format!(").map_or((false, rest), |rest| (true, rest.trim_start()));
+        let Some(literal) = rest.strip_prefix('"') else { continue };
+        let text = text_of_literal(literal);
+        let text = if is_format { without_placeholders(&text) } else { text };
+        // Some are put together from parts alone.
+        messages.extend(text.contains(char::is_alphabetic).then_some(text));
+    }
+    messages
+}
+
+/// The text of a literal that begins here.
+fn text_of_literal(literal: &str) -> String {
+    let mut text = String::new();
+    let mut letters = literal.chars().peekable();
+    while let Some(letter) = letters.next().filter(|letter| *letter != '"') {
+        match letter {
+            '\\' => match letters.next() {
+                Some('\n') => while letters.next_if(|letter| letter.is_whitespace()).is_some() {},
+                Some('n') => text.push('\n'),
+                Some(other) => text.push(other),
+                None => {}
+            },
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+fn without_placeholders(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    while let Some((before, after)) = rest.split_once('{') {
+        out += before;
+        out.push('…');
+        rest = after.split_once('}').map_or("", |(_, after)| after).to_owned();
+    }
+    (out + &rest).replace('\u{1}', "{").replace('\u{2}', "}")
+}
+
+/// The sources of the program without their tests, with every literal on one line.
+fn sources() -> String {
+    fn walk(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, text);
+            } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
+                let source = std::fs::read_to_string(path).unwrap();
+                text.push_str(source.split("#[cfg(test)]\nmod tests {").next().unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    text
+}
+
+#[test]
+fn the_reference_of_errors_has_every_message_and_no_other() {
+    let (reference, sources) = (repository("docs/errors.md"), sources());
+    let told: BTreeSet<_> = reference.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    for kind in ["Error::config(", "Error::transient(", "Error::system("] {
+        let messages = messages_after(&sources, kind);
+        assert!(messages.len() > 10, "{kind} {messages:?}");
+        for message in messages {
+            assert!(told.contains(message.as_str()), "docs/errors.md lacks: > {message}");
+        }
+    }
+    // Joined as the compiler does it.
+    let mut joined = String::new();
+    for (index, part) in sources.split("\\\n").enumerate() {
+        joined += if index == 0 { part } else { part.trim_start() };
+    }
+    let joined = joined.replace("\\\"", "\"");
+    let formatted = joined.replace("{{", "{").replace("}}", "}");
+    for message in told {
+        for piece in message.split('…').map(str::trim).filter(|piece| piece.len() > 3) {
+            let is_there = joined.contains(piece) || formatted.contains(piece);
+            assert!(is_there, "docs/errors.md has words that the program has not: {piece}");
+        }
+    }
+}
+
+/// Compares what stands between two marks of a document with what it must be, or writes it.
+pub fn generated(document: &str, mark: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let (start, end) = (format!("<!-- {mark} -->\n"), format!("<!-- end of {mark} -->"));
+    let (before, rest) = whole.split_once(&start).unwrap();
+    let (known, after) = rest.split_once(&end).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{before}{start}{text}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(known, text, "{document} is stale");
+    }
+}
+
+/// The tables of dimensions and metrics. `UPDATE_DOCS=1 cargo test table_of` writes them anew.
+#[test]
+fn the_table_of_metrics_says_what_is_known() {
+    let mut table = "| dimension | column | comes with | about |\n| --- | --- | --- | --- |\n".to_owned();
+    for dimension in metrics::DIMENSIONS {
+        let (name, column) = (dimension.name, metrics::column_name(dimension.name));
+        table += &format!("| {name} | `{column}` | {} | {} |\n", dimension.pair.unwrap_or_default(), dimension.about);
+    }
+    generated("docs/metrics.md", "dimensions", &table);
+    let mut table = "| metric | column | type | unit | credited to | additive | since |\n\
+                     | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for metric in metrics::metrics() {
+        let unit = match metric.unit {
+            Unit::Count => "count",
+            Unit::Money => "money",
+            Unit::Euro => "euros",
+            Unit::Ratio => "ratio",
+            Unit::Text => "",
+        };
+        table += &format!(
+            "| {} | `{}` | {} | {unit} | {} | {} | {} |\n",
+            metric.name,
+            metrics::column_name(metric.name),
+            format!("{:?}", metric.column_type()).to_lowercase(),
+            metric.attribution().unwrap_or_default(),
+            if metric.additive { "yes" } else { "no" },
+            metrics::since(metric.name),
+        );
+    }
+    generated("docs/metrics.md", "metrics", &table);
+}
+
+/// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.
+#[test]
+fn the_table_of_streams_says_what_is_declared() {
+    let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
+                     | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for stream in all_streams() {
+        let since = match &stream.source {
+            Source::Entity(entity) => entity.since.unwrap_or_default(),
+            Source::Report(report) if report.endpoint == Endpoint::AdLevel => "2027-01",
+            Source::Report(_) | Source::LogLevel => "",
+        };
+        let (endpoint, history) = (stream.endpoint(), stream.history());
+        let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
+        let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
+        let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();
+        table += &format!(
+            "| `{}` | {} | {cursor} | {modes} | `{endpoint}` | {} | {history} | {since} |\n",
+            stream.name,
+            keys.join(", "),
+            stream.permission.label(),
+        );
+    }
+    generated("docs/streams.md", "streams", &table);
+}
+
+/// Streams that a configuration without reports of its own has.
+fn all_streams() -> Vec<Stream> {
+    let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "2027-01"});
+    catalog::streams(&Config::parse(&config.to_string()).unwrap())
+}
+
+/// What belongs to what, by the names of columns: `campaign_id` names a row of `campaigns`, and in the marketplace one of
+/// `mpo_campaigns`. `UPDATE_DOCS=1 cargo test the_diagram` writes it anew.
+#[test]
+fn the_diagram_says_what_belongs_to_what() {
+    let streams = all_streams();
+    let is_object = |stream: &&Stream| matches!(stream.source, Source::Entity(_));
+    let find = |name: &str| streams.iter().filter(is_object).find(|stream| stream.name == name);
+    let mut diagrams: [BTreeMap<String, String>; 2] = Default::default();
+    for stream in &streams {
+        let columns = stream.schema["properties"].as_object().unwrap();
+        let owners = columns.keys().filter_map(|column| {
+            let singular = column.strip_suffix("_id")?;
+            let scope = if stream.name.starts_with("mpo_") { "mpo_" } else { "" };
+            let owner = find(&format!("{scope}{singular}s")).or_else(|| find(&format!("{singular}s")))?;
+            (owner.name != stream.name && owner.primary_key == ["id"]).then_some((owner, column))
+        });
+        let diagram = &mut diagrams[usize::from(!is_object(&stream))];
+        for (owner, column) in owners {
+            let line = format!("    {} ||--o{{ {} : {column}\n", owner.name, stream.name);
+            diagram.insert(format!("{} {}", owner.name, stream.name), line);
+        }
+    }
+    for (mark, diagram) in ["objects", "reports"].iter().zip(diagrams) {
+        assert!(diagram.len() > 10, "{diagram:?}");
+        let lines: String = diagram.into_values().collect();
+        generated("docs/entities.md", mark, &format!("\n```mermaid\nerDiagram\n{lines}```\n\n"));
+    }
+}

@@ -1,0 +1,133 @@
+"""The fixtures of an Airbyte connector in `integration_tests/` are what the program prints against the sandbox, and do what they
+are for: a sync goes on from the sample state, finds nothing after the abnormal one, and the invalid configuration is refused.
+
+    SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python integration_tests/judges/fixtures.py [--update]
+
+All of them follow from `sample_config.json`; `--update` writes them anew.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+from connector_folder import FIXTURES, TODAY
+from sandbox import sandbox
+
+# The day of the sync that leaves the sample state, and the first day that is read from there with three days of lookback.
+EARLIER, RESUMED = "2026-10-28", "2026-10-25"
+FAR_FUTURE = "2099-12-31"
+
+
+def fixture(name):
+    return json.loads((FIXTURES / name).read_text())
+
+
+def run(box, command, *arguments, config="sample_config.json", **settings):
+    """What the program prints; `settings` change the configuration."""
+    config = {**fixture(config), "api_base_url": box.url, **settings}
+    answer = subprocess.run(
+        [os.environ["SOURCE"], command, *arguments], input=json.dumps(config).encode(), capture_output=True, cwd=FIXTURES
+    )
+    assert answer.returncode == 0, answer.stdout[-2000:]
+    return [json.loads(line) for line in answer.stdout.split(b"\n") if line]
+
+
+def read(box, *arguments, **settings):
+    """The records and the last state of every stream."""
+    records, states = {}, {}
+    for message in run(box, "read", "--config=-", "--catalog=configured_catalog.json", *arguments, **settings):
+        if message["type"] == "RECORD":
+            records.setdefault(message["record"]["stream"], []).append(message["record"]["data"])
+        elif message["type"] == "STATE":
+            stream = message["state"]["stream"]
+            states[stream["stream_descriptor"]["name"]] = stream["stream_state"]
+    return records, states
+
+
+def configured(stream):
+    """A stream as people select it: with all its fields, incrementally if it can be."""
+    is_incremental = "incremental" in stream["supported_sync_modes"]
+    return {
+        "stream": {"name": stream["name"], "json_schema": {}, "supported_sync_modes": stream["supported_sync_modes"]},
+        "sync_mode": "incremental" if is_incremental else "full_refresh",
+        "cursor_field": stream.get("default_cursor_field", []),
+        "destination_sync_mode": "append_dedup" if is_incremental else "overwrite",
+        "primary_key": stream["source_defined_primary_key"],
+    }
+
+
+def position(state):
+    """How far a stream has been read; what else is in a state are estimates."""
+    return {key: value for key, value in state.items() if key != "rows_per_day"}
+
+
+def text_of(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+def list_of(values):
+    """A list with a line for each value."""
+    return "[\n" + ",\n".join(map(text_of, values)) + "\n]"
+
+
+def keep(name, text):
+    """Writes a fixture, or compares it."""
+    if "--update" in sys.argv:
+        (FIXTURES / name).write_text(text)
+    assert (FIXTURES / name).read_text() == text, f"integration_tests/{name} is stale; `scripts/harness --update` writes it"
+
+
+def main():
+    with sandbox("--today", TODAY) as box:
+        sample = fixture("sample_config.json")
+        # Of a form that the standard tests take for a secret, and look for in everything that is printed.
+        keep("invalid_config.json", json.dumps({**sample, "client_secret": "wrong-secret-0123456789"}, indent=2) + "\n")
+        [specification] = run(box, "spec")
+        keep("spec.json", json.dumps(specification["spec"], indent=2, ensure_ascii=False) + "\n")
+        discovered = run(box, "discover", "--config=-")
+        [streams] = [message["catalog"]["streams"] for message in discovered if message["type"] == "CATALOG"]
+        keep("configured_catalog.json", '{"streams": ' + list_of(map(configured, streams)) + "}\n")
+
+        records, ends = read(box)
+        assert records.keys() == {stream["name"] for stream in streams}, "a stream has no record"
+        # One of each stream: the least text, so that the order of answers does not matter. The instant is not compared.
+        expected = [{"stream": name, "data": min(rows, key=text_of), "emitted_at": 0} for name, rows in sorted(records.items())]
+        keep("expected_records.jsonl", "".join(text_of(record) + "\n" for record in expected))
+
+        cursors = {stream["name"]: stream["default_cursor_field"][0] for stream in streams if stream.get("default_cursor_field")}
+        box.ask("/options", {"today": EARLIER})
+        _, earlier = read(box, now=f"{EARLIER}T12:00:00Z")
+        box.ask("/options", {"today": TODAY})
+        state = list_of(
+            {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": earlier[name]}} for name in cursors
+        )
+        keep("sample_state.json", state + "\n")
+        keep("abnormal_state.json", re.sub(r'("(?:cursor|updated_at)": ")\d{4}-\d\d-\d\d', rf"\g<1>{FAR_FUTURE}", state) + "\n")
+
+        resumed, resumed_ends = read(box, "--state=sample_state.json")
+        assert min(row["day"] for row in resumed["campaign_statistics_daily"]) == RESUMED
+        for name, cursor in cursors.items():
+            # All objects of the sandbox were changed at the instant of the state.
+            is_shorter = len(resumed[name]) < len(records[name])
+            assert is_shorter or cursor == "updated_at", f"{name} does not go on from the sample state"
+            assert position(resumed_ends[name]) == position(ends[name]), name
+
+        abnormal = {entry["stream"]["stream_descriptor"]["name"]: entry["stream"]["stream_state"]
+                    for entry in fixture("abnormal_state.json")}
+        assert abnormal.keys() == cursors.keys() and all(FAR_FUTURE in text_of(state) for state in abnormal.values())
+        beyond, beyond_ends = read(box, "--state=abnormal_state.json")
+        for name, cursor in cursors.items():
+            # Objects that do not say when they were changed come every time.
+            assert all(row[cursor] is None for row in beyond.get(name, [])), f"{name} has records after {FAR_FUTURE}"
+            assert position(beyond_ends[name]) == position(abnormal[name]), name
+
+        status = run(box, "check", "--config=-", config="invalid_config.json")[-1]["connectionStatus"]
+        assert status["status"] == "FAILED" and "client_secret" in status["message"], status
+    print(f"fixtures: as the program prints them; {len(streams)} streams, {len(cursors)} of them go on from the sample state "
+          f"and find nothing after the abnormal one")
+
+
+if __name__ == "__main__":
+    main()
