@@ -1,8 +1,10 @@
 //! What an answer in memory costs in each of the ways of `lib.rs`; a line of JSON each.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/Cargo.toml --bin bare -- ANSWER CONFIG STREAM
+//! cargo run --release --manifest-path benches/Cargo.toml --bin bare -- ANSWER CONFIG STREAM [PASS]
 //! ```
+//!
+//! With a part of a name only the passes that have it: for profiles.
 
 use anyhow::{Context as _, Result, ensure};
 use cpu_time::ProcessTime;
@@ -13,11 +15,13 @@ const RUNS: usize = 5;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [answer, config, name] = &arguments[..] else { anyhow::bail!("usage: bare ANSWER CONFIG STREAM") };
+    let [answer, config, name, rest @ ..] = &arguments[..] else {
+        anyhow::bail!("usage: bare ANSWER CONFIG STREAM [PASS]")
+    };
     let body = std::fs::read_to_string(answer).context(answer.clone())?;
     ensure!(is_whole(&body), "{answer} is no JSON");
     let stream = stream(&std::fs::read_to_string(config).context(config.clone())?, name)?;
-    for pass in PASSES {
+    for pass in PASSES.iter().filter(|pass| rest.first().is_none_or(|part| pass.name.contains(part.as_str()))) {
         let mut best = f64::INFINITY;
         let mut rows = 0;
         for _ in 0..RUNS {

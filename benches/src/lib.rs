@@ -3,14 +3,17 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use chrono::NaiveDate;
 use serde::de::{Deserialize as _, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use source_criteo::config::Config;
 use source_criteo::engine::project::Plan;
-use source_criteo::engine::rows::{self, CheckOnly, RowSink, Shape};
-use source_criteo::streams::{Stream, catalog};
+use source_criteo::engine::rows::{self, RowSink, Shape};
+use source_criteo::engine::slice::Window;
+use source_criteo::engine::totals;
+use source_criteo::streams::{Source, Stream, catalog};
 
 /// Lines go into a buffer that is emptied at this size, as the connector does.
 const BUFFER: usize = 64 * 1024;
@@ -27,8 +30,8 @@ pub struct Pass {
 
 /// All of them, the connector's own first.
 pub const PASSES: &[Pass] = &[
-    Pass { name: "check and project (the connector)", run: |stream, body| Ok(check(body)? & project(stream, body)?) },
-    Pass { name: "check (the connector)", run: |_, body| check(body) },
+    Pass { name: "check, sum and project (the connector)", run: |stream, body| Ok(check(stream, body)? & project(stream, body)?) },
+    Pass { name: "check and sum (the connector)", run: check },
     Pass { name: "project (the connector)", run: project },
     Pass { name: "bare projected pass over raw values", run: bare_projection },
     Pass { name: "raw values, passed through", run: |_, body| each_raw(body) },
@@ -43,8 +46,10 @@ pub fn stream(config: &str, name: &str) -> Result<Stream> {
     catalog::streams(&config).into_iter().find(|stream| stream.name == name).context("there is no such stream")
 }
 
-fn check(body: &str) -> Result<u64> {
-    Ok(rows::check_into(body, Shape::Plain, &mut CheckOnly)?.rows.unwrap_or(0))
+fn check(stream: &Stream, body: &str) -> Result<u64> {
+    let Source::Report(report) = &stream.source else { bail!("{} is no report", stream.name) };
+    let whole_time = Window { start: NaiveDate::MIN, end: NaiveDate::MAX };
+    Ok(totals::sum(body, report, whole_time)?.0)
 }
 
 struct Lines {

@@ -362,7 +362,7 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
 /// Whatever a server's headers say can be lived by.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn heed(headers: &HeaderMap) {
-    let pace = super::pace::Pace::new(false, Box::new(|_| {}));
+    let pace = super::pace::Pace::new(false, 8, Box::new(|_| {}));
     pace.learn(super::pace::CallClass::Report, &rate_limit(headers));
     assert!(retry_after(headers).is_none_or(|wait| !wait.is_zero()));
 }

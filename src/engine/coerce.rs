@@ -48,7 +48,7 @@ pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> O
 
 /// The inside of a JSON string; values that are not texts have no reason to be escaped, apart from slashes.
 fn unescaped(raw: &str) -> std::borrow::Cow<'_, str> {
-    let inside = raw.trim_matches('"');
+    let inside = raw.get(1..raw.len() - 1).unwrap_or_default();
     if inside.contains('\\') { serde_json::from_str::<String>(raw).unwrap_or_default().into() } else { inside.into() }
 }
 
@@ -57,6 +57,7 @@ fn scalar(text: &str, column_type: ColumnType, out: &mut Vec<u8>) -> bool {
         ColumnType::Number => number(text, out),
         ColumnType::Integer => integer(text, out),
         ColumnType::Boolean => boolean(text, out),
+        ColumnType::Date if iso_day(text).is_some() => quote(text, out),
         ColumnType::Date => date(text).is_some_and(|day| quote(&day.to_string(), out)),
         ColumnType::DateTime => date_time(text, out),
         ColumnType::LocalDateTime => local_date_time(text, out),
@@ -73,15 +74,11 @@ fn copy(text: &str, out: &mut Vec<u8>) -> bool {
 /// becomes U+FFFD, which is what it looks like anyway.
 fn text(raw: &str, out: &mut Vec<u8>) -> bool {
     let mut rest = raw;
-    while let Some(at) = rest.find("\\u") {
-        let escapes = rest[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+    while let Some(at) = rest.find('\\') {
+        let is_code = |at: usize| rest.get(at..at + 2) == Some("\\u");
         let code = |at: usize| u32::from_str_radix(rest.get(at + 2..at + 6)?, 16).ok();
-        // Behind an odd number of backslashes this one is escaped itself.
-        let code_here = if escapes % 2 == 1 { None } else { code(at) };
-        let is_pair = || {
-            rest.get(at + 6..at + 8) == Some("\\u") && code(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low))
-        };
-        let (length, is_bad) = match code_here {
+        let is_pair = || is_code(at + 6) && code(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low));
+        let (length, is_bad) = match is_code(at).then(|| code(at)).flatten() {
             None => (2, false),
             Some(0xD800..=0xDBFF) if is_pair() => (12, false),
             Some(0 | 0xD800..=0xDFFF) => (6, true),
@@ -131,6 +128,9 @@ fn compact(raw: &str, out: &mut Vec<u8>) {
 
 /// A number by JSON's grammar that a double can hold; its digits are kept.
 fn number(text: &str, out: &mut Vec<u8>) -> bool {
+    if is_plain_number(text.as_bytes()) {
+        return copy(text, out);
+    }
     let is_finite = || !text.contains(['e', 'E']) || text.parse::<f64>().is_ok_and(f64::is_finite);
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let whole = digits.split(['.', 'e', 'E']).next().unwrap_or_default();
@@ -140,6 +140,15 @@ fn number(text: &str, out: &mut Vec<u8>) -> bool {
     // JSON knows no leading zeros.
     let zeros = whole.len() - whole.trim_start_matches('0').len();
     copy(sign, out) && copy(&digits[zeros.min(whole.len() - 1)..], out)
+}
+
+/// `[-]digits[.digits]` without needless zeros in front, which is what nearly every number is.
+fn is_plain_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let starts_well = whole == 1 || (whole > 1 && text[0] != b'0');
+    let is_fraction = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    starts_well && (whole == text.len() || (text[whole] == b'.' && is_fraction(&text[whole + 1..])))
 }
 
 fn are_digits(text: &str) -> bool {
@@ -170,6 +179,15 @@ fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
         "false" | "False" | "No" => copy("false", out),
         _ => false,
     }
+}
+
+/// `2026-07-01` and nothing else, which is what nearly every row has.
+pub(super) fn iso_day(text: &str) -> Option<NaiveDate> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text.as_bytes() else { return None };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+    };
+    NaiveDate::from_ymd_opt(i32::try_from(number(&[y1, y2, y3, y4])?).ok()?, number(&[m1, m2])?, number(&[d1, d2])?)
 }
 
 /// `2026-07-01`, `2026-07-01T00:00:00Z` and `2026/7/1`, all of which Criteo has been seen to write.

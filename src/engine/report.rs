@@ -391,7 +391,7 @@ impl<'a> Reading<'a> {
                     if is_summed {
                         let mut summing = Summing::new(report, slice.window);
                         let envelope = rows::check_into(body, report.shape(), &mut summing)?;
-                        Ok((envelope, Some(summing.sums)))
+                        Ok((envelope, Some(summing.sums())))
                     } else {
                         Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None))
                     }

@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
+use super::coerce::iso_day;
 use super::rows::{self, RowSink};
 use super::slice::{Window, period_end, window_at};
 use super::track::Advertisers;
@@ -41,6 +42,13 @@ struct Sum {
     rows: u32,
 }
 
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        self.values.iter_mut().zip(other.values).for_each(|(sum, value)| *sum += value);
+        self.rows += other.rows;
+    }
+}
+
 impl Sums {
     /// How many rows there were, by the number of the advertiser and the day.
     pub fn rows(&self) -> impl Iterator<Item = (u64, NaiveDate, u32)> {
@@ -50,9 +58,7 @@ impl Sums {
     /// Adds the sums of other rows.
     pub fn add(&mut self, other: &Self) {
         for (key, sum) in &other.by_key {
-            let known = self.by_key.entry(*key).or_default();
-            known.values.iter_mut().zip(sum.values).for_each(|(known, value)| *known += value);
-            known.rows += sum.rows;
+            self.by_key.entry(*key).or_default().add(sum);
         }
         self.rounding.iter_mut().zip(other.rounding).for_each(|(known, other)| *known = known.max(other));
     }
@@ -183,13 +189,14 @@ pub fn sum(body: &str, report: &Report, window: Window) -> Result<(u64, Sums)> {
     let envelope = rows::check_into(body, report.shape(), &mut summing)?;
     // An answer that announces more than it holds is as good as one at the cap.
     let rows = if envelope.is_short() { u64::MAX } else { envelope.rows.unwrap_or(0) };
-    Ok((rows, summing.sums))
+    Ok((rows, summing.sums()))
 }
 
 /// Sums rows up by advertiser and period; the period is a column of this grain.
 pub struct Summing {
-    /// What has been summed.
-    pub sums: Sums,
+    sums: Sums,
+    /// The sum that the last row belongs to: mostly the next one does, too.
+    last: Option<((u64, NaiveDate), Sum)>,
     period: &'static str,
     /// The day of rows that do not say theirs.
     day: Option<NaiveDate>,
@@ -213,10 +220,24 @@ impl Summing {
     pub fn new(report: &Report, window: Window) -> Self {
         Self {
             sums: Sums::default(),
+            last: None,
             period: report.grain.dimension(),
             day: report.is_without_time().then_some(window.start),
             metrics: report.endpoint.total_metrics(),
             learned: Vec::new(),
+        }
+    }
+
+    /// What has been summed.
+    #[must_use]
+    pub fn sums(mut self) -> Sums {
+        self.keep_last();
+        self.sums
+    }
+
+    fn keep_last(&mut self) {
+        if let Some((key, last)) = self.last.take() {
+            self.sums.by_key.entry(key).or_default().add(&last);
         }
     }
 
@@ -243,9 +264,15 @@ impl RowSink for Summing {
         let parsed = Row { summing: self, at: 0 }.deserialize(row)?;
         // A row that is not understood here is judged where it becomes a record.
         if let (Some(advertiser), Some(day)) = (parsed.advertiser, self.day.or(parsed.day)) {
-            let sum = self.sums.by_key.entry((advertiser, day)).or_default();
-            sum.values.iter_mut().zip(parsed.values).for_each(|(sum, value)| *sum += value);
-            sum.rows += 1;
+            let key = (advertiser, day);
+            let row = Sum { values: parsed.values, rows: 1 };
+            match &mut self.last {
+                Some((last, sum)) if *last == key => sum.add(&row),
+                _ => {
+                    self.keep_last();
+                    self.last = Some((key, row));
+                }
+            }
         }
         Ok(())
     }
@@ -291,7 +318,7 @@ impl<'de> Visitor<'de> for Row<'_> {
                     row = Row { summing: self.summing, at: 0 }.deserialize(&mut nested).map_err(A::Error::custom)?;
                 }
                 Field::Advertiser => row.advertiser = Some(number(text)),
-                Field::Period => row.day = text.get(..10).and_then(|day| day.parse().ok()),
+                Field::Period => row.day = text.get(..10).and_then(iso_day),
                 Field::Value(index) => {
                     row.values[index] = text.parse().ok().filter(|value: &f64| value.is_finite()).unwrap_or(0.0);
                     let decimals = text.split_once('.').filter(|_| !text.contains(['e', 'E']));
