@@ -1,7 +1,7 @@
 //! What an answer in memory costs in each of the ways of `lib.rs`; a line of JSON each.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/Cargo.toml --bin bare -- ANSWER CONFIG STREAM [PASS]
+//! cargo run --release --manifest-path benches/Cargo.toml --target-dir target --bin bare -- ANSWER CONFIG STREAM [PASS]
 //! ```
 //!
 //! With a part of a name only the passes that have it: for profiles.
@@ -29,10 +29,7 @@ fn main() -> Result<()> {
             rows = (pass.run)(&stream, &body)?;
             best = best.min(started.elapsed().as_secs_f64());
         }
-        println!(
-            "{}",
-            serde_json::json!({"name": pass.name, "bytes": body.len(), "rows": rows, "cpu_seconds": best})
-        );
+        println!("{}", serde_json::json!({"name": pass.name, "bytes": body.len(), "rows": rows, "cpu_seconds": best}));
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! cargo bench --manifest-path benches/Cargo.toml
 //! ```
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use criteo_sandbox::{Options, Sandbox};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 use source_criteo_benches::{PASSES, stream};
 

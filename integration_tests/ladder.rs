@@ -7,8 +7,8 @@ use std::time::Instant;
 use criteo_sandbox::{AppState, Options, Permission};
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, Transcript};
 use crate::documents::generated;
+use crate::harness::{Bench, Transcript};
 use crate::samples::repository;
 
 /// A step that is missing.

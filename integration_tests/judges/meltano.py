@@ -190,6 +190,11 @@ def states(project, box):
     campaigns = [body["startDate"] for body in bodies if body["dimensions"] == ["AdvertiserId", "CampaignId", "Day"]]
     others = [body["startDate"] for body in bodies if body["dimensions"][:3] == ["AdvertiserId", "CampaignId", "AdsetId"]]
     assert min(campaigns) < min(others), f"{min(campaigns)} and {min(others)}"
+    project.meltano("run", "--refresh-catalog", "tap-criteo", "target-postgres")
+    before = len(box.ask("/log"))
+    project.meltano("run", "--full-refresh", "tap-criteo", "target-postgres")
+    bodies = [entry["body"] for entry in box.ask("/log")[before:] if "statistics/report" in entry["line"]]
+    assert min(body["startDate"] for body in bodies) == FIRST_DAY, "all of it is read again"
 
 
 def definition(project):

@@ -14,9 +14,7 @@ use crate::problem::Problem;
 use crate::statistics::{Query, bare_numbers, decimal};
 use crate::vocabulary::{Dimension, Measure};
 use crate::wire::Reply;
-use crate::world::{
-    World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name,
-};
+use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
 /// As long as every day is written; it stands where days are put in.
 const NO_DAY: &str = "????-??-??";
@@ -45,7 +43,11 @@ impl Prepared {
         let query = Query::parse(world, &body)?;
         let known = [Dimension::Advertiser, Dimension::Campaign, Dimension::AdSet, Dimension::Ad, Dimension::Day];
         if query.has_filters() || !query.dimensions.iter().all(|dimension| known.contains(dimension)) {
-            return Err(Problem::validation("invalid", "Prepared rows are by advertiser, campaign, ad set, ad and day", ""));
+            return Err(Problem::validation(
+                "invalid",
+                "Prepared rows are by advertiser, campaign, ad set, ad and day",
+                "",
+            ));
         }
         let blocks: Vec<_> = query.advertisers.iter().map(|number| self.block(world, &query, *number, rows)).collect();
         let length: usize = blocks.iter().map(|block| block.text.len()).sum();

@@ -88,7 +88,10 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
         api_base_url: api_base_url?,
         report_row_cap: document["report_row_cap"].as_u64().unwrap_or(ROW_CAP),
-        calls_at_once: document["calls_at_once"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(CALLS_AT_ONCE),
+        calls_at_once: document["calls_at_once"]
+            .as_u64()
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(CALLS_AT_ONCE),
         clock,
         warnings,
         document: ConfigDocument(document.clone()),
