@@ -240,8 +240,8 @@ def main():
         seconds = ends(folder, box)
     print(f"image: {megabytes:.1f} MB above {BASE}; the first byte of spec after {inside:.0f} ms in the container, "
           f"{outside:.0f} ms with its start; spec, check, discover ({len(catalog['streams'])} streams) and read ({plain} records) "
-          f"as user {USER}, and as the platform does: {first} records, {second} with the state of those, twelve days later, all equal to the truth; "
-          f"SIGTERM ends it with 143 in {seconds:.1f} s")
+          f"as user {USER}, and as the platform does: {first} records, {second} with the state of those, twelve days later, "
+          f"all equal to the truth; SIGTERM ends it with 143 in {seconds:.1f} s")
 
 
 if __name__ == "__main__":
