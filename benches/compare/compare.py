@@ -32,14 +32,14 @@ CDK, CDK_STREAMING, SDK = "Airbyte CDK", "Airbyte CDK, JsonItemsDecoder", "Singe
 MEASURES = {"wall": "wall", "cpu": "CPU", "peak_kib": "memory"}
 
 
-def venv(name, package):
-    """The folder of a Python environment, made once, as `scripts/test` does."""
+def venv(name, *packages):
+    """The folder of a Python environment, made once; it is the same that `scripts/lib` makes for the same packages."""
     folder = REPOSITORY / ".cache" / name
     complete = folder / "complete"
-    if not complete.exists() or complete.read_text().strip() != package:
+    if not complete.exists() or complete.read_text().split() != list(packages):
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", package], check=True)
-        complete.write_text(package + "\n")
+        subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
+        complete.write_text(" ".join(packages) + "\n")
     return folder / "bin"
 
 
@@ -55,8 +55,10 @@ def commands(folder, box, days, rows):
     streaming = streaming.replace("field_path: [Rows]", "field_path: []")
     assert streaming.count("Rows") == 1 and streaming != manifest
     Path(folder, "streaming.yaml").write_text(streaming)
-    cdk = [venv("airbyte-cdk", "airbyte-cdk[dev]==7.39.1") / "source-declarative-manifest", "read", "--config", others,
-           "--catalog", write(folder, "catalog.json", catalog), "--manifest-path"]
+    # With what else `scripts/harness` wants of it.
+    cdk = venv("airbyte-cdk", "airbyte-cdk[dev]==7.39.1", "airbyte-connector-models==0.1.12")
+    cdk = [cdk / "source-declarative-manifest", "read", "--config", others, "--catalog",
+           write(folder, "catalog.json", catalog), "--manifest-path"]
     sdk = [venv("singer-sdk", "singer-sdk[testing]==0.54.9") / "python", HERE / "tap.py", "--config", others]
     ours = [measure.SOURCE, "read", "--streams", STREAM, "--config"]
     found = {CDK: [*cdk, HERE / "manifest.yaml"], CDK_STREAMING: [*cdk, Path(folder, "streaming.yaml")], SDK: sdk,
