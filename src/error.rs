@@ -1,5 +1,7 @@
 //! The one error type: a kind for machines, a paragraph for people.
 
+use chrono::Weekday;
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -36,8 +38,57 @@ pub struct Error {
     pub message: String,
     /// Technical detail for whoever reads the log: status, endpoint, Criteo's words.
     pub detail: Option<String>,
-    /// Criteo's error code (`errors[].code`), where Criteo gave one.
-    pub code: Option<String>,
+    /// What the connector itself makes of it, where that decides what happens next.
+    pub cause: Option<Cause>,
+    /// Criteo's error code (`errors[].code`) in lower case, where Criteo gave one. Only for messages and for Criteo's own
+    /// words: what the connector decides by is `cause`.
+    pub code: Option<Box<str>>,
+    /// Criteo's own words, shortened and without secrets, where it gave any.
+    pub words: Option<Box<str>>,
+}
+
+/// What an error means for the request that met it. Criteo's codes are text and say little; these are the connector's own,
+/// so that no code of Criteo's can be taken for one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The app lacks a permission.
+    PermissionMissing,
+    /// Status 403, for reasons that are not known.
+    Forbidden,
+    /// An advertiser of the request has not given the app its consent.
+    ConsentMissing,
+    /// None of the advertisers has a campaign, so there is nothing to report.
+    NoCampaign,
+    /// Criteo does not accept the request as it is (status 400 and its like).
+    Rejected,
+    /// The span of days is longer, or reaches further back, than Criteo serves.
+    InvalidTimespan,
+    /// There is nothing at a path (status 404 or 410).
+    NotFound,
+    /// The request itself is too long (status 413 or 414).
+    RequestTooLong,
+    /// A success that carries errors in place of data.
+    ErrorsInAnswer,
+    /// The answer does not fit into the memory of answers.
+    AnswerTooLarge,
+    /// Other answers hold the memory.
+    NoRoom,
+    /// The answer did not come in time, or stalled, more than once.
+    TooSlow,
+    /// Every attempt failed.
+    GaveUp,
+    /// The retries of the whole run are used up.
+    RetriesUsedUp,
+    /// Criteo does not accept the credentials.
+    CredentialsRefused,
+    /// A slice that cannot be made any smaller has too many rows.
+    TooMuch,
+    /// Rows have come that were not asked for.
+    OutsideRequest,
+    /// Rows share a key and cannot be added up.
+    RepeatedKey,
+    /// Weeks begin on this day, and the request was planned for another.
+    WeekStart(Weekday),
 }
 
 impl Error {
@@ -57,7 +108,7 @@ impl Error {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, code: None }
+        Self { kind, message: message.into(), detail: None, cause: None, code: None, words: None }
     }
 
     /// Adds the technical detail.
@@ -67,10 +118,17 @@ impl Error {
         self
     }
 
-    /// Adds Criteo's error code.
+    /// Says what it means for the request.
     #[must_use]
-    pub fn with_code(mut self, code: Option<String>) -> Self {
-        self.code = code;
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// Says what to do, behind what happened.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &str) -> Self {
+        self.message = format!("{} {hint}", self.message);
         self
     }
 

@@ -12,7 +12,7 @@ use source_criteo::config::Config;
 use source_criteo::engine::project::Plan;
 use source_criteo::engine::rows::{self, RowSink, Shape};
 use source_criteo::engine::slice::Window;
-use source_criteo::engine::totals;
+use source_criteo::engine::sums;
 use source_criteo::streams::{Source, Stream, catalog};
 
 /// Lines go into a buffer that is emptied at this size, as the connector does.
@@ -49,7 +49,7 @@ pub fn stream(config: &str, name: &str) -> Result<Stream> {
 fn check(stream: &Stream, body: &str) -> Result<u64> {
     let Source::Report(report) = &stream.source else { bail!("{} is no report", stream.name) };
     let whole_time = Window { start: NaiveDate::MIN, end: NaiveDate::MAX };
-    Ok(totals::sum(body, report, whole_time)?.0)
+    Ok(sums::sum(body, report, whole_time)?.0)
 }
 
 struct Lines {

@@ -15,7 +15,7 @@ use super::retry::{Attempts, Failure, Quota};
 use super::transport::{Answer, Transport};
 use super::{pace, problem};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::redact;
 
 /// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
@@ -29,8 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a failure to get a token, behind all its attempts, counts for everybody.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 
-/// The code of the error that says that Criteo does not accept the credentials.
-pub const CREDENTIALS_REFUSED: &str = "credentials-refused";
 /// How long Criteo may take to know a new key (developers.criteo.com, Onboarding).
 const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
 
@@ -257,5 +255,5 @@ fn refusal(text: &str, key: Key) -> Error {
              downloaded; if it is lost, create a new key there and use that."
         ),
     };
-    Error::config(message).with_code(Some(CREDENTIALS_REFUSED.to_owned()))
+    Error::config(message).because(Cause::CredentialsRefused)
 }

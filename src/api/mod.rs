@@ -19,24 +19,21 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
-pub use auth::{Auth, CREDENTIALS_REFUSED};
+pub use auth::Auth;
 pub use pace::{CallClass, OnWait};
+pub use problem::criteo_errors;
 pub(crate) use problem::quote;
-pub use problem::{
-    CONSENT_MISSING, FORBIDDEN, INVALID_TIMESPAN, NOT_FOUND, PERMISSION_MISSING, REJECTED, REQUEST_TOO_LONG,
-    criteo_errors,
-};
 pub use retry::Patience;
 pub use space::SPACE_MIB;
 #[cfg(any(test, fuzzing))]
 pub(crate) use transport::heed;
-pub use transport::{ANSWER_TOO_LARGE, Body, Download};
+pub use transport::{Body, Download};
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use pace::Pace;
 use retry::{Attempts, Failure, Quota, Wait};
-use transport::{Answer, HEAD_TIMEOUT, NO_ROOM, Transport};
+use transport::{Answer, HEAD_TIMEOUT, Transport};
 
 /// How often a call may meet a refused token; its own renewals are fewer.
 const MOST_REFUSALS: u32 = 3;
@@ -56,6 +53,8 @@ pub struct Call {
     pub class: CallClass,
     /// How large the answer will probably be, in bytes; so much memory is reserved for it.
     pub expected_bytes: usize,
+    /// Whether whoever sends it can ask for less: then it is given up after the second answer that is too slow.
+    pub is_divisible: bool,
 }
 
 impl Call {
@@ -136,7 +135,7 @@ impl Client {
     /// # Errors
     /// What Criteo said or what the network did, in words for people.
     pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::new(call.is_divisible);
         let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
         loop {
@@ -174,7 +173,7 @@ impl Client {
                         Err(failure) => failure,
                     }
                 }
-                Err(Failure::Final(error)) if error.code.as_deref() == Some(NO_ROOM) => {
+                Err(Failure::Final(error)) if error.cause == Some(Cause::NoRoom) => {
                     expected_bytes = (2 * expected_bytes).max(SPACE_MIB * 1024 * 1024 / 4);
                     continue;
                 }

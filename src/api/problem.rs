@@ -11,23 +11,11 @@ use serde_json::Value;
 use super::Call;
 use super::retry::{Failure, Wait};
 use super::transport::Answer;
-use crate::error::Error;
+use crate::error::{Cause, Error, Kind};
 use crate::redact;
 
-/// The code of the error that says that the app lacks a permission.
-pub const PERMISSION_MISSING: &str = "permission-missing";
-/// The code of the error that says that something is forbidden, for reasons that are not known.
-pub const FORBIDDEN: &str = "forbidden";
-/// The code of the error that says that an advertiser has not given its consent.
-pub const CONSENT_MISSING: &str = "consent-missing";
-/// The code of the error that says that Criteo does not accept a request as it is.
-pub const REJECTED: &str = "rejected";
-/// Criteo's code for a span of days that is longer than it serves.
-pub const INVALID_TIMESPAN: &str = "invalid-timespan";
-/// The code of the error that says that there is nothing at a path.
-pub const NOT_FOUND: &str = "not-found";
-/// The code of the error that says that the request itself is too long.
-pub const REQUEST_TOO_LONG: &str = "request-too-long";
+/// Criteo's code for a span of days that is longer, or reaches further back, than it serves.
+const INVALID_TIMESPAN: &str = "invalid-timespan";
 /// How long all calls wait for a used up budget when the server does not say.
 const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 /// The most characters of somebody else's words in a message of ours.
@@ -44,15 +32,29 @@ struct Problem {
 }
 
 impl Problem {
+    /// Reads Criteo's envelope; `{"message": …}`, OAuth's words and plain text have been seen as well.
     fn of(text: &str) -> Self {
-        let body: Value = serde_json::from_str(text).unwrap_or_default();
-        Self::of_errors(body["errors"].as_array().map_or(&[], Vec::as_slice))
+        let body = match serde_json::from_str::<Value>(text) {
+            Ok(body) => body,
+            Err(_) if text.trim_start().starts_with(['<', '{', '[']) => return Self::default(),
+            Err(_) => return Self { code: None, words: quote(text.trim()) },
+        };
+        if let Some(errors) = member(&body, "errors").and_then(Value::as_array) {
+            return Self::of_errors(errors);
+        }
+        let words: Vec<_> = ["error", "message", "title", "error_description", "detail"]
+            .iter()
+            .filter_map(|name| member(&body, name)?.as_str())
+            .filter(|words| !words.is_empty())
+            .collect();
+        let code = member(&body, "code").and_then(Value::as_str).map(str::to_lowercase);
+        Self { code, words: quote(&words.join(": ")) }
     }
 
     fn of_errors(errors: &[Value]) -> Self {
         let mut words = String::new();
         for error in errors.iter().take(3) {
-            let text = |name: &str| error[name].as_str().filter(|text| !text.is_empty());
+            let text = |name: &str| member(error, name)?.as_str().filter(|text| !text.is_empty());
             // Writing to a String cannot fail.
             let _ = write!(words, "{}", text("title").or(text("code")).unwrap_or("an error without words"));
             if let Some(detail) = text("detail") {
@@ -66,26 +68,59 @@ impl Problem {
             }
             words.push_str(". ");
         }
-        let code = errors.first().and_then(|error| error["code"].as_str()).map(str::to_owned);
+        let code = errors.first().and_then(|error| member(error, "code")?.as_str()).map(str::to_lowercase);
         Self { code, words: quote(words.trim_end()) }
     }
 
     fn said(&self) -> String {
         if self.words.is_empty() { String::new() } else { format!(" Criteo says: {}", self.words) }
     }
+
+    /// Whether it is about advertisers without consent. Criteo spells the code with and without the `s`.
+    fn is_about_advertisers(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some("insufficient-advertisers-permissions" | "insufficient-advertiser-permissions")
+        )
+    }
+
+    /// Whether it says that there is no campaign to report on: Criteo documents a 403 for that, but neither code nor words.
+    fn is_about_no_campaign(&self) -> bool {
+        let text = format!("{} {}", self.code.as_deref().unwrap_or_default(), self.words.to_lowercase());
+        ["no-campaign", "no campaign", "campaign-not-found", "campaigns-not-found"]
+            .iter()
+            .any(|part| text.contains(part))
+    }
+
+    fn describe(self, error: Error) -> Error {
+        Error { words: (!self.words.is_empty()).then(|| self.words.into()), code: self.code.map(Into::into), ..error }
+    }
+}
+
+/// A member of an object, in any case.
+fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| {
+        object.as_object()?.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    })
 }
 
 /// The errors of an answer as one error; for a 200 that carries some.
 #[must_use]
 pub fn criteo_errors(errors: &[Value]) -> Error {
     let problem = Problem::of_errors(errors);
-    let is_ours = errors.iter().any(|error| {
-        matches!(error["type"].as_str(), Some("access-control" | "access_control" | "authorization" | "validation"))
+    let is_final = errors.iter().any(|error| {
+        let kind = member(error, "type").and_then(Value::as_str).unwrap_or_default().to_lowercase().replace('_', "-");
+        matches!(kind.as_str(), "access-control" | "authorization" | "validation")
     });
     let message = format!("Criteo answered with errors instead of data.{}", problem.said());
-    let error = if is_ours { Error::config(message) } else { Error::transient(message) };
-    let is_about_advertisers = is_about_advertisers(problem.code.as_deref());
-    error.with_code(if is_about_advertisers { Some(CONSENT_MISSING.to_owned()) } else { problem.code })
+    let cause = match problem.code.as_deref() {
+        _ if problem.is_about_advertisers() => Cause::ConsentMissing,
+        _ if problem.is_about_no_campaign() => Cause::NoCampaign,
+        Some(INVALID_TIMESPAN) => Cause::InvalidTimespan,
+        _ => Cause::ErrorsInAnswer,
+    };
+    let error = if is_final { Error::config(message) } else { Error::transient(message) };
+    problem.describe(error.because(cause))
 }
 
 /// Judges an answer of the API by its status.
@@ -99,54 +134,62 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
     let problem = Problem::of(text);
     let said = problem.said();
     let detail = format!("status {} from {place}", answer.status);
-    let config = |message: String| Error::config(message).with_code(problem.code.clone()).with_detail(detail.clone());
-    let transient = |message: String| Error::transient(message).with_detail(detail.clone());
+    let (is_about_advertisers, is_about_no_campaign) = (problem.is_about_advertisers(), problem.is_about_no_campaign());
+    let code = problem.code.clone();
+    let described = problem.describe(Error::config(String::new()).with_detail(detail));
+    let config = |message: String| Error { message, ..described.clone() };
+    let transient = |message: String| Error { message, kind: Kind::Transient, ..described.clone() };
     match answer.status {
         401 => Failure::Unauthorized(config(format!(
             "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted a moment \
              ago. Look at the app on partners.criteo.com.{said}"
         ))),
-        403 if is_about_advertisers(problem.code.as_deref()) => Failure::Final(
+        403 if is_about_no_campaign => Failure::Final(
+            config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign),
+        ),
+        403 if is_about_advertisers => Failure::Final(
             config(format!(
             "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have an \
              administrator of the advertiser open the app's consent link from partners.criteo.com and tick the advertiser, \
              or take it out of advertiser_ids.{said}"
         ))
-        .with_code(Some(CONSENT_MISSING.to_owned()))),
-        403 if problem.code.as_deref() == Some("permission-denied") => Failure::Final(
+        .because(Cause::ConsentMissing)),
+        403 if code.as_deref() == Some("permission-denied") => Failure::Final(
             config(format!(
                 "The app is not allowed to read this. Probably it lacks the permission, and permissions are frozen once an \
                  app is activated: create an app that has it, or leave the stream out.{said}"
             ))
-            .with_code(Some(PERMISSION_MISSING.to_owned())),
+            .because(Cause::PermissionMissing),
         ),
         403 => Failure::Final(
             config(format!(
                 "Criteo refuses this request (status 403).{said} If these words do not explain it, look on \
                  partners.criteo.com whether the app is activated and has the permission that the stream needs."
             ))
-            .with_code(Some(FORBIDDEN.to_owned())),
+            .because(Cause::Forbidden),
         ),
         404 | 410 => Failure::Final(
-            config(format!(
-                "{place} does not exist in this version of the API. Criteo keeps a version for about a year: update the \
-                 connector, or choose a newer api_version.{said}"
-            ))
-            .with_code(Some(NOT_FOUND.to_owned())),
+            config(format!("Criteo has nothing at {place} (status {}).{said}", answer.status))
+            .because(Cause::NotFound),
         ),
         429 => {
             let wait = answer.rate_limit.until_reset.max(answer.retry_after).unwrap_or(UNTOLD_WAIT);
             let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
             Failure::Passing { error, wait: Wait::Everybody(wait), is_slow: false }
         }
-        408 | 425 | 500 | 502 | 503 | 504 => {
+        504 => {
+            let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
+            let error = transient(format!("Criteo did not make its answer in time (status 504).{said}"));
+            Failure::Passing { error, wait, is_slow: true }
+        }
+        408 | 425 | 500 | 502 | 503 => {
             let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
             let error = transient(format!("Criteo cannot answer at the moment (status {}).{said}", answer.status));
             Failure::Passing { error, wait, is_slow: false }
         }
         413 | 414 => Failure::Final(
             config(format!("Criteo says that the request is too long (status {}).{said}", answer.status))
-                .with_code(Some(REQUEST_TOO_LONG.to_owned())),
+                .because(Cause::RequestTooLong),
         ),
         300..=399 => Failure::Final(config(format!(
             "{host} wants to redirect the request to {target}. Redirects are not followed, since they would carry \
@@ -156,9 +199,8 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
         ))),
         400..=499 => {
             let error = config(format!("Criteo rejected the request (status {}).{said}", answer.status));
-            let is_timespan = problem.code.as_deref() == Some(INVALID_TIMESPAN);
-            let code = if is_timespan { INVALID_TIMESPAN } else { REJECTED };
-            Failure::Final(error.with_code(Some(code.to_owned())))
+            let is_timespan = code.as_deref() == Some(INVALID_TIMESPAN);
+            Failure::Final(error.because(if is_timespan { Cause::InvalidTimespan } else { Cause::Rejected }))
         }
         status => Failure::Final(transient(format!(
             "{} answered with status {status} and {}, which is no answer of the Criteo API.{said}",
@@ -179,11 +221,6 @@ pub(super) fn no_json(answer: &Answer, text: &str) -> Error {
         answer.content_type(),
         text.len(),
     ))
-}
-
-/// Criteo spells it with and without the `s`.
-fn is_about_advertisers(code: Option<&str>) -> bool {
-    matches!(code, Some("insufficient-advertisers-permissions" | "insufficient-advertiser-permissions"))
 }
 
 /// Somebody else's words, short and on one line. Secrets are masked first, since a part of one would not be known again.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// How patient a run is with failures that may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,10 @@ impl Patience {
     }
 }
 
-/// The most attempts for answers that came too slowly or stalled: each costs minutes.
+/// The most attempts for answers that came too slowly or stalled, of which each costs minutes: fewer where whoever asks can
+/// ask for less.
 const MOST_SLOW_ATTEMPTS: u32 = 3;
+const MOST_SLOW_ATTEMPTS_OF_DIVISIBLE: u32 = 2;
 /// No single wait is longer; a server that asks for more is told off with a transient error.
 const LONGEST_WAIT: Duration = Duration::from_mins(30);
 
@@ -99,10 +101,16 @@ impl Failure {
 pub(super) struct Attempts {
     count: u32,
     slow: u32,
+    is_divisible: bool,
     last_message: String,
 }
 
 impl Attempts {
+    /// No attempt yet at a request; `is_divisible` says whether whoever asks can ask for less.
+    pub(super) fn new(is_divisible: bool) -> Self {
+        Self { is_divisible, ..Self::default() }
+    }
+
     /// Books a failed attempt and says how long to wait before the next one.
     ///
     /// # Errors
@@ -114,9 +122,12 @@ impl Attempts {
         };
         self.count += 1;
         self.slow += u32::from(is_slow);
-        if self.count >= quota.patience.most_attempts() || self.slow >= MOST_SLOW_ATTEMPTS {
+        let most_slow = if self.is_divisible { MOST_SLOW_ATTEMPTS_OF_DIVISIBLE } else { MOST_SLOW_ATTEMPTS };
+        if self.count >= quota.patience.most_attempts() || self.slow >= most_slow {
+            let cause = if self.slow >= most_slow { Cause::TooSlow } else { Cause::GaveUp };
             return Err(Error {
                 message: format!("{} Gave up after {} attempts.", error.message, self.count),
+                cause: error.cause.or(Some(cause)),
                 ..error
             });
         }
@@ -127,6 +138,7 @@ impl Attempts {
                     "{} Too many requests of this run have failed, so it was not tried again; the next sync goes on from the last state.",
                     error.message
                 ),
+                cause: Some(Cause::RetriesUsedUp),
                 ..error
             });
         }

@@ -20,12 +20,7 @@ use super::pace::RateLimit;
 use super::retry::{Failure, Wait};
 use super::space::{NoRoom, SPACE_MIB, Share, Space};
 use crate::clock;
-use crate::error::{Error, Result};
-
-/// The code of the error that says that an answer does not fit into memory; whoever asked can ask for less.
-pub const ANSWER_TOO_LARGE: &str = "answer-too-large";
-/// The code of the error that says that other answers hold the memory; whoever asked can ask again with a reservation.
-pub(super) const NO_ROOM: &str = "no-room";
+use crate::error::{Cause, Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reports are made while we wait: minutes to the first byte are normal.
@@ -318,11 +313,14 @@ async fn receive(
             };
             while length > space.mib() * MIB {
                 if space.mib() >= SPACE_MIB {
-                    return Err(no_memory(ANSWER_TOO_LARGE, &format!("An answer is larger than {SPACE_MIB} MiB.")));
+                    return Err(no_memory(
+                        Cause::AnswerTooLarge,
+                        &format!("An answer is larger than {SPACE_MIB} MiB."),
+                    ));
                 }
                 // A reader that stalls holds the memory; that is not the server's fault.
                 let asked = Instant::now();
-                space.grow().await.map_err(|NoRoom| no_memory(NO_ROOM, "Other answers hold the memory."))?;
+                space.grow().await.map_err(|NoRoom| no_memory(Cause::NoRoom, "Other answers hold the memory."))?;
                 deadline += asked.elapsed();
                 checkpoint += asked.elapsed();
             }
@@ -334,8 +332,8 @@ async fn receive(
     }
 }
 
-fn no_memory(code: &str, message: &str) -> Failure {
-    Failure::Final(Error::transient(message).with_code(Some(code.to_owned())))
+fn no_memory(cause: Cause, message: &str) -> Failure {
+    Failure::Final(Error::transient(message).because(cause))
 }
 
 fn broken_gzip(host: &str) -> Failure {

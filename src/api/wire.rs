@@ -46,6 +46,7 @@ pub fn objects<'a>(
         body: body.map(|body| body.to_string()),
         class: CallClass::Other,
         expected_bytes: 0,
+        is_divisible: entity.request.is_search(),
     }
 }
 
@@ -136,6 +137,7 @@ pub fn report(
         body: Some(body.to_string()),
         class: CallClass::Report,
         expected_bytes: 0,
+        is_divisible: true,
     }
 }
 
@@ -151,6 +153,7 @@ pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool)
         body: Some(query.to_string()),
         class: CallClass::Report,
         expected_bytes: 0,
+        is_divisible: false,
     }
 }
 
@@ -172,6 +175,7 @@ fn marketplace(report: &Report, what: &str, advertisers: &[AdvertiserId], window
         body: None,
         class: CallClass::Report,
         expected_bytes: 0,
+        is_divisible: true,
     }
 }
 

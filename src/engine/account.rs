@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Days, NaiveDate};
 
 use super::slice::Window;
-use super::totals::Sums;
+use super::sums::Sums;
 use super::track::Slice;
 
 /// What was read of a report.
@@ -39,7 +39,7 @@ impl Account {
         }
         match (&slice.advertisers[..], sums) {
             (_, Some(_)) => {}
-            ([advertiser], None) => *self.rows_of.entry(super::totals::number(&advertiser.0)).or_default() += rows,
+            ([advertiser], None) => *self.rows_of.entry(super::sums::number(&advertiser.0)).or_default() += rows,
             _ => self.is_apart = false,
         }
     }

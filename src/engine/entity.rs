@@ -17,12 +17,9 @@ use super::pages::{List, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
 use super::{InFlight, Run, Selected, cursor, names, rows};
-use crate::api::{
-    ANSWER_TOO_LARGE, Body, CONSENT_MISSING, FORBIDDEN, NOT_FOUND, PERMISSION_MISSING, REQUEST_TOO_LONG, SPACE_MIB,
-    wire,
-};
+use crate::api::{Body, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::streams::endpoint::Endpoint;
@@ -65,9 +62,9 @@ impl Gathered {
     fn add(&mut self, each: Each, place: &Place, result: Result<List>) -> Result<()> {
         match result {
             Ok(list) => self.list.add(list),
-            Err(error) => match (error.code.as_deref(), place.get(&Variable::AdvertiserId)) {
-                (Some(NOT_FOUND), _) if each != Each::Nothing => self.vanished.push(error),
-                (Some(CONSENT_MISSING), Some(advertiser)) => {
+            Err(error) => match (error.cause, place.get(&Variable::AdvertiserId)) {
+                (Some(Cause::NotFound), _) if each != Each::Nothing => self.vanished.push(error),
+                (Some(Cause::ConsentMissing), Some(advertiser)) => {
                     self.list.lost.insert(AdvertiserId(advertiser.clone()));
                 }
                 _ => return Err(error),
@@ -285,8 +282,8 @@ impl Run<'_> {
             }
             Each::Dataset => {
                 let ad_sets = of_list("ad_sets").await?;
-                let creatives = self.list("creatives").await.or_else(|error| match error.code.as_deref() {
-                    Some(PERMISSION_MISSING | FORBIDDEN | NOT_FOUND) => {
+                let creatives = self.list("creatives").await.or_else(|error| match error.cause {
+                    Some(Cause::PermissionMissing | Cause::Forbidden | Cause::NotFound) => {
                         self.warn_once(format!(
                             "Only the datasets of ad sets are known, not those of creatives. {error}"
                         ));
@@ -353,12 +350,12 @@ impl Run<'_> {
                 }
                 Err(error) => error,
             };
-            match error.code.as_deref() {
-                Some(ANSWER_TOO_LARGE | REQUEST_TOO_LONG) if advertisers.len() > 1 => {
+            match error.cause {
+                Some(Cause::AnswerTooLarge | Cause::RequestTooLong) if advertisers.len() > 1 => {
                     let (left, right) = advertisers.split_at(advertisers.len() / 2);
                     todo.extend([right.to_vec(), left.to_vec()]);
                 }
-                Some(CONSENT_MISSING) => {
+                Some(Cause::ConsentMissing) => {
                     // Criteo does not say whom it refuses.
                     let consenting = self.still_consenting().await?;
                     let (left, gone): (Vec<_>, Vec<_>) =
@@ -453,12 +450,12 @@ impl Run<'_> {
             page.envelope = rows::check_into(body, Shape::Plain, &mut page)?;
             Ok(page)
         };
-        let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.code.as_deref() {
-            Some(ANSWER_TOO_LARGE) => Error::config(format!(
+        let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
+            Some(Cause::AnswerTooLarge) => Error::config(format!(
                 "All objects at once have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer advertisers \
                  at once (advertiser_ids)."
             ))
-            .with_code(error.code),
+            .because(Cause::AnswerTooLarge),
             _ => error,
         })?;
         self.pass_on(&page.envelope.warnings);
@@ -477,11 +474,11 @@ impl Run<'_> {
 
 /// The error of a stream whose parents cannot be read; a permission that is missing is theirs.
 fn needed(name: &str, error: Error) -> Error {
-    let permission = match error.code.as_deref() {
-        Some(PERMISSION_MISSING | FORBIDDEN) => catalog::permission_of(name).map(Permission::label),
+    let permission = match error.cause {
+        Some(Cause::PermissionMissing | Cause::Forbidden) => catalog::permission_of(name).map(Permission::label),
         _ => None,
     };
     let needs = permission.map(|label| format!(", which needs the permission \"{label}\"")).unwrap_or_default();
     let error = error.in_context(&format!("This stream is read for each object of {name}{needs}"));
-    Error { code: None, ..error }
+    Error { cause: None, ..error }
 }

@@ -17,9 +17,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Portfolio, Run, Selected, portfolio, rows};
-use crate::api::{self, CREDENTIALS_REFUSED, Call, CallClass, Client, FORBIDDEN, NOT_FOUND, PERMISSION_MISSING};
+use crate::api::{self, Call, CallClass, Client};
 use crate::config::{ApiVersion, Config};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::Output;
 use crate::streams::{Permission, Source, Stream, catalog};
@@ -175,7 +175,7 @@ impl<'a> Ladder<'a> {
         self.fine(Step::Configuration, VALID);
         match within(client.authenticate()).await {
             Ok(()) => self.fine(Step::Network, answers),
-            Err(error) if error.code.as_deref() == Some(CREDENTIALS_REFUSED) => {
+            Err(error) if error.cause == Some(Cause::CredentialsRefused) => {
                 self.fine(Step::Network, answers);
                 return self.give_up(Step::Key, error);
             }
@@ -247,7 +247,7 @@ async fn app(client: &Client) -> Result<String> {
         }
         Err(error) => error,
     };
-    let is_closed = matches!(error.code.as_deref(), Some(PERMISSION_MISSING | FORBIDDEN | NOT_FOUND));
+    let is_closed = matches!(error.cause, Some(Cause::PermissionMissing | Cause::Forbidden | Cause::NotFound));
     match is_closed.then_some(me(client, "retail-media")) {
         // Only an app of that service is let in there.
         Some(me) => Err(me.await.map_or(error, |app| retail_media(&app))),
@@ -282,6 +282,7 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
+        is_divisible: false,
     };
     let (_, app) = client
         .fetch(&call, |body| {

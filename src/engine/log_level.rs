@@ -15,9 +15,9 @@ use super::cursor::Cursors;
 use super::rows;
 use super::slice::{Range, days_before};
 use super::{InFlight, Run, Selected};
-use crate::api::{CONSENT_MISSING, wire};
+use crate::api::wire;
 use crate::config::AdvertiserId;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::streams::metrics::fold;
@@ -75,7 +75,7 @@ impl Run<'_> {
                         Ok(files) if files == 0 && day > days_before(today, SETTLING_DAYS + 1) => break,
                         Ok(_) => {}
                         // One advertiser does not hold the others.
-                        Err(error) if error.code.as_deref() == Some(CONSENT_MISSING) => {
+                        Err(error) if error.cause == Some(Cause::ConsentMissing) => {
                             tracing::warn!(
                                 "{name}: Criteo refuses the log files of {advertiser}; the others are read."
                             );

@@ -20,6 +20,7 @@ mod report;
 mod resume;
 pub mod rows;
 pub mod slice;
+pub mod sums;
 pub mod totals;
 pub mod track;
 
@@ -31,10 +32,10 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{Call, CallClass, Client, FORBIDDEN, PERMISSION_MISSING};
+use crate::api::{Call, CallClass, Client};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::panic;
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
@@ -43,6 +44,9 @@ use entity::Parents;
 use project::Plan;
 use totals::Ledger;
 
+/// What to do where a path of the API is missing.
+pub(crate) const MISSING_PATH: &str = "Criteo keeps a version of the API for about a year: update the connector, or choose a \
+                                       newer api_version.";
 /// Streams that are read at once.
 const STREAMS_AT_ONCE: usize = 8;
 
@@ -135,6 +139,7 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
+        is_divisible: false,
     };
     let check = |body: &str| {
         rows::check(body)?;
@@ -328,10 +333,11 @@ impl<'a> Run<'a> {
             Source::Report(report) => self.read_report(id, selected, report, state).await,
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
-        result.map_err(|error| match error.code.as_deref() {
-            Some(PERMISSION_MISSING | FORBIDDEN) => {
+        result.map_err(|error| match error.cause {
+            Some(Cause::PermissionMissing | Cause::Forbidden) => {
                 error.in_context(&format!("This stream needs the permission \"{}\"", permission.label()))
             }
+            Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
             _ => error,
         })
     }

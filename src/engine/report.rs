@@ -15,14 +15,13 @@ use super::cursor::{self, Cursors};
 use super::plan::ReportPlan;
 use super::rows::CheckOnly;
 use super::slice::{Range, Window};
-use super::totals::{Summing, Sums, Totals, is_settled};
+use super::sums::{Summing, Sums};
+use super::totals::{Totals, is_settled};
 use super::track::{Cut, Slice, Track};
 use super::{InFlight, Run, Selected, names, rows};
-use crate::api::{
-    ANSWER_TOO_LARGE, Body, CONSENT_MISSING, INVALID_TIMESPAN, REJECTED, REQUEST_TOO_LONG, SPACE_MIB, wire,
-};
+use crate::api::{Body, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::output::StreamId;
 use crate::streams::endpoint::Endpoint;
 use crate::streams::report::Report;
@@ -92,7 +91,7 @@ impl Run<'_> {
             match result {
                 Err(error) if report.is_custom || has_written => {
                     // Several reports of the user's own may be alike.
-                    let is_ours = report.is_custom && error.code.as_deref() == Some(REJECTED);
+                    let is_ours = report.is_custom && error.cause == Some(Cause::Rejected);
                     let context = format!("The report {name} is not what Criteo accepts");
                     return Err(if is_ours { error.in_context(&context) } else { error });
                 }
@@ -200,8 +199,8 @@ impl<'a> Reading<'a> {
                 }
             }
             Event::Answered(slice, Ok(Answer::Cut)) => return Ok(self.split(index, slice)),
-            Event::Answered(slice, Err(error)) => match error.code.as_deref() {
-                Some(CONSENT_MISSING) => {
+            Event::Answered(slice, Err(error)) => match error.cause {
+                Some(Cause::ConsentMissing) => {
                     let run = self.run;
                     return Ok(Some(
                         async move {
@@ -211,8 +210,8 @@ impl<'a> Reading<'a> {
                         .boxed_local(),
                     ));
                 }
-                Some(REQUEST_TOO_LONG) if slice.advertisers.len() > 1 => self.tracks[index].divide(slice.id),
-                Some(INVALID_TIMESPAN) if slice.window.start < slice.window.end => {
+                Some(Cause::RequestTooLong) if slice.advertisers.len() > 1 => self.tracks[index].divide(slice.id),
+                Some(Cause::InvalidTimespan) if slice.window.start < slice.window.end => {
                     return Ok(self.split(index, slice));
                 }
                 _ => self.fail(index, &slice, error)?,
@@ -242,7 +241,7 @@ impl<'a> Reading<'a> {
 
     /// A track ends before this slice, and the others go on, unless nothing but the user can help all of them.
     fn fail(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
-        if error.kind != Kind::Transient && error.code.as_deref() != Some(TOO_MUCH) {
+        if error.kind != Kind::Transient && error.cause != Some(Cause::TooMuch) {
             return Err(error);
         }
         self.tracks[index].stop_before(slice.id);
@@ -398,7 +397,7 @@ impl<'a> Reading<'a> {
                 };
                 let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
                     Ok(answer) => answer,
-                    Err(error) if error.code.as_deref() == Some(ANSWER_TOO_LARGE) => return Ok(Answer::Cut),
+                    Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut),
                     Err(error) => return Err(error),
                 };
                 run.pass_on(&envelope.warnings);
@@ -446,12 +445,9 @@ impl<'a> Reading<'a> {
                 _ => "Leave the stream out.",
             }
         ))
-        .with_code(Some(TOO_MUCH.to_owned()))
+        .because(Cause::TooMuch)
     }
 }
-
-/// The code of the error that says that a slice cannot be made any smaller.
-const TOO_MUCH: &str = "too-much";
 
 fn differing(
     totals: &Totals,
@@ -469,7 +465,7 @@ fn differing(
 /// Whether Criteo's words name this metric.
 fn is_about(error: &Error, metric: &str) -> bool {
     let words = error.message.split(|letter: char| !letter.is_ascii_alphanumeric());
-    error.code.as_deref() == Some(REJECTED) && words.into_iter().any(|word| word == metric)
+    error.cause == Some(Cause::Rejected) && words.into_iter().any(|word| word == metric)
 }
 
 fn days(window: Window) -> String {

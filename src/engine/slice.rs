@@ -131,11 +131,11 @@ pub fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
     day.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN)
 }
 
-/// The first day of the period that `day` lies in. Weeks start on Monday.
-fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
+/// The first day of the period that `day` lies in. A week starts on the weekday of its grain.
+pub(super) fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
     match grain {
         Grain::Day => day,
-        Grain::Week => days_before(day, day.weekday().num_days_from_monday()),
+        Grain::Week(first) => days_before(day, day.weekday().days_since(first)),
         Grain::Month => day.with_day(1).unwrap_or(day),
         Grain::Year => day.with_ordinal(1).unwrap_or(day),
     }
@@ -146,7 +146,7 @@ fn next_period(day: NaiveDate, grain: Grain) -> NaiveDate {
     let start = period_start(day, grain);
     match grain {
         Grain::Day => start + Days::new(1),
-        Grain::Week => start + Days::new(7),
+        Grain::Week(_) => start + Days::new(7),
         Grain::Month => start + Months::new(1),
         Grain::Year => start + Months::new(12),
     }
@@ -162,7 +162,13 @@ mod tests {
     }
 
     fn grains() -> impl Strategy<Value = Grain> {
-        prop::sample::select(vec![Grain::Day, Grain::Week, Grain::Month, Grain::Year])
+        prop::sample::select(vec![
+            Grain::Day,
+            Grain::Week(chrono::Weekday::Mon),
+            Grain::Week(chrono::Weekday::Sat),
+            Grain::Month,
+            Grain::Year,
+        ])
     }
 
     fn days() -> impl Strategy<Value = NaiveDate> {

@@ -156,7 +156,8 @@ impl Report {
         }
         // Without a period every window would be one row; with the hour alone there is no day to resume from.
         let is_hourly = dimensions.iter().any(|name| name == "Hour");
-        let grain = dimensions.iter().filter_map(|name| Grain::of_dimension(name)).min();
+        let grain =
+            dimensions.iter().filter_map(|name| Grain::of_dimension(name)).min_by_key(|grain| grain.longest_days());
         if grain.is_none() {
             dimensions.push("Day".to_owned());
         }
@@ -169,7 +170,7 @@ impl Report {
             timezone: if is_hourly { Tz::UTC } else { timezone },
             cursor: match grain {
                 Grain::Day => "day",
-                Grain::Week => "week",
+                Grain::Week(_) => "week",
                 Grain::Month => "month",
                 Grain::Year => "year",
             },

@@ -5,12 +5,12 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Hold, too_slow};
-use crate::api::{CONSENT_MISSING, Client, NOT_FOUND, PERMISSION_MISSING, REJECTED, wire};
+use crate::api::{Client, wire};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::slice::{Window, days_before};
 use crate::engine::{Portfolio, rows};
-use crate::error::{Error, Kind};
+use crate::error::{Cause, Error, Kind};
 use crate::streams::report::Report;
 use crate::streams::{Permission, Source, Stream, Variable};
 
@@ -71,7 +71,7 @@ pub(super) async fn permissions(
         let answer = timeout_at(deadline, client.fetch(&call, rows::check)).await.unwrap_or_else(|_| Err(too_slow()));
         let answer = answer.map(|(_, envelope)| envelope.rows.unwrap_or(0)).or_else(|error| {
             // A place that does not exist is refused behind the permission.
-            let is_behind = matches!(error.code.as_deref(), Some(NOT_FOUND | REJECTED));
+            let is_behind = matches!(error.cause, Some(Cause::NotFound | Cause::Rejected));
             if is_behind && call.path.iter().any(|part| part == NO_ID) { Ok(0) } else { Err(error) }
         });
         (permission, answer)
@@ -83,7 +83,7 @@ pub(super) async fn permissions(
                 groups.has.push(permission);
                 groups.rows = groups.rows.or((permission == Permission::Analytics).then_some(rows));
             }
-            Err(error) if error.code.as_deref() == Some(PERMISSION_MISSING) => groups.lacking.push(permission),
+            Err(error) if error.cause == Some(Cause::PermissionMissing) => groups.lacking.push(permission),
             Err(error) => groups.unknown.push((permission, error)),
         }
     }
@@ -124,8 +124,7 @@ impl Groups {
         }
         let is_needed = has_custom_reports && self.lacking.contains(&Permission::Analytics);
         // An advertiser that is refused is left out of a sync; anything else that is not temporary would end it.
-        let is_lasting =
-            |error: &Error| error.kind != Kind::Transient && error.code.as_deref() != Some(CONSENT_MISSING);
+        let is_lasting = |error: &Error| error.kind != Kind::Transient && error.cause != Some(Cause::ConsentMissing);
         let lasting = self.unknown.iter().map(|(_, error)| error).find(|error| is_lasting(error));
         if self.has.is_empty() || is_needed || lasting.is_some() {
             let first = lasting.or_else(|| self.unknown.first().map(|(_, error)| error));
@@ -169,7 +168,7 @@ pub(super) async fn custom_reports(
             let answer = timeout_at(deadline, client.fetch(&call, rows::check)).await;
             match answer.unwrap_or_else(|_| Err(too_slow())) {
                 Ok(_) => return None,
-                Err(error) if error.code.as_deref() == Some(CONSENT_MISSING) => refused = Some((*index, error)),
+                Err(error) if error.cause == Some(Cause::ConsentMissing) => refused = Some((*index, error)),
                 Err(error) => return Some((*index, error)),
             }
         }
@@ -191,7 +190,7 @@ pub(super) async fn custom_reports(
         .iter()
         .map(|(index, error)| format!("custom_reports[{index}] ({}): {error}", config.custom_reports[*index].name))
         .collect();
-    let is_pair = refused.iter().any(|(_, error)| error.code.as_deref() == Some(REJECTED));
+    let is_pair = refused.iter().any(|(_, error)| error.cause == Some(Cause::Rejected));
     let advice = if is_pair {
         " Some dimensions and metrics do not go together, and Criteo does not say which: leave out what it names."
     } else {

@@ -11,6 +11,8 @@ mod table;
 pub use edits::{since, until};
 pub use names::{fold, snake_case};
 
+use chrono::Weekday;
+
 use super::schema::ColumnType;
 
 /// What the values of a metric are.
@@ -149,12 +151,12 @@ pub const DIMENSIONS: &[Dimension] = &[
 ];
 
 /// The period that a request may not cut, and whose start is the cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grain {
     /// One day; also that of reports by the hour, which are asked for in whole days.
     Day,
-    /// Monday to Sunday.
-    Week,
+    /// Seven days from this weekday on: Monday, unless Criteo's answers show another.
+    Week(Weekday),
     /// A calendar month.
     Month,
     /// A calendar year.
@@ -167,7 +169,7 @@ impl Grain {
     pub fn of_dimension(name: &str) -> Option<Self> {
         match name {
             "Day" => Some(Self::Day),
-            "Week" => Some(Self::Week),
+            "Week" => Some(Self::Week(Weekday::Mon)),
             "Month" => Some(Self::Month),
             "Year" => Some(Self::Year),
             _ => None,
@@ -179,16 +181,27 @@ impl Grain {
     pub fn dimension(self) -> &'static str {
         match self {
             Self::Day => "Day",
-            Self::Week => "Week",
+            Self::Week(_) => "Week",
             Self::Month => "Month",
             Self::Year => "Year",
+        }
+    }
+
+    /// The most days that a period has.
+    #[must_use]
+    pub fn longest_days(self) -> u32 {
+        match self {
+            Self::Day => 1,
+            Self::Week(_) => 7,
+            Self::Month => 31,
+            Self::Year => 366,
         }
     }
 
     /// Whether a period is longer than a day, so that a request may not cut it.
     #[must_use]
     pub fn is_long(self) -> bool {
-        self > Self::Day
+        self != Self::Day
     }
 }
 
