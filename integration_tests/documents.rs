@@ -9,7 +9,7 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
 use source_criteo::streams::endpoint::Endpoint;
-use source_criteo::streams::metrics::{self, Unit};
+use source_criteo::streams::metrics::{self, Page};
 use source_criteo::streams::{Source, Stream, catalog};
 
 use crate::harness::Bench;
@@ -260,28 +260,31 @@ fn the_table_of_metrics_says_what_is_known() {
         table += &format!("| {name} | `{column}` | {} | {} |\n", dimension.pair.unwrap_or_default(), dimension.about);
     }
     generated("docs/metrics.md", "dimensions", &table);
-    let mut table = "| metric | column | type | unit | credited to | additive | since |\n\
-                     | --- | --- | --- | --- | --- | --- | --- |\n"
+    let mut table = "| metric | column | type | unit | credited to | additive | since | described in |\n\
+                     | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     for metric in metrics::metrics() {
-        let unit = match metric.unit {
-            Unit::Count => "count",
-            Unit::Money => "money",
-            Unit::Euro => "euros",
-            Unit::Ratio => "ratio",
-            Unit::Text => "",
-        };
         table += &format!(
-            "| {} | `{}` | {} | {unit} | {} | {} | {} |\n",
+            "| {} | `{}` | {} | {} | {} | {} | {} | {} |\n",
             metric.name,
             metrics::column_name(metric.name),
             format!("{:?}", metric.column_type()).to_lowercase(),
+            metric.unit.label(),
             metric.attribution().unwrap_or_default(),
             if metric.additive { "yes" } else { "no" },
             metrics::since(metric.name),
+            metric.meaning().map(|meaning| meaning.source.title()).unwrap_or_default(),
         );
     }
     generated("docs/metrics.md", "metrics", &table);
+    let mut table = "| names | meaning | described in |\n| --- | --- | --- |\n".to_owned();
+    for (words, meaning) in metrics::glossary() {
+        table += &format!("| {words} | {} | {} |\n", meaning.text, meaning.source.title());
+    }
+    generated("docs/metrics.md", "meanings", &table);
+    let pages: String =
+        Page::EVERY.iter().map(|source| format!("- {} ({})\n", source.title(), source.domain())).collect();
+    generated("docs/metrics.md", "sources", &pages);
 }
 
 /// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.

@@ -113,7 +113,7 @@ pub(crate) fn measure(metric: &str) -> Option<Measure> {
                 "BounceRate",
             ])
             || starts(&["InstallRate", "VideoStartRate", "VideoCompletionRate", "VideoAverageViewRate", "VideoCp"])
-            || starts(&["OverallCompetitionWin", "Frequency", "Cpc", "ECpc", "ECpm"]);
+            || starts(&["OverallCompetitionWin", "Reach", "Frequency", "Cpc", "ECpc", "ECpm"]);
         let is_money =
             starts(&["AdvertiserCost", "Revenue", "OmnichannelRevenue", "OrderValue", "PostInstallOrderValue"])
                 || starts(&[
@@ -132,7 +132,7 @@ pub(crate) fn measure(metric: &str) -> Option<Measure> {
             Measure::Money
         } else if starts(&["Sales", "OmnichannelSales", "PostInstallSales", "AppInstalls"]) {
             Measure::Count(9)
-        } else if starts(&["Clicks", "InvalidClicks", "Audience", "Reach", "ExposedUsers", "PotentialUsers"]) {
+        } else if starts(&["Clicks", "InvalidClicks", "Audience", "ExposedUsers", "PotentialUsers"]) {
             Measure::Count(120)
         } else {
             Measure::Count(5_000)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Session;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::streams::metrics::{self, Dimension, Metric, Unit, fold};
+use crate::streams::metrics::{self, Dimension, Metric, Page, fold};
 use crate::streams::{Stream, catalog};
 use crate::suggest;
 use crate::table::{Format, Table};
@@ -51,31 +51,38 @@ fn lines(title: &str, facts: &[(&str, String)]) -> String {
 }
 
 fn of_metric(metric: &Metric) -> String {
-    let unit = match metric.unit {
-        Unit::Count => "a count",
-        Unit::Money => "money in the currency of the row",
-        Unit::Euro => "money in euros, whatever the currency of the row",
-        Unit::Ratio => "a ratio",
-        Unit::Text => "a text",
-    };
-    let additive = if metric.additive { "may be summed over rows" } else { "must not be summed over rows" };
     let days = metric.attribution_days().map(|days| format!("goes on changing for {days} days")).unwrap_or_default();
-    lines(
-        &format!("{} is a metric of statistics", metric.name),
-        &[
-            ("column", metrics::column_name(metric.name)),
-            ("unit", unit.to_owned()),
-            ("credited to", metric.attribution().unwrap_or_default()),
-            ("settles", days),
-            ("sums", additive.to_owned()),
-            ("known since", metrics::since(metric.name).to_owned()),
-            (
-                "source",
-                "The name is Criteo's. Unit, attribution and sums are derived from it: Criteo describes none of them."
-                    .to_owned(),
-            ),
-        ],
-    )
+    let mut facts = vec![
+        ("column", metrics::column_name(metric.name)),
+        ("meaning", metric.meaning().map(|meaning| meaning.text.to_owned()).unwrap_or_default()),
+    ];
+    facts.extend(metric.scopes().iter().map(|scope| (scope.word(), scope.text())));
+    facts.extend([
+        ("unit", metric.unit.words().to_owned()),
+        ("scale", metric.unit.scale().unwrap_or_default().to_owned()),
+        ("credited to", metric.attribution().unwrap_or_default()),
+        ("settles", days),
+        ("sums", metric.sums().to_owned()),
+        ("known since", metrics::since(metric.name).to_owned()),
+    ]);
+    facts.extend(sources(metric).into_iter().enumerate().map(|(index, source)| match index {
+        0 => ("source", source),
+        _ => ("", source),
+    }));
+    lines(&format!("{} is a metric of statistics", metric.name), &facts)
+}
+
+/// A line for each page of Criteo's with what it says, and one for what is derived.
+fn sources(metric: &Metric) -> Vec<String> {
+    let facts = metric.facts();
+    let of = |source: Option<Page>| {
+        let facts: Vec<_> = facts.iter().filter(|(_, from)| *from == source).map(|(fact, _)| *fact).collect();
+        (!facts.is_empty()).then(|| facts.join(", "))
+    };
+    let described = Page::EVERY.into_iter().filter_map(|source| Some((of(Some(source))?, source.cited())));
+    let mut lines: Vec<_> = described.map(|(facts, page)| format!("{facts}: {page}")).collect();
+    lines.extend(of(None).map(|facts| format!("{facts}: derived from the name")));
+    lines
 }
 
 fn of_dimension(dimension: &Dimension) -> String {

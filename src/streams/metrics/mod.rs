@@ -1,33 +1,82 @@
-//! The vocabulary of `/statistics/report`: all dimensions and metrics with type, unit, attribution window and
+//! The vocabulary of `/statistics/report`: all dimensions and metrics with type, meaning, unit, attribution window and
 //! whether values may be summed.
 //!
 //! The names are Criteo's enum (`OpenAPI` document of 2026-07, which 2026-01 and 2027-01 share). Criteo edits that
 //! enum in place on all live versions, so it is never a closed list: unknown words pass with a warning.
 
 mod edits;
+mod meanings;
 mod names;
 mod table;
 
 pub use edits::{since, until};
+pub use meanings::{Meaning, Page, Scope, glossary};
 pub use names::{fold, snake_case};
+
+use std::collections::HashSet;
 
 use chrono::Weekday;
 
+use self::names::Parts;
 use super::schema::ColumnType;
 
 /// What the values of a metric are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of events, people or things.
+    /// A number of events or things.
     Count,
+    /// A number of people. One person may be in many rows.
+    People,
     /// Money in the currency of the report.
     Money,
     /// Money in euros, whatever the currency of the report.
     Euro,
-    /// A quotient without a unit.
+    /// What people write in percent, as a decimal.
+    Percentage,
+    /// Any other quotient without a unit.
     Ratio,
     /// A word.
     Text,
+}
+
+impl Unit {
+    /// One word for a table; empty for texts.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::People => "people",
+            Self::Money => "money",
+            Self::Euro => "euros",
+            Self::Percentage => "percentage",
+            Self::Ratio => "ratio",
+            Self::Text => "",
+        }
+    }
+
+    /// The unit in a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Count => "a count",
+            Self::People => "a number of people",
+            Self::Money => "money in the currency of the row",
+            Self::Euro => "money in euros, whatever the currency of the row",
+            Self::Percentage => "a percentage",
+            Self::Ratio => "a ratio",
+            Self::Text => "a text",
+        }
+    }
+
+    /// How values are written, where that can be mistaken.
+    #[must_use]
+    pub fn scale(self) -> Option<&'static str> {
+        match self {
+            Self::Percentage => Some("as a decimal: 0.05 is 5 %"),
+            Self::Ratio => Some("as a plain quotient: 4 is four to one"),
+            _ => None,
+        }
+    }
 }
 
 /// One metric of the statistics report.
@@ -52,32 +101,82 @@ impl Metric {
         }
     }
 
+    /// What Criteo says that it counts; `None` where no page is known that describes it.
+    #[must_use]
+    pub fn meaning(&self) -> Option<Meaning> {
+        meanings::meaning(self.name, &Parts::of(self.name))
+    }
+
+    /// What words such as `All` in its name add.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        Parts::of(self.name).scopes
+    }
+
     /// What the name says about the time that a sale may lie after the click or view it is credited to.
     #[must_use]
     pub fn attribution(&self) -> Option<String> {
-        names::attribution(self.name)
+        Parts::of(self.name).attribution()
     }
 
     /// For how many days after a click or view Criteo may still credit something to it, derived from the name; `None` for
     /// numbers that are credited to nothing.
     #[must_use]
     pub fn attribution_days(&self) -> Option<u32> {
-        names::attribution_days(self.name)
+        Parts::of(self.name).attribution_days()
+    }
+
+    /// Whether rows may be summed, in a sentence.
+    #[must_use]
+    pub fn sums(&self) -> &'static str {
+        if self.additive { "may be summed over rows" } else { "must not be summed over rows" }
+    }
+
+    /// Where each thing that is said of it comes from: a page of Criteo's, or `None` for its name.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(&'static str, Option<Page>)> {
+        let (meaning, parts) = (self.meaning(), Parts::of(self.name));
+        let mut facts = vec![("meaning and unit", meaning.map(|meaning| meaning.source))];
+        if self.unit.scale().is_some() {
+            let is_described = meaning.is_some() && self.unit == Unit::Percentage;
+            facts.push(("scale", is_described.then_some(Page::StatisticsMetrics)));
+        }
+        for scope in &parts.scopes {
+            facts.extend(scope.meanings().iter().map(|meaning| (scope.word(), Some(meaning.source))));
+        }
+        if let Some(first) = parts.windows.first() {
+            let is_described = parts.windows.iter().all(|window| window.source.is_some());
+            facts.push(("credited to", first.source.filter(|_| is_described)));
+        }
+        facts.push(("sums", None));
+        facts
     }
 
     /// A sentence for the field's description, with the API's name in it.
     #[must_use]
     pub fn description(&self) -> String {
-        let unit = match self.unit {
-            Unit::Count => "a count",
-            Unit::Money => "money in the currency of the row",
-            Unit::Euro => "money in euros",
-            Unit::Ratio => "a ratio",
-            Unit::Text => "a text",
-        };
-        let attribution = self.attribution().map(|window| format!(", credited to {window}")).unwrap_or_default();
-        let sum = if self.additive { "may be summed over rows" } else { "must not be summed over rows" };
-        format!("Criteo's metric {}: {unit}{attribution}; {sum}. Derived from the name.", self.name)
+        let mut text = format!("Criteo's metric {}: ", self.name);
+        if let Some(meaning) = self.meaning() {
+            text += &format!("{}; ", meaning.text);
+        }
+        for scope in self.scopes() {
+            text += &format!("{}; ", scope.text());
+        }
+        text += self.unit.words();
+        if let Some(scale) = self.unit.scale() {
+            text += &format!(" {scale}");
+        }
+        if let Some(window) = self.attribution() {
+            text += &format!(", credited to {window}");
+        }
+        text += &format!("; {}.", self.sums());
+        let mut pages: Vec<_> = self.facts().into_iter().filter_map(|(_, source)| source.map(Page::cited)).collect();
+        let mut seen = HashSet::new();
+        pages.retain(|page| seen.insert(page.clone()));
+        match pages.is_empty() {
+            true => text + " Derived from the name.",
+            false => format!("{text} Sources: {}; the rest is derived from the name.", pages.join("; ")),
+        }
     }
 }
 
@@ -247,7 +346,6 @@ pub fn column_name(api_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
     use std::fmt::Write as _;
 
     #[test]
@@ -268,6 +366,12 @@ mod tests {
             .map(|column| fold(&column))
             .collect();
         assert_eq!(folded.len(), 26 + 227);
+    }
+
+    #[test]
+    fn every_metric_is_described_as_in_the_golden_file() {
+        let descriptions: Vec<_> = metrics().iter().map(Metric::description).collect();
+        insta::assert_snapshot!("descriptions", descriptions.join("\n"));
     }
 
     #[test]
@@ -294,6 +398,6 @@ mod tests {
             "the clicks and views that the advertiser's own rule names"
         );
         assert_eq!(window("SalesLc").unwrap(), "the last click");
-        assert_eq!(window("VisitsPV1D").unwrap(), "views of the day before");
+        assert_eq!(window("VisitsPV1D").unwrap(), "views of the 24 hours before");
     }
 }
