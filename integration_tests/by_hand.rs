@@ -42,7 +42,17 @@ fn seen(bench: &Bench, arguments: &[&str]) -> String {
 #[test]
 fn what_there_is_can_be_looked_up_without_a_key() {
     let bench = bench();
-    let words = ["SalesPc30d", "cost_per_order", "adset", "advertisers", "salespc30", "no such word"];
+    let words = [
+        "SalesPc30d",
+        "cost_per_order",
+        "adset",
+        "advertisers",
+        "salespc30",
+        "no such word",
+        "Reach",
+        "omnichannel_roas_all_pv24h",
+        "InvalidClicks",
+    ];
     for (index, word) in words.iter().enumerate() {
         insta::assert_snapshot!(format!("explain_{index}"), seen(&bench, &["explain", word]));
     }

@@ -81,7 +81,7 @@ fn sources(metric: &Metric) -> Vec<String> {
     };
     let described = Page::EVERY.into_iter().filter_map(|source| Some((of(Some(source))?, source.cited())));
     let mut lines: Vec<_> = described.map(|(facts, page)| format!("{facts}: {page}")).collect();
-    lines.extend(of(None).map(|facts| format!("{facts}: derived from the name")));
+    lines.extend(of(None).map(|facts| format!("{facts}: derived, since no page of Criteo's is known that says it")));
     lines
 }
 

@@ -38,7 +38,7 @@ impl Page {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::StatisticsMetrics => "[Statistics] Metrics (v2021.01)",
+            Self::StatisticsMetrics => "[Statistics] Metrics, v2021.01",
             Self::CampaignStatistics => "Campaign Statistics",
             Self::AvailableMetrics => "Full list of available metrics",
             Self::ModeledMetrics => "Modeled (All) metrics in Analytics",
@@ -60,7 +60,7 @@ impl Page {
     /// Title and domain, as a source is named.
     #[must_use]
     pub fn cited(self) -> String {
-        format!("{}, {}", self.title(), self.domain())
+        format!("{} ({})", self.title(), self.domain())
     }
 }
 
@@ -80,8 +80,8 @@ const fn by(source: Page, text: &'static str) -> Meaning {
 use Page::{AudiencePerformance, AvailableMetrics, CampaignStatistics, ModeledMetrics, StatisticsMetrics, Viewability};
 
 const OF_ALL: &[Meaning] = &[
-    by(StatisticsMetrics, "also on other devices than that of the ad"),
-    by(ModeledMetrics, "observed, and modelled for people who cannot be observed"),
+    by(StatisticsMetrics, "on other devices than that of the ad, too"),
+    by(ModeledMetrics, "observed, and modelled for people who refuse to be tracked"),
 ];
 const OF_OFFLINE: &[Meaning] = &[by(CampaignStatistics, "in stores only")];
 const OF_OMNICHANNEL: &[Meaning] = &[by(CampaignStatistics, "online and in stores")];
@@ -143,10 +143,10 @@ const FAMILIES: &[(&str, Meaning)] = &[
     ("RevenueGenerated", by(CampaignStatistics, "what the credited sales were worth")),
     ("Revenue", by(CampaignStatistics, "what the credited sales were worth")),
     ("ConversionRate", by(CampaignStatistics, "credited sales by clicks")),
-    ("ECos", by(AvailableMetrics, "cost of sale: cost by credited revenue")),
+    ("ECos", by(AvailableMetrics, "cost of sale, that is cost by credited revenue")),
     ("CostPerOrder", by(CampaignStatistics, "cost by the number of credited orders")),
     ("AverageCart", by(CampaignStatistics, "credited revenue by the number of credited sales")),
-    ("Roas", by(CampaignStatistics, "return on the advertising spend: credited revenue by cost")),
+    ("Roas", by(CampaignStatistics, "return on advertising spend, that is credited revenue by cost")),
     ("AdvertiserValue", by(AvailableMetrics, "credited revenue weighted with the margins in the product catalog")),
     ("CostOfAdvertiserValue", by(AvailableMetrics, "cost set against the advertiser value")),
     ("AppInstalls", by(CampaignStatistics, "installations of the app")),
@@ -164,7 +164,7 @@ const SINGLE: &[(&str, Meaning)] = &[
     ("PostInstallOrderValue", by(CampaignStatistics, "what the sales after app installs were worth")),
     ("PostInstallCostOfSale", by(CampaignStatistics, "cost of sale of campaigns for app installs")),
     ("PostInstallCostPerOrder", by(CampaignStatistics, "cost by orders after app installs")),
-    ("PostInstallRoas", by(CampaignStatistics, "return on the advertising spend from sales after app installs")),
+    ("PostInstallRoas", by(CampaignStatistics, "return on advertising spend from sales after app installs")),
     ("ExposedUsers", by(AudiencePerformance, "people who were served an ad")),
     (
         "Audience",
@@ -240,7 +240,8 @@ mod tests {
     fn what_is_said_names_its_source_and_nothing_else_does() {
         for metric in metrics() {
             let facts = metric.facts();
-            assert_eq!(facts[0], ("meaning and unit", metric.meaning().map(|meaning| meaning.source)));
+            let first = metric.meaning().map_or(("unit", None), |meaning| ("meaning and unit", Some(meaning.source)));
+            assert_eq!(facts[0], first);
             assert!(facts.contains(&("sums", None)), "Criteo does not say of {} whether it may be summed", metric.name);
             let text = metric.description();
             assert!(metric.meaning().is_none_or(|meaning| text.contains(meaning.text)), "{text}");

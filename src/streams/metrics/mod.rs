@@ -72,8 +72,8 @@ impl Unit {
     #[must_use]
     pub fn scale(self) -> Option<&'static str> {
         match self {
-            Self::Percentage => Some("as a decimal: 0.05 is 5 %"),
-            Self::Ratio => Some("as a plain quotient: 4 is four to one"),
+            Self::Percentage => Some("as a decimal (0.05 is 5 %)"),
+            Self::Ratio => Some("as a plain quotient (4 is four to one)"),
             _ => None,
         }
     }
@@ -132,11 +132,14 @@ impl Metric {
         if self.additive { "may be summed over rows" } else { "must not be summed over rows" }
     }
 
-    /// Where each thing that is said of it comes from: a page of Criteo's, or `None` for its name.
+    /// Where each thing that is said of it comes from: a page of Criteo's, or `None` where it is derived.
     #[must_use]
     pub fn facts(&self) -> Vec<(&'static str, Option<Page>)> {
         let (meaning, parts) = (self.meaning(), Parts::of(self.name));
-        let mut facts = vec![("meaning and unit", meaning.map(|meaning| meaning.source))];
+        let mut facts = match meaning {
+            Some(meaning) => vec![("meaning and unit", Some(meaning.source))],
+            None => vec![("unit", None)],
+        };
         if self.unit.scale().is_some() {
             let is_described = meaning.is_some() && self.unit == Unit::Percentage;
             facts.push(("scale", is_described.then_some(Page::StatisticsMetrics)));
