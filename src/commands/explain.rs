@@ -51,7 +51,7 @@ fn lines(title: &str, facts: &[(&str, String)]) -> String {
 }
 
 fn of_metric(metric: &Metric) -> String {
-    let days = metric.attribution_days().map(|days| format!("goes on changing for {days} days")).unwrap_or_default();
+    let days = metric.attribution_days().map(settling).unwrap_or_default();
     let mut facts = vec![
         ("column", metrics::column_name(metric.name)),
         ("meaning", metric.meaning().map(|meaning| meaning.text.to_owned()).unwrap_or_default()),
@@ -72,17 +72,25 @@ fn of_metric(metric: &Metric) -> String {
     lines(&format!("{} is a metric of statistics", metric.name), &facts)
 }
 
-/// A line for each page of Criteo's with what it says, and one for what is derived.
+fn settling(days: u32) -> String {
+    format!("goes on changing for {days} day{}", if days == 1 { "" } else { "s" })
+}
+
+/// A line for each page of Criteo's with what it says, in the order of the facts, and one for what is derived.
 fn sources(metric: &Metric) -> Vec<String> {
-    let facts = metric.facts();
-    let of = |source: Option<Page>| {
-        let facts: Vec<_> = facts.iter().filter(|(_, from)| *from == source).map(|(fact, _)| *fact).collect();
-        (!facts.is_empty()).then(|| facts.join(", "))
+    let mut sources: Vec<(Option<Page>, Vec<&str>)> = Vec::new();
+    for (fact, source) in metric.facts() {
+        match sources.iter_mut().find(|(known, _)| *known == source) {
+            Some((_, facts)) => facts.push(fact),
+            None => sources.push((source, vec![fact])),
+        }
+    }
+    sources.sort_by_key(|(source, _)| source.is_none());
+    let line = |(source, facts): (Option<Page>, Vec<&str>)| {
+        let page = source.map_or("derived, since no page of Criteo's is known that says it".to_owned(), Page::cited);
+        format!("{}: {page}", facts.join(", "))
     };
-    let described = Page::EVERY.into_iter().filter_map(|source| Some((of(Some(source))?, source.cited())));
-    let mut lines: Vec<_> = described.map(|(facts, page)| format!("{facts}: {page}")).collect();
-    lines.extend(of(None).map(|facts| format!("{facts}: derived, since no page of Criteo's is known that says it")));
-    lines
+    sources.into_iter().map(line).collect()
 }
 
 fn of_dimension(dimension: &Dimension) -> String {
