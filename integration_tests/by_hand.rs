@@ -8,6 +8,7 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
+use crate::samples::repository;
 use crate::streams::{assert_report, preset};
 
 const REPORT: &str = "campaign_statistics_daily";
@@ -64,6 +65,15 @@ fn what_there_is_can_be_looked_up_without_a_key() {
         assert!(code == Some(0) && stdout.starts_with(first), "{stdout}");
     }
     assert!(bench.sandbox.requests().is_empty());
+}
+
+#[test]
+fn the_page_on_reports_shows_what_explain_prints() {
+    let (bench, page) = (bench(), repository("docs/reports.md"));
+    for word in ["RevenueGeneratedAllPc30dPv24h", "reach"] {
+        let (code, stdout, _) = piped(&bench, &["explain", word]);
+        assert!(code == Some(0) && page.contains(stdout.trim()), "docs/reports.md lacks:\n{stdout}");
+    }
 }
 
 #[test]

@@ -176,9 +176,10 @@ impl Metric {
         let mut pages: Vec<_> = self.facts().into_iter().filter_map(|(_, source)| source.map(Page::cited)).collect();
         let mut seen = HashSet::new();
         pages.retain(|page| seen.insert(page.clone()));
-        match pages.is_empty() {
-            true => text + " Derived from the name.",
-            false => format!("{text} Sources: {}; the rest is derived from the name.", pages.join("; ")),
+        if pages.is_empty() {
+            text + " Derived from the name."
+        } else {
+            format!("{text} Sources: {}; the rest is derived from the name.", pages.join("; "))
         }
     }
 }
