@@ -282,9 +282,8 @@ fn the_table_of_metrics_says_what_is_known() {
         table += &format!("| {words} | {} | {} |\n", meaning.text, meaning.source.title());
     }
     generated("docs/metrics.md", "meanings", &table);
-    let pages: String =
-        Page::EVERY.iter().map(|source| format!("- {} ({})\n", source.title(), source.domain())).collect();
-    generated("docs/metrics.md", "sources", &pages);
+    let pages: Vec<_> = Page::EVERY.into_iter().map(|page| format!("- {}", page.cited())).collect();
+    generated("docs/metrics.md", "sources", &(pages.join("\n") + "\n"));
 }
 
 /// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.
