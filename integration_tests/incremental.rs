@@ -87,17 +87,22 @@ fn a_day_that_is_too_much_fails_its_stream_with_the_remedy() {
 }
 
 #[test]
-fn a_state_of_the_future_reads_nothing_and_stays() {
-    let bench = Bench::new(Options::default(), 10);
+fn a_state_of_the_future_is_read_again_from_the_last_day_that_can_be_true() {
+    let bench = Bench::new(Options::default(), 50);
     let catalog = bench.catalog(&["ad_set_statistics_daily"], "incremental");
     let first = bench.read(&catalog, None);
-    let mut state = first.final_state();
-    state[0]["stream"]["stream_state"]["groups"][0]["cursor"] = json!("2099-12-31");
-    let second = bench.read(&catalog, Some(&state));
-    assert_eq!(second.code, Some(0));
-    assert!(second.records("ad_set_statistics_daily").is_empty());
-    assert_eq!(second.final_state()[0]["stream"], state[0]["stream"]);
-    assert_eq!(second.logs("WARN").len(), 1);
+    let state = first.final_state();
+    for future in ["2026-11-01", "2099-12-31", "+262142-12-31"] {
+        let mut wrong = state.clone();
+        wrong[0]["stream"]["stream_state"]["groups"][0]["cursor"] = json!(future);
+        let second = bench.read(&catalog, Some(&wrong));
+        assert_eq!(second.code, Some(0), "{:?}", second.errors());
+        assert_eq!(second.final_state()[0]["stream"], state[0]["stream"]);
+        let [warning] = second.logs("WARN")[..] else { panic!("{:?}", second.logs("WARN")) };
+        assert!(warning.contains("lies in the future") && warning.contains("1001, 1002, 1003"), "{warning}");
+        let days = second.records("ad_set_statistics_daily").into_iter().map(|record| record["day"].to_string());
+        assert_eq!(days.min().unwrap(), "\"2026-10-02\"", "the lookback is read again");
+    }
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn an_advertiser_that_comes_later_starts_at_the_start_and_one_that_left_keeps_it
     bench.config["advertiser_ids"] = json!([1002]);
     let second = bench.read(&catalog, Some(&first.final_state()));
     let groups = &second.final_state()[0]["stream"]["stream_state"]["groups"];
-    assert_eq!(*groups, json!([{"cursor": "2026-10-31", "advertisers": ["1001", "1002"]}]));
+    assert_eq!(*groups, json!([{"cursor": "2026-10-31", "scope": ["1001", "1002"]}]));
     let days: Vec<_> =
         second.records("ad_set_statistics_daily").iter().map(|record| record["day"].to_string()).collect();
     assert_eq!(days.iter().min().unwrap(), "\"2026-08-03\"");

@@ -44,7 +44,8 @@ fn a_fault_is_survived_or_told() {
         (
             "errors in a 200",
             json!({"mutate": {"/errors": [{"type": "validation", "code": "x"}]}}),
-            Failed("config_error"),
+            // Asked again in halves of the advertisers.
+            Whole(3),
         ),
         ("unknown shape", json!({"body": "{\"Lines\":[]}"}), Failed("system_error")),
         ("a row without its day", json!({"mutate": {"/Rows/3/Day": null}}), Failed("system_error")),

@@ -22,7 +22,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 pub use auth::Auth;
 pub use pace::{CallClass, OnWait};
 pub use problem::criteo_errors;
-pub(crate) use problem::quote;
+pub(crate) use problem::{MISSING_PATH, quote};
 pub use retry::Patience;
 pub use space::SPACE_MIB;
 #[cfg(any(test, fuzzing))]

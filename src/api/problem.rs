@@ -16,6 +16,9 @@ use crate::redact;
 
 /// Criteo's code for a span of days that is longer, or reaches further back, than it serves.
 const INVALID_TIMESPAN: &str = "invalid-timespan";
+/// What to do where a path of the API is missing.
+pub(crate) const MISSING_PATH: &str = "Criteo keeps a version of the API for about a year: update the connector, or choose a \
+                                       newer api_version.";
 /// How long all calls wait for a used up budget when the server does not say.
 const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 /// The most characters of somebody else's words in a message of ours.
@@ -168,7 +171,11 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             ))
             .because(Cause::Forbidden),
         ),
-        404 | 410 => Failure::Final(
+        410 => Failure::Final(
+            config(format!("Criteo no longer serves {place} in this version of the API (status 410). {MISSING_PATH}{said}"))
+                .because(Cause::NotFound),
+        ),
+        404 => Failure::Final(
             config(format!("Criteo has nothing at {place} (status {}).{said}", answer.status))
             .because(Cause::NotFound),
         ),

@@ -19,6 +19,8 @@ pub struct Account {
     pub rows_of: BTreeMap<u64, u64>,
     /// Whether all of them were.
     pub is_apart: bool,
+    /// Windows that are not settled, in words.
+    pub holes: Vec<String>,
     /// Days with rows.
     days: BTreeSet<NaiveDate>,
 }

@@ -1,43 +1,97 @@
-//! State in and out: how far each advertiser of a report has been read.
+//! State in and out: how far each advertiser of a report has been read, and what is missing before that.
 //!
 //! ```json
-//! {"version":1,"fingerprint":"EUR|UTC|AdvertiserId,CampaignId,Day|5f1c…",
-//!  "groups":[{"cursor":"2026-07-30","advertisers":["12","34"]}],"rows_per_day":120}
+//! {"version":2,"fingerprint":"EUR|UTC|AdvertiserId,CampaignId,Day|5f1c…",
+//!  "groups":[{"cursor":"2026-07-30","scope":["12","34"]}],
+//!  "holes":[{"from":"2026-07-03","to":"2026-07-03","scope":["12"],"why":"unread","tries":1}],
+//!  "density":{"rows_per_day":120}}
 //! ```
 //!
 //! Advertisers with the same cursor share a group, so that the state of ten thousand of them stays small. An
-//! advertiser that is absent today keeps its cursor. The rows a day of all advertisers, where known, let the next sync plan
-//! its windows; nothing else depends on them. A state that cannot be understood is an error, never a
-//! silent full read.
+//! advertiser that is absent today keeps its cursor. A hole is a window before the cursor that could not be read, or whose
+//! sums are others than Criteo's totals; the next sync asks for it again. The rows a day of all advertisers, where known, let
+//! the next sync plan its windows; nothing else depends on them. A state that cannot be understood is an error, never a
+//! silent full read. Version 1 (`advertisers` in place of `scope`, no holes) is read as well.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::resume::is_of_full_refresh;
+use super::slice::{Window, days_after};
 use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::streams::report::Fingerprint;
 
 /// The version of the state that this connector writes.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// What a stream without a cursor ends with, in the words of Airbyte's CDK; means nothing on input.
 const NO_CURSOR: &str = "__ab_no_cursor_state_message";
+/// After so many syncs sums that still differ are taken as Criteo's last word.
+const MOST_TRIES: u32 = 3;
 
-/// The last complete day of every advertiser of one stream.
+/// Why a window before the cursor is not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It could not be read.
+    Unread,
+    /// It was read, and its sums are others than Criteo's totals.
+    Differs,
+    /// It was read in several syncs, and its sums were always others: it is not asked for again.
+    Unproven,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unread => "not read",
+            Self::Differs => "other sums than Criteo's totals",
+            Self::Unproven => "unproven: other sums than Criteo's totals in several syncs",
+        })
+    }
+}
+
+/// A window before the cursor that is not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hole {
+    /// The days.
+    pub window: Window,
+    /// What is wrong with them.
+    pub why: Why,
+    /// How many syncs have tried.
+    pub tries: u32,
+}
+
+/// The last complete day of every advertiser of one stream, and the holes before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursors {
     fingerprint: Fingerprint,
     by_advertiser: BTreeMap<AdvertiserId, NaiveDate>,
+    holes: BTreeMap<AdvertiserId, Vec<Hole>>,
+    /// The holes that this run began with, to count tries by.
+    saved_holes: BTreeMap<AdvertiserId, Vec<Hole>>,
+    retired_metrics: Vec<String>,
     rows_per_day: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Group {
     cursor: NaiveDate,
-    advertisers: Vec<String>,
+    #[serde(alias = "advertisers")]
+    scope: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedHole {
+    from: NaiveDate,
+    to: NaiveDate,
+    scope: Vec<String>,
+    why: Why,
+    tries: u32,
 }
 
 impl Cursors {
@@ -46,7 +100,14 @@ impl Cursors {
     /// # Errors
     /// `config_error` for a state of a newer version, a corrupt one, and one of rows with other keys.
     pub fn parse(state: &Value, fingerprint: Fingerprint) -> Result<(Self, Option<String>)> {
-        let mut cursors = Self { fingerprint, by_advertiser: BTreeMap::new(), rows_per_day: None };
+        let mut cursors = Self {
+            fingerprint,
+            by_advertiser: BTreeMap::new(),
+            holes: BTreeMap::new(),
+            saved_holes: BTreeMap::new(),
+            retired_metrics: retired_metrics(state),
+            rows_per_day: None,
+        };
         let Some(object) = state.as_object() else {
             return if state.is_null() { Ok((cursors, None)) } else { Err(corrupt("it is not an object")) };
         };
@@ -54,7 +115,7 @@ impl Cursors {
             return Ok((cursors, None));
         }
         match object.get("version").and_then(Value::as_u64) {
-            Some(VERSION) => {}
+            Some(1..=VERSION) => {}
             Some(newer) if newer > VERSION => {
                 return Err(Error::config(format!(
                     "The saved state has version {newer}, and this release of the connector knows versions up to \
@@ -67,10 +128,29 @@ impl Cursors {
         let groups = object.get("groups").cloned().unwrap_or_default();
         let groups: Vec<Group> = serde_json::from_value(groups).map_err(|_| corrupt("its groups are malformed"))?;
         for group in groups {
-            cursors.by_advertiser.extend(group.advertisers.into_iter().map(|id| (AdvertiserId(id), group.cursor)));
+            for id in group.scope.into_iter().map(AdvertiserId) {
+                // One that is in two groups is complete up to the earlier day for certain.
+                cursors.by_advertiser.entry(id).and_modify(|day| *day = group.cursor.min(*day)).or_insert(group.cursor);
+            }
         }
-        cursors.rows_per_day = object.get("rows_per_day").and_then(Value::as_u64);
+        cursors.parse_holes(object)?;
+        let rows = object.get("density").and_then(|density| density.get("rows_per_day"));
+        cursors.rows_per_day = rows.or_else(|| object.get("rows_per_day")).and_then(Value::as_u64);
         Ok((cursors, warning))
+    }
+
+    fn parse_holes(&mut self, object: &Map<String, Value>) -> Result<()> {
+        let Some(holes) = object.get("holes") else { return Ok(()) };
+        let holes: Vec<SavedHole> =
+            serde_json::from_value(holes.clone()).map_err(|_| corrupt("its holes are malformed"))?;
+        for SavedHole { from, to, scope, why, tries } in holes {
+            let hole = Hole { window: Window { start: from, end: to.max(from) }, why, tries };
+            for id in scope {
+                self.holes.entry(AdvertiserId(id)).or_default().push(hole);
+            }
+        }
+        self.saved_holes.clone_from(&self.holes);
+        Ok(())
     }
 
     /// Rows a day of all advertisers together, as the last sync saw them.
@@ -106,6 +186,25 @@ impl Cursors {
         }))
     }
 
+    /// The last complete day of an advertiser.
+    #[must_use]
+    pub fn cursor(&self, advertiser: &AdvertiserId) -> Option<NaiveDate> {
+        self.by_advertiser.get(advertiser).copied()
+    }
+
+    /// Whether the sums of a day are taken as Criteo's last word, although they differ.
+    #[must_use]
+    pub fn is_unproven(&self, advertiser: &AdvertiserId, day: NaiveDate) -> bool {
+        let mut holes = self.holes.get(advertiser).into_iter().flatten();
+        holes.any(|hole| hole.why == Why::Unproven && (hole.window.start..=hole.window.end).contains(&day))
+    }
+
+    /// Whether cursors and holes are the same.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.by_advertiser == other.by_advertiser && self.holes == other.holes
+    }
+
     /// Today's advertisers grouped by cursor; those without one come last.
     #[must_use]
     pub fn groups(&self, advertisers: &[AdvertiserId]) -> Vec<(Option<NaiveDate>, Vec<AdvertiserId>)> {
@@ -123,6 +222,101 @@ impl Cursors {
         let known: HashSet<_> = advertisers.iter().collect();
         let absent = self.by_advertiser.iter().filter(|(advertiser, _)| !known.contains(advertiser));
         absent.map(|(advertiser, day)| format!("{advertiser} (up to {day})")).collect()
+    }
+
+    /// The metrics that Criteo had taken away when the state was saved.
+    #[must_use]
+    pub fn retired_metrics(&self) -> &[String] {
+        &self.retired_metrics
+    }
+
+    /// Notes the metrics that Criteo has taken away.
+    pub fn set_retired_metrics(&mut self, metrics: &[String]) {
+        self.retired_metrics = metrics.to_vec();
+    }
+
+    /// Moves cursors and holes back to `day` that lie behind it: a clock that was wrong has made them. Returns the
+    /// advertisers.
+    pub fn not_after(&mut self, day: NaiveDate) -> Vec<AdvertiserId> {
+        let mut moved = Vec::new();
+        for (advertiser, cursor) in self.by_advertiser.iter_mut().filter(|(_, cursor)| **cursor > day) {
+            *cursor = day;
+            moved.push(advertiser.clone());
+        }
+        for holes in self.holes.values_mut() {
+            holes.retain(|hole| hole.window.start <= day);
+        }
+        self.holes.retain(|_, holes| !holes.is_empty());
+        moved
+    }
+
+    /// Takes away what lies before `day`, which nobody can read any more, and returns the windows that were never read.
+    pub fn forget_before(&mut self, day: NaiveDate) -> Vec<(AdvertiserId, Window)> {
+        let mut lost = Vec::new();
+        for (advertiser, holes) in &mut self.holes {
+            let old = holes.iter().filter(|hole| hole.window.end < day && hole.why == Why::Unread);
+            lost.extend(old.map(|hole| (advertiser.clone(), hole.window)));
+            holes.retain(|hole| hole.window.end >= day);
+        }
+        self.holes.retain(|_, holes| !holes.is_empty());
+        lost
+    }
+
+    /// The windows to ask for again, with the advertisers of each, as far as they lie before the day from which on each of
+    /// these is read anyway.
+    #[must_use]
+    pub fn holes_before(&self, starts: &BTreeMap<AdvertiserId, NaiveDate>) -> Vec<(Window, Vec<AdvertiserId>)> {
+        let mut due: BTreeMap<Window, Vec<AdvertiserId>> = BTreeMap::new();
+        for (advertiser, start) in starts {
+            for hole in self.holes.get(advertiser).into_iter().flatten().filter(|hole| hole.why != Why::Unproven) {
+                let rest = Window { start: *start, end: NaiveDate::MAX };
+                for window in hole.window.without(rest) {
+                    due.entry(window).or_default().push(advertiser.clone());
+                }
+            }
+        }
+        due.into_iter().collect()
+    }
+
+    /// Notes that these days have been read for these advertisers, apart from the holes. What is in doubt for the third time
+    /// is taken as it is.
+    pub fn settle(&mut self, advertisers: &[AdvertiserId], covered: Window, holes: &[(Window, Why)]) {
+        for advertiser in advertisers {
+            let known = self.holes.remove(advertiser).unwrap_or_default();
+            let mut left: Vec<Hole> = known
+                .into_iter()
+                .flat_map(|hole| hole.window.without(covered).map(move |window| Hole { window, ..hole }))
+                .collect();
+            for (window, why) in holes {
+                let tries = 1 + self.tries_before(advertiser, *window, *why);
+                let why = if *why == Why::Differs && tries >= MOST_TRIES { Why::Unproven } else { *why };
+                left.push(Hole { window: *window, why, tries });
+            }
+            if !left.is_empty() {
+                left.sort_unstable();
+                self.holes.insert(advertiser.clone(), left);
+            }
+        }
+    }
+
+    fn tries_before(&self, advertiser: &AdvertiserId, window: Window, why: Why) -> u32 {
+        let is_same = |hole: &&Hole| {
+            (hole.why == Why::Unread) == (why == Why::Unread) && hole.window.without(window).ne([hole.window])
+        };
+        let saved = self.saved_holes.get(advertiser).into_iter().flatten();
+        saved.filter(is_same).map(|hole| hole.tries).max().unwrap_or(0)
+    }
+
+    /// The holes of some advertisers, each with those that have it.
+    #[must_use]
+    pub fn holes(&self, of: &[AdvertiserId]) -> Vec<(Hole, Vec<AdvertiserId>)> {
+        let mut holes: BTreeMap<Hole, Vec<AdvertiserId>> = BTreeMap::new();
+        for advertiser in of {
+            for hole in joined(self.holes.get(advertiser).map_or(&[], Vec::as_slice)) {
+                holes.entry(hole).or_default().push(advertiser.clone());
+            }
+        }
+        holes.into_iter().collect()
     }
 
     /// Notes that everything up to `day` has been written for these advertisers. Never moves a cursor back; tells
@@ -146,17 +340,56 @@ impl Cursors {
         for (advertiser, cursor) in &self.by_advertiser {
             groups.entry(*cursor).or_default().push(advertiser.0.clone());
         }
-        let groups: Vec<_> = groups.into_iter().map(|(cursor, advertisers)| Group { cursor, advertisers }).collect();
+        let groups: Vec<_> = groups.into_iter().map(|(cursor, scope)| Group { cursor, scope }).collect();
         let mut state = json!({
             "version": VERSION,
             "fingerprint": format!("{}|{}", self.fingerprint.keys, self.fingerprint.values),
             "groups": groups,
         });
+        if !self.holes.is_empty() {
+            let advertisers: Vec<_> = self.holes.keys().cloned().collect();
+            let holes = self.holes(&advertisers).into_iter().map(|(Hole { window, why, tries }, scope)| SavedHole {
+                from: window.start,
+                to: window.end,
+                scope: scope.into_iter().map(|id| id.0).collect(),
+                why,
+                tries,
+            });
+            state["holes"] = json!(holes.collect::<Vec<_>>());
+        }
+        if !self.retired_metrics.is_empty() {
+            state["retired_metrics"] = json!(self.retired_metrics);
+        }
         if let Some(rows) = self.rows_per_day {
-            state["rows_per_day"] = rows.into();
+            state["density"] = json!({"rows_per_day": rows});
         }
         state
     }
+}
+
+/// Holes of one kind that adjoin each other as one.
+fn joined(holes: &[Hole]) -> Vec<Hole> {
+    let mut joined: Vec<Hole> = Vec::new();
+    let mut sorted = holes.to_vec();
+    sorted.sort_unstable_by_key(|hole| (hole.why, hole.tries, hole.window));
+    for hole in sorted {
+        match joined.last_mut() {
+            Some(last)
+                if (last.why, last.tries) == (hole.why, hole.tries)
+                    && hole.window.start <= days_after(last.window.end, 1) =>
+            {
+                last.window.end = last.window.end.max(hole.window.end);
+            }
+            _ => joined.push(hole),
+        }
+    }
+    joined
+}
+
+/// The metrics that Criteo had taken away when a state was saved.
+#[must_use]
+pub fn retired_metrics(state: &Value) -> Vec<String> {
+    serde_json::from_value(state["retired_metrics"].clone()).unwrap_or_default()
 }
 
 /// Whether a state says that a stream has none.
@@ -201,7 +434,7 @@ mod tests {
         let state = cursors.to_value();
         assert_eq!(
             state.to_string(),
-            r#"{"version":1,"fingerprint":"EUR|UTC|Day|1","groups":[{"cursor":"2026-07-30","advertisers":["1","3"]},{"cursor":"2026-07-31","advertisers":["2"]}],"rows_per_day":7}"#
+            r#"{"version":2,"fingerprint":"EUR|UTC|Day|1","groups":[{"cursor":"2026-07-30","scope":["1","3"]},{"cursor":"2026-07-31","scope":["2"]}],"density":{"rows_per_day":7}}"#
         );
         let (read, warning) = Cursors::parse(&state, fingerprint("EUR|UTC|Day", "1")).unwrap();
         assert_eq!((read.to_value(), warning), (state, None));
@@ -224,7 +457,8 @@ mod tests {
             json!("2026-01-01"),
             json!({"Day": "2026-01-01"}),
             json!({"version": 1}),
-            json!({"version": 2, "fingerprint": "a|b", "groups": []}),
+            json!({"version": 3, "fingerprint": "a|b", "groups": []}),
+            json!({"version": 2, "fingerprint": "a|b", "groups": [], "holes": [{"from": "2026-01-01"}]}),
             json!({"version": 1, "fingerprint": "a|b", "groups": [{"cursor": "yesterday", "advertisers": []}]}),
             json!({"version": 1, "fingerprint": "other|b", "groups": []}),
         ] {
@@ -237,5 +471,73 @@ mod tests {
     fn other_metrics_warn() {
         let state = json!({"version": 1, "fingerprint": "a|b", "groups": []});
         assert!(Cursors::parse(&state, fingerprint("a", "c")).unwrap().1.is_some());
+    }
+
+    #[test]
+    fn the_first_version_is_read_and_an_advertiser_in_two_groups_has_the_earlier_day() {
+        let state = json!({"version": 1, "fingerprint": "a|b", "rows_per_day": 7, "groups": [
+            {"cursor": "2026-07-30", "advertisers": ["1", "2"]}, {"cursor": "2026-07-10", "advertisers": ["2"]}]});
+        let (cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
+        assert_eq!(
+            cursors.to_value(),
+            json!({"version": 2, "fingerprint": "a|b", "density": {"rows_per_day": 7}, "groups": [
+                {"cursor": "2026-07-10", "scope": ["2"]}, {"cursor": "2026-07-30", "scope": ["1"]}]})
+        );
+    }
+
+    fn window(from: u32, to: u32) -> Window {
+        let day = |day| NaiveDate::from_ymd_opt(2026, 7, day).unwrap();
+        Window { start: day(from), end: day(to) }
+    }
+
+    #[test]
+    fn holes_are_asked_for_again_and_close_where_they_are_read() {
+        let (mut cursors, _) = Cursors::parse(&json!(null), fingerprint("a", "b")).unwrap();
+        cursors.advance(&ids(&["1", "2"]), window(30, 30).end);
+        cursors.settle(&ids(&["1", "2"]), window(1, 30), &[(window(3, 5), Why::Unread), (window(6, 6), Why::Unread)]);
+        let saved = cursors.to_value();
+        assert_eq!(
+            saved["holes"],
+            json!([{"from": "2026-07-03", "to": "2026-07-06", "scope": ["1", "2"], "why": "unread", "tries": 1}])
+        );
+        let (mut cursors, _) = Cursors::parse(&saved, fingerprint("a", "b")).unwrap();
+        let starts = |day| ids(&["1", "2"]).into_iter().map(|id| (id, window(day, day).end)).collect();
+        assert_eq!(cursors.holes_before(&starts(20)), [(window(3, 6), ids(&["1", "2"]))]);
+        assert_eq!(cursors.holes_before(&starts(5)), [(window(3, 4), ids(&["1", "2"]))]);
+        cursors.settle(&ids(&["1"]), window(3, 4), &[]);
+        cursors.settle(&ids(&["2"]), window(3, 6), &[(window(6, 6), Why::Unread)]);
+        assert_eq!(
+            cursors.to_value()["holes"],
+            json!([{"from": "2026-07-05", "to": "2026-07-06", "scope": ["1"], "why": "unread", "tries": 1},
+                {"from": "2026-07-06", "to": "2026-07-06", "scope": ["2"], "why": "unread", "tries": 2}])
+        );
+        assert_eq!(cursors.forget_before(window(7, 7).end).len(), 2);
+        assert!(cursors.to_value().get("holes").is_none());
+    }
+
+    #[test]
+    fn sums_that_differ_in_three_syncs_are_taken_as_they_are() {
+        let mut state = json!(null);
+        for (tries, why) in [(1, "differs"), (2, "differs"), (3, "unproven"), (4, "unproven")] {
+            let (mut cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
+            cursors.advance(&ids(&["1"]), window(30, 30).end);
+            // Several answers of one run are one try.
+            for end in [10, 30] {
+                cursors.settle(&ids(&["1"]), window(1, end), &[(window(3, 3), Why::Differs)]);
+            }
+            state = cursors.to_value();
+            assert_eq!((&state["holes"][0]["tries"], &state["holes"][0]["why"]), (&json!(tries), &json!(why)));
+        }
+        let (cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
+        assert!(cursors.holes_before(&[(AdvertiserId("1".into()), window(20, 20).end)].into()).is_empty());
+    }
+
+    #[test]
+    fn what_a_wrong_clock_made_is_taken_back() {
+        let state = json!({"version": 2, "fingerprint": "a|b", "groups": [
+            {"cursor": "2027-07-30", "scope": ["1"]}, {"cursor": "2026-07-10", "scope": ["2"]}]});
+        let (mut cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
+        assert_eq!(cursors.not_after(window(20, 20).end), ids(&["1"]));
+        assert_eq!(cursors.to_value()["groups"][1], json!({"cursor": "2026-07-20", "scope": ["1"]}));
     }
 }

@@ -24,15 +24,16 @@ pub mod sums;
 pub mod totals;
 pub mod track;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
+use chrono::Weekday;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{Call, CallClass, Client};
+use crate::api::{Call, CallClass, Client, MISSING_PATH};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Cause, Error, Result};
@@ -44,9 +45,6 @@ use entity::Parents;
 use project::Plan;
 use totals::Ledger;
 
-/// What to do where a path of the API is missing.
-pub(crate) const MISSING_PATH: &str = "Criteo keeps a version of the API for about a year: update the connector, or choose a \
-                                       newer api_version.";
 /// Streams that are read at once.
 const STREAMS_AT_ONCE: usize = 8;
 
@@ -152,7 +150,12 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
         });
         ids.collect::<Result<Vec<_>>>()
     };
-    Ok(client.fetch(&call, check).await?.1)
+    let answer = client.fetch(&call, check).await.map_err(|error| match error.cause {
+        // Everybody who is let in has this path.
+        Some(Cause::NotFound) if !error.message.contains(MISSING_PATH) => error.with_hint(MISSING_PATH),
+        _ => error,
+    });
+    Ok(answer?.1)
 }
 
 /// Everything that the streams of a run share.
@@ -173,6 +176,8 @@ struct Run<'a> {
     /// The selected streams by name.
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<String>>,
+    /// The weekday that Criteo's weeks begin on, once an answer has shown another than Monday.
+    week_start: Cell<Option<Weekday>>,
 }
 
 /// How much of a stream is read.
@@ -319,6 +324,7 @@ impl<'a> Run<'a> {
             parents: Parents::default(),
             ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),
+            week_start: Cell::new(None),
         }
     }
 
@@ -334,10 +340,10 @@ impl<'a> Run<'a> {
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.cause {
-            Some(Cause::PermissionMissing | Cause::Forbidden) => {
+            Some(Cause::PermissionMissing) => {
                 error.in_context(&format!("This stream needs the permission \"{}\"", permission.label()))
             }
-            Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
+            Some(Cause::NotFound) if !error.message.contains(MISSING_PATH) => error.with_hint(MISSING_PATH),
             _ => error,
         })
     }
@@ -348,10 +354,15 @@ impl<'a> Run<'a> {
         self.consenting.get_or_try_init(ask).await.cloned()
     }
 
+    /// Whether an advertiser that cannot be read is missed: the user lists those to read, and does not say to skip any.
+    fn is_listed(&self) -> bool {
+        !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers
+    }
+
     /// The error for advertisers that Criteo has refused in the course of the run: those that the user has listed are
     /// missed, others are left out with the warning that has been given, unless nobody is left.
     fn lost_error(&self, lost: &BTreeSet<AdvertiserId>) -> Option<Error> {
-        let is_listed = !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers;
+        let is_listed = self.is_listed();
         let lost: Vec<_> = lost.iter().cloned().collect();
         match lost.is_empty() {
             false if is_listed => Some(without_consent(&lost)),

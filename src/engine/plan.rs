@@ -1,12 +1,15 @@
 //! What a report will be asked for, as far as that is known before anything is asked: for a read, and for a dry run.
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::cursor::Cursors;
 use super::density::Density;
-use super::slice::{Range, Window};
+use super::slice::{Range, Resume, Window, days_before};
 use super::track::{Limits, Track};
-use super::{Run, Selected};
+use super::{Run, Selected, names};
 use crate::config::AdvertiserId;
 use crate::error::Result;
 use crate::protocol::airbyte::SyncMode;
@@ -51,36 +54,115 @@ impl Run<'_> {
         if range.start > range.end {
             tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
         }
-        let mut tracks = Vec::new();
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let share = |some: &[AdvertiserId]| some.len() as f64 / advertisers.len() as f64;
+        let mut cursors = cursors;
+        take_back_the_future(name, &mut cursors, range);
+        tell_lost_holes(name, &mut cursors, range);
+        let planner = Planner { name, report, advertisers };
+        let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());
         for (cursor, advertisers) in cursors.groups(advertisers) {
-            if cursor.is_some_and(|cursor| cursor > today) {
-                tracing::warn!("{name}: the saved state lies in the future; nothing is read until that day has come.");
-                continue;
-            }
-            let start = range.resume(cursor, lookback, report.grain);
+            let resume = range.resume(cursor, lookback, report.grain);
+            planner.tell_gaps(cursor, &advertisers, resume);
             if range.is_clamped && cursor.is_none() {
-                let history = report.history();
-                self.warn_once(format!(
-                    "Criteo keeps {history} of this kind of report, so the first day is {start} instead of start_date."
-                ));
+                self.warn_once(planner.clamped(resume.start));
             }
-            if start <= range.end {
-                let density = Density::new(cursors.rows_per_day().map(|rows| rows * share(&advertisers)));
-                let window = Window { start, end: range.end };
-                let limits = Limits {
-                    row_cap: report.row_cap,
-                    most_days: report.most_days,
-                    environments: report.environments(),
-                };
-                let chunks = advertisers.chunks(report.most_advertisers.max(1));
-                let track =
-                    |ids: &[AdvertiserId]| Track::new(ids.into(), window, report.grain, limits, density.clone());
-                tracks.extend(chunks.map(track));
+            if cursor.is_some() {
+                starts.extend(advertisers.iter().map(|id| (id.clone(), resume.start)));
             }
+            let window = Window { start: resume.start, end: range.end };
+            tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), resume.left_out.is_none()));
+        }
+        for (window, advertisers) in cursors.holes_before(&starts) {
+            let first = config.start_date.map_or(range.oldest, |day| day.max(range.oldest));
+            let window = Window { start: window.start.max(first), end: window.end.min(range.end) };
+            tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), false));
         }
         Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks })
+    }
+}
+
+/// What all tracks of a report have in common.
+struct Planner<'a> {
+    name: &'a str,
+    report: &'a Report,
+    advertisers: &'a [AdvertiserId],
+}
+
+impl Planner<'_> {
+    /// The tracks that read a window of some advertisers; none where the window is empty.
+    fn tracks(
+        &self,
+        advertisers: &[AdvertiserId],
+        window: Window,
+        rows_per_day: Option<f64>,
+        moves_cursor: bool,
+    ) -> Vec<Track> {
+        if window.start > window.end {
+            return Vec::new();
+        }
+        let report = self.report;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let share = advertisers.len() as f64 / self.advertisers.len() as f64;
+        let density = Density::new(rows_per_day.map(|rows| rows * share));
+        let limits =
+            Limits { row_cap: report.row_cap, most_days: report.most_days, environments: report.environments() };
+        let track = |ids: &[AdvertiserId]| {
+            let mut track = Track::new(ids.into(), window, report.grain, limits, density.clone());
+            track.moves_cursor = moves_cursor;
+            track
+        };
+        advertisers.chunks(report.most_advertisers.max(1)).map(track).collect()
+    }
+
+    /// Names the days between the state and the first day that is read.
+    fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
+        let name = self.name;
+        let (Some(cursor), ids) = (cursor, names(advertisers)) else { return };
+        if let Some(lost) = resume.lost {
+            tracing::warn!(
+                "{name}: {lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and Criteo keeps {} of \
+                 this report.",
+                self.report.history()
+            );
+        }
+        if let Some(left_out) = resume.left_out {
+            tracing::warn!(
+                "{name}: {left_out} of advertisers {ids} are left out, because start_date lies behind the saved state \
+                 ({cursor}). The state stays at {cursor} until these days are read: set start_date to {} or before, or reset \
+                 the stream.",
+                left_out.start
+            );
+        }
+    }
+
+    fn clamped(&self, start: NaiveDate) -> String {
+        let history = self.report.history();
+        format!("Criteo keeps {history} of this kind of report, so the first day is {start} instead of start_date.")
+    }
+}
+
+/// No day is complete before it is over: a state that says so was made by a clock that was wrong.
+fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
+    let yesterday = days_before(range.today, 1);
+    let moved = cursors.not_after(yesterday);
+    if !moved.is_empty() {
+        tracing::warn!(
+            "{name}: the saved state lies in the future for advertisers {}: the clock of the machine that made it was wrong. \
+             They are read again as if it ended with {yesterday}; reset the stream if the clock was wrong for longer than \
+             the lookback.",
+            names(&moved)
+        );
+    }
+}
+
+fn tell_lost_holes(name: &str, cursors: &mut Cursors, range: Range) {
+    let lost = cursors.forget_before(range.oldest);
+    if !lost.is_empty() {
+        let lost: Vec<_> =
+            lost.iter().take(20).map(|(advertiser, window)| format!("{window} of {advertiser}")).collect();
+        tracing::warn!(
+            "{name}: days that could not be read in earlier syncs are older now than Criteo keeps them, and stay missing: {}.",
+            lost.join(", ")
+        );
     }
 }
 

@@ -1,7 +1,14 @@
 //! Streams of reports: slices planned, fetched at once as far as the budget allows, proved, and written with the state
 //! that they lead to.
+//!
+//! `trouble` decides what becomes of a slice that cannot be read as it was asked for, `proof` what the totals say of one that
+//! was.
 
-use std::collections::{BTreeSet, HashMap};
+mod proof;
+mod retired;
+mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -11,39 +18,60 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
-use super::cursor::{self, Cursors};
+use super::cursor::{self, Cursors, Why};
 use super::plan::ReportPlan;
 use super::rows::CheckOnly;
 use super::slice::{Range, Window};
 use super::sums::{Summing, Sums};
-use super::totals::{Totals, is_settled};
-use super::track::{Cut, Slice, Track};
-use super::{InFlight, Run, Selected, names, rows};
-use crate::api::{Body, SPACE_MIB, wire};
+use super::totals::{Differences, Totals, is_settled};
+use super::track::{Slice, Track};
+use super::{InFlight, Run, Selected, rows};
+use crate::api::{Body, Call, wire};
 use crate::config::AdvertiserId;
-use crate::error::{Cause, Error, Kind, Result};
+use crate::error::{Cause, Error, Result};
 use crate::protocol::output::StreamId;
-use crate::streams::endpoint::Endpoint;
+use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
-
-/// After so many days whose sums stay others, a stream's days are no longer read again.
-const MOST_DOUBTS: usize = 3;
+use proof::Proof;
+use trouble::Trouble;
 
 /// What a request for a slice gave.
 enum Answer {
-    /// Every row, with their sums and the totals that these must be, as far as there are any.
-    Whole { body: Body, rows: u64, sums: Option<Sums>, totals: Option<Arc<Totals>>, doubts: BTreeSet<NaiveDate> },
+    /// Every row.
+    Whole(Box<Whole>),
     /// At the cap, too large for memory, or too long a span: rows are missing.
     Cut,
-    /// The sums of these rows are others than Criteo's totals on these days.
-    Differs { rows: u64, days: BTreeSet<NaiveDate> },
+    /// The sums of these rows are others than Criteo's totals, and the slice is to be read again.
+    Differs { rows: u64, differences: Differences },
+    /// The sums are smaller than the totals, though this period has been read again: rows are probably missing.
+    Short,
+}
+
+/// A whole answer.
+struct Whole {
+    body: Body,
+    rows: u64,
+    sums: Option<Sums>,
+    totals: Option<Arc<Totals>>,
+    /// Where its sums are others than the totals all the same.
+    doubts: Differences,
+    /// Why it could not be compared with totals, where it should have been.
+    unproven: Option<Error>,
 }
 
 /// What a future of a stream has found out.
 enum Event {
     Answered(Slice, Result<Answer>),
     AdSets(Slice, Result<AdSets>),
-    Consent(Slice, Result<BTreeSet<AdvertiserId>>),
+    /// The advertisers whose consent is still there; asked after this error.
+    Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
+}
+
+impl Event {
+    fn slice(&self) -> &Slice {
+        let (Self::Answered(slice, _) | Self::AdSets(slice, _) | Self::Consent(slice, ..)) = self;
+        slice
+    }
 }
 
 /// One stream that is being read.
@@ -61,13 +89,18 @@ struct Reading<'a> {
     slices: u64,
     /// The sums of the parts of a window so far.
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
-    /// How many days stay in doubt.
-    doubts: usize,
-    lost: BTreeSet<AdvertiserId>,
+    proof: Proof,
+    trouble: Trouble,
     in_flight: InFlight,
-    has_written: bool,
-    failure: Option<Error>,
+    has_rows: bool,
     account: Account,
+}
+
+/// How a read of a report ended.
+struct Outcome {
+    result: Result<()>,
+    /// Whether any row has been handed over to be written.
+    has_rows: bool,
 }
 
 impl Run<'_> {
@@ -81,30 +114,40 @@ impl Run<'_> {
         let name = &selected.stream.name;
         let advertisers = self.report_advertisers(report).await?;
         let mut report = report.clone();
+        let mut retired = self.retired_metrics(name, &mut report, state);
         loop {
-            let plan = self.plan(selected, &report, state, &advertisers)?;
+            if let (Grain::Week(_), Some(first)) = (report.grain, self.week_start.get()) {
+                report.grain = Grain::Week(first);
+            }
+            let mut plan = self.plan(selected, &report, state, &advertisers)?;
+            plan.cursors.set_retired_metrics(&retired.names);
             if let Some(rows) = plan.expected_rows() {
                 self.output.estimate(name, rows);
             }
             let reading = Reading::new(self, id, name, &report, plan);
-            let (result, has_written) = reading.read().await;
-            match result {
-                Err(error) if report.is_custom || has_written => {
-                    // Several reports of the user's own may be alike.
-                    let is_ours = report.is_custom && error.cause == Some(Cause::Rejected);
-                    let context = format!("The report {name} is not what Criteo accepts");
-                    return Err(if is_ours { error.in_context(&context) } else { error });
+            let Outcome { result, has_rows } = reading.read(&retired).await;
+            let Err(error) = result else { return Ok(()) };
+            match error.cause {
+                Some(Cause::WeekStart(first)) if !has_rows && self.week_start.replace(Some(first)) != Some(first) => {
+                    tracing::info!("{name}: Criteo's weeks begin on {first}.");
                 }
-                Err(error) => match report.metrics.iter().position(|metric| is_about(&error, metric)) {
-                    Some(index) => {
-                        let metric = report.metrics.remove(index);
+                Some(Cause::Rejected) if report.is_custom => {
+                    // Several reports of the user's own may be alike.
+                    return Err(error.in_context(&format!("The report {name} is not what Criteo accepts")));
+                }
+                Some(Cause::Rejected) if !has_rows => {
+                    let Some(metric) = retired.suspect(&report, &error) else { return Err(error) };
+                    if self.is_retired(&report, &metric, &advertisers).await {
                         tracing::warn!(
                             "{name}: Criteo no longer has the metric {metric}; the report is read without it."
                         );
+                        report.metrics.retain(|name| *name != metric);
+                        retired.names.push(metric);
+                    } else {
+                        retired.acquitted.push(metric);
                     }
-                    None => return Err(error),
-                },
-                Ok(()) => return Ok(()),
+                }
+                _ => return Err(error),
             }
         }
     }
@@ -129,23 +172,22 @@ impl<'a> Reading<'a> {
             turn: 0,
             slices: 0,
             parts: HashMap::new(),
-            doubts: 0,
-            lost: BTreeSet::new(),
+            proof: Proof::default(),
+            trouble: Trouble::default(),
             in_flight: InFlight::default(),
-            has_written: false,
-            failure: None,
+            has_rows: false,
             account: Account::new(),
         }
     }
 
-    /// Reads everything; tells also whether anything has been written.
-    async fn read(mut self) -> (Result<()>, bool) {
-        let result = self.read_all().await;
+    async fn read(mut self, retired: &retired::Retired) -> Outcome {
+        let result = self.read_all(retired).await;
+        self.account.holes = self.hole_texts();
         self.run.output.account(self.id, self.account);
-        (result, self.has_written)
+        Outcome { result, has_rows: self.has_rows }
     }
 
-    async fn read_all(&mut self) -> Result<()> {
+    async fn read_all(&mut self, retired: &retired::Retired) -> Result<()> {
         let mut calls: FuturesUnordered<LocalBoxFuture<'a, Event>> = FuturesUnordered::new();
         loop {
             while calls.len() < self.run.config.calls_at_once
@@ -154,7 +196,7 @@ impl<'a> Reading<'a> {
                 calls.push(self.ask(slice));
             }
             let Some(event) = calls.next().await else { break };
-            if let Some(next) = self.take(event)? {
+            if let Some(next) = self.take(event, retired)? {
                 calls.push(next);
             }
             let ahead: usize = self.tracks.iter().map(|track| track.forecast().len()).sum();
@@ -162,12 +204,13 @@ impl<'a> Reading<'a> {
             self.divide();
         }
         std::mem::take(&mut self.in_flight).settle().await?;
-        if let Some(failure) = self.failure.take().or_else(|| self.run.lost_error(&self.lost)) {
-            return Err(failure);
-        }
+        // What was read counts, also where something else is missing.
         let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
-        self.run.output.state(self.id, state);
-        Ok(())
+        let failure = self.failure();
+        if failure.is_none() || self.is_incremental {
+            self.run.output.state(self.id, state);
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     /// The next slice to ask for; tracks take turns.
@@ -183,47 +226,40 @@ impl<'a> Reading<'a> {
     }
 
     /// Handles what a future has found out; may ask for something else instead.
-    fn take(&mut self, event: Event) -> Result<Option<LocalBoxFuture<'a, Event>>> {
-        let (Event::Answered(slice, _) | Event::AdSets(slice, _) | Event::Consent(slice, _)) = &event;
+    fn take(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         // The answers to slices that were given up belong to nobody.
-        let Some(index) = self.tracks.iter().position(|track| track.has(slice.id)) else { return Ok(None) };
+        let id = event.slice().id;
+        let Some(index) = self.tracks.iter().position(|track| track.has(id)) else { return Ok(None) };
         match event {
-            Event::Answered(slice, Ok(Answer::Whole { body, rows, sums, totals, doubts })) => {
-                self.account.add(&slice, rows, sums.as_ref());
-                self.write(index, &slice, (body, rows), totals.zip(sums), &doubts)?;
-            }
-            Event::Answered(slice, Ok(Answer::Differs { rows, days })) => {
-                if let (Some(first), Some(last)) = (days.first(), days.last()) {
-                    let is_again = self.tracks[index].reread(slice.id, rows, *first, *last);
-                    debug_assert!(is_again, "the last reading of a period is taken with its doubts");
-                }
-            }
-            Event::Answered(slice, Ok(Answer::Cut)) => return Ok(self.split(index, slice)),
-            Event::Answered(slice, Err(error)) => match error.cause {
-                Some(Cause::ConsentMissing) => {
-                    let run = self.run;
-                    return Ok(Some(
-                        async move {
-                            let consenting = run.still_consenting().await;
-                            Event::Consent(slice, consenting)
+            Event::Answered(slice, Ok(answer)) => {
+                self.trouble.accepted(&slice);
+                match answer {
+                    Answer::Whole(whole) => self.write(index, &slice, *whole)?,
+                    Answer::Differs { rows, differences } => {
+                        if let Some((first, last)) = differences.span() {
+                            let is_again = self.tracks[index].reread(slice.id, rows, first, last);
+                            debug_assert!(is_again, "the last reading of a period is taken with its doubts");
                         }
-                        .boxed_local(),
-                    ));
+                    }
+                    Answer::Cut => {
+                        tracing::info!("{}: the answer for {} is too much at once.", self.name, slice.window);
+                        return Ok(self.split(index, slice));
+                    }
+                    Answer::Short => {
+                        tracing::info!("{}: rows of {} are missing.", self.name, slice.window);
+                        return Ok(self.split(index, Slice { is_short: true, ..slice }));
+                    }
                 }
-                Some(Cause::RequestTooLong) if slice.advertisers.len() > 1 => self.tracks[index].divide(slice.id),
-                Some(Cause::InvalidTimespan) if slice.window.start < slice.window.end => {
-                    return Ok(self.split(index, slice));
-                }
-                _ => self.fail(index, &slice, error)?,
-            },
+            }
+            Event::Answered(slice, Err(error)) => return self.handle(index, slice, error, retired),
             Event::AdSets(slice, Ok(ad_sets)) => {
                 let ids: Vec<_> = if ad_sets.has_others { Vec::new() } else { ad_sets.ids.into_iter().collect() };
                 if !self.tracks[index].part(slice.id, &ids, ad_sets.has_unknown_environments) {
-                    self.fail(index, &slice, self.too_much(&slice))?;
+                    self.cannot_split(index, &slice, None);
                 }
             }
-            Event::AdSets(slice, Err(error)) | Event::Consent(slice, Err(error)) => self.fail(index, &slice, error)?,
-            Event::Consent(slice, Ok(consenting)) => self.find_lost(index, &slice, &consenting),
+            Event::AdSets(slice, Err(error)) => self.cannot_split(index, &slice, Some(error)),
+            Event::Consent(slice, error, consenting) => self.find_lost(index, &slice, error, consenting),
         }
         Ok(None)
     }
@@ -239,40 +275,21 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A track ends before this slice, and the others go on, unless nothing but the user can help all of them.
-    fn fail(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
-        if error.kind != Kind::Transient && error.cause != Some(Cause::TooMuch) {
-            return Err(error);
-        }
-        self.tracks[index].stop_before(slice.id);
-        self.failure.get_or_insert(error);
-        Ok(())
-    }
-
-    fn write(
-        &mut self,
-        index: usize,
-        slice: &Slice,
-        (body, rows): (Body, u64),
-        proof: Option<(Arc<Totals>, Sums)>,
-        doubts: &BTreeSet<NaiveDate>,
-    ) -> Result<()> {
+    fn write(&mut self, index: usize, slice: &Slice, whole: Whole) -> Result<()> {
+        let Whole { body, rows, sums, totals, doubts, unproven } = whole;
+        self.account.add(slice, rows, sums.as_ref());
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
-        self.doubt(index, doubts);
-        if let Some((totals, sums)) = proof.filter(|_| slice.part.is_some()) {
+        self.proof.doubt(&doubts);
+        if let Some(error) = unproven {
+            self.proof.lacks_totals(slice.window, error);
+        }
+        if let Some((totals, sums)) = totals.zip(sums).filter(|_| slice.part.is_some()) {
             self.prove_parts(index, slice, &totals, &sums);
         }
-        let track = &self.tracks[index];
-        let until = track.complete_until().map(|day| day.min(self.range.complete_until));
-        let has_moved = until.is_some_and(|day| self.cursors.advance(track.advertisers(), day));
-        let densities: Option<f64> = self.tracks.iter().map(Track::rows_per_day).sum();
-        if let Some(rows) = densities {
-            self.cursors.set_rows_per_day(rows);
-        }
         self.in_flight.check()?;
-        let state = (self.is_incremental && has_moved).then(|| self.cursors.to_value());
-        self.has_written = true;
+        let state = self.move_on(index);
+        self.has_rows |= rows > 0;
         let mut constants = Vec::new();
         if self.report.is_without_time() {
             constants.push(("day", slice.window.start.to_string()));
@@ -285,109 +302,63 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn doubt(&mut self, index: usize, doubts: &BTreeSet<NaiveDate>) {
-        let Some(first) = doubts.first() else { return };
-        self.tracks[index].doubt(*first);
-        self.doubts += doubts.len();
-        let days: Vec<_> = doubts.iter().take(5).map(ToString::to_string).collect();
-        tracing::warn!(
-            "{}: clicks, displays or cost of {}{} add up to other sums than Criteo's own totals. What Criteo sent was \
-             written{} If that goes on for days, set verify_totals to false.",
-            self.name,
-            days.join(", "),
-            if doubts.len() > days.len() { " and other days" } else { "" },
-            if self.is_incremental {
-                "; the state does not move over these days, so that the next sync reads them again."
-            } else {
-                "."
-            },
-        );
-    }
-
-    /// Sums up the parts of a window, and compares them when the last one is there.
-    fn prove_parts(&mut self, index: usize, slice: &Slice, totals: &Totals, sums: &Sums) {
-        let Some(advertiser) = slice.advertisers.first() else { return };
-        let key = (advertiser.clone(), slice.window.start);
-        self.parts.entry(key.clone()).or_default().add(sums);
-        if self.tracks[index].is_window_done(slice.window)
-            && let Some(sums) = self.parts.remove(&key)
-        {
-            self.doubt(index, &self.differing(totals, &sums, slice));
+    /// Moves cursors and holes on to what a track has come to; returns the new state where it is one.
+    fn move_on(&mut self, index: usize) -> Option<Value> {
+        let track = &self.tracks[index];
+        let densities: Option<f64> = self.tracks.iter().map(Track::rows_per_day).sum();
+        if let Some(rows) = densities {
+            self.cursors.set_rows_per_day(rows);
         }
-    }
-
-    /// Makes a slice smaller whose answer was cut.
-    fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
-        tracing::info!("{}: the answer for {} is too much at once.", self.name, days(slice.window));
-        self.account.splits += 1;
-        match self.tracks[index].cut(slice.id) {
-            Cut::Smaller => None,
-            Cut::NeedsAdSets if self.report.can_filter_ad_sets() => {
-                let list = self.report.ad_sets();
-                let window = Window { start: slice.window.start, end: self.range.end };
-                let call = wire::report(&list, &list.metrics, &slice.advertisers, window, None);
-                let client = self.run.client;
-                Some(
-                    async move {
-                        let answer = client.fetch(&call, |body| ad_sets(body, &list)).await;
-                        Event::AdSets(slice, answer.map(|(_, ad_sets)| ad_sets))
-                    }
-                    .boxed_local(),
-                )
-            }
-            Cut::NeedsAdSets | Cut::Unsplittable => {
-                let error = self.too_much(&slice);
-                self.tracks[index].stop_before(slice.id);
-                self.failure.get_or_insert(error);
-                None
-            }
+        let covered = track.covered()?;
+        let until = covered.end.min(self.range.complete_until);
+        let covered = Window { end: until, ..covered };
+        if covered.end < covered.start {
+            return None;
         }
-    }
-
-    /// Criteo has refused a request because of an advertiser that it does not name: those that the portfolio has lost are
-    /// left out, or else the halves tell.
-    fn find_lost(&mut self, index: usize, slice: &Slice, consenting: &BTreeSet<AdvertiserId>) {
-        let known = self.run.lost.borrow().clone();
-        let is_left = |id: &&AdvertiserId| consenting.contains(id) && !known.contains(id);
-        let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
-        if left.len() == slice.advertisers.len() && left.len() > 1 {
-            return self.tracks[index].divide(slice.id);
+        let before = self.cursors.clone();
+        if track.moves_cursor {
+            self.cursors.advance(track.advertisers(), until);
         }
-        let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
-        let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
-        tracing::warn!("{}: Criteo refuses to report on {}; the others are read on.", self.name, names(&lost));
-        self.run.lost.borrow_mut().extend(lost.iter().cloned());
-        self.lost.extend(lost);
-        if left.is_empty() {
-            self.tracks.remove(index);
-        } else {
-            self.tracks[index] = self.tracks[index].restricted_to(left.into());
+        for advertiser in track.advertisers().iter() {
+            // Days behind the cursor are no holes: they are read anyway.
+            let Some(cursor) = self.cursors.cursor(advertiser) else { continue };
+            let known = Window { end: until.min(cursor), ..covered };
+            let is_known = |window: &Window| window.start <= known.end && window.end >= known.start;
+            let unread = track.holes().iter().copied().map(|window| (window, Why::Unread));
+            let differing = self.proof.doubts_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
+            let holes: Vec<_> = unread.chain(differing).filter(|(window, _)| is_known(window)).collect();
+            self.cursors.settle(std::slice::from_ref(advertiser), known, &holes);
         }
+        (self.is_incremental && !self.cursors.says_the_same(&before)).then(|| self.cursors.to_value())
     }
 
     /// Asks for a slice, and proves its answer.
     fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let (run, report, range) = (self.run, self.report, self.range);
-        let today = range.today;
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
-        let call = crate::api::Call { expected_bytes: slice.expected_bytes, ..call };
-        let is_provable = report.is_provable() || (report.is_provable_in_parts() && slice.part.is_some());
-        let is_summed =
-            run.config.verify_totals && is_provable && report.compared_totals(&self.metrics).contains(&true);
-        let is_proved = is_summed && is_settled(slice.window.start, report.grain, today);
-        let is_given_up = self.doubts >= MOST_DOUBTS;
-        let compared = report.compared_totals(&self.metrics);
+        let call = Call { expected_bytes: slice.expected_bytes, ..call };
+        let comparison = self.comparison(&slice);
         async move {
             let answer = async {
-                let totals = if is_proved {
-                    run.ledger
-                        .totals(run.client, report, slice.window, &slice.advertisers, range.end, slice.is_reread)
-                        .await?
-                } else {
-                    None
+                let (totals, unproven) = match comparison.wants_totals {
+                    true => {
+                        let ledger = &run.ledger;
+                        let is_fresh = slice.is_reread();
+                        match ledger
+                            .totals(run.client, report, slice.window, &slice.advertisers, range.end, is_fresh)
+                            .await
+                        {
+                            Ok(totals) => (Some(totals), None),
+                            Err(error) if matches!(error.cause, Some(Cause::WeekStart(_) | Cause::ConsentMissing)) => {
+                                return Err(error);
+                            }
+                            Err(error) => (None, Some(error)),
+                        }
+                    }
+                    false => (None, None),
                 };
                 let check = |body: &str| {
-                    if is_summed {
+                    if comparison.is_summed {
                         let mut summing = Summing::new(report, slice.window);
                         let envelope = rows::check_into(body, report.shape(), &mut summing)?;
                         Ok((envelope, Some(summing.sums())))
@@ -406,16 +377,13 @@ impl<'a> Reading<'a> {
                     return Ok(Answer::Cut);
                 }
                 let doubts = match (&totals, &sums) {
-                    (Some(totals), Some(sums)) if slice.part.is_none() => {
-                        differing(totals, sums, &slice, report, today, compared)
-                    }
-                    _ => BTreeSet::new(),
+                    (Some(totals), Some(sums)) if slice.part.is_none() => comparison.differing(totals, sums, &slice),
+                    _ => Differences::default(),
                 };
-                let can_be_read_again = !slice.is_reread || slice.window.halves(report.grain).is_some();
-                if !doubts.is_empty() && can_be_read_again && !is_given_up {
-                    return Ok(Answer::Differs { rows, days: doubts });
+                if let Some(answer) = comparison.read_again(&slice, rows, &doubts) {
+                    return Ok(answer);
                 }
-                Ok(Answer::Whole { body, rows, sums, totals, doubts })
+                Ok(Answer::Whole(Box::new(Whole { body, rows, sums, totals, doubts, unproven })))
             }
             .await;
             Event::Answered(slice, answer)
@@ -423,51 +391,36 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    fn differing(&self, totals: &Totals, sums: &Sums, slice: &Slice) -> BTreeSet<NaiveDate> {
-        differing(totals, sums, slice, self.report, self.range.today, self.report.compared_totals(&self.metrics))
-    }
-
-    fn too_much(&self, slice: &Slice) -> Error {
-        Error::config(format!(
-            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. {} of advertiser {} has \
-             that many on {}, or more than {SPACE_MIB} MiB, and cannot be read in smaller pieces. What lies before that day is \
-             complete, and other advertisers are read on. {}",
-            self.report.row_cap,
-            if slice.part.is_some() { "A single ad set" } else { "The report" },
-            names(&slice.advertisers),
-            days(slice.window),
-            match self.report.endpoint {
-                Endpoint::Statistics if !self.report.can_filter_ad_sets() => {
-                    "Add the dimension AdsetId, by which such a report can be read in parts, or use fewer dimensions."
-                }
-                Endpoint::Statistics => "Leave the stream out, or use a custom report with fewer dimensions.",
-                Endpoint::Transactions => "Read clicks or displays alone (transactions_event_type).",
-                _ => "Leave the stream out.",
+    /// Asks which ad sets have rows in the days of a slice, or in these and all behind them.
+    fn ask_ad_sets(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
+        let list = self.report.ad_sets();
+        let until_end = Window { start: slice.window.start, end: self.range.end };
+        let calls = [until_end, slice.window]
+            .map(|window| wire::report(&list, &list.metrics, &slice.advertisers, window, None));
+        let client = self.run.client;
+        async move {
+            let ask = async |call: &Call| client.fetch(call, |body| ad_sets(body, &list)).await.map(|(_, found)| found);
+            let mut answer = ask(&calls[0]).await;
+            // A list that is refused, late or cut may be there for fewer days.
+            if answer.as_ref().map_or(true, |found| found.has_others) && until_end != slice.window {
+                answer = ask(&calls[1]).await;
             }
-        ))
-        .because(Cause::TooMuch)
+            Event::AdSets(slice, answer)
+        }
+        .boxed_local()
+    }
+
+    /// The windows of this stream that are not settled, by advertiser, for people.
+    fn hole_texts(&self) -> Vec<String> {
+        let advertisers: BTreeMap<_, _> =
+            self.tracks.iter().flat_map(|track| track.advertisers().iter().map(|id| (id, ()))).collect();
+        let advertisers: Vec<_> = advertisers.into_keys().cloned().collect();
+        let holes = self.cursors.holes(&advertisers).into_iter();
+        holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, super::names(&ids), hole.why)).collect()
     }
 }
 
-fn differing(
-    totals: &Totals,
-    sums: &Sums,
-    slice: &Slice,
-    report: &Report,
-    today: NaiveDate,
-    compared: [bool; 3],
-) -> BTreeSet<NaiveDate> {
-    let mut days = totals.differing(sums, slice.window, &slice.advertisers, compared);
-    days.retain(|day| is_settled(*day, report.grain, today));
-    days
-}
-
-/// Whether Criteo's words name this metric.
-fn is_about(error: &Error, metric: &str) -> bool {
-    let words = error.message.split(|letter: char| !letter.is_ascii_alphanumeric());
-    error.cause == Some(Cause::Rejected) && words.into_iter().any(|word| word == metric)
-}
-
-fn days(window: Window) -> String {
-    if window.start == window.end { window.start.to_string() } else { format!("{} to {}", window.start, window.end) }
+/// Whether all days of a slice are old enough to be compared with totals.
+fn is_settled_since(slice: &Slice, grain: Grain, today: NaiveDate) -> bool {
+    is_settled(slice.window.start, grain, today)
 }

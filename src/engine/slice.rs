@@ -14,17 +14,26 @@
 //!                                                   since today is still counting
 //! ```
 
+use std::fmt;
+
 use chrono::{Datelike, Days, Months, NaiveDate};
 
 use crate::streams::metrics::Grain;
 
 /// Whole days, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
     /// First day.
     pub start: NaiveDate,
     /// Last day.
     pub end: NaiveDate,
+}
+
+impl fmt::Display for Window {
+    /// Its days in a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.start == self.end { write!(f, "{}", self.start) } else { write!(f, "{} to {}", self.start, self.end) }
+    }
 }
 
 impl Window {
@@ -44,6 +53,16 @@ impl Window {
             .then(|| (Self { start: self.start, end: border - Days::new(1) }, Self { start: border, end: self.end }))
     }
 
+    /// What is left of it without the days of another.
+    pub fn without(self, other: Self) -> impl Iterator<Item = Self> {
+        let before = Self { start: self.start, end: self.end.min(days_before(other.start, 1)) };
+        let after = Self { start: self.start.max(days_after(other.end, 1)), end: self.end };
+        let is_apart = other.end < self.start || self.end < other.start;
+        let pieces =
+            if is_apart { [self, Self { start: self.end, end: days_before(self.start, 1) }] } else { [before, after] };
+        pieces.into_iter().filter(|piece| piece.start <= piece.end)
+    }
+
     /// How many days it holds, at least one.
     #[must_use]
     pub fn days(self) -> u32 {
@@ -54,8 +73,10 @@ impl Window {
 /// The days that a report may be asked for in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
-    /// First day.
+    /// First day of a first sync.
     pub start: NaiveDate,
+    /// The first day that the user asks for, if any.
+    start_date: Option<NaiveDate>,
     /// The oldest day that Criteo keeps.
     pub oldest: NaiveDate,
     /// Last day: today, or the configured end.
@@ -83,6 +104,7 @@ impl Range {
         let end = end_date.map_or(today, |end| end.min(today));
         Self {
             start: start.max(oldest),
+            start_date,
             oldest,
             end,
             complete_until: end.min(days_before(today, 1)),
@@ -91,21 +113,43 @@ impl Range {
         }
     }
 
-    /// The first day to read for a group of advertisers that stands at `cursor`; days of the lookback are read
-    /// again, since Criteo still changes them. May lie behind the end: then there is nothing to read.
+    /// Where to begin for a group of advertisers that stands at `cursor`; days of the lookback are read again, since Criteo
+    /// still changes them. May lie behind the end: then there is nothing to read.
+    ///
+    /// Behind a cursor only two things raise the first day: what Criteo no longer keeps, and what the user asks for. The
+    /// default history is for first syncs alone, so that a pause leaves no gap.
     #[must_use]
-    pub fn resume(self, cursor: Option<NaiveDate>, lookback_days: u32, grain: Grain) -> NaiveDate {
-        let start = match cursor {
-            Some(cursor) => days_before(cursor, lookback_days.saturating_sub(1)).max(self.start),
-            None => self.start,
-        };
+    pub fn resume(self, cursor: Option<NaiveDate>, lookback_days: u32, grain: Grain) -> Resume {
         // A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun
         // before Criteo's history can only be left out.
-        match period_start(start, grain) {
+        let whole = |day| match period_start(day, grain) {
             whole if whole >= self.oldest => whole,
-            _ => next_period(start, grain),
-        }
+            _ => next_period(day, grain),
+        };
+        let Some(cursor) = cursor else {
+            return Resume { start: whole(self.start), lost: None, left_out: None };
+        };
+        let wanted = days_before(cursor, lookback_days.saturating_sub(1));
+        let kept = whole(wanted.max(self.oldest));
+        let start = self.start_date.map_or(kept, |day| kept.max(whole(day.max(self.oldest))));
+        let gap = |start: NaiveDate, next: NaiveDate| {
+            let gap = Window { start, end: days_before(next, 1) };
+            Some(gap).filter(|gap| gap.start <= gap.end)
+        };
+        let next = days_after(cursor, 1);
+        Resume { start, lost: gap(next, kept.min(start)), left_out: gap(next.max(kept), start) }
     }
+}
+
+/// Where a read begins behind a cursor, and what lies between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// The first day to read.
+    pub start: NaiveDate,
+    /// Days that have not been read and that Criteo no longer keeps.
+    pub lost: Option<Window>,
+    /// Days that have not been read and that the user does not ask for. The cursor stays before them.
+    pub left_out: Option<Window>,
 }
 
 /// The window that begins at `start`, a border of periods: at most `days` days, cut at the border of a period, but at least
@@ -129,6 +173,12 @@ pub fn period_end(day: NaiveDate, grain: Grain) -> NaiveDate {
 #[must_use]
 pub fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
     day.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN)
+}
+
+/// The day so many days after another.
+#[must_use]
+pub fn days_after(day: NaiveDate, days: u32) -> NaiveDate {
+    day.checked_add_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MAX)
 }
 
 /// The first day of the period that `day` lies in. A week starts on the weekday of its grain.
@@ -198,27 +248,45 @@ mod tests {
 
         #[test]
         fn a_resumed_read_covers_the_lookback_and_never_leaves_a_gap(
-            start in days(), today in days(), cursor in prop::option::of(days()), lookback in 1u32..60, grain in grains(),
+            start in prop::option::of(days()), today in days(), cursor in prop::option::of(days()), lookback in 1u32..60, grain in grains(),
         ) {
-            let range = Range::new(Some(start), None, today, 730, 730);
-            let first = range.resume(cursor, lookback, grain);
-            if let Some(cursor) = cursor {
-                let wanted = days_before(cursor, lookback - 1).max(range.start);
-                prop_assert!(first <= wanted || period_start(wanted, grain) < range.oldest);
-            }
+            let range = Range::new(start, None, today, 730, 30);
+            let Resume { start: first, lost, left_out } = range.resume(cursor, lookback, grain);
             prop_assert!(first >= range.oldest);
             prop_assert!(period_start(first, grain) == first);
             prop_assert!(range.complete_until < today);
+            let Some(cursor) = cursor else { return Ok(()) };
+            // Days behind the cursor are read, or told; nothing but the user and Criteo's history leaves any out.
+            let wanted = days_before(cursor, lookback - 1);
+            let floor = start.unwrap_or(range.oldest).max(range.oldest);
+            prop_assert!(first <= wanted.max(floor) || period_start(wanted.max(floor), grain) < range.oldest);
+            let told: u32 = [lost, left_out].into_iter().flatten().map(Window::days).sum();
+            let gap = u32::try_from((first - cursor).num_days() - 1).unwrap_or(0);
+            prop_assert_eq!(told, gap);
+            prop_assert!(left_out.is_none() || start.is_some());
+        }
+
+        #[test]
+        fn a_window_without_another_has_the_other_days(
+            start in days(), length in 0u64..40, offset in -50i64..50, others in 0u64..40,
+        ) {
+            let window = Window { start, end: start + Days::new(length) };
+            let start = start + chrono::TimeDelta::days(offset);
+            let other = Window { start, end: start + Days::new(others) };
+            let all = |window: Window| window.start.iter_days().take_while(move |day| *day <= window.end);
+            let left: Vec<_> = window.without(other).flat_map(all).collect();
+            let wanted: Vec<_> = all(window).filter(|day| !(other.start..=other.end).contains(day)).collect();
+            prop_assert_eq!(left, wanted);
         }
     }
 
     #[test]
     fn a_daily_sync_reads_the_lookback_again() {
         let range = Range::new(Some(day("2026-01-01")), None, day("2026-07-31"), 730, 730);
-        assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Day), day("2026-07-01"));
-        assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Month), day("2026-07-01"));
-        assert_eq!(range.resume(Some(day("2026-07-30")), 31, Grain::Month), day("2026-06-01"));
-        assert_eq!(range.resume(None, 30, Grain::Day), day("2026-01-01"));
+        assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Day).start, day("2026-07-01"));
+        assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Month).start, day("2026-07-01"));
+        assert_eq!(range.resume(Some(day("2026-07-30")), 31, Grain::Month).start, day("2026-06-01"));
+        assert_eq!(range.resume(None, 30, Grain::Day).start, day("2026-01-01"));
     }
 
     #[test]
@@ -226,9 +294,9 @@ mod tests {
         let range = Range::new(Some(day("2016-02-29")), None, day("2026-07-31"), 730, 730);
         assert!(range.is_clamped);
         assert_eq!(range.start, day("2024-07-31"));
-        assert_eq!(range.resume(None, 30, Grain::Day), day("2024-07-31"));
+        assert_eq!(range.resume(None, 30, Grain::Day).start, day("2024-07-31"));
         // July 2024 has only one day left, so the first whole month is August.
-        assert_eq!(range.resume(None, 30, Grain::Month), day("2024-08-01"));
-        assert_eq!(range.resume(None, 30, Grain::Year), day("2025-01-01"));
+        assert_eq!(range.resume(None, 30, Grain::Month).start, day("2024-08-01"));
+        assert_eq!(range.resume(None, 30, Grain::Year).start, day("2025-01-01"));
     }
 }

@@ -16,7 +16,7 @@ use super::sums::{Sum, Sums, number, sum};
 use super::track::Advertisers;
 use crate::api::{Client, wire};
 use crate::config::AdvertiserId;
-use crate::error::Result;
+use crate::error::{Cause, Error, Result};
 use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
@@ -30,14 +30,18 @@ pub struct Totals {
 }
 
 impl Totals {
+    fn new(window: Window, advertisers: &Advertisers, sums: Sums) -> Arc<Self> {
+        Arc::new(Self { window, advertisers: advertisers.iter().cloned().collect(), sums })
+    }
+
     fn cover(&self, window: Window, advertisers: &[AdvertiserId]) -> bool {
         self.window.start <= window.start
             && window.end <= self.window.end
             && advertisers.iter().all(|advertiser| self.advertisers.contains(advertiser))
     }
 
-    /// The first days of the periods within `window` whose sums are others. A part of a millionth counts as equal, and so
-    /// does what the rounding of each row may add up to. `compared` says which metrics the rows have.
+    /// The periods within `window` whose sums are others, by advertiser. A part of a millionth counts as equal, and so does
+    /// what the rounding of each row may add up to. `compared` says which metrics the rows have.
     #[must_use]
     pub fn differing(
         &self,
@@ -45,44 +49,87 @@ impl Totals {
         window: Window,
         advertisers: &[AdvertiserId],
         compared: [bool; TOTAL_METRICS.len()],
-    ) -> BTreeSet<NaiveDate> {
-        let advertisers: HashSet<u64> = advertisers.iter().map(|advertiser| number(&advertiser.0)).collect();
+    ) -> Differences {
+        let by_number: HashMap<u64, &AdvertiserId> = advertisers.iter().map(|id| (number(&id.0), id)).collect();
         let keys: HashSet<_> = self.sums.by_key.keys().chain(sums.by_key.keys()).collect();
         let nothing = Sum::default();
-        keys.into_iter()
-            .filter(|(advertiser, day)| (window.start..=window.end).contains(day) && advertisers.contains(advertiser))
-            .filter(|key| {
-                let total = self.sums.by_key.get(key).unwrap_or(&nothing);
-                let sum = sums.by_key.get(key).unwrap_or(&nothing);
-                (0..TOTAL_METRICS.len()).filter(|index| compared[*index]).any(|index| {
-                    let rounding = f64::from(sum.rows) * sums.rounding[index] + self.sums.rounding[index];
-                    let difference = (total.values[index] - sum.values[index]).abs();
-                    difference > 1e-6 * total.values[index].abs() + rounding
+        let mut found = Differences::default();
+        for key @ (advertiser, day) in keys {
+            let Some(id) = by_number.get(advertiser).filter(|_| (window.start..=window.end).contains(day)) else {
+                continue;
+            };
+            let total = self.sums.by_key.get(key).unwrap_or(&nothing);
+            let sum = sums.by_key.get(key).unwrap_or(&nothing);
+            let differing: Vec<_> = (0..TOTAL_METRICS.len())
+                .filter(|index| compared[*index])
+                .filter(|index| {
+                    let rounding = f64::from(sum.rows) * sums.rounding[*index] + self.sums.rounding[*index];
+                    let difference = (total.values[*index] - sum.values[*index]).abs();
+                    difference > 1e-6 * total.values[*index].abs() + rounding
                 })
-            })
-            .map(|(_, day)| *day)
-            .collect()
+                .collect();
+            if !differing.is_empty() {
+                found.is_short |= differing.iter().all(|index| sum.values[*index] < total.values[*index]);
+                found.periods.insert((*day, (*id).clone()));
+            }
+        }
+        found
+    }
+}
+
+/// The periods of advertisers whose sums are others than the totals.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Differences {
+    /// First days and advertisers.
+    pub periods: BTreeSet<(NaiveDate, AdvertiserId)>,
+    /// Whether the rows of a period add up to less than its totals, so that some are probably missing.
+    pub is_short: bool,
+}
+
+impl Differences {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.periods.is_empty()
+    }
+
+    /// The first and the last day.
+    #[must_use]
+    pub fn span(&self) -> Option<(NaiveDate, NaiveDate)> {
+        Some((self.periods.first()?.0, self.periods.last()?.0))
     }
 }
 
 /// The totals that have been asked for, by zone, currency and period.
 #[derive(Default)]
 pub struct Ledger {
-    pages: std::sync::Mutex<HashMap<String, Arc<Page>>>,
+    pages: std::sync::Mutex<HashMap<String, Arc<Mutex<Page>>>>,
 }
 
 /// The latest totals of one zone, currency and period.
-type Page = Mutex<VecDeque<Arc<Totals>>>;
+struct Page {
+    kept: VecDeque<Arc<Totals>>,
+    /// The most days that are asked for at once.
+    most_days: u32,
+    /// How often in a row they could not be had.
+    failures: u32,
+}
 
 /// How many sums are kept of one zone, currency and period; more would be memory for windows that are done.
 const MOST_SUMS: usize = 120_000;
+/// The most days of one request. A year is a try: where Criteo refuses it, no more days are asked for than the report's
+/// own request has.
+const MOST_DAYS: u32 = 366;
+/// After so many failures in a row totals are not asked for any more: the report's rows are then unproven.
+const MOST_FAILURES: u32 = 3;
+/// The most requests for the totals of one window, when these are asked for in pieces.
+const MOST_PIECES: u32 = 16;
 
 impl Ledger {
-    /// The totals for a window, from an earlier request where `is_fresh` does not ask for new ones. `None` when even the
-    /// totals of a single period are too many rows.
+    /// The totals for a window, from an earlier request where `is_fresh` does not ask for new ones.
     ///
     /// # Errors
-    /// What Criteo says.
+    /// Why there are none: what Criteo says, or that even those of a single period are too many rows.
     pub async fn totals(
         &self,
         client: &Client,
@@ -91,7 +138,7 @@ impl Ledger {
         advertisers: &Advertisers,
         until: NaiveDate,
         is_fresh: bool,
-    ) -> Result<Option<Arc<Totals>>> {
+    ) -> Result<Arc<Totals>> {
         let coarse = report.totals();
         let page = {
             let mut pages = self.pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -100,41 +147,117 @@ impl Ledger {
         };
         // Held while asking, so that windows of the same days cause one request.
         let mut page = page.lock().await;
-        let known = page.iter().find(|totals| totals.cover(window, advertisers)).filter(|_| !is_fresh);
+        let known = page.kept.iter().find(|totals| totals.cover(window, advertisers)).filter(|_| !is_fresh);
         if let Some(totals) = known {
-            return Ok(Some(Arc::clone(totals)));
+            return Ok(Arc::clone(totals));
         }
-        let row_cap = report.row_cap;
-        let days = row_cap * 6 / 10 / u64::try_from(advertisers.len()).unwrap_or(1).max(1);
-        let days = u32::try_from(days).unwrap_or(u32::MAX).min(366);
-        let asked = if is_fresh || report.is_without_time() {
-            window
-        } else {
-            window_at(window.start, until, days, report.grain)
-        };
-        let mut asked = Window { end: asked.end.max(window.end), ..asked };
-        let sums = loop {
-            let call = wire::report(&coarse, &coarse.metrics, advertisers, asked, None);
-            let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, &coarse, asked)).await?;
-            if rows < row_cap {
-                break sums;
-            }
-            match asked.halves(report.grain) {
-                // At least the window itself is wanted.
-                Some((left, _)) if left.end >= window.end => asked = left,
-                _ if asked != window => asked = window,
-                _ => return Ok(None),
-            }
-        };
-        let totals = Arc::new(Totals { window: asked, advertisers: advertisers.iter().cloned().collect(), sums });
-        page.push_front(Arc::clone(&totals));
+        if page.failures >= MOST_FAILURES {
+            return Err(Error::transient("Criteo's totals could not be had several times."));
+        }
+        let totals = page.ask(client, &coarse, window, advertisers, until, is_fresh).await;
+        match &totals {
+            Ok(totals) => page.keep(Arc::clone(totals)),
+            Err(_) => page.failures += 1,
+        }
+        totals
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { kept: VecDeque::new(), most_days: MOST_DAYS, failures: 0 }
+    }
+}
+
+impl Page {
+    fn keep(&mut self, totals: Arc<Totals>) {
+        self.failures = 0;
+        self.kept.push_front(totals);
         let mut kept = 0;
-        page.retain(|totals| {
+        self.kept.retain(|totals| {
             kept += totals.sums.by_key.len();
             kept <= MOST_SUMS || totals.sums.by_key.len() == kept
         });
-        Ok(Some(totals))
     }
+
+    /// Asks for a window and as many days behind it as one answer will hold; where that is refused, for the window alone.
+    async fn ask(
+        &mut self,
+        client: &Client,
+        coarse: &Report,
+        window: Window,
+        advertisers: &Advertisers,
+        until: NaiveDate,
+        is_fresh: bool,
+    ) -> Result<Arc<Totals>> {
+        let days = coarse.row_cap * 6 / 10 / u64::try_from(advertisers.len()).unwrap_or(1).max(1);
+        let days = u32::try_from(days).unwrap_or(u32::MAX).min(self.most_days);
+        let mut asked = if is_fresh || coarse.is_without_time() {
+            window
+        } else {
+            window_at(window.start, until, days, coarse.grain)
+        };
+        asked.end = asked.end.max(window.end);
+        while asked != window {
+            let shorter = match ask_once(client, coarse, asked, advertisers).await {
+                Ok(Some(sums)) => return Ok(Totals::new(asked, advertisers, sums)),
+                // At least the window itself is wanted.
+                Ok(None) => asked.halves(coarse.grain).map(|(left, _)| left).filter(|left| left.end >= window.end),
+                Err(error) if matches!(error.cause, Some(Cause::WeekStart(_))) => return Err(error),
+                Err(_) => {
+                    self.most_days = self.most_days.min(window.days());
+                    None
+                }
+            };
+            asked = shorter.unwrap_or(window);
+        }
+        let sums = ask_in_pieces(client, coarse, window, advertisers).await?;
+        Ok(Totals::new(window, advertisers, sums))
+    }
+}
+
+/// The totals of a window, in as many requests as it takes: by days, and then by advertisers.
+async fn ask_in_pieces(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Sums> {
+    let mut sums = Sums::default();
+    let mut todo = vec![(window, Arc::clone(advertisers))];
+    let mut requests = 0;
+    while let Some((window, advertisers)) = todo.pop() {
+        requests += 1;
+        let outcome = ask_once(client, coarse, window, &advertisers).await;
+        let is_long = match &outcome {
+            Ok(Some(part)) => {
+                sums.add(part);
+                continue;
+            }
+            Ok(None) => true,
+            Err(error) => {
+                matches!(
+                    error.cause,
+                    Some(Cause::InvalidTimespan | Cause::TooSlow | Cause::Rejected | Cause::AnswerTooLarge)
+                )
+            }
+        };
+        let is_divisible = is_long && requests < MOST_PIECES;
+        match window.halves(coarse.grain).filter(|_| is_divisible) {
+            Some((left, right)) => todo.extend([(right, Arc::clone(&advertisers)), (left, advertisers)]),
+            None if is_divisible && advertisers.len() > 1 => {
+                let (left, right) = advertisers.split_at(advertisers.len() / 2);
+                todo.extend([(window, right.into()), (window, left.into())]);
+            }
+            None => {
+                outcome?;
+                return Err(Error::config("Criteo's totals of a single day have more rows than one answer holds."));
+            }
+        }
+    }
+    Ok(sums)
+}
+
+/// One request for totals; `None` when its answer was cut.
+async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Option<Sums>> {
+    let call = wire::report(coarse, &coarse.metrics, advertisers, window, None);
+    let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window)).await?;
+    Ok((rows < coarse.row_cap).then_some(sums))
 }
 
 /// The last period that is compared: all of it is older than two days.
@@ -162,7 +285,7 @@ mod tests {
         let totals = Totals { window: window(), advertisers: HashSet::new(), sums };
         let sums = sum(rows, &report(), window()).unwrap().1;
         let days = totals.differing(&sums, window(), &[AdvertiserId("7".into())], [true; 3]);
-        days.into_iter().map(|day| day.to_string()).collect()
+        days.periods.into_iter().map(|(day, _)| day.to_string()).collect()
     }
 
     #[test]

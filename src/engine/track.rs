@@ -2,7 +2,8 @@
 //! cut, and up to which day everything is complete.
 //!
 //! Pure: it knows neither calls nor the clock. Windows are planned in the order of days and may be answered in any other:
-//! an answer is written when it is there, and the cursor moves over days whose slices, and all before them, are done.
+//! an answer is written when it is there, and the cursor moves over days whose slices, and all before them, are done. A
+//! window that cannot be read is a hole: the days behind it go on, and the cursor passes it once something behind it is read.
 //!
 //! ```text
 //!  start                                   next                    end
@@ -18,14 +19,16 @@ use std::sync::Arc;
 use chrono::{Days, NaiveDate};
 
 use super::density::Density;
-use super::slice::{Window, days_before, period_end, window_at};
+use super::slice::{Window, days_after, days_before, period_end, window_at};
 use crate::config::AdvertiserId;
 use crate::streams::metrics::Grain;
 
 /// Slices that are planned ahead of the first one that is not done.
 const LOOK_AHEAD: usize = 16;
 /// A number of rows that is no chance when it comes twice.
-const LEAST_CAP: u64 = 50;
+pub const LEAST_CAP: u64 = 50;
+/// The value of [`Slice::reads`] from which on rows are taken as they are.
+pub const LAST_READ: u8 = 100;
 
 /// Advertisers that are asked for together.
 pub type Advertisers = Arc<[AdvertiserId]>;
@@ -67,10 +70,22 @@ pub struct Slice {
     pub advertisers: Advertisers,
     /// The part of the rows; `None` means all.
     pub part: Option<Part>,
-    /// Set when these days have been read before and their numbers differed from the totals.
-    pub is_reread: bool,
+    /// How often these days have been read before, because their numbers differed from the totals.
+    pub reads: u8,
+    /// How often Criteo has refused this request.
+    pub refusals: u8,
+    /// Set when its rows add up to less than the totals say.
+    pub is_short: bool,
     /// How large the answer will probably be.
     pub expected_bytes: usize,
+}
+
+impl Slice {
+    /// Whether these days have been read before.
+    #[must_use]
+    pub fn is_reread(&self) -> bool {
+        self.reads > 0
+    }
 }
 
 /// What became of a slice that was too much.
@@ -105,14 +120,24 @@ pub struct Track {
     rows: u64,
     /// The last window whose sums were others than the totals, and how many rows it had.
     differing: Option<(Window, u64)>,
-    doubtful: Option<NaiveDate>,
+    /// Windows that could not be read.
+    holes: Vec<Window>,
+    /// The last day that has been read with everything before it read or a hole.
+    last_read: Option<NaiveDate>,
+    /// Whether any answer was accepted.
+    has_read: bool,
+    /// Whether the cursor follows it. It does not where days before it are left out, or where it fills a hole.
+    pub moves_cursor: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Slot {
     window: Window,
     part: Option<Part>,
-    is_reread: bool,
+    reads: u8,
+    refusals: u8,
+    /// Whether what it asks for has been read, once it is done.
+    is_read: bool,
     progress: Progress,
 }
 
@@ -145,7 +170,10 @@ impl Track {
             density,
             rows: 0,
             differing: None,
-            doubtful: None,
+            holes: Vec::new(),
+            last_read: None,
+            has_read: false,
+            moves_cursor: true,
         }
     }
 
@@ -196,12 +224,36 @@ impl Track {
         !self.slots.iter().any(|slot| slot.window == window && slot.progress != Progress::Done)
     }
 
-    /// The last day up to which everything is done and beyond doubt; `None` when that is not even the first.
+    /// The days from the first one on that are read or known holes, and end with a day that was read; `None` when there
+    /// are none yet.
     #[must_use]
-    pub fn complete_until(&self) -> Option<NaiveDate> {
-        let first_open = self.slots.front().map_or(self.next, |slot| slot.window.start);
-        let first_open = self.doubtful.map_or(first_open, |doubtful| first_open.min(doubtful));
-        (first_open > self.start).then(|| days_before(first_open, 1))
+    pub fn covered(&self) -> Option<Window> {
+        let before_open = days_before(self.slots.front().map_or(self.next, |slot| slot.window.start), 1);
+        let end = self.last_read.map(|day| day.min(before_open)).filter(|day| *day >= self.start);
+        end.map(|end| Window { start: self.start, end })
+    }
+
+    /// The windows that could not be read, whatever is covered.
+    #[must_use]
+    pub fn holes(&self) -> &[Window] {
+        &self.holes
+    }
+
+    /// Whether any answer for these advertisers was accepted.
+    #[must_use]
+    pub fn has_read(&self) -> bool {
+        self.has_read
+    }
+
+    /// Whether something besides this slice is under way.
+    #[must_use]
+    pub fn is_busy_besides(&self, id: u64) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.progress, Progress::UnderWay(other) if other != id))
+    }
+
+    /// The most days that are asked for at once from now on.
+    pub fn limit_days(&mut self, days: u32) {
+        self.limits.most_days = self.limits.most_days.min(days.max(1));
     }
 
     /// The next slice to ask for, which is then under way with this id.
@@ -221,7 +273,9 @@ impl Track {
             window: slot.window,
             advertisers: Arc::clone(&self.advertisers),
             part: slot.part.clone(),
-            is_reread: slot.is_reread,
+            reads: slot.reads,
+            refusals: slot.refusals,
+            is_short: false,
             expected_bytes: self.density.expected_bytes(slot.window),
         })
     }
@@ -241,15 +295,16 @@ impl Track {
         let window = window_at(self.next, self.end, days, self.grain);
         self.next = window.end + Days::new(1);
         let index = self.slots.len();
-        self.slots.extend(slots(window, &self.parts, false));
+        self.slots.extend(slots(window, &self.parts, 0));
         Some(index)
     }
 
     /// The answer to a slice is whole and on its way to be written.
     pub fn done(&mut self, id: u64, rows: u64, bytes: usize) {
         let Some(slot) = self.slot(id) else { return };
-        slot.progress = Progress::Done;
+        (slot.progress, slot.is_read) = (Progress::Done, true);
         let (window, is_part) = (slot.window, slot.part.is_some());
+        self.has_read = true;
         self.rows += rows;
         if is_part {
             let sum = self.parted.entry(window.start).or_default();
@@ -265,30 +320,75 @@ impl Track {
         } else {
             self.density.learn(window, rows, bytes);
         }
-        while self.slots.front().is_some_and(|slot| slot.progress == Progress::Done) {
+        self.forget_done();
+    }
+
+    fn forget_done(&mut self) {
+        while let Some(slot) = self.slots.front().filter(|slot| slot.progress == Progress::Done) {
+            if slot.is_read {
+                self.last_read = self.last_read.max(Some(slot.window.end));
+            }
             self.slots.pop_front();
         }
     }
 
-    /// The numbers from this day on are in doubt: the cursor stays before it.
-    pub fn doubt(&mut self, day: NaiveDate) {
-        self.doubtful = Some(self.doubtful.map_or(day, |doubtful| doubtful.min(day)));
+    /// A slice cannot be read: it becomes a hole, and everything else goes on.
+    pub fn give_up(&mut self, id: u64) {
+        let Some(slot) = self.slot(id) else { return };
+        slot.progress = Progress::Done;
+        let window = slot.window;
+        // The parts of one window may fail one by one.
+        if !self.holes.contains(&window) {
+            self.holes.push(window);
+        }
+        self.forget_done();
     }
 
-    /// A slice cannot be read: nothing from its first day on is asked for any more, and what lies before it goes on.
-    pub fn stop_before(&mut self, id: u64) {
-        let Some(day) = self.slot(id).map(|slot| slot.window.start) else { return };
-        self.slots.retain(|slot| slot.window.start < day || slot.progress == Progress::Done);
-        self.doubt(day);
-        self.end = days_before(day, 1);
-        self.next = day;
+    /// Criteo no longer keeps the days of a slice: they are passed over.
+    pub fn pass_over(&mut self, id: u64) {
+        let Some(slot) = self.slot(id) else { return };
+        slot.progress = Progress::Done;
+        let next = days_after(slot.window.end, 1);
+        self.start = self.start.max(next).min(self.next);
+        self.forget_done();
+    }
+
+    /// Asks for a slice once more that Criteo has refused.
+    pub fn ask_again(&mut self, id: u64) {
+        if let Some(slot) = self.slot(id) {
+            slot.progress = Progress::Waiting;
+            slot.refusals = slot.refusals.saturating_add(1);
+        }
+    }
+
+    /// Asks for a slice a last time, whose rows are then taken as they are.
+    pub fn read_at_last(&mut self, id: u64) {
+        if let Some(slot) = self.slot(id) {
+            (slot.progress, slot.reads) = (Progress::Waiting, LAST_READ);
+        }
+    }
+
+    /// The ad sets cannot be had: the periods that wait for them are asked for again, each by itself.
+    pub fn cannot_part(&mut self) {
+        self.awaits_ad_sets = false;
+        self.resume_parked();
+    }
+
+    fn resume_parked(&mut self) {
         for slot in self.slots.iter_mut().filter(|slot| slot.progress == Progress::Parked) {
             slot.progress = Progress::Waiting;
         }
+    }
+
+    /// Nothing from the first day of this slice on is asked for any more, and what lies before it goes on.
+    pub fn stop_before(&mut self, id: u64) {
+        let Some(day) = self.slot(id).map(|slot| slot.window.start) else { return };
+        self.slots.retain(|slot| slot.window.start < day || slot.progress == Progress::Done);
+        self.end = days_before(day, 1);
+        self.next = day;
         (self.awaits_ad_sets, self.is_dividing) = (false, false);
-        while self.slots.front().is_some_and(|slot| slot.progress == Progress::Done) {
-            self.slots.pop_front();
-        }
+        self.resume_parked();
+        self.forget_done();
     }
 
     /// The sums of a slice of so many rows are others than the totals in the periods from `first` to `last`: these are read
@@ -298,7 +398,7 @@ impl Track {
     pub fn reread(&mut self, id: u64, rows: u64, first: NaiveDate, last: NaiveDate) -> bool {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return true };
-        let (window, is_reread) = (slot.window, slot.is_reread);
+        let (window, reads) = (slot.window, slot.reads);
         if let Some((before, same)) = self.differing.replace((window, rows))
             && same == rows
             && rows >= LEAST_CAP
@@ -311,36 +411,36 @@ impl Track {
         if first > window.start || last < window.end {
             let mut pieces = Vec::new();
             if first > window.start {
-                pieces.push(Slot::waiting(Window { end: days_before(first, 1), ..window }, None, false));
+                pieces.push(Slot::waiting(Window { end: days_before(first, 1), ..window }, None, 0));
             }
             // If an answer was cut, as many days fit into one as agree.
             let differing = tiles(Window { start: first, end: last }, agreeing_days.max(1), grain);
-            pieces.extend(differing.into_iter().map(|window| Slot::waiting(window, None, true)));
+            pieces.extend(differing.into_iter().map(|window| Slot::waiting(window, None, reads.saturating_add(1))));
             if last < window.end {
-                pieces.push(Slot::waiting(Window { start: last + Days::new(1), ..window }, None, false));
+                pieces.push(Slot::waiting(Window { start: last + Days::new(1), ..window }, None, 0));
             }
             self.replace(id, pieces);
             return true;
         }
         // All of it: in halves at first, and then in eighths.
-        let parts = if is_reread { 8 } else { 2 };
+        let parts = if reads > 0 { 8 } else { 2 };
         let days = (window.days() / parts).max(1);
         let pieces = tiles(window, days, grain);
         if pieces.len() > 1 {
-            self.replace(id, pieces.into_iter().map(|window| Slot::waiting(window, None, true)));
+            self.replace(id, pieces.into_iter().map(|window| Slot::waiting(window, None, reads.saturating_add(1))));
             return true;
         }
         if let Some(slot) = self.slot(id) {
-            (slot.progress, slot.is_reread) = (Progress::Waiting, true);
+            (slot.progress, slot.reads) = (Progress::Waiting, reads.saturating_add(1));
         }
-        !is_reread
+        reads == 0
     }
 
     /// The answer to a slice was cut: asks for less.
     pub fn cut(&mut self, id: u64) -> Cut {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return Cut::Smaller };
-        let (window, is_reread, part) = (slot.window, slot.is_reread, slot.part.clone());
+        let (window, reads, part) = (slot.window, slot.reads, slot.part.clone());
         if let Some(part) = part {
             let (left, right) = part.ad_sets.split_at(part.ad_sets.len() / 2);
             let pieces: Vec<Part> = match (left, part.environment) {
@@ -356,12 +456,12 @@ impl Track {
             if let Some(index) = self.parts.iter().position(|known| *known == part) {
                 self.parts.splice(index..=index, pieces.clone());
             }
-            self.replace(id, pieces.into_iter().map(|piece| Slot::waiting(window, Some(piece), is_reread)));
+            self.replace(id, pieces.into_iter().map(|piece| Slot::waiting(window, Some(piece), reads)));
             return Cut::Smaller;
         }
         if let Some((left, right)) = window.halves(grain) {
             self.density.learn_too_long(window);
-            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, is_reread)));
+            self.replace(id, [left, right].map(|window| Slot::waiting(window, None, reads)));
             return Cut::Smaller;
         }
         if self.advertisers.len() > 1 {
@@ -370,7 +470,7 @@ impl Track {
         }
         // Ad sets that have run on earlier days only are not in the list of later ones.
         if !self.parts.is_empty() && window.start >= self.parts_from {
-            let parts = slots(window, &self.parts, is_reread);
+            let parts = slots(window, &self.parts, reads);
             self.replace(id, parts);
             return Cut::Smaller;
         }
@@ -407,7 +507,7 @@ impl Track {
             if slot.progress != Progress::Parked {
                 self.slots.push_back(slot);
             } else if slot.window.start >= from {
-                self.slots.extend(slots(slot.window, &self.parts, slot.is_reread));
+                self.slots.extend(slots(slot.window, &self.parts, slot.reads));
             } else {
                 slot.progress = Progress::Waiting;
                 self.slots.push_back(slot);
@@ -468,8 +568,8 @@ impl Track {
 }
 
 impl Slot {
-    fn waiting(window: Window, part: Option<Part>, is_reread: bool) -> Self {
-        Self { window, part, is_reread, progress: Progress::Waiting }
+    fn waiting(window: Window, part: Option<Part>, reads: u8) -> Self {
+        Self { window, part, reads, refusals: 0, is_read: false, progress: Progress::Waiting }
     }
 }
 
@@ -486,10 +586,10 @@ fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
 }
 
 /// The slots of a window: one, or one for each part.
-fn slots(window: Window, parts: &[Part], is_reread: bool) -> Vec<Slot> {
+fn slots(window: Window, parts: &[Part], reads: u8) -> Vec<Slot> {
     match parts {
-        [] => vec![Slot::waiting(window, None, is_reread)],
-        parts => parts.iter().map(|part| Slot::waiting(window, Some(part.clone()), is_reread)).collect(),
+        [] => vec![Slot::waiting(window, None, reads)],
+        parts => parts.iter().map(|part| Slot::waiting(window, Some(part.clone()), reads)).collect(),
     }
 }
 

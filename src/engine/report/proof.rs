@@ -1,0 +1,159 @@
+//! What Criteo's totals say of the rows of a report.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+
+use super::{Answer, Reading, is_settled_since};
+use crate::config::AdvertiserId;
+use crate::engine::slice::{Window, period_end};
+use crate::engine::sums::Sums;
+use crate::engine::totals::{Differences, Totals, is_settled};
+use crate::engine::track::{LAST_READ, LEAST_CAP, Slice};
+use crate::error::Error;
+use crate::streams::endpoint::TOTAL_METRICS;
+use crate::streams::metrics::Grain;
+use crate::streams::report::Report;
+
+/// After so many periods whose sums stay others, a stream's periods are no longer read again in the same run.
+const MOST_DOUBTS: usize = 3;
+
+/// What has come of comparing a stream with its totals.
+#[derive(Default)]
+pub(super) struct Proof {
+    /// Periods that were written though their sums differ.
+    doubts: BTreeSet<(NaiveDate, AdvertiserId)>,
+    /// Windows that should have been compared, and why the first one was not.
+    without_totals: Option<(Vec<Window>, Error)>,
+}
+
+impl Proof {
+    pub(super) fn doubt(&mut self, differences: &Differences) {
+        self.doubts.extend(differences.periods.iter().cloned());
+    }
+
+    pub(super) fn lacks_totals(&mut self, window: Window, error: Error) {
+        self.without_totals.get_or_insert((Vec::new(), error)).0.push(window);
+    }
+
+    /// The periods of an advertiser that are in doubt.
+    pub(super) fn doubts_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
+        let days = self.doubts.iter().filter(move |(_, of)| of == advertiser).map(|(day, _)| *day);
+        days.map(move |start| Window { start, end: period_end(start, grain) })
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.doubts.len() >= MOST_DOUBTS
+    }
+}
+
+/// How the answer for a slice is compared with totals.
+#[derive(Clone, Copy)]
+pub(super) struct Comparison<'a> {
+    report: &'a Report,
+    today: NaiveDate,
+    compared: [bool; TOTAL_METRICS.len()],
+    /// Whether its rows are summed up.
+    pub is_summed: bool,
+    /// Whether the totals are asked for.
+    pub wants_totals: bool,
+    is_given_up: bool,
+}
+
+impl Comparison<'_> {
+    pub(super) fn differing(&self, totals: &Totals, sums: &Sums, slice: &Slice) -> Differences {
+        let mut found = totals.differing(sums, slice.window, &slice.advertisers, self.compared);
+        found.periods.retain(|(day, _)| is_settled(*day, self.report.grain, self.today));
+        found
+    }
+
+    /// What to do with an answer whose sums differ, before it is taken as it is: longer windows and periods that were read
+    /// once are read again; a period that lacks rows is asked for by advertisers or ad sets.
+    pub(super) fn read_again(&self, slice: &Slice, rows: u64, differences: &Differences) -> Option<Answer> {
+        if differences.is_empty() || self.is_given_up || slice.reads >= LAST_READ {
+            return None;
+        }
+        if !slice.is_reread() || slice.window.halves(self.report.grain).is_some() {
+            return Some(Answer::Differs { rows, differences: differences.clone() });
+        }
+        let is_divisible = slice.advertisers.len() > 1 || self.report.can_filter_ad_sets();
+        (differences.is_short && rows >= LEAST_CAP && is_divisible).then_some(Answer::Short)
+    }
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn comparison(&self, slice: &Slice) -> Comparison<'a> {
+        let report = self.report;
+        let today = self.range.today;
+        let compared = report.compared_totals(&self.metrics);
+        let is_provable = report.is_provable() || (report.is_provable_in_parts() && slice.part.is_some());
+        let is_summed = self.run.config.verify_totals && is_provable && compared.contains(&true);
+        Comparison {
+            report,
+            today,
+            compared,
+            is_summed,
+            wants_totals: is_summed && is_settled_since(slice, report.grain, today),
+            is_given_up: self.proof.is_given_up(),
+        }
+    }
+
+    /// Sums up the parts of a window, and compares them when the last one is there.
+    pub(super) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: &Totals, sums: &Sums) {
+        let Some(advertiser) = slice.advertisers.first() else { return };
+        let key = (advertiser.clone(), slice.window.start);
+        self.parts.entry(key.clone()).or_default().add(sums);
+        let track = &self.tracks[index];
+        if track.is_window_done(slice.window)
+            && let Some(sums) = self.parts.remove(&key)
+            && !track.holes().contains(&slice.window)
+        {
+            let differences = self.comparison(slice).differing(totals, &sums, slice);
+            self.proof.doubt(&differences);
+        }
+    }
+
+    /// Tells what could not be proved; an error for periods whose sums differ, which the next sync reads again.
+    pub(super) fn conclude_proof(&mut self) -> Option<Error> {
+        let name = self.name;
+        if let Some((windows, error)) = &self.proof.without_totals {
+            tracing::warn!(
+                "{name}: Criteo's totals for {} could not be had, so the rows of these days are written without the \
+                 comparison. {error}",
+                list(windows.iter().map(ToString::to_string))
+            );
+        }
+        let (mut again, mut accepted) = (Vec::new(), Vec::new());
+        for (day, advertiser) in &self.proof.doubts {
+            let text = format!("{day} of {advertiser}");
+            let is_final = !self.is_incremental || self.cursors.is_unproven(advertiser, *day);
+            if is_final { accepted.push(text) } else { again.push(text) }
+        }
+        let differ = "Clicks, displays or cost add up to other sums than Criteo's own totals on these days";
+        if !accepted.is_empty() {
+            tracing::warn!(
+                "{name}: {differ}: {}. What Criteo sent was written; the days count as unproven.{}",
+                list(accepted.into_iter()),
+                if self.is_incremental { " They differed in three syncs and are not asked for again." } else { "" }
+            );
+        }
+        (!again.is_empty()).then(|| {
+            Error::transient(format!(
+                "{differ}: {}. What Criteo sent was written, and the next sync reads these days again. After three syncs they \
+                 count as unproven; without verify_totals nothing is compared.",
+                list(again.into_iter())
+            ))
+        })
+    }
+}
+
+/// The first few in a sentence.
+pub(super) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 10;
+    let count = texts.len();
+    let shown: Vec<_> = texts.take(SHOWN).collect();
+    match count.saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

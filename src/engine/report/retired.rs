@@ -1,0 +1,75 @@
+//! Metrics that Criteo has taken away.
+//!
+//! A ready-made report goes on without a metric only when Criteo refuses a request for that metric alone, twice: words in an
+//! error message may mean anything. The state remembers it, so that the next sync does not ask again.
+
+use chrono::Days;
+use serde_json::Value;
+
+use crate::api::wire;
+use crate::config::AdvertiserId;
+use crate::engine::slice::Window;
+use crate::engine::{Run, cursor, rows};
+use crate::error::{Cause, Error};
+use crate::streams::report::Report;
+
+/// How often a metric must be refused alone.
+const REFUSALS: u32 = 2;
+
+/// What is known of the metrics of a report.
+#[derive(Default)]
+pub(super) struct Retired {
+    /// Those that Criteo has taken away.
+    pub names: Vec<String>,
+    /// Those that it has not, though its words named them.
+    pub acquitted: Vec<String>,
+}
+
+impl Retired {
+    /// The metric that Criteo's words name, unless it is one of the proof or has been tried alone.
+    pub(super) fn suspect(&self, report: &Report, error: &Error) -> Option<String> {
+        let is_possible = |name: &&String| {
+            !report.endpoint.total_metrics().contains(&name.as_str()) && !self.acquitted.contains(name)
+        };
+        let is_ours = !report.is_custom && error.cause == Some(Cause::Rejected);
+        report.metrics.iter().filter(|_| is_ours).filter(is_possible).find(|name| is_about(error, name)).cloned()
+    }
+}
+
+/// Whether Criteo's words name this.
+pub(super) fn is_about(error: &Error, name: &str) -> bool {
+    let words = error.words.as_deref().unwrap_or_default();
+    words.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case(name))
+}
+
+impl Run<'_> {
+    /// Takes the metrics off a report that an earlier sync found to be taken away.
+    pub(super) fn retired_metrics(&self, name: &str, report: &mut Report, state: &Value) -> Retired {
+        let mut names = cursor::retired_metrics(state);
+        names.retain(|name| !report.is_custom && report.metrics.contains(name));
+        if !names.is_empty() {
+            let list = names.join(", ");
+            self.warn_once(format!(
+                "{name}: an earlier sync found that Criteo has taken away {list}; the report is read without. Reset the stream \
+                 to try again."
+            ));
+            report.metrics.retain(|metric| !names.contains(metric));
+        }
+        Retired { names, ..Retired::default() }
+    }
+
+    /// Whether Criteo refuses a request for nothing but this metric.
+    pub(super) async fn is_retired(&self, report: &Report, metric: &str, advertisers: &[AdvertiserId]) -> bool {
+        let day = self.clock.today(report.timezone) - Days::new(1);
+        let metrics = [metric.to_owned()];
+        for _ in 0..REFUSALS {
+            let advertisers = &advertisers[..advertisers.len().min(1)];
+            let call = wire::report(report, &metrics, advertisers, Window { start: day, end: day }, None);
+            match self.client.fetch(&call, |body| rows::check(body).map(|_| ())).await {
+                Err(error) if error.cause == Some(Cause::Rejected) && is_about(&error, metric) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+}

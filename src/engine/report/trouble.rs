@@ -1,0 +1,336 @@
+//! What becomes of a slice that Criteo refuses, cannot answer or answers with too many rows.
+//!
+//! Whatever can be asked for in smaller pieces is. What is left is named: an advertiser that Criteo refuses is left out, and a
+//! window that cannot be read becomes a hole that the next sync asks for again. Neither holds the others back.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+
+use super::proof::list;
+use super::retired::{Retired, is_about};
+use super::{Event, Reading};
+use crate::api::SPACE_MIB;
+use crate::config::AdvertiserId;
+use crate::engine::names;
+use crate::engine::slice::days_after;
+use crate::engine::track::{Cut, Slice};
+use crate::error::{Cause, Error, Kind, Result};
+use crate::streams::endpoint::Endpoint;
+
+/// No request that is known to work asks for fewer days because of its length: a refusal of so many days or fewer has
+/// another reason.
+const SURE_DAYS: u32 = 31;
+/// The history that Criteo keeps is known only roughly: it may count calendar months, and days by its own zone.
+const HISTORY_SLACK_DAYS: u32 = 10;
+/// After so many single advertisers that are refused, and none that is not, the request itself is what is refused.
+const MOST_REFUSED: usize = 3;
+/// After so many failures without a success between them there is no use in asking for pieces.
+const MOST_FAILURES: u32 = 4;
+/// The same for answers that do not come in time, which smaller pieces may well do.
+const MOST_SLOW: u32 = 8;
+
+/// What has gone wrong with a stream.
+#[derive(Default)]
+pub(super) struct Trouble {
+    has_accepted: bool,
+    /// The first day of the windows that Criteo has answered.
+    served_from: Option<NaiveDate>,
+    failures_in_a_row: u32,
+    /// Advertisers that Criteo refuses, and how.
+    refused: Vec<(AdvertiserId, Error)>,
+    /// Advertisers without consent.
+    lost: BTreeSet<AdvertiserId>,
+    /// What could not be read, in words, and why the first of it could not.
+    unread: Option<(Vec<String>, Error)>,
+    /// The last day that Criteo no longer keeps, though it should.
+    passed_over: Option<NaiveDate>,
+    /// Why no more was asked for.
+    stopped: Option<Error>,
+}
+
+impl Trouble {
+    /// Criteo has answered a slice.
+    pub(super) fn accepted(&mut self, slice: &Slice) {
+        self.has_accepted = true;
+        self.failures_in_a_row = 0;
+        let start = slice.window.start;
+        self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
+    }
+
+    /// Whether Criteo has answered nothing that begins as early as this slice.
+    fn is_earliest(&self, slice: &Slice) -> bool {
+        self.served_from.is_none_or(|day| slice.window.start < day)
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// Decides what becomes of a slice that met an error.
+    pub(super) fn handle(
+        &mut self,
+        index: usize,
+        slice: Slice,
+        error: Error,
+        retired: &Retired,
+    ) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        let is_of_several = slice.advertisers.len() > 1;
+        match error.cause {
+            Some(Cause::ConsentMissing) => {
+                let run = self.run;
+                let ask = async move {
+                    let consenting = run.still_consenting().await;
+                    Event::Consent(slice, error, consenting)
+                };
+                return Ok(Some(ask.boxed_local()));
+            }
+            Some(Cause::NoCampaign | Cause::RequestTooLong) if is_of_several => self.tracks[index].divide(slice.id),
+            Some(Cause::NoCampaign) => self.take_as_empty(index, &slice),
+            Some(Cause::InvalidTimespan) => self.shorten(index, &slice, error)?,
+            Some(Cause::TooSlow) if self.trouble.failures_in_a_row < MOST_SLOW => {
+                tracing::info!("{}: {} does not come in time; asking for less.", self.name, slice.window);
+                self.trouble.failures_in_a_row += 1;
+                return Ok(self.split(index, slice));
+            }
+            Some(
+                Cause::Rejected
+                | Cause::Forbidden
+                | Cause::NotFound
+                | Cause::PermissionMissing
+                | Cause::ErrorsInAnswer
+                | Cause::RequestTooLong,
+            ) => {
+                let is_about_metric = !self.has_rows && retired.suspect(self.report, &error).is_some();
+                let mut words = self.report.dimensions.iter().chain(&self.report.metrics);
+                let is_about_report = self.report.is_custom
+                    && error.cause == Some(Cause::Rejected)
+                    && words.any(|word| is_about(&error, word));
+                if is_about_metric || is_about_report {
+                    return Err(error);
+                }
+                self.isolate(index, &slice, error)?;
+            }
+            Some(Cause::RetriesUsedUp) => self.stop(index, &slice, error),
+            Some(Cause::WeekStart(_) | Cause::OutsideRequest | Cause::RepeatedKey) => return Err(error),
+            _ if error.kind == Kind::Transient => self.ask_for_less(index, &slice, error),
+            _ => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// Makes a slice smaller whose answer was cut or did not come in time.
+    pub(super) fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
+        self.account.splits += 1;
+        match self.tracks[index].cut(slice.id) {
+            Cut::Smaller => None,
+            Cut::NeedsAdSets if self.report.can_filter_ad_sets() => Some(self.ask_ad_sets(slice)),
+            Cut::NeedsAdSets | Cut::Unsplittable => {
+                self.cannot_split(index, &slice, None);
+                None
+            }
+        }
+    }
+
+    /// A slice cannot be asked for in smaller pieces.
+    pub(super) fn cannot_split(&mut self, index: usize, slice: &Slice, error: Option<Error>) {
+        self.tracks[index].cannot_part();
+        if slice.is_short {
+            // Its rows are worth more than nothing.
+            self.tracks[index].read_at_last(slice.id);
+        } else {
+            let error = error.unwrap_or_else(|| self.too_much(slice));
+            self.give_up(index, slice, error);
+        }
+    }
+
+    /// Leaves a slice as a hole.
+    fn give_up(&mut self, index: usize, slice: &Slice, error: Error) {
+        let text = format!("{} of {}", slice.window, names(&slice.advertisers));
+        let unread = &mut self.trouble.unread.get_or_insert((Vec::new(), error)).0;
+        // The parts of one window may fail one by one.
+        if !unread.contains(&text) {
+            unread.push(text);
+        }
+        self.tracks[index].give_up(slice.id);
+        self.tell_state(index);
+    }
+
+    fn tell_state(&mut self, index: usize) {
+        if let Some(state) = self.move_on(index) {
+            self.run.output.state(self.id, state);
+        }
+    }
+
+    /// Criteo has nothing to report on for one advertiser.
+    fn take_as_empty(&mut self, index: usize, slice: &Slice) {
+        self.trouble.accepted(slice);
+        self.tracks[index].done(slice.id, 0, 0);
+        self.tell_state(index);
+    }
+
+    /// Nothing from this slice on is asked for any more.
+    fn stop(&mut self, index: usize, slice: &Slice, error: Error) {
+        self.tracks[index].stop_before(slice.id);
+        self.trouble.stopped.get_or_insert(error);
+    }
+
+    /// Criteo does not serve this span of days: too long, or too far back.
+    fn shorten(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
+        if slice.window.halves(self.report.grain).is_some() {
+            if !self.trouble.is_earliest(slice) {
+                // Days as early as these are served, so it is the length.
+                self.tracks.iter_mut().for_each(|track| track.limit_days(slice.window.days() / 2));
+            }
+            self.tracks[index].cut(slice.id);
+            return Ok(());
+        }
+        if self.is_at_end_of_history(slice) {
+            self.pass_over(index, slice);
+            return Ok(());
+        }
+        self.isolate(index, slice, error)
+    }
+
+    /// Whether the slice lies where Criteo's history ends, and nothing before it has been served.
+    fn is_at_end_of_history(&self, slice: &Slice) -> bool {
+        let slack = HISTORY_SLACK_DAYS.max(self.report.grain.longest_days());
+        self.trouble.is_earliest(slice) && slice.window.start <= days_after(self.range.oldest, slack)
+    }
+
+    fn pass_over(&mut self, index: usize, slice: &Slice) {
+        self.trouble.passed_over = self.trouble.passed_over.max(Some(slice.window.end));
+        self.tracks[index].pass_over(slice.id);
+        self.tell_state(index);
+    }
+
+    /// Criteo refuses a request and does not say which advertiser or which days are the reason: smaller requests tell.
+    fn isolate(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
+        let track = &mut self.tracks[index];
+        let can_be_halved = slice.part.is_none() && slice.window.halves(self.report.grain).is_some();
+        if can_be_halved && slice.window.days() > SURE_DAYS {
+            track.cut(slice.id);
+        } else if slice.advertisers.len() > 1 {
+            track.divide(slice.id);
+        } else if track.has_read() {
+            // The advertiser is not refused, so it is the days.
+            if can_be_halved {
+                track.cut(slice.id);
+            } else {
+                self.give_up(index, slice, error);
+            }
+        } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
+            track.ask_again(slice.id);
+        } else if self.is_at_end_of_history(slice) {
+            if can_be_halved {
+                self.tracks[index].cut(slice.id);
+            } else {
+                self.pass_over(index, slice);
+            }
+        } else {
+            self.refuse(slice, error)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves out the advertiser of a slice. Where nobody is served, the stream fails.
+    fn refuse(&mut self, slice: &Slice, error: Error) -> Result<()> {
+        let Some(advertiser) = slice.advertisers.first() else { return Err(error) };
+        tracing::warn!("{}: Criteo refuses to report on {advertiser}; the others are read on. {error}", self.name);
+        self.trouble.refused.push((advertiser.clone(), error.clone()));
+        self.tracks.retain(|track| track.advertisers()[..] != slice.advertisers[..]);
+        let is_hopeless = self.trouble.refused.len() >= MOST_REFUSED || self.tracks.is_empty();
+        if is_hopeless && !self.trouble.has_accepted { Err(error) } else { Ok(()) }
+    }
+
+    /// Every attempt at a slice has failed: a part of it may be readable.
+    fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
+        self.trouble.failures_in_a_row += 1;
+        let track = &mut self.tracks[index];
+        if self.trouble.failures_in_a_row > MOST_FAILURES {
+            self.stop(index, slice, error);
+        } else if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
+            track.cut(slice.id);
+        } else if slice.part.is_none() && slice.advertisers.len() > 1 {
+            track.divide(slice.id);
+        } else {
+            self.give_up(index, slice, error);
+        }
+    }
+
+    /// Criteo has refused a request because of an advertiser that it does not name: those that the portfolio has lost are
+    /// left out, or else the halves tell.
+    pub(super) fn find_lost(
+        &mut self,
+        index: usize,
+        slice: &Slice,
+        error: Error,
+        consenting: Result<BTreeSet<AdvertiserId>>,
+    ) {
+        let known = self.run.lost.borrow().clone();
+        // Where the portfolio cannot be had, nobody is known to be lost.
+        let consents = |id: &AdvertiserId| consenting.as_ref().map_or(true, |consenting| consenting.contains(id));
+        let is_left = |id: &&AdvertiserId| consents(id) && !known.contains(id);
+        let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
+        if left.len() == slice.advertisers.len() && left.len() > 1 {
+            return self.tracks[index].divide(slice.id);
+        }
+        let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
+        let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
+        tracing::warn!("{}: Criteo refuses to report on {}; the others are read on. {error}", self.name, names(&lost));
+        self.run.lost.borrow_mut().extend(lost.iter().cloned());
+        self.trouble.lost.extend(lost);
+        if left.is_empty() {
+            self.tracks.remove(index);
+        } else {
+            self.tracks[index] = self.tracks[index].restricted_to(left.into());
+        }
+    }
+
+    /// Why the stream is incomplete, if it is. What does not make it so is a warning.
+    pub(super) fn failure(&mut self) -> Option<Error> {
+        let name = self.name;
+        if let Some(day) = self.trouble.passed_over {
+            let (history, first) = (self.report.history(), days_after(day, 1));
+            self.run.warn_once(format!(
+                "{name}: Criteo keeps {history} of this kind of report, and refuses days before {first}, so that is the first \
+                 day."
+            ));
+        }
+        let proof = self.conclude_proof();
+        let trouble = std::mem::take(&mut self.trouble);
+        let unread = trouble.unread.map(|(windows, error)| {
+            let shown = list(windows.into_iter());
+            let ids = if self.is_incremental { " The next sync asks for these days again." } else { "" };
+            Error { message: format!("Not read: {shown}. All other days are read.{ids} {}", error.message), ..error }
+        });
+        let refused = (!trouble.refused.is_empty() && self.run.is_listed()).then(|| {
+            let shown = list(trouble.refused.iter().map(|(id, error)| format!("{id} ({error})")));
+            Error::config(format!("Criteo refuses to report on advertisers that advertiser_ids lists: {shown}."))
+        });
+        let lost = self.run.lost_error(&trouble.lost);
+        let mut errors = [trouble.stopped, unread, lost, refused, proof].into_iter().flatten();
+        let first = errors.next();
+        errors.for_each(|error| tracing::warn!("{name}: {error}"));
+        first
+    }
+
+    fn too_much(&self, slice: &Slice) -> Error {
+        Error::config(format!(
+            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. {} of advertiser {} has \
+             that many on {}, or more than {SPACE_MIB} MiB, and cannot be read in smaller pieces. {}",
+            self.report.row_cap,
+            if slice.part.is_some() { "A single ad set" } else { "The report" },
+            names(&slice.advertisers),
+            slice.window,
+            match self.report.endpoint {
+                Endpoint::Statistics if !self.report.can_filter_ad_sets() => {
+                    "Add the dimension AdsetId, by which such a report can be read in parts, or use fewer dimensions."
+                }
+                Endpoint::Statistics => "Leave the stream out, or use a custom report with fewer dimensions.",
+                Endpoint::Transactions => "Read clicks or displays alone (transactions_event_type).",
+                _ => "Leave the stream out.",
+            }
+        ))
+        .because(Cause::TooMuch)
+    }
+}
