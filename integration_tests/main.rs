@@ -12,6 +12,7 @@ mod documents;
 mod engine;
 mod faults;
 mod harness;
+mod holes;
 mod incremental;
 mod ladder;
 mod lint;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write;
 
+use chrono::NaiveDate;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
@@ -46,6 +47,10 @@ struct Match {
     advertiser: Option<String>,
     /// A day that is named in query or body, as the first or last of a window.
     window: Option<String>,
+    /// A day within the window.
+    covers: Option<NaiveDate>,
+    /// Windows of more days than this.
+    longer_than: Option<i64>,
     /// Any other part of path, query or body.
     text: Option<String>,
     /// Of a hundred of those that match otherwise, how many; which ones is the same every time.
@@ -70,16 +75,31 @@ struct Action {
     delivery: Delivery,
 }
 
+/// The first and the last day that a request asks for.
+fn window_of(request: &Request, text: &str) -> Option<(NaiveDate, NaiveDate)> {
+    let day = |name: &str| {
+        let in_body = || {
+            let (_, rest) = text.split_once(&format!("\"{name}\":\""))?;
+            rest.get(..10)?.parse().ok()
+        };
+        request.query.get(name).and_then(|day| day.get(..10)?.parse().ok()).or_else(in_body)
+    };
+    Some((day("startDate")?, day("endDate")?))
+}
+
 impl Fault {
     /// Whether it befalls this request; counts.
     pub(crate) fn befalls(&mut self, request: &Request) -> bool {
         let query: String = request.query.values().map(String::as_str).collect::<Vec<_>>().join(" ");
         let text = format!("{} {query} {}", request.path, String::from_utf8_lossy(&request.body));
-        let Match { path, method, nth, advertiser, window, text: part, percent } = &self.matches;
+        let Match { path, method, nth, advertiser, window, covers, longer_than, text: part, percent } = &self.matches;
+        let asked = window_of(request, &text);
         let is_match = path.as_ref().is_none_or(|part| request.path.contains(part.as_str()))
             && method.as_ref().is_none_or(|method| *method == request.method)
             && advertiser.as_ref().is_none_or(|id| text.contains(id.as_str()))
             && window.as_ref().is_none_or(|day| text.contains(day.as_str()))
+            && covers.is_none_or(|day| asked.is_some_and(|(start, end)| (start..=end).contains(&day)))
+            && longer_than.is_none_or(|days| asked.is_some_and(|(start, end)| (end - start).num_days() >= days))
             && part.as_ref().is_none_or(|part| text.contains(part.as_str()));
         if !is_match || self.times.is_some_and(|times| self.done >= times) {
             return false;

@@ -397,6 +397,11 @@ impl Sandbox {
         self.shared.add_fault(fault)
     }
 
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.shared.clear_faults();
+    }
+
     /// Ends all tokens that are out.
     pub fn revoke_tokens(&self) {
         self.shared.revoke_tokens();

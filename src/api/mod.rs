@@ -55,6 +55,8 @@ pub struct Call {
     pub expected_bytes: usize,
     /// Whether whoever sends it can ask for less: then it is given up after the second answer that is too slow.
     pub is_divisible: bool,
+    /// Whether a larger request that holds this one has failed already: then it gets fewer attempts.
+    pub is_suspect: bool,
 }
 
 impl Call {
@@ -114,7 +116,7 @@ impl Client {
             transport: Transport::new(is_loopback)?,
             auth,
             pace,
-            quota: Quota::new(patience),
+            quota: Quota::new(patience, config.backoff_percent),
             root,
             is_loopback,
             on_answer,
@@ -135,7 +137,7 @@ impl Client {
     /// # Errors
     /// What Criteo said or what the network did, in words for people.
     pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
-        let mut attempts = Attempts::new(call.is_divisible);
+        let mut attempts = Attempts::new(call.is_divisible, call.is_suspect);
         let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
         loop {
@@ -222,7 +224,7 @@ impl Client {
 
     /// Waits before something is tried for the n-th time.
     pub async fn pause(&self, attempt: u32) {
-        pace::sleep(retry::backoff(Duration::from_secs(1), attempt)).await;
+        pace::sleep(self.quota.backoff(Duration::from_secs(1), attempt)).await;
     }
 
     /// Tells how many accounts the app may read: the budget of apps of users grows with them.

@@ -172,7 +172,7 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             .because(Cause::Forbidden),
         ),
         410 => Failure::Final(
-            config(format!("Criteo no longer serves {place} in this version of the API (status 410). {MISSING_PATH}{said}"))
+            config(format!("Criteo no longer serves {place} in this version of the API (status 410).{said}"))
                 .because(Cause::NotFound),
         ),
         404 => Failure::Final(

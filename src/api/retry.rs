@@ -28,6 +28,8 @@ impl Patience {
 /// ask for less.
 const MOST_SLOW_ATTEMPTS: u32 = 3;
 const MOST_SLOW_ATTEMPTS_OF_DIVISIBLE: u32 = 2;
+/// The most attempts at a part of a request that has failed.
+const MOST_ATTEMPTS_OF_SUSPECT: u32 = 3;
 /// No single wait is longer; a server that asks for more is told off with a transient error.
 const LONGEST_WAIT: Duration = Duration::from_mins(30);
 
@@ -42,11 +44,19 @@ const REWARD: u32 = 1;
 pub(super) struct Quota {
     left: AtomicU32,
     patience: Patience,
+    backoff_percent: u32,
 }
 
 impl Quota {
-    pub(super) fn new(patience: Patience) -> Self {
-        Self { left: AtomicU32::new(QUOTA), patience }
+    /// `backoff_percent` makes waits shorter than usual, for tests.
+    pub(super) fn new(patience: Patience, backoff_percent: u32) -> Self {
+        Self { left: AtomicU32::new(QUOTA), patience, backoff_percent }
+    }
+
+    /// The wait behind the n-th attempt: twice as long every time, with full jitter.
+    pub(super) fn backoff(&self, first: Duration, attempt: u32) -> Duration {
+        let longest = first.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
+        longest.mul_f64(fastrand::f64() * f64::from(self.backoff_percent) / 100.0)
     }
 
     fn take(&self) -> bool {
@@ -102,13 +112,14 @@ pub(super) struct Attempts {
     count: u32,
     slow: u32,
     is_divisible: bool,
+    is_suspect: bool,
     last_message: String,
 }
 
 impl Attempts {
-    /// No attempt yet at a request; `is_divisible` says whether whoever asks can ask for less.
-    pub(super) fn new(is_divisible: bool) -> Self {
-        Self { is_divisible, ..Self::default() }
+    /// No attempt yet at a request; whoever asks may be able to ask for less, or be asking for less already.
+    pub(super) fn new(is_divisible: bool, is_suspect: bool) -> Self {
+        Self { is_divisible, is_suspect, ..Self::default() }
     }
 
     /// Books a failed attempt and says how long to wait before the next one.
@@ -123,7 +134,9 @@ impl Attempts {
         self.count += 1;
         self.slow += u32::from(is_slow);
         let most_slow = if self.is_divisible { MOST_SLOW_ATTEMPTS_OF_DIVISIBLE } else { MOST_SLOW_ATTEMPTS };
-        if self.count >= quota.patience.most_attempts() || self.slow >= most_slow {
+        let most =
+            quota.patience.most_attempts().min(if self.is_suspect { MOST_ATTEMPTS_OF_SUSPECT } else { u32::MAX });
+        if self.count >= most || self.slow >= most_slow {
             let cause = if self.slow >= most_slow { Cause::TooSlow } else { Cause::GaveUp };
             return Err(Error {
                 message: format!("{} Gave up after {} attempts.", error.message, self.count),
@@ -146,7 +159,7 @@ impl Attempts {
         match wait {
             Wait::Server(wait) | Wait::Everybody(wait) if wait > LONGEST_WAIT => Err(error),
             Wait::Server(wait) | Wait::Everybody(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
-            Wait::Backoff(first) => Ok(backoff(first, self.count)),
+            Wait::Backoff(first) => Ok(quota.backoff(first, self.count)),
         }
     }
 
@@ -161,12 +174,6 @@ impl Attempts {
     }
 }
 
-/// The wait behind the n-th attempt: twice as long every time, with full jitter.
-pub(super) fn backoff(first: Duration, attempt: u32) -> Duration {
-    let longest = first.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
-    longest.mul_f64(fastrand::f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +181,7 @@ mod tests {
     #[test]
     fn a_passing_failure_is_tried_six_times_and_a_slow_one_three_times() {
         for (is_slow, most) in [(false, 6), (true, 3)] {
-            let (mut attempts, quota) = (Attempts::default(), Quota::new(Patience::Sync));
+            let (mut attempts, quota) = (Attempts::default(), Quota::new(Patience::Sync, 100));
             let mut tried = 1;
             let fail = || Failure::Passing {
                 error: Error::transient("down."),
@@ -192,10 +199,10 @@ mod tests {
     #[test]
     fn an_outage_is_no_storm_and_now_and_then_a_failure_is_always_forgiven() {
         let fail = || Failure::passing(Error::transient("down."));
-        let quota = Quota::new(Patience::Sync);
+        let quota = Quota::new(Patience::Sync, 100);
         let outage = (0..1000).filter(|_| Attempts::default().after(fail(), &quota).is_ok()).count();
         assert_eq!(outage, 100);
-        let quota = Quota::new(Patience::Sync);
+        let quota = Quota::new(Patience::Sync, 100);
         for request in 0..10_000 {
             let mut attempts = Attempts::default();
             if request % 4 == 0 {
@@ -210,7 +217,7 @@ mod tests {
         let ask = |seconds| {
             let wait = Wait::Server(Duration::from_secs(seconds));
             let failure = Failure::Passing { error: Error::transient("busy"), wait, is_slow: false };
-            Attempts::default().after(failure, &Quota::new(Patience::Sync))
+            Attempts::default().after(failure, &Quota::new(Patience::Sync, 100))
         };
         assert!((7..=8).contains(&ask(7).unwrap().as_secs()));
         assert!(ask(1801).is_err());

@@ -47,6 +47,7 @@ pub fn objects<'a>(
         class: CallClass::Other,
         expected_bytes: 0,
         is_divisible: entity.request.is_search(),
+        is_suspect: false,
     }
 }
 
@@ -138,6 +139,7 @@ pub fn report(
         class: CallClass::Report,
         expected_bytes: 0,
         is_divisible: true,
+        is_suspect: false,
     }
 }
 
@@ -154,6 +156,7 @@ pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool)
         class: CallClass::Report,
         expected_bytes: 0,
         is_divisible: false,
+        is_suspect: false,
     }
 }
 
@@ -176,6 +179,7 @@ fn marketplace(report: &Report, what: &str, advertisers: &[AdvertiserId], window
         class: CallClass::Report,
         expected_bytes: 0,
         is_divisible: true,
+        is_suspect: false,
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Config {
     pub report_row_cap: u64,
     /// How many calls of a class are under way at once; another number only in tests.
     pub calls_at_once: usize,
+    /// How long the waits between attempts are, in percent of the usual; fewer only in tests.
+    pub backoff_percent: u32,
     /// What counts as today.
     pub clock: Clock,
     /// What the user should know although the configuration is valid.

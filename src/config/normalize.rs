@@ -8,7 +8,7 @@ const LISTS: &[&str] = &["advertiser_ids", "countries"];
 /// Settings that hold a day, which some platforms write with a time behind it.
 const DAYS: &[&str] = &["start_date", "end_date"];
 /// Settings whose value is a whole number, which may also be written as text.
-const INTEGERS: &[&str] = &["lookback_days", "report_row_cap", "calls_at_once"];
+const INTEGERS: &[&str] = &["lookback_days", "report_row_cap", "calls_at_once", "backoff_percent"];
 
 /// Settings that are a yes or no, which environment variables can only write as text.
 const SWITCHES: &[&str] =

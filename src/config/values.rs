@@ -92,6 +92,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
             .as_u64()
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(CALLS_AT_ONCE),
+        backoff_percent: document["backoff_percent"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
         clock,
         warnings,
         document: ConfigDocument(document.clone()),
@@ -157,7 +158,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 /// Settings that would make a real account's data wrong are accepted against a simulated API only.
 fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) {
-    for key in ["now", "report_row_cap", "calls_at_once"] {
+    for key in ["now", "report_row_cap", "calls_at_once", "backoff_percent"] {
         if !document[key].is_null() && !api_base_url.is_some_and(is_loopback) {
             problems.push(key, "is for tests, and accepted with a loopback api_base_url only.");
         }

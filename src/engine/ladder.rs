@@ -283,6 +283,7 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
         class: CallClass::Other,
         expected_bytes: 0,
         is_divisible: false,
+        is_suspect: false,
     };
     let (_, app) = client
         .fetch(&call, |body| {

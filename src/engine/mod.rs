@@ -138,6 +138,7 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
         class: CallClass::Other,
         expected_bytes: 0,
         is_divisible: false,
+        is_suspect: false,
     };
     let check = |body: &str| {
         rows::check(body)?;
@@ -152,7 +153,7 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     };
     let answer = client.fetch(&call, check).await.map_err(|error| match error.cause {
         // Everybody who is let in has this path.
-        Some(Cause::NotFound) if !error.message.contains(MISSING_PATH) => error.with_hint(MISSING_PATH),
+        Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
         _ => error,
     });
     Ok(answer?.1)
@@ -343,7 +344,7 @@ impl<'a> Run<'a> {
             Some(Cause::PermissionMissing) => {
                 error.in_context(&format!("This stream needs the permission \"{}\"", permission.label()))
             }
-            Some(Cause::NotFound) if !error.message.contains(MISSING_PATH) => error.with_hint(MISSING_PATH),
+            Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
             _ => error,
         })
     }

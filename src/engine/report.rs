@@ -336,7 +336,7 @@ impl<'a> Reading<'a> {
     fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let (run, report, range) = (self.run, self.report, self.range);
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
-        let call = Call { expected_bytes: slice.expected_bytes, ..call };
+        let call = Call { expected_bytes: slice.expected_bytes, is_suspect: slice.is_suspect, ..call };
         let comparison = self.comparison(&slice);
         async move {
             let answer = async {

@@ -74,6 +74,8 @@ pub struct Slice {
     pub reads: u8,
     /// How often Criteo has refused this request.
     pub refusals: u8,
+    /// Whether a larger slice that held this one has failed.
+    pub is_suspect: bool,
     /// Set when its rows add up to less than the totals say.
     pub is_short: bool,
     /// How large the answer will probably be.
@@ -136,6 +138,7 @@ struct Slot {
     part: Option<Part>,
     reads: u8,
     refusals: u8,
+    is_suspect: bool,
     /// Whether what it asks for has been read, once it is done.
     is_read: bool,
     progress: Progress,
@@ -266,6 +269,7 @@ impl Track {
             Some(index) => index,
             None => self.plan()?,
         };
+        self.shorten(index);
         let slot = self.slots.get_mut(index)?;
         slot.progress = Progress::UnderWay(id);
         Some(Slice {
@@ -275,9 +279,24 @@ impl Track {
             part: slot.part.clone(),
             reads: slot.reads,
             refusals: slot.refusals,
+            is_suspect: slot.is_suspect,
             is_short: false,
             expected_bytes: self.density.expected_bytes(slot.window),
         })
+    }
+
+    /// Cuts a slot that was planned for more days than are asked for at once by now.
+    fn shorten(&mut self, index: usize) {
+        let Some(slot) = self.slots.get(index) else { return };
+        if slot.part.is_some() || slot.window.days() <= self.limits.most_days {
+            return;
+        }
+        let slot = slot.clone();
+        let behind = self.slots.split_off(index + 1);
+        self.slots.pop_back();
+        let pieces = tiles(slot.window, self.limits.most_days, self.grain).into_iter();
+        self.slots.extend(pieces.map(|window| Slot { window, ..slot.clone() }));
+        self.slots.extend(behind);
     }
 
     fn window_days(&self) -> u32 {
@@ -342,6 +361,13 @@ impl Track {
             self.holes.push(window);
         }
         self.forget_done();
+    }
+
+    /// What is asked for from now on in place of this slice has failed once, as a part of it.
+    pub fn suspect(&mut self, window: Window) {
+        let parts =
+            self.slots.iter_mut().filter(|slot| window.start <= slot.window.start && slot.window.end <= window.end);
+        parts.for_each(|slot| slot.is_suspect = true);
     }
 
     /// Criteo no longer keeps the days of a slice: they are passed over.
@@ -569,7 +595,7 @@ impl Track {
 
 impl Slot {
     fn waiting(window: Window, part: Option<Part>, reads: u8) -> Self {
-        Self { window, part, reads, refusals: 0, is_read: false, progress: Progress::Waiting }
+        Self { window, part, reads, refusals: 0, is_suspect: false, is_read: false, progress: Progress::Waiting }
     }
 }
 

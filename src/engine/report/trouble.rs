@@ -90,6 +90,7 @@ impl<'a> Reading<'a> {
             Some(Cause::TooSlow) if self.trouble.failures_in_a_row < MOST_SLOW => {
                 tracing::info!("{}: {} does not come in time; asking for less.", self.name, slice.window);
                 self.trouble.failures_in_a_row += 1;
+                self.limit_days(slice.window.days() / 2);
                 return Ok(self.split(index, slice));
             }
             Some(
@@ -179,7 +180,7 @@ impl<'a> Reading<'a> {
         if slice.window.halves(self.report.grain).is_some() {
             if !self.trouble.is_earliest(slice) {
                 // Days as early as these are served, so it is the length.
-                self.tracks.iter_mut().for_each(|track| track.limit_days(slice.window.days() / 2));
+                self.limit_days(slice.window.days() / 2);
             }
             self.tracks[index].cut(slice.id);
             return Ok(());
@@ -189,6 +190,10 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         self.isolate(index, slice, error)
+    }
+
+    fn limit_days(&mut self, days: u32) {
+        self.tracks.iter_mut().for_each(|track| track.limit_days(days));
     }
 
     /// Whether the slice lies where Criteo's history ends, and nothing before it has been served.
@@ -215,6 +220,8 @@ impl<'a> Reading<'a> {
             // The advertiser is not refused, so it is the days.
             if can_be_halved {
                 track.cut(slice.id);
+            } else if self.is_at_end_of_history(slice) {
+                self.pass_over(index, slice);
             } else {
                 self.give_up(index, slice, error);
             }
@@ -250,7 +257,9 @@ impl<'a> Reading<'a> {
             self.stop(index, slice, error);
         } else if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
             track.cut(slice.id);
+            track.suspect(slice.window);
         } else if slice.part.is_none() && slice.advertisers.len() > 1 {
+            track.suspect(slice.window);
             track.divide(slice.id);
         } else {
             self.give_up(index, slice, error);
