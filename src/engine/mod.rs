@@ -7,6 +7,7 @@
 
 pub mod account;
 mod ad_sets;
+mod answer;
 mod coerce;
 pub mod cursor;
 pub mod density;

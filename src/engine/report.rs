@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
+use super::answer::{Expected, judge};
 use super::cursor::{self, Cursors};
 use super::plan::ReportPlan;
-use super::rows::CheckOnly;
 use super::slice::{Range, Window};
-use super::sums::{Summing, Sums};
+use super::sums::Sums;
 use super::totals::{Totals, is_settled};
 use super::track::{Cut, Slice, Track};
-use super::{InFlight, Run, Selected, names, rows};
+use super::{InFlight, Run, Selected, names};
 use crate::api::{Body, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Kind, Result};
@@ -377,6 +377,7 @@ impl<'a> Reading<'a> {
         let is_proved = is_summed && is_settled(slice.window.start, report.grain, today);
         let is_given_up = self.doubts >= MOST_DOUBTS;
         let compared = report.compared_totals(&self.metrics);
+        let (name, metrics) = (self.name, self.metrics.clone());
         async move {
             let answer = async {
                 let totals = if is_proved {
@@ -386,25 +387,31 @@ impl<'a> Reading<'a> {
                 } else {
                     None
                 };
-                let check = |body: &str| {
-                    if is_summed {
-                        let mut summing = Summing::new(report, slice.window);
-                        let envelope = rows::check_into(body, report.shape(), &mut summing)?;
-                        Ok((envelope, Some(summing.sums())))
-                    } else {
-                        Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None))
-                    }
+                let expected = Expected {
+                    report,
+                    metrics: &metrics,
+                    window: slice.window,
+                    advertisers: &slice.advertisers,
+                    is_compared: is_summed,
                 };
-                let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
+                let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(answer) => answer,
                     Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut),
                     Err(error) => return Err(error),
                 };
-                run.pass_on(&envelope.warnings);
-                let rows = envelope.rows.unwrap_or(0);
-                if rows >= report.row_cap || envelope.is_short() {
+                run.pass_on(&judged.warnings);
+                let rows = judged.rows;
+                if rows >= report.row_cap || judged.is_short {
                     return Ok(Answer::Cut);
                 }
+                for note in judged.notes {
+                    tracing::warn!("{name}: {note}");
+                }
+                let body = match judged.merged {
+                    Some(merged) => body.replaced(merged.body),
+                    None => body,
+                };
+                let sums = is_summed.then_some(judged.sums);
                 let doubts = match (&totals, &sums) {
                     (Some(totals), Some(sums)) if slice.part.is_none() => {
                         differing(totals, sums, &slice, report, today, compared)
