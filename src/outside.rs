@@ -55,7 +55,7 @@ pub fn state_of_report(state: &Value) {
 
 /// An answer of the API, and one that was cut behind so many bytes.
 pub fn answer(text: &str, cut: usize) {
-    for shape in [Shape::Plain, Shape::Wrapped, Shape::Columns] {
+    for shape in [Shape::Plain, Shape::Report] {
         assert!(REPORT.is_some(), "there is no such report any more");
         if let Some(stream) = &*REPORT {
             let _ = rows::check_into(text, shape, &mut Written(Plan::new(stream, &|_| true)));

@@ -7,10 +7,13 @@
 
 pub mod account;
 mod ad_sets;
+mod answer;
 mod coerce;
 pub mod cursor;
+mod decimal;
 pub mod density;
 mod entity;
+mod fields;
 pub mod ladder;
 pub(crate) mod log_level;
 mod pages;

@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
+use super::answer::{Expected, judge};
 use super::cursor::{self, Cursors, Why};
 use super::plan::ReportPlan;
-use super::rows::CheckOnly;
 use super::slice::{Range, Window};
-use super::sums::{Summing, Sums};
+use super::sums::Sums;
 use super::totals::{Differences, Totals, is_settled};
 use super::track::{Slice, Track};
-use super::{InFlight, Run, Selected, rows};
+use super::{InFlight, Run, Selected};
 use crate::api::{Body, Call, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
@@ -51,6 +51,8 @@ enum Answer {
 struct Whole {
     body: Body,
     rows: u64,
+    /// Rows that shared a key with another one: those that were added to it, and those that were equal to it.
+    repeated: [u64; 2],
     sums: Option<Sums>,
     totals: Option<Arc<Totals>>,
     /// Where its sums are others than the totals all the same.
@@ -93,6 +95,8 @@ struct Reading<'a> {
     trouble: Trouble,
     in_flight: InFlight,
     has_rows: bool,
+    /// As in [`Whole`].
+    repeated: [u64; 2],
     account: Account,
 }
 
@@ -176,6 +180,7 @@ impl<'a> Reading<'a> {
             trouble: Trouble::default(),
             in_flight: InFlight::default(),
             has_rows: false,
+            repeated: [0, 0],
             account: Account::new(),
         }
     }
@@ -204,6 +209,7 @@ impl<'a> Reading<'a> {
             self.divide();
         }
         std::mem::take(&mut self.in_flight).settle().await?;
+        self.tell_repeated();
         // What was read counts, also where something else is missing.
         let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
         let failure = self.failure();
@@ -276,7 +282,8 @@ impl<'a> Reading<'a> {
     }
 
     fn write(&mut self, index: usize, slice: &Slice, whole: Whole) -> Result<()> {
-        let Whole { body, rows, sums, totals, doubts, unproven } = whole;
+        let Whole { body, rows, repeated, sums, totals, doubts, unproven } = whole;
+        self.repeated.iter_mut().zip(repeated).for_each(|(sum, rows)| *sum += rows);
         self.account.add(slice, rows, sums.as_ref());
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
@@ -290,16 +297,36 @@ impl<'a> Reading<'a> {
         self.in_flight.check()?;
         let state = self.move_on(index);
         self.has_rows |= rows > 0;
-        let mut constants = Vec::new();
-        if self.report.is_without_time() {
-            constants.push(("day", slice.window.start.to_string()));
-        }
-        // Requests for a single advertiser are answered without it.
-        if let [advertiser] = &slice.advertisers[..] {
-            constants.push(("advertiser_id", advertiser.0.clone()));
-        }
+        let constants = self.expected(slice).constants();
         self.in_flight.push(self.run.output.slice(self.id, body, constants, state));
         Ok(())
+    }
+
+    fn expected<'b>(&'b self, slice: &'b Slice) -> Expected<'b> {
+        Expected {
+            report: self.report,
+            metrics: &self.metrics,
+            window: slice.window,
+            advertisers: &slice.advertisers,
+            is_compared: self.comparison(slice).is_summed,
+        }
+    }
+
+    /// Tells of rows that shared a key.
+    fn tell_repeated(&self) {
+        let name = self.name;
+        let [added, dropped] = self.repeated;
+        if added > 0 {
+            tracing::warn!(
+                "{name}: Criteo sent {added} rows with the key of another row. Their numbers may be summed, so they were added \
+                 to that row."
+            );
+        }
+        if dropped > 0 {
+            tracing::warn!(
+                "{name}: Criteo sent {dropped} rows that are equal to another row in every column; one of each was kept."
+            );
+        }
     }
 
     /// Moves cursors and holes on to what a track has come to; returns the new state where it is one.
@@ -338,6 +365,7 @@ impl<'a> Reading<'a> {
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
         let call = Call { expected_bytes: slice.expected_bytes, is_suspect: slice.is_suspect, ..call };
         let comparison = self.comparison(&slice);
+        let (name, metrics) = (self.name, self.metrics.clone());
         async move {
             let answer = async {
                 let (totals, unproven) = match comparison.wants_totals {
@@ -357,25 +385,35 @@ impl<'a> Reading<'a> {
                     }
                     false => (None, None),
                 };
-                let check = |body: &str| {
-                    if comparison.is_summed {
-                        let mut summing = Summing::new(report, slice.window);
-                        let envelope = rows::check_into(body, report.shape(), &mut summing)?;
-                        Ok((envelope, Some(summing.sums())))
-                    } else {
-                        Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None))
-                    }
+                let expected = Expected {
+                    report,
+                    metrics: &metrics,
+                    window: slice.window,
+                    advertisers: &slice.advertisers,
+                    is_compared: comparison.is_summed,
                 };
-                let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
+                let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(answer) => answer,
                     Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut),
                     Err(error) => return Err(error),
                 };
-                run.pass_on(&envelope.warnings);
-                let rows = envelope.rows.unwrap_or(0);
-                if rows >= report.row_cap || envelope.is_short() {
+                run.pass_on(&judged.warnings);
+                let rows = judged.rows;
+                if rows >= report.row_cap || judged.is_short {
                     return Ok(Answer::Cut);
                 }
+                judged.notes.into_iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
+                let (body, repeated) = match judged.merged {
+                    Some(merged) => (body.replaced(merged.body), [merged.rows, merged.dropped]),
+                    None => (body, [0, 0]),
+                };
+                let sums = comparison.is_summed.then_some(judged.sums);
+                let unproven = match judged.unsummed {
+                    unsummed if unsummed > 0 && comparison.is_summed => {
+                        Some(Error::transient(format!("{unsummed} rows have values that cannot be added up.")))
+                    }
+                    _ => unproven,
+                };
                 let doubts = match (&totals, &sums) {
                     (Some(totals), Some(sums)) if slice.part.is_none() => comparison.differing(totals, sums, &slice),
                     _ => Differences::default(),
@@ -383,7 +421,7 @@ impl<'a> Reading<'a> {
                 if let Some(answer) = comparison.read_again(&slice, rows, &doubts) {
                     return Ok(answer);
                 }
-                Ok(Answer::Whole(Box::new(Whole { body, rows, sums, totals, doubts, unproven })))
+                Ok(Answer::Whole(Box::new(Whole { body, rows, repeated, sums, totals, doubts, unproven })))
             }
             .await;
             Event::Answered(slice, answer)
