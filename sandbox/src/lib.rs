@@ -24,10 +24,12 @@ mod reports;
 mod routes;
 mod server;
 mod statistics;
+mod unknowns;
 mod vocabulary;
 mod wire;
 mod world;
 
 pub use options::{AppState, Casing, Numbers, Options, Permission, Shape, Wrapping};
 pub use server::{Logged, Peak, Sandbox};
+pub use unknowns::{UNKNOWNS, Unknown, Unknowns};
 pub use world::World;
