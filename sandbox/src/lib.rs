@@ -15,6 +15,7 @@ mod children;
 mod control;
 mod facts;
 mod faults;
+mod manners;
 mod marketplace;
 mod objects;
 mod options;
