@@ -440,8 +440,7 @@ pub const UNKNOWNS: &[Unknown] = &[
 pub struct Unknowns(BTreeMap<&'static str, &'static str>);
 
 /// Those that change what there is, and not only how it is told: the truth follows them.
-const OF_THE_WORLD: &[&str] =
-    &["week_start", "week_spelling", "money_rounding", "with_spend", "log_header", "log_times"];
+const OF_THE_WORLD: &[&str] = &["week_start", "money_rounding", "with_spend", "log_header"];
 
 impl Unknowns {
     /// What a switch is set to, its default where it is not; empty for a name that is no switch.
@@ -478,13 +477,10 @@ impl Unknowns {
 
     /// Only those that the truth follows.
     pub(crate) fn of_the_world(&self) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|(name, _)| OF_THE_WORLD.contains(name))
-                .map(|(name, value)| (*name, *value))
-                .collect(),
-        )
+        let has_mondays = self.get("week_spelling") == "iso_week";
+        let is_of_world = |name: &str| OF_THE_WORLD.contains(&name) && !(has_mondays && name == "week_start");
+        let values = self.0.iter().filter(|(name, _)| is_of_world(name));
+        Self(values.map(|(name, value)| (*name, *value)).collect())
     }
 }
 
