@@ -427,8 +427,9 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
         ("week", statistics("1001", "2026-09-28", "2026-10-11", &["CampaignId", "Week"], "EUR")),
         ("month", statistics("1001", "2026-10-01", "2026-10-31", &["CampaignId", "Month"], "JPY")),
         ("year", statistics("1001", "2026-10-01", "2026-10-02", &["CampaignId", "Year"], "EUR")),
-        ("long", statistics("1001", "2025-10-01", "2026-10-31", &["CampaignId"], "EUR")),
-        ("cut", statistics("1001,1003", "2026-09-01", "2026-10-31", &["AdId", "Hour"], "EUR")),
+        ("long", statistics("1004", "2025-10-01", "2026-10-31", &["CampaignId"], "EUR")),
+        ("of months", statistics("1004", "2026-06-01", "2026-10-31", &["CampaignId"], "EUR")),
+        ("cut", statistics("1001,1003", "2026-09-25", "2026-10-31", &["AdId", "Hour"], "EUR")),
         ("totals", statistics("1001", "2026-10-01", "2026-10-02", &["AdvertiserId", "Day"], "EUR")),
         ("refused", statistics("1001,1002", "2026-10-01", "2026-10-01", &["CampaignId"], "EUR")),
         ("empty", statistics("1004", "2026-10-01", "2026-10-01", &["CampaignId"], "EUR")),
@@ -452,7 +453,6 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
         json!({"data": [{"type": "Report", "attributes": attributes}]})
     };
     for zone in ["UTC", "Pacific/Auckland"] {
-        // Ninety days, three months; two years are 730 days and 24 months alike.
         for day in ["2026-08-01", "2026-08-03", "2026-08-05"] {
             ask(&format!("placements {zone} {day}"), "POST", "placements/report", wrapped(day, day, true, zone));
         }
@@ -468,6 +468,7 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     let query = "startDate=2026-10-01&endDate=2026-10-02&clickAttributionPolicy=Both&advertiserId=1001";
     ask("marketplace", "GET", &format!("{marketplace}/stats/campaigns?{query}"), Value::Null);
     ask("budgets", "GET", &format!("{marketplace}/budgets?withSpend=true"), Value::Null);
+    ask("all budgets", "GET", &format!("{marketplace}/budgets"), Value::Null);
     ask("application", "GET", "marketing-solutions/me", Value::Null);
     ask("ads", "GET", "marketing-solutions/advertisers/1001/creatives?limit=100", Value::Null);
     ask("campaigns", "POST", "marketing-solutions/campaigns/search", json!({}));
@@ -479,7 +480,7 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     };
     let mut answers: BTreeMap<_, _> = requests.into_iter().map(told).collect();
     // The links to log files say when they end, so that only names and contents are compared.
-    for day in ["2026-09-30", "2026-10-02", "2026-10-03", "2026-10-05", "2026-10-31"] {
+    for day in ["2026-09-30", "2026-10-01", "2026-10-02", "2026-10-03", "2026-10-05", "2026-10-31"] {
         let query = json!({"startDate": day, "endDate": day});
         let (status, _, listed) = fetch("POST", "log-level/advertisers/1001/report", &query);
         let listed: Value = serde_json::from_slice(&listed).unwrap_or_default();
@@ -615,14 +616,14 @@ fn spellings_are_those_of_their_names() {
 fn rows_that_are_shared_out_add_up_to_the_truth() {
     let query = by_day(&["AdvertiserId", "Day"]);
     let sums = |rows: &[Value]| {
-        let mut sums: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        let mut sums: BTreeMap<String, (i64, i128)> = BTreeMap::new();
         for row in rows {
             let sum = sums.entry(row["Day"].to_string()).or_default();
             // Money in hundredths of a cent.
             let (whole, fraction) =
                 row["AdvertiserCost"].as_str().map(|cost| cost.split_once('.').unwrap_or((cost, ""))).unwrap();
             sum.0 += row["Clicks"].as_str().unwrap().parse::<i64>().unwrap();
-            sum.1 += format!("{whole}{fraction:0<6}").parse::<i64>().unwrap();
+            sum.1 += format!("{whole}{fraction:0<6}").parse::<i128>().unwrap();
         }
         sums
     };

@@ -366,7 +366,8 @@ fn spell_number(number: &str, style: &str) -> Value {
         "bare" => marked(number),
         "exponent" => json!(exponent(number)),
         "bare_exponent" => marked(&exponent(number)),
-        "decimal" if !number.contains('.') => json!(format!("{number}.0")),
+        "decimal" if number.contains('.') => json!(format!("{number}0")),
+        "decimal" => json!(format!("{number}.0")),
         _ => json!(number),
     }
 }

@@ -24,10 +24,11 @@ const SHAPES_FROM_DATA: &[&str] =
     &["data_attributes", "data_attributes_rows", "rows", "array", "columns_data", "columns_data_rows"];
 const SHAPES_FROM_COLUMNS: &[&str] =
     &["columns_data_rows", "columns_data", "rows", "array", "data_attributes", "data_attributes_rows"];
-const NAMES: &[&str] = &["as_documented", "pascal", "camel", "lower", "upper", "snake"];
+const NAMES_FROM_PASCAL: &[&str] = &["pascal", "camel", "lower", "upper", "snake"];
+const NAMES_FROM_CAMEL: &[&str] = &["camel", "pascal", "lower", "upper", "snake"];
 const NUMBERS: &[&str] = &["quoted", "bare", "exponent", "bare_exponent", "decimal"];
 const DAYS: &[&str] = &["iso", "iso_datetime", "iso_utc_instant", "us", "us_datetime", "slash"];
-const FLOORS: &[&str] = &["documented", "one_day_later", "three_days_later", "calendar_months", "documented_by_utc"];
+const FLOORS: &[&str] = &["documented", "one_day_later", "three_days_later", "documented_by_utc"];
 
 const NO_SCHEMA: &str = "The OpenAPI documents declare the answers of reports as binary";
 const SHAPE_WITNESSES: &str =
@@ -91,31 +92,31 @@ pub const UNKNOWNS: &[Unknown] = &[
     },
     Unknown {
         name: "statistics_names",
-        values: NAMES,
+        values: NAMES_FROM_PASCAL,
         about: "The case of members in rows of statistics",
         source: CASE_WITNESSES,
     },
     Unknown {
         name: "placements_names",
-        values: NAMES,
+        values: NAMES_FROM_PASCAL,
         about: "The case of members in rows of placements",
         source: CASE_WITNESSES,
     },
     Unknown {
         name: "transactions_names",
-        values: NAMES,
+        values: NAMES_FROM_CAMEL,
         about: "The case of members in rows of transactions",
         source: CASE_WITNESSES,
     },
     Unknown {
         name: "ad_level_names",
-        values: NAMES,
+        values: NAMES_FROM_PASCAL,
         about: "The case of members in rows of the ad-level report",
         source: NO_SCHEMA,
     },
     Unknown {
         name: "marketplace_names",
-        values: NAMES,
+        values: NAMES_FROM_CAMEL,
         about: "The case of the columns of marketplace statistics",
         source: "Criteo's page on an older path; 2025 on: no witness",
     },
@@ -265,7 +266,7 @@ pub const UNKNOWNS: &[Unknown] = &[
     },
     Unknown {
         name: "placements_floor",
-        values: FLOORS,
+        values: &["documented", "one_day_later", "three_days_later", "documented_by_utc", "calendar_months"],
         about: "The first day of placements that is served",
         source: FLOOR_WITNESSES,
     },
@@ -277,7 +278,7 @@ pub const UNKNOWNS: &[Unknown] = &[
     },
     Unknown {
         name: "log_files_floor",
-        values: FLOORS,
+        values: &["documented", "one_day_later", "three_days_later", "calendar_months"],
         about: "The first day of log files that is served",
         source: "Criteo's page: 30 days back from yesterday",
     },
