@@ -379,10 +379,11 @@ fn exponent(number: &str) -> String {
     let all = format!("{whole}{fraction}");
     let significant = all.trim_start_matches('0');
     let Some(first) = significant.get(..1) else { return "0E+0".to_owned() };
-    let power = whole.len() as i64 - 1 - (all.len() - significant.len()) as i64;
+    let (digits, zeros) = (whole.len(), all.len() - significant.len() + 1);
+    let power = if digits < zeros { format!("-{}", zeros - digits) } else { format!("+{}", digits - zeros) };
     let rest = significant[1..].trim_end_matches('0');
     let point = if rest.is_empty() { "" } else { "." };
-    format!("{sign}{first}{point}{rest}E{power:+}")
+    format!("{sign}{first}{point}{rest}E{power}")
 }
 
 fn flag(value: &Value, style: &str) -> Value {
@@ -484,7 +485,7 @@ pub(crate) fn bare_numbers(body: &str) -> String {
 pub(crate) fn spell_wrappers(value: &mut Value) {
     match value {
         Value::Object(members) if members.len() == 1 && members.get("value").is_some_and(Value::is_null) => {
-            members.clear()
+            members.clear();
         }
         Value::Object(members) => members.values_mut().for_each(spell_wrappers),
         Value::Array(values) => values.iter_mut().for_each(spell_wrappers),

@@ -312,9 +312,9 @@ impl World {
                 "user_agent": "",
             })
         } else {
-            let costs = |is_of: bool| match is_of {
-                true => ("EUR".to_owned(), decimal(cost), decimal(cost * rate("USD") / 100)),
-                false => Default::default(),
+            let costs = |is_of: bool| {
+                let costs = ("EUR".to_owned(), decimal(cost), decimal(cost * rate("USD") / 100));
+                if is_of { costs } else { Default::default() }
             };
             let ((display_currency, display, display_usd), (click_currency, click, click_usd)) =
                 (costs(!is_click), costs(is_click));
