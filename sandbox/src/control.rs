@@ -5,6 +5,8 @@
 //! | `POST /faults` | adds a fault or a list of them |
 //! | `DELETE /faults` | takes all faults away |
 //! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `inserted`, `row_cap`, `page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
+//! | `POST /unknowns` | sets unknowns: `{"week_start": "sunday", …}` |
+//! | `GET /unknowns` | what each is set to |
 //! | `POST /revoke` | ends all tokens |
 //! | `GET /log` | the requests so far, secrets hashed |
 //! | `GET /peak` | the most that there has been at once |
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::options::Options;
 use crate::server::Shared;
+use crate::unknowns::UNKNOWNS;
 use crate::wire::{Reply, Request};
 
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
@@ -42,6 +45,16 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
             let mut result = Ok(());
             shared.change(|options| result = change(options, &body));
             done(result.map(|()| json!({})))
+        }
+        ("POST", "/unknowns") => {
+            let mut result = Ok(());
+            shared.change(|options| result = set_unknowns(options, &body));
+            done(result.map(|()| json!({})))
+        }
+        ("GET", "/unknowns") => {
+            let unknowns = shared.world().options.unknowns;
+            let values = UNKNOWNS.iter().map(|unknown| (unknown.name.to_owned(), json!(unknowns.get(unknown.name))));
+            done(Ok(Value::Object(values.collect())))
         }
         ("POST", "/revoke") => {
             shared.revoke_tokens();
@@ -84,6 +97,16 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         }
         _ => Reply::json(404, &json!({"error": "no such control"})),
     }
+}
+
+/// All of them or none.
+fn set_unknowns(options: &mut Options, changes: &Value) -> Result<(), String> {
+    let mut unknowns = options.unknowns.clone();
+    for (name, value) in changes.as_object().ok_or("an object is wanted")? {
+        unknowns.set(name, value.as_str().ok_or_else(|| format!("{name}: a text is wanted"))?)?;
+    }
+    options.unknowns = unknowns;
+    Ok(())
 }
 
 fn change(options: &mut Options, change: &Value) -> Result<(), String> {

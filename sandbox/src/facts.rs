@@ -16,7 +16,7 @@ const FACTS_A_DAY: u64 = 3;
 pub(crate) struct Fact {
     pub path: AdPath,
     pub instant: DateTime<Utc>,
-    key: u64,
+    pub key: u64,
 }
 
 impl World {

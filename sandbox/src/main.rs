@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{NaiveDate, Utc};
 use clap::Parser;
-use criteo_sandbox::{Casing, Numbers, Options, Sandbox, Shape, Wrapping};
+use criteo_sandbox::{Casing, Numbers, Options, Sandbox, Shape, Unknowns, Wrapping};
 
 /// A simulated Criteo advertising API on loopback.
 #[derive(Debug, Parser)]
@@ -71,6 +71,9 @@ struct Cli {
     /// Rows of a report of statistics an advertiser and day, serialised once: for measuring clients.
     #[arg(long)]
     prepared_rows: Option<u32>,
+    /// What nobody knows about Criteo, as NAME=VALUE; may be given more than once.
+    #[arg(long = "unknown", value_name = "NAME=VALUE")]
+    unknowns: Vec<String>,
     /// Answers are not compressed, whatever the client accepts.
     #[arg(long)]
     no_gzip: bool,
@@ -82,6 +85,11 @@ struct Cli {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let mut unknowns = Unknowns::default();
+    if let Err(error) = cli.unknowns.iter().try_for_each(|text| unknowns.set_text(text)) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     let options = Options {
         seed: cli.seed,
         advertisers: cli.advertisers,
@@ -99,6 +107,7 @@ fn main() -> ExitCode {
         shape: cli.shape,
         casing: cli.casing,
         numbers: cli.numbers,
+        unknowns,
         prepared_rows: cli.prepared_rows,
         gzip: !cli.no_gzip,
         latency: Duration::from_millis(cli.latency),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, Days, NaiveDate};
-use serde_json::{Map, Value, json};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
 
+use crate::manners::{Report, Row, Table};
 use crate::problem::Problem;
 use crate::world::{World, ad_set_name, advertiser_id, advertiser_name, campaign_name};
 
@@ -31,7 +33,7 @@ fn passes(query: &Query, name: &str, value: &str) -> bool {
 }
 
 impl World {
-    fn consenting_numbers(&self) -> Vec<u32> {
+    pub(crate) fn consenting_numbers(&self) -> Vec<u32> {
         let ids = self.consenting_ids();
         (0..self.options.advertisers).filter(|number| ids.contains(&advertiser_id(*number))).collect()
     }
@@ -136,7 +138,17 @@ impl World {
         for (advertiser, seller, campaign) in self.seller_campaigns(advertisers) {
             for (index, status) in ["Archived", "Current"].iter().enumerate() {
                 let is_finished = index == 0;
-                let is_wanted = passes(query, "advertiserId", &advertiser_id(advertiser))
+                let is_with_spend = query.get("withSpend").is_some_and(|with| with == "true");
+                let spend = match ((seller + campaign) % 3, self.options.unknowns.get("with_spend")) {
+                    (_, "adds_spend") if !is_with_spend => Value::Null,
+                    (0, _) => json!(123.45),
+                    (1, _) => json!(0),
+                    _ => Value::Null,
+                };
+                let has_spend = spend.as_f64().is_some_and(|spend| spend > 0.0);
+                let is_left_out = is_with_spend && !has_spend && self.options.unknowns.get("with_spend") == "filters";
+                let is_wanted = !is_left_out
+                    && passes(query, "advertiserId", &advertiser_id(advertiser))
                     && passes(query, "sellerId", &seller_id(seller))
                     && passes(query, "campaignId", &(200_001 + campaign).to_string())
                     && passes(query, "status", status)
@@ -150,7 +162,7 @@ impl World {
                         "status": status,
                         "isSuspended": false,
                         "amount": if is_finished { json!(500.25) } else { Value::Null },
-                        "spend": if query.get("withSpend").is_some_and(|with| with == "true") { json!(123.45) } else { Value::Null },
+                        "spend": spend,
                         "startDate": "2026-01-01",
                         "endDate": if is_finished { "2026-03-31" } else { "" },
                     }));
@@ -160,20 +172,28 @@ impl World {
         Value::Array(rows)
     }
 
-    /// The rows of `stats/…` as objects; a query is an object of texts.
-    pub(crate) fn marketplace_rows(&self, what: &str, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
+    /// The rows of `stats/…` as objects, and the zone of their times; a query is an object of texts.
+    pub(crate) fn marketplace_rows(&self, what: &str, query: &Value) -> Result<(Vec<Row>, Tz), Problem> {
         let members = query.as_object().into_iter().flatten();
         let query = members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
-        let table = self.marketplace_statistics(what, &query)?;
-        let columns: Vec<_> = table["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let rows = table["data"].as_array().into_iter().flatten().filter_map(Value::as_array);
-        let object =
-            |values: &Vec<Value>| columns.iter().map(|c| (*c).to_owned()).zip(values.iter().cloned()).collect();
-        Ok(rows.map(object).collect())
+        self.marketplace_table(what, &query)
     }
 
-    /// `stats/campaigns`, `stats/sellers`, `stats/seller-campaigns`: columns and rows of values.
+    /// The answer to `stats/campaigns`, `stats/sellers`, `stats/seller-campaigns`.
     pub(crate) fn marketplace_statistics(&self, what: &str, query: &Query) -> Result<Value, Problem> {
+        let (rows, timezone) = self.marketplace_table(what, query)?;
+        Ok(self.tell(Table {
+            report: Report::Marketplace,
+            rows,
+            timezone,
+            advertisers: usize::from(query.contains_key("advertiserId")),
+            currency: None,
+            additive: Vec::new(),
+            cap: usize::MAX,
+        }))
+    }
+
+    fn marketplace_table(&self, what: &str, query: &Query) -> Result<(Vec<Row>, Tz), Problem> {
         let day = |name: &str| -> Result<Option<NaiveDate>, Problem> {
             let Some(text) = query.get(name) else { return Ok(None) };
             let day = text.get(..10).unwrap_or(text).parse();
@@ -250,8 +270,9 @@ impl World {
             current = current + Days::new(1);
         }
         let most_rows = query.get("count").and_then(|count| count.parse().ok()).unwrap_or(usize::MAX);
-        let data: Vec<Value> = rows.into_iter().take(most_rows).map(|(key, sums)| sums.row(key, policy)).collect();
-        Ok(json!({"columns": columns, "rows": data.len(), "data": data, "links": {}}))
+        let zone = query.get("timeZoneId").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
+        let named = |values: Vec<Value>| columns.iter().cloned().zip(values).collect();
+        Ok((rows.into_iter().take(most_rows).map(|(key, sums)| named(sums.row(key, policy))).collect(), zone))
     }
 }
 
@@ -265,7 +286,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn row(&self, key: Vec<String>, policy: &str) -> Value {
+    fn row(&self, key: Vec<String>, policy: &str) -> Vec<Value> {
         let money = |hundredths: i64| {
             json!(format!("{}.{:02}", hundredths / 100, hundredths % 100).parse::<f64>().unwrap_or(0.0))
         };
@@ -284,7 +305,7 @@ impl Sums {
             row.extend([json!(sales), money(revenue), quotient(sales, self.clicks)]);
             row.extend([quotient(self.cost, sales * 100), quotient(self.cost, revenue), quotient(revenue, self.cost)]);
         }
-        Value::Array(row)
+        row
     }
 }
 

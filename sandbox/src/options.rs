@@ -6,6 +6,8 @@ use chrono::NaiveDate;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::unknowns::Unknowns;
+
 /// The JSON of a statistics report, which Criteo does not document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Shape {
@@ -161,6 +163,8 @@ pub struct Options {
     pub casing: Casing,
     /// Numbers in statistics.
     pub numbers: Numbers,
+    /// What nobody knows about Criteo; a switch that is set goes before the four options above.
+    pub unknowns: Unknowns,
 }
 
 impl Options {
@@ -224,6 +228,7 @@ impl Default for Options {
             shape: Shape::default(),
             casing: Casing::default(),
             numbers: Numbers::default(),
+            unknowns: Unknowns::default(),
         }
     }
 }

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::Days;
 use serde_json::{Map, Value, json};
 
+use crate::manners::bare_numbers;
 use crate::options::Shape;
 use crate::problem::Problem;
-use crate::statistics::{Query, bare_numbers, decimal};
+use crate::statistics::{Query, decimal};
 use crate::vocabulary::{Dimension, Measure};
 use crate::wire::Reply;
 use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};

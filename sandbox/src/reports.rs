@@ -3,27 +3,23 @@
 //! Their JSON is not documented. Placements and transactions come in the two shapes that users have reported.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::facts::{Fact, metric_key};
-use crate::options::{Options, Wrapping};
+use crate::faults::gzip;
+use crate::manners::{Report, Table};
+use crate::options::Options;
 use crate::problem::Problem;
 use crate::statistics::{
-    Period, advertisers_of, currency, decimal, known_members, list, optional_list, optional_word, rate, required,
+    Kept, Period, advertisers_of, currency, decimal, known_members, list, optional_list, optional_word, rate, required,
     unknown,
 };
 use crate::vocabulary::Measure;
 use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
-/// How long Criteo keeps placements (three months), transactions (two years) and log files.
-const PLACEMENT_DAYS: u64 = 90;
-const TRANSACTION_DAYS: u64 = 730;
-const LOG_DAYS: u64 = 30;
 /// What the queries may say; the schemas have no more.
 const PLACEMENT_MEMBERS: &[&str] = &[
     "advertiserIds",
@@ -143,12 +139,11 @@ fn sums(
             *total += world.value(&fact, metric_key(source), *measure);
         }
     }
-    let rate = currency.map_or(100, rate);
     let rows = groups.into_values().map(|Group { mut row, totals, facts }| {
         for (total, (name, _, measure)) in totals.into_iter().zip(metrics) {
             let value = match measure {
                 Measure::Count(_) => world.number(total.to_string()),
-                Measure::Money => world.number(decimal(total * rate / 100)),
+                Measure::Money => world.money(total, currency.unwrap_or("EUR")),
                 Measure::Ratio => world.number(decimal(total / (facts * 100))),
                 Measure::Word => json!(format!("{name}, with \"words\"")),
             };
@@ -167,7 +162,7 @@ impl World {
     pub(crate) fn placements(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = wrapped(query)?;
         known_members(attributes, PLACEMENT_MEMBERS)?;
-        let period = Period::parse(self, attributes, PLACEMENT_DAYS)?;
+        let period = Period::parse(self, attributes, Kept::PLACEMENTS)?;
         let environment = optional_word(attributes, "environment", &["Web", "Android", "Ios"])?;
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
@@ -198,19 +193,22 @@ impl World {
     pub(crate) fn transactions(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = wrapped(query)?;
         known_members(attributes, TRANSACTION_MEMBERS)?;
-        let period = Period::parse(self, attributes, TRANSACTION_DAYS)?;
+        let mut period = Period::parse(self, attributes, Kept::TRANSACTIONS)?;
+        if self.options.unknowns.get("rows_outside") == "day_after" {
+            period.end = period.end + Days::new(1);
+        }
         let event_type = optional_word(attributes, "eventType", &["Click", "Display"])?;
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
         let currency = &currency(attributes)?;
-        let mut facts = period.facts(self, &advertisers);
+        let mut facts = period.facts(self, &self.with_others(&advertisers));
         facts.sort_by_key(|fact| fact.instant);
         let local =
             |instant: DateTime<Utc>| instant.with_timezone(&period.timezone).format("%m/%d/%Y %H:%M:%S").to_string();
         let event = |fact: &Fact| ["Click", "Display"][pick(self, fact, 16, 2)];
         facts.retain(|fact| pick(self, fact, 13, 3) == 0 && event_type.is_none_or(|wanted| event(fact) == wanted));
         let rows = facts.iter().map(|fact| {
-            let amount = self.value(fact, metric_key("amount"), Measure::Money) * rate(currency) / 100;
+            let amount = self.value(fact, metric_key("amount"), Measure::Money);
             let flag = |salt, yes: &str, no: &str| json!(if pick(self, fact, salt, 2) == 0 { yes } else { no });
             let row = json!({
                 "advertiserId": advertiser_id(fact.path.advertiser),
@@ -224,7 +222,7 @@ impl World {
                 "attributedTransaction": flag(19, "True", "False"),
                 "crossDeviceTransaction": flag(20, "Yes", "No"),
                 "currency": currency,
-                "amount": decimal(amount),
+                "amount": self.money(amount, currency),
             });
             row.as_object().cloned().unwrap_or_default()
         });
@@ -235,7 +233,7 @@ impl World {
     pub(crate) fn ad_level(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = &query["data"]["attributes"];
         known_members(attributes, AD_LEVEL_MEMBERS)?;
-        let period = Period::parse(self, attributes, TRANSACTION_DAYS)?;
+        let period = Period::parse(self, attributes, Kept::TRANSACTIONS)?;
         let ids = list(attributes, "advertiserIds")?;
         if ids.is_empty() || ids.len() > MOST_AD_LEVEL_ADVERTISERS {
             return Err(Problem::validation("exceeded-ids-cap", "From one to five advertisers", "advertiserIds"));
@@ -263,74 +261,144 @@ impl World {
         valid_until: &str,
     ) -> Result<Value, Problem> {
         known_members(query, &["startDate", "endDate", "shouldDisplayProductIds"])?;
-        let Period { start, end, .. } = Period::parse(self, query, LOG_DAYS)?;
+        let Period { start, end, .. } = Period::parse(self, query, Kept::LOG_FILES)?;
         let [_] = advertisers_of(self, advertiser)?[..] else { return Err(Problem::not_found(advertiser)) };
         let mut files = Vec::new();
         let mut day = start;
-        while day <= end.min(self.options.today - Days::new(1)) {
-            let name = format!("{advertiser}_{day}.csv.gz");
-            files.push(
-                json!({"fileName": name, "url": format!("{base}/files/{name}?until={valid_until}&sig=a%2Bb%2F%3D")}),
-            );
+        let yesterday = self.options.today - Days::new(1);
+        let unknowns = &self.options.unknowns;
+        let parts: &[&str] = if unknowns.get("log_files_a_day") == "one" { &[""] } else { &["_1", "_2"] };
+        while day <= end.min(yesterday) {
+            let is_late = day == yesterday && unknowns.get("young_log_files") == "late";
+            for part in &parts[..parts.len() - usize::from(is_late)] {
+                let blob = format!("{advertiser}_{day}{part}.csv.gz");
+                let is_shared = unknowns.get("log_files_a_day") == "two_of_one_name";
+                let name = if is_shared { format!("{advertiser}_{day}.csv.gz") } else { blob.clone() };
+                let url = format!("{base}/files/{blob}?until={valid_until}&sig=a%2Bb%2F%3D");
+                files.push(json!({"fileName": name, "url": url}));
+            }
             day = day + Days::new(1);
         }
         let attributes = json!({"advertiserId": advertiser, "files": files, "tokenValidUntil": valid_until});
         Ok(json!({"data": [{"type": "TransparencyReport", "attributes": attributes}], "errors": [], "warnings": []}))
     }
 
-    /// The rows of a log file, which never change.
+    /// The rows of a log file, which never change; of one half where the name ends in `_1` or `_2`.
     pub(crate) fn log_rows(&self, name: &str) -> Option<Vec<Map<String, Value>>> {
         let (advertiser, day) = name.strip_suffix(".csv.gz")?.split_once('_')?;
+        let (day, part) = day.split_once('_').map_or((day, None), |(day, part)| (day, Some(part)));
         let advertisers = advertisers_of(self, advertiser).ok()?;
         let day: NaiveDate = day.parse().ok()?;
         let settled = Self::new(Options { restatement_days: 0, ..self.options.clone() });
-        let rows = settled.facts(&advertisers, day, day).into_iter().map(|fact| {
-            let cost = decimal(settled.value(&fact, metric_key("AdvertiserCost"), Measure::Money));
-            let row = json!({
+        let facts = settled.facts(&advertisers, day, day).into_iter().enumerate();
+        let facts = facts.filter(|(index, _)| part.is_none_or(|part| (index % 2 == 0) == (part == "1")));
+        Some(facts.map(|(_, fact)| settled.log_row(&fact)).collect())
+    }
+
+    fn log_row(&self, fact: &Fact) -> Map<String, Value> {
+        let cost = self.value(fact, metric_key("AdvertiserCost"), Measure::Money);
+        let is_click = pick(self, fact, 16, 2) == 0;
+        let header = self.options.unknowns.get("log_header");
+        let mut row = if header == "older" {
+            json!({
                 "event_time": fact.instant.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-                "event_type": (["click", "display"][pick(self, &fact, 16, 2)]),
+                "event_type": if is_click { "click" } else { "display" },
                 "advertiser_id": advertiser_id(fact.path.advertiser),
                 "ad_set_id": ad_set_id(self.ad_set_number(fact.path)),
                 "ad_id": ad_id(self.ad_number(fact.path)),
                 "environment": "Web",
                 "domain": "news, \"daily\"\nsecond line",
-                "cost_eur": cost,
+                "cost_eur": decimal(cost),
                 "user_agent": "",
-            });
-            row.as_object().cloned().unwrap_or_default()
-        });
-        Some(rows.collect())
+            })
+        } else {
+            let costs = |is_of: bool| {
+                let costs = ("EUR".to_owned(), decimal(cost), decimal(cost * rate("USD") / 100));
+                if is_of { costs } else { Default::default() }
+            };
+            let ((display_currency, display, display_usd), (click_currency, click, click_usd)) =
+                (costs(!is_click), costs(is_click));
+            let timestamp = match self.options.unknowns.get("log_times") {
+                "spaced" => fact.instant.format("%Y-%m-%d %H:%M:%S").to_string(),
+                "epoch" => fact.instant.timestamp().to_string(),
+                _ => fact.instant.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            };
+            let is_app = pick(self, fact, 21, 3) == 0;
+            json!({
+                "DAY": fact.instant.date_naive().to_string(),
+                "HOUR": fact.instant.format("%H").to_string(),
+                "TIMESTAMP": timestamp,
+                "EVENT_TYPE": if is_click { "click" } else { "display" },
+                "ADSET_ID": ad_set_id(self.ad_set_number(fact.path)),
+                "ADSET_NAME": ad_set_name(self.ad_set_number(fact.path)),
+                "AD_FORMAT": "300x250",
+                "BANNER_ID": ad_id(self.ad_number(fact.path)),
+                "CATEGORY_ID": (70 + pick(self, fact, 1, 4)).to_string(),
+                "CATEGORY_NAME": format!("Category {}, \"quoted\"\nsecond line", pick(self, fact, 1, 4)),
+                "REFERRER": if is_app { "" } else { "news.example" },
+                "ENVIRONMENT": if is_app { "App" } else { "Web" },
+                "DEVICE_FAMILY": (["Desktop", "Smartphone", "Tablet"][pick(self, fact, 6, 3)]),
+                "OS_FAMILY": (["Android", "iOS", "Windows"][pick(self, fact, 5, 3)]),
+                "APP_ID": if is_app { "app.example" } else { "" },
+                "APP_NAME": if is_app { "Game" } else { "" },
+                "VIEWABILITY": (["Viewable", "NonViewable", ""][pick(self, fact, 22, 3)]),
+                "DISPLAY_COST_CURRENCY": display_currency,
+                "DISPLAY_COST": display,
+                "DISPLAY_COST_USD": display_usd,
+                "CLICK_COST_CURRENCY": click_currency,
+                "CLICK_COST": click,
+                "CLICK_COST_USD": click_usd,
+            })
+        };
+        if header == "unknown_columns" {
+            row["AUCTION_TYPE"] = json!("first price");
+            row["DEAL_ID"] = json!("");
+        }
+        row.as_object().cloned().unwrap_or_default()
     }
 
     /// The content of a log file, compressed.
     pub(crate) fn log_file(&self, name: &str) -> Option<Vec<u8>> {
         let rows = self.log_rows(name)?;
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        writeln!(encoder, "event_time,event_type,advertiser_id,ad_set_id,ad_id,environment,domain,cost_eur,user_agent")
-            .ok()?;
+        let quoted = |text: &str| {
+            let is_plain = !text.contains([',', '"', '\n']);
+            if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+        };
+        // The columns of any fact: a day without events has a header nevertheless.
+        let model = Fact { path: self.ad_path(0), instant: DateTime::UNIX_EPOCH, key: 0 };
+        let mut text = self.log_row(&model).keys().cloned().collect::<Vec<_>>().join(",") + "\n";
         for row in rows {
-            let quoted = |value: &Value| {
-                let text = value.as_str().unwrap_or_default();
-                let is_plain = !text.contains([',', '"', '\n']);
-                if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
-            };
-            writeln!(encoder, "{}", row.values().map(quoted).collect::<Vec<_>>().join(",")).ok()?;
+            let values = row.values().map(|value| quoted(value.as_str().unwrap_or_default()));
+            text += &(values.collect::<Vec<_>>().join(",") + "\n");
         }
-        encoder.finish().ok()
+        let once = gzip(text.as_bytes());
+        Some(if self.options.unknowns.get("log_compression") == "twice" { gzip(&once) } else { once })
     }
 
-    /// Rows in the shape that the sandbox was told to answer.
-    pub(crate) fn wrap(&self, mut rows: Vec<Map<String, Value>>, cap: usize) -> Value {
-        rows.truncate(cap);
-        match self.options.wrapping {
-            Wrapping::Rows => {
-                json!({"data": [{"type": "Report", "attributes": {"rows": rows}}], "errors": [], "warnings": []})
-            }
-            Wrapping::Each => {
-                let data: Vec<_> = rows.into_iter().map(|row| json!({"type": "Report", "attributes": row})).collect();
-                json!({"data": data, "errors": [], "warnings": []})
-            }
-        }
+    /// The answer to one of these reports.
+    pub(crate) fn small_report(&self, report: Report, query: &Value) -> Result<Value, Problem> {
+        let world = self.marking();
+        let (rows, cap) = match report {
+            Report::Placements => (world.placements(query)?, self.options.placement_cap),
+            Report::Transactions => (world.transactions(query)?, usize::MAX),
+            _ => (world.ad_level(query)?, usize::MAX),
+        };
+        let attributes = if report == Report::AdLevel { &query["data"]["attributes"] } else { wrapped(query)? };
+        let advertisers = match &attributes["advertiserIds"] {
+            Value::Array(ids) => ids.len(),
+            ids => ids.as_str().map_or(0, |ids| ids.split(',').count()),
+        };
+        let is_sum = |measure: &Measure| matches!(measure, Measure::Count(_) | Measure::Money);
+        let additive = PLACEMENT_METRICS.iter().chain(AD_LEVEL_METRICS).filter(|(_, _, measure)| is_sum(measure));
+        Ok(self.tell(Table {
+            report,
+            rows,
+            timezone: attributes["timezone"].as_str().and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
+            advertisers,
+            currency: None,
+            additive: additive.map(|(name, ..)| *name).collect(),
+            cap: cap.min(self.options.row_cap),
+        }))
     }
 }
 

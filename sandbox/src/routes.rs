@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::options::{Numbers, Permission};
+use crate::manners::{Report, spell_wrappers, written};
+use crate::options::Permission;
 use crate::problem::Problem;
-use crate::statistics::{bare_numbers, known_members, optional_list};
+use crate::statistics::{known_members, optional_list};
 use crate::wire::{Reply, Request};
 use crate::world::World;
 
@@ -47,11 +48,14 @@ pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
 pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str) -> Result<Reply, Problem> {
     let [version, rest @ ..] = path else { return Err(Problem::not_found("no version")) };
     let asked = Asked { world, version, request, base };
-    let value = match request.method.as_str() {
+    let mut value = match request.method.as_str() {
         "GET" => asked.get(rest)?,
         "POST" => asked.post(rest)?,
         _ => return Err(Problem::not_found("method")),
     };
+    if world.options.unknowns.get("null_wrapper") == "empty_object" {
+        spell_wrappers(&mut value);
+    }
     Ok(match value {
         // The preview of a coupon is a page, not data.
         Value::String(page) if path.contains(&"coupons") => {
@@ -59,11 +63,9 @@ pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str
             Reply { headers, body: page.into_bytes(), ..Reply::json(200, &Value::Null) }
         }
         value => {
-            let mut reply = Reply::json(200, &value);
-            if world.options.numbers == Numbers::Bare {
-                reply.body = bare_numbers(&value.to_string()).into_bytes();
-            }
-            reply
+            let has_mark = path.last() == Some(&"report") && world.options.unknowns.get("byte_order_mark") == "utf8";
+            let mark = if has_mark { "\u{feff}" } else { "" };
+            Reply { body: format!("{mark}{}", written(&value)).into_bytes(), ..Reply::json(200, &Value::Null) }
         }
     })
 }
@@ -84,14 +86,14 @@ impl Asked<'_> {
         let world = self.world;
         let missing = || Problem::not_found(path.join("/"));
         Ok(match path {
-            ["advertisers", "me"] => data(self.objects("advertisers")),
+            ["advertisers", "me"] => self.list(self.objects("advertisers")),
             ["retail-media", "me"] => {
                 let mut application = application();
                 application["criteoService"] = json!("RetailMedia");
                 item(json!({"type": "Application", "attributes": application}))
             }
             ["marketing-solutions", rest @ ..] => match rest {
-                ["me"] => item(json!({"type": "Application", "attributes": application()})),
+                ["me"] => self.application()?,
                 ["campaigns", id] => self.one("campaigns", id)?,
                 ["ad-sets", id] => self.one("ad_sets", id)?,
                 ["ad-sets", id, "category-bids"] => data(world.category_bids(self.ad_set(id)?)),
@@ -157,10 +159,8 @@ impl Asked<'_> {
         let world = self.world;
         Ok(match path {
             ["statistics", "report"] => world.report(&body)?,
-            ["placements", "report"] => {
-                world.wrap(world.placements(&body)?, world.options.placement_cap.min(world.options.row_cap))
-            }
-            ["transactions", "report"] => world.wrap(world.transactions(&body)?, world.options.row_cap),
+            ["placements", "report"] => world.small_report(Report::Placements, &body)?,
+            ["transactions", "report"] => world.small_report(Report::Transactions, &body)?,
             ["log-level", "advertisers", id, "report"] => {
                 let until = chrono::Utc::now() + world.options.link_life;
                 let until = until.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
@@ -168,12 +168,12 @@ impl Asked<'_> {
             }
             ["marketing-solutions", "campaigns", "search"] => {
                 let filters = filters(&body, &["advertiserIds", "campaignIds"])?;
-                data(filtered(world, "campaigns", self.objects("campaigns"), filters, "campaignIds"))
+                self.list(filtered(world, "campaigns", self.objects("campaigns"), filters, "campaignIds"))
             }
             ["marketing-solutions", "ad-sets", "search"] => {
                 let filters = filters(&body, &["advertiserIds", "adSetIds", "campaignIds"])?;
                 let ad_sets = filtered(world, "ad_sets", self.objects("ad_sets"), filters, "adSetIds");
-                data(in_any(ad_sets, "campaignId", &filters["campaignIds"]))
+                self.list(in_any(ad_sets, "campaignId", &filters["campaignIds"]))
             }
             ["marketing-solutions", "audiences", "search"] => self.search("audiences", &body, "audienceIds")?,
             ["marketing-solutions", "audience-segments", "search"] => {
@@ -187,16 +187,7 @@ impl Asked<'_> {
                 item(json!({"type": "Size", "attributes": {"size": 5_000_000_000_i64}}))
             }
             ["marketing-solutions", "statistics-adlevel", "report"] if self.version >= "2027-01" => {
-                let mut rows = world.ad_level(&body)?;
-                let is_cut = rows.len() > world.options.row_cap;
-                rows.truncate(world.options.row_cap);
-                let warning =
-                    json!({"type": "quota", "code": "row-limit-exceeded", "title": "The report is incomplete"});
-                let mut answer = json!({"Rows": rows});
-                if is_cut {
-                    answer["warnings"] = json!([warning]);
-                }
-                answer
+                world.small_report(Report::AdLevel, &body)?
             }
             _ => return Err(Problem::not_found(path.join("/"))),
         })
@@ -245,10 +236,39 @@ impl Asked<'_> {
         text.parse().map_err(|_| Problem::validation("invalid", "A number is wanted", name))
     }
 
+    fn application(&self) -> Result<Value, Problem> {
+        match self.world.options.unknowns.get("application") {
+            "400" => Err(Problem::validation("invalid", "The request is not valid", "")),
+            "401" => Err(Problem::unauthorized("authorization-unknown")),
+            "403" => Err(Problem::forbidden("permission-denied", "The resource is not available")),
+            "404" => Err(Problem::not_found("me")),
+            "500" => Err(Problem::internal()),
+            "empty_object" => Ok(json!({})),
+            "null_data" => Ok(json!({"data": null})),
+            _ => Ok(item(json!({"type": "Application", "attributes": application()}))),
+        }
+    }
+
+    /// A list without pages.
+    fn list(&self, mut objects: Vec<Value>) -> Value {
+        if self.world.options.unknowns.get("repeated_objects") == "first_again" {
+            objects.extend(objects.first().cloned());
+        }
+        data(objects)
+    }
+
     /// Pages without a total; a limit above what the sandbox serves is lowered without a word.
     fn page_of_advertiser(&self, kind: &str, advertiser: &str) -> Result<Value, Problem> {
         let number = self.advertiser(advertiser)?;
-        let limit = self.number("limit", 50)?.min(self.world.options.page_limit);
+        let asked = self.number("limit", 50)?;
+        let most = match self.world.options.unknowns.get("page_limit") {
+            "50_or_400" if asked > 50 => {
+                return Err(Problem::validation("invalid", "limit must not exceed 50", asked.to_string()));
+            }
+            "50_silently" => 50,
+            _ => usize::MAX,
+        };
+        let limit = asked.min(most).min(self.world.options.page_limit);
         let objects = self.world.objects_of_advertiser(kind, number).into_iter();
         Ok(data(objects.skip(self.number("offset", 0)?).take(limit).collect()))
     }
@@ -269,7 +289,7 @@ impl Asked<'_> {
         let limit = limit.min(self.world.options.page_limit);
         let page: Vec<_> = objects.into_iter().skip(offset).take(limit).collect();
         Ok(
-            json!({"data": page, "meta": {"totalItems": total, "limit": limit, "offset": offset}, "errors": [], "warnings": []}),
+            json!({"data": page, "meta": {"totalItems": self.world.count(total), "limit": limit, "offset": offset}, "errors": [], "warnings": []}),
         )
     }
 }

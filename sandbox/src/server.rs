@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::access::{Access, Budget};
 use crate::faults::{Fault, gzip};
-use crate::options::{AppState, Numbers, Options};
+use crate::options::{AppState, Options};
 use crate::prepared::Prepared;
 use crate::problem::Problem;
 use crate::routes;
@@ -106,6 +107,7 @@ impl Shared {
         lock(&self.meter).enter();
         let world = self.world();
         let mut reply = self.answer(&world, request);
+        self.date(&world, request, &mut reply);
         let mut is_disturbed = false;
         for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.befalls(request).then_some(&*fault)) {
             fault.apply(&mut reply);
@@ -130,8 +132,7 @@ impl Shared {
         world.options.row_cap = usize::MAX;
         world.options.placement_cap = usize::MAX;
         world.options.page_limit = 100;
-        world.options.numbers = Numbers::Quoted;
-        self.answer_plain(&world, request)
+        self.answer_plain(&world.canonical(), request)
     }
 
     fn answer_plain(&self, world: &World, request: &Request) -> Reply {
@@ -140,7 +141,7 @@ impl Shared {
             (Some(rows), [_, "statistics", "report"]) => self.prepared.report(world, rows, &request.body),
             _ => routes::answer(world, &path, request, &self.base),
         }
-        .unwrap_or_else(|problem| problem.reply())
+        .unwrap_or_else(|problem| problem.reply(&world.options.unknowns))
     }
 
     fn answer(&self, world: &World, request: &Request) -> Reply {
@@ -152,19 +153,42 @@ impl Shared {
                 let mut budget = None;
                 let mut reply = match self.admit(world, &path, request, &mut budget) {
                     Ok(()) => self.answer_plain(world, request),
-                    Err(problem) => problem.reply(),
+                    Err(problem) => problem.reply(&world.options.unknowns),
                 };
                 if let Some(budget) = budget {
-                    let reset = chrono::Utc::now() + budget.reset + Duration::from_millis(999);
+                    let reset = self.clock(world) + budget.reset + Duration::from_millis(999);
                     reply.headers.extend([
                         ("x-ratelimit-limit".to_owned(), budget.limit.to_string()),
                         ("x-ratelimit-remaining".to_owned(), budget.remaining.to_string()),
                         ("x-ratelimit-reset".to_owned(), reset.timestamp().to_string()),
-                        ("Date".to_owned(), chrono::Utc::now().to_rfc2822().replace("+0000", "GMT")),
                     ]);
                 }
                 reply
             }
+        }
+    }
+
+    /// The time by the server's clock; the world's day is noon when the sandbox starts.
+    fn clock(&self, world: &World) -> DateTime<Utc> {
+        let noon = world.options.today.and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(12);
+        let now = noon + self.started.elapsed();
+        match world.options.unknowns.get("server_clock") {
+            "world" => now,
+            "nine_hours_ahead" => now + TimeDelta::hours(9),
+            "nine_hours_behind" => now - TimeDelta::hours(9),
+            _ => Utc::now(),
+        }
+    }
+
+    fn date(&self, world: &World, request: &Request, reply: &mut Reply) {
+        let is_dated = match world.options.unknowns.get("server_clock") {
+            "missing" => false,
+            "system" => request.path != "/oauth2/token" && !request.path.starts_with("/files/"),
+            _ => true,
+        };
+        if is_dated {
+            let date = self.clock(world).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            reply.headers.push(("Date".to_owned(), date));
         }
     }
 

@@ -2,20 +2,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{Datelike, Days, NaiveDate, Utc};
+use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::facts::{Fact, metric_key};
-use crate::options::{Casing, Numbers, Options, Shape};
+use crate::manners::{NUMBER, Report, Table, rounded};
+use crate::options::{Numbers, Options};
 use crate::problem::Problem;
 use crate::vocabulary::{Dimension, Measure, dimension, measure};
 use crate::world::{
     World, ad_id, ad_set_id, ad_set_name, ad_set_status, advertiser_id, advertiser_name, campaign_id, campaign_name,
 };
 
-/// How long Criteo keeps statistics.
-const HISTORY_DAYS: u64 = 730;
+/// How long Criteo keeps a report.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// The switch that says where exactly it begins.
+    pub floor: &'static str,
+    pub days: u64,
+    pub months: u32,
+}
+
+impl Kept {
+    const STATISTICS: Self = Self { floor: "statistics_floor", days: 730, months: 24 };
+    pub(crate) const TRANSACTIONS: Self = Self { floor: "transactions_floor", ..Self::STATISTICS };
+    pub(crate) const PLACEMENTS: Self = Self { floor: "placements_floor", days: 90, months: 3 };
+    pub(crate) const LOG_FILES: Self = Self { floor: "log_files_floor", days: 30, months: 1 };
+}
+
 /// What the query may say; Criteo's schema has no more.
 const MEMBERS: &[&str] = &[
     "advertiserIds",
@@ -53,33 +68,82 @@ impl World {
     /// # Errors
     /// What Criteo would answer to a query that it rejects.
     pub fn report_truth(&self, report: &str, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
-        let quoted = Self::new(Options { numbers: Numbers::Quoted, ..self.options.clone() });
+        let quoted = self.canonical();
         let rows = match report {
-            "statistics" => Query::parse(self, query).map(|query| quoted.rows(&query)),
+            "statistics" => Query::parse(&quoted, query).map(|query| quoted.rows(&query)),
             "placements" => quoted.placements(query),
             "transactions" => quoted.transactions(query),
             "ad_level" => quoted.ad_level(query),
             "log_level" => quoted.log_rows(query["name"].as_str().unwrap_or_default()).ok_or_else(|| required("name")),
-            what @ ("campaigns" | "sellers" | "seller-campaigns") => quoted.marketplace_rows(what, query),
+            what @ ("campaigns" | "sellers" | "seller-campaigns") => {
+                quoted.marketplace_rows(what, query).map(|(rows, _)| rows)
+            }
             other => return Err(format!("there is no report {other}")),
         };
         rows.map_err(|problem| format!("{problem:?}"))
     }
 
     pub(crate) fn report(&self, query: &Value) -> Result<Value, Problem> {
-        let query = Query::parse(self, query)?;
-        let mut rows = self.rows(&query);
-        rows.truncate(self.options.row_cap);
-        if self.options.casing == Casing::Camel {
-            rows = rows
-                .into_iter()
-                .map(|row| row.into_iter().map(|(name, value)| (camel(&name), value)).collect())
-                .collect();
+        let mut query = Query::parse(self, query)?;
+        self.refuse_totals(&query)?;
+        let advertisers = query.advertisers.len();
+        self.step_outside(&mut query);
+        let cap = self.options.unknowns.get("silent_cap").parse().unwrap_or(usize::MAX);
+        let additive = query.metrics.iter().filter(|(name, measure)| is_additive(name, *measure));
+        Ok(self.tell(Table {
+            report: Report::Statistics,
+            rows: self.marking().rows(&query),
+            timezone: query.timezone,
+            advertisers,
+            currency: Some(&query.currency),
+            additive: additive.map(|(name, _)| name.as_str()).collect(),
+            cap: self.options.row_cap.min(cap),
+        }))
+    }
+
+    /// This world with its numbers marked, to be spelled later.
+    pub(crate) fn marking(&self) -> Self {
+        Self::new(Options { numbers: Numbers::Bare, ..self.options.clone() })
+    }
+
+    /// This world in the one spelling of the truth.
+    pub(crate) fn canonical(&self) -> Self {
+        let unknowns = self.options.unknowns.of_the_world();
+        Self::new(Options { numbers: Numbers::Quoted, unknowns, ..self.options.clone() })
+    }
+
+    fn refuse_totals(&self, query: &Query) -> Result<(), Problem> {
+        let is_total = |dimension: &Dimension| *dimension == Dimension::Advertiser || dimension.is_period();
+        if !query.dimensions.iter().all(is_total) {
+            return Ok(());
         }
-        Ok(match self.options.shape {
-            Shape::Rows => json!({"Rows": rows, "Total": {"Currency": query.currency}}),
-            Shape::Array => json!(rows),
-        })
+        match self.options.unknowns.get("totals_request") {
+            "400" => Err(Problem::validation("invalid", "Dimensions cannot be combined", "dimensions")),
+            "403" => Err(Problem::forbidden("permission-denied", "The report is not available")),
+            "500" => Err(Problem::internal()),
+            _ => Ok(()),
+        }
+    }
+
+    /// More than was asked for, where a row can show it.
+    fn step_outside(&self, query: &mut Query) {
+        let has = |dimension| query.dimensions.contains(&dimension);
+        match self.options.unknowns.get("rows_outside") {
+            "day_after" if has(Dimension::Day) || has(Dimension::Hour) => query.end = query.end + Days::new(1),
+            _ if has(Dimension::Advertiser) => query.advertisers = self.with_others(&query.advertisers),
+            _ => {}
+        }
+    }
+
+    /// These advertisers and those that `rows_outside` adds to them.
+    pub(crate) fn with_others(&self, asked: &[u32]) -> Vec<u32> {
+        let most = match self.options.unknowns.get("rows_outside") {
+            "other_advertiser" => 1,
+            "filter_ignored" => usize::MAX,
+            _ => 0,
+        };
+        let others = self.consenting_numbers().into_iter().filter(|number| !asked.contains(number)).take(most);
+        asked.iter().copied().chain(others).collect()
     }
 
     fn rows(&self, query: &Query) -> Vec<Map<String, Value>> {
@@ -125,7 +189,7 @@ impl World {
             Dimension::Channel => choice(4, 3),
             Dimension::Hour => fact.instant.timestamp() / 3600,
             Dimension::Day => i64::from(day.to_epoch_days()),
-            Dimension::Week => i64::from(day.to_epoch_days()) - i64::from(day.weekday().num_days_from_monday()),
+            Dimension::Week => i64::from((day - Days::new(self.days_into_week(day))).to_epoch_days()),
             Dimension::Month => i64::from(day.year()) * 12 + i64::from(day.month0()),
             Dimension::Year => i64::from(day.year()),
             Dimension::Os => choice(5, 3),
@@ -147,7 +211,7 @@ impl World {
             let value = match measure {
                 Measure::Word => json!("Clicks"),
                 Measure::Count(_) => self.number(sum.to_string()),
-                Measure::Money => self.number(decimal(sum * rate(&query.currency) / 100)),
+                Measure::Money => self.money(*sum, &query.currency),
                 Measure::Ratio => self.number(decimal(sum / (facts * 100))),
             };
             row.insert(name.clone(), value);
@@ -159,9 +223,25 @@ impl World {
     pub(crate) fn number(&self, text: String) -> Value {
         match self.options.numbers {
             Numbers::Quoted => Value::from(text),
-            // A mark that `bare_numbers` takes away together with the quotes: no double would keep all digits.
-            Numbers::Bare => Value::from(format!("#{text}")),
+            Numbers::Bare => Value::from(format!("{NUMBER}{text}")),
         }
+    }
+
+    /// Money in millionths of the world's own currency.
+    pub(crate) fn money(&self, millionths: i128, currency: &str) -> Value {
+        let precision = self.options.unknowns.get("money_rounding");
+        self.number(decimal(rounded(millionths * rate(currency) / 100, currency, precision)))
+    }
+
+    /// The days since a week began.
+    fn days_into_week(&self, day: NaiveDate) -> u64 {
+        let first = match self.options.unknowns.get("week_start") {
+            _ if self.options.unknowns.get("week_spelling") == "iso_week" => Weekday::Mon,
+            "sunday" => Weekday::Sun,
+            "saturday" => Weekday::Sat,
+            _ => Weekday::Mon,
+        };
+        u64::from(day.weekday().days_since(first))
     }
 
     /// The values of a dimension's members.
@@ -200,8 +280,7 @@ impl World {
             Dimension::Hour => vec![json!(local.format("%Y-%m-%dT%H:00:00").to_string())],
             Dimension::Day => vec![json!(day.to_string())],
             Dimension::Week => {
-                let monday = day - Days::new(u64::from(day.weekday().num_days_from_monday()));
-                vec![json!(monday.to_string())]
+                vec![json!((day - Days::new(self.days_into_week(day))).to_string())]
             }
             Dimension::Month => vec![json!(day.format("%Y-%m-01").to_string())],
             Dimension::Year => vec![json!(day.format("%Y-01-01").to_string())],
@@ -214,21 +293,10 @@ impl World {
     }
 }
 
-fn camel(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
-}
-
-/// Takes the quotes off marked numbers.
-pub(crate) fn bare_numbers(body: &str) -> String {
-    let mut pieces = body.split("\"#");
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (number, rest) = piece.split_once('"').unwrap_or((piece, ""));
-        text.push_str(number);
-        text.push_str(rest);
-    }
-    text
+/// Whether the sums of rows mean something; people are counted once however many rows they are in.
+fn is_additive(metric: &str, measure: Measure) -> bool {
+    let is_of_people = ["Audience", "Reach", "ExposedUsers", "PotentialUsers"].contains(&metric);
+    matches!(measure, Measure::Count(_) | Measure::Money) && !is_of_people
 }
 
 /// Hundredths of the currency for one unit of the world's own money.
@@ -257,7 +325,9 @@ impl Query {
         let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
         text("format")?;
         let currency = currency(query)?;
-        let Period { start, end, timezone } = Period::parse(world, query, HISTORY_DAYS)?;
+        let is_hourly = list(query, "dimensions")?.iter().any(|name| name == "Hour");
+        let kept = if is_hourly { world.kept_by_hour() } else { Kept::STATISTICS };
+        let Period { start, end, timezone } = Period::parse(world, query, kept)?;
         let mut dimensions = Vec::new();
         for name in list(query, "dimensions")? {
             let dimension = dimension(&name).ok_or_else(|| unknown("dimension", &name))?;
@@ -308,15 +378,18 @@ pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Probl
             !consenting.iter().any(|known| known == id) || world.options.refused_in_reports.iter().any(|r| r == id);
         let position = known.iter().position(|known| known == id).filter(|_| !is_refused);
         let Some(position) = position else {
-            let title = "You do not have the rights to report on these advertisers";
-            return Err(Problem::forbidden("insufficient-advertisers-permissions", title));
+            match world.refused_advertiser() {
+                Some(problem) => return Err(problem),
+                None => continue,
+            }
         };
         let number = u32::try_from(position).unwrap_or(0);
         if !advertisers.contains(&number) {
             advertisers.push(number);
         }
     }
-    if advertisers.is_empty() {
+    world.refuse_empty(&advertisers)?;
+    if ids.trim().is_empty() {
         return Err(Problem::validation(
             "required-field",
             "At least one advertiser id must be provided",
@@ -324,6 +397,81 @@ pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Probl
         ));
     }
     Ok(advertisers)
+}
+
+impl World {
+    /// The first day that a report serves: of `statistics`, `hourly`, `placements`, `transactions`, `ad_level` or
+    /// `log_level`; `None` for another name or zone.
+    #[must_use]
+    pub fn served_from(&self, report: &str, timezone: &str) -> Option<NaiveDate> {
+        let kept = match report {
+            "statistics" => Kept::STATISTICS,
+            "hourly" => self.kept_by_hour(),
+            "placements" => Kept::PLACEMENTS,
+            "transactions" | "ad_level" => Kept::TRANSACTIONS,
+            "log_level" => Kept::LOG_FILES,
+            _ => return None,
+        };
+        Some(self.first_day(kept, timezone.parse().ok()?))
+    }
+
+    fn kept_by_hour(&self) -> Kept {
+        match self.options.unknowns.get("hourly_floor") {
+            "90_days" => Kept { days: 90, months: 3, ..Kept::STATISTICS },
+            "30_days" => Kept { days: 30, months: 1, ..Kept::STATISTICS },
+            _ => Kept::STATISTICS,
+        }
+    }
+
+    fn first_day(&self, kept: Kept, timezone: Tz) -> NaiveDate {
+        let midday = self.options.today.and_hms_opt(12, 0, 0).unwrap_or_default().and_utc();
+        let today = midday.with_timezone(&timezone).date_naive();
+        let documented = today - Days::new(kept.days);
+        match self.options.unknowns.get(kept.floor) {
+            "one_day_later" => documented + Days::new(1),
+            "three_days_later" => documented + Days::new(3),
+            "calendar_months" => today - Months::new(kept.months),
+            "documented_by_utc" => self.options.today - Days::new(kept.days),
+            _ => documented,
+        }
+    }
+
+    fn refuse_span(&self, days: i64) -> Result<(), Problem> {
+        if self.options.unknowns.get("longest_span").parse().is_ok_and(|most: i64| days > most) {
+            let detail = format!("{days} days are too many");
+            return Err(match self.options.unknowns.get("span_refusal") {
+                "invalid" => Problem::validation("invalid", "The query is not valid", detail),
+                "gateway_timeout" => Problem::gateway_timeout(),
+                _ => Problem::validation("invalid-timespan", "The timespan is not valid", detail),
+            });
+        }
+        Ok(())
+    }
+
+    fn refused_advertiser(&self) -> Option<Problem> {
+        let title = "You do not have the rights to report on these advertisers";
+        Some(match self.options.unknowns.get("refused_advertiser") {
+            "no_campaign" => Problem::forbidden("no-campaign-found", "No campaign found"),
+            "forbidden" => Problem::forbidden("", title),
+            "not_found" => Problem::not_found("advertiser"),
+            "invalid" => Problem::validation("invalid", title, "advertiserIds"),
+            "error_in_200" => {
+                Problem { status: 200, ..Problem::forbidden("insufficient-advertisers-permissions", title) }
+            }
+            "skipped" => return None,
+            _ => Problem::forbidden("insufficient-advertisers-permissions", title),
+        })
+    }
+
+    fn refuse_empty(&self, advertisers: &[u32]) -> Result<(), Problem> {
+        let is_empty = |number: &u32| *number >= self.options.advertisers;
+        let is_refused = match self.options.unknowns.get("empty_advertiser") {
+            "refused_alone" => !advertisers.is_empty() && advertisers.iter().all(is_empty),
+            "refused" => advertisers.iter().any(is_empty),
+            _ => false,
+        };
+        if is_refused { Err(Problem::forbidden("no-campaign-found", "No campaign found")) } else { Ok(()) }
+    }
 }
 
 /// Days of a query, in its zone, checked against what Criteo keeps; the format is checked along with them.
@@ -334,7 +482,7 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    pub(crate) fn parse(world: &World, query: &Value, history_days: u64) -> Result<Self, Problem> {
+    pub(crate) fn parse(world: &World, query: &Value, kept: Kept) -> Result<Self, Problem> {
         let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
         let format = query["format"].as_str().unwrap_or("json");
         if format != "json" {
@@ -346,13 +494,18 @@ impl Period {
         if end < start {
             return Err(Problem::validation("start-after-end-date", "The start lies after the end", ""));
         }
-        let midday = world.options.today.and_hms_opt(12, 0, 0).unwrap_or_default().and_local_timezone(Utc);
-        let today = midday.single().unwrap_or_default().with_timezone(&timezone).date_naive();
-        if start + Days::new(history_days) < today {
-            let detail = format!("{start} lies more than {history_days} days back");
-            return Err(Problem::validation("invalid-timespan", "The timespan is not valid", detail));
+        world.refuse_span((end - start).num_days() + 1)?;
+        let first = world.first_day(kept, timezone);
+        if start >= first {
+            return Ok(Self { start, end, timezone });
         }
-        Ok(Self { start, end, timezone })
+        let detail = format!("{start} lies before {first}");
+        match world.options.unknowns.get("below_floor") {
+            "empty" => Ok(Self { start: first, end, timezone }),
+            "invalid" => Err(Problem::validation("invalid", "The query is not valid", detail)),
+            "not_found" => Err(Problem::not_found("report")),
+            _ => Err(Problem::validation("invalid-timespan", "The timespan is not valid", detail)),
+        }
     }
 
     /// The facts of these days, as the zone counts them.

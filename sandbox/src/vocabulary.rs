@@ -52,6 +52,10 @@ pub(crate) fn dimension(name: &str) -> Option<Dimension> {
 }
 
 impl Dimension {
+    pub(crate) fn is_period(self) -> bool {
+        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::Year)
+    }
+
     /// The members of a row: both halves of a pair, whichever was asked for.
     pub(crate) fn members(self) -> &'static [&'static str] {
         match self {

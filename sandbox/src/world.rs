@@ -24,6 +24,12 @@ impl World {
         Self { options }
     }
 
+    /// What a switch of `UNKNOWNS` is set to.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> &'static str {
+        self.options.unknowns.get(name)
+    }
+
     /// The ids of all advertisers, with consent or without.
     #[must_use]
     pub fn advertiser_ids(&self) -> Vec<String> {
