@@ -75,6 +75,12 @@ impl Body {
         Self { text: Some(text), space }
     }
 
+    /// The same share of the memory with another text, of about the same length.
+    #[must_use]
+    pub fn replaced(self, text: String) -> Self {
+        Self { text: Some(text), ..self }
+    }
+
     /// The text without a byte order mark.
     ///
     /// # Errors

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use serde::de::{Deserialize as _, Deserializer};
-use serde_json::Value;
+use serde::de::Deserializer;
 
-use super::rows::{self, RowSink};
+use super::answer::text_of;
+use super::fields::{self, Fields, Layout, unwrapped};
+use super::rows::{self, RowSink, Shape};
 use crate::error::Result;
-use crate::streams::metrics::fold;
 use crate::streams::report::{ENVIRONMENTS, Report};
+use crate::streams::schema::ColumnType;
+
+/// The columns that the list is made of.
+const COLUMNS: [&str; 2] = ["ad_set_id", "environment"];
 
 /// The ad sets of a report.
 #[derive(Default)]
@@ -20,18 +24,37 @@ pub(super) struct AdSets {
     pub has_unknown_environments: bool,
 }
 
-impl RowSink for AdSets {
+/// Finds the ad sets in rows.
+struct Finding {
+    layout: Layout,
+    row: [Option<String>; COLUMNS.len()],
+    found: AdSets,
+}
+
+impl Fields for Finding {
+    const WANTS_UNKNOWN: bool = false;
+
+    fn layout(&mut self) -> &mut Layout {
+        &mut self.layout
+    }
+
+    fn value<E>(&mut self, column: usize, raw: &str) -> std::result::Result<(), E> {
+        let value = || text_of(unwrapped(raw, ColumnType::Text)).into_owned();
+        self.row[column].get_or_insert_with(value);
+        Ok(())
+    }
+
+    fn unknown(&mut self, _: String, _: &str) {}
+}
+
+impl RowSink for Finding {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-        let row = Value::deserialize(row)?;
-        let row = if row["attributes"].is_object() { &row["attributes"] } else { &row };
-        let text = |wanted: &str| {
-            let value = row.as_object().into_iter().flatten().find(|(name, _)| fold(name) == wanted).map(|(_, v)| v);
-            value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        };
-        let id = text("adsetid").unwrap_or_default();
-        self.has_others |= id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit());
-        self.has_unknown_environments |= text("environment").is_some_and(|name| !ENVIRONMENTS.contains(&&*name));
-        self.ids.insert(id);
+        fields::read(row, self)?;
+        let [id, environment] = std::mem::take(&mut self.row);
+        let id = id.unwrap_or_default();
+        self.found.has_others |= id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit());
+        self.found.has_unknown_environments |= environment.is_some_and(|name| !ENVIRONMENTS.contains(&&*name));
+        self.found.ids.insert(id);
         Ok(())
     }
 }
@@ -41,9 +64,41 @@ impl RowSink for AdSets {
 /// # Errors
 /// As [`rows::check`].
 pub(super) fn ad_sets(body: &str, list: &Report) -> Result<AdSets> {
-    let mut found = AdSets::default();
-    let envelope = rows::check_into(body, list.shape(), &mut found)?;
+    let layout = Layout::new(COLUMNS, Some(list));
+    let mut finding = Finding { layout, row: Default::default(), found: AdSets::default() };
+    let envelope = rows::check_into(body, Shape::Report, &mut finding)?;
     // A list that is cut itself would lose rows.
-    found.has_others |= envelope.is_short() || envelope.rows.unwrap_or(0) >= list.row_cap;
-    Ok(found)
+    finding.found.has_others |= envelope.is_short() || envelope.rows.unwrap_or(0) >= list.row_cap;
+    Ok(finding.found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ad_sets_are_found_in_every_envelope_and_spelling() {
+        let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
+        let config = crate::config::Config::parse(&config.to_string()).unwrap();
+        let list = Report::preset(&["AdsetId", "Day"], &["Clicks"], &config).ad_sets();
+        for body in [
+            r#"[{"AdsetId":"7","Adset":"a"},{"AdsetId":8}]"#,
+            r#"{"rows":[{"ADSETID":"7"},{"adSetId":{"value":"8"}}]}"#,
+            r#"{"data":[{"Attributes":{"AdsetId":"7"}},{"Attributes":{"ad_set_id":"\u0038"}}]}"#,
+            r#"{"columns":["adsetId","environment"],"data":[["7","Web"],["8","Ios"]]}"#,
+        ] {
+            let found = ad_sets(body, &list).unwrap();
+            assert_eq!(found.ids, BTreeSet::from(["7".to_owned(), "8".to_owned()]), "{body}");
+            assert!(!found.has_others && !found.has_unknown_environments, "{body}");
+        }
+        for (body, has_others, has_unknown) in [
+            (r#"[{"AdsetId":null}]"#, true, false),
+            (r#"[{}]"#, true, false),
+            (r#"[{"AdsetId":"7","Environment":"Tv"}]"#, false, true),
+        ] {
+            let found = ad_sets(body, &list).unwrap();
+            assert_eq!((found.has_others, found.has_unknown_environments), (has_others, has_unknown), "{body}");
+        }
+    }
 }

@@ -3,9 +3,37 @@
 //! Text is copied, never parsed and printed again: money keeps its digits, ids keep their zeros. What does not fit
 //! its column becomes `null` and is reported; a wrong number is never written.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone as _, Utc, Weekday};
+use chrono_tz::Tz;
 
+use super::decimal::Decimal;
+use crate::streams::metrics::Grain;
+use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
+
+/// How the values of a column are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// The type of the column.
+    pub column_type: ColumnType,
+    /// The zone whose days and clocks count. An instant that says its own zone is moved into it; one that does not is in it.
+    pub zone: Option<Tz>,
+    /// The period whose first day the column names, which may come as `2026`, `2026-11` or `2026-W46`.
+    pub period: Option<Grain>,
+}
+
+impl Reading {
+    /// How a column of a stream is read; days and clocks of reports count in the report's zone.
+    pub(super) fn of(name: &str, column_type: ColumnType, report: Option<&Report>) -> Self {
+        let period = match name {
+            "week" => Some(Grain::Week(Weekday::Mon)),
+            "month" => Some(Grain::Month),
+            "year" => Some(Grain::Year),
+            _ => None,
+        };
+        Self { column_type, zone: report.map(|report| report.timezone), period: period.filter(|_| report.is_some()) }
+    }
+}
 
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +47,9 @@ pub(super) enum Outcome {
 }
 
 /// Appends the JSON text `raw`, coerced to the column's type, to `out`.
-pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> Outcome {
+pub(super) fn coerce(raw: &str, reading: Reading, out: &mut Vec<u8>) -> Outcome {
     let start = out.len();
+    let column_type = reading.column_type;
     let outcome = match (raw.as_bytes().first(), column_type) {
         (Some(b'n'), _) => None,
         (Some(b'{'), ColumnType::Object) | (Some(b'['), ColumnType::List) => {
@@ -34,9 +63,9 @@ pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> O
         (_, ColumnType::Text) => Some(quote(raw, out)),
         (Some(b'"'), _) => match unescaped(raw).trim_ascii() {
             "" => None,
-            text => Some(scalar(text, column_type, out)),
+            text => Some(scalar(text, reading, out)),
         },
-        _ => Some(scalar(raw, column_type, out)),
+        _ => Some(scalar(raw, reading, out)),
     };
     if outcome == Some(true) {
         return Outcome::Written;
@@ -47,20 +76,24 @@ pub(super) fn coerce(raw: &str, column_type: ColumnType, out: &mut Vec<u8>) -> O
 }
 
 /// The inside of a JSON string; values that are not texts have no reason to be escaped, apart from slashes.
-fn unescaped(raw: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn unescaped(raw: &str) -> std::borrow::Cow<'_, str> {
     let inside = raw.get(1..raw.len() - 1).unwrap_or_default();
     if inside.contains('\\') { serde_json::from_str::<String>(raw).unwrap_or_default().into() } else { inside.into() }
 }
 
-fn scalar(text: &str, column_type: ColumnType, out: &mut Vec<u8>) -> bool {
-    match column_type {
+fn scalar(text: &str, reading: Reading, out: &mut Vec<u8>) -> bool {
+    match reading.column_type {
         ColumnType::Number => number(text, out),
         ColumnType::Integer => integer(text, out),
         ColumnType::Boolean => boolean(text, out),
         ColumnType::Date if iso_day(text).is_some() => quote(text, out),
-        ColumnType::Date => date(text).is_some_and(|day| quote(&day.to_string(), out)),
-        ColumnType::DateTime => date_time(text, out),
-        ColumnType::LocalDateTime => local_date_time(text, out),
+        ColumnType::Date => day_of(text, reading).is_some_and(|day| quote(&day.to_string(), out)),
+        ColumnType::DateTime => {
+            instant_of(text).is_some_and(|instant| quote(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true), out))
+        }
+        ColumnType::LocalDateTime => moment(text)
+            .and_then(|moment| moment.local_in(reading.zone))
+            .is_some_and(|local| quote(&local.format("%Y-%m-%dT%H:%M:%S%.f").to_string(), out)),
         ColumnType::Text | ColumnType::Object | ColumnType::List => false,
     }
 }
@@ -166,11 +199,10 @@ fn is_rest_of_number(rest: &str) -> bool {
 }
 
 fn integer(text: &str, out: &mut Vec<u8>) -> bool {
-    let whole = match text.split_once('.') {
-        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
-        _ => text,
-    };
-    are_digits(whole.strip_prefix('-').unwrap_or(whole)) && number(whole, out)
+    if are_digits(text.strip_prefix('-').unwrap_or(text)) {
+        return number(text, out);
+    }
+    Decimal::parse(text).and_then(|number| number.whole()).is_some_and(|whole| copy(&whole, out))
 }
 
 fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
@@ -190,30 +222,136 @@ pub(super) fn iso_day(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(number(&[y1, y2, y3, y4])?).ok()?, number(&[m1, m2])?, number(&[d1, d2])?)
 }
 
-/// `2026-07-01`, `2026-07-01T00:00:00Z` and `2026/7/1`, all of which Criteo has been seen to write.
-fn date(text: &str) -> Option<NaiveDate> {
-    let day = text.split(['T', ' ']).next().unwrap_or(text);
-    NaiveDate::parse_from_str(day, "%Y-%m-%d").or_else(|_| NaiveDate::parse_from_str(day, "%Y/%m/%d")).ok()
+/// The day that a value of a column of days or instants names.
+pub(super) fn day_of(text: &str, reading: Reading) -> Option<NaiveDate> {
+    match reading.column_type {
+        ColumnType::DateTime => {
+            let instant = instant_of(text)?;
+            Some(reading.zone.map_or_else(|| instant.date_naive(), |zone| instant.with_timezone(&zone).date_naive()))
+        }
+        _ => iso_day(text)
+            .or_else(|| period_of(text, reading.period?))
+            .or_else(|| Some(moment(text)?.local_in(reading.zone)?.date())),
+    }
 }
 
-/// An instant with an offset, or without one (then it is in UTC already).
-fn date_time(text: &str, out: &mut Vec<u8>) -> bool {
-    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc()).or_else(|_| {
-        NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-            .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
-            .or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| day.and_time(NaiveTime::MIN)))
-            .map(|local| local.and_utc())
-    });
-    instant.is_ok_and(|instant: DateTime<Utc>| quote(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true), out))
+/// The instant that a value names; one without a zone is in UTC already.
+pub(super) fn instant_of(text: &str) -> Option<DateTime<Utc>> {
+    moment(text)?.instant()
 }
 
-/// The time of a clock whose zone is known from elsewhere, also in the order of the United States.
-fn local_date_time(text: &str, out: &mut Vec<u8>) -> bool {
-    let local = ["%m/%d/%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .or_else(|| NaiveDate::parse_from_str(text, "%m/%d/%Y").ok().map(|day| day.and_time(NaiveTime::MIN)));
-    local.is_some_and(|local| quote(&local.format("%Y-%m-%dT%H:%M:%S%.f").to_string(), out))
+/// The first day of a year, a month or a week (of ISO) that is named by its number.
+fn period_of(text: &str, period: Grain) -> Option<NaiveDate> {
+    let year = |text: &str| (text.len() == 4 && are_digits(text)).then(|| text.parse().ok()).flatten();
+    match period {
+        Grain::Day => None,
+        Grain::Week(first) => {
+            let (number, week) = text.split_once(['W', 'w'])?;
+            NaiveDate::from_isoywd_opt(year(number.trim_end_matches('-'))?, small(week)?, first)
+        }
+        Grain::Month => {
+            let (left, right) = text.split_once(['-', '/'])?;
+            let (number, month) = if left.len() == 4 { (left, right) } else { (right, left) };
+            NaiveDate::from_ymd_opt(year(number)?, small(month)?, 1)
+        }
+        Grain::Year => NaiveDate::from_ymd_opt(year(text)?, 1, 1),
+    }
+}
+
+/// The time of a clock, and how many seconds it is ahead of UTC where it says so.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    local: NaiveDateTime,
+    offset: Option<i64>,
+}
+
+impl Moment {
+    fn instant(self) -> Option<DateTime<Utc>> {
+        let ahead = TimeDelta::seconds(self.offset.unwrap_or(0));
+        self.local.checked_sub_signed(ahead).map(|local| local.and_utc())
+    }
+
+    /// What the clock of a zone shows.
+    fn local_in(self, zone: Option<Tz>) -> Option<NaiveDateTime> {
+        match (self.offset, zone) {
+            (Some(_), Some(zone)) => Some(zone.from_utc_datetime(&self.instant()?.naive_utc()).naive_local()),
+            _ => Some(self.local),
+        }
+    }
+}
+
+/// Reads a day, with a time or without: `2026-07-01`, `2026/7/1` and `7/1/2026` (the order of the United States, which cannot be
+/// taken for another one, since a year has four digits), then `05`, `05:00`, `05:00:00.000` or `05:00:00 AM`, then nothing, `Z`,
+/// `UTC` or `+02:00`.
+fn moment(text: &str) -> Option<Moment> {
+    let (day, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], text[at + 1..].trim()),
+        None => (text, ""),
+    };
+    let day = iso_day(day).or_else(|| calendar_day(day))?;
+    if time.is_empty() {
+        return Some(Moment { local: day.and_time(NaiveTime::MIN), offset: None });
+    }
+    let utc = ["Z", "z", "UTC", "GMT"].iter().find_map(|name| time.strip_suffix(name));
+    let (clock, offset) = match (utc, time.rfind(['+', '-'])) {
+        (Some(clock), _) => (clock.trim_end(), Some(0)),
+        (None, Some(at)) => (time[..at].trim_end(), Some(offset(&time[at..])?)),
+        (None, None) => (time, None),
+    };
+    Some(Moment { local: day.and_time(clock_time(clock)?), offset })
+}
+
+/// One or two digits.
+fn small(text: &str) -> Option<u32> {
+    if text.len() <= 2 && are_digits(text) { text.parse().ok() } else { None }
+}
+
+fn calendar_day(text: &str) -> Option<NaiveDate> {
+    let separator = if text.contains('/') { '/' } else { '-' };
+    let mut parts = text.split(separator);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_year = |part: &str| part.len() == 4 && are_digits(part);
+    let (year, month, day) = match (is_year(first), is_year(third) && separator == '/') {
+        (true, _) => (first, second, third),
+        (false, true) => (third, first, second),
+        (false, false) => return None,
+    };
+    if parts.next().is_some() { None } else { NaiveDate::from_ymd_opt(year.parse().ok()?, small(month)?, small(day)?) }
+}
+
+/// `+02:00`, `+0200` or `+02`, in seconds.
+fn offset(text: &str) -> Option<i64> {
+    let (sign, rest) = text.strip_prefix('-').map_or((1, text.get(1..)), |rest| (-1, Some(rest)));
+    let rest = rest?;
+    let (hours, minutes) = rest.split_once(':').or_else(|| rest.split_at_checked(2)).unwrap_or((rest, ""));
+    let minutes = if minutes.is_empty() { 0 } else { small(minutes)? };
+    let hours = small(hours)?;
+    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 3600 + minutes * 60))
+}
+
+fn clock_time(text: &str) -> Option<NaiveTime> {
+    let half = text.get(text.len().saturating_sub(2)..).map(str::to_ascii_uppercase);
+    let half = half.filter(|half| half == "AM" || half == "PM");
+    let clock = if half.is_some() { text[..text.len() - 2].trim_end() } else { text };
+    let mut parts = clock.splitn(3, ':');
+    let hour = small(parts.next()?)?;
+    let minute = parts.next().map_or(Some(0), small)?;
+    let (second, fraction) = match parts.next() {
+        Some(part) => part.split_once('.').unwrap_or((part, "0")),
+        None => ("0", "0"),
+    };
+    let nanos = if are_digits(fraction) { format!("{fraction:0<9}").get(..9)?.parse().ok()? } else { return None };
+    let hour = match (half.as_deref(), hour) {
+        (None, hour) => hour,
+        (Some("PM"), 1..=12) => hour % 12 + 12,
+        (Some(_), 1..=12) => hour % 12,
+        _ => return None,
+    };
+    // A second that leaps is written as 60.
+    match small(second)? {
+        60 => NaiveTime::from_hms_nano_opt(hour, minute, 59, 1_000_000_000 + nanos),
+        second => NaiveTime::from_hms_nano_opt(hour, minute, second, nanos),
+    }
 }
 
 #[cfg(test)]
@@ -222,8 +360,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn coerced(raw: &str, column_type: ColumnType) -> (String, Outcome) {
+        read_as(raw, Reading { column_type, zone: None, period: None })
+    }
+
+    fn read_as(raw: &str, reading: Reading) -> (String, Outcome) {
         let mut out = Vec::new();
-        let outcome = coerce(raw, column_type, &mut out);
+        let outcome = coerce(raw, reading, &mut out);
         (String::from_utf8(out).unwrap(), outcome)
     }
 
@@ -240,12 +382,24 @@ mod tests {
             ("\" 2534 \"", ColumnType::Integer, "2534"),
             ("2534.000", ColumnType::Integer, "2534"),
             ("\"000\"", ColumnType::Integer, "0"),
+            ("\"1E+2\"", ColumnType::Integer, "100"),
+            ("1E3", ColumnType::Integer, "1000"),
+            ("\"1.0e0\"", ColumnType::Integer, "1"),
+            ("100.0", ColumnType::Integer, "100"),
             ("\"True\"", ColumnType::Boolean, "true"),
             ("\"No\"", ColumnType::Boolean, "false"),
             ("\"2026-07-01T00:00:00Z\"", ColumnType::Date, "\"2026-07-01\""),
             ("\"2026/7/1\"", ColumnType::Date, "\"2026-07-01\""),
             ("\"2026-07-01T02:00:00+02:00\"", ColumnType::DateTime, "\"2026-07-01T00:00:00Z\""),
             ("\"2026-07-01T05:00:00.5\"", ColumnType::DateTime, "\"2026-07-01T05:00:00.500Z\""),
+            ("\"07/31/2026\"", ColumnType::Date, "\"2026-07-31\""),
+            ("\"7/31/2026 00:00:00\"", ColumnType::Date, "\"2026-07-31\""),
+            ("\"07/31/2026 05:00:00\"", ColumnType::DateTime, "\"2026-07-31T05:00:00Z\""),
+            ("\"7/31/2026 5:00:00 PM\"", ColumnType::DateTime, "\"2026-07-31T17:00:00Z\""),
+            ("\"7/31/2026 12:00:00 AM\"", ColumnType::DateTime, "\"2026-07-31T00:00:00Z\""),
+            ("\"7/31/2026 12:30 PM\"", ColumnType::DateTime, "\"2026-07-31T12:30:00Z\""),
+            ("\"2026-07-31 05\"", ColumnType::DateTime, "\"2026-07-31T05:00:00Z\""),
+            ("\"2026\\/07\\/31 05:00:00\"", ColumnType::DateTime, "\"2026-07-31T05:00:00Z\""),
             ("\"07/31/2026\"", ColumnType::LocalDateTime, "\"2026-07-31T00:00:00\""),
             ("\"07/31/2026 23:59:01\"", ColumnType::LocalDateTime, "\"2026-07-31T23:59:01\""),
             ("[1,\n {\"a b\": \"c\\\\\" } ]", ColumnType::List, "[1,{\"a b\":\"c\\\\\"}]"),
@@ -271,12 +425,50 @@ mod tests {
             assert_eq!(coerced(raw, ColumnType::Number), ("null".into(), Outcome::Misfit), "{raw}");
         }
         assert_eq!(coerced("1.5", ColumnType::Integer), ("null".into(), Outcome::Misfit));
-        assert_eq!(coerced("1e3", ColumnType::Integer), ("null".into(), Outcome::Misfit));
-        assert_eq!(coerced("\"03/04/2026\"", ColumnType::Date), ("null".into(), Outcome::Misfit));
+        assert_eq!(coerced("15e-1", ColumnType::Integer), ("null".into(), Outcome::Misfit));
+        for day in
+            ["13/04/2026", "03/04/26", "2026-13-01", "2026", "2026-11", "2026-W46", "2026-07-01T25:00", "1/2/3/2026"]
+        {
+            assert_eq!(coerced(&format!("\"{day}\""), ColumnType::Date), ("null".into(), Outcome::Misfit), "{day}");
+        }
         assert_eq!(coerced("\"soon\"", ColumnType::DateTime), ("null".into(), Outcome::Misfit));
         for (raw, column_type) in [("[]", ColumnType::Object), ("{}", ColumnType::List), ("7", ColumnType::Object)] {
             assert_eq!(coerced(raw, column_type), ("null".into(), Outcome::Misfit), "{raw}");
         }
+    }
+
+    #[test]
+    fn instants_with_a_zone_are_moved_into_the_zone_of_the_report() {
+        let paris = |column_type| Reading { column_type, zone: Some(Tz::Europe__Paris), period: None };
+        for (raw, column_type, written) in [
+            ("2026-07-01T23:30:00Z", ColumnType::Date, "2026-07-02"),
+            ("2026-07-02T00:30:00+09:00", ColumnType::Date, "2026-07-01"),
+            ("2026-07-01T23:30:00", ColumnType::Date, "2026-07-01"),
+            ("07/01/2026 23:30:00 UTC", ColumnType::LocalDateTime, "2026-07-02T01:30:00"),
+            ("07/01/2026 23:30:00", ColumnType::LocalDateTime, "2026-07-01T23:30:00"),
+            ("2026-07-01T23:30:00-0200", ColumnType::DateTime, "2026-07-02T01:30:00Z"),
+        ] {
+            let wanted = (format!("\"{written}\""), Outcome::Written);
+            assert_eq!(read_as(&format!("\"{raw}\""), paris(column_type)), wanted, "{raw}");
+        }
+    }
+
+    #[test]
+    fn periods_are_read_by_their_number() {
+        for (raw, period, written) in [
+            ("2026", Grain::Year, "2026-01-01"),
+            ("2026-11", Grain::Month, "2026-11-01"),
+            ("11/2026", Grain::Month, "2026-11-01"),
+            ("2026-W46", Grain::Week(Weekday::Mon), "2026-11-09"),
+            ("2026-W1", Grain::Week(Weekday::Mon), "2025-12-29"),
+            ("11/09/2026", Grain::Week(Weekday::Mon), "2026-11-09"),
+            ("11/01/2026 00:00:00", Grain::Month, "2026-11-01"),
+        ] {
+            let reading = Reading { column_type: ColumnType::Date, zone: Some(Tz::UTC), period: Some(period) };
+            assert_eq!(read_as(&format!("\"{raw}\""), reading), (format!("\"{written}\""), Outcome::Written), "{raw}");
+        }
+        let year = Reading { column_type: ColumnType::Date, zone: Some(Tz::UTC), period: Some(Grain::Year) };
+        assert_eq!(read_as("2026", year), ("\"2026-01-01\"".to_owned(), Outcome::Written));
     }
 
     #[test]

@@ -1,39 +1,33 @@
 //! From a row of the API to the bytes of a record: rename, select, coerce.
 //!
-//! A [`Plan`] is made once a stream. It finds the column of a key by folding its spelling (`AdsetId`, `adSetId` and
-//! `ad_set_id` are one), learns the answer the first time a key is seen, and after that recognises keys by
-//! comparing bytes in the order in which they came last time. Nested objects are flattened by joining names:
-//! `schedule.startDate.value` is the column `schedule_start_date`. `attributes` and `value` are transparent, and a
-//! child that repeats its parent's name is not prefixed again (`budget.budgetAmount` is `budget_amount`).
+//! A [`Plan`] is made once a stream. Which column a member of a row is, [`fields`](super::fields) knows.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::coerce::{Outcome, coerce};
+use super::coerce::{Outcome, Reading, coerce};
+use super::fields::{self, Fields, Layout, unwrapped};
 use super::rows::Shape;
-use crate::streams::metrics::{self, fold};
+use crate::api::quote;
 use crate::streams::schema::ColumnType;
 use crate::streams::{Source, Stream};
 
 /// The column that tells twin rows apart.
-const ROW_NUMBER: &str = "row_number";
-/// The part of a document that objects of the API hide their fields in.
-const ATTRIBUTES: &str = "attributes";
+pub(super) const ROW_NUMBER: &str = "row_number";
+/// The column of the currency.
+pub(super) const CURRENCY: &str = "currency";
 
 /// How the rows of one stream become records.
 #[derive(Debug)]
 pub struct Plan {
     columns: Vec<Column>,
-    /// Keys of the API whose column has a name of its own, folded.
-    aliases: HashMap<String, usize>,
-    places: Vec<Place>,
+    layout: Layout,
     /// Where the answers of the stream hold their rows.
     pub shape: Shape,
     /// Rows seen so far under each key, for streams that have twins.
@@ -62,33 +56,17 @@ pub struct Plan {
 #[derive(Debug)]
 struct Column {
     name: String,
-    folded: String,
     /// `"name":`
     label: Vec<u8>,
-    column_type: ColumnType,
+    reading: Reading,
     is_key: bool,
+    /// Whether letters are written large: Criteo's spelling of a currency may change, and it is part of the key.
+    is_upper: bool,
     is_selected: bool,
     /// Written when a row does not bring the column along.
     constant: Option<Vec<u8>>,
     /// The last row that had it, so that a repeated key cannot write a column twice.
     row: u64,
-}
-
-/// An object in a row: the row itself, its attributes, or a nested object.
-#[derive(Debug)]
-struct Place {
-    prefix: String,
-    learned: Vec<(Box<str>, Destination)>,
-    /// Where the next key is expected.
-    next: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Destination {
-    Column(usize),
-    Place(usize),
-    Ignored,
-    Unknown,
 }
 
 #[derive(Debug)]
@@ -109,7 +87,7 @@ impl Column {
     /// A value for rows that do not bring the column along, in the column's type.
     fn set_constant(&mut self, value: &str) {
         let mut constant = Vec::new();
-        coerce(&Value::from(value).to_string(), self.column_type, &mut constant);
+        coerce(&Value::from(value).to_string(), self.reading, &mut constant);
         self.constant = Some(constant);
     }
 }
@@ -119,6 +97,10 @@ impl Plan {
     #[must_use]
     pub fn new(stream: &Stream, is_selected: &dyn Fn(&str) -> bool) -> Self {
         let properties = stream.schema["properties"].as_object();
+        let report = match &stream.source {
+            Source::Report(report) => Some(report),
+            Source::Entity(_) | Source::LogLevel => None,
+        };
         let mut columns: Vec<Column> = properties
             .into_iter()
             .flatten()
@@ -126,41 +108,32 @@ impl Plan {
                 let is_key = stream.primary_key.contains(name);
                 Column {
                     name: name.clone(),
-                    folded: fold(name),
                     label: format!("\"{name}\":").into_bytes(),
-                    column_type: ColumnType::of_property(property),
+                    reading: Reading::of(name, ColumnType::of_property(property), report),
                     is_key,
+                    is_upper: report.is_some() && name == CURRENCY,
                     is_selected: is_key || stream.cursor() == Some(name) || is_selected(name),
                     constant: None,
                     row: 0,
                 }
             })
             .collect();
-        let mut aliases = HashMap::new();
         let mut twins = None;
-        if let Source::Report(report) = &stream.source {
+        if let Some(report) = report {
             for (index, column) in columns.iter_mut().enumerate() {
                 match column.name.as_str() {
-                    "currency" => column.set_constant(&report.currency.to_string()),
+                    CURRENCY => column.set_constant(&report.currency.to_string()),
                     "timezone" => column.set_constant(report.timezone.name()),
                     ROW_NUMBER => twins = Some(Twins { column: index, ..Twins::default() }),
                     _ => {}
                 }
-                for dimension in metrics::DIMENSIONS.iter().filter(|d| d.alias == Some(&column.name)) {
-                    aliases.insert(fold(dimension.name), index);
-                }
             }
         }
         let is_paged = matches!(&stream.source, Source::Entity(entity) if entity.request.limit().is_some());
-        let root = Place { prefix: String::new(), learned: Vec::new(), next: 0 };
         Self {
+            layout: Layout::new(columns.iter().map(|column| column.name.as_str()), report),
             columns,
-            aliases,
-            places: vec![root],
-            shape: match &stream.source {
-                Source::Entity(_) | Source::LogLevel => Shape::Plain,
-                Source::Report(report) => report.shape(),
-            },
+            shape: if report.is_some() { Shape::Report } else { Shape::Plain },
             twins,
             written: is_paged.then(HashSet::new),
             floor: None,
@@ -230,9 +203,9 @@ impl Plan {
         self.values.clear();
         self.has_key = false;
         out.push(b'{');
-        RowAt { plan: self, out, place: 0 }.deserialize(row)?;
+        fields::read(row, &mut Writing { plan: self, out })?;
         if self.has_empty_keys && !self.has_key {
-            return Err(no_key("(any)"));
+            return Err(no_key("(any)", "null"));
         }
         self.write_absent(out)?;
         out.push(b'}');
@@ -271,8 +244,8 @@ impl Plan {
             let value: &[u8] = match &column.constant {
                 Some(constant) => constant,
                 None if !column.is_key => continue,
-                None if column.column_type == ColumnType::Text && self.has_empty_keys => b"\"\"",
-                None => return Err(no_key(&column.name)),
+                None if column.reading.column_type == ColumnType::Text && self.has_empty_keys => b"\"\"",
+                None => return Err(no_key(&column.name, "null")),
             };
             separate(out);
             out.extend_from_slice(&column.label);
@@ -284,14 +257,14 @@ impl Plan {
             self.values.sort_by_key(|(column, _)| *column);
             let mut key = Vec::new();
             for (_, range) in &self.values {
-                key.extend_from_slice(&out[range.clone()]);
+                key.extend_from_slice(&plain(&out[range.clone()]));
                 key.push(b',');
             }
             let number = twins.seen.entry(key).or_insert(0);
             *number += 1;
             separate(out);
             out.extend_from_slice(&self.columns[twins.column].label);
-            coerce(&number.to_string(), self.columns[twins.column].column_type, out);
+            coerce(&number.to_string(), self.columns[twins.column].reading, out);
         }
         Ok(())
     }
@@ -304,91 +277,32 @@ impl Plan {
         }
     }
 
-    fn destination(&mut self, place: usize, key: &str) -> Destination {
-        let Place { learned, next, .. } = &mut self.places[place];
-        if let Some((expected, destination)) = learned.get(*next)
-            && **expected == *key
-        {
-            *next += 1;
-            return *destination;
-        }
-        if let Some(at) = learned.iter().position(|(known, _)| **known == *key) {
-            *next = at + 1;
-            return learned[at].1;
-        }
-        let destination = self.find(place, key);
-        let Place { learned, next, .. } = &mut self.places[place];
-        learned.push((key.into(), destination));
-        *next = learned.len();
-        destination
-    }
-
-    fn find(&mut self, place: usize, key: &str) -> Destination {
-        let prefix = &self.places[place].prefix;
-        let is_root = place == 0;
-        if is_root && key == ATTRIBUTES {
-            return self.new_place(String::new());
-        }
-        // Objects of the API carry the name of their class, which changes with every version.
-        if is_root && key == "type" {
-            return Destination::Ignored;
-        }
-        let folded = fold(key);
-        let path = match prefix.as_str() {
-            "" => folded,
-            prefix if key == "value" || folded.starts_with(prefix) => {
-                if key == "value" {
-                    prefix.to_owned()
-                } else {
-                    folded
-                }
-            }
-            prefix => format!("{prefix}{folded}"),
-        };
-        let alias = if prefix.is_empty() { self.aliases.get(&path).copied() } else { None };
-        if let Some(column) = alias.or_else(|| self.columns.iter().position(|column| column.folded == path)) {
-            return Destination::Column(column);
-        }
-        if self.columns.iter().any(|column| column.folded.starts_with(&path)) {
-            return self.new_place(path);
-        }
-        Destination::Unknown
-    }
-
-    fn new_place(&mut self, prefix: String) -> Destination {
-        self.places.push(Place { prefix, learned: Vec::new(), next: 0 });
-        Destination::Place(self.places.len() - 1)
-    }
-
     fn write_column<E: serde::de::Error>(&mut self, index: usize, raw: &str, out: &mut Vec<u8>) -> Result<(), E> {
         let column = &mut self.columns[index];
         if column.row == self.row || !column.is_selected {
             return Ok(());
         }
-        // `{"value": …}` around a scalar.
-        if raw.starts_with('{') && column.column_type != ColumnType::Object {
-            let wrapped: BTreeMap<&str, &RawValue> = serde_json::from_str(raw).unwrap_or_default();
-            if let Some(value) = wrapped.get("value") {
-                return self.write_column(index, value.get(), out);
-            }
-        }
+        let raw = unwrapped(raw, column.reading.column_type);
         column.row = self.row;
         let before = out.len();
         separate(out);
         out.extend_from_slice(&column.label);
         let value = out.len();
-        let outcome = coerce(raw, column.column_type, out);
+        let outcome = coerce(raw, column.reading, out);
+        if column.is_upper && outcome == Outcome::Written {
+            out[value..].make_ascii_uppercase();
+        }
         self.has_key |= column.is_key && outcome == Outcome::Written;
         if let Some(constant) = column.constant.as_ref().filter(|_| outcome != Outcome::Written) {
             out.truncate(value);
             out.extend_from_slice(constant);
         } else if column.is_key && outcome != Outcome::Written {
-            if column.column_type == ColumnType::Text && self.has_empty_keys {
+            if column.reading.column_type == ColumnType::Text && self.has_empty_keys {
                 out.truncate(value);
                 out.extend_from_slice(b"\"\"");
             } else {
                 out.truncate(before);
-                return Err(no_key(&column.name));
+                return Err(no_key(&column.name, raw));
             }
         } else if outcome == Outcome::Misfit {
             *self.misfit_columns.entry(column.name.clone()).or_insert(0) += 1;
@@ -405,81 +319,35 @@ fn separate(out: &mut Vec<u8>) {
     }
 }
 
-fn no_key<E: serde::de::Error>(column: &str) -> E {
-    E::custom(format!("a row without a usable value for its key {column}"))
+fn no_key<E: serde::de::Error>(column: &str, value: &str) -> E {
+    E::custom(format!("a row without a usable value for its key {column}: {}", quote(value)))
 }
 
-/// The fields of one object of a row.
-struct RowAt<'a> {
+/// A text that may be written with escapes or without, always without.
+fn plain(value: &[u8]) -> Cow<'_, [u8]> {
+    let text = if value.contains(&b'\\') { serde_json::from_slice::<String>(value).ok() } else { None };
+    text.map_or(Cow::Borrowed(value), |text| Value::from(text).to_string().into_bytes().into())
+}
+
+/// A row on its way into a record.
+struct Writing<'a> {
     plan: &'a mut Plan,
     out: &'a mut Vec<u8>,
-    place: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for RowAt<'_> {
-    type Value = ();
+impl Fields for Writing<'_> {
+    const WANTS_UNKNOWN: bool = true;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowAt<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row, which is an object")
+    fn layout(&mut self) -> &mut Layout {
+        &mut self.plan.layout
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { plan, out, place } = self;
-        plan.places[place].next = 0;
-        while let Some((destination, key)) = map.next_key_seed(Key { plan, place })? {
-            let value: &'de RawValue = map.next_value()?;
-            match destination {
-                Destination::Column(column) => plan.write_column(column, value.get(), out)?,
-                Destination::Place(nested) if value.get().starts_with('{') => {
-                    let mut nested_row = serde_json::Deserializer::from_str(value.get());
-                    RowAt { plan, out, place: nested }.deserialize(&mut nested_row).map_err(A::Error::custom)?;
-                }
-                // An object that is null has no fields to write.
-                Destination::Place(_) if value.get() == "null" => {}
-                Destination::Ignored => {}
-                Destination::Place(_) | Destination::Unknown => {
-                    let name = format!("{}{}", plan.places[place].prefix, key.unwrap_or_default());
-                    *plan.unknown_fields.entry(name).or_insert(0) += 1;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A key on its way to its destination; the text itself is needed only when it has none.
-struct Key<'a> {
-    plan: &'a mut Plan,
-    place: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = (Destination, Option<String>);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = (Destination, Option<String>);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
+    fn value<E: serde::de::Error>(&mut self, column: usize, raw: &str) -> Result<(), E> {
+        self.plan.write_column(column, raw, self.out)
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let destination = self.plan.destination(self.place, key);
-        let name = matches!(destination, Destination::Unknown | Destination::Place(_)).then(|| key.to_owned());
-        Ok((destination, name))
+    fn unknown(&mut self, name: String, _: &str) {
+        *self.plan.unknown_fields.entry(name).or_insert(0) += 1;
     }
 }
 

@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
+use super::answer::{Expected, constants, judge};
 use super::cursor::{self, Cursors, Why};
 use super::plan::ReportPlan;
-use super::rows::CheckOnly;
 use super::slice::{Range, Window};
-use super::sums::{Summing, Sums};
+use super::sums::Sums;
 use super::totals::{Differences, Totals, is_settled};
 use super::track::{Slice, Track};
-use super::{InFlight, Run, Selected, rows};
+use super::{InFlight, Run, Selected};
 use crate::api::{Body, Call, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
@@ -51,6 +51,8 @@ enum Answer {
 struct Whole {
     body: Body,
     rows: u64,
+    /// Rows that were added to others with their key, and rows that were left out as equal to others.
+    repeated: (u64, u64),
     sums: Option<Sums>,
     totals: Option<Arc<Totals>>,
     /// Where its sums are others than the totals all the same.
@@ -93,6 +95,8 @@ struct Reading<'a> {
     trouble: Trouble,
     in_flight: InFlight,
     has_rows: bool,
+    /// Rows that were added to others with their key, and rows that were left out as equal to others.
+    repeated: (u64, u64),
     account: Account,
 }
 
@@ -176,6 +180,7 @@ impl<'a> Reading<'a> {
             trouble: Trouble::default(),
             in_flight: InFlight::default(),
             has_rows: false,
+            repeated: (0, 0),
             account: Account::new(),
         }
     }
@@ -183,6 +188,7 @@ impl<'a> Reading<'a> {
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
         let result = self.read_all(retired).await;
         self.account.holes = self.hole_texts();
+        self.tell_repeated();
         self.run.output.account(self.id, self.account);
         Outcome { result, has_rows: self.has_rows }
     }
@@ -211,6 +217,22 @@ impl<'a> Reading<'a> {
             self.run.output.state(self.id, state);
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    fn tell_repeated(&self) {
+        let (added, dropped) = self.repeated;
+        if added > 0 {
+            tracing::warn!(
+                "{}: {added} rows had the key of another row in their answer and were added to it.",
+                self.name
+            );
+        }
+        if dropped > 0 {
+            tracing::warn!(
+                "{}: {dropped} rows were equal to another row in their answer and were left out.",
+                self.name
+            );
+        }
     }
 
     /// The next slice to ask for; tracks take turns.
@@ -276,7 +298,8 @@ impl<'a> Reading<'a> {
     }
 
     fn write(&mut self, index: usize, slice: &Slice, whole: Whole) -> Result<()> {
-        let Whole { body, rows, sums, totals, doubts, unproven } = whole;
+        let Whole { body, rows, repeated, sums, totals, doubts, unproven } = whole;
+        self.repeated = (self.repeated.0 + repeated.0, self.repeated.1 + repeated.1);
         self.account.add(slice, rows, sums.as_ref());
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
@@ -290,14 +313,7 @@ impl<'a> Reading<'a> {
         self.in_flight.check()?;
         let state = self.move_on(index);
         self.has_rows |= rows > 0;
-        let mut constants = Vec::new();
-        if self.report.is_without_time() {
-            constants.push(("day", slice.window.start.to_string()));
-        }
-        // Requests for a single advertiser are answered without it.
-        if let [advertiser] = &slice.advertisers[..] {
-            constants.push(("advertiser_id", advertiser.0.clone()));
-        }
+        let constants = constants(self.report, slice.window, &slice.advertisers);
         self.in_flight.push(self.run.output.slice(self.id, body, constants, state));
         Ok(())
     }
@@ -338,6 +354,7 @@ impl<'a> Reading<'a> {
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
         let call = Call { expected_bytes: slice.expected_bytes, is_suspect: slice.is_suspect, ..call };
         let comparison = self.comparison(&slice);
+        let (name, metrics) = (self.name, self.metrics.clone());
         async move {
             let answer = async {
                 let (totals, unproven) = match comparison.wants_totals {
@@ -357,25 +374,36 @@ impl<'a> Reading<'a> {
                     }
                     false => (None, None),
                 };
-                let check = |body: &str| {
-                    if comparison.is_summed {
-                        let mut summing = Summing::new(report, slice.window);
-                        let envelope = rows::check_into(body, report.shape(), &mut summing)?;
-                        Ok((envelope, Some(summing.sums())))
-                    } else {
-                        Ok((rows::check_into(body, report.shape(), &mut CheckOnly)?, None))
-                    }
+                let expected = Expected {
+                    report,
+                    metrics: &metrics,
+                    window: slice.window,
+                    advertisers: &slice.advertisers,
+                    is_compared: comparison.is_summed,
                 };
-                let (body, (envelope, sums)) = match run.client.fetch(&call, check).await {
+                let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(answer) => answer,
                     Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut),
                     Err(error) => return Err(error),
                 };
-                run.pass_on(&envelope.warnings);
-                let rows = envelope.rows.unwrap_or(0);
-                if rows >= report.row_cap || envelope.is_short() {
+                run.pass_on(&judged.warnings);
+                let rows = judged.rows;
+                if rows >= report.row_cap || judged.is_short {
                     return Ok(Answer::Cut);
                 }
+                judged.notes.iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
+                if comparison.is_summed && judged.unsummed > 0 {
+                    run.warn_once(format!(
+                        "{name}: {} rows of {} have clicks, displays or cost that cannot be read as numbers, so they are \
+                         unproven.",
+                        judged.unsummed, slice.window
+                    ));
+                }
+                let (body, repeated) = match judged.merged {
+                    Some(merged) => (body.replaced(merged.body), (merged.rows, merged.dropped)),
+                    None => (body, (0, 0)),
+                };
+                let sums = comparison.is_summed.then_some(judged.sums);
                 let doubts = match (&totals, &sums) {
                     (Some(totals), Some(sums)) if slice.part.is_none() => comparison.differing(totals, sums, &slice),
                     _ => Differences::default(),
@@ -383,7 +411,7 @@ impl<'a> Reading<'a> {
                 if let Some(answer) = comparison.read_again(&slice, rows, &doubts) {
                     return Ok(answer);
                 }
-                Ok(Answer::Whole(Box::new(Whole { body, rows, sums, totals, doubts, unproven })))
+                Ok(Answer::Whole(Box::new(Whole { body, rows, repeated, sums, totals, doubts, unproven })))
             }
             .await;
             Event::Answered(slice, answer)

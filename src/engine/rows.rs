@@ -1,7 +1,7 @@
 //! From the bytes of an answer to its rows, without a document tree.
 //!
-//! Criteo documents the JSON of its objects but not of its reports; these envelopes have been reported, and all of
-//! them are understood:
+//! Criteo documents the JSON of its objects but not of its reports; these envelopes have been reported, and every report
+//! understands all of them, with the names of their members in any case:
 //!
 //! | shape | seen for |
 //! | --- | --- |
@@ -10,16 +10,18 @@
 //! | `{"Rows":[…],"Total":{…}}`, also `rows` | statistics (reported for API 2026-07) |
 //! | `[…]` | statistics (reported for API 2026-01), marketplace objects (`OpenAPI` documents) |
 //! | `{"data":[{"attributes":{"rows":[…]}}]}`, `{"data":[{"attributes":{…}},…]}` | placements, transactions (reported) |
-//! | `{"columns":[…],"data":[[…],…]}` | marketplace statistics (`OpenAPI` documents) |
+//! | `{"columns":[…],"data":[[…],…],"rows":2}` | marketplace statistics (`OpenAPI` documents) |
 //!
-//! Anything else is an error, never an empty report.
+//! What stands around the rows (errors, warnings, announced numbers of rows) counts in each of them. Anything else is an error, never an empty report.
 
-use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 
+use super::decimal::Decimal;
 use crate::api::criteo_errors;
 use crate::error::{Error, Result};
 
@@ -35,16 +37,14 @@ pub trait RowSink {
 /// The code of Criteo's warning that an answer was cut.
 pub const ROW_LIMIT: &str = "row-limit-exceeded";
 
-/// Where an answer may hold its rows besides the places that all have.
+/// What an answer may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Shape {
-    /// Nowhere.
+    /// A list of objects, bare or in `data`.
     #[default]
     Plain,
-    /// In `attributes.rows` of the elements of `data`.
-    Wrapped,
-    /// As lists of values in the order of `columns`.
-    Columns,
+    /// Rows of a report, in any of the places that have been reported.
+    Report,
 }
 
 /// Checks the syntax of every row and nothing else.
@@ -65,7 +65,7 @@ pub struct Envelope {
     pub errors: Vec<Value>,
     /// `warnings[]`.
     pub warnings: Vec<Value>,
-    /// `meta.totalItems` or `metadata.totalItems`.
+    /// The number of rows that it announces: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
     pub total_items: Option<u64>,
     /// The names of the members, to name an unknown shape by.
     pub members: Vec<String>,
@@ -75,8 +75,42 @@ impl Envelope {
     /// Whether it announces more rows than it holds, or says itself that it was cut.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        let is_cut = self.warnings.iter().any(|warning| warning["code"] == ROW_LIMIT);
+        let is_cut = self.warnings.iter().any(is_row_limit);
         is_cut || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
+    }
+
+    fn announce(&mut self, rows: Option<u64>) {
+        self.total_items = self.total_items.max(rows);
+    }
+}
+
+/// Whether a warning says that rows were left out.
+#[must_use]
+pub fn is_row_limit(warning: &Value) -> bool {
+    let code = member(warning, "code").unwrap_or(warning).as_str().unwrap_or_default();
+    code.to_ascii_lowercase().replace(['_', ' '], "-") == ROW_LIMIT
+}
+
+/// A member of an object, in any case.
+fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.as_object()?.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// A number of rows, which may come as a text or with decimals.
+fn count(value: &Value) -> Option<u64> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Decimal::parse(text.trim())?.whole()?.parse().ok()
+}
+
+/// What `errors` or `warnings` hold: a list, or the one thing that stands in its place.
+fn problems(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(list) => list,
+        Value::Null | Value::Bool(false) => Vec::new(),
+        Value::String(text) if text.is_empty() => Vec::new(),
+        Value::String(text) => vec![json!({"title": text})],
+        Value::Object(members) if members.is_empty() => Vec::new(),
+        other => vec![other],
     }
 }
 
@@ -85,89 +119,56 @@ impl Envelope {
 /// # Errors
 /// When the text is not one whole JSON document, or the sink refuses a row.
 pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
-    match shape {
-        Shape::Plain => each_plain(body, sink),
-        Shape::Wrapped => {
-            let mut unwrapping = Unwrapping { sink, rows: 0 };
-            let mut envelope = each_plain(body, &mut unwrapping)?;
-            envelope.rows = envelope.rows.map(|_| unwrapping.rows);
-            Ok(envelope)
-        }
-        Shape::Columns => match serde_json::from_str(body) {
-            Ok(Table { columns: Some(columns), data: Some(data) }) => each_of_table(&columns, &data, sink),
-            _ => each_plain(body, sink),
-        },
-    }
-}
-
-fn each_plain(body: &str, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
     let mut envelope = Envelope::default();
+    let mut table = Table::default();
     let mut deserializer = serde_json::Deserializer::from_str(body);
-    Answer { envelope: &mut envelope, sink }.deserialize(&mut deserializer)?;
+    Answer { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
     deserializer.end()?;
+    table.each(sink)?;
     Ok(envelope)
 }
 
-/// Looks for rows within the elements of a list.
-struct Unwrapping<'a, S> {
-    sink: &'a mut S,
-    rows: u64,
+/// Rows as lists of values, which come before or behind the names of their columns.
+#[derive(Default)]
+struct Table<'de> {
+    columns: Option<Vec<String>>,
+    rows: Vec<&'de RawValue>,
 }
 
-impl<S: RowSink> RowSink for Unwrapping<'_, S> {
-    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-        use serde::de::Error as _;
-        let element = <&RawValue>::deserialize(row)?;
-        // What is no such element is a row itself.
-        let inside =
-            serde_json::from_str::<Element<'_>>(element.get()).ok().and_then(|element| element.attributes.rows);
-        let rows = inside.map_or(element.get(), RawValue::get);
-        let mut deserializer = serde_json::Deserializer::from_str(rows);
-        let mut count = None;
-        Rows { count: &mut count, sink: self.sink }.deserialize(&mut deserializer).map_err(D::Error::custom)?;
-        self.rows += count.unwrap_or(0);
+impl Table<'_> {
+    /// Makes an object of each list of values.
+    fn each(&self, sink: &mut impl RowSink) -> serde_json::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let error = <serde_json::Error as serde::de::Error>::custom;
+        let columns =
+            self.columns.as_deref().ok_or_else(|| error("lists of values without the names of their columns"))?;
+        let labels: Vec<String> = columns.iter().map(|column| format!("{}:", Value::from(column.as_str()))).collect();
+        let mut row = String::new();
+        for values in &self.rows {
+            let values: Vec<&RawValue> = serde_json::from_str(values.get())?;
+            if values.len() != labels.len() {
+                return Err(error("a row has another number of values than there are columns"));
+            }
+            row.clear();
+            row.push('{');
+            for (index, (label, value)) in labels.iter().zip(values).enumerate() {
+                row.push_str(if index == 0 { "" } else { "," });
+                row.push_str(label);
+                row.push_str(value.get());
+            }
+            row.push('}');
+            sink.row(&mut serde_json::Deserializer::from_str(&row))?;
+        }
         Ok(())
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Element<'a> {
-    #[serde(borrow)]
-    attributes: Attributes<'a>,
-}
-
-#[derive(serde::Deserialize)]
-struct Attributes<'a> {
-    #[serde(borrow, alias = "Rows")]
-    rows: Option<&'a RawValue>,
-}
-
-#[derive(serde::Deserialize)]
-struct Table<'a> {
-    columns: Option<Vec<String>>,
-    #[serde(borrow)]
-    data: Option<Vec<&'a RawValue>>,
-}
-
-/// Makes an object of each list of values.
-fn each_of_table(columns: &[String], data: &[&RawValue], sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
-    let labels: Vec<String> = columns.iter().map(|column| format!("{}:", Value::from(column.as_str()))).collect();
-    let mut row = String::new();
-    for values in data {
-        let values: Vec<&RawValue> = serde_json::from_str(values.get())?;
-        if values.len() != labels.len() {
-            return Err(serde::de::Error::custom("a row has another number of values than there are columns"));
-        }
-        row.clear();
-        for (label, value) in labels.iter().zip(values) {
-            row.push(if row.is_empty() { '{' } else { ',' });
-            row.push_str(label);
-            row.push_str(value.get());
-        }
-        row.push('}');
-        sink.row(&mut serde_json::Deserializer::from_str(&row))?;
-    }
-    Ok(Envelope { rows: Some(data.len() as u64), ..Envelope::default() })
+/// The names of a table's columns: texts, or objects with a name.
+fn columns(value: &Value) -> Option<Vec<String>> {
+    let name = |column: &Value| column.as_str().or_else(|| member(column, "name")?.as_str()).map(str::to_owned);
+    value.as_array()?.iter().map(name).collect()
 }
 
 /// Checks that an answer is whole and holds rows, before any of them is used. Returns what stands around them.
@@ -185,7 +186,7 @@ pub fn check(body: &str) -> Result<Envelope> {
 /// As [`check`].
 pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<Envelope> {
     let envelope = each(body, shape, sink).map_err(|error| match error.classify() {
-        Category::Data => unknown_shape("its members are of other types"),
+        Category::Data => unknown_shape("its members are of other types").with_detail(error.to_string()),
         category => Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
             "line {}, column {}: {category:?}",
             error.line(),
@@ -211,12 +212,30 @@ pub fn unknown_shape(what: &str) -> Error {
 }
 
 /// The document: a bare list of rows or an envelope around them.
-struct Answer<'a, S> {
+struct Answer<'a, 'de, S> {
     envelope: &'a mut Envelope,
+    table: &'a mut Table<'de>,
+    shape: Shape,
     sink: &'a mut S,
 }
 
-impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, S> {
+impl<'a, 'de, S: RowSink> Answer<'a, 'de, S> {
+    fn rows(&mut self) -> Rows<'_, 'de, S> {
+        Rows { envelope: self.envelope, table: self.table, shape: self.shape, sink: self.sink }
+    }
+
+    /// A member of the envelope that holds no rows.
+    fn around(&mut self, name: &str, value: Value) {
+        match name {
+            "errors" | "error" => self.envelope.errors.extend(problems(value)),
+            "warnings" => self.envelope.warnings.extend(problems(value)),
+            "columns" => self.table.columns = columns(&value),
+            _ => self.envelope.announce(member(&value, "totalItems").and_then(count)),
+        }
+    }
+}
+
+impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, 'de, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
@@ -224,27 +243,28 @@ impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, S> {
     }
 }
 
-impl<'de, S: RowSink> Visitor<'de> for Answer<'_, S> {
+impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("rows or an object that holds them")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> std::result::Result<(), A::Error> {
-        Rows { count: &mut self.envelope.rows, sink: self.sink }.visit_seq(seq)
+    fn visit_seq<A: SeqAccess<'de>>(mut self, seq: A) -> std::result::Result<(), A::Error> {
+        self.rows().visit_seq(seq)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
         while let Some(member) = map.next_key::<String>()? {
-            match member.as_str() {
-                "data" | "Rows" | "rows" => {
-                    map.next_value_seed(Rows { count: &mut self.envelope.rows, sink: self.sink })?;
+            let name = member.to_ascii_lowercase();
+            match name.as_str() {
+                "data" if self.shape == Shape::Report => {
+                    let data: &'de RawValue = map.next_value()?;
+                    self.rows().data(data.get()).map_err(serde::de::Error::custom)?;
                 }
-                "errors" => self.envelope.errors = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                "warnings" => self.envelope.warnings = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                "meta" | "metadata" => {
-                    self.envelope.total_items = map.next_value::<Value>()?["totalItems"].as_u64();
+                "data" | "rows" => map.next_value_seed(self.rows())?,
+                "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" => {
+                    self.around(&name, map.next_value()?);
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -257,12 +277,63 @@ impl<'de, S: RowSink> Visitor<'de> for Answer<'_, S> {
 }
 
 /// The rows: a list, or the one object of an answer about a single one. `null` holds no place for rows.
-struct Rows<'a, S> {
-    count: &'a mut Option<u64>,
+struct Rows<'a, 'de, S> {
+    envelope: &'a mut Envelope,
+    table: &'a mut Table<'de>,
+    shape: Shape,
     sink: &'a mut S,
 }
 
-impl<'de, S: RowSink> DeserializeSeed<'de> for Rows<'_, S> {
+impl<'de, S: RowSink> Rows<'_, 'de, S> {
+    fn announced<E: serde::de::Error>(self, rows: &Value) -> std::result::Result<(), E> {
+        match count(rows).filter(|_| self.shape == Shape::Report) {
+            Some(rows) => {
+                self.envelope.announce(Some(rows));
+                Ok(())
+            }
+            None => Err(E::custom("no list of rows")),
+        }
+    }
+
+    fn add(&mut self, rows: u64) {
+        self.envelope.rows = Some(self.envelope.rows.unwrap_or(0) + rows);
+    }
+
+    /// The `data` of a report: its elements may hold rows themselves.
+    fn data(mut self, raw: &'de str) -> serde_json::Result<()> {
+        if raw.starts_with('{') {
+            return self.element(raw);
+        }
+        self.deserialize(&mut serde_json::Deserializer::from_str(raw))
+    }
+
+    /// An element that holds rows in its attributes, or is a row itself.
+    fn element(&mut self, raw: &'de str) -> serde_json::Result<()> {
+        let Some(inside) = rows_within(raw) else {
+            self.sink.row(&mut serde_json::Deserializer::from_str(raw))?;
+            self.add(1);
+            return Ok(());
+        };
+        let rows = Rows { envelope: self.envelope, table: self.table, shape: Shape::Plain, sink: self.sink };
+        rows.deserialize(&mut serde_json::Deserializer::from_str(inside))
+    }
+}
+
+/// The text of a member of an object, in any case.
+fn member_of<'de>(raw: &'de str, wanted: &str) -> Option<&'de str> {
+    let members: BTreeMap<String, &'de RawValue> =
+        if raw.starts_with('{') { serde_json::from_str(raw).ok()? } else { return None };
+    members.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.get())
+}
+
+/// The list of rows in the attributes of an element.
+fn rows_within(raw: &str) -> Option<&str> {
+    let attributes = member_of(raw, "attributes")?;
+    let rows = member_of(attributes, "rows")?;
+    rows.starts_with('[').then_some(rows)
+}
+
+impl<'de, S: RowSink> DeserializeSeed<'de> for Rows<'_, 'de, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
@@ -270,7 +341,7 @@ impl<'de, S: RowSink> DeserializeSeed<'de> for Rows<'_, S> {
     }
 }
 
-impl<'de, S: RowSink> Visitor<'de> for Rows<'_, S> {
+impl<'de, S: RowSink> Visitor<'de> for Rows<'_, 'de, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,18 +352,51 @@ impl<'de, S: RowSink> Visitor<'de> for Rows<'_, S> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<(), A::Error> {
+    /// Beside a table, `rows` is their number.
+    fn visit_u64<E: serde::de::Error>(self, rows: u64) -> std::result::Result<(), E> {
+        self.announced(&rows.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, rows: f64) -> std::result::Result<(), E> {
+        self.announced(&rows.into())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, rows: &str) -> std::result::Result<(), E> {
+        self.announced(&rows.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> std::result::Result<(), A::Error> {
         self.sink.row(serde::de::value::MapAccessDeserializer::new(map))?;
-        *self.count = Some(self.count.unwrap_or(0) + 1);
+        self.add(1);
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<(), A::Error> {
-        let mut count = self.count.unwrap_or(0);
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> std::result::Result<(), A::Error> {
+        let mut count = 0;
+        if self.shape == Shape::Report {
+            self.add(0);
+            // The first element tells what all of them are.
+            let Some(first) = seq.next_element::<&'de RawValue>()? else { return Ok(()) };
+            if first.get().starts_with('[') {
+                let mut next = Some(first);
+                while let Some(values) = next {
+                    self.table.rows.push(values);
+                    count += 1;
+                    next = seq.next_element()?;
+                }
+                self.add(count);
+                return Ok(());
+            }
+            let is_wrapped = member_of(first.get(), "attributes").is_some();
+            self.element(first.get()).map_err(serde::de::Error::custom)?;
+            while is_wrapped && let Some(element) = seq.next_element::<&'de RawValue>()? {
+                self.element(element.get()).map_err(serde::de::Error::custom)?;
+            }
+        }
         while seq.next_element_seed(Row(self.sink))?.is_some() {
             count += 1;
         }
-        *self.count = Some(count);
+        self.add(count);
         Ok(())
     }
 }
@@ -312,6 +416,7 @@ mod tests {
     use super::*;
 
     use crate::error::Kind;
+    use serde::de::Deserialize as _;
 
     fn whole(body: &str) -> Envelope {
         each(body, Shape::Plain, &mut CheckOnly).unwrap()
@@ -374,30 +479,93 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_found_within_elements_and_tables() {
-        for (shape, body) in [
-            (Shape::Wrapped, r#"{"data":[{"type":"Report","attributes":{"rows":[{"a":1},{"a":2}]}}],"errors":[]}"#),
-            (Shape::Wrapped, r#"{"data":[{"attributes":{"rows":[{"a":1}]}},{"attributes":{"rows":[{"a":2}]}}]}"#),
-            (Shape::Wrapped, r#"{"data":[{"attributes":{"Rows":[{"a":1},{"a":2}]}}]}"#),
-            (Shape::Wrapped, r#"[{"a":1},{"a":2}]"#),
-            (Shape::Columns, r#"{"columns":["a"],"data":[[1],[2]],"rows":2,"links":{}}"#),
-            (Shape::Columns, r#"{"data":[[1],[2]],"columns":["a"]}"#),
+    fn every_report_is_understood_in_every_envelope() {
+        for body in [
+            r#"[{"a":1},{"a":2}]"#,
+            r#"{"Rows":[{"a":1},{"a":2}],"Total":{}}"#,
+            r#"{"ROWS":[{"a":1},{"a":2}]}"#,
+            r#"{"data":[{"a":1},{"a":2}]}"#,
+            r#"{"Data":[{"type":"Report","Attributes":{"Rows":[{"a":1},{"a":2}]}}],"errors":[]}"#,
+            r#"{"data":[{"attributes":{"rows":[{"a":1}]}},{"attributes":{"rows":[{"a":2}]}}]}"#,
+            r#"{"data":{"attributes":{"rows":[{"a":1},{"a":2}]}}}"#,
+            r#"[{"attributes":{"rows":[{"a":1},{"a":2}]}}]"#,
+            r#"{"columns":["a"],"data":[[1],[2]],"rows":2,"links":{}}"#,
+            r#"{"rows":"2","Data":[[1],[2]],"Columns":[{"name":"a"}]}"#,
+            r#"{"columns":["a"],"rows":[[1],[2]]}"#,
         ] {
             let mut rows = Texts(Vec::new());
-            let envelope = each(body, shape, &mut rows).unwrap();
-            assert_eq!(
-                (envelope.rows, rows.0),
-                (Some(2), vec![r#"{"a":1}"#.to_owned(), r#"{"a":2}"#.to_owned()]),
-                "{body}"
-            );
+            let envelope = each(body, Shape::Report, &mut rows).unwrap();
+            assert_eq!(rows.0, [r#"{"a":1}"#, r#"{"a":2}"#], "{body}");
+            assert_eq!((envelope.rows, envelope.is_short()), (Some(2), false), "{body}");
         }
         let mut rows = Texts(Vec::new());
         let each_a_row = r#"{"data":[{"attributes":{"a":1}},{"attributes":{"a":2}}]}"#;
-        assert_eq!(each(each_a_row, Shape::Wrapped, &mut rows).unwrap().rows, Some(2));
-        let empty = r#"{"data":[{"attributes":{"rows":[]}}]}"#;
-        assert_eq!(check_into(empty, Shape::Wrapped, &mut CheckOnly).unwrap().rows, Some(0));
-        assert_eq!(check_into(r#"{"columns":["a"],"data":[]}"#, Shape::Columns, &mut CheckOnly).unwrap().rows, Some(0));
-        let uneven = r#"{"columns":["a","b"],"data":[[1]]}"#;
-        assert!(check_into(uneven, Shape::Columns, &mut CheckOnly).is_err());
+        assert_eq!(each(each_a_row, Shape::Report, &mut rows).unwrap().rows, Some(2));
+        for empty in [
+            "[]",
+            r#"{"Rows":[]}"#,
+            r#"{"data":[]}"#,
+            r#"{"data":[{"attributes":{"rows":[]}}]}"#,
+            r#"{"columns":["a"],"data":[]}"#,
+            r#"{"columns":["a"],"data":[],"rows":0}"#,
+        ] {
+            assert_eq!(check_into(empty, Shape::Report, &mut CheckOnly).unwrap().rows, Some(0), "{empty}");
+        }
+    }
+
+    #[test]
+    fn reports_without_a_place_for_rows_are_refused_with_their_members() {
+        for body in [
+            r#"{"Rows":null}"#,
+            r#"{"rows":7}"#,
+            r#"{"columns":["a"],"rows":0}"#,
+            r#"{"columns":["a","b"],"data":[[1]]}"#,
+            r#"{"data":[[1]]}"#,
+            r#"{"data":7}"#,
+            "{}",
+            "null",
+        ] {
+            let error = check_into(body, Shape::Report, &mut CheckOnly).unwrap_err();
+            assert_eq!(error.kind, Kind::System, "{body}");
+        }
+        let error = check_into(r#"{"items":[{}],"next":1}"#, Shape::Report, &mut CheckOnly).unwrap_err();
+        assert!(error.message.contains("items, next"), "{}", error.message);
+    }
+
+    #[test]
+    fn what_stands_around_the_rows_counts_in_every_shape() {
+        for rows in [
+            r#""Rows":[{}]"#,
+            r#""data":[{}]"#,
+            r#""columns":["a"],"data":[[1]]"#,
+            r#""data":[{"attributes":{"rows":[{}]}}]"#,
+        ] {
+            let envelope = |more: &str| check_into(&format!("{{{rows},{more}}}"), Shape::Report, &mut CheckOnly);
+            for short in [
+                r#""warnings":[{"code":"row-limit-exceeded"}]"#,
+                r#""Warnings":[{"Code":"ROW_LIMIT_EXCEEDED"}]"#,
+                r#""meta":{"totalItems":2}"#,
+                r#""Metadata":{"TotalItems":"2"}"#,
+                r#""meta":{"totalItems":2.0}"#,
+            ] {
+                assert!(envelope(short).unwrap().is_short(), "{rows} {short}");
+            }
+            for whole in [
+                r#""warnings":[{"code":"other"}]"#,
+                r#""meta":{"totalItems":"1"}"#,
+                r#""errors":[]"#,
+                r#""errors":null"#,
+            ] {
+                assert!(!envelope(whole).unwrap().is_short(), "{rows} {whole}");
+            }
+            for refused in [r#""errors":[{"code":"x"}]"#, r#""Errors":{"title":"no"}"#, r#""error":"no""#] {
+                assert_eq!(envelope(refused).unwrap_err().kind, Kind::Transient, "{rows} {refused}");
+            }
+        }
+        assert!(
+            check_into(r#"{"columns":["a"],"data":[[1]],"rows":"2"}"#, Shape::Report, &mut CheckOnly)
+                .unwrap()
+                .is_short()
+        );
     }
 }

@@ -5,7 +5,7 @@ mod table;
 use serde_json::Value;
 
 use super::endpoint::{Endpoint, Interval};
-use super::report::Report;
+use super::report::{Report, RowColumn};
 use super::schema::ColumnType;
 use super::{Entity, Permission, Source, Stream};
 use crate::config::Config;
@@ -49,12 +49,19 @@ pub fn streams(config: &Config) -> Vec<Stream> {
                 (report.primary_key(), Source::Report(report))
             }
             Kind::Small(small) => {
-                let report = Report::small(small.endpoint, small.dimensions, small.metrics, config);
+                let mut report = Report::small(small.endpoint, small.dimensions, small.metrics, config);
                 let mut key: Vec<_> = small.primary_key.iter().map(|&key| key.to_owned()).collect();
                 if let Endpoint::Marketplace(_) = small.endpoint {
                     key.push(report.cursor_column().to_owned());
                     name_period(&mut schema, config.mpo_interval);
                 }
+                let columns = schema["properties"].as_object().into_iter().flatten();
+                let columns = columns.map(|(name, property)| RowColumn {
+                    name: name.clone(),
+                    column_type: ColumnType::of_property(property),
+                    is_key: key.contains(name),
+                });
+                report.fixed_columns = columns.collect();
                 (key, Source::Report(report))
             }
             Kind::LogLevel => {

@@ -1,7 +1,6 @@
 //! Criteo's endpoints for reports, with what is peculiar to each.
 
 use super::metrics::Grain;
-use crate::engine::rows::Shape;
 
 /// The metrics whose sums prove that a report is complete: additive, and settled after two days.
 pub const TOTAL_METRICS: [&str; 3] = ["Displays", "Clicks", "AdvertiserCost"];
@@ -54,16 +53,6 @@ impl Interval {
 }
 
 impl Endpoint {
-    /// Where answers hold their rows.
-    #[must_use]
-    pub fn shape(self) -> Shape {
-        match self {
-            Self::Statistics | Self::AdLevel => Shape::Plain,
-            Self::Placements | Self::Transactions => Shape::Wrapped,
-            Self::Marketplace(_) => Shape::Columns,
-        }
-    }
-
     /// The names of displays, clicks and cost in its reports.
     #[must_use]
     pub fn total_metrics(self) -> [&'static str; TOTAL_METRICS.len()] {

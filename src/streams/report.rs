@@ -2,6 +2,8 @@
 //!
 //! Statistics have their columns from the table of metrics; the smaller reports have fixed ones, in their schema files.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
@@ -9,7 +11,6 @@ use super::endpoint::{AD_LEVEL_TOTALS, Endpoint, TOTAL_METRICS};
 use super::metrics::{self, Grain};
 use super::schema::ColumnType;
 use crate::config::{Config, Currency, CustomReport};
-use crate::engine::rows::Shape;
 
 /// How far back Criteo keeps statistics, in days (two years, `OpenAPI` document).
 pub const HISTORY_DAYS: u32 = 730;
@@ -75,7 +76,22 @@ pub struct Report {
     pub most_days: u32,
     /// The most advertisers of one request.
     pub most_advertisers: usize,
+    /// Whether rows that share a key are numbered because the user wants that.
+    pub numbers_rows: bool,
+    /// The columns of a report whose columns do not follow from its dimensions and metrics.
+    pub fixed_columns: Arc<[RowColumn]>,
     cursor: &'static str,
+}
+
+/// A column of a report, as its rows are read.
+#[derive(Debug, Clone)]
+pub struct RowColumn {
+    /// Its name.
+    pub name: String,
+    /// What its values are.
+    pub column_type: ColumnType,
+    /// Whether it is part of the key.
+    pub is_key: bool,
 }
 
 /// Restricts a report to some ad sets; empty lists restrict nothing.
@@ -183,6 +199,8 @@ impl Report {
             history_days: HISTORY_DAYS,
             most_days: u32::MAX,
             most_advertisers: usize::MAX,
+            numbers_rows: false,
+            fixed_columns: Arc::default(),
         }
     }
 
@@ -233,12 +251,6 @@ impl Report {
         }
     }
 
-    /// Where its answers hold their rows.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        self.endpoint.shape()
-    }
-
     /// Whether its rows do not say which day they are of: each day is asked for alone.
     #[must_use]
     pub fn is_without_time(&self) -> bool {
@@ -259,7 +271,8 @@ impl Report {
         if !self.is_without_time() {
             dimensions.push(self.grain.dimension().to_owned());
         }
-        Self { dimensions, metrics: self.endpoint.total_metrics().map(str::to_owned).to_vec(), ..self.clone() }
+        let metrics = self.endpoint.total_metrics().map(str::to_owned).to_vec();
+        Self { dimensions, metrics, numbers_rows: false, fixed_columns: Arc::default(), ..self.clone() }
     }
 
     /// The report that lists the ad sets of this one, and their environments where it can be asked for by these.
@@ -272,7 +285,8 @@ impl Report {
         // Texts need dimensions of their own.
         let is_number =
             |metric: &&String| self.endpoint != Endpoint::AdLevel || AD_LEVEL_TOTALS.contains(&metric.as_str());
-        Self { dimensions, metrics: self.metrics.iter().filter(is_number).cloned().collect(), ..self.clone() }
+        let metrics = self.metrics.iter().filter(is_number).cloned().collect();
+        Self { dimensions, metrics, numbers_rows: false, fixed_columns: Arc::default(), ..self.clone() }
     }
 
     /// Whether its sums must be the totals: it is not filtered, and its dimensions are known to be additive.
@@ -332,10 +346,27 @@ impl Report {
         self.cursor
     }
 
-    /// Whether Criteo sends several rows under one key: a category is named in one and "Unknown" in the other.
+    /// Whether rows that share a key are numbered: Criteo names a category in one row and calls it "Unknown" in another, and
+    /// the user may want it.
     #[must_use]
     pub fn has_twins(&self) -> bool {
-        self.dimensions.iter().any(|name| name == "CategoryId")
+        self.numbers_rows || self.dimensions.iter().any(|name| name == "CategoryId")
+    }
+
+    /// The columns of its rows.
+    #[must_use]
+    pub fn row_columns(&self) -> Vec<RowColumn> {
+        if !self.fixed_columns.is_empty() {
+            return self.fixed_columns.to_vec();
+        }
+        let columns = self.columns().into_iter();
+        columns.map(|Column { name, column_type, is_key, .. }| RowColumn { name, column_type, is_key }).collect()
+    }
+
+    /// Whether its requests name a currency.
+    #[must_use]
+    pub fn asks_for_currency(&self) -> bool {
+        !matches!(self.endpoint, Endpoint::AdLevel | Endpoint::Marketplace(_))
     }
 
     /// How many days back the report is read where the user names no start.
@@ -391,14 +422,11 @@ impl Report {
             sorted(&self.filters.ad_set_status),
             format!("{:?} {:?} {:?}", self.filters.disclosed, self.filters.environment, self.filters.event_type),
         ];
+        let currency = if self.asks_for_currency() { self.currency.to_string() } else { String::new() };
+        let numbered = if self.numbers_rows { "|row_number" } else { "" };
         Fingerprint {
-            keys: match self.endpoint {
-                // Their money is in the advertiser's currency.
-                Endpoint::AdLevel | Endpoint::Marketplace(_) => {
-                    format!("|{}|{}", self.timezone, sorted(&self.dimensions))
-                }
-                _ => format!("{}|{}|{}", self.currency, self.timezone, sorted(&self.dimensions)),
-            },
+            // Where none is asked for, money is in the advertiser's currency.
+            keys: format!("{currency}|{}|{}{numbered}", self.timezone, sorted(&self.dimensions)),
             values: format!("{:016x}", fnv1a(values.join("|").as_bytes())),
         }
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::config::Config;
 use crate::engine::rows::{self, RowSink};
 use crate::streams::catalog;
+use crate::streams::metrics::{self, fold};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +26,8 @@ impl RowSink for Lines<'_> {
 
 fn project(plan: &mut Plan, body: &str) -> serde_json::Result<Vec<Value>> {
     let mut lines = Lines(plan, Vec::new());
-    rows::each(body, rows::Shape::Plain, &mut lines)?;
+    let shape = lines.0.shape;
+    rows::each(body, shape, &mut lines)?;
     let text = String::from_utf8(lines.1).unwrap();
     Ok(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }

@@ -1,0 +1,276 @@
+//! Which column a member of a row belongs to, whatever its spelling. Whoever reads rows reads them by this, so that what is
+//! checked, summed up and written is the same.
+//!
+//! A [`Layout`] finds the column of a key by folding its spelling (`AdsetId`, `adSetId` and `ad_set_id` are one), learns
+//! the answer the first time a key is seen, and after that recognises keys by comparing bytes in the order in which they
+//! came last time. Nested objects are flattened by joining names: `schedule.startDate.value` is the column
+//! `schedule_start_date`. `attributes` and `value` are transparent, and a child that repeats its parent's name is not
+//! prefixed again (`budget.budgetAmount` is `budget_amount`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::streams::endpoint::Endpoint;
+use crate::streams::metrics::{self, fold};
+use crate::streams::report::Report;
+use crate::streams::schema::ColumnType;
+
+/// The part of a document that objects of the API hide their fields in.
+const ATTRIBUTES: &str = "attributes";
+/// What wraps a value that may be missing.
+const VALUE: &str = "value";
+/// What ends the columns of marketplace statistics that count one seller, and those that may count all.
+const SAME_SELLER: &str = "_same_seller";
+
+/// Finds the columns of members.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The names of the columns, folded.
+    columns: Vec<String>,
+    /// Keys of the API whose column has a name of its own, folded.
+    aliases: HashMap<String, usize>,
+    places: Vec<Place>,
+}
+
+/// An object in a row: the row itself, its attributes, or a nested object.
+#[derive(Debug, Default)]
+struct Place {
+    prefix: String,
+    learned: Vec<(Box<str>, Destination)>,
+    /// Where the next key is expected.
+    next: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Destination {
+    Column(usize),
+    Place(usize),
+    Ignored,
+    Unknown,
+}
+
+impl Layout {
+    /// The layout of rows with these columns; those of a report have more than one spelling.
+    pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a str>, report: Option<&Report>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        let mut aliases = HashMap::new();
+        for (index, name) in names.iter().enumerate() {
+            let Some(report) = report else { break };
+            for dimension in metrics::DIMENSIONS.iter().filter(|dimension| dimension.alias == Some(name)) {
+                aliases.insert(fold(dimension.name), index);
+            }
+            if let Endpoint::Marketplace(_) = report.endpoint {
+                // Beside columns for the same seller, those without a word are for any.
+                let spellings = match name.strip_suffix(SAME_SELLER) {
+                    None if names.contains(&&*format!("{name}{SAME_SELLER}")) => vec![format!("{name}_any_seller")],
+                    _ => Vec::new(),
+                };
+                // Criteo's description of the columns spells it so.
+                let is_sale = |spelling: &String| spelling.starts_with("sale_units");
+                let own = [(*name).to_owned()];
+                let sales = own.iter().chain(&spellings).filter(|spelling| is_sale(spelling));
+                let sales: Vec<_> = sales.map(|spelling| spelling.replacen("sale_", "sales_", 1)).collect();
+                aliases.extend(spellings.iter().chain(&sales).map(|spelling| (fold(spelling), index)));
+            }
+        }
+        Self { columns: names.into_iter().map(fold).collect(), aliases, places: vec![Place::default()] }
+    }
+
+    /// The members that rows and their attributes have had so far.
+    pub(super) fn members(&self) -> Vec<&str> {
+        let top = self.places.iter().filter(|place| place.prefix.is_empty());
+        top.flat_map(|place| &place.learned)
+            .filter(|(_, destination)| !matches!(destination, Destination::Place(_)))
+            .map(|(key, _)| &**key)
+            .collect()
+    }
+
+    fn destination(&mut self, place: usize, key: &str) -> Destination {
+        let Place { learned, next, .. } = &mut self.places[place];
+        if let Some((expected, destination)) = learned.get(*next)
+            && **expected == *key
+        {
+            *next += 1;
+            return *destination;
+        }
+        if let Some(at) = learned.iter().position(|(known, _)| **known == *key) {
+            *next = at + 1;
+            return learned[at].1;
+        }
+        let destination = self.find(place, key);
+        let Place { learned, next, .. } = &mut self.places[place];
+        learned.push((key.into(), destination));
+        *next = learned.len();
+        destination
+    }
+
+    fn find(&mut self, place: usize, key: &str) -> Destination {
+        let prefix = &self.places[place].prefix;
+        let is_root = place == 0;
+        let folded = fold(key);
+        if is_root && folded == ATTRIBUTES {
+            return self.new_place(String::new());
+        }
+        // Objects of the API carry the name of their class, which changes with every version.
+        if is_root && key == "type" {
+            return Destination::Ignored;
+        }
+        let path = match prefix.as_str() {
+            "" => folded,
+            prefix if folded == VALUE => prefix.to_owned(),
+            prefix if folded.starts_with(prefix) => folded,
+            prefix => format!("{prefix}{folded}"),
+        };
+        let alias = if prefix.is_empty() { self.aliases.get(&path).copied() } else { None };
+        if let Some(column) = alias.or_else(|| self.columns.iter().position(|column| *column == path)) {
+            return Destination::Column(column);
+        }
+        if self.columns.iter().any(|column| column.starts_with(&path)) {
+            return self.new_place(path);
+        }
+        Destination::Unknown
+    }
+
+    fn new_place(&mut self, prefix: String) -> Destination {
+        self.places.push(Place { prefix, ..Place::default() });
+        Destination::Place(self.places.len() - 1)
+    }
+}
+
+/// Takes the values of a row.
+pub(super) trait Fields {
+    /// Whether it wants to be told of members without a column.
+    const WANTS_UNKNOWN: bool;
+
+    /// Where members belong.
+    fn layout(&mut self) -> &mut Layout;
+
+    /// A value of a column, as JSON; wrappers are still around it ([`unwrapped`]).
+    fn value<E: serde::de::Error>(&mut self, column: usize, raw: &str) -> Result<(), E>;
+
+    /// A member without a column.
+    fn unknown(&mut self, name: String, raw: &str);
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// When it is no object, or a value is refused.
+pub(super) fn read<'de, F: Fields, D: Deserializer<'de>>(row: D, fields: &mut F) -> Result<(), D::Error> {
+    RowAt { fields, place: 0 }.deserialize(row)
+}
+
+/// What is within `{"value": …}` around a value; a wrapper with nothing in it is a value that is missing.
+pub(super) fn unwrapped(raw: &str, column_type: ColumnType) -> &str {
+    let mut raw = raw;
+    while raw.starts_with('{') && column_type != ColumnType::Object {
+        let Ok(wrapped) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw) else { break };
+        if wrapped.is_empty() {
+            return "null";
+        }
+        let Some((_, value)) = wrapped.iter().find(|(name, _)| name.eq_ignore_ascii_case(VALUE)) else { break };
+        raw = value.get();
+    }
+    raw
+}
+
+/// The fields of one object of a row.
+struct RowAt<'a, F> {
+    fields: &'a mut F,
+    place: usize,
+}
+
+impl<'de, F: Fields> DeserializeSeed<'de> for RowAt<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, F: Fields> Visitor<'de> for RowAt<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row, which is an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { fields, place } = self;
+        fields.layout().places[place].next = 0;
+        while let Some((destination, key)) = map.next_key_seed(Key { fields, place })? {
+            let value: &'de RawValue = map.next_value()?;
+            match destination {
+                Destination::Column(column) => fields.value(column, value.get())?,
+                Destination::Place(nested) if value.get().starts_with('{') => {
+                    let mut nested_row = serde_json::Deserializer::from_str(value.get());
+                    RowAt { fields, place: nested }.deserialize(&mut nested_row).map_err(A::Error::custom)?;
+                }
+                // An object that is null has no fields to write.
+                Destination::Place(_) if value.get() == "null" => {}
+                Destination::Ignored => {}
+                Destination::Place(_) | Destination::Unknown => {
+                    if F::WANTS_UNKNOWN {
+                        let prefix = &fields.layout().places[place].prefix;
+                        let name = format!("{prefix}{}", key.unwrap_or_default());
+                        fields.unknown(name, value.get());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key on its way to its destination; the text itself is needed only when it has none.
+struct Key<'a, F> {
+    fields: &'a mut F,
+    place: usize,
+}
+
+impl<'de, F: Fields> DeserializeSeed<'de> for Key<'_, F> {
+    type Value = (Destination, Option<String>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<F: Fields> Visitor<'_> for Key<'_, F> {
+    type Value = (Destination, Option<String>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        let destination = self.fields.layout().destination(self.place, key);
+        let is_wanted = F::WANTS_UNKNOWN && matches!(destination, Destination::Unknown | Destination::Place(_));
+        Ok((destination, is_wanted.then(|| key.to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_vanish_and_empty_ones_are_nothing() {
+        for (raw, wanted) in [
+            ("7", "7"),
+            (r#"{"value":7}"#, "7"),
+            (r#"{ "Value" : {"value":"a"} }"#, "\"a\""),
+            (r#"{"value":null}"#, "null"),
+            ("{}", "null"),
+            ("{ }", "null"),
+            (r#"{"v\u0061lue":1}"#, "1"),
+            (r#"{"other":1}"#, r#"{"other":1}"#),
+        ] {
+            assert_eq!(unwrapped(raw, ColumnType::Text), wanted, "{raw}");
+        }
+        assert_eq!(unwrapped("{}", ColumnType::Object), "{}");
+    }
+}
