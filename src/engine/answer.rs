@@ -441,12 +441,11 @@ impl<'a> Judging<'a> {
         if day < self.first_day || day > self.expected.window.end {
             self.outside.get_or_insert_with(|| format!("a row whose {} is {}", part.name, quote(text)));
         }
-        let found = match part.reading.column_type {
-            ColumnType::Date => hash(index, &day.num_days_from_ce().to_le_bytes()),
-            _ => {
-                let instant = instant_of(text).map_or(0, |instant| instant.timestamp());
-                hash(index, &instant.to_le_bytes())
-            }
+        let found = if part.reading.column_type == ColumnType::Date {
+            hash(index, &day.num_days_from_ce().to_le_bytes())
+        } else {
+            let instant = instant_of(text).map_or(0, |instant| instant.timestamp());
+            hash(index, &instant.to_le_bytes())
         };
         if part.role == Role::Period {
             if day != self.expected.window.start {
@@ -513,21 +512,18 @@ impl<'a> Judging<'a> {
     /// Another part of the key; what is null, empty or missing is one value.
     fn key_part(&mut self, index: usize, raw: &str) {
         let part = &self.parts[index];
-        match part.reading.column_type {
-            ColumnType::Text => {
-                let text = text_of(raw);
-                if !text.is_empty() {
-                    self.key = self.key.wrapping_add(hash(index, text.as_bytes()));
-                }
+        if part.reading.column_type == ColumnType::Text {
+            let text = text_of(raw);
+            if !text.is_empty() {
+                self.key = self.key.wrapping_add(hash(index, text.as_bytes()));
             }
-            _ => {
-                self.scratch.clear();
-                match coerce(raw, part.reading, &mut self.scratch) {
-                    Outcome::Written => self.key = self.key.wrapping_add(hash(index, &self.scratch)),
-                    Outcome::Null | Outcome::Misfit => {
-                        self.unreadable.get_or_insert_with(|| unreadable(&part.name, raw));
-                    }
-                }
+            return;
+        }
+        self.scratch.clear();
+        match coerce(raw, part.reading, &mut self.scratch) {
+            Outcome::Written => self.key = self.key.wrapping_add(hash(index, &self.scratch)),
+            Outcome::Null | Outcome::Misfit => {
+                self.unreadable.get_or_insert_with(|| unreadable(&part.name, raw));
             }
         }
     }
@@ -586,7 +582,7 @@ impl RowSink for Counting<'_> {
 /// The weekday of all labels, if it is one.
 fn only_weekday(weekdays: u8) -> Option<Weekday> {
     let day = u8::try_from(weekdays.trailing_zeros()).ok()?;
-    if weekdays.count_ones() == 1 { Weekday::try_from(day).ok() } else { None }
+    if weekdays.is_power_of_two() { Weekday::try_from(day).ok() } else { None }
 }
 
 fn unreadable(column: &str, raw: &str) -> Error {
