@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api;
 use crate::config::Config;
+use crate::engine::answer;
 use crate::engine::cursor::Cursors;
 use crate::engine::log_level;
 use crate::engine::project::Plan;
@@ -55,6 +56,9 @@ pub fn state_of_report(state: &Value) {
 
 /// An answer of the API, and one that was cut behind so many bytes.
 pub fn answer(text: &str, cut: usize) {
+    if let Some(stream) = &*REPORT {
+        answer::try_out(text, stream);
+    }
     for shape in [Shape::Plain, Shape::Report] {
         assert!(REPORT.is_some(), "there is no such report any more");
         if let Some(stream) = &*REPORT {

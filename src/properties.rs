@@ -182,6 +182,26 @@ proptest! {
     }
 
     #[test]
+    fn answers_with_rows_that_repeat(
+        rows in proptest::collection::vec(
+            (0usize..3, 0usize..3, proptest::sample::select(vec![json!(5), json!("1.5"), json!("1e2"), json!(null), json!("N/A")])),
+            0..8,
+        ),
+        path in proptest::collection::vec(0usize..9, 0..4), part in document(),
+    ) {
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|(campaign, day, value)| {
+                let campaign = [json!("7"), json!(7), json!("")][campaign].clone();
+                let day = ["2026-10-30", "10/30/2026", "2026-10-31"][day];
+                json!({"AdvertiserId": "1001", "CampaignId": campaign, "Day": day, "Clicks": value, "AdvertiserCost": value})
+            })
+            .collect();
+        outside::answer(&json!(rows).to_string(), 0);
+        outside::answer(&changed(json!({"data": rows}), &path, part).to_string(), 0);
+    }
+
+    #[test]
     fn log_files(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0usize..200) {
         outside::log_file(&bytes, cut);
     }

@@ -49,7 +49,7 @@ pub fn stream(config: &str, name: &str) -> Result<Stream> {
 fn check(stream: &Stream, body: &str) -> Result<u64> {
     let Source::Report(report) = &stream.source else { bail!("{} is no report", stream.name) };
     let whole_time = Window { start: NaiveDate::MIN, end: NaiveDate::MAX };
-    Ok(sums::sum(body, report, whole_time)?.0)
+    Ok(sums::sum(body, report, whole_time, &[])?.0)
 }
 
 struct Lines {
@@ -76,7 +76,7 @@ fn end_line(buffer: &mut Vec<u8>) {
 
 fn project(stream: &Stream, body: &str) -> Result<u64> {
     let mut lines = Lines { plan: Plan::new(stream, &|_| true), buffer: Vec::with_capacity(2 * BUFFER) };
-    Ok(rows::each(body, Shape::Plain, &mut lines)?.rows.unwrap_or(0))
+    Ok(rows::each(body, Shape::Report, &mut lines)?.rows.unwrap_or(0))
 }
 
 /// Renames every key and takes the quotes off numbers: no selection, no types but these two, no keys, no checks.

@@ -94,7 +94,7 @@ mod tests {
         }
         for (body, has_others, has_unknown) in [
             (r#"[{"AdsetId":null}]"#, true, false),
-            (r#"[{}]"#, true, false),
+            ("[{}]", true, false),
             (r#"[{"AdsetId":"7","Environment":"Tv"}]"#, false, true),
         ] {
             let found = ad_sets(body, &list).unwrap();

@@ -99,7 +99,7 @@ pub(super) fn judge(body: &str, expected: &Expected<'_>) -> Result<Judged> {
 pub(super) fn rehearse(body: &str, expected: &Expected<'_>, stream: &Stream) -> Result<()> {
     let judged = judge(body, expected)?;
     let mut sink = Rehearsal { plan: Plan::new(stream, &|_| true), line: Vec::new() };
-    sink.plan.start_slice(&expected.constants());
+    sink.plan.start_slice(&constants(expected.report, expected.window, expected.advertisers));
     let body = judged.merged.as_ref().map_or(body, |merged| &merged.body);
     rows::check_into(body, Shape::Report, &mut sink).map(|_| ())
 }
@@ -117,19 +117,6 @@ impl RowSink for Rehearsal {
 }
 
 impl Expected<'_> {
-    /// The columns that rows need not carry, since the request says them.
-    pub(super) fn constants(&self) -> Constants {
-        let mut constants = Vec::new();
-        if self.report.is_without_time() {
-            constants.push(("day", self.window.start.to_string()));
-        }
-        // Requests for a single advertiser are answered without it.
-        if let [advertiser] = self.advertisers {
-            constants.push(("advertiser_id", advertiser.0.clone()));
-        }
-        constants
-    }
-
     fn request(&self) -> String {
         let Window { start, end } = self.window;
         let days = if start == end { start.to_string() } else { format!("{start} to {end}") };
@@ -139,6 +126,19 @@ impl Expected<'_> {
             several => format!("{days} of {} advertisers", several.len()),
         }
     }
+}
+
+/// The columns that rows need not carry, since the request says them.
+pub(super) fn constants(report: &Report, window: Window, advertisers: &[AdvertiserId]) -> Constants {
+    let mut constants = Vec::new();
+    if report.is_without_time() {
+        constants.push(("day", window.start.to_string()));
+    }
+    // Requests for a single advertiser are answered without it.
+    if let [advertiser] = advertisers {
+        constants.push(("advertiser_id", advertiser.0.clone()));
+    }
+    constants
 }
 
 /// The text of a value: what a column of texts would hold.
@@ -441,12 +441,11 @@ impl<'a> Judging<'a> {
         if day < self.first_day || day > self.expected.window.end {
             self.outside.get_or_insert_with(|| format!("a row whose {} is {}", part.name, quote(text)));
         }
-        let found = match part.reading.column_type {
-            ColumnType::Date => hash(index, &day.num_days_from_ce().to_le_bytes()),
-            _ => {
-                let instant = instant_of(text).map_or(0, |instant| instant.timestamp());
-                hash(index, &instant.to_le_bytes())
-            }
+        let found = if part.reading.column_type == ColumnType::Date {
+            hash(index, &day.num_days_from_ce().to_le_bytes())
+        } else {
+            let instant = instant_of(text).map_or(0, |instant| instant.timestamp());
+            hash(index, &instant.to_le_bytes())
         };
         if part.role == Role::Period {
             if day != self.expected.window.start {
@@ -513,21 +512,18 @@ impl<'a> Judging<'a> {
     /// Another part of the key; what is null, empty or missing is one value.
     fn key_part(&mut self, index: usize, raw: &str) {
         let part = &self.parts[index];
-        match part.reading.column_type {
-            ColumnType::Text => {
-                let text = text_of(raw);
-                if !text.is_empty() {
-                    self.key = self.key.wrapping_add(hash(index, text.as_bytes()));
-                }
+        if part.reading.column_type == ColumnType::Text {
+            let text = text_of(raw);
+            if !text.is_empty() {
+                self.key = self.key.wrapping_add(hash(index, text.as_bytes()));
             }
-            _ => {
-                self.scratch.clear();
-                match coerce(raw, part.reading, &mut self.scratch) {
-                    Outcome::Written => self.key = self.key.wrapping_add(hash(index, &self.scratch)),
-                    Outcome::Null | Outcome::Misfit => {
-                        self.unreadable.get_or_insert_with(|| unreadable(&part.name, raw));
-                    }
-                }
+            return;
+        }
+        self.scratch.clear();
+        match coerce(raw, part.reading, &mut self.scratch) {
+            Outcome::Written => self.key = self.key.wrapping_add(hash(index, &self.scratch)),
+            Outcome::Null | Outcome::Misfit => {
+                self.unreadable.get_or_insert_with(|| unreadable(&part.name, raw));
             }
         }
     }
@@ -586,7 +582,7 @@ impl RowSink for Counting<'_> {
 /// The weekday of all labels, if it is one.
 fn only_weekday(weekdays: u8) -> Option<Weekday> {
     let day = u8::try_from(weekdays.trailing_zeros()).ok()?;
-    if weekdays.count_ones() == 1 { Weekday::try_from(day).ok() } else { None }
+    if weekdays.is_power_of_two() { Weekday::try_from(day).ok() } else { None }
 }
 
 fn unreadable(column: &str, raw: &str) -> Error {
@@ -595,6 +591,33 @@ fn unreadable(column: &str, raw: &str) -> Error {
          Update the connector.",
         quote(raw)
     ))
+}
+
+/// What must hold for any answer to a request for a report: what is judged to be good can be written, and every row of it has
+/// been counted.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn try_out(body: &str, stream: &Stream) {
+    let crate::streams::Source::Report(report) = &stream.source else { return };
+    let Some((start, end)) = NaiveDate::from_ymd_opt(2000, 1, 1).zip(NaiveDate::from_ymd_opt(2099, 12, 31)) else {
+        return;
+    };
+    let one = [AdvertiserId("1001".to_owned())];
+    for (advertisers, is_compared) in [(&one[..], true), (&one[..], false), (&[], false)] {
+        let window = Window { start, end };
+        let expected = Expected { report, metrics: &report.metrics, window, advertisers, is_compared };
+        let Ok(judged) = judge(body, &expected) else { continue };
+        let summed: u64 = judged.sums.rows().map(|(_, _, rows)| u64::from(rows)).sum();
+        assert!(summed + judged.unsummed >= judged.rows, "{body}");
+        assert!(judged.unsummed > 0 || summed == judged.rows, "{body}");
+        let rehearsal = rehearse(body, &expected, stream);
+        assert!(rehearsal.is_ok(), "{body}: {rehearsal:?}");
+        if let Some(merged) = &judged.merged {
+            let left = rows::check_into(&merged.body, Shape::Report, &mut rows::CheckOnly)
+                .ok()
+                .and_then(|envelope| envelope.rows);
+            assert_eq!(left, Some(judged.rows - merged.rows - merged.dropped), "{body}");
+        }
+    }
 }
 
 #[cfg(test)]

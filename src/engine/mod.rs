@@ -7,7 +7,7 @@
 
 pub mod account;
 mod ad_sets;
-mod answer;
+pub(crate) mod answer;
 mod coerce;
 pub mod cursor;
 mod decimal;
@@ -391,7 +391,7 @@ impl<'a> Run<'a> {
     fn pass_on(&self, warnings: &[Value]) {
         for warning in warnings {
             let text = |name: &str| warning[name].as_str().unwrap_or_default();
-            if text("code") != rows::ROW_LIMIT && self.warnings.borrow_mut().insert(text("code").to_owned()) {
+            if !rows::is_row_limit(warning) && self.warnings.borrow_mut().insert(text("code").to_owned()) {
                 tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
             }
         }

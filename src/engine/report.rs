@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
-use super::answer::{Expected, judge};
+use super::answer::{Expected, constants, judge};
 use super::cursor::{self, Cursors, Why};
 use super::plan::ReportPlan;
 use super::slice::{Range, Window};
@@ -51,8 +51,8 @@ enum Answer {
 struct Whole {
     body: Body,
     rows: u64,
-    /// Rows that shared a key with another one: those that were added to it, and those that were equal to it.
-    repeated: [u64; 2],
+    /// Rows that were added to others with their key, and rows that were left out as equal to others.
+    repeated: (u64, u64),
     sums: Option<Sums>,
     totals: Option<Arc<Totals>>,
     /// Where its sums are others than the totals all the same.
@@ -95,8 +95,8 @@ struct Reading<'a> {
     trouble: Trouble,
     in_flight: InFlight,
     has_rows: bool,
-    /// As in [`Whole`].
-    repeated: [u64; 2],
+    /// Rows that were added to others with their key, and rows that were left out as equal to others.
+    repeated: (u64, u64),
     account: Account,
 }
 
@@ -180,7 +180,7 @@ impl<'a> Reading<'a> {
             trouble: Trouble::default(),
             in_flight: InFlight::default(),
             has_rows: false,
-            repeated: [0, 0],
+            repeated: (0, 0),
             account: Account::new(),
         }
     }
@@ -188,6 +188,7 @@ impl<'a> Reading<'a> {
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
         let result = self.read_all(retired).await;
         self.account.holes = self.hole_texts();
+        self.tell_repeated();
         self.run.output.account(self.id, self.account);
         Outcome { result, has_rows: self.has_rows }
     }
@@ -209,7 +210,6 @@ impl<'a> Reading<'a> {
             self.divide();
         }
         std::mem::take(&mut self.in_flight).settle().await?;
-        self.tell_repeated();
         // What was read counts, also where something else is missing.
         let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
         let failure = self.failure();
@@ -217,6 +217,22 @@ impl<'a> Reading<'a> {
             self.run.output.state(self.id, state);
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    fn tell_repeated(&self) {
+        let (added, dropped) = self.repeated;
+        if added > 0 {
+            tracing::warn!(
+                "{}: {added} rows had the key of another row in their answer and were added to it.",
+                self.name
+            );
+        }
+        if dropped > 0 {
+            tracing::warn!(
+                "{}: {dropped} rows were equal to another row in their answer and were left out.",
+                self.name
+            );
+        }
     }
 
     /// The next slice to ask for; tracks take turns.
@@ -283,7 +299,7 @@ impl<'a> Reading<'a> {
 
     fn write(&mut self, index: usize, slice: &Slice, whole: Whole) -> Result<()> {
         let Whole { body, rows, repeated, sums, totals, doubts, unproven } = whole;
-        self.repeated.iter_mut().zip(repeated).for_each(|(sum, rows)| *sum += rows);
+        self.repeated = (self.repeated.0 + repeated.0, self.repeated.1 + repeated.1);
         self.account.add(slice, rows, sums.as_ref());
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
@@ -297,36 +313,9 @@ impl<'a> Reading<'a> {
         self.in_flight.check()?;
         let state = self.move_on(index);
         self.has_rows |= rows > 0;
-        let constants = self.expected(slice).constants();
+        let constants = constants(self.report, slice.window, &slice.advertisers);
         self.in_flight.push(self.run.output.slice(self.id, body, constants, state));
         Ok(())
-    }
-
-    fn expected<'b>(&'b self, slice: &'b Slice) -> Expected<'b> {
-        Expected {
-            report: self.report,
-            metrics: &self.metrics,
-            window: slice.window,
-            advertisers: &slice.advertisers,
-            is_compared: self.comparison(slice).is_summed,
-        }
-    }
-
-    /// Tells of rows that shared a key.
-    fn tell_repeated(&self) {
-        let name = self.name;
-        let [added, dropped] = self.repeated;
-        if added > 0 {
-            tracing::warn!(
-                "{name}: Criteo sent {added} rows with the key of another row. Their numbers may be summed, so they were added \
-                 to that row."
-            );
-        }
-        if dropped > 0 {
-            tracing::warn!(
-                "{name}: Criteo sent {dropped} rows that are equal to another row in every column; one of each was kept."
-            );
-        }
     }
 
     /// Moves cursors and holes on to what a track has come to; returns the new state where it is one.
@@ -402,18 +391,19 @@ impl<'a> Reading<'a> {
                 if rows >= report.row_cap || judged.is_short {
                     return Ok(Answer::Cut);
                 }
-                judged.notes.into_iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
+                judged.notes.iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
+                if comparison.is_summed && judged.unsummed > 0 {
+                    run.warn_once(format!(
+                        "{name}: {} rows of {} have clicks, displays or cost that cannot be read as numbers, so they are \
+                         unproven.",
+                        judged.unsummed, slice.window
+                    ));
+                }
                 let (body, repeated) = match judged.merged {
-                    Some(merged) => (body.replaced(merged.body), [merged.rows, merged.dropped]),
-                    None => (body, [0, 0]),
+                    Some(merged) => (body.replaced(merged.body), (merged.rows, merged.dropped)),
+                    None => (body, (0, 0)),
                 };
                 let sums = comparison.is_summed.then_some(judged.sums);
-                let unproven = match judged.unsummed {
-                    unsummed if unsummed > 0 && comparison.is_summed => {
-                        Some(Error::transient(format!("{unsummed} rows have values that cannot be added up.")))
-                    }
-                    _ => unproven,
-                };
                 let doubts = match (&totals, &sums) {
                     (Some(totals), Some(sums)) if slice.part.is_none() => comparison.differing(totals, sums, &slice),
                     _ => Differences::default(),

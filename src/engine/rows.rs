@@ -219,7 +219,7 @@ struct Answer<'a, 'de, S> {
     sink: &'a mut S,
 }
 
-impl<'a, 'de, S: RowSink> Answer<'a, 'de, S> {
+impl<'de, S: RowSink> Answer<'_, 'de, S> {
     fn rows(&mut self) -> Rows<'_, 'de, S> {
         Rows { envelope: self.envelope, table: self.table, shape: self.shape, sink: self.sink }
     }

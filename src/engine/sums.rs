@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use super::answer::{Expected, judge};
 use super::slice::Window;
+use crate::config::AdvertiserId;
 use crate::error::Result;
 use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::report::Report;
@@ -98,12 +99,12 @@ impl Precision {
     }
 }
 
-/// Judges an answer and sums it up, for whatever advertisers; says how many rows it has.
+/// Judges an answer and sums it up; says how many rows it has. No advertisers stand for any.
 ///
 /// # Errors
 /// As [`judge`].
-pub fn sum(body: &str, report: &Report, window: Window) -> Result<(u64, Sums)> {
-    let expected = Expected { report, metrics: &report.metrics, window, advertisers: &[], is_compared: true };
+pub fn sum(body: &str, report: &Report, window: Window, advertisers: &[AdvertiserId]) -> Result<(u64, Sums)> {
+    let expected = Expected { report, metrics: &report.metrics, window, advertisers, is_compared: true };
     let judged = judge(body, &expected)?;
     // An answer that announces more than it holds is as good as one at the cap.
     Ok((if judged.is_short { u64::MAX } else { judged.rows }, judged.sums))

@@ -256,7 +256,7 @@ async fn ask_in_pieces(client: &Client, coarse: &Report, window: Window, adverti
 /// One request for totals; `None` when its answer was cut.
 async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Option<Sums>> {
     let call = wire::report(coarse, &coarse.metrics, advertisers, window, None);
-    let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window)).await?;
+    let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window, advertisers)).await?;
     Ok((rows < coarse.row_cap).then_some(sums))
 }
 
@@ -281,9 +281,9 @@ mod tests {
     }
 
     fn differing(total: &str, rows: &str) -> Vec<String> {
-        let sums = sum(total, &report(), window()).unwrap().1;
+        let sums = sum(total, &report(), window(), &[]).unwrap().1;
         let totals = Totals { window: window(), advertisers: HashSet::new(), sums };
-        let sums = sum(rows, &report(), window()).unwrap().1;
+        let sums = sum(rows, &report(), window(), &[]).unwrap().1;
         let days = totals.differing(&sums, window(), &[AdvertiserId("7".into())], [true; 3]);
         days.periods.into_iter().map(|(day, _)| day.to_string()).collect()
     }

@@ -17,7 +17,7 @@ use super::airbyte::{self, Status};
 use super::output::{Constants, Message, StreamId};
 use super::state_file::StateFile;
 use super::{Protocol, singer};
-use crate::api::{Answered, Body};
+use crate::api::{Answered, Body, quote};
 use crate::clock;
 use crate::engine::rows;
 use crate::error::{Error, Result};
@@ -252,11 +252,11 @@ impl Writer {
             if self.stop.is_stopping() {
                 return Err(interrupted());
             }
-            return Err(Error::system(
-                "A row of an answer from Criteo cannot be made a record. Nothing of it was dropped: the stream stops here, \
-                 and the next sync tries again.",
-            )
-            .with_detail(error.to_string()));
+            return Err(Error::system(format!(
+                "A row of an answer from Criteo cannot be made a record ({}). Nothing of it was dropped: the stream stops \
+                 here, and the next sync tries again.",
+                quote(&error.to_string())
+            )));
         }
         self.beat = Instant::now();
         self.check_reader();

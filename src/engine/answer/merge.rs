@@ -193,9 +193,9 @@ impl Merging<'_> {
             self.groups.insert(key, group);
             return;
         }
-        let obstacle = match (different, &self.obstacle) {
-            (Some(index), _) => Some(format!("they differ in {}", self.judging.parts[index].name)),
-            (None, Some(obstacle)) => Some(obstacle.clone()),
+        let obstacle = match (&self.obstacle, different) {
+            (Some(obstacle), _) => Some(obstacle.clone()),
+            (None, Some(index)) => Some(format!("they differ in {}", self.judging.parts[index].name)),
             (None, None) => match (&mut group.sums, self.figures()) {
                 (Ok(sums), Ok(figures)) => {
                     add(sums, figures);

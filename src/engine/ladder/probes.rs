@@ -8,6 +8,7 @@ use super::{Hold, too_slow};
 use crate::api::{Client, wire};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::engine::answer::{Expected, rehearse};
 use crate::engine::slice::{Window, days_before};
 use crate::engine::{Portfolio, rows};
 use crate::error::{Cause, Error, Kind};
@@ -149,10 +150,10 @@ pub(super) async fn custom_reports(
     portfolio: &Portfolio,
     deadline: Instant,
 ) -> Hold {
-    let reports: Vec<(usize, &Report)> = streams
+    let reports: Vec<(usize, (&Stream, &Report))> = streams
         .iter()
         .filter_map(|stream| match &stream.source {
-            Source::Report(report) if report.is_custom => Some(report),
+            Source::Report(report) if report.is_custom => Some((stream, report)),
             _ => None,
         })
         .enumerate()
@@ -160,12 +161,15 @@ pub(super) async fn custom_reports(
     if reports.is_empty() {
         return Hold::Fine("There are none.".to_owned());
     }
-    let probes = reports.iter().take(MOST_PROBES).map(async |(index, report)| {
+    let probes = reports.iter().take(MOST_PROBES).map(async |(index, (stream, report))| {
         let mut refused = None;
         for advertiser in portfolio.advertisers.iter().take(MOST_ADVERTISERS) {
-            let day = yesterday(report, config.clock);
-            let call = wire::report(report, &report.metrics, std::slice::from_ref(advertiser), day, None);
-            let answer = timeout_at(deadline, client.fetch(&call, rows::check)).await;
+            let (window, advertisers) = (yesterday(report, config.clock), std::slice::from_ref(advertiser));
+            let call = wire::report(report, &report.metrics, advertisers, window, None);
+            let expected = Expected { report, metrics: &report.metrics, window, advertisers, is_compared: true };
+            // A check must not succeed where a sync fails.
+            let rehearsal = client.fetch(&call, |body| rehearse(body, &expected, stream));
+            let answer = timeout_at(deadline, rehearsal).await;
             match answer.unwrap_or_else(|_| Err(too_slow())) {
                 Ok(_) => return None,
                 Err(error) if error.cause == Some(Cause::ConsentMissing) => refused = Some((*index, error)),
