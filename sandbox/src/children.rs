@@ -95,10 +95,7 @@ impl World {
         for advertiser in (0..self.options.advertisers).map(advertiser_id) {
             let found = match name {
                 "sellers" => list(path, &[("advertiserId", &advertiser)]),
-                _ => list(
-                    &["advertisers", &advertiser, path[0]],
-                    &[("endAfterDate", "2000-01-01"), ("withSpend", "true")],
-                ),
+                _ => list(&["advertisers", &advertiser, path[0]], &[("endAfterDate", "2000-01-01")]),
             };
             for mut object in found.unwrap_or_default() {
                 object["advertiserId"] = json!(advertiser);

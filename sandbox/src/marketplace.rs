@@ -136,10 +136,12 @@ impl World {
         for (advertiser, seller, campaign) in self.seller_campaigns(advertisers) {
             for (index, status) in ["Archived", "Current"].iter().enumerate() {
                 let is_finished = index == 0;
+                let spend = [123.45, 0.0][index];
                 let is_wanted = passes(query, "advertiserId", &advertiser_id(advertiser))
                     && passes(query, "sellerId", &seller_id(seller))
                     && passes(query, "campaignId", &(200_001 + campaign).to_string())
                     && passes(query, "status", status)
+                    && (spend > 0.0 || query.get("withSpend").is_none_or(|with| with != "true"))
                     && (!is_finished || query.get("endAfterDate").is_some_and(|day| day.as_str() < "2026-03-31"));
                 if is_wanted {
                     rows.push(json!({
@@ -150,7 +152,7 @@ impl World {
                         "status": status,
                         "isSuspended": false,
                         "amount": if is_finished { json!(500.25) } else { Value::Null },
-                        "spend": if query.get("withSpend").is_some_and(|with| with == "true") { json!(123.45) } else { Value::Null },
+                        "spend": spend,
                         "startDate": "2026-01-01",
                         "endDate": if is_finished { "2026-03-31" } else { "" },
                     }));
