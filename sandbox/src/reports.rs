@@ -24,6 +24,32 @@ use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertis
 const PLACEMENT_DAYS: u64 = 90;
 const TRANSACTION_DAYS: u64 = 730;
 const LOG_DAYS: u64 = 30;
+/// The header of a log file that was recorded in 2023.
+const LOG_HEADER: [&str; 23] = [
+    "DAY",
+    "HOUR",
+    "TIMESTAMP",
+    "EVENT_TYPE",
+    "ADSET_ID",
+    "ADSET_NAME",
+    "AD_FORMAT",
+    "BANNER_ID",
+    "CATEGORY_ID",
+    "CATEGORY_NAME",
+    "REFERRER",
+    "ENVIRONMENT",
+    "DEVICE_FAMILY",
+    "OS_FAMILY",
+    "APP_ID",
+    "APP_NAME",
+    "VIEWABILITY",
+    "DISPLAY_COST_CURRENCY",
+    "DISPLAY_COST",
+    "DISPLAY_COST_USD",
+    "CLICK_COST_CURRENCY",
+    "CLICK_COST",
+    "CLICK_COST_USD",
+];
 /// What the queries may say; the schemas have no more.
 const PLACEMENT_MEMBERS: &[&str] = &[
     "advertiserIds",
@@ -286,16 +312,32 @@ impl World {
         let settled = Self::new(Options { restatement_days: 0, ..self.options.clone() });
         let rows = settled.facts(&advertisers, day, day).into_iter().map(|fact| {
             let cost = decimal(settled.value(&fact, metric_key("AdvertiserCost"), Measure::Money));
+            let is_click = pick(self, &fact, 16, 2) == 0;
+            let (display_cost, click_cost) = if is_click { ("", &cost[..]) } else { (&cost[..], "") };
             let row = json!({
-                "event_time": fact.instant.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-                "event_type": (["click", "display"][pick(self, &fact, 16, 2)]),
-                "advertiser_id": advertiser_id(fact.path.advertiser),
-                "ad_set_id": ad_set_id(self.ad_set_number(fact.path)),
-                "ad_id": ad_id(self.ad_number(fact.path)),
-                "environment": "Web",
-                "domain": "news, \"daily\"\nsecond line",
-                "cost_eur": cost,
-                "user_agent": "",
+                "DAY": day,
+                "HOUR": fact.instant.format("%H").to_string(),
+                "TIMESTAMP": fact.instant.format("%Y-%m-%d %H:%M:%S").to_string(),
+                "EVENT_TYPE": if is_click { "click" } else { "display" },
+                "ADSET_ID": ad_set_id(self.ad_set_number(fact.path)),
+                "ADSET_NAME": ad_set_name(self.ad_set_number(fact.path)),
+                "AD_FORMAT": "banner",
+                "BANNER_ID": ad_id(self.ad_number(fact.path)),
+                "CATEGORY_ID": "",
+                "CATEGORY_NAME": "",
+                "REFERRER": "news, \"daily\"\nsecond line",
+                "ENVIRONMENT": "Web",
+                "DEVICE_FAMILY": "Desktop",
+                "OS_FAMILY": "Linux",
+                "APP_ID": "",
+                "APP_NAME": "",
+                "VIEWABILITY": "1",
+                "DISPLAY_COST_CURRENCY": "EUR",
+                "DISPLAY_COST": display_cost,
+                "DISPLAY_COST_USD": display_cost,
+                "CLICK_COST_CURRENCY": "EUR",
+                "CLICK_COST": click_cost,
+                "CLICK_COST_USD": click_cost,
             });
             row.as_object().cloned().unwrap_or_default()
         });
@@ -306,15 +348,15 @@ impl World {
     pub(crate) fn log_file(&self, name: &str) -> Option<Vec<u8>> {
         let rows = self.log_rows(name)?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        writeln!(encoder, "event_time,event_type,advertiser_id,ad_set_id,ad_id,environment,domain,cost_eur,user_agent")
-            .ok()?;
+        writeln!(encoder, "{}", LOG_HEADER.join(",")).ok()?;
         for row in rows {
             let quoted = |value: &Value| {
                 let text = value.as_str().unwrap_or_default();
                 let is_plain = !text.contains([',', '"', '\n']);
                 if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
             };
-            writeln!(encoder, "{}", row.values().map(quoted).collect::<Vec<_>>().join(",")).ok()?;
+            let values = LOG_HEADER.iter().map(|column| quoted(&row[*column]));
+            writeln!(encoder, "{}", values.collect::<Vec<_>>().join(",")).ok()?;
         }
         encoder.finish().ok()
     }

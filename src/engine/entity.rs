@@ -323,14 +323,13 @@ impl Run<'_> {
 
     /// The error for advertisers whose objects Criteo refuses to list: those that the user has listed are missed, others are
     /// left out with the warning that has been given.
-    fn refused_error(&self, lost: &BTreeMap<AdvertiserId, Error>) -> Option<Error> {
+    pub(super) fn refused_error(&self, lost: &BTreeMap<AdvertiserId, Error>) -> Option<Error> {
         let is_of_consent = |error: &Error| error.cause == Some(Cause::ConsentMissing);
         let without_consent = lost.iter().filter(|(_, error)| is_of_consent(error)).map(|(id, _)| id.clone()).collect();
-        let is_listed = !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers;
         let others: Vec<_> = lost.iter().filter(|(_, error)| !is_of_consent(error)).collect();
         let ids: Vec<_> = others.iter().map(|(id, _)| (*id).clone()).collect();
         self.lost_error(&without_consent).or_else(|| {
-            let (_, error) = others.first().filter(|_| is_listed)?;
+            let (_, error) = others.first().filter(|_| self.is_listed())?;
             Some(Error::config(format!(
                 "advertiser_ids lists advertisers that Criteo refuses here: {}. The others were read.{} Take them off the \
                  list, or set skip_inaccessible_advertisers, and the others count as complete.",
@@ -651,7 +650,7 @@ impl Run<'_> {
             asked.extend(place.get(&Variable::AdvertiserId).cloned());
         }
         let check = |body: &str| {
-            let mut page = Page { asked: asked.clone(), ..Page::default() };
+            let mut page = Page::of(asked.clone());
             page.envelope = rows::check_into(body, Shape::Plain, &mut page)?;
             Ok(page)
         };

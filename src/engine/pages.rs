@@ -89,12 +89,19 @@ pub(super) struct Page {
     pub list: List,
     pub count: u64,
     /// The advertisers that were asked for; empty where the request names none.
-    pub asked: HashSet<String>,
+    asked: HashSet<String>,
     /// Objects of other advertisers, by their place in the answer.
     pub strangers: HashSet<u64>,
     first: Option<String>,
     last: Option<String>,
     ids: Vec<u64>,
+}
+
+impl Page {
+    /// The answer to a request that names these advertisers, or none.
+    pub(super) fn of(asked: HashSet<String>) -> Self {
+        Self { asked, ..Self::default() }
+    }
 }
 
 impl RowSink for Page {
