@@ -552,14 +552,11 @@ impl Run<'_> {
 
     /// Asks for halves of some advertisers; a single one is lost.
     fn isolate(advertisers: &[AdvertiserId], error: Error, list: &mut List, todo: &mut Vec<Vec<AdvertiserId>>) {
-        match advertisers {
-            [advertiser] => {
-                list.lost.insert(advertiser.clone(), error);
-            }
-            _ => {
-                let (left, right) = advertisers.split_at(advertisers.len() / 2);
-                todo.extend([right.to_vec(), left.to_vec()]);
-            }
+        if let [advertiser] = advertisers {
+            list.lost.insert(advertiser.clone(), error);
+        } else {
+            let (left, right) = advertisers.split_at(advertisers.len() / 2);
+            todo.extend([right.to_vec(), left.to_vec()]);
         }
     }
 
