@@ -198,9 +198,12 @@ fn audiences_that_have_not_changed_are_not_written_again() {
     let first = bench.read(&catalog, None);
     assert_truth(&bench, &first, "audiences");
     let state = first.final_state();
-    assert_eq!(state[1]["stream"]["stream_state"]["updated_at"], "2026-02-03T02:05:06Z", "{state}");
+    assert_eq!(
+        state[1]["stream"]["stream_state"],
+        json!({"version": 2, "groups": [{"updated_at": "2026-02-03T02:05:06Z", "scope": ["1001", "1002", "1003"]}]})
+    );
     let mut later = state.clone();
-    later[1]["stream"]["stream_state"]["updated_at"] = json!("2026-02-03T02:05:07Z");
+    later[1]["stream"]["stream_state"]["groups"][0]["updated_at"] = json!("2026-02-03T02:05:07Z");
     for (state, is_due) in [(&state, true), (&later, false)] {
         let again = bench.read(&catalog, Some(state));
         for record in again.records("audiences") {
@@ -268,7 +271,9 @@ fn an_advertiser_that_comes_later_brings_its_old_audiences_along() {
     let first = bench.read(&catalog, None);
     assert_truth(&bench, &first, "audiences");
     let mut state = first.final_state();
-    state[0]["stream"]["stream_state"]["updated_at"] = json!("2026-09-01T00:00:00Z");
+    // In the words of an earlier version.
+    state[0]["stream"]["stream_state"] =
+        json!({"version": 1, "updated_at": "2026-09-01T00:00:00Z", "advertisers": ["1001", "1002"]});
     bench.sandbox.change(|options| options.without_consent.clear());
     let second = bench.read(&catalog, Some(&state));
     let of = |id: &str| second.records("audiences").iter().filter(|record| record["advertiser_id"] == id).count();
@@ -291,14 +296,14 @@ fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
 /// `cargo test -- --nocapture large_account` shows the figures.
 #[test]
 fn a_large_account_takes_hardly_more_calls_than_it_must() {
-    let options = Options { advertisers: 200, campaigns: 5, ad_sets: 5, ads: 4, audiences: 2, ..Options::default() };
+    let options = Options { advertisers: 200, campaigns: 5, ad_sets: 5, ads: 2, audiences: 2, ..Options::default() };
     let bench = Bench::new(options, 1);
     let names = ["advertisers", "campaigns", "ad_sets", "ads", "ad_set_category_bids"].map(str::to_owned);
     let started = Instant::now();
     let transcript = read(&bench, &names);
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    for (name, count) in [("advertisers", 200), ("campaigns", 1000), ("ad_sets", 5000), ("ads", 20_000)] {
+    for (name, count) in [("advertisers", 200), ("campaigns", 1000), ("ad_sets", 5000), ("ads", 10_000)] {
         assert_eq!(transcript.records(name).len(), count);
     }
     let calls = bench.sandbox.requests().len();
@@ -306,4 +311,303 @@ fn a_large_account_takes_hardly_more_calls_than_it_must() {
     let least = 1 + 1 + 3 + 200 + 5000;
     println!("{calls} calls, at least {least}; {seconds:.1} s");
     assert!(calls <= least + 200, "one call an advertiser tells that its ads are at their end");
+}
+
+#[test]
+fn budgets_without_spend_are_read() {
+    let bench = Bench::new(Options::default(), 1);
+    let transcript = read(&bench, &["mpo_budgets".to_owned()]);
+    assert_truth(&bench, &transcript, "mpo_budgets");
+    assert!(transcript.records("mpo_budgets").iter().any(|record| record["spend"] == 0.0), "some have spent nothing");
+    assert_eq!(calls(&bench, "withSpend"), 0);
+}
+
+/// Answers that refuse a request, in all the ways that have been seen or documented.
+fn refusals() -> [Value; 5] {
+    let errors = |kind: &str, code: &str| json!({"errors": [{"type": kind, "code": code, "title": "Not this one"}]});
+    [
+        json!({"status": 400, "body": "Not this one"}),
+        json!({"status": 403, "body": errors("access-control", "something-new").to_string()}),
+        json!({"status": 404, "body": errors("validation", "not-found").to_string()}),
+        json!({"status": 410, "body": json!({"message": "Not this one"}).to_string()}),
+        json!({"status": 200, "body": errors("validation", "not-found").to_string()}),
+    ]
+}
+
+#[test]
+fn a_refusal_of_any_kind_of_one_advertiser_leaves_the_others() {
+    let names = ["campaigns", "ad_sets", "ad_set_category_bids", "audiences", "ads", "coupons", "mpo_campaigns"];
+    for refusal in refusals() {
+        for is_listed in [false, true] {
+            let mut bench = Bench::new(Options::default(), 1);
+            if is_listed {
+                bench.config["advertiser_ids"] = json!("1001,1002,1003");
+            }
+            let whole = bench.read(&bench.catalog(&names, "full_refresh"), None);
+            for matches in
+                [json!({"path": "/search", "text": "\"1002\""}), json!({"path": "/advertisers/1002/", "method": "GET"})]
+            {
+                bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": refusal})).unwrap();
+            }
+            let transcript = bench.read(&bench.catalog(&names, "full_refresh"), None);
+            assert_eq!(transcript.code, Some(i32::from(is_listed)), "{refusal}: {:?}", transcript.errors());
+            for name in names {
+                let stream = &bench.discover()[name];
+                let mut expected = by_key(whole.records(name), stream);
+                expected.retain(|_, record| record["advertiser_id"] != "1002");
+                assert!(!expected.is_empty() && expected.len() < whole.records(name).len(), "{name}");
+                assert_eq!(by_key(transcript.records(name), stream), expected, "{name}: {refusal}");
+                let told =
+                    transcript.logs("WARN").into_iter().find(|log| log.starts_with(name) && log.contains("1002"));
+                let told = told.unwrap_or_else(|| panic!("{name}: {:?}", transcript.logs("WARN")));
+                assert!(told.contains("Not this one") && !told.contains("permission"), "{told}");
+                let last = transcript.statuses(name).pop();
+                assert_eq!(last, Some(if is_listed { "INCOMPLETE" } else { "COMPLETE" }), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_all_advertisers_are_refused_the_stream_fails_in_few_calls() {
+    for refusal in refusals() {
+        let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 1);
+        for path in ["/campaigns/search", "/ads"] {
+            bench.sandbox.add_fault(json!({"match": {"path": path}, "times": null, "do": refusal})).unwrap();
+        }
+        let transcript = bench.read(&bench.catalog(&["campaigns", "ads"], "full_refresh"), None);
+        assert_eq!(transcript.code, Some(1));
+        for error in transcript.errors() {
+            assert!(error["message"].as_str().unwrap().contains("Not this one"), "{error}");
+        }
+        assert_eq!(transcript.errors().len(), 2);
+        let calls = calls(&bench, "/campaigns/search") + calls(&bench, "/ads");
+        assert!(calls < 40, "{calls} calls");
+    }
+}
+
+#[test]
+fn what_fails_for_one_parent_is_named_and_the_others_are_read() {
+    let errors = json!({"errors": [{"type": "validation", "code": "not-found", "title": "Not this one"}]}).to_string();
+    for action in [json!({"status": 200, "body": errors}), json!({"status": 400}), json!({"status": 501})] {
+        let bench = Bench::new(Options::default(), 1);
+        let whole = read(&bench, &["ad_set_category_bids".to_owned()]);
+        let fault = json!({"match": {"path": "/300002/category-bids"}, "times": null, "do": action});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = read(&bench, &["ad_set_category_bids".to_owned()]);
+        assert_eq!(transcript.statuses("ad_set_category_bids").last(), Some(&"INCOMPLETE"));
+        let message = transcript.errors()[0]["message"].as_str().unwrap();
+        assert!(message.contains("300002") && !message.contains("permission"), "{message}");
+        let others = whole.records("ad_set_category_bids").into_iter().filter(|record| record["ad_set_id"] != "300002");
+        assert_eq!(transcript.records("ad_set_category_bids").len(), others.count());
+    }
+}
+
+#[test]
+fn a_page_size_that_is_refused_is_asked_for_smaller() {
+    let bench = Bench::new(Options::default(), 1);
+    let fault = json!({"match": {"path": "/audiences/search", "text": "100"}, "times": 1, "do": {"status": 400}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let transcript = read(&bench, &["audiences".to_owned(), "ads".to_owned()]);
+    assert_eq!((transcript.code, transcript.logs("WARN").len()), (Some(0), 0), "{:?}", transcript.logs("WARN"));
+    assert_truth(&bench, &transcript, "audiences");
+    assert_eq!((calls(&bench, "ads?limit=50"), calls(&bench, "ads?limit=100")), (6, 0), "Criteo's default");
+}
+
+#[test]
+fn objects_that_come_twice_or_were_not_asked_for_are_counted() {
+    let bench = Bench::new(Options::default(), 1);
+    let whole = read(&bench, &["campaigns".to_owned()]);
+    let campaign = |id: &str, advertiser: &str| json!({"id": id, "type": "Campaign", "attributes": {"name": "x", "advertiserId": advertiser}});
+    for pointer in ["/data/x", "/data/y"] {
+        // A name that is no number adds to the list.
+        let first = bench.sandbox.world().objects("campaigns", "2026-07").unwrap()[0].clone();
+        let added = if pointer == "/data/x" { first } else { campaign("9", "4711") };
+        let fault = json!({"match": {"path": "/campaigns/search"}, "times": 1, "do": {"mutate": {pointer: added}}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = read(&bench, &["campaigns".to_owned()]);
+        assert_eq!(transcript.records("campaigns").len(), whole.records("campaigns").len(), "{pointer}");
+        assert_eq!(transcript.code, Some(0));
+        let warnings = transcript.logs("WARN").join(" ");
+        let expected = if pointer == "/data/x" { "1 objects more than once" } else { "not asked for" };
+        assert!(warnings.contains(expected), "{warnings}");
+    }
+}
+
+#[test]
+fn an_advertiser_that_is_named_twice_is_read_once() {
+    let bench = Bench::new(Options::default(), 1);
+    let ids = ["1001", "1001", "1002"].map(|id| json!({"id": id}));
+    let fault = json!({"match": {"path": "/advertisers/me"}, "do": {"body": json!({"data": ids}).to_string()}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let transcript = read(&bench, &["ads".to_owned()]);
+    let of = |id: &str| calls(&bench, &format!("/advertisers/{id}/ads"));
+    assert_eq!((transcript.code, of("1001")), (Some(0), of("1002")));
+    assert_eq!(transcript.records("ads").len(), 24);
+}
+
+#[test]
+fn an_id_never_leads_to_another_path() {
+    for (id, path) in [
+        ("..", None),
+        (".", None),
+        ("\t..\n", None),
+        ("%2e%2e", Some("/%252e%252e/category-bids")),
+        ("a/b?c#d", Some("/a%2Fb%3Fc%23d/category-bids")),
+    ] {
+        let bench = Bench::new(Options::default(), 1);
+        let fault = json!({"match": {"path": "/ad-sets/search"}, "do": {"mutate": {"/data/0/id": id}}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = read(&bench, &["ad_set_category_bids".to_owned()]);
+        match path {
+            Some(path) => assert_eq!(calls(&bench, path), 1, "{id}"),
+            None => {
+                assert!(transcript.errors()[0]["message"].as_str().unwrap().contains("cannot be part of a path"));
+                assert_eq!(calls(&bench, "/category-bids"), 11, "the others are read");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_changed_while_an_advertiser_was_away_is_read() {
+    let mut bench = Bench::new(Options::default(), 1);
+    let catalog = bench.catalog(&["audiences"], "incremental");
+    let state = bench.read(&catalog, None).final_state();
+    let floor = |state: &Value| state[0]["stream"]["stream_state"].clone();
+    // An advertiser is away, and the others move on.
+    let mut moved = state.clone();
+    moved[0]["stream"]["stream_state"] = json!({"version": 2, "groups": [
+        {"updated_at": "2026-01-01T00:00:00Z", "scope": ["1003"]}, {"updated_at": "2026-09-01T00:00:00Z", "scope": ["1001", "1002", "1003"]}]});
+    bench.config["advertiser_ids"] = json!("1001,1002");
+    let without = bench.read(&catalog, Some(&moved)).final_state();
+    assert_eq!(floor(&without)["groups"][0], json!({"updated_at": "2026-01-01T00:00:00Z", "scope": ["1003"]}));
+    bench.config["advertiser_ids"] = json!("1001,1002,1003");
+    let back = bench.read(&catalog, Some(&without));
+    let dated = |id: &str| {
+        let records = back.records("audiences").into_iter();
+        records.filter(|record| record["advertiser_id"] == id && record["updated_at"].is_string()).count()
+    };
+    assert!(dated("1003") > 0 && dated("1001") == 0, "{} and {}", dated("1003"), dated("1001"));
+    // An instant that is still to come, and a version that is.
+    let mut future = state.clone();
+    future[0]["stream"]["stream_state"]["groups"][0]["updated_at"] = json!("2621-01-01T00:00:00Z");
+    let healed = bench.read(&catalog, Some(&future));
+    assert!(healed.logs("WARN").iter().any(|log| log.contains("still to come")), "{:?}", healed.logs("WARN"));
+    assert_truth(&bench, &healed, "audiences");
+    assert_eq!(floor(&healed.final_state()), floor(&state));
+    future[0]["stream"]["stream_state"]["version"] = json!(3);
+    assert!(bench.read(&catalog, Some(&future)).errors()[0]["message"].as_str().unwrap().contains("version 3"));
+}
+
+const LOG: &str = "log_level_events";
+
+fn log_state(cursor: &str) -> Value {
+    json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": LOG}, "stream_state":
+        {"version": 1, "fingerprint": "log level|false", "groups": [{"cursor": cursor, "advertisers": ["1001", "1002", "1003"]}]}}}])
+}
+
+fn log_days(transcript: &Transcript, advertiser: &str) -> BTreeSet<String> {
+    let records = transcript.records(LOG).into_iter().filter(|record| record["advertiser_id"] == advertiser);
+    records.map(|record| record["day"].as_str().unwrap().to_owned()).collect()
+}
+
+fn cursor_of(state: &Value, advertiser: &str) -> Option<String> {
+    let groups = state[0]["stream"]["stream_state"]["groups"].as_array().unwrap();
+    let group = groups.iter().find(|group| group.to_string().contains(&format!("\"{advertiser}\"")));
+    group.map(|group| group["cursor"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn log_files_that_are_added_to_a_young_day_are_read() {
+    let bench = Bench::new(Options::default(), 6);
+    let catalog = bench.catalog(&[LOG], "incremental");
+    let first = bench.read(&catalog, None);
+    assert_truth_of_log(&bench, &first);
+    let state = first.final_state();
+    assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29", "two days may still get files");
+    let attributes = |names: [&str; 2]| {
+        let files = names.map(|name| json!({"fileName": "same.csv.gz", "url": format!("{}/files/{name}?until=2030-01-01T00:00:00Z&sig=a%2Bb%2F%3D", bench.sandbox.url())}));
+        json!({"data": [{"attributes": {"files": files}}]}).to_string()
+    };
+    // The day now has two files of one name, whose order is not always the same.
+    let mut tables = Vec::new();
+    for names in
+        [["1001_2026-10-31.csv.gz", "1001_2026-10-30.csv.gz"], ["1001_2026-10-30.csv.gz", "1001_2026-10-31.csv.gz"]]
+    {
+        let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
+            "do": {"body": attributes(names)}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = bench.read(&catalog, Some(&state));
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let stream = &bench.discover()[LOG];
+        let of_day =
+            transcript.records(LOG).into_iter().filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31");
+        tables.push(by_key(of_day, stream));
+    }
+    let files: BTreeSet<_> = tables[0].values().map(|record| record["file_name"].to_string()).collect();
+    assert_eq!(files.len(), 2);
+    assert_eq!(tables[0], tables[1]);
+}
+
+fn assert_truth_of_log(bench: &Bench, transcript: &Transcript) {
+    let stream = &bench.discover()[LOG];
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert_eq!(by_key(transcript.records(LOG), stream), by_key(&truth::small(bench, LOG, stream), stream));
+}
+
+#[test]
+fn a_log_file_that_is_gone_costs_its_day_alone() {
+    for (action, words) in [
+        (json!({"status": 404}), "the file is gone"),
+        (json!({"status": 410}), "the file is gone"),
+        (json!({"status": 403}), "the file is gone"),
+    ] {
+        let bench = Bench::new(Options::default(), 10);
+        let fault = json!({"match": {"path": "/files/1002_2026-10-25"}, "times": null, "do": action});
+        bench.sandbox.add_fault(fault).unwrap();
+        let catalog = bench.catalog(&[LOG], "incremental");
+        let transcript = bench.read(&catalog, None);
+        assert_eq!(transcript.statuses(LOG).last(), Some(&"INCOMPLETE"));
+        let message = transcript.errors()[0]["message"].as_str().unwrap();
+        assert!(message.contains(words) && message.contains("1002_2026-10-25.csv.gz of 2026-10-25"), "{message}");
+        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "one round of new links");
+        assert_eq!((log_days(&transcript, "1001").len(), log_days(&transcript, "1002").len()), (10, 9));
+        let state = transcript.final_state();
+        assert_eq!(cursor_of(&state, "1002").unwrap(), "2026-10-24");
+        assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29");
+    }
+}
+
+#[test]
+fn an_advertiser_whose_log_files_are_refused_holds_nobody() {
+    for refusal in refusals() {
+        let bench = Bench::new(Options::default(), 5);
+        let fault = json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": refusal});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = bench.read(&bench.catalog(&[LOG], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        assert!(transcript.logs("WARN").iter().any(|log| log.contains("1002") && log.contains("Not this one")));
+        assert_eq!((log_days(&transcript, "1003").len(), log_days(&transcript, "1002").len()), (5, 0));
+        assert_eq!(cursor_of(&transcript.final_state(), "1002"), None);
+    }
+}
+
+#[test]
+fn the_cursor_of_log_files_never_passes_what_was_not_read() {
+    let mut bench = Bench::new(Options::default(), 10);
+    let catalog = bench.catalog(&[LOG], "incremental");
+    for future in ["2621-01-01", "+262142-12-31"] {
+        let transcript = bench.read(&catalog, Some(&log_state(future)));
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        assert!(transcript.logs("WARN").iter().any(|log| log.contains("still to come")), "{future}");
+        assert_eq!(log_days(&transcript, "1001").len(), 2);
+        assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-29");
+    }
+    // A start behind the cursor leaves it where it is.
+    bench.config["start_date"] = json!("2026-10-27");
+    let transcript = bench.read(&catalog, Some(&log_state("2026-10-20")));
+    assert_eq!(log_days(&transcript, "1001").len(), 5);
+    assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-20");
+    assert!(transcript.logs("WARN").iter().any(|log| log.contains("2026-10-21")), "{:?}", transcript.logs("WARN"));
 }

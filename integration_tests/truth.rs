@@ -98,7 +98,7 @@ fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value
     for row in rows {
         let mut record = Map::new();
         for (member, value) in &row {
-            let column = column(member);
+            let column = if report == "log_level" { log_column(member) } else { column(member) };
             if let Some(property) = properties.get(&column) {
                 record.insert(column, normal(value, property));
             }
@@ -120,7 +120,7 @@ fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value
         if report == "log_level" {
             let others: Map<_, _> = row
                 .iter()
-                .filter(|(name, _)| !properties.contains_key(*name))
+                .filter(|(name, _)| *name == "DAY" || !properties.contains_key(&log_column(name)))
                 .map(|(n, v)| (n.clone(), v.clone()))
                 .collect();
             record.insert("other_columns".to_owned(), Value::Object(others));
@@ -179,7 +179,13 @@ pub fn small(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value
                 advertisers.iter().flat_map(|id| days.iter().filter(|day| **day < today).map(move |day| (id, day)));
             let of_file = |(id, day): (&String, &NaiveDate)| {
                 let name = format!("{id}_{day}.csv.gz");
-                rows(bench, "log_level", &json!({"name": name}), stream, &json!({"file_name": name, "day": day}))
+                rows(
+                    bench,
+                    "log_level",
+                    &json!({"name": name}),
+                    stream,
+                    &json!({"advertiser_id": id, "file_name": name, "day": day}),
+                )
             };
             files.flat_map(of_file).collect()
         }
@@ -198,6 +204,11 @@ pub fn small(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value
             advertisers.iter().flat_map(of_advertiser).collect()
         }
     }
+}
+
+/// Files write names in capitals. Their day is that of the file, which was asked for.
+fn log_column(member: &str) -> String {
+    member.to_lowercase().replace("adset", "ad_set")
 }
 
 fn column(member: &str) -> String {

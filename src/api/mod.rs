@@ -233,6 +233,13 @@ impl Client {
     }
 
     fn request(&self, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
+        if let Some(segment) = call.path.iter().find(|segment| !is_plain(segment)) {
+            return Err(Error::system(format!(
+                "Criteo has sent the id \"{}\", which cannot be part of a path, so nothing was asked for it.",
+                quote(segment)
+            ))
+            .because(Cause::Rejected));
+        }
         let mut url = self.root.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.extend(&call.path);
@@ -250,6 +257,12 @@ impl Client {
         }
         Ok(request)
     }
+}
+
+/// Whether a segment of a path stays one: parsers of URLs drop control characters, and take dots for a way up. Everything
+/// else is escaped.
+fn is_plain(segment: &str) -> bool {
+    !segment.chars().any(char::is_control) && !segment.trim().chars().all(|letter| letter == '.')
 }
 
 /// Whether an answer is what was asked for.

@@ -151,9 +151,11 @@ impl Transport {
         };
         if response.status().as_u16() != 200 {
             let status = response.status().as_u16();
-            return Err(Error::transient(format!(
+            let error = Error::transient(format!(
                 "{host} does not give a log file away (status {status}); its link may have come to an end."
-            )));
+            ));
+            let is_gone = matches!(status, 403 | 404 | 410);
+            return Err(if is_gone { error.because(Cause::NotFound) } else { error });
         }
         let decoder = MultiGzDecoder::new(Vec::new());
         let checkpoint = Instant::now() + PROGRESS_WINDOW;

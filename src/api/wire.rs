@@ -12,20 +12,21 @@ use crate::streams::endpoint::Endpoint;
 use crate::streams::report::Report;
 use crate::streams::{Entity, Parameter, Request, Variable};
 
-/// The request for objects: `value` knows the placeholders of path and query.
+/// The request for objects: `value` knows the placeholders of path and query; of lists with pages, the most objects to
+/// send and how many to pass over.
 #[must_use]
 pub fn objects<'a>(
     entity: Entity,
     value: &dyn Fn(Variable) -> Option<&'a str>,
     advertisers: &[AdvertiserId],
-    offset: u64,
+    limit_and_offset: Option<(u32, u64)>,
 ) -> Call {
     let parameters = entity.query.iter().filter_map(|parameter| match parameter {
         Parameter::Fixed(name, value) => Some((*name, (*value).to_owned())),
         Parameter::Of(name, variable) => Some((*name, value(*variable)?.to_owned())),
     });
     let mut query: Vec<_> = parameters.collect();
-    if let Some(limit) = entity.request.limit() {
+    if let Some((limit, offset)) = limit_and_offset {
         query.extend([("limit", limit.to_string()), ("offset", offset.to_string())]);
     }
     let body = match entity.request {

@@ -4,22 +4,23 @@
 //! whether their own stream is selected or not. Children of many parents are asked for at once, and a state tells up to
 //! which parent everything is written, so that a run that is interrupted goes on from there.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::pages::{List, Page, Step, Walk};
+use super::pages::{Kept, List, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
 use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{Body, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::streams::endpoint::Endpoint;
@@ -32,8 +33,18 @@ const AT_ONCE: usize = 8;
 const PARENTS_A_STATE: usize = 50;
 /// A list that changes while its pages are read is read anew, at most so many times in all.
 const MOST_WALKS: u32 = 3;
-/// The version of the states of objects.
+/// The version of the states of full refreshes of objects.
 pub(super) const VERSION: u64 = 1;
+/// The version of the states of objects that are read incrementally.
+const FLOOR_VERSION: u64 = 2;
+/// How far two clocks may differ.
+const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
+/// Where Criteo has refused so many and accepted none, it refuses all.
+pub(super) const MOST_REFUSED: usize = 3;
+/// Where so many lists in a row cannot be had, the others cannot, either.
+const MOST_IN_A_ROW: usize = 8;
+/// Pages of this size are taken by every list (Criteo's default).
+const SMALL_PAGE: u32 = 50;
 
 /// The values for the placeholders of a path and a query.
 pub(super) type Place = BTreeMap<Variable, String>;
@@ -41,44 +52,79 @@ pub(super) type Place = BTreeMap<Variable, String>;
 /// Everything that the lists of a stream hang on.
 struct Places {
     places: Vec<Place>,
-    /// Whether these are certainly all.
-    is_certain: bool,
+    /// What was missing when they were listed; it has no references.
+    missing: List,
 }
 
 /// What the lists of all parents of a stream gave.
 struct Gathered {
     list: List,
     total: usize,
+    accepted: usize,
     vanished: Vec<Error>,
+    /// Parents whose objects could not be read, in words, and why.
+    failed: Vec<(String, Error)>,
+    /// Failures since the last list that came.
+    in_a_row: usize,
 }
 
 impl Gathered {
-    fn new(total: usize, is_certain: bool) -> Self {
-        let list = List { is_uncertain: !is_certain, ..List::default() };
-        Self { list, total, vanished: Vec::new() }
+    fn new(total: usize, missing: List) -> Self {
+        Self { list: missing, total, accepted: 0, vanished: Vec::new(), failed: Vec::new(), in_a_row: 0 }
     }
 
-    /// Takes the list of one parent; some failures are the parent's alone.
-    fn add(&mut self, each: Each, place: &Place, result: Result<List>) -> Result<()> {
-        match result {
-            Ok(list) => self.list.add(list),
-            Err(error) => match (error.cause, place.get(&Variable::AdvertiserId)) {
-                (Some(Cause::NotFound), _) if each != Each::Nothing => self.vanished.push(error),
-                (Some(Cause::ConsentMissing), Some(advertiser)) => {
-                    self.list.lost.insert(AdvertiserId(advertiser.clone()));
+    /// Takes the list of one parent; some failures are the parent's alone. Returns whether the parent is done with.
+    ///
+    /// # Errors
+    /// When the failure is no parent's alone, or so many have failed that asking the others makes no sense.
+    fn add(&mut self, each: Each, place: &Place, result: Result<List>) -> Result<bool> {
+        let error = match result {
+            Ok(list) => {
+                self.list.add(list);
+                self.accepted += 1;
+                self.in_a_row = 0;
+                return Ok(true);
+            }
+            Err(error) => error,
+        };
+        let is_of_advertiser = matches!(each, Each::Advertiser | Each::MarketplaceAdvertiser);
+        let advertiser = place.get(&Variable::AdvertiserId).map(|id| AdvertiserId(id.clone()));
+        match (error.cause, advertiser) {
+            _ if each == Each::Nothing => return Err(error),
+            // An object may vanish at any time; an advertiser was listed a moment ago.
+            (Some(Cause::NotFound), _) if !is_of_advertiser => {
+                self.vanished.push(error);
+                return Ok(true);
+            }
+            (Some(Cause::ConsentMissing), Some(advertiser)) => {
+                self.list.lost.insert(advertiser, error);
+            }
+            (_, Some(advertiser)) if is_of_advertiser && is_refusal(&error) => {
+                self.list.lost.insert(advertiser, error);
+            }
+            _ if is_of_one(&error) => {
+                self.in_a_row += 1;
+                let is_hopeless = self.accepted == 0 && self.failed.len() + 1 >= MOST_REFUSED.min(self.total);
+                if is_hopeless || self.in_a_row >= MOST_IN_A_ROW {
+                    return Err(error);
                 }
-                _ => return Err(error),
-            },
+                self.failed.push((describe(place), error));
+                return Ok(false);
+            }
+            _ => return Err(error),
         }
-        Ok(())
+        match self.list.lost.values().next() {
+            Some(first) if self.accepted == 0 && self.list.lost.len() >= MOST_REFUSED.min(self.total) => {
+                Err(first.clone())
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Tells what is missing.
-    fn conclude(mut self, name: &str, each: Each) -> Result<List> {
+    fn conclude(mut self, name: &str) -> Result<List> {
         if !self.vanished.is_empty() {
-            // Advertisers were listed a moment ago: where none of them has it, it is the endpoint that is missing.
-            let is_listed = matches!(each, Each::Advertiser | Each::MarketplaceAdvertiser);
-            if self.vanished.len() == self.total && (is_listed || self.total > 2) {
+            if self.vanished.len() == self.total && self.total > 2 {
                 return Err(self.vanished.swap_remove(0));
             }
             let (gone, total) = (self.vanished.len(), self.total);
@@ -86,12 +132,66 @@ impl Gathered {
             self.list.is_uncertain |= gone == total;
             tracing::warn!("{name}: {gone} of {total} parents have none, or have vanished meanwhile.");
         }
-        if !self.list.lost.is_empty() {
-            let ids: Vec<_> = self.list.lost.iter().cloned().collect();
-            tracing::warn!("{name}: Criteo refuses to list objects of {}; the others were read.", names(&ids));
+        if let Some((_, error)) = self.failed.first() {
+            let places: Vec<_> = self.failed.iter().take(20).map(|(place, _)| place.as_str()).collect();
+            let more = if self.failed.len() > places.len() { " and others" } else { "" };
+            let context = format!(
+                "{} of {} lists could not be read ({}{more}); the others were",
+                self.failed.len(),
+                self.total,
+                places.join("; ")
+            );
+            // The cause is that of a single list, and says nothing of the endpoint.
+            let error = Error { cause: None, ..error.clone() }.in_context(&context);
+            self.list.failure.get_or_insert(error);
+        }
+        if let Some(first) = self.list.lost.values().next() {
+            let ids: Vec<_> = self.list.lost.keys().cloned().collect();
+            tracing::warn!(
+                "{name}: Criteo refuses to list objects of {}; the others were read.{}",
+                names(&ids),
+                words_of(first)
+            );
         }
         Ok(self.list)
     }
+}
+
+/// Criteo's own words, for the end of a sentence of ours.
+fn words_of(error: &Error) -> String {
+    match &error.words {
+        Some(words) => format!(" Criteo says: {words}"),
+        None => format!(" {}", error.detail.as_deref().unwrap_or_default()).trim_end().to_owned(),
+    }
+}
+
+/// A place, for people.
+fn describe(place: &Place) -> String {
+    let parts: Vec<_> = place.iter().map(|(variable, id)| format!("{} {id}", variable.name())).collect();
+    parts.join(", ")
+}
+
+/// Whether Criteo has refused what was asked for, in whatever words: for a list of advertisers it may be about one of them.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.cause,
+        Some(
+            Cause::ConsentMissing
+                | Cause::PermissionMissing
+                | Cause::Forbidden
+                | Cause::NoCampaign
+                | Cause::Rejected
+                | Cause::InvalidTimespan
+                | Cause::NotFound
+                | Cause::ErrorsInAnswer
+        )
+    )
+}
+
+/// Whether an error may be about one of many requests alone, so that the others are worth asking.
+pub(super) fn is_of_one(error: &Error) -> bool {
+    let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
+    is_passing || is_refusal(error) || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow))
 }
 
 /// The lists that others hang on, by the name of their stream; read when somebody first needs them.
@@ -103,37 +203,74 @@ impl Default for Parents {
     }
 }
 
-/// What an incremental stream of objects has come to.
-pub(super) struct Floor {
-    /// Rows that were changed before are not written again,
-    pub instant: DateTime<Utc>,
-    /// if they belong to these advertisers.
-    pub advertisers: Vec<String>,
+/// How far each advertiser of an incremental stream of objects has been read: rows that were changed before are not written
+/// again.
+pub(super) type Floor = BTreeMap<String, DateTime<Utc>>;
+
+/// Advertisers with one instant, as a state holds them.
+#[derive(Serialize, Deserialize)]
+struct Group {
+    updated_at: DateTime<Utc>,
+    scope: Vec<String>,
 }
 
-/// Reads the state of an incremental stream of objects.
+/// Reads the state of an incremental stream of objects: how far each advertiser was read, and the instants that lie in the
+/// future, which no clock that goes right can have written. What was read up to those nobody knows, so they count for nothing.
 ///
 /// # Errors
-/// `config_error` for a state that is none.
-pub(super) fn floor(selected: &Selected, state: &Value) -> Result<Option<Floor>> {
+/// `config_error` for a state that is none, or of a newer version.
+pub(super) fn floor(selected: &Selected, state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
     if selected.sync_mode != SyncMode::Incremental || selected.stream.cursor() != Some("updated_at") {
-        return Ok(None);
+        return Ok((Floor::new(), Vec::new()));
     }
-    match state {
-        Value::Null => Ok(None),
+    let groups: Vec<Group> = match state {
+        Value::Null => Vec::new(),
         Value::Object(object) if object.is_empty() || cursor::is_no_cursor(object) || is_of_full_refresh(object) => {
-            Ok(None)
+            Vec::new()
         }
         state => {
-            let instant = state["updated_at"].as_str().filter(|_| state["version"] == VERSION);
-            let instant = instant.and_then(|text| text.parse().ok());
-            let advertisers = serde_json::from_value(state["advertisers"].clone()).ok();
-            match (instant, advertisers) {
-                (Some(instant), Some(advertisers)) => Ok(Some(Floor { instant, advertisers })),
-                _ => Err(cursor::corrupt("it has no version 1 with updated_at and advertisers")),
-            }
+            let groups = match state["version"].as_u64() {
+                Some(1) => json!([{"updated_at": state["updated_at"], "scope": state["advertisers"]}]),
+                Some(FLOOR_VERSION) => state["groups"].clone(),
+                Some(newer) => {
+                    return Err(Error::config(format!(
+                        "The saved state has version {newer}, and this release of the connector knows versions up to \
+                         {FLOOR_VERSION}. Use the newer release that wrote it, or reset the stream to read it from the start."
+                    )));
+                }
+                None => return Err(cursor::corrupt("it has no version")),
+            };
+            serde_json::from_value(groups)
+                .map_err(|_| cursor::corrupt("it does not say up to which instant each advertiser was read"))?
+        }
+    };
+    let (mut floor, mut future) = (Floor::new(), Vec::new());
+    let mut unknown = BTreeSet::new();
+    for Group { updated_at, scope } in groups {
+        if updated_at > now.checked_add_signed(CLOCK_SLACK).unwrap_or(now) {
+            future.push(updated_at);
+            unknown.extend(scope);
+            continue;
+        }
+        for advertiser in scope {
+            let instant = floor.entry(advertiser).or_insert(updated_at);
+            *instant = updated_at.min(*instant);
         }
     }
+    floor.retain(|advertiser, _| !unknown.contains(advertiser));
+    Ok((floor, future))
+}
+
+/// The state that a floor becomes.
+fn state_of(floor: &Floor) -> Value {
+    let mut groups: BTreeMap<DateTime<Utc>, Vec<&str>> = BTreeMap::new();
+    for (advertiser, instant) in floor {
+        groups.entry(*instant).or_default().push(advertiser);
+    }
+    let text = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let groups: Vec<_> =
+        groups.into_iter().map(|(instant, scope)| json!({"updated_at": text(instant), "scope": scope})).collect();
+    json!({"version": FLOOR_VERSION, "groups": groups})
 }
 
 impl Run<'_> {
@@ -144,37 +281,62 @@ impl Run<'_> {
         entity: Entity,
         state: &Value,
     ) -> Result<()> {
-        let floor = floor(selected, state)?;
         let name = &selected.stream.name;
+        let (mut floor, future) = floor(selected, state, self.clock.now())?;
+        if let Some(latest) = future.iter().max() {
+            tracing::warn!(
+                "{name}: the saved state says that objects were read up to {latest}, which is still to come: the clock of an \
+                 earlier sync was wrong. All objects of these advertisers are written again."
+            );
+        }
         // Objects that change while pages are read come with the next sync.
-        let latest_certain = self.clock.now() - TimeDelta::minutes(5);
+        let latest_certain = self.clock.now() - CLOCK_SLACK;
         let list = if catalog::is_parent(name) {
             // Children may have caused it to be read already.
             self.list(name).await?
         } else {
             Arc::new(self.read_lists(id, selected, entity, state).await?)
         };
-        if let Some(error) = self.lost_error(&list.lost) {
+        let error = list.failure.clone().or_else(|| self.refused_error(&list.lost));
+        let is_incremental = selected.sync_mode == SyncMode::Incremental && selected.stream.cursor().is_some();
+        if is_incremental {
+            if !list.is_uncertain {
+                for (advertiser, latest) in &list.latest {
+                    let instant = floor.entry(advertiser.clone()).or_insert(DateTime::UNIX_EPOCH);
+                    *instant = (*latest).min(latest_certain).max(*instant);
+                }
+            }
+            self.output.state(id, state_of(&floor));
+        }
+        if let Some(error) = error {
             return Err(error);
         }
-        let known = floor.as_ref().map(|floor| floor.instant);
-        let latest = list.latest.filter(|_| !list.is_uncertain).map(|latest| latest.min(latest_certain)).max(known);
-        let is_incremental = selected.sync_mode == SyncMode::Incremental && selected.stream.cursor().is_some();
-        let state = match latest.filter(|_| is_incremental) {
-            Some(latest) => {
-                let known = floor.map(|floor| floor.advertisers).unwrap_or_default();
-                let advertisers: BTreeSet<_> = self.advertisers.iter().map(|id| id.0.clone()).chain(known).collect();
-                let latest = latest.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-                json!({"version": VERSION, "updated_at": latest, "advertisers": advertisers})
-            }
-            None => cursor::no_cursor(),
-        };
         // What no longer comes is gone, unless somebody has only lost sight of it.
-        if list.lost.is_empty() && !list.is_uncertain && !self.has_missing {
+        if list.is_whole() && !self.has_missing {
             self.output.whole(id, self.scope());
         }
-        self.output.state(id, state);
+        if !is_incremental {
+            self.output.state(id, cursor::no_cursor());
+        }
         Ok(())
+    }
+
+    /// The error for advertisers whose objects Criteo refuses to list: those that the user has listed are missed, others are
+    /// left out with the warning that has been given.
+    pub(super) fn refused_error(&self, lost: &BTreeMap<AdvertiserId, Error>) -> Option<Error> {
+        let is_of_consent = |error: &Error| error.cause == Some(Cause::ConsentMissing);
+        let without_consent = lost.iter().filter(|(_, error)| is_of_consent(error)).map(|(id, _)| id.clone()).collect();
+        let others: Vec<_> = lost.iter().filter(|(_, error)| !is_of_consent(error)).collect();
+        let ids: Vec<_> = others.iter().map(|(id, _)| (*id).clone()).collect();
+        self.lost_error(&without_consent).or_else(|| {
+            let (_, error) = others.first().filter(|_| self.is_listed())?;
+            Some(Error::config(format!(
+                "advertiser_ids lists advertisers that Criteo refuses here: {}. The others were read.{} Take them off the \
+                 list, or set skip_inaccessible_advertisers, and the others count as complete.",
+                names(&ids),
+                words_of(error)
+            )))
+        })
     }
 
     /// What objects are read for: with less of it, some are missing that still exist.
@@ -201,8 +363,8 @@ impl Run<'_> {
             if let Some(id) = id {
                 self.output.open(id);
             }
-            let Places { places, is_certain } = self.places(entity.each).await?;
-            let mut gathered = Gathered::new(places.len(), is_certain);
+            let Places { places, missing } = self.places(entity.each).await?;
+            let mut gathered = Gathered::new(places.len(), missing);
             let mut lists = stream::iter(&places)
                 .map(async |place| (place, self.walk(id, entity, place).await))
                 .buffer_unordered(AT_ONCE);
@@ -210,7 +372,7 @@ impl Run<'_> {
                 gathered.add(entity.each, place, result)?;
             }
             drop(lists);
-            gathered.conclude(name, entity.each).map(Arc::new)
+            gathered.conclude(name).map(Arc::new)
         };
         // Boxed, since product sets hang on ad sets and creatives, which are lists themselves.
         cell.get_or_init(|| Box::pin(read())).await.clone()
@@ -219,8 +381,8 @@ impl Run<'_> {
     /// Reads the lists of all parents of a stream.
     async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Value) -> Result<List> {
         let name = &selected.stream.name;
-        let Places { mut places, is_certain } = self.places(entity.each).await?;
-        let mut gathered = Gathered::new(places.len(), is_certain);
+        let Places { mut places, missing } = self.places(entity.each).await?;
+        let mut gathered = Gathered::new(places.len(), missing);
         let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), state);
         places.retain(|place| !resume.is_done(place));
         if places.len() < gathered.total {
@@ -232,10 +394,10 @@ impl Run<'_> {
             .map(async |(index, place)| (index, self.walk(Some(id), entity, place).await))
             .buffer_unordered(AT_ONCE);
         while let Some((index, result)) = lists.next().await {
-            gathered.add(entity.each, &places[index], result)?;
+            // A state never says of a parent that failed that it is done with.
+            done[index] = gathered.add(entity.each, &places[index], result)?;
             // What children would need of these objects is needed by nobody.
             gathered.list.references.clear();
-            done[index] = true;
             while done.get(prefix) == Some(&true) {
                 prefix += 1;
             }
@@ -247,17 +409,23 @@ impl Run<'_> {
             }
         }
         drop(lists);
-        gathered.conclude(name, entity.each)
+        gathered.conclude(name)
     }
 
     /// Everything that the lists of a stream hang on, in a fixed order.
     async fn places(&self, each: Each) -> Result<Places> {
-        let is_certain = Cell::new(true);
+        let missing = RefCell::new(List::default());
         let place = |variable, id: &str| Place::from([(variable, id.to_owned())]);
         let of_advertisers = || self.advertisers.iter().map(|id| place(Variable::AdvertiserId, &id.0));
         let of_list = async |name: &str| {
             let list = self.list(name).await.map_err(|error| needed(name, error))?;
-            is_certain.set(is_certain.get() && list.lost.is_empty() && !list.is_uncertain);
+            let missed = List {
+                lost: list.lost.clone(),
+                failure: list.failure.clone().map(|error| needed(name, error)),
+                is_uncertain: list.is_uncertain,
+                ..List::default()
+            };
+            missing.borrow_mut().add(missed);
             if list.references.iter().any(|reference| reference.id.is_empty()) {
                 return Err(Error::system(format!(
                     "Criteo has sent objects of {name} without an id; update the connector."
@@ -282,16 +450,16 @@ impl Run<'_> {
             }
             Each::Dataset => {
                 let ad_sets = of_list("ad_sets").await?;
-                let creatives = self.list("creatives").await.or_else(|error| match error.cause {
-                    Some(Cause::PermissionMissing | Cause::Forbidden | Cause::NotFound) => {
+                let creatives = match self.list("creatives").await {
+                    Err(error) if is_refusal(&error) => {
                         self.warn_once(format!(
                             "Only the datasets of ad sets are known, not those of creatives. {error}"
                         ));
-                        is_certain.set(false);
-                        Ok(Arc::default())
+                        missing.borrow_mut().is_uncertain = true;
+                        Arc::default()
                     }
-                    _ => Err(needed("creatives", error)),
-                })?;
+                    _ => of_list("creatives").await?,
+                };
                 let ids =
                     ad_sets.references.iter().chain(&creatives.references).filter_map(|of| of.dataset_id.as_ref());
                 let ids: BTreeSet<_> = ids.collect();
@@ -331,7 +499,7 @@ impl Run<'_> {
         };
         places.sort();
         places.dedup();
-        Ok(Places { places, is_certain: is_certain.get() })
+        Ok(Places { places, missing: missing.into_inner() })
     }
 
     /// Walks one list to its end, and writes its rows to a stream where that is selected. Searches name the advertisers:
@@ -342,34 +510,54 @@ impl Run<'_> {
         }
         let mut list = List::default();
         let mut todo = vec![self.advertisers.to_vec()];
-        while let Some(advertisers) = todo.pop() {
+        // Lists of advertisers that wait until it is known that somebody is accepted.
+        let (mut waiting, mut has_accepted) = (Vec::new(), false);
+        while let Some(advertisers) = todo.pop().or_else(|| waiting.pop().filter(|_| has_accepted)) {
             let error = match self.walk_pages(id, entity, place, &advertisers).await {
                 Ok(part) => {
                     list.add(part);
+                    has_accepted = true;
                     continue;
                 }
                 Err(error) => error,
             };
-            match error.cause {
-                Some(Cause::AnswerTooLarge | Cause::RequestTooLong) if advertisers.len() > 1 => {
-                    let (left, right) = advertisers.split_at(advertisers.len() / 2);
-                    todo.extend([right.to_vec(), left.to_vec()]);
-                }
-                Some(Cause::ConsentMissing) => {
+            match (error.cause, &advertisers[..]) {
+                (Some(Cause::ConsentMissing), _) => {
                     // Criteo does not say whom it refuses.
                     let consenting = self.still_consenting().await?;
                     let (left, gone): (Vec<_>, Vec<_>) =
-                        advertisers.into_iter().partition(|id| consenting.contains(id));
-                    if gone.is_empty() || left.is_empty() {
-                        return Err(error);
+                        advertisers.iter().cloned().partition(|id| consenting.contains(id));
+                    if gone.is_empty() {
+                        Self::isolate(&advertisers, error, &mut list, &mut todo);
+                    } else {
+                        list.lost.extend(gone.into_iter().map(|id| (id, error.clone())));
+                        todo.extend((!left.is_empty()).then_some(left));
                     }
-                    list.lost.extend(gone);
-                    todo.push(left);
                 }
+                (_, [_, _, ..]) if is_refusal(&error) && !has_accepted && list.lost.len() >= MOST_REFUSED => {
+                    waiting.push(advertisers);
+                }
+                (Some(Cause::AnswerTooLarge | Cause::RequestTooLong | Cause::TooSlow), [_, _, ..]) => {
+                    Self::isolate(&advertisers, error, &mut list, &mut todo);
+                }
+                _ if is_refusal(&error) => Self::isolate(&advertisers, error, &mut list, &mut todo),
                 _ => return Err(error),
             }
         }
-        Ok(list)
+        match list.lost.values().next() {
+            Some(error) if !has_accepted => Err(error.clone()),
+            _ => Ok(list),
+        }
+    }
+
+    /// Asks for halves of some advertisers; a single one is lost.
+    fn isolate(advertisers: &[AdvertiserId], error: Error, list: &mut List, todo: &mut Vec<Vec<AdvertiserId>>) {
+        if let [advertiser] = advertisers {
+            list.lost.insert(advertiser.clone(), error);
+        } else {
+            let (left, right) = advertisers.split_at(advertisers.len() / 2);
+            todo.extend([right.to_vec(), left.to_vec()]);
+        }
     }
 
     async fn walk_pages(
@@ -381,8 +569,8 @@ impl Run<'_> {
     ) -> Result<List> {
         let mut list = List::default();
         let mut in_flight = InFlight::default();
-        let Some(limit) = entity.request.limit() else {
-            let (body, page) = self.page(entity, place, advertisers, 0).await?;
+        let Some(mut limit) = entity.request.limit() else {
+            let (body, page) = self.page(entity, place, advertisers, None).await?;
             // An answer without pages that announces more than it holds has lost something.
             if let Some(total) = page.envelope.total_items.filter(|total| *total > page.count) {
                 return Err(Error::system(format!(
@@ -401,7 +589,15 @@ impl Run<'_> {
             walks += 1;
             let mut walk = Walk::default();
             loop {
-                let (body, page) = self.page(entity, place, advertisers, walk.offset()).await?;
+                let asked = self.page(entity, place, advertisers, Some((limit, walk.offset()))).await;
+                let (body, page) = match asked {
+                    // Criteo does not say of every list how large its pages may be.
+                    Err(error) if error.cause == Some(Cause::Rejected) && limit > SMALL_PAGE => {
+                        limit = SMALL_PAGE;
+                        continue;
+                    }
+                    asked => asked?,
+                };
                 match walk.take(&page, limit)? {
                     Step::End => break,
                     Step::Nothing => {}
@@ -442,11 +638,16 @@ impl Run<'_> {
         entity: Entity,
         place: &Place,
         advertisers: &[AdvertiserId],
-        offset: u64,
+        limit_and_offset: Option<(u32, u64)>,
     ) -> Result<(Body, Page)> {
-        let call = wire::objects(entity, &|variable| place.get(&variable).map(String::as_str), advertisers, offset);
+        let value = |variable| place.get(&variable).map(String::as_str);
+        let call = wire::objects(entity, &value, advertisers, limit_and_offset);
+        let mut asked: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
+        if matches!(entity.each, Each::Advertiser | Each::MarketplaceAdvertiser) {
+            asked.extend(place.get(&Variable::AdvertiserId).cloned());
+        }
         let check = |body: &str| {
-            let mut page = Page::default();
+            let mut page = Page::of(asked.clone());
             page.envelope = rows::check_into(body, Shape::Plain, &mut page)?;
             Ok(page)
         };
@@ -459,7 +660,19 @@ impl Run<'_> {
             _ => error,
         })?;
         self.pass_on(&page.envelope.warnings);
-        Ok((body, page))
+        if page.strangers.is_empty() {
+            return Ok((body, page));
+        }
+        self.warn_once(format!(
+            "Criteo has sent objects of advertisers that were not asked for at {} ({} in one answer); they are left out.",
+            entity.path,
+            page.strangers.len()
+        ));
+        let mut kept = Kept::without(&page.strangers);
+        rows::check_into(body.text()?, Shape::Plain, &mut kept)?;
+        let text = kept.text();
+        drop(body);
+        Ok((self.client.body(text).await, page))
     }
 
     fn write(&self, id: Option<StreamId>, entity: Entity, place: &Place, body: Body, in_flight: &mut InFlight) {

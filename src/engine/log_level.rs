@@ -2,18 +2,19 @@
 //!
 //! A file can be of any size, so it is not held as a whole: its rows become small slices as they come. When a connection
 //! breaks, or a link ends, the file is asked for anew and the rows that have been written are passed over, as long as the
-//! storage says that it is the same file. A state comes behind the last file of a day. A day without files counts as read
-//! when it is some days old: until then Criteo may still put them there.
+//! storage says that it is the same file. A day counts as read when it is some days old: until then Criteo may still add
+//! files, so younger days are listed and read again by every sync. Their rows have the same keys each time.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use serde_json::{Map, Value, json};
 
 use super::cursor::Cursors;
+use super::entity::{MOST_REFUSED, is_of_one, is_refusal};
 use super::rows;
-use super::slice::{Range, days_before};
+use super::slice::{Range, days_after, days_before};
 use super::{InFlight, Run, Selected};
 use crate::api::wire;
 use crate::config::AdvertiserId;
@@ -25,7 +26,7 @@ use crate::streams::report::Fingerprint;
 
 /// How far back Criteo keeps log files, in days, from yesterday on.
 const HISTORY_DAYS: u32 = 30;
-/// How old a day without files must be to count as one that has none.
+/// How old a day must be to count as read: younger ones may still get files.
 const SETTLING_DAYS: u32 = 3;
 /// Rows are handed over in portions of about so many bytes.
 const PORTION: usize = 1024 * 1024;
@@ -33,6 +34,8 @@ const PORTION: usize = 1024 * 1024;
 const MOST_ATTEMPTS: u32 = 6;
 /// No row of a file is longer; a quotation mark too many would make one of all that follows.
 const LONGEST_ROW: usize = 16 * 1024 * 1024;
+/// What a compressed file begins with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 /// The columns of a record that the file's columns do not fill.
 const OWN_COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "other_columns"];
 
@@ -48,89 +51,142 @@ impl Run<'_> {
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
         let fingerprint =
             Fingerprint { keys: "log level".to_owned(), values: self.config.log_level_product_ids.to_string() };
+        let today = self.clock.today(chrono_tz::Tz::UTC);
+        let settled = days_before(today, SETTLING_DAYS);
         let saved = if is_incremental { state } else { &Value::Null };
         let (mut cursors, warning) = Cursors::parse(saved, fingerprint)?;
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
         }
-        let today = self.clock.today(chrono_tz::Tz::UTC);
+        let future = cursors.groups(self.advertisers).into_iter().filter_map(|(cursor, _)| cursor).max();
+        if let Some(future) = future.filter(|future| *future > days_before(today, 1)) {
+            tracing::warn!(
+                "{name}: the saved state says that files were read up to {future}, which is still to come: the clock of an \
+                 earlier sync was wrong. The files behind {settled} are read again."
+            );
+        }
+        cursors.not_after(settled);
         let range = Range::new(self.config.start_date, self.config.end_date, today, HISTORY_DAYS, HISTORY_DAYS);
         if range.is_clamped {
             self.warn_once(format!("Criteo keeps log files for 30 days, so their first day is {}.", range.start));
         }
         let columns = selected.stream.schema["properties"].as_object();
         let columns: Vec<&str> = columns.into_iter().flatten().map(|(column, _)| column.as_str()).collect();
-        // Files do not change, so nothing is read twice unless the user wants it.
-        let again = self.config.lookback_days.unwrap_or(0);
-        let (mut lost, mut failure) = (BTreeSet::new(), None);
+        let mut progress = Progress::default();
         for (cursor, advertisers) in cursors.groups(self.advertisers) {
-            let first = cursor.map_or(range.start, |cursor| days_before(cursor, again) + Days::new(1));
-            if first < range.oldest {
-                tracing::warn!("{name}: the files from {first} on are older than Criteo keeps them, and are missing.");
-            }
+            let days = self.days(name, cursor, range);
             for advertiser in &advertisers {
-                let mut day = first.max(range.start);
-                while day <= range.complete_until {
+                let mut is_unbroken = days.is_adjoining;
+                for day in days.first.iter_days().take_while(|day| *day <= range.complete_until) {
                     match self.read_day(id, advertiser, day, &columns).await {
-                        Ok(files) if files == 0 && day > days_before(today, SETTLING_DAYS + 1) => break,
-                        Ok(_) => {}
-                        // One advertiser does not hold the others.
-                        Err(error) if error.cause == Some(Cause::ConsentMissing) => {
-                            tracing::warn!(
-                                "{name}: Criteo refuses the log files of {advertiser}; the others are read."
-                            );
-                            lost.insert(advertiser.clone());
-                            break;
+                        Ok(()) => progress.accepted += 1,
+                        Err(Unread::Day(error)) => {
+                            progress.accepted += 1;
+                            is_unbroken = false;
+                            progress.failure.get_or_insert(error);
                         }
-                        Err(error) => {
-                            failure.get_or_insert(error);
+                        Err(Unread::Advertiser(error)) => {
+                            if day <= range.oldest && error.cause == Some(Cause::InvalidTimespan) {
+                                tracing::warn!("{name}: Criteo no longer has the log files of {day}.");
+                                continue;
+                            }
+                            progress.refuse(name, advertiser, error, self.advertisers.len())?;
                             break;
                         }
                     }
-                    if cursors.advance(std::slice::from_ref(advertiser), day) && is_incremental {
+                    if is_unbroken
+                        && day <= settled
+                        && cursors.advance(std::slice::from_ref(advertiser), day)
+                        && is_incremental
+                    {
                         self.output.state(id, cursors.to_value());
                     }
-                    day = day + Days::new(1);
                 }
             }
         }
-        if let Some(error) = failure.or_else(|| self.lost_error(&lost)) {
-            return Err(error);
-        }
         self.output.state(id, if is_incremental { cursors.to_value() } else { super::cursor::no_cursor() });
-        Ok(())
+        progress.failure.or_else(|| self.refused_error(&progress.lost)).map_or(Ok(()), Err)
     }
 
-    /// Reads the files of a day; returns how many there were.
+    /// The days to read behind a cursor.
+    fn days(&self, name: &str, cursor: Option<NaiveDate>, range: Range) -> LogDays {
+        let Some(cursor) = cursor else { return LogDays { first: range.start, is_adjoining: true } };
+        // Files of days that have settled do not change, so they are not read twice unless the user wants it.
+        let again = self.config.lookback_days.unwrap_or(0);
+        let next = days_after(cursor, 1);
+        let first = days_before(next, again);
+        if next < range.oldest {
+            tracing::warn!("{name}: the files from {next} on are older than Criteo keeps them, and are missing.");
+        }
+        let first = first.max(range.start);
+        let is_adjoining = first <= next || range.start == range.oldest;
+        if !is_adjoining {
+            tracing::warn!(
+                "{name}: the days from {next} on are left out, since the read begins at {first}. The saved state stays \
+                 where it is, so that a sync without a later start reads them."
+            );
+        }
+        LogDays { first, is_adjoining }
+    }
+
+    /// Reads the files of a day.
     async fn read_day(
         &self,
         id: StreamId,
         advertiser: &AdvertiserId,
         day: NaiveDate,
         columns: &[&str],
-    ) -> Result<usize> {
-        let files = self.log_files(advertiser, day).await?;
-        let count = files.len();
-        for file in files {
-            let mut reading = Reading::new(advertiser, day, &file.name, columns);
-            let mut url = file.url;
-            let mut attempts = 1;
-            let mut written = 0;
-            while let Err(error) = self.read_file(id, &url, &mut reading).await {
-                attempts = if reading.written > written { 1 } else { attempts + 1 };
-                written = reading.written;
-                if attempts > MOST_ATTEMPTS || error.kind != Kind::Transient {
-                    return Err(error);
-                }
-                tracing::info!("Asking for the log file {} anew behind row {written}: {error}", file.name);
-                self.client.pause(attempts).await;
-                // The link may have come to its end: there is a new one in a new list.
-                let files = self.log_files(advertiser, day).await?;
-                url = files.into_iter().find(|of| of.name == file.name).map(|of| of.url).ok_or(error)?;
-                reading.rewind();
+    ) -> std::result::Result<(), Unread> {
+        let mut failure = None;
+        for file in self.log_files(advertiser, day).await.map_err(Unread::Advertiser)? {
+            let name = file.name.clone();
+            if let Err(error) = self.read_whole(id, advertiser, day, file, columns).await {
+                let error = error.in_context(&format!("Log file {name} of {day}, advertiser {advertiser}"));
+                match error.cause {
+                    Some(Cause::RetriesUsedUp) => return Err(Unread::Advertiser(error)),
+                    // What went wrong with a link says nothing of a permission or a version.
+                    _ => failure.get_or_insert(Error { cause: None, ..error }),
+                };
             }
         }
-        Ok(count)
+        failure.map_or(Ok(()), |error| Err(Unread::Day(error)))
+    }
+
+    /// Reads a file, from new links where it must be.
+    async fn read_whole(
+        &self,
+        id: StreamId,
+        advertiser: &AdvertiserId,
+        day: NaiveDate,
+        file: LogFile,
+        columns: &[&str],
+    ) -> Result<()> {
+        let mut reading = Reading::new(advertiser, day, &file.name, columns);
+        let mut url = file.url;
+        let (mut attempts, mut written, mut is_link_new) = (1, 0, false);
+        while let Err(error) = self.read_file(id, &url, &mut reading).await {
+            attempts = if reading.written > written { 1 } else { attempts + 1 };
+            if attempts > MOST_ATTEMPTS || error.kind != Kind::Transient {
+                return Err(error);
+            }
+            // A link that does not work the moment it was made never will, unless it has worked before.
+            let is_gone = error.cause == Some(Cause::NotFound);
+            if is_gone && is_link_new && reading.written == written {
+                return Err(error.with_hint("A new link did not help, so the file is gone, or was never there."));
+            }
+            (written, is_link_new) = (reading.written, is_gone);
+            tracing::info!("Asking for the log file {} anew behind row {written}: {error}", file.name);
+            self.client.pause(attempts).await;
+            // The link may have come to its end: there is a new one in a new list.
+            let files = self.log_files(advertiser, day).await?;
+            url = files
+                .into_iter()
+                .find(|of| of.name == file.name)
+                .map(|of| of.url)
+                .ok_or_else(|| error.with_hint("Criteo no longer lists the file."))?;
+            reading.rewind();
+        }
+        Ok(())
     }
 
     async fn log_files(&self, advertiser: &AdvertiserId, day: NaiveDate) -> Result<Vec<LogFile>> {
@@ -149,7 +205,7 @@ impl Run<'_> {
                     }
                 }
             }
-            Ok(files)
+            Ok(distinct(files))
         };
         Ok(self.client.fetch(&call, check).await?.1)
     }
@@ -182,6 +238,69 @@ impl Run<'_> {
         reading.written = reading.row;
         Ok(())
     }
+}
+
+/// The days of a read.
+struct LogDays {
+    first: NaiveDate,
+    /// Whether nothing lies between the cursor and the first day that could still be read.
+    is_adjoining: bool,
+}
+
+/// What a day could not be read for.
+enum Unread {
+    /// Criteo does not list the files of this advertiser.
+    Advertiser(Error),
+    /// Files of this day cannot be had; other days can.
+    Day(Error),
+}
+
+/// What has come of the advertisers so far.
+#[derive(Default)]
+struct Progress {
+    /// Days that could be listed.
+    accepted: usize,
+    lost: BTreeMap<AdvertiserId, Error>,
+    failure: Option<Error>,
+}
+
+impl Progress {
+    /// Notes that an advertiser cannot be read: one does not hold the others.
+    ///
+    /// # Errors
+    /// When the failure is not the advertiser's alone.
+    fn refuse(&mut self, name: &str, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
+        if is_refusal(&error) {
+            tracing::warn!("{name}: Criteo refuses the log files of {advertiser}; the others are read. {error}");
+            self.lost.insert(advertiser.clone(), error.clone());
+        } else if is_of_one(&error) {
+            tracing::warn!("{name}: the log files of {advertiser} cannot be had; the others are read. {error}");
+            self.failure.get_or_insert(error.clone().in_context(&format!("Log files of {advertiser}")));
+        } else {
+            return Err(error);
+        }
+        // Where nobody is accepted, the rest need not be asked.
+        if self.accepted == 0 && self.lost.len() >= MOST_REFUSED.min(total) { Err(error) } else { Ok(()) }
+    }
+}
+
+/// Files that a list names twice are one; others of the same name, which lie in other places, get a number behind their name.
+/// They are numbered in the order of their places, which is the same in every list; signatures are not.
+fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
+    let mut by_name: BTreeMap<String, BTreeMap<String, LogFile>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for file in files {
+        let place = file.url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        order.push((file.name.clone(), place.clone()));
+        by_name.entry(file.name.clone()).or_default().entry(place).or_insert(file);
+    }
+    for (name, places) in &mut by_name {
+        for (index, file) in places.values_mut().enumerate().skip(1) {
+            file.name = format!("{name} ({})", index + 1);
+        }
+    }
+    let mut take = |(name, place): (String, String)| by_name.get_mut(&name)?.remove(&place);
+    order.into_iter().filter_map(&mut take).collect()
 }
 
 /// A file on its way from bytes to rows of JSON.
@@ -258,6 +377,12 @@ impl<'a> Reading<'a> {
         // The header is needed whole, to see how values are separated.
         let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
         self.head.extend_from_slice(&bytes[..end]);
+        if self.head.starts_with(GZIP) {
+            return Err(Error::system(
+                "The log file is compressed twice: what comes out of it is gzip again. Nothing of it was written; update the \
+                 connector.",
+            ));
+        }
         if bytes[..end].ends_with(b"\n") {
             self.begin()?;
         }
@@ -424,6 +549,9 @@ mod tests {
         assert_eq!(read(&[format!("{many}\n{many}\n").as_bytes()]).unwrap().len(), 1);
         assert!(read(&[b"a,b\n1,2,3\n"]).is_err());
         assert!(read(&[b"a\n1\n"]).is_err());
+        for pieces in [&[&b"\x1f\x8b\x08,"[..]][..], &[&b"\x1f"[..], b"\x8b\x08\n"]] {
+            assert!(read(pieces).unwrap_err().message.contains("compressed twice"));
+        }
         assert!(read(&[b""]).unwrap().is_empty());
         assert!(read(&[b"a,b\n"]).unwrap().is_empty());
         assert!(read(&[b"a,b"]).unwrap().is_empty());

@@ -128,8 +128,15 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
         return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting });
     }
     let known: HashSet<_> = consenting.iter().collect();
-    let (advertisers, missing) = config.advertiser_ids.iter().cloned().partition(|id| known.contains(id));
+    let listed = distinct(config.advertiser_ids.iter().cloned());
+    let (advertisers, missing) = listed.into_iter().partition(|id| known.contains(id));
     Ok(Portfolio { advertisers, missing, consenting })
+}
+
+/// Each of them once, in their order.
+fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId> {
+    let mut known = HashSet::new();
+    advertisers.filter(|id| known.insert(id.clone())).collect()
 }
 
 async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
@@ -152,7 +159,8 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
             Value::Number(id) => Ok(AdvertiserId(id.to_string())),
             _ => Err(rows::unknown_shape("an advertiser has no id")),
         });
-        ids.collect::<Result<Vec<_>>>()
+        let ids = ids.collect::<Result<Vec<_>>>()?;
+        Ok(distinct(ids.into_iter()))
     };
     let answer = client.fetch(&call, check).await.map_err(|error| match error.cause {
         // Everybody who is let in has this path.
@@ -207,9 +215,9 @@ pub async fn read(
         let mut plan = Plan::new(&selected.stream, &|column| selected.wants(column));
         // A state that is none is told when the stream is read.
         if let Some(state) = states.get(&selected.stream.name)
-            && let Ok(Some(floor)) = entity::floor(selected, state)
+            && let Ok((floor, _)) = entity::floor(selected, state, config.clock.now())
         {
-            plan.skip_until(floor.instant, floor.advertisers);
+            plan.skip_until(floor);
         }
         let is_whole = selected.stream.is_read_whole(selected.sync_mode == SyncMode::Incremental);
         output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
@@ -224,7 +232,7 @@ pub async fn read(
     // A stream whose state is none fails at once, and must not be written by its children.
     for selected in selected {
         let state = states.get(&selected.stream.name).unwrap_or(&Value::Null);
-        if entity::floor(selected, state).is_err() {
+        if entity::floor(selected, state, config.clock.now()).is_err() {
             run.ids.remove(selected.stream.name.as_str());
         }
     }

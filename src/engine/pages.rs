@@ -3,7 +3,7 @@
 //! Every page begins with the last object of the one before. Where it does not, the list has changed meanwhile, and objects may
 //! have been passed over. The end is where nothing new comes: limits, short pages and totals say little about it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Utc};
@@ -50,10 +50,12 @@ impl Reference {
 #[derive(Debug, Default)]
 pub(super) struct List {
     pub references: Vec<Reference>,
-    /// The latest `updatedAt`.
-    pub latest: Option<DateTime<Utc>>,
-    /// Advertisers that Criteo refuses.
-    pub lost: BTreeSet<AdvertiserId>,
+    /// The latest `updatedAt` of each advertiser.
+    pub latest: BTreeMap<String, DateTime<Utc>>,
+    /// Advertisers that Criteo refuses, and its words.
+    pub lost: BTreeMap<AdvertiserId, Error>,
+    /// The first error of something that could not be read while the rest could.
+    pub failure: Option<Error>,
     /// Set when the list has changed whenever it was read, so that objects may be missing.
     pub is_uncertain: bool,
 }
@@ -61,9 +63,22 @@ pub(super) struct List {
 impl List {
     pub(super) fn add(&mut self, other: Self) {
         self.references.extend(other.references);
-        self.latest = self.latest.max(other.latest);
+        for (advertiser, latest) in other.latest {
+            self.note_change(advertiser, latest);
+        }
         self.lost.extend(other.lost);
+        self.failure = self.failure.take().or(other.failure);
         self.is_uncertain |= other.is_uncertain;
+    }
+
+    fn note_change(&mut self, advertiser: String, instant: DateTime<Utc>) {
+        let latest = self.latest.entry(advertiser).or_insert(instant);
+        *latest = instant.max(*latest);
+    }
+
+    /// Whether these are certainly all objects of all advertisers.
+    pub(super) fn is_whole(&self) -> bool {
+        self.lost.is_empty() && self.failure.is_none() && !self.is_uncertain
     }
 }
 
@@ -73,9 +88,20 @@ pub(super) struct Page {
     pub envelope: Envelope,
     pub list: List,
     pub count: u64,
+    /// The advertisers that were asked for; empty where the request names none.
+    asked: HashSet<String>,
+    /// Objects of other advertisers, by their place in the answer.
+    pub strangers: HashSet<u64>,
     first: Option<String>,
     last: Option<String>,
     ids: Vec<u64>,
+}
+
+impl Page {
+    /// The answer to a request that names these advertisers, or none.
+    pub(super) fn of(asked: HashSet<String>) -> Self {
+        Self { asked, ..Self::default() }
+    }
 }
 
 impl RowSink for Page {
@@ -83,12 +109,49 @@ impl RowSink for Page {
         let object = shallow(BTreeMap::<String, &RawValue>::deserialize(row)?);
         let reference = Reference::of(&object);
         let updated = object["attributes"]["updatedAt"].as_str().and_then(|text| text.parse().ok());
-        self.list.latest = self.list.latest.max(updated);
+        let is_strange = |id: &String| !self.asked.is_empty() && !self.asked.contains(id);
+        let is_stranger = reference.advertiser_id.as_ref().is_some_and(is_strange);
+        if let (Some(updated), Some(advertiser), false) = (updated, &reference.advertiser_id, is_stranger) {
+            self.list.note_change(advertiser.clone(), updated);
+        }
         self.first.get_or_insert_with(|| reference.id.clone());
         self.last = Some(reference.id.clone());
         self.ids.push(fingerprint(&reference.id));
-        self.list.references.push(reference);
+        if is_stranger {
+            self.strangers.insert(self.count);
+        } else {
+            self.list.references.push(reference);
+        }
         self.count += 1;
+        Ok(())
+    }
+}
+
+/// The rows of a page without those of other advertisers, as they came.
+pub(super) struct Kept<'a> {
+    strangers: &'a HashSet<u64>,
+    at: u64,
+    rows: Vec<String>,
+}
+
+impl<'a> Kept<'a> {
+    pub(super) fn without(strangers: &'a HashSet<u64>) -> Self {
+        Self { strangers, at: 0, rows: Vec::new() }
+    }
+
+    /// The rows as a document of their own.
+    pub(super) fn text(&self) -> String {
+        format!("[{}]", self.rows.join(","))
+    }
+}
+
+impl RowSink for Kept<'_> {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
+        let row = <&RawValue>::deserialize(row)?;
+        if !self.strangers.contains(&self.at) {
+            self.rows.push(row.get().to_owned());
+        }
+        self.at += 1;
         Ok(())
     }
 }

@@ -32,8 +32,10 @@ pub struct Plan {
     pub shape: Shape,
     /// Rows seen so far under each key, for streams that have twins.
     twins: Option<Twins>,
-    /// The keys written so far, as hashes, for streams whose pages may repeat rows.
+    /// The keys written so far, as hashes, for objects: lists and pages may repeat them.
     written: Option<HashSet<u64>>,
+    /// Rows whose key had come before; `None` where pages overlap, so that it says nothing.
+    pub repeated: Option<u64>,
     /// Rows of some advertisers that were changed before an instant are not written.
     floor: Option<Floor>,
     /// Whether keys may be empty: those of reports are, where a dimension has no value. At least one has a value in each row.
@@ -73,8 +75,7 @@ struct Column {
 struct Floor {
     updated_at: usize,
     advertiser_id: usize,
-    instant: DateTime<Utc>,
-    advertisers: HashSet<String>,
+    instants: BTreeMap<String, DateTime<Utc>>,
 }
 
 #[derive(Debug, Default)]
@@ -130,12 +131,14 @@ impl Plan {
             }
         }
         let is_paged = matches!(&stream.source, Source::Entity(entity) if entity.request.limit().is_some());
+        let is_of_objects = matches!(stream.source, Source::Entity(_));
         Self {
             layout: Layout::new(columns.iter().map(|column| column.name.as_str()), report),
             columns,
             shape: if report.is_some() { Shape::Report } else { Shape::Plain },
             twins,
-            written: is_paged.then(HashSet::new),
+            written: is_of_objects.then(HashSet::new),
+            repeated: (!is_paged).then_some(0),
             floor: None,
             has_empty_keys: !matches!(stream.source, Source::Entity(_)),
             names_all_columns: matches!(stream.source, Source::Report(_)),
@@ -149,14 +152,13 @@ impl Plan {
         }
     }
 
-    /// Does not write rows of these advertisers whose `updated_at` lies before an instant.
-    pub fn skip_until(&mut self, instant: DateTime<Utc>, advertisers: Vec<String>) {
+    /// Does not write rows of these advertisers whose `updated_at` lies before the instant of each.
+    pub fn skip_until(&mut self, instants: BTreeMap<String, DateTime<Utc>>) {
         let column = |name: &str| self.columns.iter().position(|column| column.name == name);
         if let (Some(updated_at), Some(advertiser_id)) = (column("updated_at"), column("advertiser_id")) {
             // The platform may have deselected it, but without it nobody knows whose a row is.
             self.columns[advertiser_id].is_selected = true;
-            let advertisers = advertisers.into_iter().collect();
-            self.floor = Some(Floor { updated_at, advertiser_id, instant, advertisers });
+            self.floor = Some(Floor { updated_at, advertiser_id, instants });
         }
     }
 
@@ -221,8 +223,8 @@ impl Plan {
         };
         let updated_at = value(floor.updated_at).and_then(|text| serde_json::from_slice::<DateTime<Utc>>(text).ok());
         let advertiser = value(floor.advertiser_id).and_then(|text| serde_json::from_slice::<String>(text).ok());
-        let is_known = advertiser.is_some_and(|id| floor.advertisers.contains(&id));
-        !is_known || updated_at.is_none_or(|instant| instant >= floor.instant)
+        let known = advertiser.and_then(|id| floor.instants.get(&id));
+        known.zip(updated_at).is_none_or(|(known, updated_at)| updated_at >= *known)
     }
 
     /// Whether the key of the row has not been written yet.
@@ -232,7 +234,11 @@ impl Plan {
         for (column, range) in self.values.iter().filter(|(column, _)| self.columns[*column].is_key) {
             (column, &out[range.clone()]).hash(&mut hasher);
         }
-        written.insert(hasher.finish())
+        let is_new = written.insert(hasher.finish());
+        if let Some(repeated) = self.repeated.as_mut().filter(|_| !is_new) {
+            *repeated += 1;
+        }
+        is_new
     }
 
     fn write_absent<E: serde::de::Error>(&mut self, out: &mut Vec<u8>) -> Result<(), E> {

@@ -65,7 +65,7 @@ pub(super) async fn permissions(
                 *entity,
                 &|variable| Some(if variable == Variable::AdvertiserId { &first[0].0 } else { NO_ID }),
                 first,
-                0,
+                entity.request.limit().map(|limit| (limit, 0)),
             ),
             Source::LogLevel => return (permission, Ok(0)),
         };

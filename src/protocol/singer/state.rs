@@ -84,11 +84,10 @@ impl State {
         let is_whole = state.as_object().is_some_and(crate::engine::cursor::is_no_cursor);
         let mut bookmark = state.clone();
         if let (Some(cursor), Some(object)) = (cursor, bookmark.as_object_mut()) {
-            // For people: the least cursor of all advertisers.
+            // For people: the least cursor of all advertisers; objects count in instants.
             let groups = object.get("groups").and_then(Value::as_array).into_iter().flatten();
-            let least = groups.filter_map(|group| group["cursor"].as_str()).min().map(str::to_owned);
-            let value = least.or_else(|| object.get("updated_at").and_then(Value::as_str).map(str::to_owned));
-            if let Some(value) = value {
+            let cursors = groups.filter_map(|group| group["cursor"].as_str().or(group["updated_at"].as_str()));
+            if let Some(value) = cursors.min().map(str::to_owned) {
                 object.insert("replication_key".to_owned(), json!(cursor));
                 object.insert("replication_key_value".to_owned(), json!(value));
             }

@@ -102,6 +102,10 @@ impl Book {
             );
             logs.push((Level::WARN, text));
         }
+        if let Some(repeated) = self.stream.plan.repeated.filter(|repeated| *repeated > 0) {
+            let text = format!("{name}: Criteo sent {repeated} objects more than once; each is written once.");
+            logs.push((Level::WARN, text));
+        }
         for (counts, what, then) in [
             (
                 &self.stream.plan.unknown_fields,

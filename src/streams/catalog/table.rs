@@ -169,8 +169,10 @@ const fn marketplace(what: &'static str, primary_key: &'static [&'static str]) -
     Small { endpoint: Endpoint::Marketplace(what), dimensions: &[], metrics: &[], primary_key, since: None }
 }
 
-/// Pages of this size are asked for where Criteo does not say how large they may be; elsewhere it allows this size.
+/// The size of pages that Criteo allows for audiences.
 const PAGE: u32 = 100;
+/// The size of pages elsewhere: Criteo's default, since it names no maximum.
+const DEFAULT_PAGE: u32 = 50;
 
 use Each::{AdSet, Advertiser, ContactList, Country, Dataset, MarketplaceAdvertiser, ProductSet};
 use Request::{Get, PagedGet, PagedSearch, Search};
@@ -193,17 +195,22 @@ pub(super) static STREAMS: &[StreamDef] = &[
     )
     .each(AdSet, &[AdSetId, AdvertiserId])
     .key(&["ad_set_id", "id"]),
-    entity!("ads", Creatives, "marketing-solutions/advertisers/{advertiser_id}/ads", PagedGet { limit: PAGE })
+    entity!("ads", Creatives, "marketing-solutions/advertisers/{advertiser_id}/ads", PagedGet { limit: DEFAULT_PAGE })
         .each(Advertiser, &[AdvertiserId]),
     entity!(
         "creatives",
         Creatives,
         "marketing-solutions/advertisers/{advertiser_id}/creatives",
-        PagedGet { limit: PAGE }
+        PagedGet { limit: DEFAULT_PAGE }
     )
     .each(Advertiser, &[AdvertiserId]),
-    entity!("coupons", Creatives, "marketing-solutions/advertisers/{advertiser_id}/coupons", PagedGet { limit: PAGE })
-        .each(Advertiser, &[AdvertiserId]),
+    entity!(
+        "coupons",
+        Creatives,
+        "marketing-solutions/advertisers/{advertiser_id}/coupons",
+        PagedGet { limit: DEFAULT_PAGE }
+    )
+    .each(Advertiser, &[AdvertiserId]),
     entity!(
         "coupon_supported_sizes",
         Creatives,
@@ -290,7 +297,7 @@ pub(super) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId]),
-    // Finished budgets come only with a day that they end after.
+    // Finished budgets come only with a day that they end after. `withSpend` and the like are filters, and would lose rows.
     entity!(
         "mpo_budgets",
         Campaigns,
@@ -298,7 +305,7 @@ pub(super) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId])
-    .query(&[Parameter::Fixed("endAfterDate", "2000-01-01"), Parameter::Fixed("withSpend", "true")]),
+    .query(&[Parameter::Fixed("endAfterDate", "2000-01-01")]),
     report!("campaign_statistics_daily", "AdvertiserId", "CampaignId", "Day"),
     report!("ad_set_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Day"),
     report!("ad_set_statistics_hourly", "AdvertiserId", "CampaignId", "AdsetId", "Hour", "Day"),
