@@ -11,7 +11,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use super::check::verdict;
-use super::{Session, parse_config, read_file};
+use super::{Session, parse_config, read_bytes};
 use crate::cli::SetupArguments;
 use crate::clock::Clock;
 use crate::config::SPEC;
@@ -206,11 +206,11 @@ fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &s
 
 /// The key of a file, and when it was made if that was a moment ago: the file is as old as the key.
 async fn read_key(path: &Path) -> Result<Map<String, Value>> {
-    let text = read_file(path, "key").await?;
-    let key = key_file::parse(&text).ok_or_else(|| {
+    let bytes = read_bytes(path, "key").await?;
+    let key = key_file::decode(&bytes).as_deref().and_then(key_file::parse).ok_or_else(|| {
         Error::config(format!(
-            "{} holds no client_id and client_secret. It must be the text file that partners.criteo.com downloads when you \
-             press \"Create new key\".",
+            "{} holds no client_id and client_secret, nor an API Key and an API Secret. It must be the text file that \
+             partners.criteo.com downloads when you press \"Create new key\".",
             path.display()
         ))
     })?;
