@@ -38,7 +38,6 @@ use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact;
 use crate::stop::{Stop, StopSender};
 use crate::telemetry;
-use crate::terminal::Terminal;
 use refresh_token::Origin;
 
 /// The name of the program.
@@ -53,8 +52,8 @@ const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 /// What every verb needs.
 struct Session {
     output: Output,
-    /// Whether a platform that keeps refresh tokens reads stdout.
-    has_platform: bool,
+    /// Whether stdout has messages of Airbyte.
+    is_airbyte: bool,
     /// Where the configuration comes from, as far as it has been read.
     origin: RefCell<Origin>,
 }
@@ -82,15 +81,14 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
         (Protocol::Singer(Box::new(tap)), level)
     };
-    // By hand somebody sees what is said, and a platform sees stdout only.
-    let has_platform = matches!(protocol, Protocol::Airbyte) && Terminal::of_people().is_none();
+    let is_airbyte = matches!(protocol, Protocol::Airbyte);
     let output = Output::start(protocol, stop.clone()).context("the system gives no thread for the output")?;
     telemetry::start(&output, level);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
     let session = Session {
         output: output.clone(),
-        has_platform,
+        is_airbyte,
         origin: RefCell::new(Origin::Elsewhere("nowhere that can be written")),
     };
     let run = || {

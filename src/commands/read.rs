@@ -53,7 +53,7 @@ impl Session {
     }
 
     pub(super) fn client(&self, config: &Config, patience: Patience) -> Result<Arc<Client>> {
-        let keeper = Keeper::new(config, &self.origin.borrow(), self.output.clone(), self.has_platform);
+        let keeper = Keeper::new(config, &self.origin.borrow(), self.output.clone(), self.is_airbyte);
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();

@@ -42,13 +42,15 @@ pub(super) struct Keeper {
     file: Option<TokenFile>,
     output: Output,
     document: ConfigDocument,
-    /// Whether whoever reads stdout keeps the token, too.
-    has_platform: bool,
+    /// Whether stdout has messages of Airbyte, whose CONTROL message carries the token.
+    is_airbyte: bool,
 }
 
 impl Keeper {
     /// Says at once if nobody would keep a new token, before the old one is used up.
-    pub(super) fn new(config: &Config, origin: &Origin, output: Output, has_platform: bool) -> Self {
+    pub(super) fn new(config: &Config, origin: &Origin, output: Output, is_airbyte: bool) -> Self {
+        // A platform keeps what the CONTROL message says; somebody at a terminal does not.
+        let has_platform = is_airbyte && Terminal::of_people().is_none();
         let has_token = config.credentials.refresh_token.is_some();
         let file = match TokenFile::of(origin, &config.credentials.client_id) {
             _ if !has_token => None,
@@ -64,7 +66,7 @@ impl Keeper {
                 None
             }
         };
-        Self { file, output, document: config.document.clone(), has_platform }
+        Self { file, output, document: config.document.clone(), is_airbyte }
     }
 }
 
@@ -85,7 +87,7 @@ impl RefreshTokens for Keeper {
 
     fn keep(&self, token: &str) {
         let written = self.file.as_ref().map(|file| (file, file.replace(token)));
-        if self.has_platform || !matches!(written, Some((_, Ok(())))) {
+        if self.is_airbyte || !matches!(written, Some((_, Ok(())))) {
             self.output.message(airbyte::control(&self.document.with_refresh_token(token)));
         }
         match written {

@@ -2,6 +2,7 @@
 //! the value.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use secrecy::ExposeSecret as _;
 
@@ -13,8 +14,18 @@ const QUOTES: [(char, char); 8] =
 
 /// Words that stand for a value in examples.
 const PLACEHOLDERS: [&str; 12] = [
-    "clientid", "clientsecret", "refreshtoken", "apikey", "apisecret", "secret", "changeme", "placeholder", "todo",
-    "redacted", "hidden", "masked",
+    "clientid",
+    "clientsecret",
+    "refreshtoken",
+    "apikey",
+    "apisecret",
+    "secret",
+    "changeme",
+    "placeholder",
+    "todo",
+    "redacted",
+    "hidden",
+    "masked",
 ];
 
 /// What a label in front of a value is called, without blanks and dashes.
@@ -36,30 +47,63 @@ pub fn flaws(credentials: &Credentials) -> Vec<String> {
     .collect()
 }
 
+/// A flaw of a value that can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// A line break, or a sign of no width.
+    Invisible,
+    /// Quotes around it.
+    Quoted,
+    /// Stars in place of it.
+    Masked,
+    /// The words of an example.
+    Placeholder,
+    /// Its name in front of it.
+    Labelled,
+    /// `&amp;`
+    Html,
+    /// `%2B`
+    Percent,
+}
+
+impl Flaw {
+    /// Whether what is there is no value at all.
+    #[must_use]
+    pub fn is_fatal(self) -> bool {
+        matches!(self, Self::Masked | Self::Placeholder)
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invisible => {
+                "holds a line break or a sign that cannot be seen, as copying from a page or a mail makes them"
+            }
+            Self::Quoted => "stands in quotes of its own",
+            Self::Masked => "is masked: there are stars or dots in place of it",
+            Self::Placeholder => "is a placeholder, as examples have it",
+            Self::Labelled => "has its name in front of it",
+            Self::Html => "has HTML escapes in it, such as &amp;",
+            Self::Percent => "has percent escapes in it, such as %2B",
+        })
+    }
+}
+
 /// The first flaw of a value.
 #[must_use]
-pub fn flaw(value: &str) -> Option<&'static str> {
-    let bare: String = value.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
-    let is_template = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%(", ")s")]
-        .iter()
-        .any(|(start, end)| value.starts_with(start) && value.ends_with(end));
-    if value.chars().any(is_invisible) {
-        Some("holds a line break or a sign that cannot be seen, as copying from a page or a mail makes them")
-    } else if unquoted(value).is_some() {
-        Some("stands in quotes of its own")
-    } else if value.chars().filter(|letter| ['*', '•', '●'].contains(letter)).count() >= 3 {
-        Some("is masked: there are stars or dots in place of it")
-    } else if is_template || is_placeholder(&bare) {
-        Some("is a placeholder, as examples have it")
-    } else if label(value).is_some() {
-        Some("has its name in front of it")
-    } else if has_entity(value) {
-        Some("has HTML escapes in it, such as &amp;")
-    } else if has_percent_escape(value) {
-        Some("has percent escapes in it, such as %2B")
-    } else {
-        None
-    }
+pub fn flaw(value: &str) -> Option<Flaw> {
+    [
+        (Flaw::Invisible, value.chars().any(is_invisible)),
+        (Flaw::Quoted, unquoted(value).is_some()),
+        (Flaw::Masked, value.chars().filter(|letter| ['*', '•', '●'].contains(letter)).count() >= 3),
+        (Flaw::Placeholder, is_placeholder(value)),
+        (Flaw::Labelled, is_labelled(value)),
+        (Flaw::Html, has_entity(value)),
+        (Flaw::Percent, has_percent_escape(value)),
+    ]
+    .into_iter()
+    .find_map(|(flaw, is_there)| is_there.then_some(flaw))
 }
 
 /// The value without what is no part of it: invisible signs, and quotes around it.
@@ -90,22 +134,25 @@ fn is_invisible(letter: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{3000}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fffd}')
 }
 
-fn is_placeholder(bare: &str) -> bool {
-    let all = |sign: char| bare.len() >= 3 && bare.chars().all(|letter| letter == sign);
-    let rest = ["your", "my", "the", "insert", "enter", "criteo"].iter().fold(bare, |rest, word| {
-        rest.strip_prefix(word).unwrap_or(rest)
-    });
-    let rest = rest.strip_suffix("here").unwrap_or(rest);
-    all('x') || PLACEHOLDERS.contains(&rest)
+fn is_placeholder(value: &str) -> bool {
+    let is_template = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%(", ")s")]
+        .iter()
+        .any(|(start, end)| value.starts_with(start) && value.ends_with(end));
+    let bare: String = value.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
+    let is_crossed_out = bare.len() >= 3 && bare.chars().all(|letter| letter == 'x');
+    let rest = ["your", "my", "the", "insert", "enter", "criteo"]
+        .iter()
+        .fold(bare.as_str(), |rest, word| rest.strip_prefix(word).unwrap_or(rest));
+    is_template || is_crossed_out || PLACEHOLDERS.contains(&rest.strip_suffix("here").unwrap_or(rest))
 }
 
-/// What stands behind the label of a value: `client_secret: …`.
-fn label(value: &str) -> Option<&str> {
-    let (name, rest) = value.split_once([':', '='])?;
+/// Whether a label stands in front of the value: `client_secret: …`.
+fn is_labelled(value: &str) -> bool {
+    let Some((name, rest)) = value.split_once([':', '=']) else { return false };
     let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let is_label = LABELS.iter().any(|label| bare == *label || bare == format!("criteo{label}"));
     // A secret may end with signs of equality.
-    (is_label && !rest.trim_matches('=').is_empty()).then_some(rest)
+    is_label && !rest.trim_matches('=').is_empty()
 }
 
 fn has_entity(value: &str) -> bool {
@@ -154,7 +201,7 @@ mod tests {
             ("a&#43;bcdef", "HTML"),
             ("a%2Bb%2Fc%3D", "percent"),
         ] {
-            let said = flaw(value).unwrap_or_default();
+            let said = flaw(value).map(|flaw| flaw.to_string()).unwrap_or_default();
             assert!(said.contains(part), "{value}: {said}");
         }
     }
@@ -167,7 +214,7 @@ mod tests {
             "x",
             "a+b/c=&d%\"é\\ end",
             "sandbox+secret/with=signs",
-            "secret==",
+            "secret-of-mine==",
             "0f8fad5bd9cb469fa16570867728950e",
             "token-of-mine",
             "\"",
