@@ -243,11 +243,13 @@ fn a_refused_advertiser_does_not_hide_a_report_that_is_wrong() {
 /// Whether `check` succeeded, and all that it said.
 fn checked(bench: &Bench) -> (bool, String) {
     let transcript = bench.check();
-    let status = transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"].clone();
+    let [status] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("{}", transcript.stdout) };
+    let status = &status["connectionStatus"];
     let said = format!("{} {}", status["message"].as_str().unwrap(), transcript.logs("WARN").join(" "));
     (status["status"] == "SUCCEEDED", said)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers build the fault in place")]
 fn always(bench: &Bench, matched: Value, action: Value) {
     bench.sandbox.add_fault(json!({"match": matched, "times": null, "do": action})).unwrap();
 }
@@ -371,7 +373,7 @@ const FLAWS: &[(&str, &str)] = &[
     ("sandbox+secret\u{200b}/with=signs", "client_secret holds a line break or a sign that cannot be seen"),
     ("************", "client_secret is masked"),
     ("<client_secret>", "client_secret is a placeholder"),
-    ("client_secret: sandbox+secret/with=signs", "client_secret has its name in front"),
+    ("API Secret: sandbox+secret/with=signs", "client_secret has its name in front"),
     ("sandbox%2Bsecret%2Fwith%3Dsigns", "client_secret has percent escapes"),
     ("sandbox&#43;secret/with=signs", "client_secret has HTML escapes"),
 ];

@@ -310,8 +310,9 @@ fn rotating() -> Bench {
 /// The configuration as somebody may have written it by hand, with the settings of `bench`.
 fn hand_written(bench: &Bench) -> String {
     let rest: Vec<_> = bench.config.as_object().unwrap().iter().filter(|(name, _)| *name != "refresh_token").collect();
-    let rest: String = rest.into_iter().map(|(name, value)| format!(",\r\n\t\"{name}\" : {value}")).collect();
-    format!("\u{feff}{{ \"note\": {{\"refresh_token\": \"mine\"}},\n  \"refresh_token\":\"{FIRST}\"{rest}  }}\n\n")
+    let rest: Vec<_> = rest.into_iter().map(|(name, value)| format!("\t\"{name}\" : {value}")).collect();
+    let rest = rest.join(",\r\n");
+    format!("\u{feff}{{ \"note\": {{\"refresh_token\": \"mine\"}},\n  \"refresh_token\":\"{FIRST}\",\r\n{rest}  }}\n\n")
 }
 
 fn mode(path: &Path) -> u32 {
@@ -381,7 +382,6 @@ fn runs_at_once_share_one_refresh_token() {
 #[test]
 fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
     let told = "Criteo may replace the refresh token when it is used, and the new one cannot be kept";
-    let catalog = json!({"streams": []});
     for (arguments, reason) in [
         (&["--config", "config.json"][..], "config.json may not be written"),
         (&["--config", "config.json", "--config", "ENV"], "comes from several places"),
@@ -390,14 +390,13 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
     ] {
         let bench = rotating();
         let file = bench.file("config.json", &bench.config);
-        bench.file("catalog.json", &catalog);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
         let mut program = bench.program();
-        program.args(arguments).args(["--test=stream", "--catalog", "none.json"]).stdin(Stdio::piped());
+        program.args(arguments).args(["--catalog", "campaigns.json"]).stdin(Stdio::piped());
         program.stdout(Stdio::piped()).stderr(Stdio::piped());
         let campaigns = json!({"streams": [{"tap_stream_id": "campaigns", "schema": {}, "metadata": [
             {"breadcrumb": [], "metadata": {"selected": true}}]}]});
-        bench.file("none.json", &campaigns);
+        bench.file("campaigns.json", &campaigns);
         let mut child = program.spawn().unwrap();
         // A run that does not read its input closes it.
         child.stdin.take().unwrap().write_all(bench.config.to_string().as_bytes()).ok();

@@ -156,10 +156,7 @@ impl Auth {
             return Ok(token.clone());
         }
         // Nobody else may use the token up between this moment and the one in which the new one is kept.
-        let _turn = match state.refresh_token.is_some() {
-            true => Some(self.turn(&mut state).await?),
-            false => None,
-        };
+        let _turn = if state.refresh_token.is_some() { Some(self.turn(&mut state).await?) } else { None };
         let mut attempts = Attempts::default();
         let (grant, date) = loop {
             let form = self.form(state.refresh_token.as_ref());

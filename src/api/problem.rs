@@ -147,7 +147,8 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted some \
              minutes ago. Look at the app on partners.criteo.com.{said}"
         ))),
-        403 if is_about_no_campaign => Failure::Final(
+        // A single campaign that is gone is something else.
+        403 | 404 if is_about_no_campaign && place.ends_with("report") => Failure::Final(
             config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign),
         ),
         403 if is_about_advertisers => Failure::Final(

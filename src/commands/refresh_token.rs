@@ -136,11 +136,11 @@ impl TokenFile {
             Origin::Elsewhere(what) => return Err(format!("the configuration comes from {what}")),
         };
         let shown = path.display();
-        let real = path.canonicalize().map_err(|error| format!("{shown} cannot be found again ({error})"))?;
-        let data = real.metadata().map_err(|error| format!("{shown} cannot be looked at ({error})"))?;
+        let data = path.metadata().map_err(|error| format!("{shown} cannot be looked at ({error})"))?;
         if !data.is_file() {
             return Err(format!("{shown} is no file on a disk"));
         }
+        let real = path.canonicalize().map_err(|error| format!("{shown} cannot be found again ({error})"))?;
         if data.permissions().readonly() || OpenOptions::new().write(true).open(&real).is_err() {
             return Err(format!("{shown} may not be written"));
         }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use super::Credentials;
 
@@ -36,7 +36,7 @@ const LABELS: [&str; 8] =
 #[must_use]
 pub fn flaws(credentials: &Credentials) -> Vec<String> {
     let secret = credentials.client_secret.expose_secret();
-    let refresh_token = credentials.refresh_token.as_ref().map(|token| token.expose_secret());
+    let refresh_token = credentials.refresh_token.as_ref().map(ExposeSecret::expose_secret);
     [
         ("client_id", Some(credentials.client_id.as_str())),
         ("client_secret", Some(secret)),

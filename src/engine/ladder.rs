@@ -193,11 +193,11 @@ impl<'a> Ladder<'a> {
             (Ok(app), _) if is_retail_media(&app) => return self.give_up(Step::App, retail_media(&app)),
             // The list of advertisers decides: nothing else is known to be answered for every app.
             (app, Ok(portfolio)) => {
-                self.step(Step::App, with_age(&about(app), &config.api_version, today));
+                self.step(Step::App, app_hold(app, &config.api_version, today));
                 portfolio
             }
             (app, Err(error)) if error.cause == Some(Cause::ConsentMissing) => {
-                self.step(Step::App, with_age(&about(app), &config.api_version, today));
+                self.step(Step::App, app_hold(app, &config.api_version, today));
                 return self.give_up(Step::Consent, error);
             }
             (_, Err(error)) if error.cause == Some(Cause::NotFound) => {
@@ -205,7 +205,7 @@ impl<'a> Ladder<'a> {
                 return self.give_up(Step::App, error);
             }
             (Ok(app), Err(error)) => {
-                self.step(Step::App, with_age(&about(Ok(app)), &config.api_version, today));
+                self.step(Step::App, app_hold(Ok(app), &config.api_version, today));
                 return self.give_up(Step::Consent, error);
             }
             (Err(_), Err(error)) => return self.give_up(Step::App, error),
@@ -268,14 +268,19 @@ async fn app(client: &Client) -> Result<Value> {
     me(client, "retail-media").await.map_err(|_| error)
 }
 
-/// The app in words.
-fn about(app: Result<Value>) -> String {
+/// What is to be known of an app that can call.
+fn app_hold(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> Hold {
     match app {
-        Ok(app) => format!("It is \"{}\".", name_of(&app)),
-        Err(error) => format!(
-            "Criteo does not say which app it is ({}); a sync does not need to know.",
-            error.to_string().trim_end_matches('.')
-        ),
+        Ok(app) => with_age(&format!("It is \"{}\".", name_of(&app)), version, today),
+        Err(error) => {
+            let words = error.to_string();
+            let about = format!(
+                "Criteo does not say which app it is ({}); a sync does not need to know.",
+                words.trim_end_matches('.')
+            );
+            let (Hold::Fine(text) | Hold::Note(text)) = with_age(&about, version, today) else { return Hold::Untried };
+            Hold::Note(text)
+        }
     }
 }
 
@@ -313,8 +318,8 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
         .fetch(&call, |body| {
             rows::check(body)?;
             let mut answer: Value = serde_json::from_str(body).unwrap_or_default();
-            let app = answer["data"]["attributes"].take();
-            if app.is_object() { Ok(app) } else { Err(rows::unknown_shape("it has no app")) }
+            let app = answer.pointer_mut("/data/attributes").map(Value::take);
+            app.filter(Value::is_object).ok_or_else(|| rows::unknown_shape("it has no app"))
         })
         .await?;
     Ok(app)

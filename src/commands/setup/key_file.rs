@@ -136,7 +136,7 @@ fn without<'a>(text: &'a str, label: &str) -> Option<&'a str> {
 
 fn cleaned(text: &str) -> String {
     // A secret may end with a sign of equality, so only its front is freed from them.
-    let text = text.trim_start_matches([' ', '\t', ':', '=', ',', ';', '"', '\'', '|', '`', '*', '>']);
+    let text = text.trim_start_matches([' ', '\t', ':', '=', ',', ';', '"', '\'', '|', '`']);
     let text = text.trim_end().trim_end_matches([',', ';', '"', '\'', '`', ' ']);
     secrets::cleaned(text).into_owned()
 }
