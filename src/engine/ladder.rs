@@ -358,14 +358,15 @@ async fn without_version(client: &Client, config: &Config, today: NaiveDate, err
     let call = super::list_of_advertisers();
     for version in newest_versions(today) {
         if version != config.api_version.0 && within_time(client.is_answered_by(&version, &call)).await {
+            let words = error.words.as_deref().map(|words| format!(" Criteo says: {words}")).unwrap_or_default();
             let message = format!(
-                "Criteo does not answer version {} of the API any more, but version {version}. {NEWER} {error}",
+                "Criteo does not answer version {} of the API any more, but version {version}. {NEWER}{words}",
                 config.api_version
             );
             return Error { message, ..error };
         }
     }
-    error.with_hint(super::MISSING_PATH)
+    error
 }
 
 async fn within_time(answered: impl Future<Output = bool>) -> bool {
