@@ -152,7 +152,7 @@ const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "errors_in_place_of_the_app",
-        broken: Some("app"),
+        broken: None,
         world: |_| {},
         config: |bench| {
             let fault = json!({"match": {"path": "/marketing-solutions/me"}, "times": null, "do": {"body": json!({
@@ -175,7 +175,7 @@ const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "reports_are_refused_for_another_reason",
-        broken: Some("permissions"),
+        broken: None,
         world: |_| {},
         config: |bench| {
             let refusal = json!({"errors": [{"code": "invalid", "title": "Invalid currency", "traceId": "t9"}]});
@@ -238,6 +238,180 @@ fn a_refused_advertiser_does_not_hide_a_report_that_is_wrong() {
     assert_eq!(status["status"], "FAILED");
     assert!(status["message"].as_str().unwrap().contains("Reach is not available by Category"), "{status}");
     assert!(checked.logs("WARN").iter().any(|line| line.contains("has not given the app its consent")));
+}
+
+/// Whether `check` succeeded, and all that it said.
+fn checked(bench: &Bench) -> (bool, String) {
+    let transcript = bench.check();
+    let [status] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("{}", transcript.stdout) };
+    let status = &status["connectionStatus"];
+    let said = format!("{} {}", status["message"].as_str().unwrap(), transcript.logs("WARN").join(" "));
+    (status["status"] == "SUCCEEDED", said)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers build the fault in place")]
+fn always(bench: &Bench, matched: Value, action: Value) {
+    bench.sandbox.add_fault(json!({"match": matched, "times": null, "do": action})).unwrap();
+}
+
+/// A refusal as Criteo writes it.
+fn refusal(status: u16, code: &str, title: &str) -> Value {
+    json!({"status": status, "body": json!({"errors": [{"code": code, "title": title}]}).to_string()})
+}
+
+/// Nobody is known to call `me`, so what it answers decides nothing, but where it names another service.
+#[test]
+fn no_answer_about_the_app_is_a_gate() {
+    let refused = [400, 401, 403, 404, 500].map(|status| refusal(status, "odd", "Odd"));
+    let odd = [json!({"body": "{}"}), json!({"body": r#"{"data":null}"#}), json!({"body": r#"{"data":[]}"#})];
+    for action in refused.into_iter().chain(odd) {
+        let bench = Bench::new(Options::default(), 3);
+        always(&bench, json!({"path": "/marketing-solutions/me"}), action.clone());
+        let app = json!({"data": {"attributes": {"criteoService": "MarketingSolutions", "name": "Mine"}}});
+        always(&bench, json!({"path": "/retail-media/me"}), json!({"body": app.to_string()}));
+        let (is_well, said) = checked(&bench);
+        assert!(is_well && !said.contains("Retail Media"), "{action}: {said}");
+    }
+    let bench = Bench::new(Options::default(), 3);
+    always(&bench, json!({"path": "/marketing-solutions/me"}), refusal(403, "permission-denied", "Not here"));
+    let transcript = bench.read(&bench.catalog(&["application"], "full_refresh"), None);
+    let message = transcript.errors()[0]["message"].to_string();
+    assert!(message.contains("Not here") && !message.contains("no permission"), "{message}");
+}
+
+/// What is odd with one group of streams is for those who select it to know.
+#[test]
+fn one_group_that_answers_oddly_does_not_fail_the_check() {
+    for (path, label) in [("/audiences/search", "Audiences: Read"), ("/ads", "Creatives: Read")] {
+        for status in [400, 403, 404, 410, 500] {
+            let bench = Bench::new(Options::default(), 3);
+            always(&bench, json!({"path": path}), refusal(status, "odd", "Odd words"));
+            let (is_well, said) = checked(&bench);
+            let is_told = said.contains(label) && said.contains("Odd words");
+            assert!(is_well && is_told && !said.contains("lacks"), "{path} {status}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_report_is_a_missing_permission_only_where_the_words_say_so() {
+    let path = "/statistics/report";
+    // One of three advertisers is refused, alone and in a list.
+    let bench = Bench::new(Options::default(), 3);
+    always(&bench, json!({"path": path, "advertiser": "1003"}), refusal(403, "odd", "Advertiser is odd"));
+    let (is_well, said) = checked(&bench);
+    assert!(is_well && said.contains("Advertiser is odd") && !said.contains("Not known"), "{said}");
+    // Nobody has a campaign.
+    for status in [403, 404] {
+        let mut bench = Bench::new(Options::default(), 3);
+        custom_report(&mut bench);
+        always(&bench, json!({"path": path}), refusal(status, "no-campaign-found", "No campaign found"));
+        let (is_well, said) = checked(&bench);
+        assert!(is_well && said.contains("No campaign found") && !said.contains("lacks"), "{status}: {said}");
+    }
+    // All are refused: as Criteo's words say.
+    for (words, is_lacking) in [("The scope of the app is too small", true), ("We are closed", false)] {
+        let mut bench = Bench::new(Options::default(), 3);
+        custom_report(&mut bench);
+        always(&bench, json!({"path": path}), refusal(403, "odd", words));
+        let (is_well, said) = checked(&bench);
+        assert!(!is_well && said.contains("It lacks \"Analytics: Read\"") == is_lacking, "{said}");
+    }
+}
+
+/// A check makes records of what a report answers, so that it cannot succeed where a sync fails.
+#[test]
+fn a_report_whose_rows_cannot_be_read_fails_the_check() {
+    let mut bench = Bench::new(Options { activity: 100, ..Options::default() }, 3);
+    bench.config["custom_reports"] = json!([{"name": "hours", "dimensions": ["Day", "Hour"], "metrics": ["Clicks"]}]);
+    assert!(checked(&bench).0);
+    always(
+        &bench,
+        json!({"path": "/statistics/report", "text": "Hour"}),
+        json!({"mutate": {"/Rows/0/Hour": "at noon"}}),
+    );
+    let (is_well, said) = checked(&bench);
+    assert!(!is_well && said.contains("custom_reports[0] (hours)"), "{said}");
+}
+
+#[test]
+fn the_words_of_a_refusal_are_told_whatever_their_form() {
+    let plain = "The requested dimensions combination is not supported.";
+    let words = json!({"message": plain}).to_string();
+    let envelope = json!({"Errors": [{"Code": "Odd-Code", "Title": plain}]}).to_string();
+    for body in [plain, &words, &envelope] {
+        let mut bench = Bench::new(Options::default(), 3);
+        custom_report(&mut bench);
+        always(&bench, json!({"path": "/statistics/report", "text": "Reach"}), json!({"status": 400, "body": body}));
+        let (is_well, said) = checked(&bench);
+        assert!(!is_well && said.contains(plain), "{body}: {said}");
+    }
+    let mut bench = Bench::new(Options { without_permission: vec![Permission::Creatives], ..Options::default() }, 3);
+    bench.config["start_date"] = json!(bench.today());
+    always(&bench, json!({"path": "/ads"}), refusal(403, "PERMISSION-Denied", "No"));
+    assert!(checked(&bench).1.contains("lacks \"Creatives: Read\""));
+}
+
+/// A version that Criteo no longer documents may be answered by another one, or not at all.
+#[test]
+fn a_version_beyond_its_year_is_told() {
+    let mut bench = Bench::new(Options::default(), 3);
+    bench.config["api_version"] = json!("2025-07");
+    let (is_well, said) = checked(&bench);
+    assert!(
+        !is_well && said.contains("does not answer version 2025-07 of the API any more, but version 2026-07"),
+        "{said}"
+    );
+    let list = json!({"data": [{"id": "1001"}]}).to_string();
+    always(&bench, json!({"path": "/2025-07/advertisers/me"}), json!({"status": 200, "body": list}));
+    let (_, said) = checked(&bench);
+    assert!(said.contains("documents version 2025-07 of the API until July 2026 only, and still answers it"), "{said}");
+}
+
+const FLAWS: &[(&str, &str)] = &[
+    ("\"sandbox+secret/with=signs\"", "client_secret stands in quotes"),
+    ("sandbox+secret\u{200b}/with=signs", "client_secret holds a line break or a sign that cannot be seen"),
+    ("************", "client_secret is masked"),
+    ("<client_secret>", "client_secret is a placeholder"),
+    ("API Secret: sandbox+secret/with=signs", "client_secret has its name in front"),
+    ("sandbox%2Bsecret%2Fwith%3Dsigns", "client_secret has percent escapes"),
+    ("sandbox&#43;secret/with=signs", "client_secret has HTML escapes"),
+];
+
+#[test]
+fn a_flaw_that_can_be_seen_is_told_before_the_request_and_with_the_refusal() {
+    for (secret, words) in FLAWS {
+        let mut bench = Bench::new(Options::default(), 3);
+        bench.config["client_secret"] = json!(secret);
+        let checked = bench.check();
+        let status = &checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
+        let said = status["message"].as_str().unwrap();
+        assert!(status["status"] == "FAILED" && said.contains(words), "{words}: {said}");
+        let first = checked
+            .messages
+            .iter()
+            .position(|message| message["log"]["message"].as_str().is_some_and(|t| t.contains(words)));
+        assert_eq!(first, Some(0), "{words}: {}", checked.stdout);
+        assert!(!checked.stdout.contains("sandbox"), "{}", checked.stdout);
+    }
+}
+
+#[test]
+fn setup_takes_a_key_file_as_editors_save_it() {
+    let text = "API Key: sandbox-client\r\nAPI Secret: “sandbox+secret/with=signs”\r\n";
+    let wide: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let table = "name,client_id,client_secret\nmine,sandbox-client,\"sandbox+secret/with=signs\"\n";
+    for file in [wide, table.as_bytes().to_vec()] {
+        let bench = setup_bench(|_| {});
+        std::fs::write(bench.directory.join("key.txt"), file).unwrap();
+        let (code, said) = unattended(&bench, &["--key-file", "key.txt", "--currency", "EUR"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(json_of(&bench, "criteo.json")["client_secret"], "sandbox+secret/with=signs");
+    }
+    let bench = setup_bench(|_| {});
+    std::fs::write(bench.directory.join("key.txt"), "client_id: sandbox-client\nclient_secret: ********\n").unwrap();
+    let (code, said) = unattended(&bench, &["--key-file", "key.txt", "--currency", "EUR"]);
+    assert!(code == Some(1) && said.contains("its client_secret is masked"), "{said}");
 }
 
 /// Somebody waits: whatever hangs, the answer comes.
@@ -342,10 +516,13 @@ fn setup_without_a_terminal_says_what_it_needs() {
     said(&["--key-file", "missing.txt", "--currency", "EUR"], &["The key file missing.txt cannot be read"]);
     said(&["--key-file", "key.txt", "--currency", "Euro"], &["currency must be"]);
     std::fs::write(bench.directory.join("empty.txt"), "nothing").unwrap();
-    said(&["--key-file", "empty.txt", "--currency", "EUR"], &["empty.txt holds no client_id"]);
+    said(
+        &["--key-file", "empty.txt", "--currency", "EUR"],
+        &["empty.txt holds no client_id and client_secret, nor an API Key"],
+    );
     assert!(!bench.directory.join("criteo.json").exists());
     // The file of the key is as old as the key: seconds.
-    said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 1 minute old", "try again"]);
+    said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 1 minute old", "try again later"]);
     std::fs::write(bench.directory.join("there.json"), "mine").unwrap();
     let key = ["--key-file", "key.txt", "--currency", "EUR"];
     said(&[&key[..], &["--config", "a.json", "--catalog", "there.json"]].concat(), &["there.json exists already"]);
@@ -388,7 +565,7 @@ fn the_page_on_credentials_says_what_the_program_says() {
     }
     assert!(
         page.contains(include_str!("../src/commands/setup/consent.txt")),
-        "the text for the administrator is another"
+        "the text for whoever gives consent is another"
     );
     let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();
     let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();

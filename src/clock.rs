@@ -1,31 +1,39 @@
 //! The only reader of "now".
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 /// Tells the time; the calendar can be pinned, so that tests and demos are repeatable.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock {
     pinned: Option<DateTime<Utc>>,
+    /// What the calendar of this machine lacks.
+    correction: TimeDelta,
 }
 
 impl Clock {
     /// A clock whose calendar stands still at `instant` (the hidden setting `now`).
     #[must_use]
     pub fn pinned(instant: DateTime<Utc>) -> Self {
-        Self { pinned: Some(instant) }
+        Self { pinned: Some(instant), ..Self::default() }
+    }
+
+    /// The same clock, set forward by `difference`, or back where that is negative.
+    #[must_use]
+    pub fn corrected(self, difference: TimeDelta) -> Self {
+        Self { correction: self.correction + difference, ..self }
     }
 
     /// The same clock, standing still from now on: midnight must not fall into a run.
     #[must_use]
     pub fn stopped(self) -> Self {
-        Self { pinned: Some(self.now()) }
+        Self { pinned: Some(self.now()), ..Self::default() }
     }
 
     /// The instant that counts as now.
     #[must_use]
     pub fn now(self) -> DateTime<Utc> {
-        self.pinned.unwrap_or_else(real_now)
+        self.pinned.unwrap_or_else(real_now) + self.correction
     }
 
     /// The calendar day in `zone`.
@@ -56,4 +64,16 @@ pub fn now_epoch_seconds() -> i64 {
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that may ask for the time")]
 fn real_now() -> DateTime<Utc> {
     Utc::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correction_moves_the_day_once() {
+        let clock = Clock::pinned("2026-11-01T23:58:00Z".parse().unwrap()).corrected(TimeDelta::minutes(5));
+        assert_eq!(clock.today(Tz::UTC).to_string(), "2026-11-02");
+        assert_eq!(clock.stopped().now(), clock.now());
+    }
 }

@@ -4,23 +4,65 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+/// How a file is opened that nobody else may read.
+#[must_use]
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Writes a file as a whole: a reader, and a run that is cut off, find the old one or the new one. Only its owner may read it.
 ///
 /// # Errors
 /// What the system says.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    write_beside(path, text, |_| Ok(()))
+}
+
+/// As [`write`], for a file that is there: it keeps its owner. One that cannot be replaced, such as a single file that is mounted
+/// into a container, is written in place.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let old = std::fs::metadata(path)?;
+    write_beside(path, text, |new| keep_owner(new, &old)).or_else(|_| {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        // The longer text first: a run that is cut off leaves the new value, perhaps with an old end behind it.
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)?;
+        file.sync_all()
+    })
+}
+
+#[cfg(unix)]
+fn keep_owner(new: &Path, old: &std::fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let made = std::fs::metadata(new)?;
+    if (made.uid(), made.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(new, Some(old.uid()), Some(old.gid()))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &std::fs::Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes a new file beside the old one, has it `finished`, and puts it in the old one's place.
+fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = path.with_file_name(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&new).and_then(|mut file| {
+    let written = private().create_new(true).open(&new).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    let result = written.and_then(|()| std::fs::rename(&new, path));
+    let result = written.and_then(|()| finished(&new)).and_then(|()| std::fs::rename(&new, path));
     if result.is_err() {
         // What is half written helps nobody.
         let _ = std::fs::remove_file(&new);

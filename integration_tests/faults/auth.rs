@@ -1,9 +1,15 @@
 //! Tokens, credentials and consent.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use criteo_sandbox::{Options, Permission};
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::harness::Bench;
 
 use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, read, story, told, whole};
 
@@ -84,7 +90,7 @@ pub const CASES: &[Case] = &[
             let mut bench = bench(Options::default(), 1);
             bench.config["client_secret"] = json!("wrong-secret");
             let told =
-                check_told(&bench.check(), &["not from the same key", "younger than 15 minutes", "create a new key"]);
+                check_told(&bench.check(), &["not from the same key", "the key was deleted", "create a new key"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 1);
             format!("{told}; 1 call")
         },
@@ -234,7 +240,7 @@ pub const CASES: &[Case] = &[
         run: || {
             let ids = ["1001", "1002", "1003"].map(str::to_owned).to_vec();
             let bench = bench(Options { without_consent: ids, ..Options::default() }, 1);
-            check_told(&bench.check(), &["credentials work", "Generate new URL", "administrator"])
+            check_told(&bench.check(), &["credentials work", "Generate new URL", "business manager"])
         },
     },
     Case {
@@ -293,3 +299,154 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+const FIRST: &str = "first-refresh-token";
+
+/// A bench of an app with a refresh token, which each use replaces.
+fn rotating() -> Bench {
+    bench(Options { refresh_token: Some(FIRST.into()), ..Options::default() }, 3)
+}
+
+/// The configuration as somebody may have written it by hand, with the settings of `bench`.
+fn hand_written(bench: &Bench) -> String {
+    let rest: Vec<_> = bench.config.as_object().unwrap().iter().filter(|(name, _)| *name != "refresh_token").collect();
+    let rest: Vec<_> = rest.into_iter().map(|(name, value)| format!("\t\"{name}\" : {value}")).collect();
+    let rest = rest.join(",\r\n");
+    format!("\u{feff}{{ \"note\": {{\"refresh_token\": \"mine\"}},\n  \"refresh_token\":\"{FIRST}\",\r\n{rest}  }}\n\n")
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// By hand and as a tap: the file has the new token, is private, and is otherwise as it was; a link stays one.
+#[test]
+fn a_replaced_refresh_token_is_kept_in_the_file() {
+    for arguments in [&["read", "--streams", "campaigns", "--config"][..], &["check", "--config"], &["--config"]] {
+        let bench = rotating();
+        let (file, text) = (bench.directory.join("real.json"), hand_written(&bench));
+        std::fs::write(&file, &text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("real.json", bench.directory.join("link.json")).unwrap();
+        let catalog = json!({"streams": [{"tap_stream_id": "campaigns", "schema": {}, "metadata": [
+            {"breadcrumb": [], "metadata": {"selected": true}}]}]});
+        bench.file("catalog.json", &catalog);
+        // The second run works with what the first one kept.
+        for run in 1..=2 {
+            let mut program = bench.program();
+            program.args(arguments).arg("link.json");
+            if arguments.len() == 1 {
+                program.args(["--catalog", "catalog.json"]);
+            }
+            let output = program.output().unwrap();
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success() && !said.contains("FAILED"), "{arguments:?}: {said}");
+            assert!(!said.contains("cannot be kept"), "{said}");
+            let kept = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(kept, text.replace(FIRST, &format!("rotated-refresh-token-{run}")), "{arguments:?}");
+            assert_eq!(said.contains("\"CONTROL\""), arguments.len() > 1, "a platform is told as well: {said}");
+        }
+        assert_eq!(mode(&file), 0o600);
+        assert!(std::fs::symlink_metadata(bench.directory.join("link.json")).unwrap().is_symlink());
+        let mut left: Vec<_> =
+            std::fs::read_dir(&bench.directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["catalog.json", "link.json", "real.json", "real.json.lock"]);
+        assert_eq!(mode(&bench.directory.join("real.json.lock")), 0o600);
+    }
+}
+
+/// Runs that begin at once with one configuration do not use up each other's token.
+#[test]
+fn runs_at_once_share_one_refresh_token() {
+    let bench = rotating();
+    bench.sandbox.change(|options| options.latency = Duration::from_millis(200));
+    bench.file("config.json", &bench.config);
+    let start = || {
+        let mut program = bench.program();
+        program.args(["check", "--config", "config.json", "--exit-code"]);
+        program.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let runs: Vec<_> = (0..4).map(|_| start()).collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert_eq!(bench.token_requests(), 4);
+    let kept: Value = serde_json::from_slice(&std::fs::read(bench.directory.join("config.json")).unwrap()).unwrap();
+    assert_eq!(kept["refresh_token"], "rotated-refresh-token-4");
+}
+
+/// Where a new token cannot be kept, that is said before the old one is used; platforms keep it by themselves.
+#[test]
+fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
+    let told = "Criteo may replace the refresh token when it is used, and the new one cannot be kept";
+    for (arguments, reason) in [
+        (&["--config", "config.json"][..], "config.json may not be written"),
+        (&["--config", "config.json", "--config", "ENV"], "comes from several places"),
+        (&["--config", "/dev/stdin"], "is no file on a disk"),
+        (&["--config", "-"], "comes from standard input"),
+    ] {
+        let bench = rotating();
+        let file = bench.file("config.json", &bench.config);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+        let mut program = bench.program();
+        program.args(arguments).args(["--catalog", "campaigns.json"]).stdin(Stdio::piped());
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let campaigns = json!({"streams": [{"tap_stream_id": "campaigns", "schema": {}, "metadata": [
+            {"breadcrumb": [], "metadata": {"selected": true}}]}]});
+        bench.file("campaigns.json", &campaigns);
+        let mut child = program.spawn().unwrap();
+        // A run that does not read its input closes it.
+        child.stdin.take().unwrap().write_all(bench.config.to_string().as_bytes()).ok();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(told) && said.contains(reason), "{arguments:?}: {said}");
+        let (before, after) = (said.find(told).unwrap(), said.find("has replaced the refresh token").unwrap());
+        assert!(before < after, "{said}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), bench.config.to_string());
+    }
+    let bench = rotating();
+    let file = bench.file("config.json", &bench.config);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let transcript = bench.run(&["read", "--config", "config.json", "--streams", "campaigns"]);
+    assert_eq!(transcript.of_type("CONTROL").len(), 1);
+    assert!(!transcript.stdout.contains("cannot be kept"), "{}", transcript.stdout);
+}
+
+#[test]
+fn the_message_for_a_dead_refresh_token_begins_with_the_likely_cause() {
+    let mut bench = rotating();
+    bench.config["refresh_token"] = json!("used-up-long-ago");
+    check_told(&bench.check(), &["Most likely it has been used up", "another program with the same token"]);
+}
+
+/// Criteo's clock decides which day is today, and both times are told once.
+#[test]
+fn the_clock_of_criteo_counts_where_ours_is_wrong() {
+    for (now, date, last, is_told) in [
+        ("2026-11-01T23:58:00Z", "Mon, 02 Nov 2026 00:03:00 GMT", "2026-11-02", true),
+        ("2026-11-02T00:03:00Z", "Sun, 01 Nov 2026 23:58:00 GMT", "2026-11-01", true),
+        ("2021-01-01T00:00:00Z", "Sun, 01 Nov 2026 12:00:00 GMT", "2026-11-01", true),
+        ("2026-11-01T23:59:00Z", "Mon, 02 Nov 2026 00:00:30 GMT", "2026-11-01", false),
+        ("2026-11-01T12:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT", "2026-11-01", false),
+        ("2026-11-01T12:00:00Z", "Fri, 31 Dec 9999 00:00:00 GMT", "2026-11-01", false),
+        ("2026-11-01T12:00:00Z", "yesterday", "2026-11-01", false),
+    ] {
+        let mut bench = bench(Options::default(), 3);
+        bench.config["now"] = json!(now);
+        if now < "2026" {
+            bench.config["start_date"] = json!("2026-10-30");
+        }
+        fault(&bench, "/oauth2/token", json!(null), json!({"headers": {"Date": date}}));
+        for transcript in [bench.check(), read(&bench, &[REPORT])] {
+            let warnings = transcript.logs("WARN");
+            let count = warnings.iter().filter(|log| log.contains("The clock of this machine says")).count();
+            assert_eq!(count, usize::from(is_told), "{now} {date}: {warnings:?}");
+        }
+        let days: Vec<_> = bench.report_requests().iter().map(|body| body["endDate"].to_string()).collect();
+        assert!(days.iter().any(|day| day.contains(last)), "{now} {date}: {days:?}");
+        assert!(days.iter().all(|day| day.trim_matches('"') <= format!("{last}T23:59:59.999Z").as_str()), "{days:?}");
+    }
+}

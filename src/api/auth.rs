@@ -1,8 +1,9 @@
 //! The access token: got once, shared by all calls, renewed before it ends.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 use super::retry::{Attempts, Failure, Quota};
 use super::transport::{Answer, Transport};
 use super::{pace, problem};
-use crate::config::Config;
+use crate::clock::Clock;
+use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::redact;
 
@@ -29,8 +31,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a failure to get a token, behind all its attempts, counts for everybody.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 
-/// How long Criteo may take to know a new key (developers.criteo.com, Onboarding).
+/// How long another program may use the refresh token before this one gives up: its own attempts take less.
+const TURN: Duration = Duration::from_mins(2);
+/// How often it is asked whether that program has ended.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A key whose file is younger may be too new for Criteo. Nobody has published how long that takes; a third party says this.
 const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
+
+/// Clocks that differ by less agree.
+const SLACK: TimeDelta = TimeDelta::minutes(2);
 
 /// An access token.
 #[derive(Clone)]
@@ -46,8 +56,30 @@ impl Token {
     }
 }
 
-/// What to do with a refresh token that Criteo has replaced.
-pub(super) type OnRotation = Box<dyn Fn(&str) + Send + Sync>;
+/// Where the refresh token of an app is kept. Criteo may replace it at every use, and then the old one is worth nothing.
+pub trait RefreshTokens: Send + Sync {
+    /// Takes the turn of using the token; `None` while another program has it.
+    fn begin(&self) -> Option<Turn>;
+
+    /// Keeps the token that has replaced the one that was used.
+    fn keep(&self, token: &str);
+}
+
+/// The turn of using a refresh token. It ends when it is dropped.
+#[derive(Default)]
+pub struct Turn {
+    /// The token that is kept now, where another program may have replaced it since.
+    pub token: Option<SecretString>,
+    /// Others wait for this.
+    pub lock: Option<std::fs::File>,
+}
+
+/// The time of this machine and Criteo's, at the same moment.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    here: DateTime<Utc>,
+    there: DateTime<Utc>,
+}
 
 /// Gets tokens and keeps the current one. The lock is held across a renewal, so that many calls that find the token
 /// used up cause one renewal.
@@ -56,7 +88,10 @@ pub struct Auth {
     client_id: String,
     client_secret: SecretString,
     key: Key,
-    on_rotation: OnRotation,
+    refresh_tokens: Box<dyn RefreshTokens>,
+    clock: Clock,
+    /// What the first token came with.
+    times: OnceLock<Option<Times>>,
     state: Mutex<State>,
 }
 
@@ -68,11 +103,13 @@ struct State {
 }
 
 /// What may explain why Criteo does not accept a key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Key {
     /// How long its file has existed, where that is known.
     age: Option<TimeDelta>,
     has_refresh_token: bool,
+    /// What can be seen to be wrong with the credentials.
+    flaws: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,10 +122,9 @@ struct Grant {
 }
 
 impl Auth {
-    /// Prepares the token endpoint of `config`. Rotated refresh tokens are told to
-    /// `on_rotation`.
+    /// Prepares the token endpoint of `config`. The refresh token, where there is one, is kept by `refresh_tokens`.
     #[must_use]
-    pub fn new(config: &Config, on_rotation: OnRotation) -> Self {
+    pub fn new(config: &Config, refresh_tokens: Box<dyn RefreshTokens>) -> Self {
         let mut endpoint = config.api_base_url.clone();
         if let Ok(mut path) = endpoint.path_segments_mut() {
             path.pop_if_empty().extend(["oauth2", "token"]);
@@ -101,8 +137,11 @@ impl Auth {
             key: Key {
                 age: credentials.key_created_at.map(|created| config.clock.now() - created),
                 has_refresh_token: credentials.refresh_token.is_some(),
+                flaws: secrets::flaws(credentials),
             },
-            on_rotation,
+            refresh_tokens,
+            clock: config.clock,
+            times: OnceLock::new(),
             state: Mutex::new(State { token: None, failed: None, refresh_token: credentials.refresh_token.clone() }),
         }
     }
@@ -116,16 +155,18 @@ impl Auth {
         if let Some(token) = state.token.as_ref().filter(|token| token.renew_at > Instant::now()) {
             return Ok(token.clone());
         }
+        // Nobody else may use the token up between this moment and the one in which the new one is kept.
+        let _turn = if state.refresh_token.is_some() { Some(self.turn(&mut state).await?) } else { None };
         let mut attempts = Attempts::default();
-        let grant = loop {
+        let (grant, date) = loop {
             let form = self.form(state.refresh_token.as_ref());
             let space = transport.reserve(0).await;
             let failure = match transport
                 .send(self.request(&form), space, PATIENCE)
                 .await
-                .and_then(|answer| grant(&answer, self.key))
+                .and_then(|answer| Ok((grant(&answer, &self.key)?, answer.date)))
             {
-                Ok(grant) => break grant,
+                Ok(granted) => break granted,
                 Err(failure) => failure,
             };
             let wait = attempts.after(failure, quota).inspect_err(|error| {
@@ -139,13 +180,57 @@ impl Auth {
         let is_new = |token: &SecretString| current.as_deref().is_some_and(|current| current != token.expose_secret());
         if let Some(rotated) = grant.refresh_token.filter(is_new) {
             redact::add(rotated.expose_secret());
-            (self.on_rotation)(rotated.expose_secret());
+            self.refresh_tokens.keep(rotated.expose_secret());
             state.refresh_token = Some(rotated);
         }
+        self.times.get_or_init(|| Some(Times { here: self.clock.now(), there: date? }));
         let life = life(&grant.expires_in);
         let token = Token { value: grant.access_token, renew_at: Instant::now() + life - MARGIN.min(life / 2) };
         state.token = Some(token.clone());
         Ok(token)
+    }
+
+    /// Waits for the turn of using the refresh token, and learns what has become of the token meanwhile.
+    async fn turn(&self, state: &mut State) -> Result<Turn> {
+        let asked = Instant::now();
+        loop {
+            if let Some(mut turn) = self.refresh_tokens.begin() {
+                if let Some(token) = turn.token.take() {
+                    redact::add(token.expose_secret());
+                    state.refresh_token = Some(token);
+                }
+                return Ok(turn);
+            }
+            if asked.elapsed() > TURN {
+                return Err(Error::transient(
+                    "Another run has been asking for a token with this configuration for two minutes. Two at once would use up \
+                     each other's refresh token, so this one has ended; look for a run that hangs, and try again.",
+                ));
+            }
+            pace::sleep(GLANCE).await;
+        }
+    }
+
+    /// How far Criteo's clock is ahead of this machine's, where they differ by more than two minutes.
+    pub(super) fn clock_difference(&self) -> Option<TimeDelta> {
+        self.differing_times().map(|times| times.there - times.here)
+    }
+
+    /// What is to be said of clocks that differ.
+    pub(super) fn clock_warning(&self) -> Option<String> {
+        let Times { here, there } = self.differing_times()?;
+        let text = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+        Some(format!(
+            "The clock of this machine says {}, and Criteo's says {}. Criteo's counts: it decides which day is today. Set the \
+             clock of this machine.",
+            text(here),
+            text(there)
+        ))
+    }
+
+    fn differing_times(&self) -> Option<Times> {
+        let times = (*self.times.get()?)?;
+        ((times.there - times.here).abs() > SLACK).then_some(times)
     }
 
     /// Forgets a token that the API has refused; `false` when another call has done so already.
@@ -188,7 +273,7 @@ fn life(expires_in: &Value) -> Duration {
     seconds.filter(|seconds| *seconds > 0).map_or(USUAL_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)))
 }
 
-fn grant(answer: &Answer, key: Key) -> std::result::Result<Grant, Failure> {
+fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
     let text = answer.body.text().map_err(Failure::passing)?;
     match answer.status {
         200 => serde_json::from_str(text).map_err(|_| {
@@ -215,7 +300,7 @@ fn grant(answer: &Answer, key: Key) -> std::result::Result<Grant, Failure> {
 
 /// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`. Which words it has for a key that
 /// was deleted is not documented, so several are understood.
-fn refusal(text: &str, key: Key) -> Error {
+fn refusal(text: &str, key: &Key) -> Error {
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let code = answer["error"].as_str().or_else(|| answer["errors"][0]["code"].as_str()).unwrap_or("no reason");
     let code = problem::quote(code);
@@ -223,14 +308,17 @@ fn refusal(text: &str, key: Key) -> Error {
     let said = if words.is_empty() { code.clone() } else { format!("{code}: {words}") };
     let is_unknown = ["not exist", "not found", "unknown", "deleted", "revoked", "disabled"];
     let is_unknown = is_unknown.iter().any(|part| words.to_lowercase().contains(part));
-    let minutes = |time: TimeDelta| match time.num_seconds() / 60 + 1 {
-        1 => "1 minute".to_owned(),
-        minutes => format!("{minutes} minutes"),
-    };
     let message = match (code.as_str(), key.age) {
+        _ if !key.flaws.is_empty() => format!(
+            "Criteo refused the credentials ({said}). Most likely it is what can be seen: {}. Copy the value again from the key \
+             file that partners.criteo.com downloaded.",
+            key.flaws.join("; ")
+        ),
         ("invalid_grant", _) if key.has_refresh_token => format!(
-            "Criteo refused the refresh token ({said}). It ends after six months, and when the user who gave it changes role. \
-             Have the user open the consent link again and put the new refresh token into the configuration."
+            "Criteo refused the refresh token ({said}). Most likely it has been used up: Criteo may replace a refresh token \
+             at each use, and an earlier run or another program with the same token has got the new one. It also ends when the \
+             user who gave it withdraws the consent or changes role. Have the user open the consent link again, put the new \
+             refresh token into the configuration, and let no other program use it."
         ),
         ("unauthorized_client" | "invalid_grant", _) => format!(
             "Criteo knows these credentials but does not let the app ask for a token this way ({said}). An app of the type \
@@ -238,11 +326,13 @@ fn refusal(text: &str, key: Key) -> Error {
              must have none. Check the type of the app on partners.criteo.com."
         ),
         (_, Some(age)) if age >= TimeDelta::zero() && age < KEY_YOUTH => format!(
-            "Criteo refused the credentials ({said}), and the file of their key is only {} old. Criteo may take up to 15 minutes \
-             to know a new key: try again in {}. If it is refused then, too, compare it with the keys of the app on \
-             partners.criteo.com, or create another.",
-            minutes(age),
-            minutes(KEY_YOUTH - age)
+            "Criteo refused the credentials ({said}), and the file of their key is only {} old. A new key may take some minutes \
+             until it works, though Criteo does not say so: try again later. If it is refused then, too, compare it with the \
+             keys of the app on partners.criteo.com, or create another.",
+            match age.num_minutes() + 1 {
+                1 => "1 minute".to_owned(),
+                minutes => format!("{minutes} minutes"),
+            }
         ),
         _ if is_unknown => format!(
             "Criteo has no key with this client_id ({said}). Probably the key was deleted, or client_id is mistyped. Look at \
@@ -250,9 +340,9 @@ fn refusal(text: &str, key: Key) -> Error {
              downloads."
         ),
         _ => format!(
-            "Criteo refused the credentials ({said}). Probably client_id and client_secret are not from the same key, the \
-             key was deleted, or it is younger than 15 minutes. Compare both with the key file that partners.criteo.com \
-             downloaded; if it is lost, create a new key there and use that."
+            "Criteo refused the credentials ({said}). Probably client_id and client_secret are not from the same key, or the \
+             key was deleted. Compare both with the key file that partners.criteo.com downloaded; if it is lost, create a new \
+             key there and use that."
         ),
     };
     Error::config(message).because(Cause::CredentialsRefused)

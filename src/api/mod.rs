@@ -16,10 +16,11 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
-pub use auth::Auth;
+pub use auth::{Auth, RefreshTokens, Turn};
 pub use pace::{CallClass, OnWait};
 pub use problem::criteo_errors;
 pub(crate) use problem::{MISSING_PATH, quote};
@@ -131,6 +132,34 @@ impl Client {
         self.auth.token(&self.transport, &self.quota).await.map(|_| ())
     }
 
+    /// How far Criteo's clock is ahead of this machine's, where the last token has shown that they differ by more than two
+    /// minutes.
+    #[must_use]
+    pub fn server_clock(&self) -> Option<TimeDelta> {
+        self.auth.clock_difference()
+    }
+
+    /// What is to be said of clocks that differ.
+    #[must_use]
+    pub fn clock_warning(&self) -> Option<String> {
+        self.auth.clock_warning()
+    }
+
+    /// Whether another version of the API answers a call; asked once.
+    pub async fn is_answered_by(&self, version: &str, call: &Call) -> bool {
+        let mut root = self.root.clone();
+        if let Ok(mut path) = root.path_segments_mut() {
+            path.pop().push(version);
+        }
+        let ask = async {
+            let space = self.admit(call.class, call.expected_bytes).await;
+            let token = self.auth.token(&self.transport, &self.quota).await?;
+            let sent = self.transport.send(request(root, call, &token)?, space, HEAD_TIMEOUT).await;
+            Ok::<_, Error>(sent.is_ok_and(|answer| answer.status == 200))
+        };
+        ask.await.unwrap_or(false)
+    }
+
     /// Sends a call until its answer passes `check`, within the limits of the retry policy. The check sees the whole
     /// body, so that an answer that was cut or carries errors in a 200 is tried again before anything is emitted.
     ///
@@ -147,7 +176,7 @@ impl Client {
             let token = self.auth.token(&self.transport, &self.quota).await?;
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
             let sent = Instant::now();
-            let answer = self.transport.send(self.request(call, &token)?, space, HEAD_TIMEOUT).await;
+            let answer = self.transport.send(request(self.root.clone(), call, &token)?, space, HEAD_TIMEOUT).await;
             (self.on_answer)(Answered {
                 endpoint: call.place(),
                 status: answer.as_ref().ok().map(|answer| answer.status),
@@ -231,32 +260,32 @@ impl Client {
     pub fn learn_accounts(&self, accounts: usize) {
         self.pace.learn_accounts(accounts);
     }
+}
 
-    fn request(&self, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
-        if let Some(segment) = call.path.iter().find(|segment| !is_plain(segment)) {
-            return Err(Error::system(format!(
-                "Criteo has sent the id \"{}\", which cannot be part of a path, so nothing was asked for it.",
-                quote(segment)
-            ))
-            .because(Cause::Rejected));
-        }
-        let mut url = self.root.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(&call.path);
-        }
-        for (name, value) in &call.query {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        let mut request = reqwest::Request::new(call.method.clone(), url);
-        let authorization = HeaderValue::from_str(&token.authorization())
-            .map_err(|_| Error::system("Criteo sent a token that cannot be a header."))?;
-        request.headers_mut().insert(reqwest::header::AUTHORIZATION, authorization);
-        if let Some(body) = &call.body {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *request.body_mut() = Some(body.clone().into());
-        }
-        Ok(request)
+/// The request for a call below `root`.
+fn request(mut url: reqwest::Url, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
+    if let Some(segment) = call.path.iter().find(|segment| !is_plain(segment)) {
+        return Err(Error::system(format!(
+            "Criteo has sent the id \"{}\", which cannot be part of a path, so nothing was asked for it.",
+            quote(segment)
+        ))
+        .because(Cause::Rejected));
     }
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.extend(&call.path);
+    }
+    for (name, value) in &call.query {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    let mut request = reqwest::Request::new(call.method.clone(), url);
+    let authorization = HeaderValue::from_str(&token.authorization())
+        .map_err(|_| Error::system("Criteo sent a token that cannot be a header."))?;
+    request.headers_mut().insert(reqwest::header::AUTHORIZATION, authorization);
+    if let Some(body) = &call.body {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(body.clone().into());
+    }
+    Ok(request)
 }
 
 /// Whether a segment of a path stays one: parsers of URLs drop control characters, and take dots for a way up. Everything

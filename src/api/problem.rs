@@ -144,17 +144,18 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
     let transient = |message: String| Error { message, kind: Kind::Transient, ..described.clone() };
     match answer.status {
         401 => Failure::Unauthorized(config(format!(
-            "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted a moment \
-             ago. Look at the app on partners.criteo.com.{said}"
+            "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted some \
+             minutes ago. Look at the app on partners.criteo.com.{said}"
         ))),
-        403 if is_about_no_campaign => Failure::Final(
+        // A single campaign that is gone is something else.
+        403 | 404 if is_about_no_campaign && place.ends_with("report") => Failure::Final(
             config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign),
         ),
         403 if is_about_advertisers => Failure::Final(
             config(format!(
-            "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have an \
-             administrator of the advertiser open the app's consent link from partners.criteo.com and tick the advertiser, \
-             or take it out of advertiser_ids.{said}"
+            "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have \
+             somebody who may give it (an administrator, business manager or technical manager) open the app's consent link \
+             from partners.criteo.com and tick the advertiser, or take it out of advertiser_ids.{said}"
         ))
         .because(Cause::ConsentMissing)),
         403 if code.as_deref() == Some("permission-denied") => Failure::Final(
@@ -166,8 +167,8 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
         ),
         403 => Failure::Final(
             config(format!(
-                "Criteo refuses this request (status 403).{said} If these words do not explain it, look on \
-                 partners.criteo.com whether the app is activated and has the permission that the stream needs."
+                "Criteo refuses this request (status 403).{said} The code is none that the connector knows; if the \
+                 words do not explain it, ask Criteo's support and name the trace id."
             ))
             .because(Cause::Forbidden),
         ),

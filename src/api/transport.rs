@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike as _, Utc};
 use flate2::write::MultiGzDecoder;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
@@ -58,6 +58,8 @@ pub(super) struct Answer {
     pub rate_limit: RateLimit,
     /// How long the server asks us to wait, if it does.
     pub retry_after: Option<Duration>,
+    /// When the server says it answered (`Date`).
+    pub date: Option<DateTime<Utc>>,
     /// The decompressed body.
     pub body: Body,
     content_type: Option<String>,
@@ -186,6 +188,7 @@ impl Transport {
             location: text(LOCATION),
             rate_limit: rate_limit(response.headers()),
             retry_after: retry_after(response.headers()),
+            date: date(response.headers()),
             content_type: text(CONTENT_TYPE),
             body: Body { text: None, space },
             host,
@@ -388,11 +391,19 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
+/// The years that a `Date` may lie in. A clock that was never set says 1970, and nobody can sync data in a year before the API
+/// existed.
+const YEARS: std::ops::Range<i32> = 2020..2100;
+
+/// The instant of a `Date` header, where it is one that can be true.
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?.trim()).ok()?.to_utc();
+    YEARS.contains(&date.year()).then_some(date)
+}
+
 /// The seconds since the epoch by the server's `Date`: our clock may be wrong.
 fn server_now(headers: &HeaderMap) -> i64 {
-    let date = headers.get(DATE).and_then(|value| value.to_str().ok());
-    let date = date.and_then(|text| DateTime::parse_from_rfc2822(text).ok());
-    date.map_or_else(clock::now_epoch_seconds, |date| date.timestamp())
+    date(headers).map_or_else(clock::now_epoch_seconds, |date| date.timestamp())
 }
 
 fn network_failure(host: &str, error: reqwest::Error) -> Failure {
@@ -450,6 +461,26 @@ mod tests {
         headers.insert(DATE, HeaderValue::from_static("Fri, 31 Jul 2026 12:00:00 GMT"));
         headers.insert(RETRY_AFTER, HeaderValue::from_str(retry_after).unwrap());
         headers
+    }
+
+    #[test]
+    fn a_date_that_cannot_be_true_is_none() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, HeaderValue::from_str(text).unwrap());
+            date(&headers).map(|date| date.to_rfc3339())
+        };
+        assert_eq!(of("Fri, 31 Jul 2026 12:00:00 GMT").as_deref(), Some("2026-07-31T12:00:00+00:00"));
+        for text in [
+            "",
+            "soon",
+            "2026-07-31T12:00:00Z",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "Fri, 31 Jul 2026",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,11 +7,13 @@ mod discover;
 mod explain;
 mod preview;
 mod read;
+mod refresh_token;
 mod setup;
 mod spec;
 mod streams;
 mod tap;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
@@ -36,6 +38,7 @@ use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact;
 use crate::stop::{Stop, StopSender};
 use crate::telemetry;
+use refresh_token::Origin;
 
 /// The name of the program.
 const NAME: &str = "source-criteo";
@@ -49,6 +52,10 @@ const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 /// What every verb needs.
 struct Session {
     output: Output,
+    /// Whether stdout has messages of Airbyte.
+    is_airbyte: bool,
+    /// Where the configuration comes from, as far as it has been read.
+    origin: RefCell<Origin>,
 }
 
 /// How a run ended.
@@ -74,11 +81,16 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
         (Protocol::Singer(Box::new(tap)), level)
     };
+    let is_airbyte = matches!(protocol, Protocol::Airbyte);
     let output = Output::start(protocol, stop.clone()).context("the system gives no thread for the output")?;
     telemetry::start(&output, level);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
-    let session = Session { output: output.clone() };
+    let session = Session {
+        output: output.clone(),
+        is_airbyte,
+        origin: RefCell::new(Origin::Elsewhere("nowhere that can be written")),
+    };
     let run = || {
         runtime.block_on(async {
             let mut stopped = stopped;
@@ -181,6 +193,7 @@ impl Session {
     }
 
     async fn config(&self, path: &Path) -> Result<Config> {
+        *self.origin.borrow_mut() = Origin::of(path);
         parse_config(&read_file(path, "configuration").await?)
     }
 }
@@ -215,8 +228,19 @@ async fn read_states(path: Option<&Path>) -> Result<BTreeMap<String, Value>> {
     }
 }
 
-/// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
+/// Reads a text file of the user's.
 async fn read_file(path: &Path, what: &str) -> Result<String> {
+    String::from_utf8(read_bytes(path, what).await?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::config(format!(
+            "The {what} file {} is not UTF-8 text (the first mistake is at byte {at}). Save it as UTF-8.",
+            path.display()
+        ))
+    })
+}
+
+/// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
+async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
     let source = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let file: Box<dyn Read> =
@@ -231,13 +255,7 @@ async fn read_file(path: &Path, what: &str) -> Result<String> {
             path.display(),
             LARGEST_FILE / 1024 / 1024
         ))),
-        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            Error::config(format!(
-                "The {what} file {} is not UTF-8 text (the first mistake is at byte {at}). Save it as UTF-8.",
-                path.display()
-            ))
-        }),
+        Ok(bytes) => Ok(bytes),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
             // Some give the text itself, which may hold secrets.

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Session;
+use super::refresh_token::Keeper;
 use crate::api::{Auth, Client, Patience};
 use crate::config::Config;
 use crate::engine::{self, Extent, Selected};
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{self, Configured};
+use crate::protocol::airbyte::Configured;
 use crate::protocol::singer;
 use crate::streams::{Stream, catalog};
 use crate::suggest;
-use crate::terminal::Terminal;
 
 impl Session {
     pub(super) async fn read(
@@ -53,23 +53,12 @@ impl Session {
     }
 
     pub(super) fn client(&self, config: &Config, patience: Patience) -> Result<Arc<Client>> {
-        let output = self.output.clone();
-        let document = config.document.clone();
-        let on_rotation = Box::new(move |token: &str| {
-            output.message(airbyte::control(&document.with_refresh_token(token)));
-            // Platforms store it; nobody does so by hand.
-            if let Some(terminal) = Terminal::of_people() {
-                terminal.paragraph(
-                    "Criteo has replaced the refresh token. The CONTROL message on stdout has the new one: put it into the \
-                     configuration, since the old one may not work any more.",
-                );
-            }
-        });
+        let keeper = Keeper::new(config, &self.origin.borrow(), self.output.clone(), self.is_airbyte);
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();
         let on_answer = Box::new(move |answered| output.answer(answered));
-        Client::new(config, patience, Auth::new(config, on_rotation), on_wait, on_answer)
+        Client::new(config, patience, Auth::new(config, Box::new(keeper)), on_wait, on_answer)
     }
 }
 

@@ -11,10 +11,10 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use super::check::verdict;
-use super::{Session, parse_config, read_file};
+use super::{Session, parse_config, read_bytes};
 use crate::cli::SetupArguments;
 use crate::clock::Clock;
-use crate::config::SPEC;
+use crate::config::{SPEC, secrets};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::protocol::airbyte;
@@ -26,7 +26,7 @@ use crate::terminal::{Colour, Terminal};
 const STEPS: &[(&str, &str)] = &[
     (
         "Create an app",
-        "Log in to https://partners.criteo.com, and press \"Create a new app\" (or the + beside \"My Apps\"). Any name will do; \
+        "Log in to https://partners.criteo.com with an account of a partner, whose organization the app will belong to, and press \"Create a new app\" (or the + beside \"My Apps\"). Any name will do; \
          one that says what it is for helps whoever gives consent.",
     ),
     ("Choose how it logs in", "Choose \"Client credentials\"."),
@@ -41,19 +41,21 @@ const STEPS: &[(&str, &str)] = &[
     ("Activate it", "Press \"Activate app\", and confirm."),
     (
         "Create a key",
-        "Press \"Create new key\". A text file with client_id and client_secret is downloaded, once: keep it in a safe place.",
+        "Press \"Create new key\". A text file with the client ID (or API key) and the secret is downloaded, once: keep it in a safe \
+         place. An app has at most five keys.",
     ),
     (
         "Ask for consent",
-        "Press \"Generate new URL\", and copy the link. It works once, for 30 days, and an administrator of the Criteo account \
-         must open it.",
+        "Press \"Generate new URL\", and copy the link. It works once, for 30 days. An administrator, business manager or \
+         technical manager of the Criteo account must open it. If there is an older consent in the way, revoke that on \
+         consent.criteo.com first.",
     ),
 ];
 
-/// An older key is known to Criteo, so its age explains nothing.
+/// The age of an older key explains nothing.
 const YOUNG: Duration = Duration::from_mins(15);
 
-/// What to send to the administrator; `docs/credentials.md` has it, too, as a test wants it.
+/// What to send to whoever gives consent; `docs/credentials.md` has it, too, as a test wants it.
 const CONSENT: &str = include_str!("setup/consent.txt");
 
 impl Session {
@@ -206,15 +208,23 @@ fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &s
 
 /// The key of a file, and when it was made if that was a moment ago: the file is as old as the key.
 async fn read_key(path: &Path) -> Result<Map<String, Value>> {
-    let text = read_file(path, "key").await?;
-    let key = key_file::parse(&text).ok_or_else(|| {
+    let bytes = read_bytes(path, "key").await?;
+    let key = key_file::decode(&bytes).as_deref().and_then(key_file::parse).ok_or_else(|| {
         Error::config(format!(
-            "{} holds no client_id and client_secret. It must be the text file that partners.criteo.com downloads when you \
-             press \"Create new key\".",
+            "{} holds no client_id and client_secret, nor an API Key and an API Secret. It must be the text file that \
+             partners.criteo.com downloads when you press \"Create new key\".",
             path.display()
         ))
     })?;
     redact::add(&key.client_secret);
+    for (name, value) in [("client_id", &key.client_id), ("client_secret", &key.client_secret)] {
+        if let Some(flaw) = secrets::flaw(value).filter(|flaw| flaw.is_fatal()) {
+            return Err(Error::config(format!(
+                "The key in {} cannot be used: its {name} {flaw}. Use the file as partners.criteo.com downloaded it.",
+                path.display()
+            )));
+        }
+    }
     let mut config = Map::new();
     config.insert("client_id".to_owned(), json!(key.client_id));
     config.insert("client_secret".to_owned(), json!(key.client_secret));
@@ -291,7 +301,7 @@ impl Guide {
                     if link.is_empty() {
                         terminal.paragraph("docs/credentials.md has a text to send along with it.");
                     } else {
-                        terminal.paragraph("A text to send to the administrator:");
+                        terminal.paragraph("A text to send to whoever gives consent:");
                         terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
                     }
                     terminal.paragraph(

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value};
 
 use super::read::select;
+use super::refresh_token::Origin;
 use super::{Session, parse_config, read_file};
 use crate::cli::{AboutFormat, TapArguments, TestKind};
 use crate::config::{self, Config};
@@ -91,6 +92,11 @@ impl Session {
     /// The settings of all files, of which later ones win.
     async fn tap_settings(&self, files: &[std::path::PathBuf]) -> Result<Map<String, Value>> {
         let mut settings = Map::new();
+        *self.origin.borrow_mut() = match files {
+            [file] if file == Path::new("ENV") => Origin::Elsewhere("the environment"),
+            [file] => Origin::of(file),
+            _ => Origin::Elsewhere("several places, of which none has all of it"),
+        };
         for path in files {
             if path == Path::new("ENV") {
                 settings.extend(environment());

@@ -13,6 +13,7 @@
 
 mod normalize;
 mod problems;
+pub mod secrets;
 mod values;
 
 use std::sync::LazyLock;
@@ -170,7 +171,10 @@ impl Config {
         let mut problems = Problems::of_schema(&document, schema);
         let config = values::parse(&document, warnings, &mut problems);
         match (config, problems.is_empty()) {
-            (Some(config), true) => Ok(config),
+            (Some(mut config), true) => {
+                config.warnings.extend(secrets::flaws(&config.credentials));
+                Ok(config)
+            }
             _ => Err(problems.into_error()),
         }
     }

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::{Portfolio, Run, Selected, portfolio, rows};
 use crate::api::{self, Call, CallClass, Client};
-use crate::config::{ApiVersion, Config};
-use crate::error::{Cause, Error, Result};
+use crate::config::{ApiVersion, Config, DEFAULT_API_VERSION};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::Output;
 use crate::streams::{Permission, Source, Stream, catalog};
@@ -181,17 +181,34 @@ impl<'a> Ladder<'a> {
             }
             Err(error) => return self.give_up(Step::Network, error),
         }
-        self.fine(Step::Key, "Criteo has given a token for it.");
-        match within(app(client)).await {
-            Ok(app) => {
-                let today = config.clock.today(chrono_tz::Tz::UTC);
-                self.step(Step::App, with_age(&app, &config.api_version, today));
-            }
-            Err(error) => return self.give_up(Step::App, error),
+        let known = "Criteo has given a token for it.";
+        match client.clock_warning() {
+            Some(warning) => self.step(Step::Key, Hold::Note(format!("{known} {warning}"))),
+            None => self.fine(Step::Key, known),
         }
-        let portfolio = match within(portfolio(client, config)).await {
-            Ok(portfolio) => portfolio,
-            Err(error) => return self.give_up(Step::Consent, error),
+        let asked = futures_util::future::join(within(app(client)), within(portfolio(client, config)));
+        let (app, portfolio) = asked.await;
+        let today = super::clock_of(client, config).today(chrono_tz::Tz::UTC);
+        let portfolio = match (app, portfolio) {
+            (Ok(app), _) if is_retail_media(&app) => return self.give_up(Step::App, retail_media(&app)),
+            // The list of advertisers decides: nothing else is known to be answered for every app.
+            (app, Ok(portfolio)) => {
+                self.step(Step::App, app_hold(app, &config.api_version, today));
+                portfolio
+            }
+            (app, Err(error)) if error.cause == Some(Cause::ConsentMissing) => {
+                self.step(Step::App, app_hold(app, &config.api_version, today));
+                return self.give_up(Step::Consent, error);
+            }
+            (_, Err(error)) if error.cause == Some(Cause::NotFound) => {
+                let error = without_version(client, config, today, error).await;
+                return self.give_up(Step::App, error);
+            }
+            (Ok(app), Err(error)) => {
+                self.step(Step::App, app_hold(Ok(app), &config.api_version, today));
+                return self.give_up(Step::Consent, error);
+            }
+            (Err(_), Err(error)) => return self.give_up(Step::App, error),
         };
         let count = portfolio.consenting.len();
         let ids = super::names(&portfolio.consenting);
@@ -238,20 +255,32 @@ fn too_slow() -> Error {
     )
 }
 
-/// The app that the key belongs to.
-async fn app(client: &Client) -> Result<String> {
+/// What Criteo says about the app that the key belongs to. No other program is known to ask that, so whatever goes wrong here
+/// proves nothing.
+async fn app(client: &Client) -> Result<Value> {
     let error = match me(client, "marketing-solutions").await {
-        Ok(app) if is_retail_media(&app) => return Err(retail_media(&app)),
-        Ok(app) => {
-            return Ok(format!("\"{}\" is activated.", name_of(&app)));
-        }
+        Ok(app) => return Ok(app),
         Err(error) => error,
     };
-    let is_closed = matches!(error.cause, Some(Cause::PermissionMissing | Cause::Forbidden | Cause::NotFound));
-    match is_closed.then_some(me(client, "retail-media")) {
-        // Only an app of that service is let in there.
-        Some(me) => Err(me.await.map_or(error, |app| retail_media(&app))),
-        None => Err(error),
+    if error.kind == Kind::Transient {
+        return Err(error);
+    }
+    me(client, "retail-media").await.map_err(|_| error)
+}
+
+/// What is to be known of an app that can call.
+fn app_hold(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> Hold {
+    match app {
+        Ok(app) => with_age(&format!("It is \"{}\".", name_of(&app)), version, today),
+        Err(error) => {
+            let words = error.to_string();
+            let about = format!(
+                "Criteo does not say which app it is ({}); a sync does not need to know.",
+                words.trim_end_matches('.')
+            );
+            let (Hold::Fine(text) | Hold::Note(text)) = with_age(&about, version, today) else { return Hold::Untried };
+            Hold::Note(text)
+        }
     }
 }
 
@@ -289,25 +318,69 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
         .fetch(&call, |body| {
             rows::check(body)?;
             let mut answer: Value = serde_json::from_str(body).unwrap_or_default();
-            let app = answer["data"]["attributes"].take();
-            if app.is_object() { Ok(app) } else { Err(rows::unknown_shape("it has no app")) }
+            let app = answer.pointer_mut("/data/attributes").map(Value::take);
+            app.filter(Value::is_object).ok_or_else(|| rows::unknown_shape("it has no app"))
         })
         .await?;
     Ok(app)
 }
 
-/// Versions are served for a year.
+/// The day from which a version is no longer served, as far as Criteo documents it: each is for a year.
+fn end_of(version: &ApiVersion) -> Option<NaiveDate> {
+    format!("{version}-01").parse::<NaiveDate>().ok().map(|start| start + Months::new(12))
+}
+
+/// What the age of the version means for an app that can call.
 fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> Hold {
-    let Ok(start) = format!("{version}-01").parse::<NaiveDate>() else {
+    let Some(end) = end_of(version) else {
         return Hold::Note(format!("{app} api_version {version} may change at any time."));
     };
-    let end = start + Months::new(12);
-    let text = format!("{app} Criteo serves version {version} of the API until {}.", end.format("%B %Y"));
+    let month = end.format("%B %Y");
+    if end.with_day(1).unwrap_or(end) < today.with_day(1).unwrap_or(today) {
+        return Hold::Note(format!(
+            "{app} Criteo documents version {version} of the API until {month} only, and still answers it: a newer version \
+             probably answers in its place, whose columns may be others. {NEWER}"
+        ));
+    }
+    let text = format!("{app} Criteo serves version {version} of the API until {month}.");
     if end - Months::new(LAST_MONTHS) > today.with_day(1).unwrap_or(today) {
         Hold::Fine(text)
     } else {
         Hold::Note(format!("{text} Update the connector before, or choose a newer api_version."))
     }
+}
+
+/// What to do about a version that has ended.
+const NEWER: &str = "Take api_version out of the configuration, choose a newer one, or update the connector.";
+
+/// The error for a list of advertisers that is not there: whether another version has it is tried.
+async fn without_version(client: &Client, config: &Config, today: NaiveDate, error: Error) -> Error {
+    let call = super::list_of_advertisers();
+    for version in newest_versions(today) {
+        if version != config.api_version.0 && within_time(client.is_answered_by(&version, &call)).await {
+            let words = error.words.as_deref().map(|words| format!(" Criteo says: {words}")).unwrap_or_default();
+            let message = format!(
+                "Criteo does not answer version {} of the API any more, but version {version}. {NEWER}{words}",
+                config.api_version
+            );
+            return Error { message, ..error };
+        }
+    }
+    error
+}
+
+async fn within_time(answered: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(MOST_FOR_RUNG, answered).await.unwrap_or(false)
+}
+
+/// The versions that are in service on a day, the newest first, and the one that this release is written for: Criteo publishes
+/// one in January and one in July.
+fn newest_versions(today: NaiveDate) -> Vec<String> {
+    let (year, half) = (today.year(), if today.month() < 7 { "01" } else { "07" });
+    let before = if half == "07" { format!("{year}-01") } else { format!("{}-07", year - 1) };
+    let mut versions = vec![format!("{year}-{half}"), before, DEFAULT_API_VERSION.to_owned()];
+    versions.dedup();
+    versions
 }
 
 fn advertisers(portfolio: &Portfolio, config: &Config) -> Hold {

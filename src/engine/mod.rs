@@ -43,11 +43,13 @@ use crate::error::{Cause, Error, Result};
 use crate::panic;
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
-use crate::streams::{Source, Stream, catalog};
+use crate::streams::{Permission, Source, Stream, catalog};
 use entity::Parents;
 use project::Plan;
 use totals::Ledger;
 
+/// Who may give consent (developers.criteo.com, Authorization requests).
+const CONSENTERS: &str = "an administrator, business manager or technical manager";
 /// Streams that are read at once.
 const STREAMS_AT_ONCE: usize = 8;
 
@@ -96,11 +98,16 @@ impl Portfolio {
 
 fn without_consent(advertisers: &[AdvertiserId]) -> Error {
     Error::config(format!(
-        "advertiser_ids lists advertisers that have not given this app their consent: {}. Have an administrator of each \
-         open the app's consent link from partners.criteo.com and tick the advertiser, or take it off the list. With \
-         skip_inaccessible_advertisers the others count as complete.",
+        "advertiser_ids lists advertisers that have not given this app their consent: {}. Have somebody who may give \
+         consent for each ({CONSENTERS}) open the app's consent link from partners.criteo.com and tick the advertiser, or take \
+         it off the list. With skip_inaccessible_advertisers the others count as complete.",
         names(advertisers),
     ))
+}
+
+/// The calendar that counts: Criteo's, where this machine's differs from it.
+fn clock_of(client: &Client, config: &Config) -> Clock {
+    config.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
 /// Ids in a sentence, at most twenty of them.
@@ -119,9 +126,11 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
     if consenting.is_empty() {
         return Err(Error::config(
             "The credentials work, but no advertiser has given this app its consent. On partners.criteo.com open the app, \
-             press \"Generate new URL\", and have an administrator of the Criteo account open that link, tick the \
-             advertisers and approve.",
-        ));
+             press \"Generate new URL\", and have an administrator, business manager or technical manager of the Criteo account \
+             open that link, tick the advertisers and approve. If that has been done, an older consent may stand in the way: \
+             have them revoke it on consent.criteo.com first.",
+        )
+        .because(Cause::ConsentMissing));
     }
     client.learn_accounts(consenting.len());
     if config.advertiser_ids.is_empty() {
@@ -139,8 +148,9 @@ fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId
     advertisers.filter(|id| known.insert(id.clone())).collect()
 }
 
-async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
-    let call = Call {
+/// The call for the advertisers that have given the app consent.
+fn list_of_advertisers() -> Call {
+    Call {
         method: Method::GET,
         path: vec!["advertisers".into(), "me".into()],
         query: Vec::new(),
@@ -149,7 +159,10 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
         expected_bytes: 0,
         is_divisible: false,
         is_suspect: false,
-    };
+    }
+}
+
+async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     let check = |body: &str| {
         rows::check(body)?;
         let document: Value = serde_json::from_str(body).unwrap_or_default();
@@ -162,7 +175,7 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
         let ids = ids.collect::<Result<Vec<_>>>()?;
         Ok(distinct(ids.into_iter()))
     };
-    let answer = client.fetch(&call, check).await.map_err(|error| match error.cause {
+    let answer = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {
         // Everybody who is let in has this path.
         Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
         _ => error,
@@ -224,6 +237,9 @@ pub async fn read(
     }
     let portfolio = portfolio(client, config).await;
     let mut run = Run::new(client, output, config, portfolio.as_ref().ok(), selected);
+    if let Some(warning) = client.clock_warning() {
+        tracing::warn!("{warning}");
+    }
     let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
     if let Some(error) = missing.as_ref().filter(|_| config.skip_inaccessible_advertisers) {
         tracing::warn!("{error}");
@@ -276,6 +292,9 @@ pub async fn dry_run(
     states: &BTreeMap<String, Value>,
 ) -> Result<()> {
     let portfolio = portfolio(client, config).await?;
+    if let Some(warning) = client.clock_warning() {
+        tracing::warn!("{warning}");
+    }
     if let Some(error) = portfolio.missing_error() {
         tracing::warn!("{error}");
     }
@@ -329,7 +348,7 @@ impl<'a> Run<'a> {
             config,
             advertisers: portfolio.map_or(&[], |portfolio| &portfolio.advertisers),
             has_missing: portfolio.is_some_and(|portfolio| !portfolio.missing.is_empty()),
-            clock: config.clock.stopped(),
+            clock: clock_of(client, config).stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),
             ledger: Ledger::default(),
@@ -352,7 +371,8 @@ impl<'a> Run<'a> {
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.cause {
-            Some(Cause::PermissionMissing) => {
+            // Criteo's words do not say why it refuses anything else, and some streams need no permission.
+            Some(Cause::PermissionMissing) if permission != Permission::None => {
                 error.in_context(&format!("This stream needs the permission \"{}\"", permission.label()))
             }
             Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
@@ -379,8 +399,8 @@ impl<'a> Run<'a> {
         match lost.is_empty() {
             false if is_listed => Some(without_consent(&lost)),
             false if lost.len() == self.advertisers.len() => Some(Error::config(format!(
-                "Criteo refuses all advertisers of the portfolio: {}. Have an administrator of each open the app's consent \
-                 link from partners.criteo.com again.",
+                "Criteo refuses all advertisers of the portfolio: {}. Have somebody who may give consent for each \
+                 ({CONSENTERS}) open the app's consent link from partners.criteo.com again.",
                 names(&lost)
             ))),
             _ => None,

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::config::secrets;
+
 /// What a key file holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Key {
@@ -9,27 +11,93 @@ pub(super) struct Key {
     pub client_secret: String,
 }
 
-/// What the labels of the parts begin with.
-const LABELS: [&str; 4] = ["client_", "client ", "client-", "client"];
+/// A part of the key, and its labels. Criteo's pages say "API Key" and "API Secret", those of others "Client ID" and "Client
+/// Secret", and nobody has published a file; blanks, `_` and `-` in labels do not matter.
+const ID: [&str; 3] = ["clientid", "apikey", "apiclientid"];
+const SECRET: [&str; 4] = ["clientsecret", "apisecret", "apikeysecret", "apiclientsecret"];
 
-/// Finds both parts, however they are written: Criteo does not document the form of the file. Known are JSON, and names with a
-/// value behind them on the same line or on the next one.
+/// What stands between the columns of a table.
+const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
+
+/// The text of a file in any of the encodings that editors save in: UTF-8 and UTF-16, the latter also without a mark.
+pub(super) fn decode(bytes: &[u8]) -> Option<String> {
+    let is_wide = |first: usize| bytes.len() >= 4 && bytes[first] == 0 && bytes[first + 2] == 0;
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => decode_wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => decode_wide(rest, u16::from_be_bytes),
+        _ if is_wide(1) => decode_wide(bytes, u16::from_le_bytes),
+        _ if is_wide(0) => decode_wide(bytes, u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).ok(),
+    }
+}
+
+fn decode_wide(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<String> {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    String::from_utf16(&pairs.iter().map(|pair| number(*pair)).collect::<Vec<_>>()).ok()
+}
+
+/// Finds both parts, however they are written: Criteo does not document the form of the file. Known are JSON, tables with a
+/// line of names, and names with a value behind them on the same line or on the next one.
 pub(super) fn parse(text: &str) -> Option<Key> {
     let text = text.trim_start_matches('\u{feff}');
-    if let Ok(Value::Object(object)) = serde_json::from_str(text) {
-        let part = |part: &str| {
-            let is_it = |name: &str| LABELS.iter().any(|label| name.eq_ignore_ascii_case(&format!("{label}{part}")));
-            object.iter().find(|(name, _)| is_it(name)).and_then(|(_, value)| value.as_str()).map(str::to_owned)
-        };
-        return Some(Key { client_id: part("id")?, client_secret: part("secret")? });
+    if let Ok(document) = serde_json::from_str::<Value>(text) {
+        return of_json(&document);
     }
-    Some(Key { client_id: value(text, "id")?, client_secret: value(text, "secret")? })
+    of_table(text).or_else(|| Some(Key { client_id: value(text, &ID)?, client_secret: value(text, &SECRET)? }))
+}
+
+/// The first object that has both parts.
+fn of_json(document: &Value) -> Option<Key> {
+    match document {
+        Value::Object(object) => {
+            let part = |labels: &[&str]| {
+                let (_, value) = object.iter().find(|(name, _)| labels.contains(&bare(name).as_str()))?;
+                Some(secrets::cleaned(value.as_str()?).into_owned())
+            };
+            let key = part(&ID).zip(part(&SECRET));
+            key.map(|(client_id, client_secret)| Key { client_id, client_secret })
+                .or_else(|| object.values().find_map(of_json))
+        }
+        Value::Array(items) => items.iter().find_map(of_json),
+        _ => None,
+    }
+}
+
+/// A line of names, and one of values below it.
+fn of_table(text: &str) -> Option<Key> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    SEPARATORS.iter().find_map(|separator| {
+        let mut lines = lines.clone();
+        let (id, secret) = lines.find_map(|line| {
+            let names: Vec<_> = cells(line, *separator).iter().map(|name| bare(name)).collect();
+            let column = |labels: &[&str]| names.iter().position(|name| labels.contains(&name.as_str()));
+            column(&ID).zip(column(&SECRET))
+        })?;
+        let values = cells(lines.next()?, *separator);
+        let part = |column: usize| values.get(column).filter(|value| !value.is_empty()).cloned();
+        Some(Key { client_id: part(id)?, client_secret: part(secret)? })
+    })
+}
+
+/// The cells of a line of a table; a separator within quotes is none.
+fn cells(line: &str, separator: char) -> Vec<String> {
+    let mut is_quoted = false;
+    let cells = line.split(|letter: char| {
+        is_quoted ^= letter == '"';
+        letter == separator && !is_quoted
+    });
+    cells.map(|cell| secrets::cleaned(cell).into_owned()).collect()
+}
+
+/// A label without what does not matter in it.
+fn bare(label: &str) -> String {
+    label.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase()
 }
 
 /// What stands behind the label of a part, on its line or on the next one that is not empty.
-fn value(text: &str, part: &str) -> Option<String> {
+fn value(text: &str, labels: &[&str]) -> Option<String> {
     let mut lines = text.lines();
-    let rest = lines.by_ref().find_map(|line| behind_label(line, part))?;
+    let rest = lines.by_ref().find_map(|line| behind_label(line, labels))?;
     let found = Some(cleaned(rest)).filter(|value| !value.is_empty());
     let next = || lines.map(str::trim).find(|line| !line.is_empty()).filter(|line| !is_label(line)).map(cleaned);
     // Neither part has blanks or brackets, so these are words about it.
@@ -37,24 +105,40 @@ fn value(text: &str, part: &str) -> Option<String> {
 }
 
 fn is_label(line: &str) -> bool {
-    behind_label(line, "id").is_some() || behind_label(line, "secret").is_some()
+    behind_label(line, &ID).is_some() || behind_label(line, &SECRET).is_some()
 }
 
 /// The rest of a line behind the label of a part; what stands in front of the label does not matter.
-fn behind_label<'a>(line: &'a str, part: &str) -> Option<&'a str> {
-    LABELS.iter().find_map(|label| {
-        let label = format!("{label}{part}");
-        let start = line.to_ascii_lowercase().find(&label)?;
-        let rest = &line[start + label.len()..];
-        // `client_identity` is another word.
-        (!rest.starts_with(|letter: char| letter.is_alphanumeric())).then_some(rest)
+fn behind_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
+    labels.iter().find_map(|label| {
+        line.char_indices().find_map(|(start, _)| {
+            let rest = without(&line[start..], label)?;
+            // `client_identity` and "API key secret" are other words.
+            let is_word = rest.starts_with(|letter: char| letter.is_alphanumeric())
+                || bare(rest.split([':', '=', ',']).next().unwrap_or_default()) == "secret";
+            (!is_word).then_some(rest)
+        })
     })
+}
+
+/// The text behind `label`, whose letters may have blanks, `_` and `-` between them and be of any case.
+fn without<'a>(text: &'a str, label: &str) -> Option<&'a str> {
+    let mut letters = text.char_indices();
+    for wanted in label.chars() {
+        let is_first = letters.offset() == 0;
+        let (_, letter) = letters.find(|(_, letter)| is_first || ![' ', '_', '-'].contains(letter))?;
+        if !letter.eq_ignore_ascii_case(&wanted) {
+            return None;
+        }
+    }
+    text.get(letters.offset()..)
 }
 
 fn cleaned(text: &str) -> String {
     // A secret may end with a sign of equality, so only its front is freed from them.
-    let text = text.trim_start_matches([' ', '\t', ':', '=', '"', '\'']);
-    text.trim_end().trim_end_matches([',', '"', '\'', ' ']).to_owned()
+    let text = text.trim_start_matches([' ', '\t', ':', '=', ',', ';', '"', '\'', '|', '`']);
+    let text = text.trim_end().trim_end_matches([',', ';', '"', '\'', '`', ' ']);
+    secrets::cleaned(text).into_owned()
 }
 
 #[cfg(test)]
@@ -68,13 +152,46 @@ mod tests {
             "\u{feff}Client ID = abc\r\nClient Secret = a+b/c=\r\n",
             "{\n  \"client_id\": \"abc\",\n  \"client_secret\": \"a+b/c=\"\n}",
             r#"{"clientId":"abc","clientSecret":"a+b/c="}"#,
+            r#"[{"name": "mine", "credentials": {"API Key": "abc", "API Secret": "a+b/c="}}]"#,
             "Your key\n\nClient Id\nabc\n\nClient Secret\na+b/c=\n",
             "Your Client ID: abc\nYour Client Secret: a+b/c=",
             "clientSecret\ta+b/c=\nclientId\tabc",
+            "API Key: abc\nAPI Secret: a+b/c=\n",
+            "API Key\nabc\nAPI Secret\na+b/c=\n",
+            "api_key=abc\napi_secret=a+b/c=\n",
+            "application_id: 7\nApi-Key: 'abc'\nApi-Secret: 'a+b/c='\n",
+            "export CRITEO_CLIENT_ID=\"abc\"\nexport CRITEO_CLIENT_SECRET=\"a+b/c=\"\n",
+            "client_id,client_secret\nabc,a+b/c=\n",
+            "name;API Key;API Secret\r\n\"my; app\";\"abc\";\"a+b/c=\"\r\n",
+            "client_id,abc\nclient_secret,a+b/c=\n",
+            "\"client_id\",\"abc\"\n\"client_secret\",\"a+b/c=\"\n",
+            "API Key: “abc”\nAPI Secret: a+b\u{200b}/c=\u{a0}\n",
+            "API Key Secret: a+b/c=\nAPI Key: abc\n",
         ] {
             let key = parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((key.client_id.as_str(), key.client_secret.as_str()), ("abc", "a+b/c="), "{text}");
         }
+    }
+
+    #[test]
+    fn every_encoding_of_editors_is_read() {
+        let text = "API Key: abc\r\nAPI Secret: a+b/c=\r\n";
+        let wide = |mark: bool, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let mark = mark.then_some(0xfeff);
+            mark.into_iter().chain(text.encode_utf16()).flat_map(bytes).collect()
+        };
+        let files =
+            [text.as_bytes().to_vec(), [b"\xef\xbb\xbf", text.as_bytes()].concat(), wide(true, u16::to_le_bytes)];
+        let files = files.into_iter().chain([
+            wide(true, u16::to_be_bytes),
+            wide(false, u16::to_le_bytes),
+            wide(false, u16::to_be_bytes),
+        ]);
+        for file in files {
+            let key = decode(&file).as_deref().and_then(parse);
+            assert_eq!(key.map(|key| key.client_secret).as_deref(), Some("a+b/c="), "{file:?}");
+        }
+        assert_eq!(decode(b"abc\xff\xfe"), None);
     }
 
     #[test]
@@ -85,6 +202,7 @@ mod tests {
             "client_id:\nclient_secret:\n",
             "client_id:\nclient_secret: a+b/c=",
             "client_id (public)\nabc\nclient_secret a+b/c=",
+            "client_id,client_secret\n",
             "{\"client_id\": 7, \"client_secret\": \"x\"}",
             "client_identity: abc\nclient_secrets: x",
         ] {

@@ -2,16 +2,17 @@
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
+use serde::Deserializer;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Hold, too_slow};
-use crate::api::{Client, wire};
+use crate::api::{Call, Client, wire};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AdvertiserId, Config};
 use crate::engine::answer::{Expected, rehearse};
 use crate::engine::slice::{Window, days_before};
-use crate::engine::{Portfolio, rows};
-use crate::error::{Cause, Error, Kind};
+use crate::engine::{Portfolio, clock_of, rows};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::report::Report;
 use crate::streams::{Permission, Source, Stream, Variable};
 
@@ -23,12 +24,15 @@ const MOST_ADVERTISERS: usize = 3;
 const AT_ONCE: usize = 8;
 
 /// What was found out about the permissions.
+#[derive(Default)]
 pub(super) struct Groups {
     /// Those that the app lacks.
     pub lacking: Vec<Permission>,
     /// Those that nobody knows about, and why.
     unknown: Vec<(Permission, Error)>,
     has: Vec<Permission>,
+    /// What was refused of those that it has.
+    remarks: Vec<(Permission, Error)>,
     /// The rows of yesterday by campaign, where reports can be read.
     pub rows: Option<u64>,
 }
@@ -52,14 +56,15 @@ pub(super) async fn permissions(
     portfolio: &Portfolio,
     deadline: Instant,
 ) -> Groups {
+    let clock = clock_of(client, config);
     let probes = GROUPS.map(async |(permission, name)| {
-        let Some(stream) = streams.iter().find(|stream| stream.name == name) else { return (permission, Ok(0)) };
+        let Some(stream) = streams.iter().find(|stream| stream.name == name) else {
+            return (permission, Ok(Answered::default()));
+        };
         let first = &portfolio.advertisers[..1];
         let call = match &stream.source {
-            // All of them, since its rows are counted.
             Source::Report(report) => {
-                let day = yesterday(report, config.clock);
-                wire::report(report, &report.metrics[..1], &portfolio.advertisers, day, None)
+                return (permission, report_probe(client, report, portfolio, yesterday(report, clock), deadline).await);
             }
             Source::Entity(entity) => wire::objects(
                 *entity,
@@ -67,28 +72,72 @@ pub(super) async fn permissions(
                 first,
                 entity.request.limit().map(|limit| (limit, 0)),
             ),
-            Source::LogLevel => return (permission, Ok(0)),
+            Source::LogLevel => return (permission, Ok(Answered::default())),
         };
-        let answer = timeout_at(deadline, client.fetch(&call, rows::check)).await.unwrap_or_else(|_| Err(too_slow()));
-        let answer = answer.map(|(_, envelope)| envelope.rows.unwrap_or(0)).or_else(|error| {
+        let answer = asked(client, &call, deadline).await.or_else(|error| {
             // A place that does not exist is refused behind the permission.
             let is_behind = matches!(error.cause, Some(Cause::NotFound | Cause::Rejected));
-            if is_behind && call.path.iter().any(|part| part == NO_ID) { Ok(0) } else { Err(error) }
+            if is_behind && call.path.iter().any(|part| part == NO_ID) { Ok(Answered::default()) } else { Err(error) }
         });
         (permission, answer)
     });
-    let mut groups = Groups { lacking: Vec::new(), unknown: Vec::new(), has: Vec::new(), rows: None };
+    let mut groups = Groups::default();
     for (permission, result) in join_all(probes).await {
         match result {
-            Ok(rows) => {
+            Ok(Answered { rows, remark }) => {
                 groups.has.push(permission);
-                groups.rows = groups.rows.or((permission == Permission::Analytics).then_some(rows));
+                groups.rows = groups.rows.or(rows.filter(|_| permission == Permission::Analytics));
+                groups.remarks.extend(remark.map(|error| (permission, error)));
             }
             Err(error) if error.cause == Some(Cause::PermissionMissing) => groups.lacking.push(permission),
             Err(error) => groups.unknown.push((permission, error)),
         }
     }
     groups
+}
+
+/// What came of a small request that was answered.
+#[derive(Default)]
+struct Answered {
+    /// How many rows there are, where that is known.
+    rows: Option<u64>,
+    /// What was refused all the same.
+    remark: Option<Error>,
+}
+
+async fn asked(client: &Client, call: &Call, deadline: Instant) -> Result<Answered> {
+    let answer = timeout_at(deadline, client.fetch(call, rows::check)).await.unwrap_or_else(|_| Err(too_slow()));
+    answer.map(|(_, envelope)| Answered { rows: Some(envelope.rows.unwrap_or(0)), remark: None })
+}
+
+/// Asks for one day of all advertisers, so that the rows can be counted. A refusal may be about one of them only, so then some
+/// are asked for alone.
+async fn report_probe(
+    client: &Client,
+    report: &Report,
+    portfolio: &Portfolio,
+    day: Window,
+    deadline: Instant,
+) -> Result<Answered> {
+    let call = |advertisers: &[AdvertiserId]| wire::report(report, &report.metrics[..1], advertisers, day, None);
+    let refusal = match asked(client, &call(&portfolio.advertisers), deadline).await {
+        Err(error) if error.kind != Kind::Transient && error.cause != Some(Cause::PermissionMissing) => error,
+        answer => return answer,
+    };
+    let mut refusals = vec![refusal];
+    for advertiser in portfolio.advertisers.iter().take(MOST_ADVERTISERS) {
+        match asked(client, &call(std::slice::from_ref(advertiser)), deadline).await {
+            // How many rows there are in all is still not known.
+            Ok(_) => return Ok(Answered { rows: None, remark: Some(refusals.swap_remove(0)) }),
+            Err(error) => refusals.push(error),
+        }
+    }
+    let is_permission = refusals.iter().all(|error| {
+        let words = error.words.as_deref().unwrap_or_default().to_lowercase();
+        error.cause == Some(Cause::Forbidden) && ["permission", "scope"].iter().any(|word| words.contains(word))
+    });
+    let first = refusals.swap_remove(0);
+    Err(if is_permission { first.because(Cause::PermissionMissing) } else { first })
 }
 
 impl Groups {
@@ -98,7 +147,7 @@ impl Groups {
         let labels = |permissions: &[Permission]| permissions.iter().map(|p| p.label()).collect::<Vec<_>>().join(", ");
         let mut text = format!(
             "The app has {}.",
-            if self.has.is_empty() { "no permission that is known".to_owned() } else { labels(&self.has) }
+            if self.has.is_empty() { "no permission that is known to work".to_owned() } else { labels(&self.has) }
         );
         let lacks = self.lacking.iter().map(|permission| {
             let mut names = streams.iter().filter(|s| s.permission == *permission).map(|s| s.name.as_str());
@@ -112,28 +161,42 @@ impl Groups {
                 lacks.collect::<Vec<_>>().join(", ")
             );
         }
-        // The same trouble everywhere is told once.
-        let mut troubles: Vec<(&str, Vec<&str>)> = Vec::new();
-        for (permission, error) in &self.unknown {
-            match troubles.iter_mut().find(|(words, _)| *words == error.message) {
-                Some((_, labels)) => labels.push(permission.label()),
-                None => troubles.push((&error.message, vec![permission.label()])),
-            }
+        for (labels, words) in told_once(&self.remarks) {
+            text += &format!(" {labels}: not everything is answered. {words}");
         }
-        for (words, labels) in troubles {
-            text += &format!(" Not known: {}. {words}", labels.join(", "));
+        for (labels, words) in told_once(&self.unknown) {
+            text += &format!(" Not known: {labels}. {words}");
         }
-        let is_needed = has_custom_reports && self.lacking.contains(&Permission::Analytics);
-        // An advertiser that is refused is left out of a sync; anything else that is not temporary would end it.
-        let is_lasting = |error: &Error| error.kind != Kind::Transient && error.cause != Some(Cause::ConsentMissing);
-        let lasting = self.unknown.iter().map(|(_, error)| error).find(|error| is_lasting(error));
-        if self.has.is_empty() || is_needed || lasting.is_some() {
-            let first = lasting.or_else(|| self.unknown.first().map(|(_, error)| error));
-            let kind = first.filter(|_| self.lacking.is_empty()).map_or(Kind::Config, |error| error.kind);
+        // What the configuration itself asks for must work. Streams are chosen in a catalog, which is not here.
+        let is_needed = has_custom_reports
+            && (self.lacking.contains(&Permission::Analytics)
+                || self.unknown.iter().any(|(permission, error)| {
+                    *permission == Permission::Analytics && error.kind != Kind::Transient && !is_about_data(error)
+                }));
+        if self.has.is_empty() || is_needed {
+            let kind = self.unknown.first().filter(|_| self.lacking.is_empty()).map_or(Kind::Config, |(_, e)| e.kind);
             return Hold::Broken(Error { kind, ..Error::config(text) });
         }
-        if self.lacking.is_empty() && self.unknown.is_empty() { Hold::Fine(text) } else { Hold::Note(text) }
+        let is_fine = self.lacking.is_empty() && self.unknown.is_empty() && self.remarks.is_empty();
+        if is_fine { Hold::Fine(text) } else { Hold::Note(text) }
     }
+}
+
+/// Whether a refusal is about what there is to read, and not about whether it may be read.
+fn is_about_data(error: &Error) -> bool {
+    matches!(error.cause, Some(Cause::ConsentMissing | Cause::NoCampaign))
+}
+
+/// The same trouble with several permissions is told once: their labels, and the words.
+fn told_once(errors: &[(Permission, Error)]) -> Vec<(String, &str)> {
+    let mut troubles: Vec<(String, &str)> = Vec::new();
+    for (permission, error) in errors {
+        match troubles.iter_mut().find(|(_, words)| *words == error.message) {
+            Some((labels, _)) => *labels += &format!(", {}", permission.label()),
+            None => troubles.push((permission.label().to_owned(), &error.message)),
+        }
+    }
+    troubles
 }
 
 /// The last whole day of a report.
@@ -150,6 +213,7 @@ pub(super) async fn custom_reports(
     portfolio: &Portfolio,
     deadline: Instant,
 ) -> Hold {
+    let clock = clock_of(client, config);
     let reports: Vec<(usize, (&Stream, &Report))> = streams
         .iter()
         .filter_map(|stream| match &stream.source {
@@ -164,7 +228,7 @@ pub(super) async fn custom_reports(
     let probes = reports.iter().take(MOST_PROBES).map(async |(index, (stream, report))| {
         let mut refused = None;
         for advertiser in portfolio.advertisers.iter().take(MOST_ADVERTISERS) {
-            let (window, advertisers) = (yesterday(report, config.clock), std::slice::from_ref(advertiser));
+            let (window, advertisers) = (yesterday(report, clock), std::slice::from_ref(advertiser));
             let call = wire::report(report, &report.metrics, advertisers, window, None);
             let expected = Expected { report, metrics: &report.metrics, window, advertisers, is_compared: true };
             // A check must not succeed where a sync fails.
@@ -172,7 +236,9 @@ pub(super) async fn custom_reports(
             let answer = timeout_at(deadline, rehearsal).await;
             match answer.unwrap_or_else(|_| Err(too_slow())) {
                 Ok(_) => return None,
-                Err(error) if error.cause == Some(Cause::ConsentMissing) => refused = Some((*index, error)),
+                Err(error) if is_about_data(&error) || error.cause == Some(Cause::Forbidden) => {
+                    refused = Some((*index, error));
+                }
                 Err(error) => return Some((*index, error)),
             }
         }
@@ -189,7 +255,13 @@ pub(super) async fn custom_reports(
     if refused.is_empty() {
         return Hold::Fine(tried);
     }
-    let is_lasting = refused.iter().any(|(_, error)| error.kind != Kind::Transient);
+    // Others may have campaigns; where all are refused, a sync would bring nothing.
+    let is_every_advertiser = portfolio.advertisers.len() <= MOST_ADVERTISERS;
+    let is_lasting = refused.iter().any(|(_, error)| match error.cause {
+        Some(Cause::NoCampaign) => false,
+        Some(Cause::ConsentMissing) => is_every_advertiser,
+        _ => error.kind != Kind::Transient,
+    });
     let named: Vec<_> = refused
         .iter()
         .map(|(index, error)| format!("custom_reports[{index}] ({}): {error}", config.custom_reports[*index].name))

@@ -1,0 +1,214 @@
+//! Where a refresh token goes that Criteo has replaced: into the file of the configuration, and to the platform.
+//!
+//! From the moment before the old token is sent until the new one is in the file, this program holds a lock beside that file,
+//! and it sends the token that the file has then: of two runs with one configuration the second uses what the first one got.
+//! What no file can prevent is that a run is killed between Criteo's answer and the writing, some milliseconds later; then
+//! the new token is gone, and the message for a token that has been used up says what to do.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::api::{RefreshTokens, Turn};
+use crate::config::{Config, ConfigDocument};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::protocol::airbyte;
+use crate::protocol::output::Output;
+use crate::terminal::Terminal;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// One file.
+    File(PathBuf),
+    /// Something that keeps nothing, and what that is.
+    Elsewhere(&'static str),
+}
+
+impl Origin {
+    /// The origin of a configuration that is given by its path.
+    pub(super) fn of(path: &Path) -> Self {
+        if path == Path::new("-") { Self::Elsewhere("standard input") } else { Self::File(path.to_owned()) }
+    }
+}
+
+/// Keeps the refresh tokens of a run.
+pub(super) struct Keeper {
+    file: Option<TokenFile>,
+    output: Output,
+    document: ConfigDocument,
+    /// Whether stdout has messages of Airbyte, whose CONTROL message carries the token.
+    is_airbyte: bool,
+}
+
+impl Keeper {
+    /// Says at once if nobody would keep a new token, before the old one is used up.
+    pub(super) fn new(config: &Config, origin: &Origin, output: Output, is_airbyte: bool) -> Self {
+        // A platform keeps what the CONTROL message says; somebody at a terminal does not.
+        let has_platform = is_airbyte && Terminal::of_people().is_none();
+        let has_token = config.credentials.refresh_token.is_some();
+        let file = match TokenFile::of(origin, &config.credentials.client_id) {
+            _ if !has_token => None,
+            Ok(file) => Some(file),
+            Err(reason) => {
+                if !has_platform {
+                    tracing::warn!(
+                        "Criteo may replace the refresh token when it is used, and the new one cannot be kept: {reason}. The \
+                         next run may then be refused. Give the configuration as one file that can be written, or use an \
+                         app of the type \"Client credentials\"."
+                    );
+                }
+                None
+            }
+        };
+        Self { file, output, document: config.document.clone(), is_airbyte }
+    }
+}
+
+impl RefreshTokens for Keeper {
+    fn begin(&self) -> Option<Turn> {
+        let Some(file) = &self.file else { return Some(Turn::default()) };
+        let lock = match file.lock() {
+            Ok(lock) => Some(lock),
+            Err(TryLockError::WouldBlock) => return None,
+            // Some file systems have no locks, and the token is needed anyway.
+            Err(TryLockError::Error(error)) => {
+                tracing::debug!("The configuration cannot be locked: {error}.");
+                None
+            }
+        };
+        Some(Turn { token: file.token().map(SecretString::from), lock })
+    }
+
+    fn keep(&self, token: &str) {
+        let written = self.file.as_ref().map(|file| (file, file.replace(token)));
+        if self.is_airbyte || !matches!(written, Some((_, Ok(())))) {
+            self.output.message(airbyte::control(&self.document.with_refresh_token(token)));
+        }
+        match written {
+            Some((file, Ok(()))) => {
+                tracing::info!("Criteo has replaced the refresh token; the new one is in {}.", file.path.display());
+            }
+            Some((file, Err(error))) => tracing::error!(
+                "Criteo has replaced the refresh token, and the new one cannot be written to {}: {error}",
+                file.path.display()
+            ),
+            // Platforms store it; nobody does so by hand.
+            None => {
+                if let Some(terminal) = Terminal::of_people() {
+                    terminal.paragraph(
+                        "Criteo has replaced the refresh token. The CONTROL message on stdout has the new one: put it into \
+                         the configuration, since the old one may not work any more.",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A file of a configuration that can be written.
+struct TokenFile {
+    /// Behind all links.
+    path: PathBuf,
+    /// The file that is locked: the configuration itself is replaced by another file when it is written.
+    lock: PathBuf,
+    client_id: String,
+}
+
+/// The members of a configuration that matter here, as they are written.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow)]
+    refresh_token: &'a RawValue,
+    client_id: Value,
+}
+
+impl TokenFile {
+    /// The file, or why it cannot keep a token.
+    fn of(origin: &Origin, client_id: &str) -> std::result::Result<Self, String> {
+        let path = match origin {
+            Origin::File(path) => path,
+            Origin::Elsewhere(what) => return Err(format!("the configuration comes from {what}")),
+        };
+        let shown = path.display();
+        let data = path.metadata().map_err(|error| format!("{shown} cannot be looked at ({error})"))?;
+        if !data.is_file() {
+            return Err(format!("{shown} is no file on a disk"));
+        }
+        let real = path.canonicalize().map_err(|error| format!("{shown} cannot be found again ({error})"))?;
+        if data.permissions().readonly() || OpenOptions::new().write(true).open(&real).is_err() {
+            return Err(format!("{shown} may not be written"));
+        }
+        let mut name = real.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let file = Self { lock: real.with_file_name(name), path: real, client_id: client_id.to_owned() };
+        if let Err(TryLockError::Error(error)) = file.lock() {
+            return Err(format!("nothing can be written beside {shown} ({error})"));
+        }
+        if file.token().is_none() {
+            return Err(format!("{shown} has no refresh_token of its own"));
+        }
+        Ok(file)
+    }
+
+    fn lock(&self) -> std::result::Result<File, TryLockError> {
+        let file = files::private().create(true).truncate(false).open(&self.lock).map_err(TryLockError::Error)?;
+        file.try_lock().map(|()| file)
+    }
+
+    /// The token that the file has now, where it is still for the same app.
+    fn token(&self) -> Option<String> {
+        let text = read(&self.path).ok()?;
+        let members: Members<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+        let token: String = serde_json::from_str(members.refresh_token.get()).ok()?;
+        let client_id = match members.client_id {
+            Value::String(id) => id,
+            other => other.to_string(),
+        };
+        (client_id.trim() == self.client_id && !token.trim().is_empty()).then(|| token.trim().to_owned())
+    }
+
+    /// Writes the file with another token and otherwise as it is.
+    fn replace(&self, token: &str) -> Result<()> {
+        let told = |what: &str| Error::system(format!("{what}. Have the user open the consent link again."));
+        let text = read(&self.path).map_err(|error| told(&error.to_string()))?;
+        let new = with_token(&text, token).ok_or_else(|| told("it has no refresh_token any more"))?;
+        files::replace(&self.path, &new).map_err(|error| told(&error.to_string()))
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// The text of a configuration with another refresh token, every other byte as it was.
+fn with_token(text: &str, token: &str) -> Option<String> {
+    let document = text.trim_start_matches('\u{feff}');
+    let mark = text.len() - document.len();
+    let members: Members<'_> = serde_json::from_str(document).ok()?;
+    let old = members.refresh_token.get();
+    // It is a part of the document.
+    let start = mark + (old.as_ptr() as usize).checked_sub(document.as_ptr() as usize)?;
+    let (before, after) = (text.get(..start)?, text.get(start + old.len()..)?);
+    Some(format!("{before}{}{after}", serde_json::to_string(token).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_token_of_the_top_is_replaced() {
+        let text = "\u{feff}{ \"a\": {\"refresh_token\": \"x\"},\r\n\t\"refresh_token\" :  \"o\\u006cd\" , \"client_id\": 1 }\n";
+        let new = with_token(text, "n\"ew").unwrap();
+        assert_eq!(new, text.replace("\"o\\u006cd\"", "\"n\\\"ew\""));
+        for text in ["{}", "[]", "", "{\"a\": {\"refresh_token\": \"x\"}}", "{\"refresh_token\": \"x\""] {
+            assert_eq!(with_token(text, "new"), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Flaws of credentials that can be seen: what copying, forms and templates make of them. A flaw is told by its kind, never by
+//! the value.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use secrecy::ExposeSecret;
+
+use super::Credentials;
+
+/// Pairs of quotes that people and editors put around a value.
+const QUOTES: [(char, char); 8] =
+    [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»'), ('‹', '›')];
+
+/// Words that stand for a value in examples.
+const PLACEHOLDERS: [&str; 12] = [
+    "clientid",
+    "clientsecret",
+    "refreshtoken",
+    "apikey",
+    "apisecret",
+    "secret",
+    "changeme",
+    "placeholder",
+    "todo",
+    "redacted",
+    "hidden",
+    "masked",
+];
+
+/// What a label in front of a value is called, without blanks and dashes.
+const LABELS: [&str; 8] =
+    ["clientid", "clientsecret", "refreshtoken", "apikey", "apisecret", "secret", "granttype", "token"];
+
+/// What is wrong with credentials, as far as it can be seen: a sentence without its full stop each.
+#[must_use]
+pub fn flaws(credentials: &Credentials) -> Vec<String> {
+    let secret = credentials.client_secret.expose_secret();
+    let refresh_token = credentials.refresh_token.as_ref().map(ExposeSecret::expose_secret);
+    [
+        ("client_id", Some(credentials.client_id.as_str())),
+        ("client_secret", Some(secret)),
+        ("refresh_token", refresh_token),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("{name} {}", flaw(value?)?)))
+    .collect()
+}
+
+/// A flaw of a value that can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// A line break, or a sign of no width.
+    Invisible,
+    /// Quotes around it.
+    Quoted,
+    /// Stars in place of it.
+    Masked,
+    /// The words of an example.
+    Placeholder,
+    /// Its name in front of it.
+    Labelled,
+    /// `&amp;`
+    Html,
+    /// `%2B`
+    Percent,
+}
+
+impl Flaw {
+    /// Whether what is there is no value at all.
+    #[must_use]
+    pub fn is_fatal(self) -> bool {
+        matches!(self, Self::Masked | Self::Placeholder)
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invisible => {
+                "holds a line break or a sign that cannot be seen, as copying from a page or a mail makes them"
+            }
+            Self::Quoted => "stands in quotes of its own",
+            Self::Masked => "is masked: there are stars or dots in place of it",
+            Self::Placeholder => "is a placeholder, as examples have it",
+            Self::Labelled => "has its name in front of it",
+            Self::Html => "has HTML escapes in it, such as &amp;",
+            Self::Percent => "has percent escapes in it, such as %2B",
+        })
+    }
+}
+
+/// The first flaw of a value.
+#[must_use]
+pub fn flaw(value: &str) -> Option<Flaw> {
+    [
+        (Flaw::Invisible, value.chars().any(is_invisible)),
+        (Flaw::Quoted, unquoted(value).is_some()),
+        (Flaw::Masked, value.chars().filter(|letter| ['*', '•', '●'].contains(letter)).count() >= 3),
+        (Flaw::Placeholder, is_placeholder(value)),
+        (Flaw::Labelled, is_labelled(value)),
+        (Flaw::Html, has_entity(value)),
+        (Flaw::Percent, has_percent_escape(value)),
+    ]
+    .into_iter()
+    .find_map(|(flaw, is_there)| is_there.then_some(flaw))
+}
+
+/// The value without what is no part of it: invisible signs, and quotes around it.
+#[must_use]
+pub fn cleaned(value: &str) -> Cow<'_, str> {
+    if flaw(value).is_none() && value.trim().len() == value.len() {
+        return Cow::Borrowed(value);
+    }
+    let mut text: String = value.chars().filter(|letter| !is_invisible(*letter)).collect();
+    text = text.trim().to_owned();
+    while let Some(inner) = unquoted(&text) {
+        text = inner.trim().to_owned();
+    }
+    Cow::Owned(text)
+}
+
+/// What stands between quotes, where the whole value stands there.
+fn unquoted(value: &str) -> Option<&str> {
+    QUOTES
+        .iter()
+        .find_map(|(start, end)| value.strip_prefix(*start)?.strip_suffix(*end))
+        .filter(|inner| !inner.is_empty())
+}
+
+fn is_invisible(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{a0}' | '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
+            | '\u{2060}'..='\u{206f}' | '\u{3000}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fffd}')
+}
+
+fn is_placeholder(value: &str) -> bool {
+    let is_template = [("<", ">"), ("${", "}"), ("{{", "}}"), ("[", "]"), ("%(", ")s")]
+        .iter()
+        .any(|(start, end)| value.starts_with(start) && value.ends_with(end));
+    let bare: String = value.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
+    let is_crossed_out = bare.len() >= 3 && bare.chars().all(|letter| letter == 'x');
+    let rest = ["your", "my", "the", "insert", "enter", "criteo"]
+        .iter()
+        .fold(bare.as_str(), |rest, word| rest.strip_prefix(word).unwrap_or(rest));
+    is_template || is_crossed_out || PLACEHOLDERS.contains(&rest.strip_suffix("here").unwrap_or(rest))
+}
+
+/// Whether a label stands in front of the value: `client_secret: …`.
+fn is_labelled(value: &str) -> bool {
+    let Some((name, rest)) = value.split_once([':', '=']) else { return false };
+    let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let is_label = LABELS.iter().any(|label| bare == *label || bare == format!("criteo{label}"));
+    // A secret may end with signs of equality.
+    is_label && !rest.trim_matches('=').is_empty()
+}
+
+fn has_entity(value: &str) -> bool {
+    value.split('&').skip(1).any(|part| {
+        part.split_once(';').is_some_and(|(name, _)| {
+            let number = name.strip_prefix('#').map(|number| number.strip_prefix(['x', 'X']).unwrap_or(number));
+            ["amp", "quot", "apos", "lt", "gt", "nbsp", "plus", "equals", "sol"].contains(&name)
+                || number.is_some_and(|number| {
+                    !number.is_empty() && number.len() < 6 && number.chars().all(|digit| digit.is_ascii_hexdigit())
+                })
+        })
+    })
+}
+
+fn has_percent_escape(value: &str) -> bool {
+    value.split('%').skip(1).any(|part| {
+        let code: String = part.chars().take(2).collect::<String>().to_uppercase();
+        // The signs that Criteo's secrets have and that an address cannot hold, or a percent sign that was escaped again.
+        ["2B", "2F", "3D", "25", "20", "26", "22", "0A", "0D", "3A", "40"].contains(&code.as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_flaw_is_told_by_its_kind() {
+        for (value, part) in [
+            ("\"abcdef\"", "quotes"),
+            ("“abcdef”", "quotes"),
+            ("abc\u{200b}def", "cannot be seen"),
+            ("\u{feff}abcdef", "cannot be seen"),
+            ("abc\ndef", "line break"),
+            ("********", "stars"),
+            ("••••••", "stars"),
+            ("ab12****", "stars"),
+            ("<client_secret>", "placeholder"),
+            ("your_client_secret", "placeholder"),
+            ("YOUR-CLIENT-ID-HERE", "placeholder"),
+            ("xxxxxx", "placeholder"),
+            ("${CRITEO_SECRET}", "placeholder"),
+            ("client_secret: abcdef", "name in front"),
+            ("API Secret=abcdef", "name in front"),
+            ("a&amp;bcdef", "HTML"),
+            ("a&#43;bcdef", "HTML"),
+            ("a%2Bb%2Fc%3D", "percent"),
+        ] {
+            let said = flaw(value).map(|flaw| flaw.to_string()).unwrap_or_default();
+            assert!(said.contains(part), "{value}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_secret_as_criteo_makes_them_has_no_flaw() {
+        for value in [
+            "abc",
+            "none",
+            "x",
+            "a+b/c=&d%\"é\\ end",
+            "sandbox+secret/with=signs",
+            "secret-of-mine==",
+            "0f8fad5bd9cb469fa16570867728950e",
+            "token-of-mine",
+            "\"",
+        ] {
+            assert_eq!(flaw(value), None, "{value}");
+            assert_eq!(cleaned(value), value);
+        }
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_value_is_taken_away() {
+        for value in ["\"a+b/c=\"", " '“a+b/c=”' ", "\u{feff}a+b\u{200b}/c=\u{a0}\r\n", "a+b/c="] {
+            assert_eq!(cleaned(value), "a+b/c=", "{value:?}");
+        }
+    }
+}
