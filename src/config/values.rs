@@ -206,8 +206,7 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
     ] {
         for (index, word) in words.iter().enumerate() {
             if words[..index].iter().any(|other| fold(other) == fold(word)) {
-                let told = format!("repeats {word}, in this or another spelling. Name it once.");
-                problems.push(&format!("{path}.{key}[{index}]"), told);
+                problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
             } else if let Some(day) = metrics::until(word).filter(|_| key == "metrics") {
                 warnings.push(format!(
                     "{path}.{key}[{index}]: Criteo took {word} off its list of metrics on {day}. It is passed on as it is, \
