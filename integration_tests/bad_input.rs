@@ -220,8 +220,10 @@ fn a_custom_report_is_the_same_in_every_spelling() {
     let filter = json!(["11", "12"]);
     let plain = rows(json!({"name": "mine", "dimensions": ["Month", "Campaign", "Device"], "timezone": "Europe/Paris",
         "metrics": ["Clicks", "AdvertiserCost", "SalesPc30d"], "ad_set_ids": filter}));
-    let other = rows(json!({"reportName": "mine", "dimensions": ["month", "campaign_id", "campaign", "DEVICE"], "timeZone": "Europe/Paris",
-        "metrics": "clicks, ADVERTISERCOST, sales_pc30d", "adSetIds": "11,12,11"}));
+    let other = rows(
+        json!({"reportName": "mine", "dimensions": ["month", "campaign_id", "campaign", "DEVICE"], "timeZone": "Europe/Paris",
+        "metrics": "clicks, ADVERTISERCOST, sales_pc30d", "adSetIds": "11,12,11"}),
+    );
     assert_eq!(plain.1, other.1);
     assert_eq!((&plain.0, &plain.3, &plain.4), (&other.0, &other.3, &other.4));
     for (one, another) in [(&plain, &other), (&other, &plain)] {

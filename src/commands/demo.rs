@@ -50,7 +50,8 @@ impl Session {
                         .map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None))
                         .collect(),
                 };
-                let states = input::states(state.as_deref(), "Check the path, or leave --state out for a first sync.").await?;
+                let states =
+                    input::states(state.as_deref(), "Check the path, or leave --state out for a first sync.").await?;
                 self.read(&config, &catalog, &states, Extent::All).await
             }
         }

@@ -369,7 +369,9 @@ mod tests {
         let canonical = normalize(object.as_object().cloned().unwrap_or_default(), &mut Vec::new(), &mut problems);
         assert_eq!(canonical["start_date"], "x", "a blank field of a form is not there");
         let told = problems.into_error().message;
-        for words in ["3 problems", "timezone is there in two", "[0].ad_set_ids is there", "must be written client_secret"] {
+        for words in
+            ["3 problems", "timezone is there in two", "[0].ad_set_ids is there", "must be written client_secret"]
+        {
             assert!(told.contains(words), "{words}: {told}");
         }
         assert!(!told.contains("hunter2"), "{told}");
