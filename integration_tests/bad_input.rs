@@ -183,3 +183,76 @@ fn the_network_is_not_there() {
     assert_eq!(transcript.code, Some(0));
     insta::assert_snapshot!(told(&bench, &transcript));
 }
+
+#[test]
+fn a_member_that_a_configuration_has_twice_is_told_by_its_name() {
+    let bench = bench(|_| {});
+    let mut text = bench.config.to_string();
+    text.truncate(text.len() - 1);
+    text += r#", "currency": "USD", "custom_reports": [{"name": "a", "metrics": ["Clicks"], "dimensions": ["Day"],
+        "dimensions": ["Week"]}], "client_secret": "hunter2hunter2"}"#;
+    let path = bench.directory.join("config.json");
+    std::fs::write(&path, text).unwrap();
+    let mut told = told(&bench, &bench.run(&["check", "--config", "config.json"]));
+    let tap = bench.program().args(["--config", "config.json"]).output().unwrap();
+    assert_eq!(tap.status.code(), Some(1));
+    told += &String::from_utf8(tap.stderr).unwrap();
+    for member in ["currency is there", "custom_reports[0].dimensions is there", "client_secret is there"] {
+        assert_eq!(told.matches(member).count(), 2, "{member}: {told}");
+    }
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_custom_report_is_the_same_in_every_spelling() {
+    let rows = |report: Value| {
+        let mut bench = bench(|_| {});
+        bench.config["custom_reports"] = json!([report]);
+        let catalog = bench.catalog(&["custom_mine"], "incremental");
+        let run = bench.read(&catalog, None);
+        assert_eq!(run.code, Some(0), "{:?}", run.errors());
+        let mut rows: Vec<_> = run.records("custom_mine").iter().map(|row| json!(row).to_string()).collect();
+        rows.sort();
+        let asked = bench.report_requests()[0].clone();
+        let warned = run.logs("WARN").join(" ");
+        (rows, catalog["streams"][0].clone(), asked["dimensions"].clone(), asked["metrics"].clone(), warned)
+    };
+    let filter = json!(["11", "12"]);
+    let plain = rows(json!({"name": "mine", "dimensions": ["Month", "Campaign", "Device"], "timezone": "Europe/Paris",
+        "metrics": ["Clicks", "AdvertiserCost", "SalesPc30d"], "ad_set_ids": filter}));
+    let other = rows(
+        json!({"reportName": "mine", "dimensions": ["month", "campaign_id", "campaign", "DEVICE"], "timeZone": "Europe/Paris",
+        "metrics": "clicks, ADVERTISERCOST, sales_pc30d", "adSetIds": "11,12,11"}),
+    );
+    assert_eq!(plain.1, other.1);
+    assert_eq!((&plain.0, &plain.3, &plain.4), (&other.0, &other.3, &other.4));
+    for (one, another) in [(&plain, &other), (&other, &plain)] {
+        let (one, another) = (one.2.as_array().unwrap(), another.2.as_array().unwrap());
+        assert!(one.iter().all(|word| another.contains(word)), "{one:?} {another:?}");
+    }
+}
+
+#[test]
+fn mistakes_in_custom_reports_are_told_with_what_was_meant() {
+    let mut bench = bench(|_| {});
+    bench.config["custom_reports"] = json!([
+        {"name": "a", "dimensions": ["Day", "day"], "metrics": ["Clicks", "AdvertiserCost", "clicks"]},
+    ]);
+    let told_of = told(&bench, &bench.check());
+    for words in ["custom_reports[0].dimensions[1] repeats Day", "custom_reports[0].metrics[2] repeats Clicks"] {
+        assert!(told_of.contains(words), "{told_of}");
+    }
+    bench.config["custom_reports"] = json!([
+        {"name": "a", "dimensions": ["Day"], "metrics": ["cac_pc30d"], "ad_set_idds": ["1"], "advertiserIds": "1"},
+    ]);
+    bench.file("config.json", &bench.config);
+    let warned = bench.run(&["discover", "--config", "config.json"]).logs("WARN").join("\n");
+    for words in [
+        "custom_reports[0].ad_set_idds: a report has no such member, so it is passed over. Did you mean ad_set_ids",
+        "custom_reports[0].advertiserIds: a report has no such member",
+        "Criteo took CacPc30d off its list of metrics on 2026-07-27",
+    ] {
+        assert!(warned.contains(words), "{words}: {warned}");
+    }
+    assert_eq!(warned.lines().count(), 3, "{warned}");
+}

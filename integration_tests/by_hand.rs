@@ -300,3 +300,77 @@ fn somebody_at_a_terminal_sees_how_far_a_read_is() {
     let stdout = std::fs::read_to_string(bench.directory.join("stdout")).unwrap();
     assert!(stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "stdout is the protocol's");
 }
+
+#[test]
+fn streams_are_named_in_any_case_and_read_once() {
+    let bench = bench();
+    let names = " campaigns, AdSets ,campaigns,AD_SETS,,Campaign_Statistics_Daily";
+    let run = bench.run(&["read", "--config", "config.json", "--streams", names]);
+    assert_eq!(run.code, Some(0), "{:?}", run.errors());
+    assert_eq!((run.records("campaigns").len(), run.records("ad_sets").len()), (1, 1));
+    assert_report(&bench, &run, REPORT, &preset(REPORT));
+    assert_eq!(run.statuses("ad_sets"), ["STARTED", "RUNNING", "COMPLETE"]);
+    let mut catalog = bench.catalog(&["campaigns", REPORT, "campaigns"], "full_refresh");
+    catalog["streams"][0]["stream"]["json_schema"] = json!({"properties": {"id": {}}});
+    bench.file("catalog.json", &catalog);
+    let run = bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"]);
+    assert_eq!((run.code, run.records("campaigns").len()), (Some(0), 1), "{:?}", run.errors());
+    assert!(run.records("campaigns")[0].contains_key("name"), "the columns of both entries");
+    assert!(run.logs("WARN").iter().any(|line| line.contains("more than one entry for campaigns")));
+    let nothing = bench.run(&["read", "--config", "config.json", "--streams", " , "]);
+    assert_eq!(nothing.errors()[0]["message"], "--streams names no stream. `source-criteo streams` lists them.");
+    let (code, stdout, _) = piped(&bench, &["preview", "CAMPAIGNS", "--format", "json", "--config", "config.json"]);
+    assert!(code == Some(0) && stdout.lines().count() == 1, "{stdout}");
+    for word in ["REACH", "reach", "Campaign_Statistics_Daily", "CAMPAIGNID"] {
+        assert_eq!(piped(&bench, &["explain", word]).0, Some(0), "{word}");
+    }
+}
+
+#[test]
+fn a_state_that_is_no_file_is_told_at_once() {
+    let bench = bench();
+    std::fs::create_dir(bench.directory.join("folder")).unwrap();
+    let fifo = std::process::Command::new("mkfifo").arg(bench.directory.join("fifo")).status().unwrap();
+    assert!(fifo.success());
+    let _socket = std::os::unix::net::UnixListener::bind(bench.directory.join("socket")).unwrap();
+    let read = |flag: &str, path: &str| {
+        let run = bench.run(&["read", "--config", "config.json", "--streams", "campaigns", flag, path]);
+        assert!(run.code == Some(1) && run.records("campaigns").is_empty(), "{flag} {path}");
+        run.errors()[0]["message"].as_str().unwrap().to_owned()
+    };
+    for flag in ["--state", "--state-file"] {
+        for (path, kind) in [("folder", "a folder"), ("fifo", "a named pipe (FIFO)"), ("socket", "a socket")] {
+            let told = read(flag, path);
+            assert!(told.starts_with(&format!("The state file {path} is {kind}")), "{told}");
+        }
+    }
+    assert!(read("--state-file", "/dev/null").contains("is a device"));
+    let told = read("--state", "gone.json");
+    assert!(told.starts_with("There is no state file gone.json.") && told.contains("--state-file"), "{told}");
+    assert!(bench.sandbox.requests().is_empty());
+    // What a shell has opened is no mistake.
+    let line = format!(
+        "{} read --config config.json --streams campaigns --state <(echo '[]')",
+        crate::harness::tested_program().to_str().unwrap()
+    );
+    for (line, wanted) in [(line.clone(), 1), (line.replace("<(echo '[]')", "/dev/null"), 1)] {
+        let output =
+            std::process::Command::new("bash").args(["-c", &line]).current_dir(&bench.directory).output().unwrap();
+        let transcript = Transcript::of(output);
+        assert_eq!((transcript.code, transcript.records("campaigns").len()), (Some(0), wanted), "{line}");
+    }
+}
+
+#[test]
+fn a_preview_into_a_pipe_says_nothing_of_the_read_behind_it() {
+    let bench = Bench::new(Options { latency: Duration::from_millis(100), ..Options::default() }, 30);
+    bench.file("config.json", &bench.config);
+    for (stream, rows) in [("campaigns", 2), (REPORT, 2)] {
+        let rows = rows.to_string();
+        let arguments = ["preview", stream, "--config", "config.json", "--rows", &rows, "--format", "json"];
+        let seen = bench.at_terminal(90, &arguments, &[("NO_COLOR", "1")]);
+        assert_eq!(seen.trim(), "exit 0", "{stream}");
+        let stdout = std::fs::read_to_string(bench.directory.join("stdout")).unwrap();
+        assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    }
+}

@@ -186,7 +186,7 @@ pub struct ReadInput {
     /// The streams to read, in place of a catalog: their names with commas between them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "catalog")]
     pub streams: Vec<String>,
-    /// The state of the last sync, a JSON file.
+    /// The state of the last sync, a JSON file that must be there.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// A file with the state: read if it is there, and written as the read goes on.

@@ -161,3 +161,77 @@ fn streams_can_be_chosen_before_there_is_a_key() {
     let catalog: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(catalog["streams"].as_array().unwrap().iter().any(|stream| stream["stream"] == "custom_mine"));
 }
+
+/// Strict readers, such as singer-check-tap, take `date-time` for an instant with a zone. Meltano keeps catalogs of older
+/// releases, which said so of times without one.
+#[test]
+fn times_without_a_zone_are_texts_whatever_the_catalog_says_of_them() {
+    let bench = Bench::new(Options::default(), 5);
+    let discovered: Value = serde_json::from_str(&tap(&bench, &["--discover"]).stdout).unwrap();
+    assert!(!discovered.to_string().contains("airbyte_type"), "no target knows that word");
+    let plain = tap_streams(&bench, &["transactions"], &[]);
+    assert!(!plain.records("transactions").is_empty());
+    for property in [
+        json!({"type": "string", "format": "date-time", "airbyte_type": "timestamp_without_timezone",
+            "description": "When the order was placed, by the clocks of the time zone of the row."}),
+        json!({"type": "string"}),
+    ] {
+        let mut catalog = catalog_with(&bench, |stream, _| stream == "transactions");
+        for stream in catalog["streams"].as_array_mut().unwrap() {
+            if stream["stream"] == "transactions" {
+                stream["schema"]["properties"]["transaction_date"] = property.clone();
+            }
+        }
+        bench.file("catalog.json", &catalog);
+        let run = tap(&bench, &["--catalog", "catalog.json"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let schema = run.messages.iter().find(|message| message["type"] == "SCHEMA").unwrap();
+        let column = &schema["schema"]["properties"]["transaction_date"];
+        assert!(column["format"].is_null() && column["airbyte_type"].is_null(), "{column}");
+        assert_eq!(run.records("transactions"), plain.records("transactions"));
+    }
+}
+
+#[test]
+fn a_stream_that_a_catalog_has_twice_is_read_once() {
+    let bench = Bench::new(Options::default(), 3);
+    let mut catalog = catalog_with(&bench, |stream, _| stream == "campaigns");
+    let streams = catalog["streams"].as_array_mut().unwrap();
+    let entry = streams.iter().find(|stream| stream["stream"] == "campaigns").unwrap().clone();
+    let mut narrow = entry.clone();
+    for item in narrow["metadata"].as_array_mut().unwrap() {
+        item["metadata"]["selected"] = json!(item["breadcrumb"][1].is_null());
+    }
+    let mut off = entry.clone();
+    off["metadata"][0]["metadata"]["selected"] = json!(false);
+    let mut wide = entry.clone();
+    for item in wide["metadata"].as_array_mut().unwrap() {
+        item["metadata"]["selected"] = json!(item["breadcrumb"][1] != "goal");
+    }
+    for (entries, column, told) in [
+        (vec![wide, narrow], "name", "The catalog has more than one entry for campaigns."),
+        (vec![off, entry.clone()], "goal", "The catalog has campaigns selected in one entry and not in another."),
+    ] {
+        bench.file("catalog.json", &json!({"streams": entries}));
+        let run = tap(&bench, &["--catalog", "catalog.json"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert_eq!(run.records("campaigns").len(), 6);
+        assert!(run.records("campaigns").iter().all(|record| record.contains_key(column)), "{}", run.stdout);
+        assert!(run.stderr.contains(told), "{told}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn an_empty_state_is_a_first_sync_and_one_that_is_not_there_is_none() {
+    let bench = Bench::new(Options::default(), 3);
+    let name = "campaign_statistics_daily";
+    let whole = tap_streams(&bench, &[name], &[]).records(name).len();
+    for text in ["[]", "{}", "null", "", " \n"] {
+        std::fs::write(bench.directory.join("state.json"), text).unwrap();
+        let run = tap_streams(&bench, &[name], &["--state", "state.json"]);
+        assert_eq!((run.code, run.records(name).len()), (Some(0), whole), "{text:?}: {}", run.stderr);
+    }
+    let run = tap_streams(&bench, &[name], &["--state", "gone.json"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.stderr.contains("There is no state file gone.json."), "{}", run.stderr);
+}

@@ -104,6 +104,18 @@ pub fn tap_streams(bench: &Bench, names: &[&str], arguments: &[&str]) -> Run {
     tap(bench, &[&["--catalog", "catalog.json"], arguments].concat())
 }
 
+/// Singer's `date-time` has a zone (RFC 3339), and `airbyte_type` is a word of Airbyte's.
+fn in_singers_words(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    for property in schema["properties"].as_object_mut().unwrap().values_mut() {
+        let kind = property.as_object_mut().unwrap().shift_remove("airbyte_type");
+        if kind == Some(json!("timestamp_without_timezone")) {
+            property.as_object_mut().unwrap().shift_remove("format");
+        }
+    }
+    schema
+}
+
 #[test]
 fn both_protocols_have_the_same_records_and_states() {
     let bench = Bench::new(Options::default(), 20);
@@ -120,7 +132,7 @@ fn both_protocols_have_the_same_records_and_states() {
         assert_eq!(records, by_key(&truth_of(&bench, name, stream), stream), "{name}");
         assert_eq!(singer.records(name).len(), records.len(), "{name}");
         let schema = singer.messages.iter().find(|m| m["type"] == "SCHEMA" && m["stream"] == name).unwrap();
-        assert_eq!(schema["schema"], stream["json_schema"], "{name}");
+        assert_eq!(schema["schema"], in_singers_words(&stream["json_schema"]), "{name}");
         let state = &airbyte.states(name).last().unwrap().1["stream"]["stream_state"];
         let bookmark = &singer.last_state()["bookmarks"][name];
         if state["version"].is_null() {

@@ -20,7 +20,7 @@ fn what_fails_is_said_last_on_stderr_and_the_others_are_read() {
     assert!(run.stderr.trim_end().lines().last().unwrap().starts_with("ERROR "), "{}", run.stderr);
     assert!(!run.records("campaigns").is_empty());
     assert!(run.last_state()["bookmarks"]["campaign_statistics_daily"].is_object());
-    for (state, word) in [("[]", "state"), ("{\"bookmarks\":7}", "state")] {
+    for (state, word) in [("[1]", "state"), ("{\"bookmarks\":7}", "state")] {
         std::fs::write(bench.directory.join("state.json"), state).unwrap();
         let refused = tap(&bench, &["--state", "state.json"]);
         assert_eq!(refused.code, Some(1));

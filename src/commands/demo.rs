@@ -6,7 +6,7 @@ use chrono::{Days, NaiveTime};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use super::{Session, parse_config, read_file, read_states};
+use super::{Session, input, parse_config, read_file};
 use crate::cli::DemoCommand;
 use crate::engine::Extent;
 use crate::error::{Error, Result};
@@ -44,13 +44,14 @@ impl Session {
             DemoCommand::Read { catalog, state } => {
                 let config = config?;
                 let catalog = match catalog {
-                    Some(path) => airbyte::parse_catalog(&read_file(&path, "catalog").await?)?,
+                    Some(path) => input::once(airbyte::parse_catalog(&read_file(&path, "catalog").await?)?),
                     None => catalog::streams(&config)
                         .into_iter()
                         .map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None))
                         .collect(),
                 };
-                let states = read_states(state.as_deref()).await?;
+                let states =
+                    input::states(state.as_deref(), "Check the path, or leave --state out for a first sync.").await?;
                 self.read(&config, &catalog, &states, Extent::All).await
             }
         }

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod discover;
 mod explain;
+mod input;
 mod preview;
 mod read;
 mod refresh_token;
@@ -14,7 +15,6 @@ mod streams;
 mod tap;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::CommandFactory as _;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::cli::{Cli, Command, Days, TapArguments};
@@ -31,12 +30,12 @@ use crate::config::Config;
 use crate::engine::Extent;
 use crate::error::{Error, Result};
 use crate::panic;
-use crate::protocol::airbyte::{Configured, SyncMode};
 use crate::protocol::output::Output;
 use crate::protocol::state_file::StateFile;
 use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact;
 use crate::stop::{Stop, StopSender};
+use crate::streams::catalog;
 use crate::telemetry;
 use refresh_token::Origin;
 
@@ -48,6 +47,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// No configuration, catalog or state is larger: the state of ten thousand advertisers in all streams has 8 MiB.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// What to do where the file of `--state` is not there.
+const WITHOUT_STATE: &str = "Check the path. For a first sync leave --state out, or use --state-file, which makes the file and keeps \
+                             it up to date.";
 
 /// What every verb needs.
 struct Session {
@@ -155,15 +158,13 @@ impl Session {
             Command::Read { config, input } => {
                 let config = within(self.config(&config.config).await?, &input.days)?;
                 let catalog = match &input.catalog {
-                    Some(path) => airbyte::parse_catalog(&read_file(path, "catalog").await?)?,
-                    None => input
-                        .streams
-                        .iter()
-                        .map(|name| Configured::new(name, Ok(SyncMode::Incremental), None))
-                        .collect(),
+                    Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
+                    None => input::named(&input.streams, &catalog::streams(&config))?,
                 };
-                let kept = input.state_file.as_deref().filter(|path| path.exists());
-                let states = read_states(input.state.as_deref().or(kept)).await?;
+                let states = match &input.state_file {
+                    Some(path) => input::kept_states(path).await?,
+                    None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
+                };
                 if let Some(path) = input.state_file.filter(|_| !input.dry_run) {
                     self.output.keep_states(StateFile::new(path, states.clone())?);
                 }
@@ -218,14 +219,6 @@ fn parse_config(text: &str) -> Result<Config> {
         tracing::warn!("{warning}");
     }
     Ok(config)
-}
-
-/// Reads the saved states of streams; without a file there are none.
-async fn read_states(path: Option<&Path>) -> Result<BTreeMap<String, Value>> {
-    match path {
-        Some(path) => airbyte::parse_state(&read_file(path, "state").await?),
-        None => Ok(BTreeMap::new()),
-    }
 }
 
 /// Reads a text file of the user's.

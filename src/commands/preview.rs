@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use super::read::select;
-use super::{PATIENCE, Session, within};
+use super::{PATIENCE, Session, input, within};
 use crate::api::Patience;
 use crate::cli::PreviewArguments;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::protocol::Protocol;
 use crate::protocol::airbyte::{Configured, SyncMode};
 use crate::protocol::output::Output;
 use crate::stop::StopSender;
-use crate::streams::Source;
+use crate::streams::{Source, catalog};
 use crate::table::{Format, Table};
 use crate::terminal::{Colour, Terminal};
 
@@ -40,7 +40,8 @@ impl Session {
         }
         // A look is no proof.
         config.verify_totals = false;
-        let wanted = Configured::new(&what.stream, Ok(SyncMode::FullRefresh), None);
+        let streams = catalog::streams(&config);
+        let wanted = Configured::new(input::meant(&what.stream, &streams), Ok(SyncMode::FullRefresh), None);
         let (selected, refused) = select(&config, &[wanted]);
         if let Some((_, error)) = refused.into_iter().next() {
             return Err(error);

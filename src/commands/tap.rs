@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::read::select;
 use super::refresh_token::Origin;
-use super::{Session, parse_config, read_file};
+use super::{Session, input, parse_config, read_file};
 use crate::cli::{AboutFormat, TapArguments, TestKind};
 use crate::config::{self, Config};
 use crate::engine::Extent;
@@ -19,6 +19,9 @@ use crate::streams::{Stream, catalog};
 
 /// What settings in the environment begin with, as the Singer SDK wants it.
 const ENVIRONMENT: &str = "TAP_CRITEO_";
+
+/// What to do where the file of `--state` is not there.
+const WITHOUT_STATE: &str = "Check the path, or leave --state out to read everything from the start.";
 
 impl Session {
     pub(super) async fn tap(&self, tap: &TapArguments) -> Result<ExitCode> {
@@ -55,7 +58,7 @@ impl Session {
             settings.batches = None;
         }
         let configured = match &tap.catalog {
-            Some(path) => singer::catalog::parse_catalog(&read_file(path, "catalog").await?)?,
+            Some(path) => input::once(singer::catalog::parse_catalog(&read_file(path, "catalog").await?)?),
             None => singer::catalog::defaults(&streams),
         };
         warn_of_old_catalog(&streams, &configured);
@@ -67,7 +70,7 @@ impl Session {
             return self.print_schemas(&config, &configured);
         }
         let state = match &tap.state {
-            Some(path) => State::parse(&read_file(path, "state").await?)?,
+            Some(path) => State::parse(&input::state_text(path, WITHOUT_STATE).await?)?,
             None => State::default(),
         };
         let states = state.streams();

@@ -11,6 +11,7 @@
 //! the configuration again. The values of secrets never appear in a message, since no message prints a value
 //! that the schema marks as secret.
 
+mod duplicates;
 mod normalize;
 mod problems;
 pub mod secrets;
@@ -112,7 +113,7 @@ pub struct Credentials {
 pub struct CustomReport {
     /// The part of the stream's name behind `custom_`.
     pub name: String,
-    /// Dimensions in Criteo's spelling, as the user gave them.
+    /// Dimensions in Criteo's spelling, whatever the user's.
     pub dimensions: Vec<String>,
     /// Metrics in Criteo's spelling.
     pub metrics: Vec<String>,
@@ -126,6 +127,8 @@ pub struct CustomReport {
     pub ad_set_names: Vec<String>,
     /// Criteo's `adSetStatus` filter.
     pub ad_set_status: Vec<String>,
+    /// Whether rows of one key are told apart by their number.
+    pub row_number: bool,
 }
 
 /// The canonical configuration document; it holds secrets, so it cannot be printed by accident.
@@ -165,10 +168,12 @@ impl Config {
     /// As [`Config::parse`].
     pub fn from_object(object: Map<String, Value>) -> Result<Self> {
         let mut warnings = Vec::new();
-        let document = Value::Object(normalize::normalize(object, &mut warnings));
+        let mut problems = Problems::default();
+        let document = Value::Object(normalize::normalize(object, &mut warnings, &mut problems));
         let schema = &SPEC["connectionSpecification"];
         warnings.extend(mistyped(&document, schema));
-        let mut problems = Problems::of_schema(&document, schema);
+        warnings.extend(unknown_in_reports(&document, schema));
+        problems.extend(Problems::of_schema(&document, schema));
         let config = values::parse(&document, warnings, &mut problems);
         match (config, problems.is_empty()) {
             (Some(mut config), true) => {
@@ -198,12 +203,29 @@ fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
     .collect()
 }
 
+/// Nobody else has members in a custom report, so each that is not known is told.
+fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
+    let Some(known) = normalize::report_schema(schema)["properties"].as_object() else { return Vec::new() };
+    let reports = document["custom_reports"].as_array().into_iter().flatten().enumerate();
+    let members = reports.flat_map(|(index, report)| {
+        let members = report.as_object().into_iter().flatten().map(|(key, _)| key);
+        members.filter(|key| !known.contains_key(*key)).map(move |key| (index, key))
+    });
+    members
+        .map(|(index, key)| {
+            let hint = suggest::did_you_mean(key, known.keys().map(String::as_str));
+            format!("custom_reports[{index}].{key}: a report has no such member, so it is passed over.{hint}")
+        })
+        .collect()
+}
+
 /// Parses the text of a configuration file as far as its members, whatever they hold.
 ///
 /// # Errors
-/// [`Kind::Config`](crate::error::Kind::Config) with the place of the mistake.
+/// [`Kind::Config`](crate::error::Kind::Config) with the place of the mistake, or with the members that are there twice.
 pub fn parse_object(text: &str) -> Result<Map<String, Value>> {
-    let value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+    let text = text.trim_start_matches('\u{feff}');
+    let value = serde_json::from_str(text).map_err(|error| {
         Error::config(format!(
             "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a working \
              example is sample_configs/config.json.",
@@ -211,7 +233,12 @@ pub fn parse_object(text: &str) -> Result<Map<String, Value>> {
             error.column()
         ))
     })?;
+    let mut problems = Problems::default();
+    for path in duplicates::members(text) {
+        problems.push(&path, "is there more than once, and only one of them can count. Keep the right one.");
+    }
     match value {
+        Value::Object(_) if !problems.is_empty() => Err(problems.into_error()),
         Value::Object(object) => Ok(object),
         _ => Err(Error::config(
             "The configuration must be a JSON object such as {\"client_id\": …, \"client_secret\": …, \"currency\": …}.",

@@ -1,38 +1,90 @@
 //! Accepts what people and platforms really write, where nothing is lost by it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
-/// Settings that hold a list, which may also be written as one comma string.
-const LISTS: &[&str] = &["advertiser_ids", "countries"];
+use super::{Problems, SPEC};
+use crate::streams::metrics::{self, fold};
+
 /// Settings that hold a day, which some platforms write with a time behind it.
 const DAYS: &[&str] = &["start_date", "end_date"];
-/// Settings whose value is a whole number, which may also be written as text.
-const INTEGERS: &[&str] = &["lookback_days", "report_row_cap", "calls_at_once", "backoff_percent"];
-
-/// Settings that are a yes or no, which environment variables can only write as text.
-const SWITCHES: &[&str] =
-    &["verify_totals", "skip_inaccessible_advertisers", "placements_disclosed", "log_level_product_ids"];
+/// What Criteo calls members of a report that have other names here.
+const OTHER_NAMES: &[(&str, &str)] = &[("reportname", "name"), ("adsetstatuses", "ad_set_status")];
 
 /// Turns a configuration as written into the canonical document that the schema judges.
-pub(super) fn normalize(object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
+pub(super) fn normalize(
+    object: Map<String, Value>,
+    warnings: &mut Vec<String>,
+    problems: &mut Problems,
+) -> Map<String, Value> {
+    let schema = &SPEC["connectionSpecification"];
+    let object = named(object, schema, "", problems);
     let mut canonical = Map::new();
     for (key, value) in of_older_taps(object, warnings) {
-        let value = trimmed(&key, value, warnings);
         let value = match key.as_str() {
-            key if LISTS.contains(&key) => id_list(value),
-            key if DAYS.contains(&key) => day(value),
-            key if INTEGERS.contains(&key) => integer(value),
-            key if SWITCHES.contains(&key) => switch(value),
-            "currency" => upper_case(value),
-            "custom_reports" => custom_reports(value, warnings),
-            _ => value,
+            "custom_reports" => custom_reports(value, warnings, problems),
+            _ => setting(&key, value, &schema["properties"][&key], &key, warnings),
         };
         if !is_unset(&value) {
             canonical.insert(key, value);
         }
     }
     canonical
+}
+
+/// The schema of one of the user's reports.
+pub(super) fn report_schema(schema: &Value) -> &Value {
+    &schema["properties"]["custom_reports"]["items"]
+}
+
+/// Gives members the names of the schema where they come in another spelling: `timeZone` is `timezone`. Not those of
+/// secrets: other parts look for them, to mask them and to put a new one in their place.
+fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut Problems) -> Map<String, Value> {
+    let Some(known) = schema["properties"].as_object() else { return object };
+    let mut result: Map<String, Value> = Map::new();
+    for (key, value) in object {
+        let folded = fold(&key);
+        let other = OTHER_NAMES.iter().find(|(other, name)| *other == folded && known.contains_key(*name));
+        let same = || known.keys().find(|name| fold(name) == folded).map(String::as_str);
+        let name = match other.map(|(_, name)| *name).or_else(same) {
+            Some(name) if name != key && known[name]["airbyte_secret"] == true => {
+                problems.push(&format!("{path}{key}"), format!("must be written {name}."));
+                &key
+            }
+            Some(name) => name,
+            None => &key,
+        };
+        match result.get(name) {
+            Some(before) if !is_unset(before) && !is_unset(&value) => {
+                problems.push(&format!("{path}{name}"), "is there in two spellings. Keep the right one.");
+            }
+            Some(_) if is_unset(&value) => {}
+            _ => {
+                result.insert(name.to_owned(), value);
+            }
+        }
+    }
+    result
+}
+
+/// One setting as the schema wants it; `path` is how it is named to people.
+fn setting(key: &str, value: Value, schema: &Value, path: &str, warnings: &mut Vec<String>) -> Value {
+    let value = trimmed(path, value, warnings);
+    match (key, schema["type"].as_str()) {
+        (key, _) if DAYS.contains(&key) => day(value),
+        ("currency", _) => upper_case(value),
+        ("countries", _) => each(list(value), upper_case),
+        // They are compared with Criteo's, which nobody writes with zeros in front unless Criteo does.
+        ("advertiser_ids", _) => without_doubles(list(value), |id| id.trim_start_matches('0')),
+        (_, Some("array")) => list(value),
+        (_, Some("integer")) => integer(value),
+        (_, Some("boolean")) => switch(value),
+        (_, Some("string")) => one_of(value, &schema["enum"]),
+        _ => value,
+    }
 }
 
 /// `reports` of older Singer taps → `custom_reports`, with names that can be those of streams.
@@ -84,32 +136,71 @@ fn trimmed(key: &str, value: Value, warnings: &mut Vec<String>) -> Value {
 }
 
 /// `"1, 2"`, `1`, `[1, "2"]` → `["1", "2"]`, without repetitions.
-fn id_list(value: Value) -> Value {
+fn list(value: Value) -> Value {
+    without_doubles(items(value), |item| item)
+}
+
+/// The items of a list in their order, as texts without white space around them.
+fn items(value: Value) -> Value {
     let items = match value {
         Value::String(text) => {
-            let ids: Vec<_> = text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect();
-            if ids.is_empty() {
+            let items: Vec<_> = text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect();
+            if items.is_empty() {
                 // Commas without ids are a mistake, and must not come to mean "all".
                 return Value::String(text);
             }
-            ids
+            items
         }
         Value::Number(_) => vec![value],
         Value::Array(items) => items,
         other => return other,
     };
-    let mut ids: Vec<Value> = Vec::with_capacity(items.len());
+    let texts = items.into_iter().map(|item| match item {
+        Value::Number(number) => Value::from(number.to_string()),
+        Value::String(text) => Value::from(text.trim()),
+        other => other,
+    });
+    Value::Array(texts.collect())
+}
+
+/// A list as a set that keeps its order. Of items that mean the same, the shortest stands in the place of the first.
+fn without_doubles(value: Value, meaning: impl Fn(&str) -> &str) -> Value {
+    let Value::Array(items) = value else { return value };
+    let mut kept: Vec<Value> = Vec::with_capacity(items.len());
+    let mut places: HashMap<String, usize> = HashMap::new();
     for item in items {
-        let id = match item {
-            Value::Number(number) => Value::from(number.to_string()),
-            Value::String(text) => Value::from(text.trim()),
-            other => other,
-        };
-        if !ids.contains(&id) {
-            ids.push(id);
+        let text = item.as_str().map_or_else(|| item.to_string(), |text| meaning(text).to_owned());
+        match places.entry(text) {
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(item);
+            }
+            Entry::Occupied(place) => {
+                let known = kept.get_mut(*place.get());
+                let length = |value: &Value| value.as_str().map_or(0, str::len);
+                if let Some(known) = known.filter(|known| length(&item) < length(known)) {
+                    *known = item;
+                }
+            }
         }
     }
-    Value::Array(ids)
+    Value::Array(kept)
+}
+
+fn each(value: Value, change: impl Fn(Value) -> Value) -> Value {
+    match value {
+        Value::Array(items) => without_doubles(Value::Array(items.into_iter().map(change).collect()), |item| item),
+        other => other,
+    }
+}
+
+/// One of the words that the schema knows, in its spelling.
+fn one_of(value: Value, words: &Value) -> Value {
+    let meant = value.as_str().map(fold).and_then(|folded| {
+        let mut words = words.as_array().into_iter().flatten();
+        words.find(|word| word.as_str().is_some_and(|word| fold(word) == folded))
+    });
+    meant.cloned().unwrap_or(value)
 }
 
 /// `2026-01-01T00:00:00Z` → `2026-01-01`; the time of a day says nothing, anything else behind it does.
@@ -144,28 +235,50 @@ fn upper_case(value: Value) -> Value {
     }
 }
 
-fn custom_reports(value: Value, warnings: &mut Vec<String>) -> Value {
+fn custom_reports(value: Value, warnings: &mut Vec<String>, problems: &mut Problems) -> Value {
     let Value::Array(reports) = value else { return value };
-    let reports = reports.into_iter().map(|report| match report {
-        Value::Object(object) => Value::Object(
-            object
-                .into_iter()
-                .filter_map(|(key, value)| {
-                    let value = trimmed(&format!("custom_reports[].{key}"), value, warnings);
-                    let value = match key.as_str() {
-                        "ad_set_ids" => id_list(value),
-                        "currency" => upper_case(value),
-                        _ => value,
-                    };
-                    // An empty list of dimensions or metrics stays, so that the schema can say what is missing.
-                    let keep = matches!(key.as_str(), "dimensions" | "metrics") || !is_unset(&value);
-                    keep.then_some((key, value))
-                })
-                .collect(),
-        ),
+    let schema = report_schema(&SPEC["connectionSpecification"]);
+    let reports = reports.into_iter().enumerate().map(|(index, report)| match report {
+        Value::Object(object) => {
+            let path = format!("custom_reports[{index}].");
+            let members = named(object, schema, &path, problems).into_iter().filter_map(|(key, value)| {
+                let value = match key.as_str() {
+                    // Names may have commas.
+                    "ad_set_names" if value.is_string() => Value::Array(vec![value]),
+                    // What is named twice is told.
+                    "dimensions" => words(items(value), dimension),
+                    "metrics" => words(items(value), metric),
+                    "ad_set_status" => words(list(value), status),
+                    _ => setting(&key, value, &schema["properties"][&key], &format!("{path}{key}"), warnings),
+                };
+                // An empty list of dimensions or metrics stays, so that the schema can say what is missing.
+                let keep = matches!(key.as_str(), "dimensions" | "metrics") || !is_unset(&value);
+                keep.then_some((key, value))
+            });
+            Value::Object(members.collect())
+        }
         other => other,
     });
     Value::Array(reports.collect())
+}
+
+/// Words of a list in Criteo's spelling, as far as they are known.
+fn words(value: Value, known: impl Fn(&str) -> Option<String>) -> Value {
+    let Value::Array(items) = value else { return value };
+    let spelled = items.into_iter().map(|item| item.as_str().and_then(&known).map_or(item.clone(), Value::from));
+    Value::Array(spelled.collect())
+}
+
+fn dimension(word: &str) -> Option<String> {
+    metrics::dimension_of_word(word).map(|dimension| dimension.name.to_owned())
+}
+
+fn metric(word: &str) -> Option<String> {
+    metrics::metric_of_word(word).map(|metric| metric.name.to_owned()).or_else(|| metrics::retired(word))
+}
+
+fn status(word: &str) -> Option<String> {
+    ["Active", "NotRunning", "Dead"].into_iter().find(|known| fold(known) == fold(word)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -174,12 +287,15 @@ mod tests {
     use serde_json::json;
 
     fn canonical(value: &Value) -> Value {
-        Value::Object(normalize(value.as_object().cloned().unwrap_or_default(), &mut Vec::new()))
+        let mut problems = Problems::default();
+        let canonical = normalize(value.as_object().cloned().unwrap_or_default(), &mut Vec::new(), &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        Value::Object(canonical)
     }
 
     #[test]
     fn ids_come_in_many_spellings() {
-        for spelling in [json!("12, 034,12"), json!([12, "034"]), json!(["12", " 034 ", 12])] {
+        for spelling in [json!("12, 034,12"), json!([12, "034"]), json!(["012", " 034 ", 12])] {
             assert_eq!(canonical(&json!({"advertiser_ids": spelling})), json!({"advertiser_ids": ["12", "034"]}));
         }
         assert_eq!(canonical(&json!({"advertiser_ids": 12})), json!({"advertiser_ids": ["12"]}));
@@ -205,7 +321,8 @@ mod tests {
         let older =
             json!({"reports": [{"name": "By Day", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "eur"}]});
         let mut warnings = Vec::new();
-        let canonical = normalize(older.as_object().cloned().unwrap_or_default(), &mut warnings);
+        let canonical =
+            normalize(older.as_object().cloned().unwrap_or_default(), &mut warnings, &mut Problems::default());
         let report = json!({"name": "by_day", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "EUR"});
         assert_eq!(Value::Object(canonical), json!({"custom_reports": [report]}));
         assert!(warnings[0].starts_with("reports: "), "{warnings:?}");
@@ -218,6 +335,46 @@ mod tests {
         let mut object = json!({"reports": [{"name": name}]});
         object["custom_reports"] = own;
         canonical(&object)
+    }
+
+    #[test]
+    fn members_and_words_come_in_the_spellings_of_criteo() {
+        let object = json!({
+            "advertiserIds": "7, 8 ,7", "timeZone": "UTC", "countries": "fr,DE, FR", "placements_environment": "ios",
+            "customReports": [{
+                "reportName": "mine", "adSetIds": [7, "7"], "adSetNames": ["a, b", "a, b "], "adSetStatus": "notrunning",
+                "rowNumber": "true", "dimensions": ["day", "ad_set_id", "ADVERTISER", " campaign_name"],
+                "metrics": ["sales_pc30d", "CLICKS", "cac_pc30d", "newlyInvented"],
+            }],
+        });
+        let report = json!({
+            "name": "mine", "ad_set_ids": ["7"], "ad_set_names": ["a, b"], "ad_set_status": ["NotRunning"],
+            "row_number": true, "dimensions": ["Day", "AdsetId", "Advertiser", "Campaign"],
+            "metrics": ["SalesPc30d", "Clicks", "CacPc30d", "newlyInvented"],
+        });
+        let wanted = json!({
+            "advertiser_ids": ["7", "8"], "timezone": "UTC", "countries": ["FR", "DE"], "placements_environment": "Ios",
+            "custom_reports": [report],
+        });
+        assert_eq!(canonical(&object), wanted);
+    }
+
+    #[test]
+    fn members_in_two_spellings_and_secrets_in_another_are_told() {
+        let object = json!({
+            "timeZone": "UTC", "timezone": "Europe/Paris", "clientSecret": "hunter2hunter2", "startDate": "", "start_date": "x",
+            "custom_reports": [{"adSetIds": [1], "ad_set_ids": [2]}],
+        });
+        let mut problems = Problems::default();
+        let canonical = normalize(object.as_object().cloned().unwrap_or_default(), &mut Vec::new(), &mut problems);
+        assert_eq!(canonical["start_date"], "x", "a blank field of a form is not there");
+        let told = problems.into_error().message;
+        for words in
+            ["3 problems", "timezone is there in two", "[0].ad_set_ids is there", "must be written client_secret"]
+        {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(!told.contains("hunter2"), "{told}");
     }
 
     #[test]
@@ -237,7 +394,8 @@ mod tests {
     fn a_trimmed_secret_is_told_without_its_value() {
         let mut warnings = Vec::new();
         let object = json!({"client_secret": "hunter2\n"}).as_object().cloned().unwrap_or_default();
-        assert_eq!(Value::Object(normalize(object, &mut warnings)), json!({"client_secret": "hunter2"}));
+        let canonical = normalize(object, &mut warnings, &mut Problems::default());
+        assert_eq!(Value::Object(canonical), json!({"client_secret": "hunter2"}));
         assert_eq!(warnings, ["client_secret: removed white space around the value."]);
     }
 }

@@ -47,6 +47,13 @@ impl Problems {
         }
     }
 
+    /// Adds the problems of another gate, one a path.
+    pub(super) fn extend(&mut self, others: Self) {
+        for (path, problem) in others.0 {
+            self.push(&path, problem);
+        }
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

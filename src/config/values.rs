@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION, Problems};
 use crate::clock::Clock;
 use crate::streams::endpoint::Interval;
-use crate::streams::metrics::{self, Grain};
+use crate::streams::metrics::{self, Grain, fold};
 use crate::streams::report::ROW_CAP;
 use crate::suggest;
 
@@ -187,6 +187,7 @@ fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut P
             ad_set_ids: texts(&value["ad_set_ids"]).collect(),
             ad_set_names: texts(&value["ad_set_names"]).collect(),
             ad_set_status: texts(&value["ad_set_status"]).collect(),
+            row_number: value["row_number"].as_bool().unwrap_or(false),
         };
         if !report.name.is_empty() && reports.iter().any(|other| other.name == report.name) {
             problems.push(&format!("{path}.name"), "is used by another custom report already. Choose another name.");
@@ -204,7 +205,7 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
         ("metrics", &report.metrics, metrics::is_metric),
     ] {
         for (index, word) in words.iter().enumerate() {
-            if words[..index].contains(word) {
+            if words[..index].iter().any(|other| fold(other) == fold(word)) {
                 problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
             } else if let Some(day) = metrics::until(word).filter(|_| key == "metrics") {
                 warnings.push(format!(

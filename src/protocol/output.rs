@@ -23,6 +23,7 @@ use crate::engine::project::Plan;
 use crate::error::{Error, Result};
 use crate::stop::StopSender;
 use crate::streams::Stream;
+use crate::terminal::Terminal;
 
 /// How often a wait for the reader looks whether the run is to end.
 const POLL: Duration = Duration::from_millis(50);
@@ -110,16 +111,27 @@ impl Output {
     /// When the system gives no thread.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
     pub fn start(protocol: Protocol, stop: StopSender) -> io::Result<Self> {
-        Self::to(Box::new(io::stdout()), protocol, stop)
+        // A line that is drawn again and again would mix with the messages.
+        let terminal = Terminal::of_people().filter(|_| Terminal::of_stdout().is_none());
+        Self::spawn(Box::new(io::stdout()), protocol, stop, terminal)
     }
 
-    /// The same for another place than stdout.
+    /// The same for another place than stdout, of which nobody at a terminal is told.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn to(out: Box<dyn io::Write + Send>, protocol: Protocol, stop: StopSender) -> io::Result<Self> {
+        Self::spawn(out, protocol, stop, None)
+    }
+
+    fn spawn(
+        out: Box<dyn io::Write + Send>,
+        protocol: Protocol,
+        stop: StopSender,
+        terminal: Option<Terminal>,
+    ) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let writer = move || Writer::new(protocol, out, stop).run(&receiver);
+        let writer = move || Writer::new(protocol, out, stop, terminal).run(&receiver);
         std::thread::Builder::new().name("output".into()).spawn(writer)?;
         Ok(Self { sender })
     }

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::panic;
 use crate::redact;
 use crate::stop::{Stop, StopSender};
+use crate::terminal::Terminal;
 use alive::{LONGEST_SILENCE, LONGEST_STATELESS};
 use book::{Announcement, Book, Progress};
 use records::{Lines, Place, Records};
@@ -52,7 +53,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(protocol: Protocol, out: Box<dyn Write + Send>, stop: StopSender) -> Self {
+    pub(super) fn new(
+        protocol: Protocol,
+        out: Box<dyn Write + Send>,
+        stop: StopSender,
+        terminal: Option<Terminal>,
+    ) -> Self {
         let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), out, broken: None };
         Self {
             protocol,
@@ -62,7 +68,7 @@ impl Writer {
             beat: Instant::now(),
             books: Vec::new(),
             state_file: None,
-            summary: Summary::new(),
+            summary: Summary::new(terminal),
             stop,
         }
     }

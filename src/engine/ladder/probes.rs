@@ -2,7 +2,6 @@
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use serde::Deserializer;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Hold, too_slow};

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::Stream;
+use crate::streams::schema::ColumnType;
 
 /// The catalog of `--discover`, indented: Meltano waits for ever for the end of a line of more than 64 KiB.
 #[must_use]
@@ -27,7 +28,7 @@ pub fn catalog(streams: &[Stream]) -> String {
                 "stream": stream.name,
                 "key_properties": stream.primary_key,
                 "replication_method": method,
-                "schema": stream.schema,
+                "schema": super::json_schema(stream),
             });
             if let Some(cursor) = cursor {
                 root["valid-replication-keys"] = json!([cursor]);
@@ -64,12 +65,14 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
         ));
     };
     let mut configured = Vec::new();
+    let mut left_out = Vec::new();
     for (index, entry) in streams.iter().enumerate() {
         let Some(name) = entry["tap_stream_id"].as_str().or(entry["stream"].as_str()) else {
             return Err(Error::config(format!("The catalog is not valid: streams[{index}].tap_stream_id is missing.")));
         };
         let metadata = Metadata::of(entry);
         if !metadata.is_selected(&[], entry["selected"].as_bool()) {
+            left_out.push(name);
             continue;
         }
         let root = metadata.at(&[]);
@@ -87,6 +90,9 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
         let properties = properties.cloned().unwrap_or_default();
         configured.push(Configured { properties, ..Configured::new(name, sync_mode, columns) });
     }
+    for name in left_out.into_iter().filter(|name| configured.iter().any(|of: &Configured| of.name == *name)) {
+        tracing::warn!("The catalog has {name} selected in one entry and not in another. It is read.");
+    }
     Ok(configured)
 }
 
@@ -103,6 +109,12 @@ pub fn retype(stream: &mut Stream, properties: &Map<String, Value>) {
     let Some(own) = stream.schema["properties"].as_object_mut() else { return };
     for (name, property) in own.iter_mut() {
         let Some(wanted) = properties.get(name).filter(|wanted| wanted.is_object()) else { continue };
+        let is_same = super::property(wanted) == super::property(property);
+        // The time of a clock is a text in Singer's words, and stays what it is.
+        let is_text = ColumnType::of_property(wanted) == ColumnType::Text;
+        if is_same || is_text && ColumnType::of_property(property) == ColumnType::LocalDateTime {
+            continue;
+        }
         *property = wanted.clone();
         if !stream.primary_key.contains(name) {
             make_nullable(property);

@@ -10,7 +10,7 @@ pub mod log;
 pub mod settings;
 pub mod state;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use log::Log;
 pub use settings::Settings;
@@ -18,6 +18,7 @@ pub use state::State;
 
 use crate::clock;
 use crate::streams::Stream;
+use crate::streams::schema::ColumnType;
 
 /// What the thread that writes knows beyond the words of the protocol.
 #[derive(Debug)]
@@ -30,10 +31,35 @@ pub struct Tap {
     pub settings: Settings,
 }
 
+/// A property in the words of Singer. Its `date-time` is an instant with a zone (RFC 3339), and targets refuse others, so the
+/// time of a clock is a text; `airbyte_type` is a word of Airbyte's alone.
+#[must_use]
+pub fn property(of: &Value) -> Value {
+    let mut property = of.clone();
+    let is_local = ColumnType::of_property(of) == ColumnType::LocalDateTime;
+    if let Some(members) = property.as_object_mut() {
+        members.shift_remove("airbyte_type");
+        if is_local {
+            members.shift_remove("format");
+        }
+    }
+    property
+}
+
+/// The schema of a stream with its properties in the words of Singer.
+#[must_use]
+pub fn json_schema(stream: &Stream) -> Value {
+    let mut schema = stream.schema.clone();
+    for of in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        *of = property(of);
+    }
+    schema
+}
+
 /// `SCHEMA`
 #[must_use]
 pub fn schema(stream: &Stream, is_selected: &dyn Fn(&str) -> bool) -> Value {
-    let mut schema = stream.schema.clone();
+    let mut schema = json_schema(stream);
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties
             .retain(|name, _| stream.primary_key.contains(name) || stream.cursor() == Some(name) || is_selected(name));

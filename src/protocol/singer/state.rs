@@ -15,7 +15,7 @@ const SCOPE: &str = "activated_for";
 pub struct State(Map<String, Value>);
 
 impl State {
-    /// Reads a state; nothing, `{}` and `null` mean a first sync. Meltano's own wrapping is understood.
+    /// Reads a state; nothing, `{}`, `[]` and `null` mean a first sync. Meltano's own wrapping is understood.
     ///
     /// # Errors
     /// `config_error` when the text is no state: it is never taken for "start again from nothing".
@@ -31,6 +31,7 @@ impl State {
         };
         let document = match airbyte::parse(text, "The state")? {
             Value::Null => return Ok(Self::default()),
+            Value::Array(entries) if entries.is_empty() => return Ok(Self::default()),
             Value::Object(object) => object,
             _ => return Err(corrupt()),
         };
@@ -133,8 +134,11 @@ mod tests {
         assert_eq!((&value["more"], &value["bookmarks"]["other"]["replication_key_value"]), (&json!(1), &json!("x")));
         assert_eq!(value["bookmarks"]["ours"]["replication_key_value"], "2026-07-01");
         assert_eq!(State::parse("{}").unwrap().message(), json!({"type": "STATE", "value": {"bookmarks": {}}}));
+        for first in ["", " \n", "[]", "null"] {
+            assert_eq!(State::parse(first).unwrap().message()["value"], json!({"bookmarks": {}}), "{first}");
+        }
         for corrupt in [
-            "[]",
+            "[1]",
             "7",
             "{\"bookmarks\":[]}",
             "{",

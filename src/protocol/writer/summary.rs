@@ -36,7 +36,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(terminal: Option<Terminal>) -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -45,8 +45,7 @@ impl Summary {
             failed: 0,
             warnings: 0,
             calls_left: None,
-            // A line that is drawn again and again would mix with the messages.
-            terminal: Terminal::of_people().filter(|_| Terminal::of_stdout().is_none()),
+            terminal,
             drawn: None,
             told: now,
         }

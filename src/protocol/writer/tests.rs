@@ -27,7 +27,7 @@ impl Write for Paper {
 fn writer() -> (Writer, Paper) {
     let paper = Paper::default();
     let (stop, _stopped) = StopSender::new();
-    let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), stop);
+    let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), stop, None);
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
     let streams = catalog::streams(&Config::parse(&config.to_string()).unwrap());
     for stream in &streams[..2] {

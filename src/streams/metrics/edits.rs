@@ -1,6 +1,8 @@
 //! What Criteo has changed in its list of metrics since it published it, on all live versions at once (history of the
 //! `OpenAPI` documents).
 
+use super::{fold, metric_of_word};
+
 /// The day on which Criteo published the list.
 const PUBLISHED: &str = "2025-10-02";
 
@@ -42,14 +44,25 @@ pub fn since(metric: &str) -> &'static str {
     ADDED.iter().find(|(_, names)| names.contains(&metric)).map_or(PUBLISHED, |(day, _)| day)
 }
 
-/// The day on which Criteo took a metric off the list; `None` for others.
+/// The day on which Criteo took a metric off the list, in whatever spelling; `None` for others.
 #[must_use]
 pub fn until(metric: &str) -> Option<&'static str> {
-    match metric {
-        metric if metric.starts_with("Cac") => Some("2026-07-27"),
-        metric if metric.ends_with("Pc7dPv24h") => Some("2026-01-29"),
+    match fold(metric) {
+        metric if metric.starts_with("cac") => Some("2026-07-27"),
+        metric if metric.ends_with("pc7dpv24h") => Some("2026-01-29"),
         _ => None,
     }
+}
+
+/// Criteo's spelling of a metric that is on the list no more.
+#[must_use]
+pub fn retired(word: &str) -> Option<String> {
+    let wanted = fold(word);
+    let added = ADDED.iter().flat_map(|(_, names)| *names).find(|name| fold(name) == wanted);
+    // Those that were renamed are on the list without their last letter.
+    let renamed = || Some(format!("{}h", metric_of_word(wanted.strip_suffix('h')?)?.name));
+    until(word)?;
+    added.map(|&name| name.to_owned()).or_else(renamed)
 }
 
 #[cfg(test)]
@@ -64,5 +77,8 @@ mod tests {
         assert_eq!(added_last, 7);
         assert_eq!(until("SalesPc7dPv24h"), Some("2026-01-29"));
         assert_eq!((since("CacPc30d"), until("CacPc30d")), ("2026-01-29", Some("2026-07-27")));
+        assert_eq!((until("cacpc30d"), until("SALES_PC7D_PV24H")), (Some("2026-07-27"), Some("2026-01-29")));
+        let spelled = ["cac_pc30d", "salesPc7dPv24H", "clicks"].map(retired);
+        assert_eq!(spelled, [Some("CacPc30d".to_owned()), Some("SalesPc7dPv24h".to_owned()), None]);
     }
 }

@@ -9,7 +9,7 @@ mod meanings;
 mod names;
 mod table;
 
-pub use edits::{since, until};
+pub use edits::{retired, since, until};
 pub use meanings::{Meaning, Page, Scope, glossary};
 pub use names::{fold, snake_case};
 
@@ -318,6 +318,20 @@ pub fn dimension(name: &str) -> Option<&'static Dimension> {
 #[must_use]
 pub fn metric(name: &str) -> Option<&'static Metric> {
     table::METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// The known dimension that a word means in whatever spelling: `adSetId`, `ad_set_id`, `ADSETID`, or the column.
+#[must_use]
+pub fn dimension_of_word(word: &str) -> Option<&'static Dimension> {
+    let wanted = fold(word);
+    DIMENSIONS.iter().find(|of| fold(of.name) == wanted || of.alias.is_some_and(|alias| fold(alias) == wanted))
+}
+
+/// The known metric that a word means in whatever spelling.
+#[must_use]
+pub fn metric_of_word(word: &str) -> Option<&'static Metric> {
+    let wanted = fold(word);
+    table::METRICS.iter().find(|metric| fold(metric.name) == wanted)
 }
 
 /// Every metric, in the order of Criteo's enum.

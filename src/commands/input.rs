@@ -1,0 +1,127 @@
+//! What a read is told to read and to go on from.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::read_file;
+use crate::error::{Error, Result};
+use crate::protocol::airbyte::{self, Configured, SyncMode};
+use crate::streams::Stream;
+use crate::streams::metrics::fold;
+
+/// The streams that somebody names by hand, each once.
+pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configured>> {
+    let mut seen = HashSet::new();
+    let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let names = names.map(|name| meant(name, streams)).filter(|name| seen.insert(*name));
+    let configured: Vec<_> = names.map(|name| Configured::new(name, Ok(SyncMode::Incremental), None)).collect();
+    if configured.is_empty() {
+        return Err(Error::config("--streams names no stream. `source-criteo streams` lists them."));
+    }
+    Ok(configured)
+}
+
+/// The name of the stream that is meant: the name itself, or the only one that is the same but for its spelling.
+pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
+    if streams.iter().any(|stream| stream.name == name) {
+        return name;
+    }
+    let wanted = fold(name);
+    let mut same = streams.iter().filter(|stream| fold(&stream.name) == wanted);
+    match (same.next(), same.next()) {
+        (Some(stream), None) => &stream.name,
+        _ => name,
+    }
+}
+
+/// Reads the saved states of streams; without a file there are none.
+pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<BTreeMap<String, Value>> {
+    match path {
+        Some(path) => airbyte::parse_state(&state_text(path, absent).await?),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Reads the states of a file that is kept: one that is not there yet is made by the read.
+pub(super) async fn kept_states(path: &Path) -> Result<BTreeMap<String, Value>> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(Error::config(format!(
+            "The state file {} is {}, and the states are written to a file in its place. Name a file.",
+            path.display(),
+            kind(&found)
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        _ => airbyte::parse_state(&read_file(path, "state").await?),
+    }
+}
+
+/// The text of a state file; `absent` says what to do where there is none.
+pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
+    match std::fs::metadata(path) {
+        // Not so a device: /dev/null is no state.
+        Ok(found) if !found.is_file() && kind(&found) != DEVICE && !is_open(path) => Err(Error::config(format!(
+            "The state file {} is {}. Name a file with the state of the last sync.",
+            path.display(),
+            kind(&found)
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && path != Path::new("-") => {
+            Err(Error::config(format!("There is no state file {}. {absent}", path.display())))
+        }
+        _ => read_file(path, "state").await,
+    }
+}
+
+/// Whether a path names what a shell has opened for us, such as `<(command)`: somebody writes at its other end.
+fn is_open(path: &Path) -> bool {
+    ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder)) && !path.is_dir()
+}
+
+const DEVICE: &str = "a device";
+
+fn kind(found: &std::fs::Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if found.file_type().is_fifo() {
+            return "a named pipe (FIFO)";
+        }
+        if found.file_type().is_socket() {
+            return "a socket";
+        }
+    }
+    if found.is_dir() { "a folder" } else { DEVICE }
+}
+
+/// Streams that a catalog has more than once count once, with the columns of all entries: the first one's way of reading
+/// is taken, and a warning says so.
+pub(super) fn once(catalog: Vec<Configured>) -> Vec<Configured> {
+    let mut kept: Vec<Configured> = Vec::with_capacity(catalog.len());
+    let mut doubles = Vec::new();
+    for configured in catalog {
+        let Some(first) = kept.iter_mut().find(|first| first.name == configured.name) else {
+            kept.push(configured);
+            continue;
+        };
+        first.columns = match (first.columns.take(), configured.columns) {
+            (Some(mut columns), Some(more)) => {
+                columns.extend(more);
+                Some(columns)
+            }
+            // All of them.
+            _ => None,
+        };
+        if !doubles.contains(&configured.name) {
+            doubles.push(configured.name);
+        }
+    }
+    if !doubles.is_empty() {
+        tracing::warn!(
+            "The catalog has more than one entry for {}. The stream is read once, in the sync mode of the first selected entry and with \
+             the columns of all of them.",
+            doubles.join(", ")
+        );
+    }
+    kept
+}
