@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures that a test measures are shown with --nocapture")]
 
+mod assumptions;
 mod bad_input;
 mod by_hand;
 mod commands;
