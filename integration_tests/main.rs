@@ -1,11 +1,10 @@
 //! The real program as a process, against the sandbox on loopback. Every run passes through [`lint`], which knows the
 //! rules that hold for every run; a test adds what is special about it.
-
 #![expect(unreachable_pub, reason = "the modules of a test binary are seen by nobody else")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures that a test measures are shown with --nocapture")]
-
 mod answers;
+mod assumptions;
 mod bad_input;
 mod by_hand;
 mod commands;
