@@ -33,6 +33,31 @@ pub enum Difference {
     Wrong(String, Vec<Row>, Vec<Row>),
 }
 
+impl Difference {
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing(..))
+    }
+
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Missing(key, _) | Self::Extra(key, _) | Self::Wrong(key, ..) => key,
+        }
+    }
+
+    /// One of the rows that are concerned.
+    pub fn row(&self) -> &Row {
+        match self {
+            Self::Missing(_, rows) | Self::Extra(_, rows) | Self::Wrong(_, rows, _) => &rows[0],
+        }
+    }
+
+    /// The first day of the period that is concerned.
+    pub fn first_day(&self) -> Option<NaiveDate> {
+        let columns = ["day", "transaction_date", "week", "month", "year"];
+        columns.iter().find_map(|column| self.row().get(*column)?.get(..10)?.parse().ok())
+    }
+}
+
 /// Puts records into a table as a destination does.
 pub fn merge<'a>(table: &mut Table, records: impl IntoIterator<Item = &'a Map<String, Value>>, stream: &Value) {
     for record in records {

@@ -17,6 +17,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::Days;
+use criteo_sandbox::Options;
+use serde_json::{Map, Value, json};
+
+use crate::harness::Bench;
+use crate::streams::preset;
+use crate::truth;
+use judge::{Table, Truth, differences, merge, rows};
 use plan::Plan;
 use run::{Outcome, outcome};
 
@@ -45,15 +53,17 @@ fn worlds(first: u64, count: u64) {
                     }
                     let plan = Plan::draw(seed);
                     match outcome(&plan) {
-                        Outcome::Whole => drop(whole.fetch_add(1, Ordering::Relaxed)),
-                        Outcome::Loud(streams) => {
+                        Outcome::Whole => {
+                            whole.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Outcome::Loud { streams, text } => {
                             louds.fetch_add(1, Ordering::Relaxed);
                             let mut loud = loud.lock().unwrap();
                             for (name, value) in &plan.switches {
                                 *loud.entry(format!("{name}={value}")).or_default() += 1;
                             }
                             if std::env::var_os("WORLDS_LOUD").is_some() {
-                                println!("loud {seed} {streams:?}\n  {}", plan.told());
+                                println!("loud {seed} {streams:?}\n  {}\n  {text}", plan.told());
                             }
                         }
                         Outcome::Failed { kind, text } => {
@@ -111,4 +121,61 @@ fn a_few_random_worlds_are_whole_or_loud() {
 #[ignore = "slow: scripts/test runs it"]
 fn random_worlds_are_whole_or_loud() {
     worlds(number("WORLDS_SEED").unwrap_or_else(seed_of_the_clock), number("WORLDS").unwrap_or(200));
+}
+
+#[test]
+fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
+    let mut bench = Bench::new(Options::default(), 12);
+    let catalog = bench.catalog(&["campaign_statistics_daily", "category_statistics_daily"], "incremental");
+    let discovered = bench.discover();
+    let read = |bench: &Bench, name: &str| {
+        let mut table = Table::new();
+        merge(&mut table, bench.read(&catalog, None).records(name), &discovered[name]);
+        table
+    };
+    let truth = |bench: &Bench, name: &str| Truth {
+        rows: rows(&truth::report(bench, &preset(name), &discovered[name]), &discovered[name]),
+        today: bench.today(),
+        is_wanted: true,
+    };
+    for name in ["campaign_statistics_daily", "category_statistics_daily"] {
+        let differing = |table: &Table, truths: &[Truth], lookback| {
+            let found = differences(&rows(table.values(), &discovered[name]), truths, lookback, false);
+            found.iter().map(|difference| difference.to_string().split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let (held, first) = (read(&bench, name), truth(&bench, name));
+        assert_eq!(differing(&held, &[first.clone()], 3), [""; 0]);
+        let key = held.keys().nth(7).unwrap().clone();
+        let mut table = held.clone();
+        let row = table.remove(&key).unwrap();
+        assert_eq!(differing(&table, &[first.clone()], 3).len(), 1, "{name}: lost");
+        for (column, value, what) in [("campaign_id", json!("299999"), "extra"), ("day", json!("2026-10-01"), "extra")] {
+            let mut twin = row.clone();
+            twin[column] = value;
+            let mut table = held.clone();
+            merge(&mut table, [&twin], &discovered[name]);
+            assert_eq!(differing(&table, &[first.clone()], 3), [what], "{name}: doubled");
+        }
+        for column in ["clicks", "advertiser_cost", "currency"] {
+            let mut table = held.clone();
+            table.get_mut(&key).unwrap()[column] = json!(7.5);
+            assert!(!differing(&table, &[first.clone()], 3).is_empty(), "{name}: changed");
+        }
+        // Five days later everything has grown: what the lookback reaches must be as it is now, the rest may be as it was.
+        let before = bench.today();
+        let today = before + Days::new(5);
+        bench.sandbox.change(|options| options.today = today);
+        bench.config["now"] = json!(format!("{today}T12:00:00Z"));
+        let second = truth(&bench, name);
+        let mut fresh = held.clone();
+        fresh.extend(read(&bench, name));
+        assert_eq!(differing(&fresh, &[first.clone(), second.clone()], 3), [""; 0]);
+        let mut half = fresh.clone();
+        let is_old = |key: &str, row: &Map<String, Value>| held.contains_key(key) && row["day"].as_str().unwrap() < "2026-10-29";
+        half.iter_mut().filter(|(key, row)| is_old(key, row)).for_each(|(key, row)| *row = held[key].clone());
+        assert_eq!(differing(&half, &[first.clone(), second.clone()], 3), [""; 0]);
+        assert!(!differing(&half, &[first.clone(), second.clone()], 6).is_empty(), "{name}: stale");
+        bench.sandbox.change(|options| options.today = before);
+        bench.config["now"] = json!(format!("{before}T12:00:00Z"));
+    }
 }

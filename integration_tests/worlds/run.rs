@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use criteo_sandbox::Options;
 use serde_json::{Map, Value, json};
 
-use super::judge::{Difference, Row, Rows, Table, Truth, differences, merge, rows};
+use super::judge::{Difference, Row, Rows, Table, Truth, differences, last_day, merge, rows};
 use super::plan::{PRESETS, Plan, SMALL};
 use crate::harness::{Bench, Transcript, http};
 use crate::streams::preset;
@@ -21,8 +21,8 @@ use crate::truth;
 pub enum Outcome {
     /// Every stream is the truth.
     Whole,
-    /// These streams are not, and it was said.
-    Loud(Vec<String>),
+    /// These streams are not, and it was said; along with what differs, in words.
+    Loud { streams: Vec<String>, text: String },
     /// Wrong without a word, or a rule of every run is broken.
     Failed { kind: &'static str, text: String },
 }
@@ -75,24 +75,25 @@ fn live(plan: &Plan) -> Outcome {
     if wrong.is_empty() {
         return Outcome::Whole;
     }
-    for wrong in &wrong {
-        if !story.is_told(&wrong.stream) {
-            return story.failure("silent", wrong);
-        }
+    if let Some(silent) = wrong.iter().find(|wrong| !story.is_told(wrong)) {
+        return story.failure("silent", silent);
     }
-    let told: Vec<_> = wrong.iter().map(|wrong| wrong.stream.clone()).collect();
+    let streams: Vec<_> = wrong.iter().map(|wrong| wrong.stream.clone()).collect();
+    let text = wrong.iter().map(|wrong| story.differing(wrong)).collect::<Vec<_>>().join("\n") + "\n" + &story.tail();
     story.heal(plan);
-    for wrong in story.judge(plan).iter().filter(|wrong| told.contains(&wrong.stream)) {
-        let is_missing = wrong.differences.iter().any(|difference| matches!(difference, Difference::Missing(..)));
-        let is_open = story.is_incomplete(&wrong.stream);
-        if is_missing && !is_open {
-            return story.failure("the state has passed what is missing", wrong);
+    for mut wrong in story.judge(plan).into_iter().filter(|wrong| streams.contains(&wrong.stream)) {
+        // What Criteo no longer keeps is lost for good.
+        wrong.differences.retain(|difference| !difference.is_missing() || story.is_kept(&wrong.stream, difference));
+        let open = story.is_incomplete(&wrong.stream);
+        if wrong.differences.iter().any(Difference::is_missing) && !open {
+            return story.failure("the state has passed what is missing", &wrong);
         }
-        if !is_missing && !is_open && !story.is_warned(&wrong.stream) {
-            return story.failure("wrong rows stay without a warning", wrong);
+        wrong.differences.retain(|difference| !difference.is_missing());
+        if !open && !wrong.differences.iter().all(|difference| story.is_warned(&wrong.stream, difference)) {
+            return story.failure("wrong rows stay without a warning", &wrong);
         }
     }
-    Outcome::Loud(told)
+    Outcome::Loud { streams, text }
 }
 
 impl Story {
@@ -303,23 +304,40 @@ impl Story {
         rows
     }
 
-    /// In the last sync or the one before it: that the stream is not whole.
-    fn is_told(&self, stream: &str) -> bool {
-        self.is_incomplete(stream) || self.is_warned(stream)
+    /// Whether somebody who reads status and warnings knows of everything that differs.
+    fn is_told(&self, wrong: &Wrong) -> bool {
+        let was_incomplete = self.runs.iter().any(|run| is_incomplete(run, &wrong.stream));
+        self.is_incomplete(&wrong.stream)
+            || wrong.differences.iter().all(|difference| {
+                let is_gone = difference.is_missing() && !self.is_kept(&wrong.stream, difference);
+                is_gone && was_incomplete || self.is_warned(&wrong.stream, difference)
+            })
+    }
+
+    /// Whether the last sync could still have read what is missing.
+    fn is_kept(&self, stream: &str, difference: &Difference) -> bool {
+        self.truths[stream].last().unwrap().rows.contains_key(difference.key())
     }
 
     fn is_incomplete(&self, stream: &str) -> bool {
-        let last = self.runs.last().unwrap();
-        match last.statuses(stream).last() {
-            Some(status) => *status == "INCOMPLETE",
-            None => last.code != Some(0),
-        }
+        is_incomplete(self.runs.last().unwrap(), stream)
     }
 
-    fn is_warned(&self, stream: &str) -> bool {
-        // The words must say what of the stream is concerned, and not only that something is.
-        let is_about = |text: &&str| text.contains(stream) && text.replace(stream, "").bytes().any(|byte| byte.is_ascii_digit());
-        self.runs.iter().any(|run| run.logs("WARN").iter().any(|text| is_about(text)))
+    /// Whether a warning names the stream, and the day, the advertiser or the kind of key that differs.
+    fn is_warned(&self, stream: &str, difference: &Difference) -> bool {
+        let warnings = self.runs.iter().flat_map(|run| run.logs("WARN"));
+        let about = warnings.filter(|text| text.contains(stream) && !text.contains("lookback_days"));
+        let (row, first) = (difference.row(), difference.first_day());
+        about.into_iter().any(|text| {
+            let days: Vec<NaiveDate> = text.split(|letter: char| !letter.is_ascii_digit() && letter != '-').filter_map(|word| word.parse().ok()).collect();
+            let names_day = match (days.iter().min(), days.iter().max(), first, last_day(row)) {
+                (Some(from), Some(to), Some(first), Some(last)) => last >= *from && first <= *to,
+                (Some(_), ..) => true,
+                _ => false,
+            };
+            let names_advertiser = row.get("advertiser_id").is_some_and(|id| text.contains(id.as_str()));
+            names_day || names_advertiser || text.contains("key")
+        })
     }
 
     fn unnamed_refusal(&self, plan: &Plan) -> Option<String> {
@@ -334,18 +352,21 @@ impl Story {
     }
 
     fn failure(&self, kind: &'static str, wrong: &Wrong) -> Outcome {
+        Outcome::Failed { kind, text: format!("{}\n{}", self.differing(wrong), self.tail()) }
+    }
+
+    fn differing(&self, wrong: &Wrong) -> String {
         let first: Vec<_> = wrong.differences.iter().take(4).map(ToString::to_string).collect();
         let counted = |what: fn(&Difference) -> bool| wrong.differences.iter().filter(|d| what(d)).count();
-        let text = format!(
-            "{}: {} missing, {} extra, {} wrong\n    {}\n{}",
+        format!(
+            "{}: {} missing, {} extra, {} wrong of {} rows\n    {}",
             wrong.stream,
-            counted(|d| matches!(d, Difference::Missing(..))),
+            counted(Difference::is_missing),
             counted(|d| matches!(d, Difference::Extra(..))),
             counted(|d| matches!(d, Difference::Wrong(..))),
-            first.join("\n    "),
-            self.tail()
-        );
-        Outcome::Failed { kind, text }
+            self.tables[&wrong.stream].len(),
+            first.join("\n    ")
+        )
     }
 
     /// What the last syncs said.
@@ -361,6 +382,13 @@ impl Story {
             }
         }
         text
+    }
+}
+
+fn is_incomplete(run: &Transcript, stream: &str) -> bool {
+    match run.statuses(stream).last() {
+        Some(status) => *status == "INCOMPLETE",
+        None => run.code != Some(0),
     }
 }
 
