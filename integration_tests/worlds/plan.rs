@@ -179,7 +179,9 @@ impl Plan {
             plans.push(plan);
         };
         for index in 0..self.switches.len() {
-            with(&|plan| drop(plan.switches.remove(index)));
+            with(&|plan| {
+                plan.switches.remove(index);
+            });
         }
         for index in 0..self.faults.len() {
             with(&|plan| drop(plan.faults.remove(index)));
@@ -258,7 +260,8 @@ impl Plan {
             format!("+{} d{}{}", sync.later, killed.unwrap_or_default(), absent.unwrap_or_default())
         }).collect();
         format!(
-            "switches {:?}\n  faults {:?}\n  streams {:?}\n  custom reports {}\n  config {}\n  {} advertisers ({} empty, refused {:?}), {}x{}x{} ads, row cap {}, today {}, start {} days before, syncs [{}]",
+            "seed {}\n  switches {:?}\n  faults {:?}\n  streams {:?}\n  custom reports {}\n  config {}\n  {} advertisers ({} empty, refused {:?}), {}x{}x{} ads, row cap {}, today {}, start {} days before, syncs [{}]",
+            self.seed,
             self.switches.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
             self.faults.iter().map(|(sync, fault)| format!("sync {sync}: {fault}")).collect::<Vec<_>>(),
             self.streams, Value::from(self.custom_reports.clone()), Value::Object(self.config.clone()),
