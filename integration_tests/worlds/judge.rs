@@ -51,6 +51,20 @@ impl Difference {
         }
     }
 
+    /// The columns that differ; none where whole rows do.
+    pub fn columns(&self) -> BTreeSet<&String> {
+        match self {
+            Self::Wrong(_, wanted, there) if wanted.len() == there.len() => {
+                let differing = wanted.iter().zip(there).flat_map(|(wanted, there)| {
+                    let names = wanted.keys().chain(there.keys());
+                    names.filter(|name| wanted.get(*name) != there.get(*name))
+                });
+                differing.collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// The first day of the period that is concerned.
     pub fn first_day(&self) -> Option<NaiveDate> {
         let columns = ["day", "transaction_date", "week", "month", "year"];
@@ -166,9 +180,7 @@ impl std::fmt::Display for Difference {
             Self::Missing(key, wanted) => write!(f, "missing {key} ({} rows)", wanted.len()),
             Self::Extra(key, there) => write!(f, "extra {key}: {:?}", there[0]),
             Self::Wrong(key, wanted, there) if wanted.len() == 1 && there.len() == 1 => {
-                let names: BTreeSet<_> = wanted[0].keys().chain(there[0].keys()).collect();
-                let wrong = names.into_iter().filter(|name| wanted[0].get(*name) != there[0].get(*name));
-                let wrong: Vec<_> = wrong.map(|name| format!("{name} {:?} should be {:?}", there[0].get(name), wanted[0].get(name))).collect();
+                let wrong: Vec<_> = self.columns().into_iter().map(|name| format!("{name} {:?} should be {:?}", there[0].get(name), wanted[0].get(name))).collect();
                 write!(f, "wrong {key}: {}", wrong.join(", "))
             }
             Self::Wrong(key, wanted, there) => write!(f, "wrong {key}: {} rows {there:?} should be {} {wanted:?}", there.len(), wanted.len()),

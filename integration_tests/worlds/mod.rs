@@ -31,7 +31,7 @@ use run::{Outcome, outcome};
 /// Of a hundred worlds, how many must be whole.
 const LEAST_WHOLE: u64 = 90;
 /// How often a world that fails is lived through again to find the smallest.
-const MOST_SHRINKING: usize = 60;
+const MOST_SHRINKING: usize = 40;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))

@@ -323,7 +323,7 @@ impl Story {
         is_incomplete(self.runs.last().unwrap(), stream)
     }
 
-    /// Whether a warning names the stream, and the day, the advertiser or the kind of key that differs.
+    /// Whether a warning names the stream, and the day, the advertiser, the columns or the kind of key that differ.
     fn is_warned(&self, stream: &str, difference: &Difference) -> bool {
         let warnings = self.runs.iter().flat_map(|run| run.logs("WARN"));
         let about = warnings.filter(|text| text.contains(stream) && !text.contains("lookback_days"));
@@ -336,7 +336,9 @@ impl Story {
                 _ => false,
             };
             let names_advertiser = row.get("advertiser_id").is_some_and(|id| text.contains(id.as_str()));
-            names_day || names_advertiser || text.contains("key")
+            let columns = difference.columns();
+            let names_columns = !columns.is_empty() && columns.into_iter().all(|column| text.contains(column.as_str()));
+            names_day || names_advertiser || names_columns || text.contains("key")
         })
     }
 
