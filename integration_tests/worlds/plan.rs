@@ -129,17 +129,21 @@ impl Plan {
             switches,
             options,
         };
-        plan.keep_affordable();
+        plan.keep_possible();
         plan.keep_knowable();
         plan
     }
 
-    /// A long history has few rows a day, and no report that takes a request for each day.
-    fn keep_affordable(&mut self) {
+    /// A long history has few rows a day, and no report that takes a request for each day or goes back a year only.
+    fn keep_possible(&mut self) {
         if self.days > 100 {
             (self.options.ads, self.options.ad_sets) = (1, 1);
-            self.streams.retain(|name| !name.starts_with("ad_level"));
+            self.streams.retain(|name| !name.starts_with("ad_level") && !name.starts_with("mpo_"));
             self.options.row_cap = self.options.row_cap.max(1000);
+        }
+        // The datasets of product sets are known from ad sets, so there must be enough of these.
+        if self.streams.iter().any(|name| name.starts_with("product_")) {
+            (self.options.campaigns, self.options.ad_sets) = (2, 2);
         }
         if self.streams.iter().any(|name| name == "ad_level_statistics") {
             self.days = self.days.min(40);

@@ -230,7 +230,7 @@ impl Story {
         let rows = if name == "log_level_events" {
             let from = asked.max(before.served_from("log_level", "UTC").unwrap());
             let ids: Vec<_> = real.into_iter().filter(|id| !refused.contains(id)).collect();
-            self.files(plan, from, &ids)
+            self.files(from, &ids)
         } else if is_report {
             let records = self.report(plan, name, asked, &before);
             rows(&records, &discovered)
@@ -283,14 +283,14 @@ impl Story {
     }
 
     /// How many lines the log files of each advertiser and day have.
-    fn files(&self, plan: &Plan, from: NaiveDate, advertisers: &[String]) -> Rows {
-        let parts: &[&str] = if plan.is_set("log_files_a_day") { &["_1", "_2"] } else { &[""] };
+    fn files(&self, from: NaiveDate, advertisers: &[String]) -> Rows {
         let yesterday = self.bench.today() - Days::new(1);
         let world = self.bench.sandbox.world();
+        let parts: &[&str] = if world.unknown("log_files_a_day") == "one" { &[""] } else { &["_1", "_2"] };
         let mut rows = Rows::new();
         for (advertiser, day) in advertisers.iter().flat_map(|id| from.iter_days().take_while(|day| *day <= yesterday).map(move |day| (id, day))) {
             // The last file of a day may come when the day is two days old.
-            let is_late = day == yesterday && plan.is_set("young_log_files");
+            let is_late = day == yesterday && world.unknown("young_log_files") == "late";
             let parts = &parts[..parts.len() - usize::from(is_late)];
             let lines = parts.iter().map(|part| {
                 let query = json!({"name": format!("{advertiser}_{day}{part}.csv.gz")});
@@ -344,8 +344,9 @@ impl Story {
 
     fn unnamed_refusal(&self, plan: &Plan) -> Option<String> {
         let [refused] = &plan.options.refused_in_reports[..] else { return None };
+        let is_statistics = |name: &&String| PRESETS.contains(&name.as_str()) || plan.custom_report(name).is_some();
         let is_seen = plan.value("refused_advertiser") != "skipped"
-            && plan.selected().iter().any(|name| PRESETS.contains(&name.as_str()) || plan.custom_report(name).is_some());
+            && plan.selected().iter().filter(is_statistics).any(|name| !self.is_incomplete(name));
         let is_named = self.runs.iter().any(|run| {
             run.logs("WARN").iter().any(|text| text.contains(refused.as_str()))
                 || run.errors().iter().any(|error| error.to_string().contains(refused.as_str()))
