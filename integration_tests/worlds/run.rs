@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use chrono::{Datelike as _, Days, Months, NaiveDate, Weekday};
 use chrono_tz::Tz;
-use criteo_sandbox::Options;
+use criteo_sandbox::{Options, Unknowns, World};
 use serde_json::{Map, Value, json};
 
 use super::judge::{Difference, Row, Rows, Table, Truth, differences, last_day, merge, rows};
@@ -181,7 +181,7 @@ impl Story {
         let (status, _) = http("DELETE", &format!("{}/faults", self.bench.sandbox.control_url()), None, None);
         assert_eq!(status, 200);
         self.bench.sandbox.change(|options| {
-            let mut unknowns = criteo_sandbox::Unknowns::default();
+            let mut unknowns = Unknowns::default();
             for (name, value) in plan.switches.iter().filter(|(name, _)| OF_THE_WORLD.contains(name)) {
                 unknowns.set(name, value).unwrap();
             }
@@ -219,8 +219,7 @@ impl Story {
     /// The truth of a stream as it is today, over the days that the configuration asks for and Criteo serves.
     fn truth(&mut self, plan: &Plan, name: &str) -> Rows {
         let is_report = plan.custom_report(name).is_some() || PRESETS.contains(&name) || SMALL.contains(&name);
-        let before = self.bench.sandbox.world();
-        let real = before.consenting_ids();
+        let real = self.bench.sandbox.world().consenting_ids();
         // Whoever is refused is no part of the truth.
         let refused = if name.starts_with("mpo_") || !is_report { Vec::new() } else { plan.options.refused_in_reports.clone() };
         let (absent, hidden) = self.truth_options(&refused);
@@ -228,11 +227,11 @@ impl Story {
         let asked: NaiveDate = start.as_str().unwrap().parse().unwrap();
         let discovered = self.discovered[name].clone();
         let rows = if name == "log_level_events" {
-            let from = asked.max(before.served_from("log_level", "UTC").unwrap());
+            let from = asked.max(self.floor(plan, "log_level", "UTC"));
             let ids: Vec<_> = real.into_iter().filter(|id| !refused.contains(id)).collect();
             self.files(from, &ids)
         } else if is_report {
-            let records = self.report(plan, name, asked, &before);
+            let records = self.report(plan, name, asked);
             rows(&records, &discovered)
         } else {
             rows(&truth::entity(&self.bench, name, &discovered), &discovered)
@@ -252,7 +251,14 @@ impl Story {
         before
     }
 
-    fn report(&mut self, plan: &Plan, name: &str, asked: NaiveDate, world: &criteo_sandbox::World) -> Vec<Map<String, Value>> {
+    /// The first day that can be wanted: nobody asks for more than the documents say, whatever is served.
+    fn floor(&self, plan: &Plan, kept: &str, zone: &str) -> NaiveDate {
+        let world = self.bench.sandbox.world();
+        let documented = World::new(Options { today: self.bench.today(), ..plan.options.clone() });
+        world.served_from(kept, zone).unwrap().max(documented.served_from(kept, zone).unwrap())
+    }
+
+    fn report(&mut self, plan: &Plan, name: &str, asked: NaiveDate) -> Vec<Map<String, Value>> {
         let mut query = match plan.custom_report(name) {
             Some(custom) => custom_query(custom),
             None if PRESETS.contains(&name) => preset(name),
@@ -269,7 +275,7 @@ impl Story {
             _ if is_hourly => "hourly",
             _ => "statistics",
         };
-        let floor = if name.starts_with("mpo_") { asked } else { world.served_from(kept, &zone).unwrap() };
+        let floor = if name.starts_with("mpo_") { asked } else { self.floor(plan, kept, &zone) };
         let start = first_period(plan, &dimensions, asked.max(floor), floor);
         if !SMALL.contains(&name) {
             let noon = self.bench.today().and_hms_opt(12, 0, 0).unwrap().and_utc();
