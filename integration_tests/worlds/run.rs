@@ -351,7 +351,8 @@ impl Story {
     fn unnamed_refusal(&self, plan: &Plan) -> Option<String> {
         let [refused] = &plan.options.refused_in_reports[..] else { return None };
         let is_statistics = |name: &&String| PRESETS.contains(&name.as_str()) || plan.custom_report(name).is_some();
-        let is_seen = plan.value("refused_advertiser") != "skipped"
+        // A report without campaigns is an empty one.
+        let is_seen = !["skipped", "no_campaign"].contains(&plan.value("refused_advertiser"))
             && plan.selected().iter().filter(is_statistics).any(|name| !self.is_incomplete(name));
         let is_named = self.runs.iter().any(|run| {
             run.logs("WARN").iter().any(|text| text.contains(refused.as_str()))
