@@ -142,11 +142,15 @@ pub fn differences(held: &Rows, truths: &[Truth], lookback: u64, is_numbered_fre
             differences.push(Difference::Extra(key.clone(), there.clone()));
             continue;
         };
-        let read_last = latest.first().and_then(last_day).map_or(truths.len() - 1, |day| last_read(day, truths, lookback));
+        let read_last =
+            latest.first().and_then(last_day).map_or(truths.len() - 1, |day| last_read(day, truths, lookback));
         let same = |wanted: &[Row]| wanted == &there[..] || is_numbered_freely && sums(wanted) == sums(there);
         let mut fresh = known.iter().filter(|(at, _)| *at >= read_last).peekable();
-        let is_right =
-            if fresh.peek().is_some() { fresh.any(|(_, wanted)| same(wanted)) } else { known.iter().any(|(_, wanted)| same(wanted)) };
+        let is_right = if fresh.peek().is_some() {
+            fresh.any(|(_, wanted)| same(wanted))
+        } else {
+            known.iter().any(|(_, wanted)| same(wanted))
+        };
         if !is_right {
             differences.push(Difference::Wrong(key.clone(), (*latest).clone(), there.clone()));
         }
@@ -180,10 +184,16 @@ impl std::fmt::Display for Difference {
             Self::Missing(key, wanted) => write!(f, "missing {key} ({} rows)", wanted.len()),
             Self::Extra(key, there) => write!(f, "extra {key}: {:?}", there[0]),
             Self::Wrong(key, wanted, there) if wanted.len() == 1 && there.len() == 1 => {
-                let wrong: Vec<_> = self.columns().into_iter().map(|name| format!("{name} {:?} should be {:?}", there[0].get(name), wanted[0].get(name))).collect();
+                let wrong: Vec<_> = self
+                    .columns()
+                    .into_iter()
+                    .map(|name| format!("{name} {:?} should be {:?}", there[0].get(name), wanted[0].get(name)))
+                    .collect();
                 write!(f, "wrong {key}: {}", wrong.join(", "))
             }
-            Self::Wrong(key, wanted, there) => write!(f, "wrong {key}: {} rows {there:?} should be {} {wanted:?}", there.len(), wanted.len()),
+            Self::Wrong(key, wanted, there) => {
+                write!(f, "wrong {key}: {} rows {there:?} should be {} {wanted:?}", there.len(), wanted.len())
+            }
         }
     }
 }

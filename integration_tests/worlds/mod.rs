@@ -141,7 +141,10 @@ fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
     for name in ["campaign_statistics_daily", "category_statistics_daily"] {
         let differing = |table: &Table, truths: &[Truth], lookback| {
             let found = differences(&rows(table.values(), &discovered[name]), truths, lookback, false);
-            found.iter().map(|difference| difference.to_string().split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+            found
+                .iter()
+                .map(|difference| difference.to_string().split(' ').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         let (held, first) = (read(&bench, name), truth(&bench, name));
         assert_eq!(differing(&held, &[first.clone()], 3), [""; 0]);
@@ -149,7 +152,8 @@ fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
         let mut table = held.clone();
         let row = table.remove(&key).unwrap();
         assert_eq!(differing(&table, &[first.clone()], 3).len(), 1, "{name}: lost");
-        for (column, value, what) in [("campaign_id", json!("299999"), "extra"), ("day", json!("2026-10-01"), "extra")] {
+        for (column, value, what) in [("campaign_id", json!("299999"), "extra"), ("day", json!("2026-10-01"), "extra")]
+        {
             let mut twin = row.clone();
             twin[column] = value;
             let mut table = held.clone();
@@ -171,7 +175,8 @@ fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
         fresh.extend(read(&bench, name));
         assert_eq!(differing(&fresh, &[first.clone(), second.clone()], 3), [""; 0]);
         let mut half = fresh.clone();
-        let is_old = |key: &str, row: &Map<String, Value>| held.contains_key(key) && row["day"].as_str().unwrap() < "2026-10-29";
+        let is_old =
+            |key: &str, row: &Map<String, Value>| held.contains_key(key) && row["day"].as_str().unwrap() < "2026-10-29";
         half.iter_mut().filter(|(key, row)| is_old(key, row)).for_each(|(key, row)| *row = held[key].clone());
         assert_eq!(differing(&half, &[first.clone(), second.clone()], 3), [""; 0]);
         assert!(!differing(&half, &[first.clone(), second.clone()], 6).is_empty(), "{name}: stale");

@@ -76,7 +76,7 @@ pub struct Plan {
     pub options: Options,
     /// The switches that differ from the sandbox's own reading.
     pub switches: Vec<(&'static str, &'static str)>,
-    /// Each with the sync that it comes with.
+    /// Each with the sync that it lasts for.
     pub faults: Vec<(usize, Value)>,
     pub streams: Vec<String>,
     pub custom_reports: Vec<Value>,
@@ -118,14 +118,15 @@ impl Plan {
         bring_along(rng, &switches, &mut streams);
         let custom_reports = (0..rng.usize(..3)).map(|number| custom_report(rng, number)).collect();
         let config = config(rng, &options, &streams);
+        let syncs = syncs(rng, &options);
         let mut plan = Self {
             seed,
-            faults: faults(rng, &options),
+            faults: faults(rng, &options, &syncs),
             streams: streams.into_iter().map(str::to_owned).collect(),
             custom_reports,
             config,
             days: if rng.u8(..20) == 0 { rng.u64(300..800) } else { rng.u64(20..100) },
-            syncs: syncs(rng, &options),
+            syncs,
             switches,
             options,
         };
@@ -154,7 +155,9 @@ impl Plan {
     /// Takes away what no client can tell from the truth.
     fn keep_knowable(&mut self) {
         // Rows of others that do not say whose they are, in the totals as well.
-        if self.is_set("advertiser_column") && ["other_advertiser", "filter_ignored"].contains(&self.value("rows_outside")) {
+        if self.is_set("advertiser_column")
+            && ["other_advertiser", "filter_ignored"].contains(&self.value("rows_outside"))
+        {
             self.switches.retain(|(name, _)| *name != "rows_outside");
         }
     }
@@ -229,14 +232,17 @@ impl Plan {
         let is_statistics = PRESETS.contains(&stream) || stream.starts_with("custom_");
         let custom = self.custom_report(stream);
         let words = |member: &str| -> Vec<&str> {
-            custom.map(|c| c[member].as_array().into_iter().flatten().filter_map(Value::as_str).collect()).unwrap_or_default()
+            custom
+                .map(|c| c[member].as_array().into_iter().flatten().filter_map(Value::as_str).collect())
+                .unwrap_or_default()
         };
         let dimensions = words("dimensions");
         let has_twins = stream.contains("categor") || dimensions.contains(&"Category");
         let is_additive = !has_twins
             && !stream.starts_with("coupon_statistics")
             && !["Coupon", "SocialPlatform"].iter().any(|name| dimensions.contains(name));
-        let is_filtered = custom.is_some_and(|custom| !custom["ad_set_ids"].is_null() || !custom["ad_set_status"].is_null());
+        let is_filtered =
+            custom.is_some_and(|custom| !custom["ad_set_ids"].is_null() || !custom["ad_set_status"].is_null());
         let is_proven = is_additive && !is_filtered && self.config.get("verify_totals") != Some(&json!(false));
         if is_statistics && self.is_set("silent_cap") && !is_proven {
             return Some("a silent cap on a report that is not compared with totals");
@@ -244,7 +250,10 @@ impl Plan {
         if has_twins && self.value("repeated_keys") == "identical" {
             return Some("rows that come twice in a report whose rows may come twice");
         }
-        if has_twins && self.value("repeated_keys") == "split" && words("metrics").iter().any(|name| name.ends_with("Rate")) {
+        if has_twins
+            && self.value("repeated_keys") == "split"
+            && words("metrics").iter().any(|name| name.ends_with("Rate"))
+        {
             return Some("a ratio of rows that are numbered");
         }
         None
@@ -258,19 +267,35 @@ impl Plan {
     /// In few lines, for people.
     pub fn told(&self) -> String {
         let options = &self.options;
-        let syncs: Vec<_> = self.syncs.iter().map(|sync| {
-            let killed = sync.killed_after.map(|lines| format!(", killed after {lines} lines, keeps unsaved {}", sync.keeps_unsaved));
-            let absent = sync.absent.as_ref().map(|id| format!(", without {id}"));
-            format!("+{} d{}{}", sync.later, killed.unwrap_or_default(), absent.unwrap_or_default())
-        }).collect();
+        let syncs: Vec<_> = self
+            .syncs
+            .iter()
+            .map(|sync| {
+                let killed = sync
+                    .killed_after
+                    .map(|lines| format!(", killed after {lines} lines, keeps unsaved {}", sync.keeps_unsaved));
+                let absent = sync.absent.as_ref().map(|id| format!(", without {id}"));
+                format!("+{} d{}{}", sync.later, killed.unwrap_or_default(), absent.unwrap_or_default())
+            })
+            .collect();
         format!(
             "seed {}\n  switches {:?}\n  faults {:?}\n  streams {:?}\n  custom reports {}\n  config {}\n  {} advertisers ({} empty, refused {:?}), {}x{}x{} ads, row cap {}, today {}, start {} days before, syncs [{}]",
             self.seed,
             self.switches.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
             self.faults.iter().map(|(sync, fault)| format!("sync {sync}: {fault}")).collect::<Vec<_>>(),
-            self.streams, Value::from(self.custom_reports.clone()), Value::Object(self.config.clone()),
-            options.advertisers, options.empty_advertisers, options.refused_in_reports,
-            options.campaigns, options.ad_sets, options.ads, options.row_cap, options.today, self.days, syncs.join("; "),
+            self.streams,
+            Value::from(self.custom_reports.clone()),
+            Value::Object(self.config.clone()),
+            options.advertisers,
+            options.empty_advertisers,
+            options.refused_in_reports,
+            options.campaigns,
+            options.ad_sets,
+            options.ads,
+            options.row_cap,
+            options.today,
+            self.days,
+            syncs.join("; "),
         )
     }
 }
@@ -332,7 +357,18 @@ fn bring_along(rng: &mut Rng, switches: &[(&'static str, &'static str)], streams
 fn custom_report(rng: &mut Rng, number: usize) -> Value {
     let mut dimensions = some(
         rng,
-        &["Campaign", "AdsetId", "Ad", "Device", "Os", "MarketingObjective", "Channel", "Category", "Coupon", "SocialPlatform"],
+        &[
+            "Campaign",
+            "AdsetId",
+            "Ad",
+            "Device",
+            "Os",
+            "MarketingObjective",
+            "Channel",
+            "Category",
+            "Coupon",
+            "SocialPlatform",
+        ],
         1 + number,
     );
     // Those without rows of their own go with every period.
@@ -347,7 +383,11 @@ fn custom_report(rng: &mut Rng, number: usize) -> Value {
     rng.shuffle(&mut dimensions);
     let mut metrics = vec!["Clicks"];
     let more = rng.usize(..4);
-    metrics.extend(some(rng, &["Displays", "AdvertiserCost", "Visits", "SalesPc30d", "RevenueGeneratedPc30d", "ClickThroughRate"], more));
+    metrics.extend(some(
+        rng,
+        &["Displays", "AdvertiserCost", "Visits", "SalesPc30d", "RevenueGeneratedPc30d", "ClickThroughRate"],
+        more,
+    ));
     let mut report = json!({"name": format!("r{number}"), "dimensions": dimensions, "metrics": metrics});
     if rng.bool() {
         report["timezone"] = json!(one(
@@ -378,7 +418,10 @@ fn config(rng: &mut Rng, options: &Options, streams: &[&str]) -> Map<String, Val
         set("verify_totals", json!(false));
     }
     if rng.u8(..3) == 0 {
-        set("advertiser_ids", json!((0..options.advertisers).map(|number| (1001 + number).to_string()).collect::<Vec<_>>()));
+        set(
+            "advertiser_ids",
+            json!((0..options.advertisers).map(|number| (1001 + number).to_string()).collect::<Vec<_>>()),
+        );
     }
     if rng.u8(..3) == 0 {
         set("calls_at_once", json!(rng.u64(1..4)));
@@ -390,20 +433,21 @@ fn config(rng: &mut Rng, options: &Options, streams: &[&str]) -> Map<String, Val
     config
 }
 
-fn faults(rng: &mut Rng, options: &Options) -> Vec<(usize, Value)> {
+fn faults(rng: &mut Rng, options: &Options, syncs: &[Sync]) -> Vec<(usize, Value)> {
     let mut faults = Vec::new();
     for _ in 0..rng.usize(..3) {
         let advertiser = (1001 + rng.u32(..options.advertisers)).to_string();
         let day = options.today - Days::new(rng.u64(1..40));
         let nth = rng.u64(1..8);
-        let refusal = json!({"errors": [{"type": "validation", "code": one(rng, &["invalid", "invalid-timespan", "not-found"]), "title": "No"}]});
-        let once = |action: Value| json!({"match": {"path": "/2026-07/", "nth": nth}, "times": 1, "do": action});
-        let report = |matches: Value, action: Value| {
-            let mut matches = matches;
+        let code = one(rng, &["invalid", "invalid-timespan", "not-found"]);
+        let refusal = json!({"errors": [{"type": "validation", "code": code, "title": "No"}]}).to_string();
+        let once = |action: Value| json!({"match": {"path": "/20", "nth": nth}, "times": 1, "do": action});
+        let report = |mut matches: Value, action: Value| {
             matches["path"] = json!("/statistics/report");
             json!({"match": matches, "times": null, "do": action})
         };
-        faults.push((rng.usize(..2), match rng.u8(..11) {
+        let kind = rng.u8(..11);
+        let fault = match kind {
             0 => once(json!({"status": 503, "body": ""})),
             1 => once(json!({"delivery": {"reset": true}})),
             2 => once(json!({"delivery": {"framing": "chunked", "cut_after": 300}})),
@@ -412,10 +456,13 @@ fn faults(rng: &mut Rng, options: &Options) -> Vec<(usize, Value)> {
             5 => once(json!({"status": 504, "body": ""})),
             6 => once(json!({"gzip": true})),
             7 => json!({"match": {"percent": 5}, "times": null, "do": {"status": 502, "body": ""}}),
-            8 => report(json!({"window": day}), json!({"status": 400, "body": refusal.to_string()})),
-            9 => report(json!({"advertiser": advertiser}), json!({"status": 403, "body": refusal.to_string()})),
+            8 => report(json!({"window": day}), json!({"status": 400, "body": refusal})),
+            9 => report(json!({"advertiser": advertiser}), json!({"status": 403, "body": refusal})),
             _ => report(json!({"window": day}), json!({"status": 504, "body": ""})),
-        }));
+        };
+        // What lasts for a whole sync leaves a gap, which the next sync must close: seldom there is none.
+        let is_lasting = kind >= 8 && rng.u8(..10) > 0;
+        faults.push((rng.usize(..syncs.len() - usize::from(is_lasting)), fault));
     }
     faults
 }
@@ -423,7 +470,12 @@ fn faults(rng: &mut Rng, options: &Options) -> Vec<(usize, Value)> {
 fn syncs(rng: &mut Rng, options: &Options) -> Vec<Sync> {
     let mut syncs = vec![Sync { later: 0, killed_after: None, keeps_unsaved: true, absent: None }];
     for _ in 0..rng.usize(1..=2) {
-        syncs.push(Sync { later: [1, 1, 2, 5, 12, 40][rng.usize(..6)], killed_after: None, keeps_unsaved: true, absent: None });
+        syncs.push(Sync {
+            later: [1, 1, 2, 5, 12, 40][rng.usize(..6)],
+            killed_after: None,
+            keeps_unsaved: true,
+            absent: None,
+        });
     }
     if rng.u8(..4) == 0 {
         let at = rng.usize(..syncs.len());

@@ -62,6 +62,7 @@ fn live(plan: &Plan) -> Outcome {
             options.today = today;
             options.without_consent = sync.absent.iter().cloned().collect();
         });
+        story.end_faults();
         for (_, fault) in plan.faults.iter().filter(|(at, _)| *at == number) {
             story.bench.sandbox.add_fault(fault.clone()).unwrap();
         }
@@ -137,7 +138,9 @@ impl Story {
             Some(lines) => self.killed(lines),
         };
         let last_state = |name: &str| run.states(name).last().map(|(at, _)| *at);
-        for name in self.catalog["streams"].as_array().unwrap().iter().map(|entry| entry["stream"]["name"].as_str().unwrap()) {
+        for name in
+            self.catalog["streams"].as_array().unwrap().iter().map(|entry| entry["stream"]["name"].as_str().unwrap())
+        {
             let end = if keeps_unsaved { run.messages.len() } else { last_state(name).unwrap_or(0) };
             let records = run.messages[..end].iter().filter(|message| message["record"]["stream"] == name);
             let records = records.map(|message| message["record"]["data"].as_object().unwrap());
@@ -176,10 +179,14 @@ impl Story {
         Transcript::of(std::process::Output { status, stdout: stdout.into_bytes(), stderr: Vec::new() })
     }
 
-    /// All switches as the sandbox reads Criteo itself, but those that say what there is; no faults.
-    fn heal(&mut self, plan: &Plan) {
+    fn end_faults(&self) {
         let (status, _) = http("DELETE", &format!("{}/faults", self.bench.sandbox.control_url()), None, None);
         assert_eq!(status, 200);
+    }
+
+    /// All switches as the sandbox reads Criteo itself, but those that say what there is; no faults.
+    fn heal(&mut self, plan: &Plan) {
+        self.end_faults();
         self.bench.sandbox.change(|options| {
             let mut unknowns = Unknowns::default();
             for (name, value) in plan.switches.iter().filter(|(name, _)| OF_THE_WORLD.contains(name)) {
@@ -195,7 +202,11 @@ impl Story {
         let mut all = Vec::new();
         for stream in plan.selected().into_iter().filter(|stream| plan.unknowable(stream).is_none()) {
             let (truths, discovered) = (&self.truths[&stream], &self.discovered[&stream]);
-            let held = if stream == "log_level_events" { held_files(&self.tables[&stream]) } else { rows(self.tables[&stream].values(), discovered) };
+            let held = if stream == "log_level_events" {
+                held_files(&self.tables[&stream])
+            } else {
+                rows(self.tables[&stream].values(), discovered)
+            };
             let is_numbered = discovered["source_defined_primary_key"].to_string().contains("row_number");
             let is_numbered_freely = is_numbered && plan.is_set("repeated_keys");
             // A day less than the default of reports whose metrics settle soon.
@@ -221,7 +232,8 @@ impl Story {
         let is_report = plan.custom_report(name).is_some() || PRESETS.contains(&name) || SMALL.contains(&name);
         let real = self.bench.sandbox.world().consenting_ids();
         // Whoever is refused is no part of the truth.
-        let refused = if name.starts_with("mpo_") || !is_report { Vec::new() } else { plan.options.refused_in_reports.clone() };
+        let refused =
+            if name.starts_with("mpo_") || !is_report { Vec::new() } else { plan.options.refused_in_reports.clone() };
         let (absent, hidden) = self.truth_options(&refused);
         let start = std::mem::replace(&mut self.bench.config["start_date"], Value::Null);
         let asked: NaiveDate = start.as_str().unwrap().parse().unwrap();
@@ -294,7 +306,10 @@ impl Story {
         let world = self.bench.sandbox.world();
         let parts: &[&str] = if world.unknown("log_files_a_day") == "one" { &[""] } else { &["_1", "_2"] };
         let mut rows = Rows::new();
-        for (advertiser, day) in advertisers.iter().flat_map(|id| from.iter_days().take_while(|day| *day <= yesterday).map(move |day| (id, day))) {
+        for (advertiser, day) in advertisers
+            .iter()
+            .flat_map(|id| from.iter_days().take_while(|day| *day <= yesterday).map(move |day| (id, day)))
+        {
             // The last file of a day may come when the day is two days old.
             let is_late = day == yesterday && world.unknown("young_log_files") == "late";
             let parts = &parts[..parts.len() - usize::from(is_late)];
@@ -335,7 +350,10 @@ impl Story {
         let about = warnings.filter(|text| text.contains(stream) && !text.contains("lookback_days"));
         let (row, first) = (difference.row(), difference.first_day());
         about.into_iter().any(|text| {
-            let days: Vec<NaiveDate> = text.split(|letter: char| !letter.is_ascii_digit() && letter != '-').filter_map(|word| word.parse().ok()).collect();
+            let days: Vec<NaiveDate> = text
+                .split(|letter: char| !letter.is_ascii_digit() && letter != '-')
+                .filter_map(|word| word.parse().ok())
+                .collect();
             let names_day = match (days.iter().min(), days.iter().max(), first, last_day(row)) {
                 (Some(from), Some(to), Some(first), Some(last)) => last >= *from && first <= *to,
                 (Some(_), ..) => true,
@@ -384,8 +402,16 @@ impl Story {
         let mut text = String::new();
         for (number, run) in self.runs.iter().enumerate() {
             let mut said: Vec<String> = run.logs("WARN").iter().map(|text| format!("warning: {text}")).collect();
-            said.extend(run.errors().iter().map(|error| format!("error: {} {}", error["stream_descriptor"]["name"], error["message"])));
-            let ends: BTreeSet<_> = self.discovered.keys().filter_map(|name| Some(format!("{name} {}", run.statuses(name).last()?))).collect();
+            said.extend(
+                run.errors()
+                    .iter()
+                    .map(|error| format!("error: {} {}", error["stream_descriptor"]["name"], error["message"])),
+            );
+            let ends: BTreeSet<_> = self
+                .discovered
+                .keys()
+                .filter_map(|name| Some(format!("{name} {}", run.statuses(name).last()?)))
+                .collect();
             text += &format!("  sync {number}, exit {:?}, {ends:?}\n", run.code);
             for line in said.iter().take(12) {
                 text += &format!("    {}\n", line.chars().take(400).collect::<String>());
