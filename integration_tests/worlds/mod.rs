@@ -147,23 +147,23 @@ fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
                 .collect::<Vec<_>>()
         };
         let (held, first) = (read(&bench, name), truth(&bench, name));
-        assert_eq!(differing(&held, &[first.clone()], 3), [""; 0]);
+        assert_eq!(differing(&held, std::slice::from_ref(&first), 3), [""; 0]);
         let key = held.keys().nth(7).unwrap().clone();
         let mut table = held.clone();
         let row = table.remove(&key).unwrap();
-        assert_eq!(differing(&table, &[first.clone()], 3).len(), 1, "{name}: lost");
+        assert_eq!(differing(&table, std::slice::from_ref(&first), 3).len(), 1, "{name}: lost");
         for (column, value, what) in [("campaign_id", json!("299999"), "extra"), ("day", json!("2026-10-01"), "extra")]
         {
             let mut twin = row.clone();
             twin[column] = value;
             let mut table = held.clone();
             merge(&mut table, [&twin], &discovered[name]);
-            assert_eq!(differing(&table, &[first.clone()], 3), [what], "{name}: doubled");
+            assert_eq!(differing(&table, std::slice::from_ref(&first), 3), [what], "{name}: doubled");
         }
         for column in ["clicks", "advertiser_cost", "currency"] {
             let mut table = held.clone();
             table.get_mut(&key).unwrap()[column] = json!(7.5);
-            assert!(!differing(&table, &[first.clone()], 3).is_empty(), "{name}: changed");
+            assert!(!differing(&table, std::slice::from_ref(&first), 3).is_empty(), "{name}: changed");
         }
         // Five days later everything has grown: what the lookback reaches must be as it is now, the rest may be as it was.
         let before = bench.today();

@@ -110,7 +110,8 @@ impl Plan {
         if has("refused_advertiser") || rng.u8(..15) == 0 {
             options.refused_in_reports = vec![(1001 + rng.u32(..options.advertisers)).to_string()];
         }
-        let mut streams = some(rng, PRESETS, 1 + seed as usize % 2);
+        let reports = rng.usize(1..=2);
+        let mut streams = some(rng, PRESETS, reports);
         let small = rng.usize(..2);
         streams.extend(some(rng, SMALL, small));
         let objects = rng.usize(..3);
