@@ -509,7 +509,9 @@ fn every_value_of_every_switch_acts() {
     let token = token(&sandbox.url());
     let with = |settings: &[(&str, &str)]| {
         let mut unknowns = Unknowns::default();
-        settings.iter().for_each(|(name, value)| unknowns.set(name, value).unwrap());
+        for (name, value) in settings {
+            unknowns.set(name, value).unwrap();
+        }
         sandbox.change(|options| options.unknowns = unknowns);
         answers(&sandbox, &token)
     };
@@ -572,7 +574,9 @@ fn the_truth_keeps_one_spelling_whatever_is_set() {
 /// The rows of statistics as they are answered with these switches, each as an object.
 fn rows_with(settings: &[(&str, &str)], query: &Value) -> Vec<Value> {
     let mut options = Options::default();
-    settings.iter().for_each(|(name, value)| options.unknowns.set(name, value).unwrap());
+    for (name, value) in settings {
+        options.unknowns.set(name, value).unwrap();
+    }
     let answer: Value = serde_json::from_slice(&Sandbox::start(options).unwrap().statistics(query)).unwrap();
     answer["Rows"].as_array().cloned().unwrap_or_default()
 }
