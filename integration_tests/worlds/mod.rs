@@ -140,7 +140,7 @@ fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
     };
     for name in ["campaign_statistics_daily", "category_statistics_daily"] {
         let differing = |table: &Table, truths: &[Truth], lookback| {
-            let found = differences(&rows(table.values(), &discovered[name]), truths, lookback, false);
+            let found = differences(&rows(table.values(), &discovered[name]), truths, lookback);
             found
                 .iter()
                 .map(|difference| difference.to_string().split(' ').next().unwrap().to_owned())

@@ -155,10 +155,9 @@ impl Plan {
 
     /// Takes away what no client can tell from the truth.
     fn keep_knowable(&mut self) {
-        // Rows of others that do not say whose they are, in the totals as well.
-        if self.is_set("advertiser_column")
-            && ["other_advertiser", "filter_ignored"].contains(&self.value("rows_outside"))
-        {
+        // Rows of others that do not say whose they are, in the totals as well; or of one who is refused and comes nevertheless.
+        let is_hidden = self.is_set("advertiser_column") || !self.options.refused_in_reports.is_empty();
+        if is_hidden && ["other_advertiser", "filter_ignored"].contains(&self.value("rows_outside")) {
             self.switches.retain(|(name, _)| *name != "rows_outside");
         }
     }
@@ -248,14 +247,9 @@ impl Plan {
         if is_statistics && self.is_set("silent_cap") && !is_proven {
             return Some("a silent cap on a report that is not compared with totals");
         }
-        if has_twins && self.value("repeated_keys") == "identical" {
-            return Some("rows that come twice in a report whose rows may come twice");
-        }
-        if has_twins
-            && self.value("repeated_keys") == "split"
-            && words("metrics").iter().any(|name| name.ends_with("Rate"))
-        {
-            return Some("a ratio of rows that are numbered");
+        if has_twins && self.is_set("repeated_keys") {
+            // Where a key has fewer rows than a sync ago, the destination keeps the one with the last number.
+            return Some("rows that come twice now and once then in a report whose rows are numbered");
         }
         None
     }

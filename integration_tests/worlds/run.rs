@@ -207,11 +207,9 @@ impl Story {
             } else {
                 rows(self.tables[&stream].values(), discovered)
             };
-            let is_numbered = discovered["source_defined_primary_key"].to_string().contains("row_number");
-            let is_numbered_freely = is_numbered && plan.is_set("repeated_keys");
             // A day less than the default of reports whose metrics settle soon.
             let lookback = self.bench.config["lookback_days"].as_u64().unwrap_or(3);
-            let differences = differences(&held, truths, lookback, is_numbered_freely);
+            let differences = differences(&held, truths, lookback);
             if !differences.is_empty() {
                 all.push(Wrong { stream, differences });
             }
@@ -222,7 +220,7 @@ impl Story {
     fn note_truth(&mut self, plan: &Plan, is_wanted: bool) {
         for stream in plan.selected() {
             let rows = self.truth(plan, &stream);
-            let truth = Truth { rows, today: self.bench.today(), is_wanted };
+            let truth = Truth { rows, today: self.today_of(plan, &stream), is_wanted };
             self.truths.entry(stream).or_default().push(truth);
         }
     }
@@ -265,6 +263,21 @@ impl Story {
         before
     }
 
+    /// The zone whose days a stream counts in.
+    fn zone_of(&self, plan: &Plan, name: &str) -> String {
+        let custom = plan.custom_report(name);
+        let is_hourly =
+            custom.map_or(name.ends_with("_hourly"), |custom| custom["dimensions"].to_string().contains("\"Hour\""));
+        let zone = custom.and_then(|custom| custom["timezone"].as_str()).or(self.bench.config["timezone"].as_str());
+        zone.filter(|_| !is_hourly).unwrap_or("UTC").to_owned()
+    }
+
+    /// The day that it is for a stream.
+    fn today_of(&self, plan: &Plan, name: &str) -> NaiveDate {
+        let noon = self.bench.today().and_hms_opt(12, 0, 0).unwrap().and_utc();
+        noon.with_timezone(&self.zone_of(plan, name).parse::<Tz>().unwrap()).date_naive()
+    }
+
     /// The first day that can be wanted: nobody asks for more than the documents say, whatever is served.
     fn floor(&self, plan: &Plan, kept: &str, zone: &str) -> NaiveDate {
         let world = self.bench.sandbox.world();
@@ -280,8 +293,7 @@ impl Story {
         };
         let dimensions = query["dimensions"].to_string();
         let is_hourly = dimensions.contains("\"Hour\"");
-        let zone = if is_hourly { json!("UTC") } else { query["timezone"].clone() };
-        let zone = zone.as_str().or(self.bench.config["timezone"].as_str()).unwrap_or("UTC").to_owned();
+        let zone = self.zone_of(plan, name);
         let kept = match name {
             "transactions" => "transactions",
             "ad_level_statistics" => "ad_level",
@@ -292,9 +304,8 @@ impl Story {
         let floor = if name.starts_with("mpo_") { asked } else { self.floor(plan, kept, &zone) };
         let start = first_period(plan, &dimensions, asked.max(floor), floor);
         if !SMALL.contains(&name) {
-            let noon = self.bench.today().and_hms_opt(12, 0, 0).unwrap().and_utc();
             query["startDate"] = json!(start);
-            query["endDate"] = json!(noon.with_timezone(&zone.parse::<Tz>().unwrap()).date_naive());
+            query["endDate"] = json!(self.today_of(plan, name));
             query["timezone"] = json!(zone);
             return truth::report(&self.bench, &query, &self.discovered[name]);
         }
