@@ -28,3 +28,4 @@ mod singer;
 mod soak;
 mod streams;
 mod truth;
+mod worlds;

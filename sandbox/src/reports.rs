@@ -389,7 +389,9 @@ impl World {
             ids => ids.as_str().map_or(0, |ids| ids.split(',').count()),
         };
         let is_sum = |measure: &Measure| matches!(measure, Measure::Count(_) | Measure::Money);
-        let additive = PLACEMENT_METRICS.iter().chain(AD_LEVEL_METRICS).filter(|(_, _, measure)| is_sum(measure));
+        // Each by itself: a name that both have would be shared out twice.
+        let metrics = if report == Report::AdLevel { AD_LEVEL_METRICS } else { PLACEMENT_METRICS };
+        let additive = metrics.iter().filter(|(_, _, measure)| is_sum(measure));
         Ok(self.tell(Table {
             report,
             rows,
