@@ -20,6 +20,7 @@ fn bench(options: Options, days: u64) -> Bench {
     bench
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write both in place")]
 fn fault(bench: &Bench, matches: Value, action: Value) {
     bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": action})).unwrap();
 }

@@ -8,7 +8,7 @@ mod proof;
 mod retired;
 mod trouble;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -281,7 +281,7 @@ impl<'a> Reading<'a> {
                 }
             }
             Event::AdSets(slice, Err(error)) => self.cannot_split(index, &slice, Some(error)),
-            Event::Consent(slice, error, consenting) => self.find_lost(index, &slice, error, consenting),
+            Event::Consent(slice, error, consenting) => self.find_lost(index, &slice, &error, &consenting),
         }
         Ok(None)
     }
@@ -357,22 +357,18 @@ impl<'a> Reading<'a> {
         let (name, metrics) = (self.name, self.metrics.clone());
         async move {
             let answer = async {
-                let (totals, unproven) = match comparison.wants_totals {
-                    true => {
-                        let ledger = &run.ledger;
-                        let is_fresh = slice.is_reread();
-                        match ledger
-                            .totals(run.client, report, slice.window, &slice.advertisers, range.end, is_fresh)
-                            .await
-                        {
-                            Ok(totals) => (Some(totals), None),
-                            Err(error) if matches!(error.cause, Some(Cause::WeekStart(_) | Cause::ConsentMissing)) => {
-                                return Err(error);
-                            }
-                            Err(error) => (None, Some(error)),
-                        }
+                let totals = if comparison.wants_totals {
+                    let (window, advertisers) = (slice.window, &slice.advertisers);
+                    run.ledger.totals(run.client, report, window, advertisers, range.end, slice.is_reread()).await.map(Some)
+                } else {
+                    Ok(None)
+                };
+                let (totals, unproven) = match totals {
+                    Ok(totals) => (totals, None),
+                    Err(error) if matches!(error.cause, Some(Cause::WeekStart(_) | Cause::ConsentMissing)) => {
+                        return Err(error);
                     }
-                    false => (None, None),
+                    Err(error) => (None, Some(error)),
                 };
                 let expected = Expected {
                     report,
@@ -440,9 +436,8 @@ impl<'a> Reading<'a> {
 
     /// The windows of this stream that are not settled, by advertiser, for people.
     fn hole_texts(&self) -> Vec<String> {
-        let advertisers: BTreeMap<_, _> =
-            self.tracks.iter().flat_map(|track| track.advertisers().iter().map(|id| (id, ()))).collect();
-        let advertisers: Vec<_> = advertisers.into_keys().cloned().collect();
+        let advertisers: BTreeSet<_> = self.tracks.iter().flat_map(|track| track.advertisers().iter()).collect();
+        let advertisers: Vec<_> = advertisers.into_iter().cloned().collect();
         let holes = self.cursors.holes(&advertisers).into_iter();
         holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, super::names(&ids), hole.why)).collect()
     }

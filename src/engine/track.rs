@@ -126,8 +126,6 @@ pub struct Track {
     holes: Vec<Window>,
     /// The last day that has been read with everything before it read or a hole.
     last_read: Option<NaiveDate>,
-    /// Whether any answer was accepted.
-    has_read: bool,
     /// Whether the cursor follows it. It does not where days before it are left out, or where it fills a hole.
     pub moves_cursor: bool,
 }
@@ -175,7 +173,6 @@ impl Track {
             differing: None,
             holes: Vec::new(),
             last_read: None,
-            has_read: false,
             moves_cursor: true,
         }
     }
@@ -245,7 +242,7 @@ impl Track {
     /// Whether any answer for these advertisers was accepted.
     #[must_use]
     pub fn has_read(&self) -> bool {
-        self.has_read
+        self.last_read.is_some() || self.slots.iter().any(|slot| slot.is_read)
     }
 
     /// Whether something besides this slice is under way.
@@ -323,7 +320,6 @@ impl Track {
         let Some(slot) = self.slot(id) else { return };
         (slot.progress, slot.is_read) = (Progress::Done, true);
         let (window, is_part) = (slot.window, slot.part.is_some());
-        self.has_read = true;
         self.rows += rows;
         if is_part {
             let sum = self.parted.entry(window.start).or_default();

@@ -147,7 +147,7 @@ impl Report {
             },
             config,
         );
-        Self { is_custom: true, ..report }
+        Self { is_custom: true, numbers_rows: custom.row_number, ..report }
     }
 
     fn new(

@@ -272,8 +272,8 @@ impl<'a> Reading<'a> {
         &mut self,
         index: usize,
         slice: &Slice,
-        error: Error,
-        consenting: Result<BTreeSet<AdvertiserId>>,
+        error: &Error,
+        consenting: &Result<BTreeSet<AdvertiserId>>,
     ) {
         let known = self.run.lost.borrow().clone();
         // Where the portfolio cannot be had, nobody is known to be lost.
