@@ -118,6 +118,24 @@ impl Error {
         self
     }
 
+    /// Whether Criteo has understood the request and refuses it, for a reason that may lie in its advertisers.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.cause,
+            Some(
+                Cause::Rejected
+                    | Cause::Forbidden
+                    | Cause::NotFound
+                    | Cause::PermissionMissing
+                    | Cause::ConsentMissing
+                    | Cause::NoCampaign
+                    | Cause::ErrorsInAnswer
+                    | Cause::RequestTooLong
+            )
+        )
+    }
+
     /// Says what it means for the request.
     #[must_use]
     pub fn because(mut self, cause: Cause) -> Self {

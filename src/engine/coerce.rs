@@ -206,9 +206,10 @@ fn integer(text: &str, out: &mut Vec<u8>) -> bool {
 }
 
 fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
+    let is_one_of = |words: [&str; 2]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match text {
-        "true" | "True" | "Yes" => copy("true", out),
-        "false" | "False" | "No" => copy("false", out),
+        _ if is_one_of(["true", "yes"]) => copy("true", out),
+        _ if is_one_of(["false", "no"]) => copy("false", out),
         _ => false,
     }
 }

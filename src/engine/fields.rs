@@ -115,7 +115,7 @@ impl Layout {
             return self.new_place(String::new());
         }
         // Objects of the API carry the name of their class, which changes with every version.
-        if is_root && key == "type" {
+        if is_root && key.eq_ignore_ascii_case("type") {
             return Destination::Ignored;
         }
         let path = match prefix.as_str() {

@@ -25,7 +25,7 @@ use super::slice::{Range, Window};
 use super::sums::Sums;
 use super::totals::{Differences, Totals, is_settled};
 use super::track::{Slice, Track};
-use super::{InFlight, Run, Selected};
+use super::{InFlight, Run, Selected, rows};
 use crate::api::{Body, Call, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
@@ -65,13 +65,16 @@ struct Whole {
 enum Event {
     Answered(Slice, Result<Answer>),
     AdSets(Slice, Result<AdSets>),
+    /// The first day that Criteo serves of those from the slice's first one on; asked after this error.
+    Floor(Slice, Error, Option<NaiveDate>),
     /// The advertisers whose consent is still there; asked after this error.
     Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
 }
 
 impl Event {
     fn slice(&self) -> &Slice {
-        let (Self::Answered(slice, _) | Self::AdSets(slice, _) | Self::Consent(slice, ..)) = self;
+        let (Self::Answered(slice, _) | Self::AdSets(slice, _) | Self::Floor(slice, ..) | Self::Consent(slice, ..)) =
+            self;
         slice
     }
 }
@@ -281,6 +284,7 @@ impl<'a> Reading<'a> {
                 }
             }
             Event::AdSets(slice, Err(error)) => self.cannot_split(index, &slice, Some(error)),
+            Event::Floor(slice, error, floor) => self.begin_at_floor(index, &slice, error, floor)?,
             Event::Consent(slice, error, consenting) => self.find_lost(index, &slice, &error, &consenting),
         }
         Ok(None)
@@ -430,6 +434,32 @@ impl<'a> Reading<'a> {
                 answer = ask(&calls[1]).await;
             }
             Event::AdSets(slice, answer)
+        }
+        .boxed_local()
+    }
+
+    /// Looks for the first period that Criteo serves, by asking for single ones: half of those that are left each time.
+    /// Nothing is found where it serves the first one, or not even the last.
+    fn ask_floor(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
+        let (report, metrics, client) = (self.report, self.metrics.clone(), self.run.client);
+        let periods = Window { start: slice.window.start, end: self.range.complete_until.max(slice.window.end) };
+        let periods: Vec<_> = periods.singles(report.grain).collect();
+        async move {
+            let is_served = async |index: usize| {
+                let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);
+                client.fetch(&call, rows::check).await.is_ok()
+            };
+            let (mut refused, mut served) = (0, periods.len() - 1);
+            let floor = if served == 0 || is_served(refused).await || !is_served(served).await {
+                None
+            } else {
+                while refused + 1 < served {
+                    let middle = usize::midpoint(refused, served);
+                    if is_served(middle).await { served = middle } else { refused = middle }
+                }
+                Some(periods[served].start)
+            };
+            Event::Floor(slice, error, floor)
         }
         .boxed_local()
     }

@@ -63,6 +63,13 @@ impl Window {
         pieces.into_iter().filter(|piece| piece.start <= piece.end)
     }
 
+    /// Its single periods; it begins at the border of one.
+    pub fn singles(self, grain: Grain) -> impl Iterator<Item = Self> {
+        let period = move |start: NaiveDate| Self { start, end: period_end(start, grain).min(self.end) };
+        let first = (self.start <= self.end).then(|| period(self.start));
+        std::iter::successors(first, move |last| (last.end < self.end).then(|| period(days_after(last.end, 1))))
+    }
+
     /// How many days it holds, at least one.
     #[must_use]
     pub fn days(self) -> u32 {

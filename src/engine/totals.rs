@@ -157,7 +157,9 @@ impl Ledger {
         let totals = page.ask(client, &coarse, window, advertisers, until, is_fresh).await;
         match &totals {
             Ok(totals) => page.keep(Arc::clone(totals)),
-            Err(_) => page.failures += 1,
+            // Refusals may be about single advertisers, which are found out by the report's own requests.
+            Err(error) if error.is_refusal() => page.failures += u32::from(advertisers.len() == 1),
+            Err(_) => page.failures = MOST_FAILURES,
         }
         totals
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use chrono::{Days, NaiveDate};
 
 use super::density::Density;
-use super::slice::{Window, days_after, days_before, period_end, window_at};
+use super::slice::{Window, days_before, period_end, window_at};
 use crate::config::AdvertiserId;
 use crate::streams::metrics::Grain;
 
@@ -366,12 +366,18 @@ impl Track {
         parts.for_each(|slot| slot.is_suspect = true);
     }
 
-    /// Criteo no longer keeps the days of a slice: they are passed over.
-    pub fn pass_over(&mut self, id: u64) {
-        let Some(slot) = self.slot(id) else { return };
-        slot.progress = Progress::Done;
-        let next = days_after(slot.window.end, 1);
-        self.start = self.start.max(next).min(self.next);
+    /// Criteo serves nothing before `day`, the border of a period: what lies before it is not asked for.
+    pub fn begin_at(&mut self, day: NaiveDate) {
+        let keeps = |slot: &Slot| slot.window.end >= day || slot.progress == Progress::Done;
+        self.slots.retain(keeps);
+        for slot in self.slots.iter_mut().filter(|slot| slot.window.start < day && slot.window.end >= day) {
+            if slot.progress != Progress::Done {
+                // What is under way is asked for again; its answer belongs to nobody any more.
+                (slot.window.start, slot.progress) = (day, Progress::Waiting);
+            }
+        }
+        self.next = self.next.max(day);
+        self.start = self.start.max(day);
         self.forget_done();
     }
 

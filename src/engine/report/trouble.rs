@@ -3,7 +3,7 @@
 //! Whatever can be asked for in smaller pieces is. What is left is named: an advertiser that Criteo refuses is left out, and a
 //! window that cannot be read becomes a hole that the next sync asks for again. Neither holds the others back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -14,7 +14,6 @@ use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
 use crate::engine::names;
-use crate::engine::slice::days_after;
 use crate::engine::track::{Cut, Slice};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
@@ -22,8 +21,8 @@ use crate::streams::endpoint::Endpoint;
 /// No request that is known to work asks for fewer days because of its length: a refusal of so many days or fewer has
 /// another reason.
 const SURE_DAYS: u32 = 31;
-/// The history that Criteo keeps is known only roughly: it may count calendar months, and days by its own zone.
-const HISTORY_SLACK_DAYS: u32 = 10;
+/// For so many single advertisers the first day is looked for when Criteo refuses them without saying why.
+const MOST_FLOORS: usize = 3;
 /// After so many single advertisers that are refused, and none that is not, the request itself is what is refused.
 const MOST_REFUSED: usize = 3;
 /// After so many failures without a success between them there is no use in asking for pieces.
@@ -44,8 +43,13 @@ pub(super) struct Trouble {
     lost: BTreeSet<AdvertiserId>,
     /// What could not be read, in words, and why the first of it could not.
     unread: Option<(Vec<String>, Error)>,
-    /// The last day that Criteo no longer keeps, though it should.
-    passed_over: Option<NaiveDate>,
+    /// The first day that Criteo serves, where that is later than it should be.
+    floor: Option<NaiveDate>,
+    has_looked_for_floor: bool,
+    /// How often the first day was looked for after a refusal that says nothing of days.
+    floors_sought: usize,
+    /// Why slices were made smaller, for those that cannot be.
+    reasons: HashMap<u64, Error>,
     /// Why no more was asked for.
     stopped: Option<Error>,
 }
@@ -86,11 +90,12 @@ impl<'a> Reading<'a> {
             }
             Some(Cause::NoCampaign | Cause::RequestTooLong) if is_of_several => self.tracks[index].divide(slice.id),
             Some(Cause::NoCampaign) => self.take_as_empty(index, &slice),
-            Some(Cause::InvalidTimespan) => self.shorten(index, &slice, error)?,
+            Some(Cause::InvalidTimespan) => return Ok(self.shorten(index, slice, error)),
             Some(Cause::TooSlow) if self.trouble.failures_in_a_row < MOST_SLOW => {
                 tracing::info!("{}: {} does not come in time; asking for less.", self.name, slice.window);
                 self.trouble.failures_in_a_row += 1;
                 self.limit_days(slice.window.days() / 2);
+                self.trouble.reasons.insert(slice.id, error);
                 return Ok(self.split(index, slice));
             }
             Some(
@@ -109,7 +114,7 @@ impl<'a> Reading<'a> {
                 if is_about_metric || is_about_report {
                     return Err(error);
                 }
-                self.isolate(index, &slice, error)?;
+                return self.isolate(index, slice, error);
             }
             Some(Cause::RetriesUsedUp) => self.stop(index, &slice, error),
             Some(Cause::WeekStart(_) | Cause::OutsideRequest | Cause::RepeatedKey) => return Err(error),
@@ -135,6 +140,7 @@ impl<'a> Reading<'a> {
     /// A slice cannot be asked for in smaller pieces.
     pub(super) fn cannot_split(&mut self, index: usize, slice: &Slice, error: Option<Error>) {
         self.tracks[index].cannot_part();
+        let error = self.trouble.reasons.remove(&slice.id).or(error);
         if slice.is_short {
             // Its rows are worth more than nothing.
             self.tracks[index].read_at_last(slice.id);
@@ -176,40 +182,54 @@ impl<'a> Reading<'a> {
     }
 
     /// Criteo does not serve this span of days: too long, or too far back.
-    fn shorten(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
-        if slice.window.halves(self.report.grain).is_some() {
-            if !self.trouble.is_earliest(slice) {
-                // Days as early as these are served, so it is the length.
-                self.limit_days(slice.window.days() / 2);
-            }
+    fn shorten(&mut self, index: usize, slice: Slice, error: Error) -> Option<LocalBoxFuture<'a, Event>> {
+        if self.trouble.is_earliest(&slice) && !self.trouble.has_looked_for_floor {
+            self.trouble.has_looked_for_floor = true;
+            return Some(self.ask_floor(slice, error));
+        }
+        if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
+            // Days as early as these are served, so it is the length.
+            self.limit_days(slice.window.days() / 2);
             self.tracks[index].cut(slice.id);
-            return Ok(());
+        } else {
+            self.give_up(index, &slice, error);
         }
-        if self.is_at_end_of_history(slice) {
-            self.pass_over(index, slice);
-            return Ok(());
-        }
-        self.isolate(index, slice, error)
+        None
     }
 
     fn limit_days(&mut self, days: u32) {
         self.tracks.iter_mut().for_each(|track| track.limit_days(days));
     }
 
-    /// Whether the slice lies where Criteo's history ends, and nothing before it has been served.
-    fn is_at_end_of_history(&self, slice: &Slice) -> bool {
-        let slack = HISTORY_SLACK_DAYS.max(self.report.grain.longest_days());
-        self.trouble.is_earliest(slice) && slice.window.start <= days_after(self.range.oldest, slack)
-    }
-
-    fn pass_over(&mut self, index: usize, slice: &Slice) {
-        self.trouble.passed_over = self.trouble.passed_over.max(Some(slice.window.end));
-        self.tracks[index].pass_over(slice.id);
-        self.tell_state(index);
+    /// Begins at the first day that Criteo serves. Where no such day was found, something else is refused.
+    pub(super) fn begin_at_floor(
+        &mut self,
+        index: usize,
+        slice: &Slice,
+        error: Error,
+        floor: Option<NaiveDate>,
+    ) -> Result<()> {
+        let Some(floor) = floor else {
+            if error.cause != Some(Cause::InvalidTimespan) {
+                return self.refuse(slice, error);
+            }
+            if slice.window.halves(self.report.grain).is_some() {
+                self.limit_days(slice.window.days() / 2);
+                self.tracks[index].cut(slice.id);
+            } else {
+                self.give_up(index, slice, error);
+            }
+            return Ok(());
+        };
+        self.trouble.floor = Some(floor);
+        for track in &mut self.tracks {
+            track.begin_at(floor);
+        }
+        Ok(())
     }
 
     /// Criteo refuses a request and does not say which advertiser or which days are the reason: smaller requests tell.
-    fn isolate(&mut self, index: usize, slice: &Slice, error: Error) -> Result<()> {
+    fn isolate(&mut self, index: usize, slice: Slice, error: Error) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         let track = &mut self.tracks[index];
         let can_be_halved = slice.part.is_none() && slice.window.halves(self.report.grain).is_some();
         if can_be_halved && slice.window.days() > SURE_DAYS {
@@ -220,23 +240,19 @@ impl<'a> Reading<'a> {
             // The advertiser is not refused, so it is the days.
             if can_be_halved {
                 track.cut(slice.id);
-            } else if self.is_at_end_of_history(slice) {
-                self.pass_over(index, slice);
             } else {
-                self.give_up(index, slice, error);
+                self.give_up(index, &slice, error);
             }
         } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
             track.ask_again(slice.id);
-        } else if self.is_at_end_of_history(slice) {
-            if can_be_halved {
-                self.tracks[index].cut(slice.id);
-            } else {
-                self.pass_over(index, slice);
-            }
+        } else if can_be_halved && self.trouble.floors_sought < MOST_FLOORS {
+            // The first days may lie before what Criteo keeps.
+            self.trouble.floors_sought += 1;
+            return Ok(Some(self.ask_floor(slice, error)));
         } else {
-            self.refuse(slice, error)?;
+            self.refuse(&slice, error)?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Leaves out the advertiser of a slice. Where nobody is served, the stream fails.
@@ -298,11 +314,11 @@ impl<'a> Reading<'a> {
     /// Why the stream is incomplete, if it is. What does not make it so is a warning.
     pub(super) fn failure(&mut self) -> Option<Error> {
         let name = self.name;
-        if let Some(day) = self.trouble.passed_over {
-            let (history, first) = (self.report.history(), days_after(day, 1));
+        if let Some(first) = self.trouble.floor {
+            let history = self.report.history();
             self.run.warn_once(format!(
-                "{name}: Criteo keeps {history} of this kind of report, and refuses days before {first}, so that is the first \
-                 day."
+                "{name}: Criteo keeps {history} of this kind of report by its documents, and refuses days before {first}, so \
+                 that is the first day."
             ));
         }
         let proof = self.conclude_proof();
