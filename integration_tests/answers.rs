@@ -208,20 +208,20 @@ fn hours_come_in_the_order_of_the_united_states_and_check_reads_what_a_sync_read
 }
 
 #[test]
-fn currencies_are_told_once() {
+fn currencies_are_told_once_and_another_one_is_refused() {
     let bench = bench(&["Day", "Os"], &["Clicks", "AdvertiserCost"], 3);
-    let rows = [
-        row("1001", "2026-10-31", &json!({"Currency": "eur"})),
-        row("1002", "2026-10-31", &json!({"Currency": "usd"})),
-    ];
+    let rows = [row("1001", "2026-10-31", &json!({"Currency": "eur"})), row("1002", "2026-10-31", &json!({}))];
     answer(&bench, OF_DATA, Value::Null, &json!({"Rows": rows}));
     let transcript = read(&bench, "custom_mine");
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     let found: Vec<_> = transcript.records("custom_mine").iter().map(|record| record["currency"].clone()).collect();
-    assert_eq!(found, ["EUR", "USD"]);
+    assert_eq!(found, ["EUR", "EUR"]);
     let warnings = transcript.logs("WARN");
-    assert_eq!(warnings.iter().filter(|log| log.contains("USD where EUR was asked for")).count(), 1, "{warnings:?}");
     assert_eq!(warnings.iter().filter(|log| log.contains("writes the currency as eur")).count(), 1, "{warnings:?}");
+    bench.sandbox.clear_faults();
+    let rows = [row("1001", "2026-10-31", &json!({})), row("1002", "2026-10-31", &json!({"Currency": "usd"}))];
+    answer(&bench, OF_DATA, Value::Null, &json!({"Rows": rows}));
+    assert_loud(&read(&bench, "custom_mine"), "custom_mine", &["USD where EUR was asked for"]);
 }
 
 #[test]

@@ -206,10 +206,10 @@ fn integer(text: &str, out: &mut Vec<u8>) -> bool {
 }
 
 fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
-    let is_one_of = |words: [&str; 2]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    let is_one_of = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match text {
-        _ if is_one_of(["true", "yes"]) => copy("true", out),
-        _ if is_one_of(["false", "no"]) => copy("false", out),
+        _ if is_one_of(["true", "yes", "1"]) => copy("true", out),
+        _ if is_one_of(["false", "no", "0"]) => copy("false", out),
         _ => false,
     }
 }

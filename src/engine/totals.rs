@@ -113,6 +113,8 @@ struct Page {
     most_days: u32,
     /// How often in a row they could not be had.
     failures: u32,
+    /// What Criteo has refused.
+    refused: Vec<(Window, Advertisers)>,
 }
 
 /// How many sums are kept of one zone, currency and period; more would be memory for windows that are done.
@@ -151,14 +153,18 @@ impl Ledger {
         if let Some(totals) = known {
             return Ok(Arc::clone(totals));
         }
-        if page.failures >= MOST_FAILURES {
+        let is_refused = page.refused.iter().any(|(of, to)| *of == window && to == advertisers);
+        if is_refused || page.failures >= MOST_FAILURES {
             return Err(Error::transient("Criteo's totals could not be had several times."));
         }
         let totals = page.ask(client, &coarse, window, advertisers, until, is_fresh).await;
         match &totals {
             Ok(totals) => page.keep(Arc::clone(totals)),
             // Refusals may be about single advertisers, which are found out by the report's own requests.
-            Err(error) if error.is_refusal() => page.failures += u32::from(advertisers.len() == 1),
+            Err(error) if error.is_refusal() => {
+                page.failures += u32::from(advertisers.len() == 1);
+                page.refused.push((window, Arc::clone(advertisers)));
+            }
             Err(_) => page.failures = MOST_FAILURES,
         }
         totals
@@ -167,7 +173,7 @@ impl Ledger {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { kept: VecDeque::new(), most_days: MOST_DAYS, failures: 0 }
+        Self { kept: VecDeque::new(), most_days: MOST_DAYS, failures: 0, refused: Vec::new() }
     }
 }
 
