@@ -157,7 +157,9 @@ impl Attempts {
         }
         self.last_message.clone_from(&error.message);
         match wait {
-            Wait::Server(wait) | Wait::Everybody(wait) if wait > LONGEST_WAIT => Err(error),
+            Wait::Server(wait) | Wait::Everybody(wait) if wait > LONGEST_WAIT => {
+                Err(error.because(Cause::RetriesUsedUp))
+            }
             Wait::Server(wait) | Wait::Everybody(wait) => Ok(wait + Duration::from_millis(fastrand::u64(0..1000))),
             Wait::Backoff(first) => Ok(quota.backoff(first, self.count)),
         }

@@ -21,7 +21,7 @@ use super::ad_sets::{AdSets, ad_sets};
 use super::answer::{Expected, constants, judge};
 use super::cursor::{self, Cursors, Why};
 use super::plan::ReportPlan;
-use super::slice::{Range, Window};
+use super::slice::{Range, Window, period_end};
 use super::sums::Sums;
 use super::totals::{Differences, Totals, is_settled};
 use super::track::{Slice, Track};
@@ -443,13 +443,15 @@ impl<'a> Reading<'a> {
     fn ask_floor(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
         let (report, metrics, client) = (self.report, self.metrics.clone(), self.run.client);
         let periods = Window { start: slice.window.start, end: self.range.complete_until.max(slice.window.end) };
-        let periods: Vec<_> = periods.singles(report.grain).collect();
+        // A week, month or year that has only begun is served where a whole one is too long.
+        let is_whole = |period: &Window| period_end(period.start, report.grain) == period.end;
+        let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
         async move {
             let is_served = async |index: usize| {
                 let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);
                 client.fetch(&call, rows::check).await.is_ok()
             };
-            let (mut refused, mut served) = (0, periods.len() - 1);
+            let (mut refused, mut served) = (0, periods.len().saturating_sub(1));
             let floor = if served == 0 || is_served(refused).await || !is_served(served).await {
                 None
             } else {
