@@ -76,6 +76,8 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
         assert_eq!(first.code, Some(1), "{name}");
         assert_eq!(first.statuses(REPORT).last(), Some(&"INCOMPLETE"), "{name}");
         assert!(message(&first).contains("2026-10-20 of 1001"), "{name}: {}", message(&first));
+        let is_summed_up = |log: &&str| log.contains("not settled: 2026-10-20 of 1001 (not read)");
+        assert!(first.logs("INFO").iter().any(is_summed_up), "{name}: {:?}", first.logs("INFO"));
         let days: std::collections::BTreeSet<_> =
             first.records(REPORT).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
         assert!(!days.contains("2026-10-20") && days.contains("2026-10-19") && days.contains("2026-10-21"), "{name}");

@@ -159,6 +159,11 @@ impl Book {
             let more = if more.is_empty() { "" } else { " and other days" };
             text += &format!("; no rows on {}{more}, between days with rows", some.collect::<Vec<_>>().join(", "));
         }
+        if !account.holes.is_empty() {
+            let (some, more) = account.holes.split_at(account.holes.len().min(MOST_NAMED));
+            let more = if more.is_empty() { "" } else { " and others" };
+            text += &format!("; not settled: {}{more}", some.join(", "));
+        }
         text + "."
     }
 }
