@@ -61,10 +61,10 @@ pub const CASES: &[Case] = &[
             let storm =
                 json!({"match": {"path": "/2026-07/", "nth": 30}, "times": null, "do": {"status": 401, "body": "{}"}});
             bench.sandbox.add_fault(storm).unwrap();
-            let started = std::time::Instant::now();
             // That no request failed more often than allowed is a rule of every run.
             assert_eq!(bench.read(&catalog, None).code, Some(1));
-            assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
+            let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
+            assert!(refused <= 3 * catalog["streams"].as_array().unwrap().len(), "{refused} calls with a refused token");
             first
         },
     },

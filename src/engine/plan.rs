@@ -56,7 +56,7 @@ impl Run<'_> {
         }
         let mut cursors = cursors;
         take_back_the_future(name, &mut cursors, range);
-        tell_lost_holes(name, &mut cursors, range);
+        tell_lost_holes(name, &mut cursors, range.whole(range.oldest, report.grain));
         let planner = Planner { name, report, advertisers };
         let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());
         for (cursor, advertisers) in cursors.groups(advertisers) {
@@ -72,8 +72,7 @@ impl Run<'_> {
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), resume.left_out.is_none()));
         }
         for (window, advertisers) in cursors.holes_before(&starts) {
-            let first = config.start_date.map_or(range.oldest, |day| day.max(range.oldest));
-            let window = Window { start: window.start.max(first), end: window.end.min(range.end) };
+            let window = range.hole(window, report.grain);
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), false));
         }
         Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks })
@@ -154,8 +153,8 @@ fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
     }
 }
 
-fn tell_lost_holes(name: &str, cursors: &mut Cursors, range: Range) {
-    let lost = cursors.forget_before(range.oldest);
+fn tell_lost_holes(name: &str, cursors: &mut Cursors, first: NaiveDate) {
+    let lost = cursors.forget_before(first);
     if !lost.is_empty() {
         let lost: Vec<_> =
             lost.iter().take(20).map(|(advertiser, window)| format!("{window} of {advertiser}")).collect();

@@ -120,6 +120,24 @@ impl Range {
         }
     }
 
+    /// The first day that may be asked for so that `day` is read.
+    ///
+    /// A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun before
+    /// Criteo's history can only be left out.
+    pub fn whole(self, day: NaiveDate, grain: Grain) -> NaiveDate {
+        match period_start(day, grain) {
+            whole if whole >= self.oldest => whole,
+            _ => next_period(day, grain),
+        }
+    }
+
+    /// Whole periods for the days of a hole that may be asked for; its first day may lie behind its last: then there is
+    /// nothing to read.
+    pub fn hole(self, hole: Window, grain: Grain) -> Window {
+        let first = self.start_date.map_or(self.oldest, |day| day.max(self.oldest));
+        Window { start: self.whole(hole.start.max(first), grain), end: period_end(hole.end, grain).min(self.end) }
+    }
+
     /// Where to begin for a group of advertisers that stands at `cursor`; days of the lookback are read again, since Criteo
     /// still changes them. May lie behind the end: then there is nothing to read.
     ///
@@ -127,12 +145,7 @@ impl Range {
     /// default history is for first syncs alone, so that a pause leaves no gap.
     #[must_use]
     pub fn resume(self, cursor: Option<NaiveDate>, lookback_days: u32, grain: Grain) -> Resume {
-        // A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun
-        // before Criteo's history can only be left out.
-        let whole = |day| match period_start(day, grain) {
-            whole if whole >= self.oldest => whole,
-            _ => next_period(day, grain),
-        };
+        let whole = |day| self.whole(day, grain);
         let Some(cursor) = cursor else {
             return Resume { start: whole(self.start), lost: None, left_out: None };
         };
@@ -233,6 +246,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_hole_is_asked_for_in_whole_periods(
+            today in days(),
+            back in 0u64..1000,
+            length in 0u64..60,
+            start_back in proptest::option::of(0u64..1000),
+            grain in grains(),
+        ) {
+            let range = Range::new(start_back.map(|days| today - Days::new(days)), None, today, 730, 30);
+            let hole = Window { start: today - Days::new(back), end: today - Days::new(back.saturating_sub(length)) };
+            let asked = range.hole(hole, grain);
+            if asked.start <= asked.end {
+                prop_assert!(asked.start >= range.oldest);
+                prop_assert_eq!(asked.start, period_start(asked.start, grain));
+                prop_assert!(asked.end == range.end || asked.end == period_end(asked.end, grain));
+                prop_assert!(asked.end >= hole.end.min(range.end));
+            }
+        }
+
         #[test]
         fn halving_ends_at_single_periods_and_loses_no_day(start in days(), length in 0u64..900, grain in grains()) {
             let whole = Window { start, end: start + Days::new(length) };
