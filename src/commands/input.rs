@@ -94,6 +94,11 @@ fn is_open(path: &Path) -> bool {
     ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder)) && !path.is_dir()
 }
 
+/// What a path is that nothing can be read from.
+pub(super) fn no_file(path: &Path) -> Option<&'static str> {
+    std::fs::metadata(path).ok().map(|found| kind(&found)).filter(|kind| [FOLDER, SOCKET].contains(kind))
+}
+
 /// Whether a path is a pipe in a folder, whose other end nobody may ever open.
 pub(super) fn is_named_pipe(path: &Path) -> bool {
     !is_open(path) && std::fs::metadata(path).is_ok_and(|found| kind(&found) == FIFO)
@@ -101,6 +106,8 @@ pub(super) fn is_named_pipe(path: &Path) -> bool {
 
 const DEVICE: &str = "a device";
 const FIFO: &str = "a named pipe (FIFO)";
+const FOLDER: &str = "a folder";
+const SOCKET: &str = "a socket";
 
 fn kind(found: &std::fs::Metadata) -> &'static str {
     #[cfg(unix)]
@@ -110,10 +117,10 @@ fn kind(found: &std::fs::Metadata) -> &'static str {
             return FIFO;
         }
         if found.file_type().is_socket() {
-            return "a socket";
+            return SOCKET;
         }
     }
-    if found.is_dir() { "a folder" } else { DEVICE }
+    if found.is_dir() { FOLDER } else { DEVICE }
 }
 
 /// Streams that a catalog has more than once count once, with the columns of all entries: the first one's way of reading

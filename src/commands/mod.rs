@@ -245,6 +245,9 @@ fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
 
 /// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
 async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
+    if let Some(kind) = input::no_file(path) {
+        return Err(Error::config(format!("The {what} file {} is {kind}. Name a file.", path.display())));
+    }
     let source = path.to_owned();
     let mut read = tokio::task::spawn_blocking(move || {
         let file: Box<dyn Read> =
