@@ -52,7 +52,7 @@ fn in_namespace(bench: &Bench, preparations: &str, arguments: &[&str]) -> Comman
 
 /// Every way to call the program that prints, with words that `sh` understands.
 fn printing() -> Vec<String> {
-    let with_config = ["check", "check --exit-code", "discover", "streams", "explain spend", "preview campaigns"];
+    let with_config = ["check", "check --exit-code", "discover", "streams", "explain reach", "preview campaigns"];
     let with_config = with_config.iter().map(|command| format!("{command} --config config.json"));
     let read = READ.join(" ");
     let others = [
@@ -158,8 +158,8 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = bench(Options { row_cap: 40, latency: Duration::from_millis(100), ..Options::default() }, 200);
             bench.file("config.json", &bench.config);
-            let start = || bench.program().args(READ).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-            let first = start();
+            let start = |stdout| bench.program().args(READ).stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+            let first = start(Stdio::piped());
             let path = bench.directory.join("state.json");
             // Made, and locked.
             wait_until(|| !bench.report_requests().is_empty());
@@ -181,7 +181,7 @@ pub const CASES: &[Case] = &[
             assert_eq!(bench.run(&other).code, Some(0));
             assert_eq!(streams_in(&path), BTreeSet::from([REPORT.to_owned(), "campaigns".to_owned()]));
             std::fs::remove_file(&path).unwrap();
-            let mut killed = start();
+            let mut killed = start(Stdio::null());
             wait_until(|| std::fs::read_to_string(&path).is_ok_and(|text| text.contains(REPORT)));
             killed.kill().unwrap();
             killed.wait().unwrap();
@@ -295,8 +295,7 @@ pub const CASES: &[Case] = &[
                 assert_eq!(found, named, "{kib} KiB");
             }
             // A target that ends behind the first line of a tap.
-            let child = bench.program().args(tap).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-            let mut child = child;
+            let mut child = bench.program().args(tap).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             drop(child.stdout.take());
             assert_eq!(child.wait().unwrap().signal(), Some(13));
             assert_eq!(std::fs::read_dir(bench.directory.join("files")).unwrap().count(), 0);
