@@ -127,11 +127,8 @@ pub const CASES: &[Case] = &[
                 std::fs::create_dir(bench.directory.join("inside")).unwrap();
                 std::fs::write(bench.directory.join("inside/state.json"), "").unwrap();
                 let outside = bench.file("outside.json", &json!([]));
-                let lock = if is_read_only {
-                    "mount --bind inside inside && mount -o remount,ro,bind inside &&"
-                } else {
-                    ""
-                };
+                let lock =
+                    if is_read_only { "mount --bind inside inside && mount -o remount,ro,bind inside &&" } else { "" };
                 let mount = format!("{lock} mount --bind outside.json inside/state.json");
                 let mut arguments = READ;
                 arguments[6] = "inside/state.json";
@@ -286,9 +283,9 @@ pub const CASES: &[Case] = &[
                 assert_eq!(command.status().unwrap().code(), Some(i32::from(kib > 0)), "{kib} KiB");
                 let text = std::fs::read_to_string(bench.directory.join("out.json")).unwrap();
                 let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-                let named = messages.filter(|message| message["type"] == "BATCH").flat_map(|message| {
-                    message["manifest"].as_array().unwrap().clone()
-                });
+                let named = messages
+                    .filter(|message| message["type"] == "BATCH")
+                    .flat_map(|message| message["manifest"].as_array().unwrap().clone());
                 let named: BTreeSet<_> =
                     named.map(|url| url.as_str().unwrap().rsplit_once('/').unwrap().1.to_owned()).collect();
                 let found = left(&std::fs::read_to_string(bench.directory.join("left.txt")).unwrap());
@@ -311,10 +308,14 @@ pub const CASES: &[Case] = &[
             std::fs::create_dir(bench.directory.join("folder")).unwrap();
             assert!(Command::new("mkfifo").arg(bench.directory.join("fifo")).status().unwrap().success());
             let _socket = std::os::unix::net::UnixListener::bind(bench.directory.join("socket")).unwrap();
-            let kinds = [("folder", "is a folder"), ("socket", "is a socket"), ("fifo", "is a named pipe (FIFO), and nobody")];
+            let kinds =
+                [("folder", "is a folder"), ("socket", "is a socket"), ("fifo", "is a named pipe (FIFO), and nobody")];
             let mut last = String::new();
             for (path, kind) in kinds {
-                last = check_told(&bench.run(&["check", "--config", path]), &[&format!("The configuration file {path} {kind}")]);
+                last = check_told(
+                    &bench.run(&["check", "--config", path]),
+                    &[&format!("The configuration file {path} {kind}")],
+                );
                 let catalog = bench.run(&["read", "--config", "config.json", "--catalog", path]);
                 told(&catalog, &[&format!("The catalog file {path} {kind}")]);
                 let tap = bench.program().args(["--config", "config.json", "--catalog", path]).output().unwrap();
@@ -323,6 +324,22 @@ pub const CASES: &[Case] = &[
             }
             assert!(bench.sandbox.requests().is_empty());
             last
+        },
+    },
+    Case {
+        id: 208,
+        fault: "SIGHUP in the middle of a read that was started by `nohup`",
+        expected: "it reads on to the end",
+        run: || {
+            let bench = bench(Options { latency: Duration::from_millis(100), row_cap: 100, ..Options::default() }, 100);
+            bench.file("config.json", &bench.config);
+            let mut command = Command::new("env");
+            command.arg("--ignore-signal=HUP").arg(bench.program().get_program()).args(READ);
+            command.current_dir(&bench.directory).stdout(Stdio::piped()).stderr(Stdio::null());
+            let child = command.spawn().unwrap();
+            wait_until(|| bench.report_requests().len() > 3);
+            assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+            whole(&bench, &Transcript::of(child.wait_with_output().unwrap()))
         },
     },
 ];

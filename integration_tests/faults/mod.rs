@@ -81,10 +81,6 @@ const NOT_TRIED: &[(&str, &str)] = &[
     ),
     ("an IPv6 address that is a black hole beside an IPv4 address that works", "loopback has no black holes"),
     (
-        "a clock of the machine that jumps",
-        "only the machine's owner may set it; waits go by the monotonic clock, instants by the server's `Date`",
-    ),
-    (
         "memory that the system refuses",
         "Rust ends the process then; the bounds of memory are tried instead (51, 140, 141)",
     ),
