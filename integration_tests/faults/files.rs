@@ -236,12 +236,9 @@ pub const CASES: &[Case] = &[
             let bench = with_states();
             let before = files_of(&bench);
             for command in printing() {
-                let mut line = Command::new("bash");
-                line.args(["-c", &format!("exec \"$0\" {command}")]).arg(bench.program().get_program());
-                let (reader, writer) = std::io::pipe().unwrap();
-                drop(reader);
-                let child = line.current_dir(&bench.directory).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-                let output = child.wait_with_output().unwrap();
+                // No other process may have the end for reading, not even for a moment.
+                let line = "rm -f pipe && mkfifo pipe && exec 3<>pipe 4>pipe 3<&- && exec \"$0\"";
+                let output = shell(&bench, &format!("{line} {command} >&4 4>&-"));
                 let said = String::from_utf8(output.stderr).unwrap();
                 assert_eq!((output.status.signal(), &*said), (Some(13), ""), "{command}");
             }
