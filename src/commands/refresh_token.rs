@@ -52,10 +52,10 @@ impl Keeper {
         // A platform keeps what the CONTROL message says; somebody at a terminal does not.
         let has_platform = is_airbyte && Terminal::of_people().is_none();
         let has_token = config.credentials.refresh_token.is_some();
-        let file = match TokenFile::of(origin, &config.credentials.client_id) {
-            _ if !has_token => None,
-            Ok(file) => Some(file),
-            Err(reason) => {
+        let file = match has_token.then(|| TokenFile::of(origin, &config.credentials.client_id)) {
+            None => None,
+            Some(Ok(file)) => Some(file),
+            Some(Err(reason)) => {
                 if !has_platform {
                     tracing::warn!(
                         "Criteo may replace the refresh token when it is used, and the new one cannot be kept: {reason}. The \
