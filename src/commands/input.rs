@@ -47,10 +47,10 @@ pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<BTreeMap
 
 /// Reads the states of a file that is kept, without keeping it.
 pub(super) async fn kept_states(path: &Path) -> Result<BTreeMap<String, Value>> {
-    match is_missing(path)? {
-        true => Ok(BTreeMap::new()),
-        false => airbyte::parse_state(&read_file(path, "state").await?),
+    if is_missing(path)? {
+        return Ok(BTreeMap::new());
     }
+    airbyte::parse_state(&read_file(path, "state").await?)
 }
 
 /// Takes a file of states for this run: one that is not there yet is made.

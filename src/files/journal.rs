@@ -47,13 +47,11 @@ pub(super) fn read(file: &mut File) -> io::Result<Vec<u8>> {
 pub fn settled(mut bytes: Vec<u8>) -> Vec<u8> {
     let Some(front) = bytes.iter().position(|byte| *byte == SIGN) else { return bytes };
     let entries = bytes.get(front..).unwrap_or_default().split(|byte| *byte == SIGN);
-    match entries.filter_map(text_of).last().map(<[u8]>::to_vec) {
-        Some(text) => text,
-        None => {
-            bytes.truncate(front);
-            bytes
-        }
+    if let Some(text) = entries.filter_map(text_of).next_back().map(<[u8]>::to_vec) {
+        return text;
     }
+    bytes.truncate(front);
+    bytes
 }
 
 /// The text of an entry that is whole. Behind it may stand what filled the place up to the next one.
