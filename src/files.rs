@@ -1,8 +1,19 @@
 //! Files that the program writes for its user.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::path::Path;
+mod journal;
+
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+pub use journal::settled;
+
+/// What the names of files end with that are to take another one's place: `state.json.source-criteo-new`, and with a number.
+const NEW: &str = ".source-criteo-new";
+/// So many of them are tried; those of runs that were killed are removed before.
+const MOST_NEW: u32 = 100;
+/// More links one behind the other lead in a circle.
+const MOST_LINKS: u32 = 40;
 
 /// How a file is opened that nobody else may read.
 #[must_use]
@@ -15,11 +26,14 @@ pub fn private() -> OpenOptions {
 }
 
 /// Writes a file as a whole: a reader, and a run that is cut off, find the old one or the new one. Only its owner may read it.
+/// A link stays one.
 ///
 /// # Errors
 /// What the system says.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    write_beside(path, text, |_| Ok(()))
+    let path = behind_links(path)?;
+    remove_leftovers(&path);
+    write_beside(&path, text, |_| Ok(())).map(drop)
 }
 
 /// As [`write`], for a file that is there: it keeps its owner. One that cannot be replaced, such as a single file that is mounted
@@ -28,18 +42,138 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let old = std::fs::metadata(path)?;
-    write_beside(path, text, |new| keep_owner(new, &old)).or_else(|_| {
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        // The longer text first: a run that is cut off leaves the new value, perhaps with an old end behind it.
-        file.write_all(text.as_bytes())?;
-        file.set_len(text.len() as u64)?;
-        file.sync_all()
-    })
+    let path = behind_links(path)?;
+    remove_leftovers(&path);
+    let old = std::fs::metadata(&path)?;
+    match write_beside(&path, text, |new| keep_owner(new, &old)) {
+        Err(error) if is_fixed(&error) => {
+            journal::write(&mut OpenOptions::new().read(true).write(true).open(&path)?, text)
+        }
+        other => other.map(drop),
+    }
+}
+
+/// A file that belongs to this run alone as long as this value lives: other runs that want the same are refused.
+///
+/// The lock is on the file itself. So it ends with the process, leaves nothing behind, and holds between containers into
+/// which the same single file is mounted. A file that takes the place of another is locked before it does.
+#[derive(Debug)]
+pub struct Kept {
+    /// Behind all links.
+    path: PathBuf,
+    file: File,
+    /// Some file systems have no locks.
+    is_locked: bool,
+}
+
+impl Kept {
+    /// Opens and locks a file.
+    ///
+    /// # Errors
+    /// [`TryLockError::WouldBlock`] when another run has it; else what the system says.
+    pub fn open(path: &Path) -> Result<Self, TryLockError> {
+        Self::open_with(path, OpenOptions::new().read(true).write(true))
+    }
+
+    /// As [`Self::open`]; a file that is missing is made, empty.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_or_make(path: &Path) -> Result<Self, TryLockError> {
+        Self::open_with(path, private().read(true).create(true).truncate(false))
+    }
+
+    fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, TryLockError> {
+        let path = behind_links(path).map_err(TryLockError::Error)?;
+        loop {
+            let file = options.open(&path).map_err(TryLockError::Error)?;
+            let is_locked = lock(&file)?;
+            let kept = Self { path: path.clone(), file, is_locked };
+            // Whoever had the lock may have put another file in its place.
+            if kept.is_in_place().map_err(TryLockError::Error)? {
+                remove_leftovers(&kept.path);
+                return Ok(kept);
+            }
+        }
+    }
+
+    /// Whether other runs are kept away.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(&mut self) -> io::Result<Vec<u8>> {
+        journal::read(&mut self.file)
+    }
+
+    /// Writes the file as a whole, as [`replace`] does.
+    ///
+    /// # Errors
+    /// What the system says, and when somebody else has put another file in its place or removed it.
+    pub fn write(&mut self, text: &str) -> io::Result<()> {
+        if !self.is_in_place()? {
+            return Err(io::Error::other("another program has replaced or removed it while this run was using it"));
+        }
+        let old = self.file.metadata()?;
+        match write_beside(&self.path, text, |new| keep_owner(new, &old)) {
+            Ok(file) => {
+                self.file = file;
+                Ok(())
+            }
+            Err(error) if is_fixed(&error) => journal::write(&mut self.file, text),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the file is still the one at its path.
+    fn is_in_place(&self) -> io::Result<bool> {
+        match std::fs::metadata(&self.path) {
+            Ok(there) => Ok(is_same(&there, &self.file.metadata()?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Locks a file; whether the file system can.
+fn lock(file: &File) -> Result<bool, TryLockError> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
+        Err(TryLockError::Error(_)) => Ok(false),
+    }
+}
+
+/// Whether a file failed to be replaced because it must stay the one that it is, or because its folder may not be written to.
+fn is_fixed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ResourceBusy
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::CrossesDevices
+            | ErrorKind::InvalidFilename
+    )
 }
 
 #[cfg(unix)]
-fn keep_owner(new: &Path, old: &std::fs::Metadata) -> io::Result<()> {
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn keep_owner(new: &Path, old: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let made = std::fs::metadata(new)?;
     if (made.uid(), made.gid()) == (old.uid(), old.gid()) {
@@ -49,25 +183,79 @@ fn keep_owner(new: &Path, old: &std::fs::Metadata) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn keep_owner(_: &Path, _: &std::fs::Metadata) -> io::Result<()> {
+fn keep_owner(_: &Path, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a new file beside the old one, has it `finished`, and puts it in the old one's place.
-fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = path.with_file_name(name);
-    let written = private().create_new(true).open(&new).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
+/// The path that links lead to, where there may be no file yet.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => {
+                let target = std::fs::read_link(&path)?;
+                path = path.parent().unwrap_or(Path::new("")).join(target);
+            }
+            Ok(_) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(path),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
+/// Writes a new file beside the old one, has it `finished`, and puts it in the old one's place. Returns it, locked.
+fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<File> {
+    let (mut file, new) = create_beside(path)?;
+    // What is not locked is a leftover.
+    let locked = lock(&file).map(drop).map_err(|_| io::Error::from(ErrorKind::Interrupted));
+    let written = locked.and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.sync_all());
     let result = written.and_then(|()| finished(&new)).and_then(|()| std::fs::rename(&new, path));
     if result.is_err() {
         // What is half written helps nobody.
         let _ = std::fs::remove_file(&new);
     }
-    result
+    result.map(|()| file)
+}
+
+/// A file beside another one that nobody else writes.
+fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    for number in 0..MOST_NEW {
+        let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
+        name.push(NEW);
+        if number > 0 {
+            name.push(number.to_string());
+        }
+        let new = path.with_file_name(name);
+        match private().read(true).create_new(true).open(&new) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            other => return other.map(|file| (file, new)),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+/// Removes what runs that were killed have left beside a file; nobody holds a lock on it any more.
+fn remove_leftovers(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|other| is_leftover(other, name));
+        // A name alone is no proof: a link, or a folder, is somebody else's.
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let dead = OpenOptions::new().write(true).open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if dead {
+                // Another run may have removed it.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Whether a name is that of a file which was to take the place of `name`.
+fn is_leftover(other: &str, name: &str) -> bool {
+    let number = other.strip_prefix(name).and_then(|rest| rest.strip_prefix(NEW));
+    number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
@@ -81,13 +269,40 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("source-criteo-files-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("state.json");
+        // Of runs that were killed.
+        for number in ["", "1", "99"] {
+            std::fs::write(folder.join(format!("state.json{NEW}{number}")), "[").unwrap();
+        }
+        std::fs::write(folder.join("state.json.new"), "somebody else's").unwrap();
         for text in ["one", "another"] {
             write(&path, text).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing is left beside it");
         assert!(write(&folder.join("missing/state.json"), "x").is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_belongs_to_one_run_also_when_it_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("source-criteo-kept-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("state.json");
+        let is_refused = || matches!(Kept::open(&path), Err(TryLockError::WouldBlock));
+        assert!(Kept::open(&path).is_err());
+        let mut kept = Kept::open_or_make(&path).unwrap();
+        assert!(kept.is_locked() && is_refused());
+        for text in ["[1]", "[1, 2]"] {
+            kept.write(text).unwrap();
+            assert!(is_refused());
+            assert_eq!(kept.read().unwrap(), text.as_bytes());
+        }
+        // What somebody else has put there is not overwritten.
+        std::fs::write(folder.join("restored"), "[3]").unwrap();
+        std::fs::rename(folder.join("restored"), &path).unwrap();
+        assert!(kept.write("[4]").is_err());
+        assert_eq!(Kept::open(&path).unwrap().read().unwrap(), b"[3]");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

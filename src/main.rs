@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use source_criteo::cli::Cli;
 use source_criteo::commands::{self, Ending};
+use source_criteo::protocol::reader;
 use source_criteo::signals;
 use source_criteo::stop::StopSender;
 
@@ -16,7 +17,15 @@ fn main() -> ExitCode {
     let (stop, stopped) = StopSender::new();
     // Without handlers a signal still ends the process, only less gently.
     signals::listen(&stop).ok();
-    let cli = Cli::parse();
+    if let Some(stop) = reader::trouble() {
+        return signals::end_by(&stop);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The help, the version, or a mistake; a disk may be full.
+        Err(words) if words.print().is_err() => return ExitCode::FAILURE,
+        Err(words) => return u8::try_from(words.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+    };
     match commands::run(cli, &stop, stopped) {
         Ok(Ending::Exit(code)) => code,
         Ok(Ending::Stopped(stop)) => signals::end_by(&stop),

@@ -151,7 +151,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             let write = |bytes: &[u8]| std::fs::write(bench.directory.join("config.json"), bytes).unwrap();
             let missing = configured(&bench, "missing.json", &["missing.json cannot be read"]);
-            let folder = configured(&bench, ".", &["cannot be read"]);
+            let folder = configured(&bench, ".", &["is a folder"]);
             write(&vec![b' '; 65 * 1024 * 1024]);
             let huge = configured(&bench, "config.json", &["larger than 64 MiB"]);
             write(b"\xff\xfe{\x00}\x00");

@@ -11,6 +11,7 @@
 //! ```
 
 mod auth;
+mod files;
 mod input;
 mod limits;
 mod network;
@@ -65,6 +66,7 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("secrets", "Secrets and foreign hosts", secrets::CASES),
     ("scale", "Sizes", scale::CASES),
     ("time", "Days, cursors, comings and goings", time::CASES),
+    ("files", "Files of the user's, and stdout", files::CASES),
 ];
 
 /// What no test here can do, and why.
@@ -78,10 +80,6 @@ const NOT_TRIED: &[(&str, &str)] = &[
         "needs a name service or a network of its own",
     ),
     ("an IPv6 address that is a black hole beside an IPv4 address that works", "loopback has no black holes"),
-    (
-        "a clock of the machine that jumps",
-        "only the machine's owner may set it; waits go by the monotonic clock, instants by the server's `Date`",
-    ),
     (
         "memory that the system refuses",
         "Rust ends the process then; the bounds of memory are tried instead (51, 140, 141)",

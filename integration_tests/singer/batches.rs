@@ -114,7 +114,7 @@ fn a_full_disk_leaves_no_state_behind_what_was_handed_over() {
         bench.file("catalog.json", &catalog_with(&bench, |stream, _| stream == name));
         let inner = format!(
             "mount -t tmpfs -o size={kib}k none files || exit 9; \"$@\" > out.json 2> err.txt; code=$?; \
-             mkdir kept; cp files/* kept/; exit $code"
+             mkdir kept; cp --recursive files/. kept/; exit $code"
         );
         let mut command = std::process::Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &inner, "sh"]);

@@ -86,7 +86,7 @@ fn everything(bench: &Bench) -> Value {
 }
 
 /// The catalog of `--discover`; `is_wanted` is asked for each stream (without a column) and each column.
-fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Value {
+pub fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Value {
     let mut catalog: Value = serde_json::from_str(&tap(bench, &["--discover"]).stdout).unwrap();
     for stream in catalog["streams"].as_array_mut().unwrap() {
         let name = stream["tap_stream_id"].as_str().unwrap().to_owned();

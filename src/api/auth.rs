@@ -18,6 +18,7 @@ use super::{pace, problem};
 use crate::clock::Clock;
 use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
+use crate::files::Kept;
 use crate::redact;
 
 /// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
@@ -71,7 +72,7 @@ pub struct Turn {
     /// The token that is kept now, where another program may have replaced it since.
     pub token: Option<SecretString>,
     /// Others wait for this.
-    pub lock: Option<std::fs::File>,
+    pub lock: Option<Kept>,
 }
 
 /// The time of this machine and Criteo's, at the same moment.

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::read_file;
+use super::{LARGEST_FILE, read_file, text_of, too_large};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
+use crate::protocol::state_file::StateFile;
 use crate::streams::Stream;
 use crate::streams::metrics::fold;
 
@@ -44,16 +45,31 @@ pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<BTreeMap
     }
 }
 
-/// Reads the states of a file that is kept: one that is not there yet is made by the read.
+/// Reads the states of a file that is kept, without keeping it.
 pub(super) async fn kept_states(path: &Path) -> Result<BTreeMap<String, Value>> {
+    if is_missing(path)? {
+        return Ok(BTreeMap::new());
+    }
+    airbyte::parse_state(&read_file(path, "state").await?)
+}
+
+/// Takes a file of states for this run: one that is not there yet is made.
+pub(super) fn state_file(path: &Path) -> Result<StateFile> {
+    is_missing(path)?;
+    StateFile::open(path.to_owned(), |bytes| airbyte::parse_state(&text_of(bytes, path, "state")?))
+}
+
+/// Whether a file that is to be kept is still to be made; anything but a file is refused.
+fn is_missing(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::config(format!(
             "The state file {} is {}, and the states are written to a file in its place. Name a file.",
             path.display(),
             kind(&found)
         ))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        _ => airbyte::parse_state(&read_file(path, "state").await?),
+        Ok(found) if found.len() > LARGEST_FILE => Err(too_large(path, "state")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        _ => Ok(false),
     }
 }
 
@@ -78,20 +94,33 @@ fn is_open(path: &Path) -> bool {
     ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder)) && !path.is_dir()
 }
 
+/// What a path is that nothing can be read from.
+pub(super) fn no_file(path: &Path) -> Option<&'static str> {
+    std::fs::metadata(path).ok().map(|found| kind(&found)).filter(|kind| [FOLDER, SOCKET].contains(kind))
+}
+
+/// Whether a path is a pipe in a folder, whose other end nobody may ever open.
+pub(super) fn is_named_pipe(path: &Path) -> bool {
+    !is_open(path) && std::fs::metadata(path).is_ok_and(|found| kind(&found) == FIFO)
+}
+
 const DEVICE: &str = "a device";
+const FIFO: &str = "a named pipe (FIFO)";
+const FOLDER: &str = "a folder";
+const SOCKET: &str = "a socket";
 
 fn kind(found: &std::fs::Metadata) -> &'static str {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
         if found.file_type().is_fifo() {
-            return "a named pipe (FIFO)";
+            return FIFO;
         }
         if found.file_type().is_socket() {
-            return "a socket";
+            return SOCKET;
         }
     }
-    if found.is_dir() { "a folder" } else { DEVICE }
+    if found.is_dir() { FOLDER } else { DEVICE }
 }
 
 /// Streams that a catalog has more than once count once, with the columns of all entries: the first one's way of reading

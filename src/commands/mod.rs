@@ -29,9 +29,9 @@ use crate::cli::{Cli, Command, Days, TapArguments};
 use crate::config::Config;
 use crate::engine::Extent;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::panic;
 use crate::protocol::output::Output;
-use crate::protocol::state_file::StateFile;
 use crate::protocol::{Protocol, airbyte, singer};
 use crate::redact;
 use crate::stop::{Stop, StopSender};
@@ -47,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// No configuration, catalog or state is larger: the state of ten thousand advertisers in all streams has 8 MiB.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// How long a named pipe that is given in place of a file may take. Whoever gives one has mostly started what writes to it.
+const PIPE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to do where the file of `--state` is not there.
 const WITHOUT_STATE: &str = "Check the path. For a first sync leave --state out, or use --state-file, which makes the file and keeps \
@@ -162,12 +165,15 @@ impl Session {
                     None => input::named(&input.streams, &catalog::streams(&config))?,
                 };
                 let states = match &input.state_file {
-                    Some(path) => input::kept_states(path).await?,
+                    Some(path) if input.dry_run => input::kept_states(path).await?,
+                    Some(path) => {
+                        let file = input::state_file(path)?;
+                        let states = file.states().clone();
+                        self.output.keep_states(file);
+                        states
+                    }
                     None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
                 };
-                if let Some(path) = input.state_file.filter(|_| !input.dry_run) {
-                    self.output.keep_states(StateFile::new(path, states.clone())?);
-                }
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
                 } else {
@@ -223,7 +229,12 @@ fn parse_config(text: &str) -> Result<Config> {
 
 /// Reads a text file of the user's.
 async fn read_file(path: &Path, what: &str) -> Result<String> {
-    String::from_utf8(read_bytes(path, what).await?).map_err(|error| {
+    text_of(read_bytes(path, what).await?, path, what)
+}
+
+/// The text of a file of the user's.
+fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::config(format!(
             "The {what} file {} is not UTF-8 text (the first mistake is at byte {at}). Save it as UTF-8.",
@@ -234,21 +245,32 @@ async fn read_file(path: &Path, what: &str) -> Result<String> {
 
 /// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
 async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
+    if let Some(kind) = input::no_file(path) {
+        return Err(Error::config(format!("The {what} file {} is {kind}. Name a file.", path.display())));
+    }
     let source = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
+    let mut read = tokio::task::spawn_blocking(move || {
         let file: Box<dyn Read> =
             if source == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(source)?) };
         let mut bytes = Vec::new();
         file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     });
-    match read.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
-        Ok(bytes) if bytes.len() as u64 > LARGEST_FILE => Err(Error::config(format!(
-            "The {what} file {} is larger than {} MiB, so it is something else. Check the path.",
-            path.display(),
-            LARGEST_FILE / 1024 / 1024
-        ))),
-        Ok(bytes) => Ok(bytes),
+    let read = if input::is_named_pipe(path) {
+        tokio::time::timeout(PIPE_PATIENCE, &mut read).await.map_err(|_| {
+            Error::config(format!(
+                "The {what} file {} is a named pipe (FIFO), and nobody has written to it and closed it within {} seconds. Start what \
+                 writes to it, or name a file.",
+                path.display(),
+                PIPE_PATIENCE.as_secs()
+            ))
+        })?
+    } else {
+        read.await
+    };
+    match read.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
+        Ok(bytes) if bytes.len() as u64 > LARGEST_FILE => Err(too_large(path, what)),
+        Ok(bytes) => Ok(files::settled(bytes)),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
             // Some give the text itself, which may hold secrets.
@@ -259,6 +281,14 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
             }
         ))),
     }
+}
+
+fn too_large(path: &Path, what: &str) -> Error {
+    Error::config(format!(
+        "The {what} file {} is larger than {} MiB, so it is something else. Check the path.",
+        path.display(),
+        LARGEST_FILE / 1024 / 1024
+    ))
 }
 
 /// Whether a path is rather what should be in the file.

@@ -1,11 +1,11 @@
 //! Where a refresh token goes that Criteo has replaced: into the file of the configuration, and to the platform.
 //!
-//! From the moment before the old token is sent until the new one is in the file, this program holds a lock beside that file,
+//! From the moment before the old token is sent until the new one is in the file, this program holds a lock on that file,
 //! and it sends the token that the file has then: of two runs with one configuration the second uses what the first one got.
 //! What no file can prevent is that a run is killed between Criteo's answer and the writing, some milliseconds later; then
 //! the new token is gone, and the message for a token that has been used up says what to do.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::api::{RefreshTokens, Turn};
 use crate::config::{Config, ConfigDocument};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Kept};
 use crate::protocol::airbyte;
 use crate::protocol::output::Output;
 use crate::terminal::Terminal;
@@ -52,10 +52,10 @@ impl Keeper {
         // A platform keeps what the CONTROL message says; somebody at a terminal does not.
         let has_platform = is_airbyte && Terminal::of_people().is_none();
         let has_token = config.credentials.refresh_token.is_some();
-        let file = match TokenFile::of(origin, &config.credentials.client_id) {
-            _ if !has_token => None,
-            Ok(file) => Some(file),
-            Err(reason) => {
+        let file = match has_token.then(|| TokenFile::of(origin, &config.credentials.client_id)) {
+            None => None,
+            Some(Ok(file)) => Some(file),
+            Some(Err(reason)) => {
                 if !has_platform {
                     tracing::warn!(
                         "Criteo may replace the refresh token when it is used, and the new one cannot be kept: {reason}. The \
@@ -73,10 +73,10 @@ impl Keeper {
 impl RefreshTokens for Keeper {
     fn begin(&self) -> Option<Turn> {
         let Some(file) = &self.file else { return Some(Turn::default()) };
-        let lock = match file.lock() {
+        let lock = match Kept::open(&file.path) {
+            // Some file systems have no locks, and the token is needed anyway.
             Ok(lock) => Some(lock),
             Err(TryLockError::WouldBlock) => return None,
-            // Some file systems have no locks, and the token is needed anyway.
             Err(TryLockError::Error(error)) => {
                 tracing::debug!("The configuration cannot be locked: {error}.");
                 None
@@ -115,8 +115,6 @@ impl RefreshTokens for Keeper {
 struct TokenFile {
     /// Behind all links.
     path: PathBuf,
-    /// The file that is locked: the configuration itself is replaced by another file when it is written.
-    lock: PathBuf,
     client_id: String,
 }
 
@@ -144,21 +142,11 @@ impl TokenFile {
         if data.permissions().readonly() || OpenOptions::new().write(true).open(&real).is_err() {
             return Err(format!("{shown} may not be written"));
         }
-        let mut name = real.file_name().unwrap_or_default().to_owned();
-        name.push(".lock");
-        let file = Self { lock: real.with_file_name(name), path: real, client_id: client_id.to_owned() };
-        if let Err(TryLockError::Error(error)) = file.lock() {
-            return Err(format!("nothing can be written beside {shown} ({error})"));
-        }
+        let file = Self { path: real, client_id: client_id.to_owned() };
         if file.token().is_none() {
             return Err(format!("{shown} has no refresh_token of its own"));
         }
         Ok(file)
-    }
-
-    fn lock(&self) -> std::result::Result<File, TryLockError> {
-        let file = files::private().create(true).truncate(false).open(&self.lock).map_err(TryLockError::Error)?;
-        file.try_lock().map(|()| file)
     }
 
     /// The token that the file has now, where it is still for the same app.
@@ -183,7 +171,7 @@ impl TokenFile {
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
-    std::fs::read_to_string(path)
+    String::from_utf8(files::settled(std::fs::read(path)?)).map_err(|_| std::io::ErrorKind::InvalidData.into())
 }
 
 /// The text of a configuration with another refresh token, every other byte as it was.

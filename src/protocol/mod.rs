@@ -2,6 +2,7 @@
 
 pub mod airbyte;
 pub mod output;
+pub mod reader;
 pub mod singer;
 pub mod state_file;
 mod writer;

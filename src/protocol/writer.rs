@@ -321,6 +321,10 @@ impl Writer {
                 let state = book.pending_state.take();
                 if let Some(message) = message {
                     self.line(&message);
+                    self.flush();
+                    if let (Some(_), Some(book)) = (&self.lines.broken, self.books.get_mut(stream)) {
+                        book.withdraw();
+                    }
                 }
                 if let Some(state) = state {
                     self.write_state(stream, state);

@@ -64,14 +64,23 @@ pub struct BatchFiles {
     stream: String,
     /// What goes into the open file next.
     pub buffer: Vec<u8>,
-    open: Option<(Sink, String)>,
+    open: Option<(Sink, Named)>,
     records: u64,
     number: u64,
     /// Files that are whole and that no message has named yet.
-    manifest: Vec<String>,
+    manifest: Vec<Named>,
+    /// Those that the last message has named.
+    named: Vec<Named>,
     since: Option<Instant>,
     /// Whether records have been lost: nothing may be handed over any more.
     is_broken: bool,
+}
+
+/// A file, and what a message calls it.
+#[derive(Debug)]
+struct Named {
+    path: PathBuf,
+    url: String,
 }
 
 #[derive(Debug)]
@@ -92,6 +101,7 @@ impl BatchFiles {
             records: 0,
             number: 0,
             manifest: Vec::new(),
+            named: Vec::new(),
             since: None,
             is_broken: false,
         }
@@ -109,8 +119,22 @@ impl BatchFiles {
         if written.is_ok() && self.records >= self.batches.size {
             written = self.end_file();
         }
-        self.is_broken |= written.is_err();
+        if written.is_err() {
+            self.discard();
+        }
         written
+    }
+
+    /// Records have been lost: what no message has named helps nobody, and on a full disk its room is wanted.
+    fn discard(&mut self) {
+        self.is_broken = true;
+        let open = self.open.take().map(|(_, file)| file);
+        remove(open.into_iter().chain(self.manifest.drain(..)));
+    }
+
+    /// Removes the files of the last message, which could not be written: nobody knows of them.
+    pub fn withdraw(&mut self) {
+        remove(self.named.drain(..));
     }
 
     /// Whether no record waits.
@@ -131,9 +155,7 @@ impl BatchFiles {
     /// When the last file cannot be written.
     pub fn hand_over(&mut self) -> io::Result<Option<Value>> {
         if !self.is_broken {
-            let ended = self.end_file();
-            self.is_broken = ended.is_err();
-            ended?;
+            self.end_file().inspect_err(|_| self.discard())?;
         }
         if self.is_broken {
             return Err(io::Error::other("records were lost"));
@@ -143,11 +165,12 @@ impl BatchFiles {
             return Ok(None);
         }
         let compression = if self.batches.is_compressed { "gzip" } else { "none" };
+        self.named = std::mem::take(&mut self.manifest);
         Ok(Some(json!({
             "type": "BATCH",
             "stream": self.stream,
             "encoding": {"format": "jsonl", "compression": compression},
-            "manifest": std::mem::take(&mut self.manifest),
+            "manifest": self.named.iter().map(|file| &file.url).collect::<Vec<_>>(),
         })))
     }
 
@@ -170,17 +193,17 @@ impl BatchFiles {
         }
         self.write()?;
         self.records = 0;
-        if let Some((sink, url)) = self.open.take() {
+        if let Some((sink, file)) = self.open.take() {
+            self.manifest.push(file);
             if let Sink::Gzip(encoder) = sink {
                 encoder.finish()?;
             }
-            self.manifest.push(url);
         }
         Ok(())
     }
 
     /// The next file; only its owner may read it.
-    fn create(&mut self) -> io::Result<(Sink, String)> {
+    fn create(&mut self) -> io::Result<(Sink, Named)> {
         self.number += 1;
         let Batches { folder, prefix, is_compressed, .. } = &self.batches;
         let name = format!(
@@ -192,13 +215,20 @@ impl BatchFiles {
             if *is_compressed { ".gz" } else { "" }
         );
         let path = folder.join(name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let url = reqwest::Url::from_file_path(&path).map_err(|()| io::Error::other("the folder is not absolute"))?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let sink = if *is_compressed {
             Sink::Gzip(Box::new(GzEncoder::new(file, Compression::fast())))
         } else {
             Sink::Plain(file)
         };
-        Ok((sink, url.into()))
+        Ok((sink, Named { path, url: url.into() }))
+    }
+}
+
+fn remove(files: impl Iterator<Item = Named>) {
+    for file in files {
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(file.path);
     }
 }

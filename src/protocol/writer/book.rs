@@ -89,6 +89,13 @@ impl Book {
         self.files.as_mut().map_or(Ok(None), BatchFiles::hand_over)
     }
 
+    /// Takes back the files that were handed over last.
+    pub(super) fn withdraw(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.withdraw();
+        }
+    }
+
     /// What people are told when the stream ends.
     pub(super) fn closing_words(&self) -> Vec<(Level, String)> {
         let name = &self.stream.name;
