@@ -137,7 +137,8 @@ fn cell(value: &Value) -> String {
 
 /// A value in JSON whose signs that a terminal obeys are escaped, which does not change it.
 fn shown_json(value: &Value) -> String {
-    let escaped = |letter: char| if is_obeyed(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() };
+    let escaped =
+        |letter: char| if is_obeyed(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() };
     value.to_string().chars().map(escaped).collect()
 }
 
@@ -205,7 +206,16 @@ mod tests {
             "name,clicks,cost\nFrühling \u{1b}[31m|,5,1.5\n東京,12345,"
         );
         let mut formulas = Table::new(["@name", "x"]);
-        for value in [json!("=1+1"), json!("-5"), json!(-5), json!("+1.5e3"), json!("@SUM(A1)"), json!(" =1"), json!("-a"), json!("\t=1")] {
+        for value in [
+            json!("=1+1"),
+            json!("-5"),
+            json!(-5),
+            json!("+1.5e3"),
+            json!("@SUM(A1)"),
+            json!(" =1"),
+            json!("-a"),
+            json!("\t=1"),
+        ] {
             formulas.push(vec![value, json!("a-b")]);
         }
         assert_eq!(

@@ -168,9 +168,26 @@ mod tests {
             assert!(error.contains("not followed") && !error.contains("tell-nobody"), "{link}: {error}");
         }
         for host in [
-            "10.0.0.5", "172.16.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "0.0.0.0", "100.64.0.1", "2130706433",
-            "0x7f.1", "224.0.0.1", "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[::ffff:10.0.0.5]",
-            "[64:ff9b::a00:5]", "[2002:a00:5::1]", "[ff02::1]", "[2001:db8::1]",
+            "10.0.0.5",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "127.0.0.1",
+            "0.0.0.0",
+            "100.64.0.1",
+            "2130706433",
+            "0x7f.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "[::1]",
+            "[::]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[::ffff:10.0.0.5]",
+            "[64:ff9b::a00:5]",
+            "[2002:a00:5::1]",
+            "[ff02::1]",
+            "[2001:db8::1]",
         ] {
             let error = ask(&format!("https://{host}/a?sig=tell-nobody")).unwrap_err();
             assert!(error.contains("private network") && !error.contains("tell-nobody"), "{host}: {error}");
@@ -183,7 +200,13 @@ mod tests {
         for link in ["http://127.0.0.1:2/a", "https://[::1]/a", "http://localhost/a"] {
             assert!(checked(link, &root, true).is_ok(), "{link}");
         }
-        for link in ["https://store.example/a", "http://10.0.0.5/a", "https://169.254.169.254/a", "file:///etc/passwd", "ftp://127.0.0.1/a"] {
+        for link in [
+            "https://store.example/a",
+            "http://10.0.0.5/a",
+            "https://169.254.169.254/a",
+            "file:///etc/passwd",
+            "ftp://127.0.0.1/a",
+        ] {
             assert!(checked(link, &root, true).unwrap_err().message.contains("not followed"), "{link}");
         }
     }
