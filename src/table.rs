@@ -71,8 +71,10 @@ impl Table {
                     format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
                 };
                 let rules = (0..self.names.len()).map(|column| if self.is_right(column) { "---:" } else { "---" });
-                let names = self.names.iter().map(|name| cell(&Value::from(name.as_str()))).collect();
-                let head = [line(names), line(rules.map(str::to_owned).collect())];
+                let head = [
+                    line(self.names.iter().map(|name| shown(name)).collect()),
+                    line(rules.map(str::to_owned).collect()),
+                ];
                 let rows = self.rows.iter().map(|row| line(row.iter().map(cell).collect()));
                 head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
             }
@@ -91,8 +93,8 @@ impl Table {
 
     fn aligned(&self, width: Option<usize>) -> String {
         let cells: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        let natural: Vec<usize> = self
-            .names
+        let names: Vec<String> = self.names.iter().map(|name| shown(name)).collect();
+        let natural: Vec<usize> = names
             .iter()
             .enumerate()
             .map(|(column, name)| {
@@ -118,10 +120,10 @@ impl Table {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
-        let mut lines = vec![line(&self.names), line(&rule)];
+        let mut lines = vec![line(&names), line(&rule)];
         lines.extend(cells.iter().map(|cells| line(cells)));
-        if shown < self.names.len() {
-            let rest = &self.names[shown..];
+        if shown < names.len() {
+            let rest = &names[shown..];
             let (some, more) = rest.split_at(rest.len().min(4));
             let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
             lines.push(format!("… and the columns {}{more}", some.join(", ")));
@@ -132,7 +134,11 @@ impl Table {
 
 /// A value on one line, without anything that a terminal obeys.
 fn cell(value: &Value) -> String {
-    text(value).chars().map(harmless).collect()
+    shown(&text(value))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().map(harmless).collect()
 }
 
 /// A value in JSON whose signs that a terminal obeys are escaped, which does not change it.
