@@ -400,7 +400,7 @@ mod tests {
     }
 
     fn all_unicode(text: &str) -> String {
-        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
     }
 
     /// What servers, proxies and programs make of a text, and how many characters of that come before the text's own.
@@ -421,7 +421,7 @@ mod tests {
             json_escaped(&percent(secret)),
             json_escaped(&html(&percent(secret))),
             all_unicode(secret),
-            secret.chars().map(|letter| format!("&#{};", u32::from(letter))).collect(),
+            secret.chars().map(|letter| format!("&#{};", u32::from(letter))).collect::<Vec<_>>().concat(),
             BASE64.encode(secret.as_bytes()),
             BASE64URL.encode(secret.as_bytes()),
             data_encoding::HEXUPPER.encode(secret.as_bytes()),

@@ -461,7 +461,7 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
 /// Whether a link's name has a private address.
 fn is_private(error: &reqwest::Error) -> bool {
     let first: &dyn std::error::Error = error;
-    std::iter::successors(Some(first), |error| error.source()).any(|error| error.is::<PrivateAddress>())
+    std::iter::successors(Some(first), |error| error.source()).any(<dyn std::error::Error>::is::<PrivateAddress>)
 }
 
 /// The whole chain of causes: the outermost one only says that something failed.
