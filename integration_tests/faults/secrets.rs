@@ -323,7 +323,7 @@ pub const CASES: &[Case] = &[
                 campaigns; a tap, a terminal, check, preview as CSV and markdown",
         expected: "nothing that a terminal obeys, and no line that Criteo wrote",
         run: || {
-            let mut bench = bench(Options::default(), 3);
+            let bench = bench(Options::default(), 3);
             let refusal =
                 json!({"errors": [{"code": HOSTILE, "title": HOSTILE, "detail": HOSTILE, "traceId": HOSTILE}]});
             fault(&bench, "/ad-sets/search", json!(null), json!({"status": 400, "body": refusal.to_string()}));
@@ -335,9 +335,9 @@ pub const CASES: &[Case] = &[
             fault(&bench, LOGS.1, json!(null), json!({"body": files.to_string()}));
             let app = json!({"data": {"attributes": {"name": HOSTILE, "criteoService": "C-Growth"}}});
             fault(&bench, "/me", json!(null), json!({"body": app.to_string()}));
-            bench.config["advertiser_ids"] = json!(["1001"]);
-            let advertisers =
-                json!({"data": [{"id": "1001", "type": "advertiser", "attributes": {"advertiserName": HOSTILE}}]});
+            let attributes = json!({"advertiserName": HOSTILE});
+            let list = ["1001", HOSTILE].map(|id| json!({"id": id, "type": "advertiser", "attributes": attributes}));
+            let advertisers = json!({ "data": list });
             fault(&bench, "/advertisers/me", json!(null), json!({"body": advertisers.to_string()}));
             bench.file("config.json", &bench.config);
             bench.file("catalog.json", &bench.catalog(&["campaigns", "ad_sets", LOGS.0], "incremental"));
