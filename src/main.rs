@@ -6,6 +6,7 @@ use clap::Parser;
 use source_criteo::cli::Cli;
 use source_criteo::commands::{self, Ending};
 use source_criteo::protocol::reader;
+use source_criteo::redact;
 use source_criteo::signals;
 use source_criteo::stop::StopSender;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         Ok(Ending::Exit(code)) => code,
         Ok(Ending::Stopped(stop)) => signals::end_by(&stop),
         Err(error) => {
-            eprintln!("source-criteo cannot start: {error:#}");
+            eprintln!("{}", redact::line(&format!("source-criteo cannot start: {error:#}")));
             ExitCode::FAILURE
         }
     }

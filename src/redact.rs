@@ -1,20 +1,69 @@
-//! Keeps secrets out of everything that is written. The secrets are those of the process, so that words can be cleaned
-//! wherever they are shortened: a part of a secret would not be known again.
+//! Keeps secrets out of everything that is written, and keeps what is written from being obeyed. The secrets are those of the
+//! process, so that words can be cleaned wherever they are shortened: a part of a secret would not be known again.
+//!
+//! A secret is found in any spelling that servers, proxies and programs give a text: each of its bytes may be escaped by
+//! percent signs, HTML or JSON, and an escape may be escaped again. Its base64 and hex forms are found in the same way.
 
 use std::sync::{PoisonError, RwLock};
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use serde_json::Value;
 
 use crate::config::SPEC;
 
 /// Shorter values are not masked: they would tear holes into ordinary words.
 const SHORTEST: usize = 6;
+/// What stands in place of a secret.
+const MASK: &str = "***";
+/// How often an escape may be escaped again.
+const DEPTH: u32 = 3;
+/// The most characters of the name or number of an HTML escape.
+const LONGEST_ENTITY: usize = 8;
+/// No escape is longer, however often it is escaped again.
+const LONGEST_ESCAPE: usize = 24;
+/// HTML's names of the signs that secrets have.
+const ENTITIES: [(&str, char); 35] = [
+    ("amp", '&'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("plus", '+'),
+    ("sol", '/'),
+    ("equals", '='),
+    ("bsol", '\\'),
+    ("colon", ':'),
+    ("semi", ';'),
+    ("comma", ','),
+    ("period", '.'),
+    ("excl", '!'),
+    ("quest", '?'),
+    ("num", '#'),
+    ("dollar", '$'),
+    ("percnt", '%'),
+    ("ast", '*'),
+    ("lpar", '('),
+    ("rpar", ')'),
+    ("lowbar", '_'),
+    ("commat", '@'),
+    ("hyphen", '-'),
+    ("dash", '-'),
+    ("verbar", '|'),
+    ("vert", '|'),
+    ("lbrack", '['),
+    ("lsqb", '['),
+    ("rbrack", ']'),
+    ("rsqb", ']'),
+    ("lcub", '{'),
+    ("rcub", '}'),
+    ("grave", '`'),
+    ("hat", '^'),
+];
 
 static SECRETS: RwLock<Secrets> = RwLock::new(Secrets(Vec::new()));
 
-/// Every spelling of every secret, longer ones first: a shorter one may be a part of them.
-struct Secrets(Vec<String>);
+/// The forms of all secrets, each to be found in every spelling.
+struct Secrets(Vec<Vec<u8>>);
 
 /// Makes a secret known.
 pub fn add(secret: &str) {
@@ -34,10 +83,53 @@ pub fn add_secrets_of(config: &str) {
     }
 }
 
-/// The text with every known secret masked: as it is, as in JSON, percent-encoded, and as base64.
+/// The text with every known secret masked, in whatever spelling.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    SECRETS.read().unwrap_or_else(PoisonError::into_inner).clean(text)
+    clean_start(text, usize::MAX)
+}
+
+/// At most so many characters of what [`clean`] makes of a text; no more of the text is looked at than that takes.
+#[must_use]
+pub fn clean_start(text: &str, characters: usize) -> String {
+    SECRETS.read().unwrap_or_else(PoisonError::into_inner).clean(text, characters)
+}
+
+/// Somebody's words as one line of a log or a terminal: without secrets, line breaks, and anything that a terminal obeys.
+#[must_use]
+pub fn line(text: &str) -> String {
+    clean(text).chars().map(harmless).collect()
+}
+
+/// As [`line`], with the line breaks of the text.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    clean(text).chars().map(|letter| if letter == '\n' { letter } else { harmless(letter) }).collect()
+}
+
+/// Masks the secrets in every text of a message, and takes away what a terminal obeys. The message stays valid JSON, which is
+/// not so where its text is masked.
+pub fn clean_message(message: &mut Value) {
+    match message {
+        Value::String(text) => *text = lines(text),
+        Value::Array(items) => items.iter_mut().for_each(clean_message),
+        Value::Object(members) => members.values_mut().for_each(clean_message),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A character, or a space in place of one that a terminal or a log obeys.
+#[must_use]
+pub fn harmless(letter: char) -> char {
+    if is_obeyed(letter) { ' ' } else { letter }
+}
+
+/// Whether terminals or logs do something at a character in place of showing it: control characters (C0, DEL, C1), line and
+/// paragraph separators, and signs that change the direction of what follows.
+#[must_use]
+pub fn is_obeyed(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
 impl Secrets {
@@ -45,42 +137,338 @@ impl Secrets {
         if secret.len() < SHORTEST {
             return;
         }
+        let mut forms = vec![secret.as_bytes().to_vec(), HEXLOWER.encode(secret.as_bytes()).into_bytes()];
         let mut url = reqwest::Url::parse("a:/").ok();
         let encoded = url.as_mut().and_then(|url| {
             url.query_pairs_mut().append_key_only(secret);
             url.query().map(str::to_owned)
         });
-        let small = encoded.as_deref().map(with_small_escapes);
-        let base64 = BASE64.encode(secret.as_bytes()).trim_end_matches('=').to_owned();
-        let spellings = [Some(secret.to_owned()), encoded, small, serde_json::to_string(secret).ok(), Some(base64)];
-        self.0.extend(spellings.into_iter().flatten().map(|spelling| spelling.trim_matches('"').to_owned()));
-        self.0.sort_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
+        // The header of HTTP's basic authentication has the base64 of the encoded secret behind something else.
+        for text in std::iter::once(secret).chain(encoded.as_deref().filter(|encoded| *encoded != secret)) {
+            forms.extend((0..3).flat_map(|offset| base64(text.as_bytes(), offset)));
+        }
+        self.0.extend(forms.into_iter().filter(|form| form.len() >= SHORTEST));
+        self.0.sort_unstable();
         self.0.dedup();
     }
 
-    fn clean(&self, text: &str) -> String {
-        self.0.iter().fold(
-            text.to_owned(),
-            |text, secret| {
-                if text.contains(secret) { text.replace(secret, "***") } else { text }
-            },
-        )
+    fn clean(&self, text: &str, characters: usize) -> String {
+        let mut clean = String::new();
+        let mut count = 0;
+        // Up to here everything belongs to a secret.
+        let mut masked_until = 0;
+        for (at, letter) in text.char_indices() {
+            let end = self.0.iter().filter_map(|form| end_of_match(text.as_bytes(), at, form)).max().unwrap_or(0);
+            let part = if end > masked_until && at >= masked_until {
+                MASK
+            } else if at < masked_until.max(end) {
+                ""
+            } else {
+                &text[at..at + letter.len_utf8()]
+            };
+            masked_until = masked_until.max(end);
+            for letter in part.chars() {
+                if count == characters {
+                    return clean;
+                }
+                clean.push(letter);
+                count += 1;
+            }
+        }
+        clean
     }
 }
 
-/// `%2B` → `%2b`, as some servers write it.
-fn with_small_escapes(text: &str) -> String {
-    let mut parts = text.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let (code, rest) = part.split_at(part.floor_char_boundary(2));
-        format!("{text}%{}{rest}", code.to_ascii_lowercase())
-    })
+/// The base64 of a text that stands behind `offset` bytes of something else (modulo 3), in both alphabets: what is the same
+/// whatever stands around it, and that with the last sign if nothing stands behind it.
+fn base64(text: &[u8], offset: usize) -> Vec<Vec<u8>> {
+    let padded: Vec<u8> = std::iter::repeat_n(0, offset).chain(text.iter().copied()).collect();
+    let encoded = BASE64_NOPAD.encode(&padded).into_bytes();
+    let start = (offset * 8).div_ceil(6);
+    let for_urls = |byte: &u8| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    };
+    [padded.len() * 8 / 6, encoded.len()]
+        .into_iter()
+        .filter_map(|end| encoded.get(start..end))
+        .flat_map(|known| [known.to_vec(), known.iter().map(for_urls).collect()])
+        .collect()
+}
+
+/// Where the longest spelling of a form ends that begins at a place of a text; one that the end of the text cuts counts, once
+/// [`SHORTEST`] bytes of it are there.
+fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
+    let (first, wanted) = (text.get(start)?, form.first()?);
+    if !is_mark(*first) && !spells(*first, *wanted) {
+        return None;
+    }
+    // Where a spelling of so many bytes of the form may end.
+    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); form.len() + 1];
+    ends[0].push(start);
+    for count in 0..form.len() {
+        for end in std::mem::take(&mut ends[count]) {
+            let rest = &text[end..];
+            let is_cut = rest.first().is_none_or(|first| is_mark(*first) && rest.len() <= LONGEST_ESCAPE);
+            if is_cut && count >= SHORTEST {
+                return Some(text.len());
+            }
+            for unit in units(text, end, DEPTH) {
+                let spelled = unit.bytes();
+                let is_it = form
+                    .get(count..count + spelled.len())
+                    .is_some_and(|wanted| spelled.iter().zip(wanted).all(|(byte, wanted)| spells(*byte, *wanted)));
+                if is_it && !ends[count + spelled.len()].contains(&unit.end) {
+                    ends[count + spelled.len()].push(unit.end);
+                }
+            }
+        }
+    }
+    ends.pop()?.into_iter().max()
+}
+
+/// Whether a byte stands for another: some servers change the case of what they send back, and forms have `+` for a space.
+fn spells(byte: u8, wanted: u8) -> bool {
+    byte.eq_ignore_ascii_case(&wanted) || (byte == b'+' && wanted == b' ')
+}
+
+/// Whether an escape may begin with a byte.
+fn is_mark(byte: u8) -> bool {
+    matches!(byte, b'%' | b'&' | b'\\')
+}
+
+/// A byte or a character that a text spells, and where its spelling ends.
+#[derive(Clone, Copy, PartialEq)]
+struct Unit {
+    bytes: [u8; 4],
+    length: usize,
+    end: usize,
+}
+
+impl Unit {
+    fn byte(byte: u8, end: usize) -> Self {
+        Self { bytes: [byte, 0, 0, 0], length: 1, end }
+    }
+
+    fn character(character: char, end: usize) -> Self {
+        let mut bytes = [0; 4];
+        let length = character.encode_utf8(&mut bytes).len();
+        Self { bytes, length, end }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn is(&self, byte: u8) -> bool {
+        self.bytes() == [byte]
+    }
+}
+
+/// What a text may spell at a place: the byte that is there, or what an escape of it means, whose signs may be escaped in turn.
+fn units(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
+    let Some(first) = text.get(at) else { return Vec::new() };
+    if depth == 0 || !is_mark(*first) {
+        return vec![Unit::byte(*first, at + 1)];
+    }
+    let mut found = units(text, at, depth - 1);
+    for mark in found.clone() {
+        let escaped = match mark.bytes() {
+            b"%" => hex(text, mark.end, 2)
+                .and_then(|code| u8::try_from(code).ok())
+                .map(|byte| Unit::byte(byte, mark.end + 2))
+                .into_iter()
+                .collect(),
+            b"&" => entities(text, mark.end, depth - 1),
+            b"\\" => backslashed(text, mark.end, depth - 1),
+            _ => Vec::new(),
+        };
+        for unit in escaped {
+            if !found.contains(&unit) {
+                found.push(unit);
+            }
+        }
+    }
+    found
+}
+
+/// What stands behind an ampersand: a name or a number, and perhaps a semicolon.
+fn entities(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
+    let mut found = Vec::new();
+    for sign in units(text, at, depth).iter().filter(|sign| sign.is(b'#')) {
+        let is_hex = text.get(sign.end).is_some_and(|byte| matches!(byte, b'x' | b'X'));
+        let start = sign.end + usize::from(is_hex);
+        let digits = word(text, start, if is_hex { u8::is_ascii_hexdigit } else { u8::is_ascii_digit });
+        let code = u32::from_str_radix(digits, if is_hex { 16 } else { 10 }).ok().and_then(char::from_u32);
+        found.extend(code.map(|code| Unit::character(code, start + digits.len())));
+    }
+    let name = word(text, at, u8::is_ascii_alphabetic);
+    // Without a semicolon more letters may follow.
+    let named = ENTITIES
+        .iter()
+        .filter(|(entity, _)| name.get(..entity.len()).is_some_and(|start| start.eq_ignore_ascii_case(entity)));
+    found.extend(named.map(|(entity, meaning)| Unit::character(*meaning, at + entity.len())));
+    for unit in found.clone() {
+        let ends = units(text, unit.end, depth).into_iter().filter(|end| end.is(b';'));
+        found.extend(ends.map(|end| Unit { end: end.end, ..unit }));
+    }
+    found
+}
+
+/// What stands behind a backslash, in JSON and in the languages that print texts in its way.
+fn backslashed(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
+    let mut found = Vec::new();
+    for sign in units(text, at, depth) {
+        let code = |length| hex(text, sign.end, length).map(|code| (code, sign.end + length));
+        match sign.bytes() {
+            [byte @ (b'"' | b'\'' | b'/' | b'\\')] => found.push(Unit::byte(*byte, sign.end)),
+            b"n" => found.push(Unit::byte(b'\n', sign.end)),
+            b"r" => found.push(Unit::byte(b'\r', sign.end)),
+            b"t" => found.push(Unit::byte(b'\t', sign.end)),
+            b"x" => found.extend(code(2).and_then(|(code, end)| Some(Unit::byte(u8::try_from(code).ok()?, end)))),
+            b"u" => {
+                let Some((code, end)) = code(4) else { continue };
+                match char::from_u32(code) {
+                    Some(character) => found.push(Unit::character(character, end)),
+                    None => found.extend(low_half(text, code, end, depth)),
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The character of a surrogate pair whose first half has been read.
+fn low_half(text: &[u8], high: u32, at: usize, depth: u32) -> Option<Unit> {
+    let slash = units(text, at, depth).into_iter().find(|unit| unit.is(b'\\') && text.get(unit.end) == Some(&b'u'))?;
+    let low = u16::try_from(hex(text, slash.end + 1, 4)?).ok()?;
+    let pair = [u16::try_from(high).ok()?, low];
+    let character = char::decode_utf16(pair).next()?.ok()?;
+    Some(Unit::character(character, slash.end + 5))
+}
+
+/// The number that exactly so many hexadecimal digits mean.
+fn hex(text: &[u8], at: usize, length: usize) -> Option<u32> {
+    let digits = text.get(at..at + length).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The ASCII characters of a kind from a place on.
+fn word(text: &[u8], at: usize, is_part: fn(&u8) -> bool) -> &str {
+    let rest = text.get(at..).unwrap_or_default();
+    let length = rest.iter().take(LONGEST_ENTITY).take_while(|byte| is_part(byte)).count();
+    std::str::from_utf8(&rest[..length]).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::{BASE64, BASE64URL};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn knowing(secret: &str) -> Secrets {
+        let mut secrets = Secrets(Vec::new());
+        secrets.add(secret);
+        secrets
+    }
+
+    fn percent(text: &str) -> String {
+        text.bytes()
+            .map(
+                |byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") },
+            )
+            .collect()
+    }
+
+    fn html(text: &str) -> String {
+        text.chars()
+            .map(|letter| match letter {
+                '&' => "&amp;".to_owned(),
+                '"' => "&quot;".to_owned(),
+                '\'' => "&#39;".to_owned(),
+                '+' => "&#x2B;".to_owned(),
+                other => other.to_string(),
+            })
+            .collect()
+    }
+
+    fn json_escaped(text: &str) -> String {
+        json!(text).to_string().trim_matches('"').replace('/', "\\/").replace('+', "\\u002B")
+    }
+
+    fn all_unicode(text: &str) -> String {
+        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
+    }
+
+    /// What servers, proxies and programs make of a text, and how many characters of that come before the text's own.
+    fn spellings(secret: &str) -> Vec<(String, usize)> {
+        let basic = format!("client:{secret}");
+        let own = [
+            secret.to_owned(),
+            percent(secret),
+            percent(secret).to_lowercase(),
+            percent(&percent(secret)),
+            percent(&html(secret)),
+            percent(secret).replace("%20", "+"),
+            html(secret),
+            html(&html(secret)),
+            html(&json_escaped(secret)),
+            json_escaped(secret),
+            json_escaped(&json_escaped(secret)),
+            json_escaped(&percent(secret)),
+            json_escaped(&html(&percent(secret))),
+            all_unicode(secret),
+            secret.chars().map(|letter| format!("&#{};", u32::from(letter))).collect::<Vec<_>>().concat(),
+            BASE64.encode(secret.as_bytes()),
+            BASE64URL.encode(secret.as_bytes()),
+            data_encoding::HEXUPPER.encode(secret.as_bytes()),
+            data_encoding::HEXLOWER.encode(secret.as_bytes()),
+        ];
+        let behind = [
+            (BASE64.encode(basic.as_bytes()), 9),
+            (BASE64URL.encode(format!("x{basic}yz").as_bytes()), 10),
+            (percent(&BASE64.encode(basic.as_bytes())), 9),
+            (json_escaped(&BASE64.encode(basic.as_bytes())), 9),
+        ];
+        own.into_iter().map(|own| (own, 0)).chain(behind).collect()
+    }
+
+    /// Whether a part of more than six characters of a secret is told.
+    fn is_told(told: &str, spelling: &str, start: usize) -> bool {
+        let letters: Vec<char> = spelling.chars().skip(start).collect();
+        letters.windows(7).any(|part| told.contains(&part.iter().collect::<String>()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn no_spelling_of_a_secret_is_told_wherever_it_is_cut(
+            secret in "[A-Za-z0-9+/=&\"' \\\\%é😀-]{12,40}",
+            before in "[ .:=\"]{0,3}",
+            after in "[ .;\"]{0,3}",
+            cut in 0..400_usize,
+        ) {
+            let secrets = knowing(&secret);
+            for (spelling, start) in spellings(&secret) {
+                let text = format!("{before}{spelling}{after}");
+                for told in [secrets.clean(&text, usize::MAX), secrets.clean(&text, cut)] {
+                    prop_assert!(!is_told(&told, &spelling, start), "{spelling}: {told}");
+                }
+                // Somebody else has cut it: of its first bytes nobody can tell that they begin a secret.
+                let told = secrets.clean(&text[..text.floor_char_boundary(cut)], usize::MAX);
+                let few = before.len() + start + SHORTEST * LONGEST_ESCAPE;
+                prop_assert!(!is_told(&told, &spelling, start) || told.len() <= few, "{spelling}: {told}");
+            }
+        }
+
+        #[test]
+        fn other_words_stay_as_they_are(text in "\\PC{0,200}") {
+            prop_assert_eq!(knowing("kV8+q/Zr=&7\"x'").clean(&text, usize::MAX), text);
+        }
+    }
 
     #[test]
     fn secrets_are_masked_in_every_spelling() {
@@ -89,8 +477,34 @@ mod tests {
         secrets.add("short");
         let text =
             r#"plain a+b/c="d encoded a%2Bb%2Fc%3D%22d a%2bb%2fc%3d%22d escaped a+b/c=\"d base64 YStiL2M9ImQ= short"#;
-        assert_eq!(secrets.clean(text), "plain *** encoded *** *** escaped *** base64 ***= short");
+        assert_eq!(secrets.clean(text, usize::MAX), "plain *** encoded *** *** escaped *** base64 ***= short");
         secrets.add("ends with \\");
-        assert_eq!(secrets.clean(r#"{"a":"ends with \\"}"#), r#"{"a":"***"}"#);
+        assert!(secrets.clean(r#"{"a":"ends with \\"}"#, usize::MAX).starts_with(r#"{"a":"***"#));
+    }
+
+    #[test]
+    fn secrets_that_overlap_and_those_that_are_cut_are_masked_whole() {
+        let mut secrets = knowing("abcdef-ghijkl");
+        secrets.add("ghijkl-mnopqr");
+        assert_eq!(secrets.clean("x abcdef-ghijkl-mnopqr y", usize::MAX), "x *** y");
+        assert_eq!(secrets.clean("x abcdef-g", usize::MAX), "x ***");
+        assert_eq!(secrets.clean("x ghijkl%2Dmno%7", usize::MAX), "x ***");
+        assert_eq!(secrets.clean("xyz abcdef-ghijkl", 5), "xyz *");
+    }
+
+    #[test]
+    fn terminals_and_logs_find_nothing_to_obey() {
+        let hostile = "a\u{1b}[2Jb\rc\nd\u{9b}31me\u{202e}f\u{2028}g\u{7f}h\u{2067}i";
+        assert_eq!(line(hostile), "a [2Jb c d 31me f g h i");
+        assert_eq!(lines("a\nb\u{85}c"), "a\nb c");
+        assert_eq!(line("é 東京 😀 \u{200d}"), "é 東京 😀 \u{200d}");
+    }
+
+    #[test]
+    fn a_message_stays_valid_whatever_a_secret_looks_like() {
+        add("\",\"level\":\"");
+        let mut message = json!({"type": "LOG", "log": {"level": "INFO", "message": "x \",\"level\":\" y\u{9b}"}});
+        clean_message(&mut message);
+        assert_eq!(message["log"], json!({"level": "INFO", "message": "x *** y "}));
     }
 }

@@ -6,6 +6,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::redact;
 use crate::stop::{Stop, StopSender};
 
 /// Tells `stop` of the first signal; a second one ends the process at once.
@@ -66,5 +67,5 @@ fn ignores(signal: i32) -> bool {
 /// Says something to people; stdout is not theirs.
 #[expect(clippy::print_stderr, reason = "the protocol's channel is broken when this is called")]
 fn complain(text: &str) {
-    eprintln!("{text}");
+    eprintln!("{}", redact::line(text));
 }

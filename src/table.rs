@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::error::{Error, Result};
+use crate::redact::{harmless, is_obeyed};
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -43,7 +44,7 @@ impl Table {
     }
 
     /// The text of the table; `width` is that of the terminal, where there is one: columns that do not fit are left out of an
-    /// aligned table, and named below it.
+    /// aligned table, and named below it, and no format has anything that a terminal obeys.
     ///
     /// # Errors
     /// When a value cannot be written, which no table of ours has.
@@ -51,13 +52,15 @@ impl Table {
         Ok(match format {
             Format::Table => self.aligned(width),
             Format::Json => {
-                self.objects().map(|object| Value::Object(object).to_string()).collect::<Vec<_>>().join("\n")
+                self.objects().map(|object| shown_json(&Value::Object(object))).collect::<Vec<_>>().join("\n")
             }
             Format::Csv => {
                 let broken = |error: String| Error::system(format!("The table cannot be written as CSV: {error}."));
                 let mut writer = csv::Writer::from_writer(Vec::new());
-                let rows = self.rows.iter().map(|row| row.iter().map(text).collect());
-                for row in std::iter::once(self.names.clone()).chain(rows) {
+                let value = if width.is_some() { cell } else { text };
+                let names = self.names.iter().map(|name| defused(&value(&Value::from(name.as_str())))).collect();
+                let rows = self.rows.iter().map(|row| row.iter().map(|of| csv_cell(of, value)).collect());
+                for row in std::iter::once::<Vec<String>>(names).chain(rows) {
                     writer.write_record(row).map_err(|error| broken(error.to_string()))?;
                 }
                 let bytes = writer.into_inner().map_err(|error| broken(error.to_string()))?;
@@ -68,7 +71,10 @@ impl Table {
                     format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
                 };
                 let rules = (0..self.names.len()).map(|column| if self.is_right(column) { "---:" } else { "---" });
-                let head = [line(self.names.clone()), line(rules.map(str::to_owned).collect())];
+                let head = [
+                    line(self.names.iter().map(|name| shown(name)).collect()),
+                    line(rules.map(str::to_owned).collect()),
+                ];
                 let rows = self.rows.iter().map(|row| line(row.iter().map(cell).collect()));
                 head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
             }
@@ -87,8 +93,8 @@ impl Table {
 
     fn aligned(&self, width: Option<usize>) -> String {
         let cells: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        let natural: Vec<usize> = self
-            .names
+        let names: Vec<String> = self.names.iter().map(|name| shown(name)).collect();
+        let natural: Vec<usize> = names
             .iter()
             .enumerate()
             .map(|(column, name)| {
@@ -114,10 +120,10 @@ impl Table {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
-        let mut lines = vec![line(&self.names), line(&rule)];
+        let mut lines = vec![line(&names), line(&rule)];
         lines.extend(cells.iter().map(|cells| line(cells)));
-        if shown < self.names.len() {
-            let rest = &self.names[shown..];
+        if shown < names.len() {
+            let rest = &names[shown..];
             let (some, more) = rest.split_at(rest.len().min(4));
             let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
             lines.push(format!("… and the columns {}{more}", some.join(", ")));
@@ -128,7 +134,32 @@ impl Table {
 
 /// A value on one line, without anything that a terminal obeys.
 fn cell(value: &Value) -> String {
-    text(value).chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    shown(&text(value))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().map(harmless).collect()
+}
+
+/// A value in JSON whose signs that a terminal obeys are escaped, which does not change it.
+fn shown_json(value: &Value) -> String {
+    let escaped =
+        |letter: char| if is_obeyed(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() };
+    value.to_string().chars().map(escaped).collect()
+}
+
+/// A value in CSV. Numbers are never formulas, also those in a text.
+fn csv_cell(value: &Value, text_of: fn(&Value) -> String) -> String {
+    let text = text_of(value);
+    let is_number = value.is_number() || text.parse::<f64>().is_ok_and(f64::is_finite);
+    if is_number { text } else { defused(&text) }
+}
+
+/// A text that spreadsheets do not take for a formula: an apostrophe stands before what could begin one (OWASP, CSV injection).
+fn defused(text: &str) -> String {
+    let first = text.trim_start_matches(' ').chars().next();
+    let is_formula = first.is_some_and(|first| "=+-@\t\r\n＝＋－＠".contains(first));
+    if is_formula { format!("'{text}") } else { text.to_owned() }
 }
 
 fn text(value: &Value) -> String {
@@ -180,11 +211,42 @@ mod tests {
             table().render(Format::Csv, None).unwrap(),
             "name,clicks,cost\nFrühling \u{1b}[31m|,5,1.5\n東京,12345,"
         );
+        let mut formulas = Table::new(["@name", "x"]);
+        for value in [
+            json!("=1+1"),
+            json!("-5"),
+            json!(-5),
+            json!("+1.5e3"),
+            json!("@SUM(A1)"),
+            json!(" =1"),
+            json!("-a"),
+            json!("\t=1"),
+        ] {
+            formulas.push(vec![value, json!("a-b")]);
+        }
+        assert_eq!(
+            formulas.render(Format::Csv, None).unwrap(),
+            "'@name,x\n'=1+1,a-b\n-5,a-b\n-5,a-b\n+1.5e3,a-b\n'@SUM(A1),a-b\n' =1,a-b\n'-a,a-b\n'\t=1,a-b"
+        );
         let lines = table().render(Format::Json, None).unwrap();
         let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
         assert_eq!(last, json!({"name": "東京", "clicks": 12345, "cost": null}));
         let markdown = table().render(Format::Markdown, Some(10)).unwrap();
         assert_eq!(markdown.lines().nth(1), Some("| --- | ---: | ---: |"));
         assert!(markdown.contains("\\|"));
+    }
+
+    #[test]
+    fn no_format_has_anything_that_a_terminal_obeys() {
+        let hostile = "a\u{1b}[2Jb\nc\rd\u{9b}2Je\u{202e}f\u{2028}";
+        let mut table = Table::new(["name", hostile]);
+        table.push(vec![json!(hostile), json!({ "a": hostile })]);
+        for format in [Format::Table, Format::Json, Format::Csv, Format::Markdown] {
+            let text = table.render(format, Some(200)).unwrap();
+            let obeyed = text.chars().find(|letter| *letter != '\n' && is_obeyed(*letter));
+            assert_eq!((obeyed, text.lines().count() <= 3), (None, true), "{format:?}: {text:?}");
+        }
+        let line: Value = serde_json::from_str(&table.render(Format::Json, Some(200)).unwrap()).unwrap();
+        assert_eq!(line["name"], hostile);
     }
 }

@@ -71,12 +71,18 @@ impl Terminal {
             Colour::Red => 31,
             Colour::Grey => 90,
         };
-        if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        let text = safe(text);
+        if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
     }
 
-    /// Writes a line, or several. Nobody is told of a terminal that has gone: the run goes on without it.
+    /// Writes a line, or several.
     pub fn line(self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        put(&safe(text));
+    }
+
+    /// Writes a heading, with a line before it.
+    pub fn heading(self, text: &str) {
+        put(&format!("\n{}", self.paint(text, Colour::Green)));
     }
 
     /// Whether somebody can answer there.
@@ -87,12 +93,12 @@ impl Terminal {
 
     /// Writes a text, broken between words.
     pub fn paragraph(self, text: &str) {
-        self.line(&wrapped(&safe(text), self.width.clamp(NARROWEST, WIDEST)).join("\n"));
+        put(&wrapped(&safe(text), self.width.clamp(NARROWEST, WIDEST)).join("\n"));
     }
 
     /// Writes a question; the answer comes on its line.
     pub fn question(self, text: &str) {
-        let _ = write!(std::io::stderr(), "{} ", self.paint(&safe(text), Colour::Yellow));
+        let _ = write!(std::io::stderr(), "{} ", self.paint(text, Colour::Yellow));
         let _ = std::io::stderr().flush();
     }
 
@@ -111,15 +117,19 @@ impl Terminal {
         let lines = wrapped(&safe(&text), self.width.min(WIDEST).saturating_sub(column).max(NARROWEST));
         let head = format!("{} {:<width$}", self.paint(mark, colour), rung.step.name(), width = column - 2);
         let rest = format!("\n{:column$}", "");
-        self.line(&format!("{head}{}", lines.join(&rest)));
+        put(&format!("{head}{}", lines.join(&rest)));
     }
+}
+
+/// Nobody is told of a terminal that has gone: the run goes on without it.
+fn put(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A text without secrets, and without anything that a terminal obeys: some of it is somebody else's.
 #[must_use]
 pub fn safe(text: &str) -> String {
-    let is_safe = |letter: char| letter == '\n' || !letter.is_control();
-    redact::clean(text).chars().map(|letter| if is_safe(letter) { letter } else { ' ' }).collect()
+    redact::lines(text)
 }
 
 /// Breaks a text into lines of so many columns, between words.

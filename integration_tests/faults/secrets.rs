@@ -1,14 +1,139 @@
 //! Secrets, and hosts that must not be called. That no secret is printed is a rule of every run (`lint.rs`); here it is tempted.
 
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use criteo_sandbox::Options;
+use data_encoding::{BASE64, BASE64URL, HEXUPPER};
 use serde_json::json;
 
-use super::tls::redirected_to;
+use super::tls::{bench_of_today, read_through_a_proxy, redirected_to};
 use super::{Case, REPORT, bench, check_told, fault, in_a_row, read, told};
-use crate::harness::wait_until;
+use crate::harness::{Bench, Transcript, wait_until};
+
+/// The secret of the sandbox's app.
+const SECRET: &str = "sandbox+secret/with=signs";
+/// Its first token.
+const TOKEN: &str = "sandbox-token-1-1";
+/// The stream of log files, and the path of their list.
+const LOGS: (&str, &str) = ("log_level_events", "/log-level/");
+/// Words that clear a screen, forge lines of a log, and turn the direction of what follows.
+const HOSTILE: &str = "evil \u{1b}[2J\u{9b}2J\r\nINFO forged\nERROR forged \u{202e}live\u{2028}INFO forged\u{7} end";
+/// Set in the network of its own that some cases need.
+const OWN_NETWORK: &str = "TESTS_HAVE_OWN_NETWORK";
+
+fn percent(text: &str) -> String {
+    let escaped = |byte: u8| {
+        if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(escaped).collect()
+}
+
+fn html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('+', "&#x2B;")
+        .replace('/', "&#47;")
+        .replace('=', "&equals;")
+        .replace('-', "&#45;")
+}
+
+fn in_json(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('/', "\\/")
+        .replace('+', "\\u002B")
+        .replace('-', "\\u002d")
+        .replace('=', "\\u003D")
+}
+
+/// A secret as servers, proxies and programs spell it.
+fn spellings(secret: &str) -> Vec<String> {
+    let basic = format!("sandbox-client:{secret}");
+    vec![
+        secret.to_owned(),
+        secret.to_uppercase(),
+        percent(secret),
+        percent(&percent(secret)),
+        html(secret),
+        percent(&html(secret)),
+        in_json(secret),
+        in_json(&in_json(secret)),
+        in_json(&percent(secret)),
+        BASE64.encode(secret.as_bytes()),
+        BASE64URL.encode(secret.as_bytes()),
+        BASE64.encode(basic.as_bytes()),
+        HEXUPPER.encode(secret.as_bytes()),
+    ]
+}
+
+/// Fails where a run tells more than six characters in a row of what a secret is spelled like.
+fn assert_untold(text: &str, spelling: &str) {
+    let letters: Vec<char> = spelling.chars().collect();
+    for part in letters.windows(7).map(|part| part.iter().collect::<String>()) {
+        // The word for the sandbox itself, and the base64 of the client's id.
+        let is_harmless = "sandbox-client:".contains(&part) || BASE64.encode(b"sandbox-client:").contains(&part);
+        assert!(is_harmless || !text.contains(&part), "{part} of {spelling} in: {text}");
+    }
+}
+
+/// Fails where a text has something that a terminal or a log obeys, apart from colours and the line of progress of our own.
+fn assert_obeyed_by_nobody(text: &str) {
+    let own = ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[90m", "\u{1b}[K"];
+    let text = own.iter().fold(text.to_owned(), |text, own| text.replace(own, ""));
+    let is_obeyed = |letter: &char| {
+        letter.is_control() && *letter != '\n' || ['\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}'].contains(letter)
+    };
+    assert_eq!(text.chars().find(is_obeyed), None, "{text:?}");
+    let forged = text
+        .lines()
+        .find(|line| line.trim_start().starts_with("INFO forged") || line.trim_start().starts_with("ERROR forged"));
+    assert_eq!(forged, None, "{text}");
+}
+
+/// Answers the list of log files with one file behind a link.
+fn link_to(bench: &Bench, link: &str) {
+    let list = json!({"data": [{"attributes": {"files": [{"fileName": "a.csv.gz", "url": link}]}}]});
+    fault(bench, LOGS.1, json!(null), json!({"body": list.to_string()}));
+}
+
+/// Whether each list was asked for once: a link that must not be followed is not tried again.
+fn is_asked_once(bench: &Bench) -> bool {
+    let lists: Vec<_> = bench.sandbox.requests().into_iter().filter(|request| request.line.contains(LOGS.1)).collect();
+    let distinct: std::collections::BTreeSet<_> =
+        lists.iter().map(|request| format!("{} {}", request.line, request.body)).collect();
+    !lists.is_empty() && lists.len() == distinct.len()
+}
+
+/// A read of log files behind a link that must not be followed.
+fn refused(transcript: &Transcript, bench: &Bench, link: &str, word: &str) {
+    told(transcript, &["It is not followed", word]);
+    assert!(!transcript.stdout.contains("tell-nobody"), "{}", transcript.stdout);
+    assert!(transcript.records(LOGS.0).is_empty() && is_asked_once(bench), "{link}");
+}
+
+/// Does a case in a network that has nothing but a loopback, and returns what happened there: whatever the program did, nothing
+/// could leave this machine.
+fn in_own_network(id: u32, run: fn() -> String) -> String {
+    const MARK: &str = "happened in its own network: ";
+    if std::env::var_os(OWN_NETWORK).is_some() {
+        let happened = run();
+        println!("{MARK}{happened}");
+        return happened;
+    }
+    let hosts = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hosts-{}-{id}", std::process::id()));
+    std::fs::write(&hosts, "127.0.0.1 localhost\n169.254.169.254 private.criteo.example\n").unwrap();
+    let inner = "ip link set lo up && mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", inner]).arg(&hosts);
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "faults::the_fault_matrix_holds", "--nocapture"]);
+    let output = command.env("CASES", id.to_string()).env(OWN_NETWORK, "1").output().unwrap();
+    std::fs::remove_file(&hosts).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let happened = text.lines().find_map(|line| Some(line.split_once(MARK)?.1.to_owned()));
+    happened.unwrap_or_else(|| panic!("nothing is told: {text}"))
+}
 
 pub const CASES: &[Case] = &[
     Case {
@@ -161,6 +286,84 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        id: 135,
+        fault: "secret and token sent back in every spelling, around the end of what is told: in errors, warnings, pages, the token \
+                endpoint's words and a redirect; with --debug, and by a tap",
+        expected: "nothing of it is told, in whatever spelling",
+        run: || {
+            for (secret, has_token) in [(SECRET, false), (TOKEN, true)] {
+                for (index, spelling) in spellings(secret).iter().enumerate() {
+                    let bench = echoing(spelling, index);
+                    let names = ["campaigns", "ad_sets", "audiences", REPORT];
+                    bench.file("config.json", &bench.config);
+                    bench.file("catalog.json", &bench.catalog(&names, "incremental"));
+                    let debug = ["--debug", "read", "--config", "config.json", "--catalog", "catalog.json"];
+                    let transcript = bench.run(&debug);
+                    assert!(!transcript.errors().is_empty(), "nothing was tempted");
+                    assert_untold(&transcript.stdout, spelling);
+                    // Tokens have numbers: this is the first of its sandbox, too.
+                    let bench = echoing(spelling, index);
+                    bench.file("config.json", &bench.config);
+                    let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
+                    assert_untold(&String::from_utf8_lossy(&tap.stderr), spelling);
+                    if !has_token {
+                        let words = format!("{}{spelling}", "x".repeat(280 + index));
+                        let refusal = json!({"error": "invalid_client", "error_description": words}).to_string();
+                        fault(&bench, "/oauth2/token", json!(null), json!({"status": 401, "body": refusal}));
+                        assert_untold(&check_failed(&bench), spelling);
+                    }
+                }
+            }
+            "nothing of it was told".to_owned()
+        },
+    },
+    Case {
+        id: 136,
+        fault: "control characters, line breaks and turns of direction in Criteo's errors, warnings, names of files, of apps and of \
+                campaigns; a tap, a terminal, check, preview as CSV and markdown",
+        expected: "nothing that a terminal obeys, and no line that Criteo wrote",
+        run: || {
+            let bench = bench(Options::default(), 3);
+            let refusal =
+                json!({"errors": [{"code": HOSTILE, "title": HOSTILE, "detail": HOSTILE, "traceId": HOSTILE}]});
+            fault(&bench, "/ad-sets/search", json!(null), json!({"status": 400, "body": refusal.to_string()}));
+            let campaign = json!({"id": "7", "attributes": {"name": HOSTILE, "advertiserId": "1001"}});
+            let list =
+                json!({"data": [campaign], "warnings": [{"code": HOSTILE, "title": HOSTILE, "detail": HOSTILE}]});
+            fault(&bench, "/campaigns/search", json!(null), json!({"body": list.to_string()}));
+            let files = json!({"data": [{"attributes": {"files": [{"fileName": HOSTILE, "url": "file:///a"}]}}]});
+            fault(&bench, LOGS.1, json!(null), json!({"body": files.to_string()}));
+            let app = json!({"data": {"attributes": {"name": HOSTILE, "criteoService": "C-Growth"}}});
+            fault(&bench, "/me", json!(null), json!({"body": app.to_string()}));
+            let attributes = json!({"advertiserName": HOSTILE});
+            let list = ["1001", HOSTILE].map(|id| json!({"id": id, "type": "advertiser", "attributes": attributes}));
+            let advertisers = json!({ "data": list });
+            fault(&bench, "/advertisers/me", json!(null), json!({"body": advertisers.to_string()}));
+            bench.file("config.json", &bench.config);
+            bench.file("catalog.json", &bench.catalog(&["campaigns", "ad_sets", LOGS.0], "incremental"));
+            let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
+            let stderr = String::from_utf8(tap.stderr).unwrap();
+            assert!(stderr.contains("evil"), "nothing was tempted: {stderr}");
+            assert_obeyed_by_nobody(&stderr);
+            let mut tempted = 0;
+            for arguments in [
+                "read --config config.json --catalog catalog.json >stdout",
+                "check --config config.json >stdout",
+                "preview ad_sets --config config.json",
+                "preview campaigns --config config.json",
+                "preview campaigns --config config.json --format csv",
+                "preview campaigns --config config.json --format markdown",
+                "preview campaigns --config config.json --format json",
+            ] {
+                let shown = bench.on_terminal(100, arguments, &[]);
+                tempted += usize::from(shown.contains("evil"));
+                assert_obeyed_by_nobody(&shown);
+            }
+            assert!(tempted >= 5, "only {tempted} were tempted");
+            "nothing to obey; no line of Criteo's".to_owned()
+        },
+    },
+    Case {
         id: 137,
         fault: "a refusal whose body holds rows and ids beside the error",
         expected: "the error tells endpoint, status, code and trace id, and nothing else of the body",
@@ -176,4 +379,91 @@ pub const CASES: &[Case] = &[
             told(&transcript, &["400", "odd-request", "trace-4711"])
         },
     },
+    Case {
+        id: 138,
+        fault: "links to log files of the kinds file:, ftp: and data:, with a user in them, and ones that are none; a redirect of a \
+                download",
+        expected: "refused at once by name, also by a simulation; nobody calls where the redirect leads",
+        run: || {
+            for (link, word) in [
+                ("file:///etc/passwd?tell-nobody", "file:"),
+                ("ftp://127.0.0.1/tell-nobody", "ftp:"),
+                ("data:text/plain,tell-nobody", "data:"),
+                ("http://user:tell-nobody@127.0.0.1/a", "a user in it"),
+                ("tell-nobody", "that is none"),
+            ] {
+                let bench = bench(Options::default(), 3);
+                link_to(&bench, link);
+                refused(&read(&bench, &[LOGS.0]), &bench, link, word);
+            }
+            let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+            elsewhere.set_nonblocking(true).unwrap();
+            let target = format!("http://{}/elsewhere?tell-nobody", elsewhere.local_addr().unwrap());
+            let bench = bench(Options::default(), 3);
+            fault(&bench, "/files/", json!(null), json!({"redirect": target}));
+            let transcript = read(&bench, &[LOGS.0]);
+            told(&transcript, &["redirect the download", "/elsewhere"]);
+            assert!(!transcript.stdout.contains("tell-nobody") && is_asked_once(&bench), "{}", transcript.stdout);
+            assert!(elsewhere.accept().is_err(), "somebody called there");
+            "told: not followed; each list asked for once; nobody called".to_owned()
+        },
+    },
+    Case {
+        id: 139,
+        fault: "links to log files at private and link-local addresses and at names that have such ones; links of a simulation to \
+                any other host (in a network of its own)",
+        expected: "refused at once by name; nothing is sent",
+        run: || in_own_network(139, private_links),
+    },
 ];
+
+/// What `check` says, which must have failed.
+fn check_failed(bench: &Bench) -> String {
+    let transcript = bench.check();
+    let status = transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"].clone();
+    assert_eq!(status["status"], "FAILED", "{status}");
+    transcript.stdout
+}
+
+/// A bench whose answers send a secret back: in errors, warnings, pages and redirects, in each bench at another place.
+fn echoing(spelling: &str, index: usize) -> Bench {
+    let bench = bench(Options::default(), 3);
+    let words = format!("{}{spelling} {spelling}", "x".repeat(270 + 2 * index));
+    let refusal = json!({"errors": [{"code": spelling, "title": words, "traceId": spelling}]}).to_string();
+    let warning = json!({"data": [], "warnings": [{"code": spelling, "title": spelling, "detail": words}]});
+    let page = format!("<html>{}{spelling}", "y".repeat(60 + index));
+    fault(&bench, "/campaigns/search", json!(null), json!({"status": 400, "body": refusal}));
+    fault(&bench, "/audiences/search", json!(null), json!({"body": warning.to_string()}));
+    fault(&bench, "/ad-sets/search", json!(null), json!({"status": 404, "body": page}));
+    let place = format!("http://127.0.0.1/{}?key={}", percent(spelling), percent(spelling));
+    fault(&bench, "/statistics/report", json!(null), json!({"redirect": place}));
+    bench
+}
+
+fn private_links() -> String {
+    for link in [
+        "http://10.0.0.5/tell-nobody",
+        "https://169.254.169.254/tell-nobody",
+        "https://files.criteo.example/tell-nobody",
+    ] {
+        let bench = bench(Options::default(), 2);
+        link_to(&bench, link);
+        refused(&read(&bench, &[LOGS.0]), &bench, link, "a simulation on this machine");
+    }
+    for (link, word) in [
+        ("https://10.0.0.5/tell-nobody", "10.0.0.5"),
+        ("https://169.254.169.254/tell-nobody", "169.254.169.254"),
+        ("https://[fe80::1]/tell-nobody", "fe80::1"),
+        ("https://[::ffff:192.168.1.1]/tell-nobody", "private network"),
+        ("https://127.0.0.1/tell-nobody", "127.0.0.1"),
+        ("https://localhost/tell-nobody", "localhost"),
+        ("https://private.criteo.example/tell-nobody", "whose name has an address of a private network"),
+        ("http://private.criteo.example/tell-nobody", "http:"),
+    ] {
+        let mut bench = bench_of_today();
+        link_to(&bench, link);
+        let transcript = read_through_a_proxy(&mut bench, LOGS.0, "private.criteo.example");
+        refused(&transcript, &bench, link, word);
+    }
+    "told: not followed; each list asked for once".to_owned()
+}

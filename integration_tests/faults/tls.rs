@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
 use super::{Case, bench, check_told, now};
-use crate::harness::Bench;
+use crate::harness::{Bench, Transcript};
 
 /// The host that the connector calls when it is told nothing.
 const HOST: &str = "api.criteo.com";
@@ -53,6 +53,13 @@ impl Proxy {
 
     /// The program as it runs behind this proxy, with a configuration for the real host.
     fn program(&self, bench: &mut Bench) -> Command {
+        let mut program = self.command(bench);
+        program.args(["check", "--config", "config.json"]);
+        program
+    }
+
+    /// The same without arguments.
+    fn command(&self, bench: &mut Bench) -> Command {
         bench
             .config
             .as_object_mut()
@@ -61,7 +68,6 @@ impl Proxy {
         bench.file("config.json", &bench.config);
         let mut program = bench.program();
         program.env("HTTPS_PROXY", &self.url).env("https_proxy", &self.url);
-        program.args(["check", "--config", "config.json"]);
         program
     }
 }
@@ -165,6 +171,23 @@ pub fn redirected_to(target: &str) -> String {
     std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
     program.env("SSL_CERT_FILE", "authority.pem");
     check_told(&bench.run_program(program), &["redirect", target])
+}
+
+/// A bench whose sandbox lives today, as runs for the real host need it.
+pub fn bench_of_today() -> Bench {
+    bench(today(), 3)
+}
+
+/// Reads a stream of the real host through a proxy that opens the connections; connections to `direct` go around it.
+pub fn read_through_a_proxy(bench: &mut Bench, stream: &str, direct: &str) -> Transcript {
+    let (authority, config) = certificate(HOST, false, false);
+    let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
+    bench.file("catalog.json", &bench.catalog(&[stream], "incremental"));
+    let mut program = proxy.command(bench);
+    std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
+    program.env("SSL_CERT_FILE", "authority.pem").env("NO_PROXY", direct);
+    program.args(["read", "--config", "config.json", "--catalog", "catalog.json"]);
+    bench.run_program(program)
 }
 
 pub const CASES: &[Case] = &[

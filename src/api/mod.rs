@@ -6,6 +6,7 @@
 
 mod auth;
 mod environment;
+mod link;
 mod pace;
 mod problem;
 mod retry;
@@ -237,13 +238,12 @@ impl Client {
     /// Begins to download a compressed file behind a signed link of Criteo's. The token is not sent: the link is the key.
     ///
     /// # Errors
-    /// `transient_error` for a link that has ended and for what the network does.
+    /// `system_error` for a link that must not be followed; `transient_error` for one that has ended and for what the network
+    /// does.
     pub async fn download(&self, url: &str) -> Result<Download> {
-        let url: reqwest::Url = url.parse().map_err(|_| Error::system("Criteo has sent a link that is none."))?;
-        if url.scheme() != "https" && !self.is_loopback {
-            return Err(Error::system("Criteo has sent a link that is not safe (no https)."));
-        }
-        self.transport.download(url).await
+        let url = link::checked(url, &self.root, self.is_loopback)?;
+        let must_be_public = !self.is_loopback && url.host_str() != self.root.host_str();
+        self.transport.download(url, must_be_public).await
     }
 
     /// A text of the connector's own as a body, within the memory of all bodies.

@@ -24,9 +24,6 @@ const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 /// The most characters of somebody else's words in a message of ours.
 const LONGEST_QUOTE: usize = 300;
 
-/// Of a long text only its start is cleaned, which is more than is told.
-const LONGEST_CLEANED: usize = 16 * 1024;
-
 /// Criteo's own words about what went wrong.
 #[derive(Debug, Default)]
 struct Problem {
@@ -203,7 +200,7 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             "{host} wants to redirect the request to {target}. Redirects are not followed, since they would carry \
              credentials to another host. A proxy or a captive portal may stand in between.",
             host = answer.host,
-            target = quote(answer.location.as_deref().unwrap_or("an unnamed place"))
+            target = target(answer.location.as_deref().unwrap_or("an unnamed place"))
         ))),
         400..=499 => {
             let error = config(format!("Criteo rejected the request (status {}).{said}", answer.status));
@@ -231,12 +228,20 @@ pub(super) fn no_json(answer: &Answer, text: &str) -> Error {
     ))
 }
 
+/// Where a redirect leads, without what may be a key: a query, and a user in front of the host.
+pub(super) fn target(location: &str) -> String {
+    let place = location.split(['?', '#']).next().unwrap_or_default();
+    match place.split_once("//") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            quote(&format!("{scheme}//{host}{}", path.map(|path| format!("/{path}")).unwrap_or_default()))
+        }
+        None => quote(place),
+    }
+}
+
 /// Somebody else's words, short and on one line. Secrets are masked first, since a part of one would not be known again.
 pub(crate) fn quote(text: &str) -> String {
-    let start = &text[..text.floor_char_boundary(LONGEST_CLEANED)];
-    redact::clean(start)
-        .chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .take(LONGEST_QUOTE)
-        .collect()
+    redact::clean_start(text, LONGEST_QUOTE).chars().map(redact::harmless).collect()
 }

@@ -16,7 +16,9 @@ use reqwest::header::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::environment::{bundled_roots, refuse_missing_roots, refuse_unknown_proxies};
+use super::link::{self, Names, PrivateAddress};
 use super::pace::RateLimit;
+use super::problem;
 use super::retry::{Failure, Wait};
 use super::space::{NoRoom, SPACE_MIB, Share, Space};
 use crate::clock;
@@ -43,6 +45,7 @@ const PIECE: usize = 1024;
 /// Connections and the memory for bodies.
 pub(super) struct Transport {
     http: reqwest::Client,
+    names: Names,
     space: Arc<Space>,
 }
 
@@ -112,8 +115,9 @@ impl Transport {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let names = Names::default();
         let builder = || {
-            let builder = reqwest::Client::builder();
+            let builder = reqwest::Client::builder().dns_resolver(Arc::new(names.clone()));
             if is_loopback { builder.no_proxy() } else { builder }
                 .user_agent(concat!("source-criteo/", env!("CARGO_PKG_VERSION")))
                 .default_headers(headers.clone())
@@ -128,7 +132,7 @@ impl Transport {
             let detail = chain(&error);
             Error::system("The connector cannot prepare secure connections.").with_detail(detail)
         })?;
-        Ok(Self { http, space: Space::new() })
+        Ok(Self { http, names, space: Space::new() })
     }
 
     /// Waits for the memory that an answer is expected to need.
@@ -136,9 +140,12 @@ impl Transport {
         self.space.reserve(bytes.div_ceil(MIB)).await
     }
 
-    /// Begins to download a file; no header of ours goes along.
-    pub(super) async fn download(&self, url: reqwest::Url) -> Result<Download> {
+    /// Begins to download a file; no header of ours goes along. A host that `must_be_public` must have no private address.
+    pub(super) async fn download(&self, url: reqwest::Url, must_be_public: bool) -> Result<Download> {
         let host = url.host_str().unwrap_or_default().to_owned();
+        if must_be_public {
+            self.names.must_be_public(&host);
+        }
         let mut request = reqwest::Request::new(reqwest::Method::GET, url);
         // The file itself is compressed.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -151,6 +158,13 @@ impl Transport {
             Ok(Err(error)) => return Err(failed(network_failure(&host, error))),
             Err(_) => return Err(Error::transient(format!("{host} has not begun to send a file."))),
         };
+        if response.status().is_redirection() {
+            let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+            return Err(Error::system(format!(
+                "{host} wants to redirect the download of a log file to {}. Redirects are not followed.",
+                target.map_or_else(|| "an unnamed place".to_owned(), problem::target)
+            )));
+        }
         if response.status().as_u16() != 200 {
             let status = response.status().as_u16();
             let error = Error::transient(format!(
@@ -407,6 +421,9 @@ fn server_now(headers: &HeaderMap) -> i64 {
 }
 
 fn network_failure(host: &str, error: reqwest::Error) -> Failure {
+    if is_private(&error) {
+        return Failure::Final(link::private_name(host));
+    }
     // The URL is ours, but errors must not carry queries around.
     let error = error.without_url();
     let detail = chain(&error);
@@ -439,6 +456,12 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
         None => format!("The connection to {host} broke before the answer was complete."),
     };
     Failure::passing(Error::transient(message).with_detail(detail))
+}
+
+/// Whether a link's name has a private address.
+fn is_private(error: &reqwest::Error) -> bool {
+    let first: &dyn std::error::Error = error;
+    std::iter::successors(Some(first), |error| error.source()).any(<dyn std::error::Error>::is::<PrivateAddress>)
 }
 
 /// The whole chain of causes: the outermost one only says that something failed.

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::protocol::Protocol;
 use crate::protocol::airbyte::{Configured, SyncMode};
 use crate::protocol::output::Output;
+use crate::redact;
 use crate::stop::StopSender;
 use crate::streams::{Source, catalog};
 use crate::table::{Format, Table};
@@ -118,7 +119,7 @@ impl Seen {
             if let (Some(day), Some(spend)) =
                 (record.get("day").and_then(Value::as_str), SPEND.iter().find_map(|column| number(column)))
             {
-                let sums = rows.days.entry(day.to_owned()).or_default();
+                let sums = rows.days.entry(redact::line(day)).or_default();
                 *sums = (sums.0 + spend, sums.1 + number("clicks").unwrap_or(0.0));
             }
             if rows.records.len() < self.most {

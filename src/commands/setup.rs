@@ -20,7 +20,7 @@ use crate::files;
 use crate::protocol::airbyte;
 use crate::redact;
 use crate::streams::{Permission, Stream, catalog};
-use crate::terminal::{Colour, Terminal};
+use crate::terminal::Terminal;
 
 /// What to do on the portal; what is asked behind a step belongs to it.
 const STEPS: &[(&str, &str)] = &[
@@ -292,7 +292,7 @@ impl Guide {
             permissions.iter().map(|permission| permission.label().trim_end_matches(": Read")).collect();
         let mut key = None;
         for (index, (title, text)) in STEPS.iter().enumerate() {
-            terminal.line(&terminal.paint(&format!("\n{}. {title}", index + 1), Colour::Green));
+            terminal.heading(&format!("{}. {title}", index + 1));
             terminal.paragraph(&text.replace("PERMISSIONS", &labels.join(", ")));
             match *title {
                 "Create a key" => key = Some(self.key().await?),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION, Problems};
 use crate::clock::Clock;
+use crate::redact;
 use crate::streams::endpoint::Interval;
 use crate::streams::metrics::{self, Grain, fold};
 use crate::streams::report::ROW_CAP;
@@ -31,9 +32,10 @@ pub struct Currency(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiVersion(pub String);
 
+/// For people: what Criteo sends as an id may be anything.
 impl fmt::Display for AdvertiserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.chars().map(redact::harmless).collect::<String>())
     }
 }
 

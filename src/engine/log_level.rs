@@ -16,7 +16,7 @@ use super::entity::{MOST_REFUSED, is_of_one, is_refusal};
 use super::rows;
 use super::slice::{Range, days_after, days_before};
 use super::{InFlight, Run, Selected};
-use crate::api::wire;
+use crate::api::{quote, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
@@ -139,7 +139,7 @@ impl Run<'_> {
     ) -> std::result::Result<(), Unread> {
         let mut failure = None;
         for file in self.log_files(advertiser, day).await.map_err(Unread::Advertiser)? {
-            let name = file.name.clone();
+            let name = quote(&file.name);
             if let Err(error) = self.read_whole(id, advertiser, day, file, columns).await {
                 let error = error.in_context(&format!("Log file {name} of {day}, advertiser {advertiser}"));
                 match error.cause {
@@ -175,7 +175,7 @@ impl Run<'_> {
                 return Err(error.with_hint("A new link did not help, so the file is gone, or was never there."));
             }
             (written, is_link_new) = (reading.written, is_gone);
-            tracing::info!("Asking for the log file {} anew behind row {written}: {error}", file.name);
+            tracing::info!("Asking for the log file {} anew behind row {written}: {error}", quote(&file.name));
             self.client.pause(attempts).await;
             // The link may have come to its end: there is a new one in a new list.
             let files = self.log_files(advertiser, day).await?;

@@ -36,7 +36,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{Call, CallClass, Client, MISSING_PATH};
+use crate::api::{Call, CallClass, Client, MISSING_PATH, quote};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Cause, Error, Result};
@@ -420,7 +420,8 @@ impl<'a> Run<'a> {
         for warning in warnings {
             let text = |name: &str| warning[name].as_str().unwrap_or_default();
             if !rows::is_row_limit(warning) && self.warnings.borrow_mut().insert(text("code").to_owned()) {
-                tracing::warn!("Criteo warns: {} {} [{}]", text("title"), text("detail"), text("code"));
+                let words = format!("{} {} [{}]", text("title"), text("detail"), text("code"));
+                tracing::warn!("Criteo warns: {}", quote(&words));
             }
         }
     }

@@ -434,8 +434,10 @@ impl Writer {
         }
         let mut text = message.to_string();
         if matches!(kind, "LOG" | "TRACE" | "CONNECTION_STATUS") {
-            text = redact::clean(&text);
-            self.pass_on(message);
+            let mut message = message.clone();
+            redact::clean_message(&mut message);
+            text = message.to_string();
+            self.pass_on(&message);
         }
         self.ends_with_state = kind == "STATE";
         self.lines.buffer.extend_from_slice(text.as_bytes());

@@ -15,7 +15,7 @@ const SETTINGS: &str = "SINGER_SDK_LOG_CONFIG";
 /// The formatter that asks for that form.
 const STRUCTURED: &str = "StructuredFormatter";
 /// Meltano reads lines of up to 64 KiB while it discovers; nobody reads longer ones.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 12 * 1024;
 
 /// Writes to stderr.
 #[derive(Debug)]
@@ -67,14 +67,14 @@ impl Log {
         if level > self.level {
             return;
         }
-        let text = &redact::clean(text);
-        let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
+        let text: String = redact::line(text).chars().take(LONGEST).collect();
         let line = if self.is_structured {
             let mut line = structured(level, stream);
             line.insert("message".into(), json!(text));
             Value::Object(line).to_string()
         } else {
             let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+            let stream = redact::line(&stream);
             format!("{} {stream}{text}", if level == Level::WARN { "WARNING" } else { level.as_str() })
         };
         write(&line);
@@ -93,7 +93,7 @@ impl Log {
             line.insert("metric_info".into(), point);
             Value::Object(line).to_string()
         } else {
-            format!("{level} METRIC: {point}")
+            redact::line(&format!("{level} METRIC: {point}"))
         });
     }
 }

@@ -76,7 +76,7 @@ impl Writer {
         self.summary.clear();
         // A tap's words are on stderr already.
         if let (Some(terminal), Protocol::Airbyte) = (self.summary.terminal, &self.protocol) {
-            terminal.line(&safe(text));
+            terminal.line(text);
         }
     }
 
@@ -97,7 +97,7 @@ impl Writer {
         let text = self.progress();
         if let Some(terminal) = self.summary.terminal {
             self.summary.drawn = Some(Instant::now());
-            let text: String = text.chars().take(terminal.width().saturating_sub(1)).collect();
+            let text: String = safe(&text).chars().take(terminal.width().saturating_sub(1)).collect();
             // Nobody is told of a terminal that has gone.
             let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
         } else {
