@@ -59,12 +59,9 @@ impl Secrets {
     }
 
     fn clean(&self, text: &str) -> String {
-        self.0.iter().fold(
-            text.to_owned(),
-            |text, secret| {
-                if text.contains(secret) { text.replace(secret, "***") } else { text }
-            },
-        )
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            if text.contains(secret) { text.replace(secret, "***") } else { text } // guard: mask-secrets
+        })
     }
 }
 

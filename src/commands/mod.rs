@@ -106,6 +106,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         })
     };
     // Nothing of the run is used any more behind a panic.
+    // guard: panics
     let code = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Some(Err(panic::error())));
     // A task of the sandbox or a name look-up may still be under way; nobody needs it.
     runtime.shutdown_background();
