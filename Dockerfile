@@ -1,6 +1,11 @@
 # The image of the connector, for any machine that `docker build .` runs on. `scripts/image` builds and tries it without Docker.
-FROM rust:1.95-slim-trixie AS build
+# A release sets PROGRAM to `given`: then the image has the static program that was built and tried before, from
+# `dist/image/<architecture>/`, and nothing is compiled for another architecture in an emulator.
+ARG PROGRAM=compiled
+FROM rust:1.95-slim-trixie AS toolchain
 WORKDIR /build
+
+FROM toolchain AS compiled
 # First the dependencies, for empty programs: these layers last until one of them changes.
 COPY Cargo.lock Cargo.toml ./
 COPY sandbox/Cargo.toml sandbox/
@@ -12,6 +17,12 @@ COPY src src
 # Cargo goes by the times of files, and those of the copied ones are older than the build of the empty ones.
 RUN touch src/lib.rs src/main.rs sandbox/src/lib.rs && cargo build --release --locked
 
+FROM toolchain AS given
+ARG TARGETARCH
+COPY dist/image/${TARGETARCH}/source-criteo target/release/
+
+FROM ${PROGRAM} AS program
+
 # Airbyte's platform starts connectors through `sh -c`, and needs sleep, mv and kill.
 FROM debian:trixie-slim
 LABEL io.airbyte.name=source-criteo
@@ -19,8 +30,8 @@ LABEL io.airbyte.version=0.1.0
 RUN groupadd --gid 1000 airbyte \
     && useradd --uid 1000 --gid airbyte --home-dir /airbyte --no-create-home airbyte \
     && install --directory --owner airbyte --group airbyte /airbyte /config /secrets /source
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /build/target/release/source-criteo /usr/local/bin/
+COPY --from=program /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=program /build/target/release/source-criteo /usr/local/bin/
 # By number, so that Kubernetes can tell that it is not root.
 USER 1000:1000
 WORKDIR /airbyte

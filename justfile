@@ -35,3 +35,7 @@ fuzz seconds="60":
 # Mornings with a fault at every twentieth request, for so many seconds.
 soak seconds="3600":
     SOAK_SECONDS={{seconds}} cargo test --locked --release --test integration -- --ignored --nocapture soak
+
+# Make what a release publishes for this platform, and try it.
+release:
+    scripts/release

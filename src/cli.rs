@@ -112,7 +112,10 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the manual page.
-    Man,
+    Man {
+        /// The command whose page it is; left out, the page of the program.
+        command: Option<String>,
+    },
     /// Show the first rows of a stream, and the days of a report.
     Preview {
         /// The configuration.
@@ -264,7 +267,7 @@ impl Command {
             | Self::Explain { .. }
             | Self::Preview { .. }
             | Self::Completions { .. }
-            | Self::Man => true,
+            | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
             Self::Demo { command } => matches!(command, DemoCommand::Preview { .. }),
             Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,

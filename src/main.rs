@@ -14,10 +14,10 @@ use source_criteo::stop::StopSender;
 fn main() -> ExitCode {
     // A core dump would hold the secrets. Where it cannot be forbidden there is nobody to tell yet. PR_SET_DUMPABLE would
     // forbid more, but also `--config <(…)`: a user's own /proc/self/fd is closed to such a process.
-    let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
+    let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0); // guard: core-dumps
     let (stop, stopped) = StopSender::new();
     // Without handlers a signal still ends the process, only less gently.
-    signals::listen(&stop).ok();
+    signals::listen(&stop).ok(); // guard: signal-handlers
     if let Some(stop) = reader::trouble() {
         return signals::end_by(&stop);
     }

@@ -16,7 +16,7 @@ const SHORTEST: usize = 6;
 /// What stands in place of a secret.
 const MASK: &str = "***";
 /// How often an escape may be escaped again.
-const DEPTH: u32 = 3;
+const DEPTH: u32 = 3; // guard: spellings-of-secrets
 /// The most characters of the name or number of an HTML escape.
 const LONGEST_ENTITY: usize = 8;
 /// No escape is longer, however often it is escaped again.
@@ -128,7 +128,7 @@ pub fn harmless(letter: char) -> char {
 /// paragraph separators, and signs that change the direction of what follows.
 #[must_use]
 pub fn is_obeyed(letter: char) -> bool {
-    letter.is_control()
+    letter.is_control() // guard: control-characters
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
@@ -158,7 +158,7 @@ impl Secrets {
         // Up to here everything belongs to a secret.
         let mut masked_until = 0;
         for (at, letter) in text.char_indices() {
-            let end = self.0.iter().filter_map(|form| end_of_match(text.as_bytes(), at, form)).max().unwrap_or(0);
+            let end = self.0.iter().filter_map(|form| end_of_match(text.as_bytes(), at, form)).max().unwrap_or(0); // guard: mask-secrets
             let part = if end > masked_until && at >= masked_until {
                 MASK
             } else if at < masked_until.max(end) {

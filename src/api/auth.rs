@@ -257,7 +257,7 @@ impl Auth {
         // A URL's query pairs are encoded as `application/x-www-form-urlencoded` wants it.
         let mut url = self.endpoint.clone();
         url.query_pairs_mut().extend_pairs(fields);
-        url.query().unwrap_or_default().to_owned()
+        url.query().unwrap_or_default().to_owned() // guard: encode-secrets
     }
 
     fn request(&self, form: &str) -> reqwest::Request {

@@ -20,6 +20,7 @@ pub(super) fn checked(link: &str, root: &Url, is_loopback: bool) -> Result<Url> 
     let url: Url = link.parse().map_err(|_| refused("that is none"))?;
     let scheme = url.scheme();
     if scheme != "https" && !(is_loopback && scheme == "http") {
+        // guard: kinds-of-links
         return Err(refused(&format!("of the kind {}:, and only https: is followed", quote(scheme))));
     }
     let host = url.host_str().ok_or_else(|| refused("without a host"))?;
@@ -36,7 +37,7 @@ pub(super) fn checked(link: &str, root: &Url, is_loopback: bool) -> Result<Url> 
             Err(refused(&format!("to {name}, while api_base_url is a simulation on this machine")))
         };
     }
-    let is_private = address.map_or(is_to_loopback, |address| !is_public(address));
+    let is_private = address.map_or(is_to_loopback, |address| !is_public(address)); // guard: private-links
     if is_private && url.host_str() != root.host_str() {
         return Err(refused(&format!("to {name}, which is an address of a private network")));
     }

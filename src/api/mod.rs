@@ -197,6 +197,7 @@ impl Client {
                             // that another call has given up since is no news.
                             refusals += 1;
                             renewals += u32::from(self.auth.discard(&token).await);
+                            // guard: renew-refused-token
                             if renewals > 1 || refusals > MOST_REFUSALS {
                                 return Err(error);
                             }

@@ -180,7 +180,7 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
         429 => {
             let wait = answer.rate_limit.until_reset.max(answer.retry_after).unwrap_or(UNTOLD_WAIT);
             let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
-            Failure::Passing { error, wait: Wait::Everybody(wait), is_slow: false }
+            Failure::Passing { error, wait: Wait::Everybody(wait), is_slow: false } // guard: server-wait
         }
         504 => {
             let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);

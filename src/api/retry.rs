@@ -36,7 +36,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(30);
 /// What all retries of a run may cost together, what one costs, and what an attempt that succeeds at once gives back. As
 /// in the retry quotas of cloud SDKs: an outage must not be met with a storm of calls from many streams.
 const QUOTA: u32 = 500;
-const COST: u32 = 5;
+const COST: u32 = 5; // guard: retry-quota
 const REWARD: u32 = 1;
 
 /// What is left for retries, shared by all requests of a run.

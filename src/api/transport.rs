@@ -30,7 +30,7 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 const BODY_TIMEOUT: Duration = Duration::from_mins(10);
 /// A body must grow by [`LEAST_PROGRESS`] bytes in this time: a slow drip defeats a plain read time-out.
 const PROGRESS_WINDOW: Duration = Duration::from_secs(30);
-const LEAST_PROGRESS: usize = 1024;
+const LEAST_PROGRESS: usize = 1024; // guard: slow-bodies
 /// Persistent connections to Criteo may hang: idle ones are not kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -107,7 +107,7 @@ impl Transport {
     /// Prepares connections; those to loopback use no proxy, since they carry secrets in clear and lead nowhere else.
     pub(super) fn new(is_loopback: bool) -> Result<Self> {
         if !is_loopback {
-            refuse_unknown_proxies()?;
+            refuse_unknown_proxies()?; // guard: unknown-proxies
             refuse_missing_roots()?;
         }
         // Fails only when a provider is installed already, which serves as well.
@@ -121,6 +121,7 @@ impl Transport {
             if is_loopback { builder.no_proxy() } else { builder }
                 .user_agent(concat!("source-criteo/", env!("CARGO_PKG_VERSION")))
                 .default_headers(headers.clone())
+                // guard: redirects
                 .redirect(reqwest::redirect::Policy::none())
                 .http1_only()
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -336,6 +337,7 @@ async fn receive(
                     decoder.get_ref().len()
                 }
             };
+            // guard: memory-bound
             while length > space.mib() * MIB {
                 if space.mib() >= SPACE_MIB {
                     return Err(no_memory(

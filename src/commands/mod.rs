@@ -109,6 +109,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         })
     };
     // Nothing of the run is used any more behind a panic.
+    // guard: panics
     let code = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Some(Err(panic::error())));
     // A task of the sandbox or a name look-up may still be under way; nobody needs it.
     runtime.shutdown_background();
@@ -125,6 +126,15 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         (None, _) if !is_written => Ending::Exit(ExitCode::FAILURE),
         (None, code) => Ending::Exit(code.unwrap_or(ExitCode::FAILURE)),
     })
+}
+
+/// The program, or one of its commands, as its manual page describes it.
+fn manual_of(name: Option<&str>) -> Result<clap::Command> {
+    let mut program = Cli::command();
+    program.build();
+    let Some(name) = name else { return Ok(program) };
+    let command = program.find_subcommand(name).cloned();
+    command.ok_or_else(|| Error::config(format!("There is no command {name}. `--help` lists the commands.")))
 }
 
 impl Session {
@@ -152,9 +162,9 @@ impl Session {
                 clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
                 Ok(self.print(&String::from_utf8_lossy(&script)))
             }
-            Command::Man => {
+            Command::Man { command } => {
                 let mut page = Vec::new();
-                let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+                let rendered = clap_mangen::Man::new(manual_of(command.as_deref())?).render(&mut page);
                 rendered.map_err(|error| Error::system(format!("The manual page cannot be made: {error}.")))?;
                 Ok(self.print(&String::from_utf8_lossy(&page)))
             }

@@ -381,6 +381,7 @@ impl<'a> Judging<'a> {
         }
         if let Grain::Week(first) = report.grain
             && let Some(found) = only_weekday(self.weekdays)
+            // guard: week-start
             && found != first
         {
             return Err(Error::system(format!(
@@ -415,6 +416,7 @@ impl<'a> Judging<'a> {
         }
         let text = text_of(raw);
         self.advertiser = (!text.is_empty()).then(|| number(&text));
+        // guard: advertiser-of-rows
         if !text.is_empty() && !self.advertisers.is_empty() && !self.advertisers.contains(&*text) {
             self.outside.get_or_insert_with(|| format!("a row of advertiser {}", quote(&text)));
         }
@@ -438,6 +440,7 @@ impl<'a> Judging<'a> {
             }
             return;
         };
+        // guard: window-of-rows
         if day < self.first_day || day > self.expected.window.end {
             self.outside.get_or_insert_with(|| format!("a row whose {} is {}", part.name, quote(text)));
         }
@@ -477,6 +480,7 @@ impl<'a> Judging<'a> {
         }
         // A row that does not say its currency is in the one that was asked for.
         let is_asked = upper.is_empty() || upper == asked;
+        // guard: currency-of-rows
         if !is_asked && self.expected.report.asks_for_currency() {
             self.outside.get_or_insert_with(|| format!("a row in {} where {asked} was asked for", quote(&upper)));
         }

@@ -122,7 +122,7 @@ impl Cursors {
                      {VERSION}. Use the newer release that wrote it, or reset the stream to read it from the start."
                 )));
             }
-            _ => return Err(corrupt("it has no version")),
+            _ => return Err(corrupt("it has no version")), // guard: unknown-state
         }
         let warning = cursors.compare(object.get("fingerprint").and_then(Value::as_str))?;
         let groups = object.get("groups").cloned().unwrap_or_default();

@@ -198,7 +198,7 @@ pub(super) enum Step {
 impl Walk {
     /// Where the next page begins.
     pub(super) fn offset(&self) -> u64 {
-        self.probe.unwrap_or(self.count.saturating_sub(1))
+        self.probe.unwrap_or(self.count.saturating_sub(1)) // guard: served-rows
     }
 
     /// Looks at a page.

@@ -55,7 +55,7 @@ impl Run<'_> {
             tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
         }
         let mut cursors = cursors;
-        take_back_the_future(name, &mut cursors, range);
+        take_back_the_future(name, &mut cursors, range); // guard: future-state
         tell_lost_holes(name, &mut cursors, range.whole(range.oldest, report.grain));
         let planner = Planner { name, report, advertisers };
         let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());

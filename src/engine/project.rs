@@ -137,7 +137,7 @@ impl Plan {
             columns,
             shape: if report.is_some() { Shape::Report } else { Shape::Plain },
             twins,
-            written: is_of_objects.then(HashSet::new),
+            written: is_of_objects.then(HashSet::new), // guard: repeated-objects
             repeated: (!is_paged).then_some(0),
             floor: None,
             has_empty_keys: !matches!(stream.source, Source::Entity(_)),

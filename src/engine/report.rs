@@ -388,6 +388,7 @@ impl<'a> Reading<'a> {
                 };
                 run.pass_on(&judged.warnings);
                 let rows = judged.rows;
+                // guard: report-cap
                 if rows >= report.row_cap || judged.is_short {
                     return Ok(Answer::Cut);
                 }

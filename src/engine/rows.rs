@@ -193,9 +193,11 @@ pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<E
             error.column()
         )),
     })?;
+    // guard: errors-in-answer
     if !envelope.errors.is_empty() {
         return Err(criteo_errors(&envelope.errors));
     }
+    // guard: unknown-shape
     if envelope.rows.is_none() {
         return Err(unknown_shape(&format!("its members are {}", envelope.members.join(", "))));
     }

@@ -114,7 +114,7 @@ impl Range {
             start_date,
             oldest,
             end,
-            complete_until: end.min(days_before(today, 1)),
+            complete_until: end.min(days_before(today, 1)), // guard: state-until-yesterday
             today,
             is_clamped: start < oldest,
         }
@@ -151,15 +151,15 @@ impl Range {
         let Some(cursor) = cursor else {
             return Resume { start: whole(self.start), lost: None, left_out: None };
         };
-        let wanted = days_before(cursor, lookback_days.saturating_sub(1));
-        let kept = whole(wanted.max(self.oldest));
+        let wanted = days_before(cursor, lookback_days.saturating_sub(1)); // guard: lookback
+        let kept = whole(wanted.max(self.oldest)); // guard: pause-without-gap
         let start = self.start_date.map_or(kept, |day| kept.max(whole(day.max(self.oldest))));
         let gap = |start: NaiveDate, next: NaiveDate| {
             let gap = Window { start, end: days_before(next, 1) };
             Some(gap).filter(|gap| gap.start <= gap.end)
         };
         let next = days_after(cursor, 1);
-        Resume { start, lost: gap(next, kept.min(start)), left_out: gap(next.max(kept), start) }
+        Resume { start, lost: gap(next, kept.min(start)), left_out: gap(next.max(kept), start) } // guard: days-left-out
     }
 }
 

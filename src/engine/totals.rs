@@ -68,6 +68,7 @@ impl Totals {
                     difference > 1e-6 * total.values[*index].abs() + rounding
                 })
                 .collect();
+            // guard: differing-totals
             if !differing.is_empty() {
                 found.is_short |= differing.iter().all(|index| sum.values[*index] < total.values[*index]);
                 found.periods.insert((*day, (*id).clone()));

@@ -354,7 +354,7 @@ impl Track {
         let window = slot.window;
         // The parts of one window may fail one by one.
         if !self.holes.contains(&window) {
-            self.holes.push(window);
+            self.holes.push(window); // guard: holes
         }
         self.forget_done();
     }

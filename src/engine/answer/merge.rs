@@ -38,6 +38,7 @@ pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> R
         dropped: 0,
     };
     rows::check_into(body, Shape::Report, &mut merging)?;
+    // guard: repeated-keys
     if let Some(group) = merging.groups.values().find(|group| group.obstacle.is_some()) {
         return Err(merging.error(group));
     }
@@ -126,7 +127,7 @@ impl Group {
             out.push_str(&parts[*index].name);
             out.push_str("\":");
             match (sums.get(index), self.first.get(index)) {
-                (Some(sum), _) => out.push_str(&sum.to_string()),
+                (Some(sum), _) => out.push_str(&sum.to_string()), // guard: added-up-rows
                 (None, value) => out.push_str(value.map_or("null", String::as_str)),
             }
         }

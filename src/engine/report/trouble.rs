@@ -114,7 +114,7 @@ impl<'a> Reading<'a> {
                 if is_about_metric || is_about_report {
                     return Err(error);
                 }
-                return self.isolate(index, slice, error);
+                return self.isolate(index, slice, error); // guard: refused-advertisers
             }
             Some(Cause::RetriesUsedUp) => self.stop(index, &slice, error),
             Some(Cause::WeekStart(_) | Cause::OutsideRequest | Cause::RepeatedKey) => return Err(error),
