@@ -11,6 +11,7 @@
 //! ```
 
 mod auth;
+mod bounds;
 mod input;
 mod limits;
 mod network;
@@ -65,6 +66,7 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("secrets", "Secrets and foreign hosts", secrets::CASES),
     ("scale", "Sizes", scale::CASES),
     ("time", "Days, cursors, comings and goings", time::CASES),
+    ("bounds", "What is not a row", bounds::CASES),
 ];
 
 /// What no test here can do, and why.

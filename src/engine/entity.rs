@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::pages::{Kept, List, Page, Step, Walk};
+use super::pages::{Kept, List, MOST_OBJECTS, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
 use super::{InFlight, Run, Selected, cursor, names, rows};
@@ -43,6 +43,8 @@ const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
 pub(super) const MOST_REFUSED: usize = 3;
 /// Where so many lists in a row cannot be had, the others cannot, either.
 const MOST_IN_A_ROW: usize = 8;
+/// The most bytes of an answer that is written without some of its objects: the rest is in memory beside it.
+const LONGEST_FOREIGN: usize = 24 * 1024 * 1024;
 /// Pages of this size are taken by every list (Criteo's default).
 const SMALL_PAGE: u32 = 50;
 
@@ -649,11 +651,12 @@ impl Run<'_> {
         let check = |body: &str| {
             let mut page = Page::of(asked.clone());
             page.envelope = rows::check_into(body, Shape::Plain, &mut page)?;
+            page.check_size()?;
             Ok(page)
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
             Some(Cause::AnswerTooLarge) => Error::config(format!(
-                "All objects at once have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer advertisers \
+                "All objects at once are more than {MOST_OBJECTS}, or have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer advertisers \
                  at once (advertiser_ids)."
             ))
             .because(Cause::AnswerTooLarge),
@@ -668,6 +671,14 @@ impl Run<'_> {
             entity.path,
             page.strangers.len()
         ));
+        if body.text()?.len() > LONGEST_FOREIGN {
+            return Err(Error::system(format!(
+                "Criteo has sent an answer of more than {} MiB with objects of advertisers that were not asked for at {}. Nothing \
+                 of it was written.",
+                LONGEST_FOREIGN / 1024 / 1024,
+                entity.path
+            )));
+        }
         let mut kept = Kept::without(&page.strangers);
         rows::check_into(body.text()?, Shape::Plain, &mut kept)?;
         let text = kept.text();
