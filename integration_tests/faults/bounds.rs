@@ -202,11 +202,17 @@ pub const CASES: &[Case] = &[
                 saved(&format!(r#"{{"version":2,"fingerprint":"a|b","groups":[{groups}]}}"#))
             };
             let scope = (0..1_000_000).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(",");
-            let many = format!(r#"{{"version":2,"fingerprint":"a|b","groups":[{{"cursor":"2026-10-01","scope":[{scope}]}}]}}"#);
+            let many = format!(
+                r#"{{"version":2,"fingerprint":"a|b","groups":[{{"cursor":"2026-10-01","scope":[{scope}]}}]}}"#
+            );
             let stories = [
                 with_file("state.json", &groups(1_200_000), &["larger than 16 MiB"]),
                 with_file("state.json", &saved(&many), &["advertisers", "20,000"]),
-                with_file("state.json", &saved(&format!(r#"{{"version":2,"groups":{}}}"#, list("0", 4 * MIB))), &["cannot be understood"]),
+                with_file(
+                    "state.json",
+                    &saved(&format!(r#"{{"version":2,"groups":{}}}"#, list("0", 4 * MIB))),
+                    &["cannot be understood"],
+                ),
             ];
             let bench = bench(Options::default(), 60);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -227,15 +233,22 @@ pub const CASES: &[Case] = &[
             let rows = (0..99_000).fold(String::new(), |mut rows, number| {
                 let comma = if number == 0 { "" } else { "," };
                 let id = 200_001 + number;
-                write!(rows, r#"{comma}{{"AdvertiserId":"1001","CampaignId":"{id}","Day":"2026-10-30","new_field_{number}":1}}"#)
-                    .unwrap();
+                write!(
+                    rows,
+                    r#"{comma}{{"AdvertiserId":"1001","CampaignId":"{id}","Day":"2026-10-30","new_field_{number}":1}}"#
+                )
+                .unwrap();
                 rows
             });
             let (_, transcript) = read_answer(json!({"body": format!("[{rows}]")}));
             assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
             let records = transcript.records(REPORT).len();
             let warnings = transcript.logs("WARN").join("\n");
-            assert!(warnings.contains("new_field_0") && warnings.contains("more"), "{}", &warnings[..warnings.len().min(500)]);
+            assert!(
+                warnings.contains("new_field_0") && warnings.contains("more"),
+                "{}",
+                &warnings[..warnings.len().min(500)]
+            );
             let name = "n".repeat(20 * MIB);
             let row = format!(r#"[{{"AdvertiserId":"1001","CampaignId":"1","Day":"2026-10-30","{name}":1}}]"#);
             let (_, long) = read_answer(json!({"body": row}));
@@ -265,7 +278,9 @@ pub const CASES: &[Case] = &[
                 stories.push(transcript.errors()[0]["failure_type"].as_str().unwrap().to_owned());
             }
             let objects = bench(Options::default(), 1);
-            for body in [list("{}", 20 * MIB), list(r#"{"id":"1"}"#, 5 * MIB), format!("[{{\"id\":{}}}]", list("0", 20 * MIB))] {
+            for body in
+                [list("{}", 20 * MIB), list(r#"{"id":"1"}"#, 5 * MIB), format!("[{{\"id\":{}}}]", list("0", 20 * MIB))]
+            {
                 objects.sandbox.clear_faults();
                 fault(&objects, "/campaigns/search", json!(null), json!({"body": body}));
                 let transcript = in_time(|| read(&objects, &["campaigns"]));
@@ -282,7 +297,8 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = bench(Options::default(), 3);
             let more = list("[]", 20 * MIB);
-            let body = format!(r#"{{"data":[{{"id":"1001","attributes":{{"a":{more}}}}},{{"id":1002}},{{"id":"1003"}}]}}"#);
+            let body =
+                format!(r#"{{"data":[{{"id":"1001","attributes":{{"a":{more}}}}},{{"id":1002}},{{"id":"1003"}}]}}"#);
             fault(&bench, "/advertisers/me", json!(null), json!({"body": body}));
             let rich = whole(&bench, &in_time(|| read(&bench, &[REPORT])));
             bench.sandbox.clear_faults();
@@ -324,7 +340,12 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             std::fs::write(bench.directory.join("key.txt"), &large).unwrap();
             let setup = in_time(|| bench.run(&["setup", "--key-file", "key.txt", "--output", "made.json"]));
-            assert!(setup.code != Some(0) && setup.stderr.contains("larger than 1 MiB") || setup.stdout.contains("larger than 1 MiB"), "{}", setup.stderr);
+            assert!(
+                setup.code != Some(0) && setup.stderr.contains("larger than 1 MiB")
+                    || setup.stdout.contains("larger than 1 MiB"),
+                "{}",
+                setup.stderr
+            );
             let mut config = bench.config.clone();
             for number in 0..100_000 {
                 config[format!("start_dat{number}")] = json!(1);

@@ -8,6 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::redact;
 
+/// No answer with a token, and none with a reason why there is none, is longer.
+const LONGEST_ANSWER: usize = 64 * 1024;
 /// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
 const USUAL_LIFE: Duration = Duration::from_mins(15);
 /// How long before its end a token is renewed, or half its life if that is shorter.
@@ -276,6 +279,12 @@ fn life(expires_in: &Value) -> Duration {
 fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
     let text = answer.body.text().map_err(Failure::passing)?;
     match answer.status {
+        _ if text.len() > LONGEST_ANSWER => Err(Failure::passing(Error::transient(format!(
+            "The token endpoint answered with {} bytes, which is no token. A proxy or a captive portal may stand between this \
+             machine and Criteo; open {} in a browser on the same network to see it.",
+            text.len(),
+            answer.host
+        )))),
         200 => serde_json::from_str(text).map_err(|_| {
             Failure::passing(Error::transient(format!(
                 "The token endpoint answered {} instead of a token. A proxy or a captive portal may stand between this \
@@ -285,7 +294,7 @@ fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
             )))
         }),
         // Not the words of a proxy.
-        400 | 401 if serde_json::from_str::<Value>(text).is_ok_and(|answer| answer.is_object()) => {
+        400 | 401 if text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok() => {
             Err(Failure::Final(refusal(text, key)))
         }
         400 | 401 => Err(Failure::passing(problem::no_json(answer, text))),

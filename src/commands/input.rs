@@ -1,11 +1,10 @@
 //! What a read is told to read and to go on from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::read_file;
+use crate::engine::saved::States;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::Stream;
@@ -37,22 +36,22 @@ pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
 }
 
 /// Reads the saved states of streams; without a file there are none.
-pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<BTreeMap<String, Value>> {
+pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> {
     match path {
         Some(path) => airbyte::parse_state(&state_text(path, absent).await?),
-        None => Ok(BTreeMap::new()),
+        None => Ok(States::new()),
     }
 }
 
 /// Reads the states of a file that is kept: one that is not there yet is made by the read.
-pub(super) async fn kept_states(path: &Path) -> Result<BTreeMap<String, Value>> {
+pub(super) async fn kept_states(path: &Path) -> Result<States> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::config(format!(
             "The state file {} is {}, and the states are written to a file in its place. Name a file.",
             path.display(),
             kind(&found)
         ))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(States::new()),
         _ => airbyte::parse_state(&read_file(path, "state").await?),
     }
 }

@@ -45,8 +45,15 @@ const NAME: &str = "source-criteo";
 /// How long the last lines may take once the run is to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// No configuration, catalog or state is larger: the state of ten thousand advertisers in all streams has 8 MiB.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+/// The most MiB of a file of the user's. The state of twenty thousand advertisers in all streams has some 10 MiB.
+fn largest(what: &str) -> u64 {
+    match what {
+        "state" => 16,
+        "catalog" => 8,
+        "key" => 1,
+        _ => 2,
+    }
+}
 
 /// What to do where the file of `--state` is not there.
 const WITHOUT_STATE: &str = "Check the path. For a first sync leave --state out, or use --state-file, which makes the file and keeps \
@@ -235,18 +242,19 @@ async fn read_file(path: &Path, what: &str) -> Result<String> {
 /// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
 async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
     let source = path.to_owned();
+    let largest = largest(what) * 1024 * 1024;
     let read = tokio::task::spawn_blocking(move || {
         let file: Box<dyn Read> =
             if source == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(source)?) };
         let mut bytes = Vec::new();
-        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        file.take(largest + 1).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     });
     match read.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
-        Ok(bytes) if bytes.len() as u64 > LARGEST_FILE => Err(Error::config(format!(
+        Ok(bytes) if bytes.len() as u64 > largest => Err(Error::config(format!(
             "The {what} file {} is larger than {} MiB, so it is something else. Check the path.",
             path.display(),
-            LARGEST_FILE / 1024 / 1024
+            largest / 1024 / 1024
         ))),
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(Error::config(format!(

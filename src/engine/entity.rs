@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use super::pages::{Kept, List, MOST_OBJECTS, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
+use super::saved::Saved;
 use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{Body, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
@@ -221,19 +222,19 @@ struct Group {
 ///
 /// # Errors
 /// `config_error` for a state that is none, or of a newer version.
-pub(super) fn floor(selected: &Selected, state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
+pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
     if selected.sync_mode != SyncMode::Incremental || selected.stream.cursor() != Some("updated_at") {
         return Ok((Floor::new(), Vec::new()));
     }
-    let groups: Vec<Group> = match state {
+    let groups: Vec<Group> = match state.value()? {
         Value::Null => Vec::new(),
-        Value::Object(object) if object.is_empty() || cursor::is_no_cursor(object) || is_of_full_refresh(object) => {
+        Value::Object(object) if object.is_empty() || cursor::is_no_cursor(&object) || is_of_full_refresh(&object) => {
             Vec::new()
         }
-        state => {
+        mut state => {
             let groups = match state["version"].as_u64() {
                 Some(1) => json!([{"updated_at": state["updated_at"], "scope": state["advertisers"]}]),
-                Some(FLOOR_VERSION) => state["groups"].clone(),
+                Some(FLOOR_VERSION) => state["groups"].take(),
                 Some(newer) => {
                     return Err(Error::config(format!(
                         "The saved state has version {newer}, and this release of the connector knows versions up to \
@@ -281,7 +282,7 @@ impl Run<'_> {
         id: StreamId,
         selected: &Selected,
         entity: Entity,
-        state: &Value,
+        state: &Saved,
     ) -> Result<()> {
         let name = &selected.stream.name;
         let (mut floor, future) = floor(selected, state, self.clock.now())?;
@@ -381,11 +382,11 @@ impl Run<'_> {
     }
 
     /// Reads the lists of all parents of a stream.
-    async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Value) -> Result<List> {
+    async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Saved) -> Result<List> {
         let name = &selected.stream.name;
         let Places { mut places, missing } = self.places(entity.each).await?;
         let mut gathered = Gathered::new(places.len(), missing);
-        let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), state);
+        let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), &state.value()?);
         places.retain(|place| !resume.is_done(place));
         if places.len() < gathered.total {
             let done = gathered.total - places.len();

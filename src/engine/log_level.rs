@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::cursor::Cursors;
 use super::entity::{MOST_REFUSED, is_of_one, is_refusal};
 use super::rows::{self, RowSink, Shape};
+use super::saved::Saved;
 use super::slice::{Range, days_after, days_before};
 use super::{InFlight, Run, Selected};
 use crate::api::wire;
@@ -58,23 +59,24 @@ struct LogFile {
 }
 
 impl Run<'_> {
-    pub(super) async fn read_log_level(&self, id: StreamId, selected: &Selected, state: &Value) -> Result<()> {
+    pub(super) async fn read_log_level(&self, id: StreamId, selected: &Selected, state: &Saved) -> Result<()> {
         let name = &selected.stream.name;
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
         let fingerprint =
             Fingerprint { keys: "log level".to_owned(), values: self.config.log_level_product_ids.to_string() };
         let today = self.clock.today(chrono_tz::Tz::UTC);
         let settled = days_before(today, SETTLING_DAYS);
-        let saved = if is_incremental { state } else { &Value::Null };
-        let (mut cursors, warning) = Cursors::parse(saved, fingerprint)?;
+        let saved = if is_incremental { state.value()? } else { Value::Null };
+        let (mut cursors, warning) = Cursors::parse(&saved, fingerprint)?;
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
         }
         let future = cursors.groups(self.advertisers).into_iter().filter_map(|(cursor, _)| cursor).max();
-        if let Some(future) = future.filter(|future| *future > days_before(today, 1)) {
+        if let Some(future) = future.filter(|future| *future > settled) {
+            let why = if future < today { "which no sync can have known yet" } else { "which is still to come" };
             tracing::warn!(
-                "{name}: the saved state says that files were read up to {future}, which is still to come: the clock of an \
-                 earlier sync was wrong. The files behind {settled} are read again."
+                "{name}: the saved state says that files were read up to {future}, {why}: the clock of an earlier sync was \
+                 wrong. The files behind {settled} are read again."
             );
         }
         cursors.not_after(settled);
@@ -254,7 +256,8 @@ impl FileList {
     /// The files of an element of the list.
     fn take(&mut self, attributes: Option<&str>) -> Result<()> {
         let files = attributes.and_then(|raw| scan::member(raw, |name| name == "files"));
-        let files = files.filter(|raw| raw.starts_with('[')).ok_or_else(|| rows::unknown_shape("it has no list of files"))?;
+        let files =
+            files.filter(|raw| raw.starts_with('[')).ok_or_else(|| rows::unknown_shape("it has no list of files"))?;
         let walk = scan::items(files, &mut |file| {
             let text = |wanted: &str, most: usize| {
                 let raw = scan::member(file, |name| name == wanted)?;

@@ -22,6 +22,7 @@ pub mod project;
 mod report;
 mod resume;
 pub mod rows;
+pub mod saved;
 pub mod slice;
 pub mod sums;
 pub mod totals;
@@ -34,7 +35,6 @@ use chrono::Weekday;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, oneshot};
 
@@ -50,6 +50,7 @@ use crate::streams::{Permission, Source, Stream, catalog};
 use entity::Parents;
 use project::Plan;
 use rows::{RowSink, Shape};
+use saved::{Saved, States};
 use totals::Ledger;
 
 /// Who may give consent (developers.criteo.com, Authorization requests).
@@ -268,7 +269,7 @@ pub async fn read(
     output: &Output,
     config: &Config,
     selected: &[Selected],
-    states: &BTreeMap<String, Value>,
+    states: &States,
     extent: Extent,
 ) -> usize {
     for selected in selected {
@@ -292,20 +293,21 @@ pub async fn read(
         tracing::warn!("{error}");
     }
     let missing = missing.filter(|_| !config.skip_inaccessible_advertisers);
+    let nothing = Saved::default();
     // A stream whose state is none fails at once, and must not be written by its children.
     for selected in selected {
-        let state = states.get(&selected.stream.name).unwrap_or(&Value::Null);
+        let state = states.get(&selected.stream.name).unwrap_or(&nothing);
         if entity::floor(selected, state, config.clock.now()).is_err() {
             run.ids.remove(selected.stream.name.as_str());
         }
     }
-    let (run, portfolio, missing) = (&run, &portfolio, &missing);
+    let (run, portfolio, missing, nothing) = (&run, &portfolio, &missing, &nothing);
     let read = selected.iter().enumerate().map(async |(id, selected)| {
         let stream = &selected.stream;
         output.open(id);
         let result = match portfolio {
             Ok(_) => {
-                let state = states.get(&stream.name).unwrap_or(&Value::Null);
+                let state = states.get(&stream.name).unwrap_or(nothing);
                 let all = run.read(id, selected, state);
                 let result = match extent {
                     // What others hang on is read to its end for their sake.
@@ -336,7 +338,7 @@ pub async fn dry_run(
     output: &Output,
     config: &Config,
     selected: &[Selected],
-    states: &BTreeMap<String, Value>,
+    states: &States,
 ) -> Result<()> {
     let portfolio = portfolio(client, config).await?;
     if let Some(warning) = client.clock_warning() {
@@ -347,9 +349,10 @@ pub async fn dry_run(
     }
     let run = Run::new(client, output, config, Some(&portfolio), selected);
     let mut reports = 0;
+    let nothing = Saved::default();
     for selected in selected {
         let stream = &selected.stream;
-        let state = states.get(&stream.name).unwrap_or(&Value::Null);
+        let state = states.get(&stream.name).unwrap_or(&nothing);
         match &stream.source {
             Source::Entity(_) | Source::LogLevel => {
                 tracing::info!("{}: at least 1 request; pages are known when they are read.", stream.name);
@@ -407,7 +410,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn read(&self, id: StreamId, selected: &Selected, state: &Value) -> Result<()> {
+    async fn read(&self, id: StreamId, selected: &Selected, state: &Saved) -> Result<()> {
         if self.advertisers.is_empty() && selected.stream.is_by_advertiser() {
             return Ok(());
         }

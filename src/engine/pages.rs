@@ -76,7 +76,8 @@ impl<'de> Looked<'de> {
     fn reference(&self, inside: Option<&Self>) -> Reference {
         let attributes = inside.unwrap_or(self);
         // What cannot be a value is none here, and judged where the row becomes a record.
-        let text = |raw: Option<&str>| raw.filter(|raw| raw.len() <= LONGEST_ID).and_then(|raw| scan::text(raw, LONGEST_ID));
+        let text =
+            |raw: Option<&str>| raw.filter(|raw| raw.len() <= LONGEST_ID).and_then(|raw| scan::text(raw, LONGEST_ID));
         Reference {
             id: text(self.id).unwrap_or_default(),
             advertiser_id: text(attributes.advertiser_id),

@@ -15,8 +15,8 @@
 //! What stands around the rows (errors, warnings, announced numbers of rows) counts in each of them. Anything else is an error, never an empty report.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::error::Category;
 use serde_json::Value;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::fmt;
 

@@ -156,7 +156,8 @@ impl Kept {
         self.0.push_front((name.to_owned(), totals));
         let mut kept = 0;
         self.0.retain(|(_, totals)| {
-            let size = totals.totals.len() + totals.advertisers.len();
+            // An entry takes memory of its own, as much as some sums.
+            let size = totals.totals.len() + totals.advertisers.len() + 8;
             kept += size;
             kept <= MOST_SUMS || size == kept
         });

@@ -1,11 +1,11 @@
 //! The states of a run in a file, for those who read by hand: read at its start, written as it goes on.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
-    states: BTreeMap<String, Value>,
+    states: States,
     /// When it was written last.
     written: Option<Instant>,
     is_stale: bool,
@@ -27,7 +27,7 @@ impl StateFile {
     ///
     /// # Errors
     /// [`Kind::Config`](crate::error::Kind::Config) when the system does not let it be written.
-    pub fn new(path: PathBuf, states: BTreeMap<String, Value>) -> Result<Self> {
+    pub fn new(path: PathBuf, states: States) -> Result<Self> {
         let mut file = Self { path, states, written: None, is_stale: true };
         file.save()?;
         Ok(file)
@@ -35,7 +35,7 @@ impl StateFile {
 
     /// Takes in the state of a stream, all of whose records have been written.
     pub(super) fn keep(&mut self, stream: &str, state: &Value) -> Result<()> {
-        self.states.insert(stream.to_owned(), state.clone());
+        self.states.insert(stream.to_owned(), Saved::from(state));
         self.is_stale = true;
         if self.written.is_none_or(|written| written.elapsed() >= PAUSE) { self.save() } else { Ok(()) }
     }
@@ -47,9 +47,11 @@ impl StateFile {
         }
         self.written = Some(Instant::now());
         let entries = self.states.iter().map(|(stream, state)| {
-            json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": state}})
+            let name = json!({"name": stream});
+            let state = state.text();
+            format!(r#"{{"type":"STREAM","stream":{{"stream_descriptor":{name},"stream_state":{state}}}}}"#)
         });
-        let text = format!("{}\n", Value::Array(entries.collect()));
+        let text = format!("[{}]\n", entries.collect::<Vec<_>>().join(","));
         files::write(&self.path, &text).map_err(|error| {
             Error::config(format!(
                 "The state file {} cannot be written: {error}. Choose another place, or mend that.",

@@ -125,8 +125,7 @@ impl Book {
         ] {
             if !counts.is_empty() {
                 let fields = counts.iter().take(MOST_FIELDS);
-                let list: Vec<_> =
-                    fields.map(|(field, rows)| format!("{} ({rows} rows)", quote(field))).collect();
+                let list: Vec<_> = fields.map(|(field, rows)| format!("{} ({rows} rows)", quote(field))).collect();
                 let more = match counts.len() - list.len() {
                     0 => String::new(),
                     unnamed if more == 0 => format!(" and {unnamed} more"),
