@@ -169,12 +169,15 @@ pub const CASES: &[Case] = &[
             let errors = list(r#"{"code":"x","title":"t","type":"validation"}"#, 1_400_000);
             let mut stories = Vec::new();
             for status in [200, 400, 500] {
+                let mut one = bench(Options { gzip: false, advertisers: 1, ..Options::default() }, 0);
+                one.config["backoff_percent"] = json!(1);
                 let body = format!(r#"{{"errors":{errors}}}"#);
-                let (_, transcript) = read_answer(json!({"status": status, "body": body}));
+                fault(&one, "/statistics/report", json!(null), json!({"status": status, "body": body}));
+                let transcript = in_time(|| read(&one, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));
                 stories.push(format!("{status} {}", told(&transcript, &["t [x]"])));
             }
-            let long = format!(r#"{{"errors":[{{"code":"{0}","title":"{0}","detail":"{0}"}}]}}"#, "w".repeat(3 * MIB));
+            let long = format!(r#"{{"errors":[{{"code":"{0}","title":"{0}","detail":"{0}","type":"validation"}}]}}"#, "w".repeat(3 * MIB));
             let (_, transcript) = read_answer(json!({"body": long}));
             told(&transcript, &["www"]);
             let warnings = (0..2_000_000).fold(String::new(), |mut warnings, number| {
@@ -325,15 +328,16 @@ pub const CASES: &[Case] = &[
         run: || {
             let mut stories = Vec::new();
             let tree = list("[0]", 15 * MIB);
-            for (status, body) in [
-                (200, format!(r#"{{"access_token":"t0k3n-of-the-test","expires_in":{tree}}}"#)),
-                (401, format!(r#"{{"error":"invalid_client","more":{tree}}}"#)),
+            for (status, body, word) in [
+                (200, format!(r#"{{"access_token":"t0k3n-of-the-test","expires_in":{tree}}}"#), "no token"),
+                (401, format!(r#"{{"error":"invalid_client","more":{tree}}}"#), "invalid_client"),
             ] {
-                let bench = bench(Options::default(), 3);
+                let mut bench = bench(Options::default(), 3);
+                bench.config["backoff_percent"] = json!(1);
                 fault(&bench, "/oauth2/token", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&bench, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));
-                stories.push(format!("token {status}: {}", told(&transcript, &["token"])));
+                stories.push(format!("token {status}: {}", told(&transcript, &[word])));
             }
             let large = list("[0]", 10_000_000);
             stories.push(with_file("config.json", &large, &["larger than 2 MiB"]));

@@ -31,6 +31,15 @@ const ROW_LIMIT: &str = "row-limit-exceeded";
 const LONGEST_TOLD: usize = 2048;
 /// The names of the members that say something are shorter.
 const LONGEST_NAME: usize = 40;
+/// The members of a problem, and whether they are nothing but words for people.
+const MEMBERS: [(&str, bool); 6] = [
+    ("code", false),
+    ("type", false),
+    ("title", true),
+    ("detail", true),
+    ("traceId", true),
+    ("traceIdentifier", true),
+];
 /// The most problems of an answer that are kept.
 const MOST_TOLD: usize = 20;
 
@@ -51,29 +60,32 @@ pub struct Told {
 }
 
 impl Told {
-    /// Reads one of a list: an object, or a bare text.
-    fn of(raw: &str) -> Self {
+    /// Reads one of a list: an object, or a bare text. Of one that is not kept only what decides what happens next is read.
+    fn of(raw: &str, is_kept: bool) -> Self {
         let mut told = Self::default();
         if let Some(title) = scan::text(raw, LONGEST_TOLD) {
             return Self { title, ..told };
         }
         let mut note = |name: &str, raw: &str| {
+            let Some((known, is_for_people)) = MEMBERS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) else {
+                return;
+            };
+            if *is_for_people && !is_kept {
+                return;
+            }
             let text = scan::text(raw, LONGEST_TOLD).unwrap_or_default();
-            match name.to_ascii_lowercase().as_str() {
+            match *known {
                 "code" => told.code = text,
                 "title" => told.title = text,
                 "detail" => told.detail = text,
                 "type" => told.kind = text,
-                "traceid" => told.trace_id = text,
-                "traceidentifier" if told.trace_id.is_empty() => told.trace_id = text,
+                _ if *known == "traceId" || told.trace_id.is_empty() => told.trace_id = text,
                 _ => {}
             }
         };
         // What cannot be read says nothing.
         let _ = scan::members(raw, &mut |name, raw| {
-            if name.len() <= LONGEST_NAME {
-                note(name, raw);
-            }
+            note(name, raw);
             Ok(())
         });
         told
@@ -122,11 +134,12 @@ impl AllTold {
     }
 
     fn note(&mut self, raw: &str) {
-        let told = Told::of(raw);
+        let is_kept = self.first.len() < MOST_TOLD;
+        let told = Told::of(raw, is_kept);
         self.count += 1;
         self.is_row_limit |= told.is_row_limit();
         self.is_final |= told.is_final();
-        if self.first.len() < MOST_TOLD {
+        if is_kept {
             self.first.push(told);
         }
     }
