@@ -163,7 +163,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 213,
-        fault: "1.4 million errors in a success, in status 400, in status 500; two million warnings beside rows",
+        fault: "1.4 million errors in a success, in status 400, in status 500; a million warnings beside rows",
         expected: "the first few are told, the others counted; warnings do not hold rows; below 128 MiB",
         run: || {
             let errors = list(r#"{"code":"x","title":"t","type":"validation"}"#, 1_400_000);
@@ -177,10 +177,13 @@ pub const CASES: &[Case] = &[
                 assert_eq!(transcript.code, Some(1));
                 stories.push(format!("{status} {}", told(&transcript, &["t [x]"])));
             }
-            let long = format!(r#"{{"errors":[{{"code":"{0}","title":"{0}","detail":"{0}","type":"validation"}}]}}"#, "w".repeat(3 * MIB));
+            let long = format!(
+                r#"{{"errors":[{{"code":"{0}","title":"{0}","detail":"{0}","type":"validation"}}]}}"#,
+                "w".repeat(3 * MIB)
+            );
             let (_, transcript) = read_answer(json!({"body": long}));
             told(&transcript, &["www"]);
-            let warnings = (0..2_000_000).fold(String::new(), |mut warnings, number| {
+            let warnings = (0..1_000_000).fold(String::new(), |mut warnings, number| {
                 write!(warnings, r#"{}{{"code":"w{number}"}}"#, if number == 0 { "" } else { "," }).unwrap();
                 warnings
             });
@@ -344,13 +347,11 @@ pub const CASES: &[Case] = &[
             stories.push(with_file("catalog.json", &large, &["larger than 8 MiB"]));
             let bench = bench(Options::default(), 3);
             std::fs::write(bench.directory.join("key.txt"), &large).unwrap();
-            let setup = in_time(|| bench.run(&["setup", "--key-file", "key.txt", "--output", "made.json"]));
-            assert!(
-                setup.code != Some(0) && setup.stderr.contains("larger than 1 MiB")
-                    || setup.stdout.contains("larger than 1 MiB"),
-                "{}",
-                setup.stderr
-            );
+            let mut setup = bench.program();
+            let setup = setup.args(["setup", "--key-file", "key.txt", "--output", "made.json"]).output().unwrap();
+            let said = [setup.stdout, setup.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!setup.status.success() && said.contains("larger than 1 MiB"), "{said}");
             let mut config = bench.config.clone();
             for number in 0..100_000 {
                 config[format!("start_dat{number}")] = json!(1);

@@ -32,14 +32,8 @@ const LONGEST_TOLD: usize = 2048;
 /// The names of the members that say something are shorter.
 const LONGEST_NAME: usize = 40;
 /// The members of a problem, and whether they are nothing but words for people.
-const MEMBERS: [(&str, bool); 6] = [
-    ("code", false),
-    ("type", false),
-    ("title", true),
-    ("detail", true),
-    ("traceId", true),
-    ("traceIdentifier", true),
-];
+const MEMBERS: [(&str, bool); 6] =
+    [("code", false), ("type", false), ("title", true), ("detail", true), ("traceId", true), ("traceIdentifier", true)];
 /// The most problems of an answer that are kept.
 const MOST_TOLD: usize = 20;
 
@@ -67,7 +61,8 @@ impl Told {
             return Self { title, ..told };
         }
         let mut note = |name: &str, raw: &str| {
-            let Some((known, is_for_people)) = MEMBERS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) else {
+            let Some((known, is_for_people)) = MEMBERS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
+            else {
                 return;
             };
             if *is_for_people && !is_kept {
@@ -95,11 +90,14 @@ impl Told {
     #[must_use]
     pub fn is_row_limit(&self) -> bool {
         let text = if self.code.is_empty() { &self.title } else { &self.code };
-        text.to_ascii_lowercase().replace(['_', ' '], "-") == ROW_LIMIT
+        text.len() == ROW_LIMIT.len() && text.to_ascii_lowercase().replace(['_', ' '], "-") == ROW_LIMIT
     }
 
     /// Whether asking again is no use.
     fn is_final(&self) -> bool {
+        if self.kind.is_empty() {
+            return false;
+        }
         matches!(self.kind.to_lowercase().replace('_', "-").as_str(), "access-control" | "authorization" | "validation")
     }
 }
