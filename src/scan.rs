@@ -57,7 +57,7 @@ pub(crate) fn items_of<'de>(
 }
 
 /// The text of a member of an object. Of several with the name the last counts, as in a tree.
-pub(crate) fn member<'de>(text: &'de str, is_wanted: impl Fn(&str) -> bool) -> Option<&'de str> {
+pub(crate) fn member(text: &str, is_wanted: impl Fn(&str) -> bool) -> Option<&str> {
     let mut found = None;
     let walk = members(text, &mut |name, value| {
         if is_wanted(name) {

@@ -31,6 +31,8 @@ const ROW_LIMIT: &str = "row-limit-exceeded";
 const LONGEST_TOLD: usize = 2048;
 /// The names of the members that say something are shorter.
 const LONGEST_NAME: usize = 40;
+/// The members of an answer that is no envelope of Criteo's, in the order in which they are told.
+const WORDS: [&str; 5] = ["error", "message", "title", "error_description", "detail"];
 /// The members of a problem, and whether they are nothing but words for people.
 const MEMBERS: [(&str, bool); 6] =
     [("code", false), ("type", false), ("title", true), ("detail", true), ("traceId", true), ("traceIdentifier", true)];
@@ -159,7 +161,6 @@ impl Problem {
             let is_text = !text.starts_with(['<', '[']) && serde_json::from_str::<IgnoredAny>(text).is_err();
             return Self { code: None, words: if is_text { quote(text) } else { String::new() } };
         }
-        const WORDS: [&str; 5] = ["error", "message", "title", "error_description", "detail"];
         let mut words: [Option<String>; WORDS.len()] = Default::default();
         let (mut errors, mut code) = (AllTold::default(), None);
         // The list may be where the text was cut.

@@ -131,7 +131,7 @@ struct Table<'de> {
     lists: Vec<&'de str>,
 }
 
-impl<'de> Table<'de> {
+impl Table<'_> {
     /// Makes an object of each list of values.
     fn each(&self, sink: &mut impl RowSink) -> serde_json::Result<()> {
         if self.lists.is_empty() {
