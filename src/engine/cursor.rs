@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use chrono::{Datelike as _, NaiveDate};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -30,8 +30,6 @@ use crate::streams::report::Fingerprint;
 const VERSION: u64 = 2;
 /// What a stream without a cursor ends with, in the words of Airbyte's CDK; means nothing on input.
 const NO_CURSOR: &str = "__ab_no_cursor_state_message";
-/// The years that a day of a state may lie in.
-const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
 /// After so many syncs sums that still differ are taken as Criteo's last word.
 const MOST_TRIES: u32 = 3;
 
@@ -130,7 +128,6 @@ impl Cursors {
         let groups = object.get("groups").cloned().unwrap_or_default();
         let groups: Vec<Group> = serde_json::from_value(groups).map_err(|_| corrupt("its groups are malformed"))?;
         for group in groups {
-            known_day(group.cursor)?;
             for id in group.scope.into_iter().map(AdvertiserId) {
                 // One that is in two groups is complete up to the earlier day for certain.
                 cursors.by_advertiser.entry(id).and_modify(|day| *day = group.cursor.min(*day)).or_insert(group.cursor);
@@ -147,7 +144,6 @@ impl Cursors {
         let holes: Vec<SavedHole> =
             serde_json::from_value(holes.clone()).map_err(|_| corrupt("its holes are malformed"))?;
         for SavedHole { from, to, scope, why, tries } in holes {
-            known_day(from).and(known_day(to))?;
             let hole = Hole { window: Window { start: from, end: to.max(from) }, why, tries };
             for id in scope {
                 self.holes.entry(AdvertiserId(id)).or_default().push(hole);
@@ -369,11 +365,6 @@ impl Cursors {
         }
         state
     }
-}
-
-/// Makes sure that a day is one that a clock can show: the calendar reckons with the days around it.
-fn known_day(day: NaiveDate) -> Result<()> {
-    if YEARS.contains(&day.year()) { Ok(()) } else { Err(corrupt(&format!("{day} is no day that can have been read"))) }
 }
 
 /// Holes of one kind that adjoin each other as one.
