@@ -348,7 +348,10 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             std::fs::write(bench.directory.join("key.txt"), &large).unwrap();
             let mut setup = bench.program();
-            let setup = setup.args(["setup", "--key-file", "key.txt", "--config", "made.json"]).output().unwrap();
+            let setup = setup
+                .args(["setup", "--key-file", "key.txt", "--config", "made.json", "--currency", "EUR"])
+                .output()
+                .unwrap();
             let said = [setup.stdout, setup.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             assert!(!setup.status.success() && said.contains("larger than 1 MiB"), "{said}");
