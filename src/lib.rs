@@ -31,6 +31,7 @@ mod panic;
 mod properties;
 pub mod protocol;
 pub mod redact;
+mod scan;
 pub mod signals;
 pub mod stop;
 pub mod streams;

@@ -35,7 +35,7 @@ pub fn catalog(text: &str) {
 /// The text of a state file, of either protocol.
 pub fn state(text: &str) {
     if let Ok(states) = airbyte::parse_state(text) {
-        states.values().for_each(state_of_report);
+        states.values().filter_map(|state| state.value().ok()).for_each(|state| state_of_report(&state));
     }
     if let Ok(mut state) = singer::State::parse(text) {
         state.set("campaigns", &json!({"cursor": text}), Some("day"));

@@ -10,6 +10,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use serde_json::Value;
 
 use crate::config::SPEC;
+use crate::scan;
 
 /// Shorter values are not masked: they would tear holes into ordinary words.
 const SHORTEST: usize = 6;
@@ -60,6 +61,9 @@ const ENTITIES: [(&str, char); 35] = [
     ("hat", '^'),
 ];
 
+/// No secret is longer, and no more of it is known again.
+const LONGEST: usize = 64 * 1024;
+
 static SECRETS: RwLock<Secrets> = RwLock::new(Secrets(Vec::new()));
 
 /// The forms of all secrets, each to be found in every spelling.
@@ -73,14 +77,16 @@ pub fn add(secret: &str) {
 /// Makes the secrets of a configuration known, also of one that is not valid: the texts under every key that the
 /// specification marks as secret.
 pub fn add_secrets_of(config: &str) {
-    let config: Value = serde_json::from_str(config.trim_start_matches('\u{feff}')).unwrap_or_default();
-    let properties = SPEC["connectionSpecification"]["properties"].as_object();
-    for (name, _) in properties.into_iter().flatten().filter(|(_, property)| property["airbyte_secret"] == true) {
-        if let Some(secret) = config[name].as_str() {
-            add(secret);
+    let properties = &SPEC["connectionSpecification"]["properties"];
+    // What is no JSON holds no secret behind its mistake that anybody would take for one.
+    let _ = scan::members(config.trim_start_matches('\u{feff}'), &mut |name, raw| {
+        let is_secret = properties[name]["airbyte_secret"] == true;
+        if let Some(secret) = scan::text(raw, LONGEST).filter(|_| is_secret && raw.starts_with('"')) {
+            add(&secret);
             add(secret.trim());
         }
-    }
+        Ok(())
+    });
 }
 
 /// The text with every known secret masked, in whatever spelling.

@@ -11,6 +11,7 @@
 //! ```
 
 mod auth;
+mod bounds;
 mod files;
 mod input;
 mod limits;
@@ -67,6 +68,7 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("scale", "Sizes", scale::CASES),
     ("time", "Days, cursors, comings and goings", time::CASES),
     ("files", "Files of the user's, and stdout", files::CASES),
+    ("bounds", "What is not a row", bounds::CASES),
 ];
 
 /// What no test here can do, and why.

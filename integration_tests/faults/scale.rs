@@ -14,19 +14,19 @@ use crate::harness::{Bench, peak_kib};
 
 /// What a read that is too large to be kept came to.
 #[derive(Default)]
-struct Count {
-    records: usize,
+pub(super) struct Count {
+    pub records: usize,
     /// Records whose key came before.
     doubled: usize,
     bytes: usize,
     /// Bytes of the last state of each stream.
     last_states: usize,
-    peak_kib: u64,
-    failed: Option<String>,
+    pub peak_kib: u64,
+    pub failed: Option<String>,
 }
 
 /// Reads without keeping a record.
-fn count(bench: &Bench, streams: &[&str]) -> Count {
+pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
     bench.file("config.json", &bench.config);
     let catalog = bench.catalog(streams, "incremental");
     bench.file("catalog.json", &catalog);

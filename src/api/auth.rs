@@ -20,7 +20,12 @@ use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::files::Kept;
 use crate::redact;
+use crate::scan;
 
+/// No answer with a token, and none with a reason why there is none, is longer.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// So much of its words is looked at.
+const LONGEST_WORDS: usize = 2048;
 /// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
 const USUAL_LIFE: Duration = Duration::from_mins(15);
 /// How long before its end a token is renewed, or half its life if that is shorter.
@@ -277,6 +282,12 @@ fn life(expires_in: &Value) -> Duration {
 fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
     let text = answer.body.text().map_err(Failure::passing)?;
     match answer.status {
+        _ if text.len() > LONGEST_ANSWER => Err(Failure::passing(Error::transient(format!(
+            "The token endpoint answered with {} bytes, which is no token. A proxy or a captive portal may stand between this \
+             machine and Criteo; open {} in a browser on the same network to see it.",
+            text.len(),
+            answer.host
+        )))),
         200 => serde_json::from_str(text).map_err(|_| {
             Failure::passing(Error::transient(format!(
                 "The token endpoint answered {} instead of a token. A proxy or a captive portal may stand between this \
@@ -286,9 +297,7 @@ fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
             )))
         }),
         // Not the words of a proxy.
-        400 | 401 if serde_json::from_str::<Value>(text).is_ok_and(|answer| answer.is_object()) => {
-            Err(Failure::Final(refusal(text, key)))
-        }
+        400 | 401 if let Some(refused) = Refused::of(text) => Err(Failure::Final(refusal(&refused, key))),
         400 | 401 => Err(Failure::passing(problem::no_json(answer, text))),
         403 => Err(Failure::Final(Error::config(format!(
             "Criteo's token endpoint refuses to talk to this machine (status 403). A proxy or firewall may stand in between, or \
@@ -299,13 +308,50 @@ fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
     }
 }
 
+/// What the token endpoint says of a refusal.
+#[derive(Default)]
+struct Refused {
+    code: Option<String>,
+    words: Option<String>,
+}
+
+impl Refused {
+    /// Reads an answer, or the beginning of a long one; `None` where it is nothing of the token endpoint's, such as the words of a
+    /// proxy.
+    fn of(text: &str) -> Option<Self> {
+        if !text.trim_start().starts_with('{') {
+            return None;
+        }
+        let mut refused = Self::default();
+        let word = |raw: &str| scan::text(raw, LONGEST_WORDS).filter(|_| raw.starts_with('"'));
+        let mut of_errors = None;
+        let walk = scan::members(text, &mut |name, raw| {
+            match name {
+                "error" => refused.code = word(raw),
+                "error_description" => refused.words = word(raw),
+                "errors" => {
+                    let mut first = None;
+                    // A list that cannot be walked over has no first error.
+                    let _ = scan::items(raw, &mut |error| {
+                        first.get_or_insert(error);
+                        Ok(())
+                    });
+                    of_errors = first.and_then(|error| scan::member(error, |name| name == "code")).and_then(word);
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        refused.code = refused.code.or(of_errors);
+        (walk.is_ok() || refused.code.is_some()).then_some(refused)
+    }
+}
+
 /// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`. Which words it has for a key that
 /// was deleted is not documented, so several are understood.
-fn refusal(text: &str, key: &Key) -> Error {
-    let answer: Value = serde_json::from_str(text).unwrap_or_default();
-    let code = answer["error"].as_str().or_else(|| answer["errors"][0]["code"].as_str()).unwrap_or("no reason");
-    let code = problem::quote(code);
-    let words = problem::quote(answer["error_description"].as_str().unwrap_or_default());
+fn refusal(refused: &Refused, key: &Key) -> Error {
+    let code = problem::quote(refused.code.as_deref().unwrap_or("no reason"));
+    let words = problem::quote(refused.words.as_deref().unwrap_or_default());
     let said = if words.is_empty() { code.clone() } else { format!("{code}: {words}") };
     let is_unknown = ["not exist", "not found", "unknown", "deleted", "revoked", "disabled"];
     let is_unknown = is_unknown.iter().any(|part| words.to_lowercase().contains(part));

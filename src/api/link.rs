@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 pub(super) fn checked(link: &str, root: &Url, is_loopback: bool) -> Result<Url> {
     let url: Url = link.parse().map_err(|_| refused("that is none"))?;
     let scheme = url.scheme();
+    // guard: kinds-of-links
     if scheme != "https" && !(is_loopback && scheme == "http") {
-        // guard: kinds-of-links
         return Err(refused(&format!("of the kind {}:, and only https: is followed", quote(scheme))));
     }
     let host = url.host_str().ok_or_else(|| refused("without a host"))?;

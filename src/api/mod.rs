@@ -23,7 +23,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 pub use auth::{Auth, RefreshTokens, Turn};
 pub use pace::{CallClass, OnWait};
-pub use problem::criteo_errors;
+pub use problem::{AllTold, Told, criteo_errors};
 pub(crate) use problem::{MISSING_PATH, quote};
 pub use retry::Patience;
 pub use space::SPACE_MIB;
@@ -33,12 +33,16 @@ pub use transport::{Body, Download};
 
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
+use crate::scan;
 use pace::Pace;
 use retry::{Attempts, Failure, Quota, Wait};
 use transport::{Answer, HEAD_TIMEOUT, Transport};
 
 /// How often a call may meet a refused token; its own renewals are fewer.
 const MOST_REFUSALS: u32 = 3;
+
+/// No text of an answer is longer, in bytes: parsers copy those that have escapes.
+const LONGEST_STRING: usize = 4 * 1024 * 1024;
 
 /// A request to the API, below the version segment.
 #[derive(Debug, Clone)]
@@ -307,6 +311,13 @@ fn judge<T>(
     let text = answer.body.text().map_err(Failure::passing)?;
     if !text.trim_start().starts_with(['{', '[']) {
         return Err(Failure::passing(problem::no_json(&answer, text)));
+    }
+    if scan::has_string_beyond(text, LONGEST_STRING) {
+        return Err(Failure::Final(Error::system(format!(
+            "Criteo sent an answer with a text that is larger than {} MiB, which nothing of Criteo's is known to be. Nothing of \
+             it was written.",
+            LONGEST_STRING / 1024 / 1024
+        ))));
     }
     let checked = check(text).map_err(|error| match error.kind {
         crate::error::Kind::Transient => Failure::passing(error),

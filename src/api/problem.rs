@@ -6,13 +6,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::Call;
 use super::retry::{Failure, Wait};
 use super::transport::Answer;
 use crate::error::{Cause, Error, Kind};
 use crate::redact;
+use crate::scan;
 
 /// Criteo's code for a span of days that is longer, or reaches further back, than it serves.
 const INVALID_TIMESPAN: &str = "invalid-timespan";
@@ -24,6 +25,123 @@ const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 /// The most characters of somebody else's words in a message of ours.
 const LONGEST_QUOTE: usize = 300;
 
+/// Criteo's code of a warning that an answer was cut.
+const ROW_LIMIT: &str = "row-limit-exceeded";
+/// The most bytes of a text of a problem that are kept: more than is told, so that secrets in it are known.
+const LONGEST_TOLD: usize = 2048;
+/// The names of the members that say something are shorter.
+const LONGEST_NAME: usize = 40;
+/// The members of an answer that is no envelope of Criteo's, in the order in which they are told.
+const WORDS: [&str; 5] = ["error", "message", "title", "error_description", "detail"];
+/// The members of a problem, and whether they are nothing but words for people.
+const MEMBERS: [(&str, bool); 6] =
+    [("code", false), ("type", false), ("title", true), ("detail", true), ("traceId", true), ("traceIdentifier", true)];
+/// The most problems of an answer that are kept.
+const MOST_TOLD: usize = 20;
+
+/// A problem that Criteo tells of, as an error or as a warning; its texts are shortened.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its code.
+    pub code: String,
+    /// What it is, in a few words.
+    pub title: String,
+    /// What it is about.
+    pub detail: String,
+    kind: String,
+    trace_id: String,
+}
+
+impl Told {
+    /// Reads one of a list: an object, or a bare text. Of one that is not kept only what decides what happens next is read.
+    fn of(raw: &str, is_kept: bool) -> Self {
+        let mut told = Self::default();
+        if let Some(title) = scan::text(raw, LONGEST_TOLD) {
+            return Self { title, ..told };
+        }
+        let mut note = |name: &str, raw: &str| {
+            let Some((known, is_for_people)) = MEMBERS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
+            else {
+                return;
+            };
+            if *is_for_people && !is_kept {
+                return;
+            }
+            let text = scan::text(raw, LONGEST_TOLD).unwrap_or_default();
+            match *known {
+                "code" => told.code = text,
+                "title" => told.title = text,
+                "detail" => told.detail = text,
+                "type" => told.kind = text,
+                _ if *known == "traceId" || told.trace_id.is_empty() => told.trace_id = text,
+                _ => {}
+            }
+        };
+        // What cannot be read says nothing.
+        let _ = scan::members(raw, &mut |name, raw| {
+            note(name, raw);
+            Ok(())
+        });
+        told
+    }
+
+    /// Whether it says that rows were left out.
+    #[must_use]
+    pub fn is_row_limit(&self) -> bool {
+        let text = if self.code.is_empty() { &self.title } else { &self.code };
+        text.len() == ROW_LIMIT.len() && text.to_ascii_lowercase().replace(['_', ' '], "-") == ROW_LIMIT
+    }
+
+    /// Whether asking again is no use.
+    fn is_final(&self) -> bool {
+        if self.kind.is_empty() {
+            return false;
+        }
+        matches!(self.kind.to_lowercase().replace('_', "-").as_str(), "access-control" | "authorization" | "validation")
+    }
+}
+
+/// What `errors` or `warnings` of an answer say: the first few, and how many there are.
+#[derive(Debug, Default)]
+pub struct AllTold {
+    /// The first ones.
+    pub first: Vec<Told>,
+    /// How many there are.
+    pub count: u64,
+    /// Whether one of all says that rows were left out.
+    pub is_row_limit: bool,
+    is_final: bool,
+}
+
+impl AllTold {
+    /// Adds what such a member holds: a list, or the one thing that stands in its place.
+    pub(crate) fn add(&mut self, raw: &str) {
+        match raw {
+            "null" | "false" | "\"\"" => {}
+            list if list.starts_with('[') => {
+                // A list within an answer is whole; one of an error may have been cut.
+                let _ = scan::items(list, &mut |item| {
+                    self.note(item);
+                    Ok(())
+                });
+            }
+            object if object.starts_with('{') && object[1..].trim_start() == "}" => {}
+            single => self.note(single),
+        }
+    }
+
+    fn note(&mut self, raw: &str) {
+        let is_kept = self.first.len() < MOST_TOLD;
+        let told = Told::of(raw, is_kept);
+        self.count += 1;
+        self.is_row_limit |= told.is_row_limit();
+        self.is_final |= told.is_final();
+        if is_kept {
+            self.first.push(told);
+        }
+    }
+}
+
 /// Criteo's own words about what went wrong.
 #[derive(Debug, Default)]
 struct Problem {
@@ -32,43 +150,56 @@ struct Problem {
 }
 
 impl Problem {
-    /// Reads Criteo's envelope; `{"message": …}`, OAuth's words and plain text have been seen as well.
+    /// Reads Criteo's envelope; `{"message": …}`, OAuth's words and plain text have been seen as well. An envelope that was cut
+    /// says what came of it.
     fn of(text: &str) -> Self {
-        let body = match serde_json::from_str::<Value>(text) {
-            Ok(body) => body,
-            Err(_) if text.trim_start().starts_with(['<', '{', '[']) => return Self::default(),
-            Err(_) => return Self { code: None, words: quote(text.trim()) },
-        };
-        if let Some(errors) = member(&body, "errors").and_then(Value::as_array) {
-            return Self::of_errors(errors);
+        let text = text.trim();
+        if !text.starts_with('{') {
+            let is_text = !text.starts_with(['<', '[']) && serde_json::from_str::<IgnoredAny>(text).is_err();
+            return Self { code: None, words: if is_text { quote(text) } else { String::new() } };
         }
-        let words: Vec<_> = ["error", "message", "title", "error_description", "detail"]
-            .iter()
-            .filter_map(|name| member(&body, name)?.as_str())
-            .filter(|words| !words.is_empty())
-            .collect();
-        let code = member(&body, "code").and_then(Value::as_str).map(str::to_lowercase);
-        Self { code, words: quote(&words.join(": ")) }
+        let mut words: [Option<String>; WORDS.len()] = Default::default();
+        let (mut errors, mut code) = (AllTold::default(), None);
+        // The list may be where the text was cut.
+        let _ = scan::items_of(text, &|name| name.eq_ignore_ascii_case("errors"), &mut |error| {
+            errors.note(error);
+            Ok(())
+        });
+        if errors.count > 0 {
+            return Self::of_errors(&errors);
+        }
+        let _ = scan::members(text, &mut |name, raw| {
+            match scan::short(name, LONGEST_NAME).to_ascii_lowercase().as_str() {
+                "code" => code = scan::text(raw, LONGEST_TOLD).filter(|_| raw.starts_with('"')),
+                name => {
+                    let place = WORDS.iter().position(|known| *known == name).and_then(|at| words.get_mut(at));
+                    if let Some(place) = place.filter(|_| raw.starts_with('"')) {
+                        *place = scan::text(raw, LONGEST_TOLD);
+                    }
+                }
+            }
+            Ok(())
+        });
+        let words: Vec<_> = words.into_iter().flatten().filter(|words| !words.is_empty()).collect();
+        Self { code: code.map(|code: String| code.to_lowercase()), words: quote(&words.join(": ")) }
     }
 
-    fn of_errors(errors: &[Value]) -> Self {
+    fn of_errors(errors: &AllTold) -> Self {
         let mut words = String::new();
-        for error in errors.iter().take(3) {
-            let text = |name: &str| member(error, name)?.as_str().filter(|text| !text.is_empty());
+        for Told { code, title, detail, trace_id, .. } in errors.first.iter().take(3) {
+            let name = if title.is_empty() { code } else { title };
             // Writing to a String cannot fail.
-            let _ = write!(words, "{}", text("title").or(text("code")).unwrap_or("an error without words"));
-            if let Some(detail) = text("detail") {
-                let _ = write!(words, ": {detail}");
-            }
-            if let Some(code) = text("code") {
-                let _ = write!(words, " [{code}]");
-            }
-            if let Some(trace) = text("traceId").or(text("traceIdentifier")) {
-                let _ = write!(words, " (Criteo's trace id {trace})");
+            let _ = write!(words, "{}", if name.is_empty() { "an error without words" } else { name });
+            for (text, before, behind) in
+                [(detail, ": ", ""), (code, " [", "]"), (trace_id, " (Criteo's trace id ", ")")]
+            {
+                if !text.is_empty() {
+                    let _ = write!(words, "{before}{text}{behind}");
+                }
             }
             words.push_str(". ");
         }
-        let code = errors.first().and_then(|error| member(error, "code")?.as_str()).map(str::to_lowercase);
+        let code = errors.first.first().map(|error| error.code.to_lowercase()).filter(|code| !code.is_empty());
         Self { code, words: quote(words.trim_end()) }
     }
 
@@ -97,22 +228,16 @@ impl Problem {
     }
 }
 
-/// A member of an object, in any case.
-fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object.get(name).or_else(|| {
-        object.as_object()?.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    })
-}
-
 /// The errors of an answer as one error; for a 200 that carries some.
 #[must_use]
-pub fn criteo_errors(errors: &[Value]) -> Error {
+pub fn criteo_errors(errors: &AllTold) -> Error {
     let problem = Problem::of_errors(errors);
-    let is_final = errors.iter().any(|error| {
-        let kind = member(error, "type").and_then(Value::as_str).unwrap_or_default().to_lowercase().replace('_', "-");
-        matches!(kind.as_str(), "access-control" | "authorization" | "validation")
-    });
-    let message = format!("Criteo answered with errors instead of data.{}", problem.said());
+    let is_final = errors.is_final;
+    let more = match errors.count {
+        0..=3 => String::new(),
+        count => format!(" There are {} more.", count - 3),
+    };
+    let message = format!("Criteo answered with errors instead of data.{}{more}", problem.said());
     let cause = match problem.code.as_deref() {
         _ if problem.is_about_advertisers() => Cause::ConsentMissing,
         _ if problem.is_about_no_campaign() => Cause::NoCampaign,

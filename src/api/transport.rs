@@ -35,6 +35,8 @@ const LEAST_PROGRESS: usize = 1024; // guard: slow-bodies
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1024 * 1024;
+/// So much of an answer that is no success is read; nothing is waited for behind it.
+const LONGEST_WORDS: usize = 64 * 1024;
 /// What a body is given at first. Pages that are never touched cost nothing, and an allocation above 32 MiB goes back to
 /// the system when it is freed, where the C library would keep a smaller one for later.
 const FIRST_CAPACITY: usize = 33 * MIB;
@@ -216,7 +218,16 @@ impl Transport {
                 return Err(Failure::passing(Error::transient(message)));
             }
         };
-        let bytes = receive(&mut response, is_gzip, &mut answer.body.space, &answer.host).await?;
+        // What is no success is read for its first words.
+        let most = if answer.status == 200 { usize::MAX } else { LONGEST_WORDS };
+        let mut bytes = receive(&mut response, is_gzip, &mut answer.body.space, &answer.host, most).await?;
+        if bytes.len() > most {
+            // A letter of several bytes is not cut.
+            let is_within = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
+            let within =
+                bytes.get(..=most).map_or(0, |start| start.iter().rev().take_while(|byte| is_within(byte)).count());
+            bytes.truncate(most - within.min(most));
+        }
         answer.body.space.settle();
         answer.body.text = String::from_utf8(bytes).ok();
         Ok(answer)
@@ -304,6 +315,7 @@ async fn receive(
     is_gzip: bool,
     space: &mut Share,
     host: &str,
+    most: usize,
 ) -> std::result::Result<Vec<u8>, Failure> {
     let mut deadline = Instant::now() + BODY_TIMEOUT;
     let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::with_capacity(FIRST_CAPACITY)));
@@ -337,6 +349,9 @@ async fn receive(
                     decoder.get_ref().len()
                 }
             };
+            if length > most {
+                return Ok(decoder.map_or(plain, |mut decoder| std::mem::take(decoder.get_mut())));
+            }
             // guard: memory-bound
             while length > space.mib() * MIB {
                 if space.mib() >= SPACE_MIB {

@@ -1,11 +1,10 @@
 //! What a read is told to read and to go on from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::{LARGEST_FILE, read_file, text_of, too_large};
+use super::{MIB, largest, read_file, text_of, too_large};
+use crate::engine::saved::States;
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::protocol::state_file::StateFile;
@@ -38,17 +37,17 @@ pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
 }
 
 /// Reads the saved states of streams; without a file there are none.
-pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<BTreeMap<String, Value>> {
+pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> {
     match path {
         Some(path) => airbyte::parse_state(&state_text(path, absent).await?),
-        None => Ok(BTreeMap::new()),
+        None => Ok(States::new()),
     }
 }
 
 /// Reads the states of a file that is kept, without keeping it.
-pub(super) async fn kept_states(path: &Path) -> Result<BTreeMap<String, Value>> {
+pub(super) async fn kept_states(path: &Path) -> Result<States> {
     if is_missing(path)? {
-        return Ok(BTreeMap::new());
+        return Ok(States::new());
     }
     airbyte::parse_state(&read_file(path, "state").await?)
 }
@@ -67,7 +66,7 @@ fn is_missing(path: &Path) -> Result<bool> {
             path.display(),
             kind(&found)
         ))),
-        Ok(found) if found.len() > LARGEST_FILE => Err(too_large(path, "state")),
+        Ok(found) if found.len() > largest("state") * MIB => Err(too_large(path, "state")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         _ => Ok(false),
     }

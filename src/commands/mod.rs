@@ -45,8 +45,17 @@ const NAME: &str = "source-criteo";
 /// How long the last lines may take once the run is to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// No configuration, catalog or state is larger: the state of ten thousand advertisers in all streams has 8 MiB.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+/// The most MiB of a file of the user's. The state of twenty thousand advertisers in all streams has some 10 MiB.
+fn largest(what: &str) -> u64 {
+    match what {
+        "state" => 16,
+        "catalog" => 8,
+        "key" => 1,
+        _ => 2,
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
 
 /// How long a named pipe that is given in place of a file may take. Whoever gives one has mostly started what writes to it.
 const PIPE_PATIENCE: Duration = Duration::from_secs(30);
@@ -259,11 +268,12 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         return Err(Error::config(format!("The {what} file {} is {kind}. Name a file.", path.display())));
     }
     let source = path.to_owned();
+    let largest = largest(what) * MIB;
     let mut read = tokio::task::spawn_blocking(move || {
         let file: Box<dyn Read> =
             if source == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(source)?) };
         let mut bytes = Vec::new();
-        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        file.take(largest + 1).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     });
     let read = if input::is_named_pipe(path) {
@@ -279,7 +289,7 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         read.await
     };
     match read.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
-        Ok(bytes) if bytes.len() as u64 > LARGEST_FILE => Err(too_large(path, what)),
+        Ok(bytes) if bytes.len() as u64 > largest => Err(too_large(path, what)),
         Ok(bytes) => Ok(files::settled(bytes)),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
@@ -297,7 +307,7 @@ fn too_large(path: &Path, what: &str) -> Error {
     Error::config(format!(
         "The {what} file {} is larger than {} MiB, so it is something else. Check the path.",
         path.display(),
-        LARGEST_FILE / 1024 / 1024
+        largest(what)
     ))
 }
 

@@ -1,15 +1,13 @@
 //! `read`: the records of the selected streams.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-
-use serde_json::Value;
 
 use super::Session;
 use super::refresh_token::Keeper;
 use crate::api::{Auth, Client, Patience};
 use crate::config::Config;
+use crate::engine::saved::States;
 use crate::engine::{self, Extent, Selected};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte::Configured;
@@ -22,7 +20,7 @@ impl Session {
         &self,
         config: &Config,
         catalog: &[Configured],
-        states: &BTreeMap<String, Value>,
+        states: &States,
         extent: Extent,
     ) -> Result<ExitCode> {
         let (selected, refused) = select(config, catalog);
@@ -38,12 +36,7 @@ impl Session {
         Ok(if incomplete + refusals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    pub(super) async fn dry_run(
-        &self,
-        config: &Config,
-        catalog: &[Configured],
-        states: &BTreeMap<String, Value>,
-    ) -> Result<ExitCode> {
+    pub(super) async fn dry_run(&self, config: &Config, catalog: &[Configured], states: &States) -> Result<ExitCode> {
         let (selected, refused) = select(config, catalog);
         for (_, error) in &refused {
             tracing::error!("{error}");

@@ -7,6 +7,9 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
+/// So many are named.
+const MOST_FOUND: usize = 50;
+
 /// The paths of the members that a JSON text has more than once, each named once, in the order of the text; none where
 /// the text is not JSON.
 pub(super) fn members(text: &str) -> Vec<String> {
@@ -44,7 +47,7 @@ impl<'de> Visitor<'de> for Place<'_> {
         while let Some(name) = members.next_key::<String>()? {
             let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
             let mut found = self.found.borrow_mut();
-            if !seen.insert(name) && !found.contains(&path) {
+            if !seen.insert(name) && found.len() < MOST_FOUND && !found.contains(&path) {
                 found.push(path.clone());
             }
             drop(found);

@@ -23,10 +23,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
+use crate::api::quote;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::scan;
 use crate::streams::endpoint::Interval;
 use crate::suggest;
 pub(crate) use normalize::{is_unset, switch};
@@ -37,6 +40,11 @@ pub use values::{AdvertiserId, ApiVersion, Currency};
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
 /// The newest stable version of the API (developers.criteo.com, release notes of 2026-07).
 pub const DEFAULT_API_VERSION: &str = "2026-07";
+
+/// No configuration has more values: twenty thousand advertisers and a hundred reports have fewer.
+const MOST_VALUES: usize = 200_000;
+/// So many settings that nobody knows are told.
+const MOST_TOLD: usize = 50;
 
 /// The connector's specification as Airbyte wants it: a `ConnectorSpecification` object.
 pub static SPEC: LazyLock<Value> =
@@ -198,8 +206,9 @@ fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
     let keys = document.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains_key(*key));
     keys.filter_map(|key| {
         let meant = suggest::nearly(key, known.keys().map(String::as_str))?;
-        Some(format!("{key}: there is no such setting, so it is passed over. Did you mean {meant}?"))
+        Some(format!("{}: there is no such setting, so it is passed over. Did you mean {meant}?", quote(key)))
     })
+    .take(MOST_TOLD)
     .collect()
 }
 
@@ -214,8 +223,9 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
     members
         .map(|(index, key)| {
             let hint = suggest::did_you_mean(key, known.keys().map(String::as_str));
-            format!("custom_reports[{index}].{key}: a report has no such member, so it is passed over.{hint}")
+            format!("custom_reports[{index}].{}: a report has no such member, so it is passed over.{hint}", quote(key))
         })
+        .take(MOST_TOLD)
         .collect()
 }
 
@@ -225,13 +235,16 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
 /// [`Kind::Config`](crate::error::Kind::Config) with the place of the mistake, or with the members that are there twice.
 pub fn parse_object(text: &str) -> Result<Map<String, Value>> {
     let text = text.trim_start_matches('\u{feff}');
-    let value = serde_json::from_str(text).map_err(|error| {
-        Error::config(format!(
+    let value = scan::tree(text, MOST_VALUES).map_err(|error| match error.classify() {
+        Category::Data => Error::config(format!(
+            "The configuration has more than {MOST_VALUES} values, so it is something else. Check the path."
+        )),
+        _ => Error::config(format!(
             "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a working \
              example is sample_configs/config.json.",
             error.line(),
             error.column()
-        ))
+        )),
     })?;
     let mut problems = Problems::default();
     for path in duplicates::members(text) {

@@ -5,11 +5,19 @@ use std::fmt::Write as _;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
+use crate::api::quote;
 use crate::error::Error;
 
 /// Problems by JSON path (`custom_reports[0].metrics`), at most one a path, in the order found.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<(String, String)>);
+pub struct Problems {
+    first: Vec<(String, String)>,
+    /// How many more there are, of which several may be of one path.
+    more: usize,
+}
+
+/// So many are told.
+const MOST_TOLD: usize = 50;
 
 impl Problems {
     /// Judges a document against a schema. Messages are ours: they say what is allowed, and never print a value.
@@ -42,37 +50,51 @@ impl Problems {
 
     /// Adds a problem, unless that path already has one (the first is the most basic).
     pub fn push(&mut self, path: &str, problem: impl Into<String>) {
-        if !self.0.iter().any(|(known, _)| known == path) {
-            self.0.push((path.to_owned(), problem.into()));
+        if self.first.iter().any(|(known, _)| known == path) {
+            return;
+        }
+        if self.first.len() < MOST_TOLD {
+            self.first.push((short(path), problem.into()));
+        } else {
+            self.more += 1;
         }
     }
 
     /// Adds the problems of another gate, one a path.
     pub(super) fn extend(&mut self, others: Self) {
-        for (path, problem) in others.0 {
+        for (path, problem) in others.first {
             self.push(&path, problem);
         }
+        self.more += others.more;
     }
 
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_empty()
     }
 
     /// The one error that tells them all.
     #[must_use]
     pub fn into_error(self) -> Error {
-        let mut text = match self.0.len() {
+        let mut text = match self.first.len() + self.more {
             1 => "The configuration has a problem.".to_owned(),
             count => format!("The configuration has {count} problems."),
         };
-        for (path, problem) in self.0 {
+        for (path, problem) in self.first {
             // Writing to a String cannot fail.
             let _ = write!(text, "\n- {path} {problem}");
         }
+        if self.more > 0 {
+            let _ = write!(text, "\n- and {} more", self.more);
+        }
         Error::config(text)
     }
+}
+
+/// A path that may have names of the user's in it.
+fn short(path: &str) -> String {
+    if path.len() > 200 { quote(path) } else { path.to_owned() }
 }
 
 /// The schema of the value that a JSON pointer names.

@@ -1,5 +1,6 @@
 //! From the canonical document to types that cannot hold an invalid value.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -17,6 +18,9 @@ use crate::streams::metrics::{self, Grain, fold};
 use crate::streams::report::ROW_CAP;
 use crate::suggest;
 
+/// The most reports of a configuration, and the most dimensions and metrics of one: each becomes a column of a stream.
+const MOST_REPORTS: usize = 100;
+const MOST_WORDS: usize = 300;
 /// Eight answers of 1.5 s each spend a minute's reports in 8 s.
 const CALLS_AT_ONCE: usize = 8;
 
@@ -178,7 +182,14 @@ fn instant(document: &Value, key: &str, problems: &mut Problems) -> Option<DateT
 
 fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut Problems) -> Vec<CustomReport> {
     let mut reports: Vec<CustomReport> = Vec::new();
-    for (index, value) in document["custom_reports"].as_array().into_iter().flatten().enumerate() {
+    let listed = document["custom_reports"].as_array().map_or(&[][..], Vec::as_slice);
+    if listed.len() > MOST_REPORTS {
+        problems.push(
+            "custom_reports",
+            format!("lists {} reports, and one connection reads at most {MOST_REPORTS}.", listed.len()),
+        );
+    }
+    for (index, value) in listed.iter().take(MOST_REPORTS).enumerate() {
         let path = format!("custom_reports[{index}]");
         let report = CustomReport {
             name: text(value, "name").unwrap_or_default().to_owned(),
@@ -206,8 +217,15 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
         ("dimensions", &report.dimensions, metrics::is_dimension as fn(&str) -> bool),
         ("metrics", &report.metrics, metrics::is_metric),
     ] {
-        for (index, word) in words.iter().enumerate() {
-            if words[..index].iter().any(|other| fold(other) == fold(word)) {
+        if words.len() > MOST_WORDS {
+            problems.push(
+                &format!("{path}.{key}"),
+                format!("lists {} {key}, and no report has more than {MOST_WORDS}.", words.len()),
+            );
+        }
+        let mut seen = HashSet::new();
+        for (index, word) in words.iter().take(MOST_WORDS).enumerate() {
+            if !seen.insert(fold(word)) {
                 problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
             } else if let Some(day) = metrics::until(word).filter(|_| key == "metrics") {
                 warnings.push(format!(

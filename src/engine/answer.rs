@@ -11,8 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use chrono::{Datelike as _, NaiveDate, Weekday};
-use serde::de::Deserializer;
-use serde_json::Value;
+use serde::de::{Deserializer, IgnoredAny};
 
 use super::coerce::{Outcome, Reading, coerce, day_of, instant_of, unescaped};
 use super::fields::{self, Fields, Layout, unwrapped};
@@ -20,7 +19,7 @@ use super::project::{CURRENCY, Plan, ROW_NUMBER};
 use super::rows::{self, RowSink, Shape};
 use super::slice::{Window, period_start};
 use super::sums::{Precision, Sum, Sums, number};
-use crate::api::quote;
+use crate::api::{AllTold, quote};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
 use crate::protocol::output::Constants;
@@ -52,7 +51,7 @@ pub(super) struct Judged {
     /// Whether it announces more rows than it holds, or says itself that it was cut.
     pub is_short: bool,
     /// Criteo's warnings.
-    pub warnings: Vec<Value>,
+    pub warnings: AllTold,
     pub sums: Sums,
     /// Rows that have no part, or not their whole part, in the sums.
     pub unsummed: u64,
@@ -471,7 +470,7 @@ impl<'a> Judging<'a> {
         let text = text_of(raw);
         let upper = text.to_uppercase();
         let asked = self.expected.report.currency.to_string();
-        if upper != text {
+        if upper != text && self.notes.len() < MOST_NAMED {
             self.notes.insert(format!(
                 "Criteo writes the currency as {}; records have {}.",
                 quote(&text),
@@ -571,6 +570,10 @@ struct Counting<'a> {
 
 impl RowSink for Counting<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        // An answer beyond the cap is asked for in pieces, whatever it holds.
+        if self.judging.row > self.judging.expected.report.row_cap {
+            return row.deserialize_ignored_any(IgnoredAny).map(|_| ());
+        }
         let key = self.judging.read(row)?;
         // Rows that are numbered may share a key.
         if !self.judging.is_numbered && !self.seen.insert(key) {

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::pages::{Kept, List, Page, Step, Walk};
+use super::pages::{Kept, List, MOST_OBJECTS, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
+use super::saved::Saved;
 use super::{InFlight, Run, Selected, cursor, names, rows};
 use crate::api::{Body, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
@@ -43,6 +44,8 @@ const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
 pub(super) const MOST_REFUSED: usize = 3;
 /// Where so many lists in a row cannot be had, the others cannot, either.
 const MOST_IN_A_ROW: usize = 8;
+/// The most bytes of an answer that is written without some of its objects: the rest is in memory beside it.
+const LONGEST_FOREIGN: usize = 24 * 1024 * 1024;
 /// Pages of this size are taken by every list (Criteo's default).
 const SMALL_PAGE: u32 = 50;
 
@@ -219,19 +222,19 @@ struct Group {
 ///
 /// # Errors
 /// `config_error` for a state that is none, or of a newer version.
-pub(super) fn floor(selected: &Selected, state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
+pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
     if selected.sync_mode != SyncMode::Incremental || selected.stream.cursor() != Some("updated_at") {
         return Ok((Floor::new(), Vec::new()));
     }
-    let groups: Vec<Group> = match state {
+    let groups: Vec<Group> = match state.value()? {
         Value::Null => Vec::new(),
-        Value::Object(object) if object.is_empty() || cursor::is_no_cursor(object) || is_of_full_refresh(object) => {
+        Value::Object(object) if object.is_empty() || cursor::is_no_cursor(&object) || is_of_full_refresh(&object) => {
             Vec::new()
         }
-        state => {
+        mut state => {
             let groups = match state["version"].as_u64() {
                 Some(1) => json!([{"updated_at": state["updated_at"], "scope": state["advertisers"]}]),
-                Some(FLOOR_VERSION) => state["groups"].clone(),
+                Some(FLOOR_VERSION) => state["groups"].take(),
                 Some(newer) => {
                     return Err(Error::config(format!(
                         "The saved state has version {newer}, and this release of the connector knows versions up to \
@@ -279,7 +282,7 @@ impl Run<'_> {
         id: StreamId,
         selected: &Selected,
         entity: Entity,
-        state: &Value,
+        state: &Saved,
     ) -> Result<()> {
         let name = &selected.stream.name;
         let (mut floor, future) = floor(selected, state, self.clock.now())?;
@@ -379,11 +382,11 @@ impl Run<'_> {
     }
 
     /// Reads the lists of all parents of a stream.
-    async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Value) -> Result<List> {
+    async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Saved) -> Result<List> {
         let name = &selected.stream.name;
         let Places { mut places, missing } = self.places(entity.each).await?;
         let mut gathered = Gathered::new(places.len(), missing);
-        let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), state);
+        let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), &state.value()?);
         places.retain(|place| !resume.is_done(place));
         if places.len() < gathered.total {
             let done = gathered.total - places.len();
@@ -649,11 +652,12 @@ impl Run<'_> {
         let check = |body: &str| {
             let mut page = Page::of(asked.clone());
             page.envelope = rows::check_into(body, Shape::Plain, &mut page)?;
+            page.check_size()?;
             Ok(page)
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
             Some(Cause::AnswerTooLarge) => Error::config(format!(
-                "All objects at once have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer advertisers \
+                "All objects at once are more than {MOST_OBJECTS}, or have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer advertisers \
                  at once (advertiser_ids)."
             ))
             .because(Cause::AnswerTooLarge),
@@ -668,6 +672,14 @@ impl Run<'_> {
             entity.path,
             page.strangers.len()
         ));
+        if body.text()?.len() > LONGEST_FOREIGN {
+            return Err(Error::system(format!(
+                "Criteo has sent an answer of more than {} MiB with objects of advertisers that were not asked for at {}. Nothing \
+                 of it was written.",
+                LONGEST_FOREIGN / 1024 / 1024,
+                entity.path
+            )));
+        }
         let mut kept = Kept::without(&page.strangers);
         rows::check_into(body.text()?, Shape::Plain, &mut kept)?;
         let text = kept.text();

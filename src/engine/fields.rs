@@ -7,12 +7,14 @@
 //! `schedule_start_date`. `attributes` and `value` are transparent, and a child that repeats its parent's name is not
 //! prefixed again (`budget.budgetAmount` is `budget_amount`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::rows::{LONGEST_ROW, too_long};
+use crate::scan;
 use crate::streams::endpoint::Endpoint;
 use crate::streams::metrics::{self, fold};
 use crate::streams::report::Report;
@@ -40,9 +42,16 @@ pub(super) struct Layout {
 struct Place {
     prefix: String,
     learned: Vec<(Box<str>, Destination)>,
+    /// Where each of the learned keys stands, for those that do not come where they are expected.
+    places: HashMap<Box<str>, usize>,
     /// Where the next key is expected.
     next: usize,
 }
+
+/// No object of Criteo's has more members; the destination of others is found anew each time.
+const MOST_LEARNED: usize = 1000;
+/// The most of the name of a member without a column that is told.
+const LONGEST_UNKNOWN: usize = 100;
 
 #[derive(Debug, Clone, Copy)]
 enum Destination {
@@ -96,14 +105,18 @@ impl Layout {
             *next += 1;
             return *destination;
         }
-        if let Some(at) = learned.iter().position(|(known, _)| **known == *key) {
+        let Place { learned, places, next, .. } = &mut self.places[place];
+        if let Some(&at) = places.get(key) {
             *next = at + 1;
             return learned[at].1;
         }
         let destination = self.find(place, key);
-        let Place { learned, next, .. } = &mut self.places[place];
-        learned.push((key.into(), destination));
-        *next = learned.len();
+        let Place { learned, places, next, .. } = &mut self.places[place];
+        if learned.len() < MOST_LEARNED {
+            places.insert(key.into(), learned.len());
+            learned.push((key.into(), destination));
+            *next = learned.len();
+        }
         destination
     }
 
@@ -134,7 +147,11 @@ impl Layout {
         Destination::Unknown
     }
 
+    /// The place of nested objects with this prefix, which may come in several spellings.
     fn new_place(&mut self, prefix: String) -> Destination {
+        if let Some(known) = self.places.iter().skip(1).position(|place| place.prefix == prefix) {
+            return Destination::Place(known + 1);
+        }
         self.places.push(Place { prefix, ..Place::default() });
         Destination::Place(self.places.len() - 1)
     }
@@ -167,12 +184,19 @@ pub(super) fn read<'de, F: Fields, D: Deserializer<'de>>(row: D, fields: &mut F)
 pub(super) fn unwrapped(raw: &str, column_type: ColumnType) -> &str {
     let mut raw = raw;
     while raw.starts_with('{') && column_type != ColumnType::Object {
-        let Ok(wrapped) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw) else { break };
-        if wrapped.is_empty() {
-            return "null";
+        let (mut inside, mut is_empty) = (None, true);
+        let walk = scan::members(raw, &mut |name, value| {
+            is_empty = false;
+            if name.eq_ignore_ascii_case(VALUE) {
+                inside = Some(value);
+            }
+            Ok(())
+        });
+        match (walk, inside) {
+            (Ok(()), _) if is_empty => return "null",
+            (Ok(()), Some(value)) => raw = value,
+            _ => break,
         }
-        let Some((_, value)) = wrapped.iter().find(|(name, _)| name.eq_ignore_ascii_case(VALUE)) else { break };
-        raw = value.get();
     }
     raw
 }
@@ -201,8 +225,13 @@ impl<'de, F: Fields> Visitor<'de> for RowAt<'_, F> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { fields, place } = self;
         fields.layout().places[place].next = 0;
+        let mut length = 0;
         while let Some((destination, key)) = map.next_key_seed(Key { fields, place })? {
             let value: &'de RawValue = map.next_value()?;
+            length += value.get().len();
+            if length > LONGEST_ROW {
+                return Err(A::Error::custom(too_long()));
+            }
             match destination {
                 Destination::Column(column) => fields.value(column, value.get())?,
                 Destination::Place(nested) if value.get().starts_with('{') => {
@@ -249,7 +278,7 @@ impl<F: Fields> Visitor<'_> for Key<'_, F> {
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let destination = self.fields.layout().destination(self.place, key);
         let is_wanted = F::WANTS_UNKNOWN && matches!(destination, Destination::Unknown | Destination::Place(_));
-        Ok((destination, is_wanted.then(|| key.to_owned())))
+        Ok((destination, is_wanted.then(|| scan::short(key, LONGEST_UNKNOWN).into_owned())))
     }
 }
 

@@ -410,7 +410,10 @@ fn first_sync(
     let run = Run::new(client, output, config, Some(portfolio), &selected);
     let plans = selected.iter().filter_map(|selected| match &selected.stream.source {
         Source::Report(report) => Some(
-            run.plan(selected, report, &Value::Null, run.advertisers).ok()?.forecast(&selected.stream.name).requests,
+            run.plan(selected, report, &super::saved::Saved::default(), run.advertisers)
+                .ok()?
+                .forecast(&selected.stream.name)
+                .requests,
         ),
         Source::Entity(_) | Source::LogLevel => None,
     });

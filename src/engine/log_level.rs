@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::cursor::Cursors;
 use super::entity::{MOST_REFUSED, is_of_one, is_refusal};
-use super::rows;
+use super::rows::{self, RowSink, Shape};
+use super::saved::Saved;
 use super::slice::{Range, days_after, days_before};
 use super::{InFlight, Run, Selected};
 use crate::api::{quote, wire};
@@ -21,6 +24,7 @@ use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
+use crate::scan;
 use crate::streams::metrics::fold;
 use crate::streams::report::Fingerprint;
 
@@ -33,7 +37,16 @@ const PORTION: usize = 1024 * 1024;
 /// How often a file is asked for anew without a row more than before.
 const MOST_ATTEMPTS: u32 = 6;
 /// No row of a file is longer; a quotation mark too many would make one of all that follows.
-const LONGEST_ROW: usize = 16 * 1024 * 1024;
+const LONGEST_ROW: usize = 4 * 1024 * 1024;
+/// No header is longer; what has no line breaks is no log file.
+const LONGEST_HEADER: usize = 1024 * 1024;
+/// No file has more columns.
+const MOST_COLUMNS: usize = 5000;
+/// The most files that an advertiser has on a day, and the longest names and links: all are in memory at once.
+const MOST_FILES: usize = 10_000;
+const LONGEST_NAME: usize = 1024;
+const LONGEST_LINK: usize = 8 * 1024;
+const LONGEST_LIST: usize = 8 * 1024 * 1024;
 /// What a compressed file begins with.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 /// The columns of a record that the file's columns do not fill.
@@ -46,23 +59,24 @@ struct LogFile {
 }
 
 impl Run<'_> {
-    pub(super) async fn read_log_level(&self, id: StreamId, selected: &Selected, state: &Value) -> Result<()> {
+    pub(super) async fn read_log_level(&self, id: StreamId, selected: &Selected, state: &Saved) -> Result<()> {
         let name = &selected.stream.name;
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
         let fingerprint =
             Fingerprint { keys: "log level".to_owned(), values: self.config.log_level_product_ids.to_string() };
         let today = self.clock.today(chrono_tz::Tz::UTC);
         let settled = days_before(today, SETTLING_DAYS);
-        let saved = if is_incremental { state } else { &Value::Null };
-        let (mut cursors, warning) = Cursors::parse(saved, fingerprint)?;
+        let saved = if is_incremental { state.value()? } else { Value::Null };
+        let (mut cursors, warning) = Cursors::parse(&saved, fingerprint)?;
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
         }
         let future = cursors.groups(self.advertisers).into_iter().filter_map(|(cursor, _)| cursor).max();
-        if let Some(future) = future.filter(|future| *future > days_before(today, 1)) {
+        if let Some(future) = future.filter(|future| *future > settled) {
+            let why = if future < today { "which no sync can have known yet" } else { "which is still to come" };
             tracing::warn!(
-                "{name}: the saved state says that files were read up to {future}, which is still to come: the clock of an \
-                 earlier sync was wrong. The files behind {settled} are read again."
+                "{name}: the saved state says that files were read up to {future}, {why}: the clock of an earlier sync was \
+                 wrong. The files behind {settled} are read again."
             );
         }
         cursors.not_after(settled);
@@ -192,20 +206,9 @@ impl Run<'_> {
     async fn log_files(&self, advertiser: &AdvertiserId, day: NaiveDate) -> Result<Vec<LogFile>> {
         let call = wire::log_files(advertiser, day, self.config.log_level_product_ids);
         let check = |body: &str| {
-            rows::check(body)?;
-            let answer: Value = serde_json::from_str(body).unwrap_or_default();
-            let elements = answer["data"].as_array().ok_or_else(|| rows::unknown_shape("it has no list"))?;
-            let mut files = Vec::new();
-            for element in elements {
-                let list = element["attributes"]["files"].as_array();
-                for file in list.ok_or_else(|| rows::unknown_shape("it has no list of files"))? {
-                    match (file["fileName"].as_str(), file["url"].as_str()) {
-                        (Some(name), Some(url)) => files.push(LogFile { name: name.to_owned(), url: url.to_owned() }),
-                        _ => return Err(rows::unknown_shape("a file has no name or no link")),
-                    }
-                }
-            }
-            Ok(distinct(files))
+            let mut list = FileList::default();
+            rows::check_into(body, Shape::Plain, &mut list)?;
+            list.flaw.map_or_else(|| Ok(distinct(list.files)), Err)
         };
         Ok(self.client.fetch(&call, check).await?.1)
     }
@@ -238,6 +241,57 @@ impl Run<'_> {
         reading.written = reading.row;
         Ok(())
     }
+}
+
+/// The files that an answer lists.
+#[derive(Default)]
+struct FileList {
+    files: Vec<LogFile>,
+    bytes: usize,
+    /// Why it is no list of files.
+    flaw: Option<Error>,
+}
+
+impl FileList {
+    /// The files of an element of the list.
+    fn take(&mut self, attributes: Option<&str>) -> Result<()> {
+        let files = attributes.and_then(|raw| scan::member(raw, |name| name == "files"));
+        let files =
+            files.filter(|raw| raw.starts_with('[')).ok_or_else(|| rows::unknown_shape("it has no list of files"))?;
+        let walk = scan::items(files, &mut |file| {
+            let text = |wanted: &str, most: usize| {
+                let raw = scan::member(file, |name| name == wanted)?;
+                scan::text(raw, most).filter(|_| raw.starts_with('"') && raw.len() <= most)
+            };
+            let (name, url) = text("fileName", LONGEST_NAME)
+                .zip(text("url", LONGEST_LINK))
+                .ok_or("a file has no name or no link, or one that is too long")?;
+            self.bytes += name.len() + url.len();
+            self.files.push(LogFile { name, url });
+            if self.files.len() > MOST_FILES || self.bytes > LONGEST_LIST {
+                return Err(format!("it lists more than {MOST_FILES} files of one day, or their links are too long"));
+            }
+            Ok(())
+        });
+        walk.map_err(|error| rows::unknown_shape(&error.to_string()))
+    }
+}
+
+impl RowSink for FileList {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        let element = Element::deserialize(row)?;
+        if self.flaw.is_none() {
+            self.flaw = self.take(element.attributes.map(RawValue::get)).err();
+        }
+        Ok(())
+    }
+}
+
+/// An element of the list of files.
+#[derive(Deserialize)]
+struct Element<'a> {
+    #[serde(borrow, default)]
+    attributes: Option<&'a RawValue>,
 }
 
 /// The days of a read.
@@ -376,6 +430,13 @@ impl<'a> Reading<'a> {
         }
         // The header is needed whole, to see how values are separated.
         let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        if self.head.len() + end > LONGEST_HEADER {
+            return Err(Error::system(format!(
+                "A log file begins with a line of more than {} MiB in place of a header with the names of its columns. Nothing of \
+                 it was written.",
+                LONGEST_HEADER / 1024 / 1024
+            )));
+        }
         self.head.extend_from_slice(&bytes[..end]);
         if self.head.starts_with(GZIP) {
             return Err(Error::system(
@@ -425,11 +486,20 @@ impl<'a> Reading<'a> {
         self.count += ended;
         match result {
             ReadRecordResult::OutputFull if self.fields.len() >= LONGEST_ROW => {
-                return Err(Error::system(
-                    "A log file has a row of more than 16 MiB; a quotation mark may be missing.",
-                ));
+                return Err(Error::system(format!(
+                    "A log file has a row of more than {} MiB; a quotation mark may be missing.",
+                    LONGEST_ROW / 1024 / 1024
+                )));
             }
             ReadRecordResult::OutputFull => self.fields.resize(2 * self.fields.len(), 0),
+            ReadRecordResult::OutputEndsFull if self.ends.len() > MOST_COLUMNS => {
+                return Err(match self.header.len() {
+                    0 => Error::system(format!(
+                        "A log file has more than {MOST_COLUMNS} columns. Nothing of it was written; update the connector."
+                    )),
+                    columns => uneven(&format!("more than {}", self.ends.len()), columns),
+                });
+            }
             ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
             ReadRecordResult::Record => {
                 self.record()?;
@@ -459,11 +529,7 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         if values.len() != self.header.len() {
-            return Err(Error::system(format!(
-                "A log file has a row of {} values under {} columns. Nothing of it was dropped: the file ends here.",
-                values.len(),
-                self.header.len()
-            )));
+            return Err(uneven(&values.len().to_string(), self.header.len()));
         }
         self.row += 1;
         if self.row <= self.written {
@@ -491,6 +557,12 @@ impl<'a> Reading<'a> {
     fn take(&mut self) -> Option<String> {
         (!self.portion.is_empty()).then(|| std::mem::take(&mut self.portion) + "]")
     }
+}
+
+fn uneven(values: &str, columns: usize) -> Error {
+    Error::system(format!(
+        "A log file has a row of {values} values under {columns} columns. Nothing of it was dropped: the file ends here."
+    ))
 }
 
 fn destination(name: String, columns: &[&str]) -> Destination {

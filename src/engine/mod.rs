@@ -22,6 +22,7 @@ pub mod project;
 mod report;
 mod resume;
 pub mod rows;
+pub mod saved;
 pub mod slice;
 pub mod sums;
 pub mod totals;
@@ -33,23 +34,35 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use chrono::Weekday;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{Call, CallClass, Client, MISSING_PATH, quote};
+use crate::api::{AllTold, Call, CallClass, Client, MISSING_PATH, Told, quote};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Cause, Error, Result};
 use crate::panic;
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
+use crate::scan;
 use crate::streams::{Permission, Source, Stream, catalog};
 use entity::Parents;
 use project::Plan;
+use rows::{RowSink, Shape};
+use saved::{Saved, States};
 use totals::Ledger;
 
 /// Who may give consent (developers.criteo.com, Authorization requests).
 const CONSENTERS: &str = "an administrator, business manager or technical manager";
+/// The most advertisers that one sync reads ([`too_many`] names the number): each has a cursor in the state of each stream.
+const MOST_ADVERTISERS: usize = 20_000;
+/// The most advertisers that a list may name. All of them are needed to tell who has given consent.
+const MOST_CONSENTING: usize = 200_000;
+/// The longest id of an advertiser, with its quotation marks.
+const LONGEST_ID: usize = 66;
+/// The most kinds of Criteo's warnings that are told in a run.
+const MOST_WARNINGS: usize = 50;
 /// Streams that are read at once.
 const STREAMS_AT_ONCE: usize = 8;
 
@@ -133,6 +146,9 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
         .because(Cause::ConsentMissing));
     }
     client.learn_accounts(consenting.len());
+    if config.advertiser_ids.is_empty() && consenting.len() > MOST_ADVERTISERS {
+        return Err(too_many(&consenting.len().to_string()));
+    }
     if config.advertiser_ids.is_empty() {
         return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting });
     }
@@ -162,18 +178,48 @@ fn list_of_advertisers() -> Call {
     }
 }
 
+/// The advertisers that an answer lists.
+#[derive(Default)]
+struct Ids {
+    ids: Vec<AdvertiserId>,
+    /// Why it is no list of advertisers, or none that can be read.
+    flaw: Option<Error>,
+}
+
+/// What is read of an advertiser in the list.
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+}
+
+impl RowSink for Ids {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        let raw = Listed::deserialize(row)?.id.map_or("null", RawValue::get);
+        if self.flaw.is_some() {
+            return Ok(());
+        }
+        match scan::text(raw, LONGEST_ID).filter(|_| raw.len() <= LONGEST_ID) {
+            Some(id) if self.ids.len() < MOST_CONSENTING => self.ids.push(AdvertiserId(id)),
+            Some(_) => self.flaw = Some(too_many(&format!("more than {MOST_CONSENTING}"))),
+            None => self.flaw = Some(rows::unknown_shape("an advertiser has no id")),
+        }
+        Ok(())
+    }
+}
+
+fn too_many(advertisers: &str) -> Error {
+    Error::config(format!(
+        "The app can read {advertisers} advertisers, and one sync reads at most 20,000 of them. List those to read in \
+         advertiser_ids, and make several connections where there are more."
+    ))
+}
+
 async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     let check = |body: &str| {
-        rows::check(body)?;
-        let document: Value = serde_json::from_str(body).unwrap_or_default();
-        let advertisers = document["data"].as_array().ok_or_else(|| rows::unknown_shape("it has no list"))?;
-        let ids = advertisers.iter().map(|advertiser| match &advertiser["id"] {
-            Value::String(id) => Ok(AdvertiserId(id.clone())),
-            Value::Number(id) => Ok(AdvertiserId(id.to_string())),
-            _ => Err(rows::unknown_shape("an advertiser has no id")),
-        });
-        let ids = ids.collect::<Result<Vec<_>>>()?;
-        Ok(distinct(ids.into_iter()))
+        let mut ids = Ids::default();
+        rows::check_into(body, Shape::Plain, &mut ids)?;
+        ids.flaw.map_or_else(|| Ok(distinct(ids.ids.into_iter())), Err)
     };
     let answer = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {
         // Everybody who is let in has this path.
@@ -201,6 +247,8 @@ struct Run<'a> {
     /// The selected streams by name.
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<String>>,
+    /// The codes of Criteo's warnings that have been told.
+    warning_kinds: RefCell<HashSet<String>>,
     /// The weekday that Criteo's weeks begin on, once an answer has shown another than Monday.
     week_start: Cell<Option<Weekday>>,
 }
@@ -221,7 +269,7 @@ pub async fn read(
     output: &Output,
     config: &Config,
     selected: &[Selected],
-    states: &BTreeMap<String, Value>,
+    states: &States,
     extent: Extent,
 ) -> usize {
     for selected in selected {
@@ -245,20 +293,21 @@ pub async fn read(
         tracing::warn!("{error}");
     }
     let missing = missing.filter(|_| !config.skip_inaccessible_advertisers);
+    let nothing = Saved::default();
     // A stream whose state is none fails at once, and must not be written by its children.
     for selected in selected {
-        let state = states.get(&selected.stream.name).unwrap_or(&Value::Null);
+        let state = states.get(&selected.stream.name).unwrap_or(&nothing);
         if entity::floor(selected, state, config.clock.now()).is_err() {
             run.ids.remove(selected.stream.name.as_str());
         }
     }
-    let (run, portfolio, missing) = (&run, &portfolio, &missing);
+    let (run, portfolio, missing, nothing) = (&run, &portfolio, &missing, &nothing);
     let read = selected.iter().enumerate().map(async |(id, selected)| {
         let stream = &selected.stream;
         output.open(id);
         let result = match portfolio {
             Ok(_) => {
-                let state = states.get(&stream.name).unwrap_or(&Value::Null);
+                let state = states.get(&stream.name).unwrap_or(nothing);
                 let all = run.read(id, selected, state);
                 let result = match extent {
                     // What others hang on is read to its end for their sake.
@@ -289,7 +338,7 @@ pub async fn dry_run(
     output: &Output,
     config: &Config,
     selected: &[Selected],
-    states: &BTreeMap<String, Value>,
+    states: &States,
 ) -> Result<()> {
     let portfolio = portfolio(client, config).await?;
     if let Some(warning) = client.clock_warning() {
@@ -300,9 +349,10 @@ pub async fn dry_run(
     }
     let run = Run::new(client, output, config, Some(&portfolio), selected);
     let mut reports = 0;
+    let nothing = Saved::default();
     for selected in selected {
         let stream = &selected.stream;
-        let state = states.get(&stream.name).unwrap_or(&Value::Null);
+        let state = states.get(&stream.name).unwrap_or(&nothing);
         match &stream.source {
             Source::Entity(_) | Source::LogLevel => {
                 tracing::info!("{}: at least 1 request; pages are known when they are read.", stream.name);
@@ -355,11 +405,12 @@ impl<'a> Run<'a> {
             parents: Parents::default(),
             ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),
+            warning_kinds: RefCell::default(),
             week_start: Cell::new(None),
         }
     }
 
-    async fn read(&self, id: StreamId, selected: &Selected, state: &Value) -> Result<()> {
+    async fn read(&self, id: StreamId, selected: &Selected, state: &Saved) -> Result<()> {
         if self.advertisers.is_empty() && selected.stream.is_by_advertiser() {
             return Ok(());
         }
@@ -415,13 +466,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Logs the warnings of an answer in Criteo's words, each kind of them once. That it was cut is taken care of.
-    fn pass_on(&self, warnings: &[Value]) {
-        for warning in warnings {
-            let text = |name: &str| warning[name].as_str().unwrap_or_default();
-            if !rows::is_row_limit(warning) && self.warnings.borrow_mut().insert(text("code").to_owned()) {
-                let words = format!("{} {} [{}]", text("title"), text("detail"), text("code"));
-                tracing::warn!("Criteo warns: {}", quote(&words));
+    /// Logs the warnings of an answer in Criteo's words, each kind of them once, and no more than some kinds. That it was cut is
+    /// taken care of.
+    fn pass_on(&self, warnings: &AllTold) {
+        for warning in warnings.first.iter().filter(|warning| !warning.is_row_limit()) {
+            let mut kinds = self.warning_kinds.borrow_mut();
+            if kinds.len() < MOST_WARNINGS && kinds.insert(warning.code.clone()) {
+                let Told { code, title, detail, .. } = warning;
+                tracing::warn!("Criteo warns: {}", quote(&format!("{title} {detail} [{code}]")));
             }
         }
     }

@@ -4,19 +4,25 @@
 //! have been passed over. The end is where nothing new comes: limits, short pages and totals say little about it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Utc};
-use serde::de::{Deserialize as _, Deserializer};
-use serde_json::Value;
+use serde::de::{Deserialize as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::rows::{Envelope, RowSink};
+use super::rows::{Envelope, LONGEST_ROW, RowSink, too_long};
 use crate::config::AdvertiserId;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
+use crate::scan;
 
 /// Pages without anything new that are passed over because a total says that there is more.
 const MOST_PROBES: u32 = 3;
+
+/// The most objects of one answer: what is known of each is kept.
+pub(super) const MOST_OBJECTS: u64 = 100_000;
+/// No id, and no instant, is longer.
+const LONGEST_ID: usize = 256;
 
 /// What the children of an object need to know of it.
 #[derive(Debug)]
@@ -28,21 +34,78 @@ pub(super) struct Reference {
     pub country: Option<String>,
 }
 
-impl Reference {
-    fn of(object: &Value) -> Self {
-        let attributes = if object["attributes"].is_object() { &object["attributes"] } else { object };
-        let text = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
+/// What is looked at of an object, or of its attributes.
+#[derive(Default)]
+struct Looked<'de> {
+    id: Option<&'de str>,
+    advertiser_id: Option<&'de str>,
+    dataset_id: Option<&'de str>,
+    kind: Option<&'de str>,
+    in_market: Option<&'de str>,
+    updated_at: Option<&'de str>,
+    attributes: Option<&'de str>,
+}
+
+impl<'de> Looked<'de> {
+    fn note(&mut self, name: &str, raw: &'de str) {
+        let place = match name {
+            "id" => &mut self.id,
+            "advertiserId" => &mut self.advertiser_id,
+            "datasetId" => &mut self.dataset_id,
+            "type" => &mut self.kind,
+            "inMarket" => &mut self.in_market,
+            "updatedAt" => &mut self.updated_at,
+            "attributes" => &mut self.attributes,
+            _ => return,
         };
-        Self {
-            id: text(&object["id"]).unwrap_or_default(),
-            advertiser_id: text(&attributes["advertiserId"]),
-            dataset_id: text(&attributes["datasetId"]),
-            kind: text(&attributes["type"]),
-            country: text(&attributes["inMarket"]["country"]),
+        *place = Some(raw);
+    }
+
+    /// What is looked at of the attributes, where there are any.
+    fn inside(&self) -> Option<Self> {
+        let mut inside = Self::default();
+        let attributes = self.attributes.filter(|raw| raw.starts_with('{'))?;
+        let walk = scan::members(attributes, &mut |name, raw| {
+            inside.note(name, raw);
+            Ok(())
+        });
+        walk.ok().map(|()| inside)
+    }
+
+    /// What children need to know; `inside` are the attributes.
+    fn reference(&self, inside: Option<&Self>) -> Reference {
+        let attributes = inside.unwrap_or(self);
+        // What cannot be a value is none here, and judged where the row becomes a record.
+        let text =
+            |raw: Option<&str>| raw.filter(|raw| raw.len() <= LONGEST_ID).and_then(|raw| scan::text(raw, LONGEST_ID));
+        Reference {
+            id: text(self.id).unwrap_or_default(),
+            advertiser_id: text(attributes.advertiser_id),
+            dataset_id: text(attributes.dataset_id),
+            kind: text(attributes.kind),
+            country: text(attributes.in_market.and_then(|raw| scan::member(raw, |name| name == "country"))),
         }
+    }
+}
+
+impl<'de> Visitor<'de> for Looked<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        let mut length = 0;
+        while let Some(name) = map.next_key_seed(scan::Name)? {
+            let raw: &'de RawValue = map.next_value()?;
+            length += raw.get().len();
+            if length > LONGEST_ROW {
+                return Err(A::Error::custom(too_long()));
+            }
+            self.note(&name, raw.get());
+        }
+        Ok(self)
     }
 }
 
@@ -102,13 +165,31 @@ impl Page {
     pub(super) fn of(asked: HashSet<String>) -> Self {
         Self { asked, ..Self::default() }
     }
+
+    /// Makes sure that it is no more than can be kept.
+    ///
+    /// # Errors
+    /// `Cause::AnswerTooLarge` where it is.
+    pub(super) fn check_size(&self) -> Result<()> {
+        if self.count <= MOST_OBJECTS {
+            return Ok(());
+        }
+        let message = format!("Criteo sent {} objects in one answer, which is too many.", self.count);
+        Err(Error::config(message).because(Cause::AnswerTooLarge))
+    }
 }
 
 impl RowSink for Page {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        let object = shallow(BTreeMap::<String, &RawValue>::deserialize(row)?);
-        let reference = Reference::of(&object);
-        let updated = object["attributes"]["updatedAt"].as_str().and_then(|text| text.parse().ok());
+        self.count += 1;
+        if self.count > MOST_OBJECTS {
+            return row.deserialize_ignored_any(IgnoredAny).map(|_| ());
+        }
+        let object = row.deserialize_map(Looked::default())?;
+        let inside = object.inside();
+        let reference = object.reference(inside.as_ref());
+        let updated = inside.and_then(|inside| inside.updated_at).and_then(|raw| scan::text(raw, LONGEST_ID));
+        let updated = updated.and_then(|text| text.parse().ok());
         let is_strange = |id: &String| !self.asked.is_empty() && !self.asked.contains(id);
         let is_stranger = reference.advertiser_id.as_ref().is_some_and(is_strange);
         if let (Some(updated), Some(advertiser), false) = (updated, &reference.advertiser_id, is_stranger) {
@@ -118,11 +199,10 @@ impl RowSink for Page {
         self.last = Some(reference.id.clone());
         self.ids.push(fingerprint(&reference.id));
         if is_stranger {
-            self.strangers.insert(self.count);
+            self.strangers.insert(self.count - 1);
         } else {
             self.list.references.push(reference);
         }
-        self.count += 1;
         Ok(())
     }
 }
@@ -131,17 +211,17 @@ impl RowSink for Page {
 pub(super) struct Kept<'a> {
     strangers: &'a HashSet<u64>,
     at: u64,
-    rows: Vec<String>,
+    text: String,
 }
 
 impl<'a> Kept<'a> {
     pub(super) fn without(strangers: &'a HashSet<u64>) -> Self {
-        Self { strangers, at: 0, rows: Vec::new() }
+        Self { strangers, at: 0, text: "[".to_owned() }
     }
 
     /// The rows as a document of their own.
-    pub(super) fn text(&self) -> String {
-        format!("[{}]", self.rows.join(","))
+    pub(super) fn text(self) -> String {
+        self.text + "]"
     }
 }
 
@@ -149,21 +229,12 @@ impl RowSink for Kept<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         let row = <&RawValue>::deserialize(row)?;
         if !self.strangers.contains(&self.at) {
-            self.rows.push(row.get().to_owned());
+            self.text.push_str(if self.text.len() > 1 { "," } else { "" });
+            self.text.push_str(row.get());
         }
         self.at += 1;
         Ok(())
     }
-}
-
-/// The members of an object, and those of its attributes. What cannot be a value (half a surrogate pair, a number that no
-/// double holds, hundreds of brackets) is null here, and judged where the row becomes a record.
-fn shallow(members: BTreeMap<String, &RawValue>) -> Value {
-    let value = |name: &str, raw: &str| match name {
-        "attributes" => shallow(serde_json::from_str(raw).unwrap_or_default()),
-        _ => serde_json::from_str(raw).unwrap_or_default(),
-    };
-    Value::Object(members.into_iter().map(|(name, raw)| (name.clone(), value(&name, raw.get()))).collect())
 }
 
 /// A walk over the pages of a list. Every page begins with the last object of the one before: where it does not, the list has

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::cursor::Cursors;
 use super::density::Density;
+use super::saved::Saved;
 use super::slice::{Range, Resume, Window, days_before};
 use super::track::{Limits, Track};
 use super::{Run, Selected, names};
@@ -21,15 +22,16 @@ impl Run<'_> {
         &self,
         selected: &Selected,
         report: &Report,
-        state: &Value,
+        state: &Saved,
         advertisers: &[AdvertiserId],
     ) -> Result<ReportPlan> {
         let name = &selected.stream.name;
         let config = self.config;
         let metrics = report.selected_metrics(&|column| selected.wants(column));
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
-        let saved = if is_incremental { state } else { &Value::Null };
-        let (cursors, warning) = Cursors::parse(saved, report.fingerprint(&metrics))?;
+        let saved = if is_incremental { state.value()? } else { Value::Null };
+        let (cursors, warning) = Cursors::parse(&saved, report.fingerprint(&metrics))?;
+        drop(saved);
         if let Some(warning) = warning {
             tracing::warn!("{name}: {warning}");
         }

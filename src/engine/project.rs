@@ -20,6 +20,8 @@ use crate::streams::{Source, Stream};
 
 /// The column that tells twin rows apart.
 pub(super) const ROW_NUMBER: &str = "row_number";
+/// The names of so many fields that the schema does not have are kept.
+const MOST_UNKNOWN: usize = 100;
 /// The column of the currency.
 pub(super) const CURRENCY: &str = "currency";
 
@@ -51,6 +53,8 @@ pub struct Plan {
     misfits: Vec<usize>,
     /// Fields that the schema does not have, with the number of rows they were in.
     pub unknown_fields: BTreeMap<String, u64>,
+    /// In how many places of rows others were, whose names are not kept.
+    pub more_unknown: u64,
     /// Columns with values that did not fit, with the number of rows.
     pub misfit_columns: BTreeMap<String, u64>,
 }
@@ -148,6 +152,7 @@ impl Plan {
             row: 0,
             misfits: Vec::new(),
             unknown_fields: BTreeMap::new(),
+            more_unknown: 0,
             misfit_columns: BTreeMap::new(),
         }
     }
@@ -353,7 +358,12 @@ impl Fields for Writing<'_> {
     }
 
     fn unknown(&mut self, name: String, _: &str) {
-        *self.plan.unknown_fields.entry(name).or_insert(0) += 1;
+        let Plan { unknown_fields, more_unknown, .. } = &mut *self.plan;
+        if unknown_fields.len() < MOST_UNKNOWN || unknown_fields.contains_key(&name) {
+            *unknown_fields.entry(name).or_insert(0) += 1;
+        } else {
+            *more_unknown += 1;
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use super::ad_sets::{AdSets, ad_sets};
 use super::answer::{Expected, constants, judge};
 use super::cursor::{self, Cursors, Why};
 use super::plan::ReportPlan;
+use super::saved::Saved;
 use super::slice::{Range, Window, period_end};
 use super::sums::Sums;
 use super::totals::{Differences, Totals, is_settled};
@@ -116,12 +117,12 @@ impl Run<'_> {
         id: StreamId,
         selected: &Selected,
         report: &Report,
-        state: &Value,
+        state: &Saved,
     ) -> Result<()> {
         let name = &selected.stream.name;
         let advertisers = self.report_advertisers(report).await?;
         let mut report = report.clone();
-        let mut retired = self.retired_metrics(name, &mut report, state);
+        let mut retired = self.retired_metrics(name, &mut report, &state.value()?);
         loop {
             if let (Grain::Week(_), Some(first)) = (report.grain, self.week_start.get()) {
                 report.grain = Grain::Week(first);

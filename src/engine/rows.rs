@@ -15,15 +15,15 @@
 //! What stands around the rows (errors, warnings, announced numbers of rows) counts in each of them. Anything else is an error, never an empty report.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::decimal::Decimal;
-use crate::api::criteo_errors;
+use crate::api::{AllTold, criteo_errors, quote};
 use crate::error::{Error, Result};
+use crate::scan;
 
 /// Takes the rows of an answer one by one.
 pub trait RowSink {
@@ -34,8 +34,17 @@ pub trait RowSink {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error>;
 }
 
-/// The code of Criteo's warning that an answer was cut.
-pub const ROW_LIMIT: &str = "row-limit-exceeded";
+/// The most bytes of a row: what becomes of it is in memory beside the answer.
+pub(super) const LONGEST_ROW: usize = 4 * 1024 * 1024;
+/// No table has more columns.
+const MOST_COLUMNS: usize = 1000;
+/// No answer holds its rows in more lists than this, where these are lists of values.
+const MOST_LISTS: usize = 100;
+/// At most so many members of an unknown shape are told, and so much of each.
+const MOST_MEMBERS: usize = 20;
+const LONGEST_MEMBER: usize = 100;
+/// The name of a column, and a number, are shorter.
+const LONGEST_NAME: usize = 256;
 
 /// What an answer may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,12 +71,12 @@ pub struct Envelope {
     /// How many rows it holds; `None` when no known place for rows was found.
     pub rows: Option<u64>,
     /// `errors[]`: a 200 can carry them.
-    pub errors: Vec<Value>,
+    pub errors: AllTold,
     /// `warnings[]`.
-    pub warnings: Vec<Value>,
+    pub warnings: AllTold,
     /// The number of rows that it announces: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
     pub total_items: Option<u64>,
-    /// The names of the members, to name an unknown shape by.
+    /// The names of the first members, to name an unknown shape by.
     pub members: Vec<String>,
 }
 
@@ -75,43 +84,28 @@ impl Envelope {
     /// Whether it announces more rows than it holds, or says itself that it was cut.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        let is_cut = self.warnings.iter().any(is_row_limit);
-        is_cut || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
+        self.warnings.is_row_limit || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
     }
 
     fn announce(&mut self, rows: Option<u64>) {
         self.total_items = self.total_items.max(rows);
     }
-}
 
-/// Whether a warning says that rows were left out.
-#[must_use]
-pub fn is_row_limit(warning: &Value) -> bool {
-    let code = member(warning, "code").unwrap_or(warning).as_str().unwrap_or_default();
-    code.to_ascii_lowercase().replace(['_', ' '], "-") == ROW_LIMIT
-}
-
-/// A member of an object, in any case.
-fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object.as_object()?.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    fn note_member(&mut self, name: &str) {
+        if self.members.len() < MOST_MEMBERS {
+            self.members.push(quote(&scan::short(name, LONGEST_MEMBER)));
+        }
+    }
 }
 
 /// A number of rows, which may come as a text or with decimals.
-fn count(value: &Value) -> Option<u64> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+fn count(text: &str) -> Option<u64> {
     Decimal::parse(text.trim())?.whole()?.parse().ok()
 }
 
-/// What `errors` or `warnings` hold: a list, or the one thing that stands in its place.
-fn problems(value: Value) -> Vec<Value> {
-    match value {
-        Value::Array(list) => list,
-        Value::Null | Value::Bool(false) => Vec::new(),
-        Value::String(text) if text.is_empty() => Vec::new(),
-        Value::String(text) => vec![json!({"title": text})],
-        Value::Object(members) if members.is_empty() => Vec::new(),
-        other => vec![other],
-    }
+/// The number of rows that a value announces.
+fn announced(raw: &str) -> Option<u64> {
+    count(&scan::text(raw, LONGEST_NAME)?)
 }
 
 /// Walks through an answer to its last bracket and hands every row to `sink`.
@@ -120,7 +114,7 @@ fn problems(value: Value) -> Vec<Value> {
 /// When the text is not one whole JSON document, or the sink refuses a row.
 pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
     let mut envelope = Envelope::default();
-    let mut table = Table::default();
+    let mut table = Table { document: body, columns: None, lists: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_str(body);
     Answer { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -129,46 +123,87 @@ pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Re
 }
 
 /// Rows as lists of values, which come before or behind the names of their columns.
-#[derive(Default)]
 struct Table<'de> {
-    columns: Option<Vec<String>>,
-    rows: Vec<&'de RawValue>,
+    /// The text that everything is a part of.
+    document: &'de str,
+    columns: Option<&'de str>,
+    /// Lists of rows, with their brackets.
+    lists: Vec<&'de str>,
 }
 
 impl Table<'_> {
     /// Makes an object of each list of values.
     fn each(&self, sink: &mut impl RowSink) -> serde_json::Result<()> {
-        if self.rows.is_empty() {
+        if self.lists.is_empty() {
             return Ok(());
         }
-        let error = <serde_json::Error as serde::de::Error>::custom;
-        let columns =
-            self.columns.as_deref().ok_or_else(|| error("lists of values without the names of their columns"))?;
-        let labels: Vec<String> = columns.iter().map(|column| format!("{}:", Value::from(column.as_str()))).collect();
+        let columns = self.columns.ok_or_else(|| error("lists of values without the names of their columns"))?;
+        let labels = labels(columns)?;
         let mut row = String::new();
-        for values in &self.rows {
-            let values: Vec<&RawValue> = serde_json::from_str(values.get())?;
-            if values.len() != labels.len() {
-                return Err(error("a row has another number of values than there are columns"));
-            }
-            row.clear();
-            row.push('{');
-            for (index, (label, value)) in labels.iter().zip(values).enumerate() {
-                row.push_str(if index == 0 { "" } else { "," });
-                row.push_str(label);
-                row.push_str(value.get());
-            }
-            row.push('}');
-            sink.row(&mut serde_json::Deserializer::from_str(&row))?;
+        for list in &self.lists {
+            scan::items(list, &mut |values| {
+                row_of(values, &labels, &mut row)?;
+                sink.row(&mut serde_json::Deserializer::from_str(&row)).map_err(|error| error.to_string())
+            })?;
         }
         Ok(())
     }
+
+    /// Notes the list whose first and last items these are.
+    fn add(&mut self, first: &str, last: &str) -> Option<()> {
+        let start = first.as_ptr().addr().checked_sub(self.document.as_ptr().addr())?;
+        let end = last.as_ptr().addr().checked_sub(self.document.as_ptr().addr())? + last.len();
+        let open = self.document.get(..start)?.trim_end().len().checked_sub(1)?;
+        let behind = self.document.get(end..)?;
+        let close = end + behind.len() - behind.trim_start().len();
+        self.lists.push(self.document.get(open..=close)?);
+        (self.lists.len() <= MOST_LISTS).then_some(())
+    }
 }
 
-/// The names of a table's columns: texts, or objects with a name.
-fn columns(value: &Value) -> Option<Vec<String>> {
-    let name = |column: &Value| column.as_str().or_else(|| member(column, "name")?.as_str()).map(str::to_owned);
-    value.as_array()?.iter().map(name).collect()
+fn error(what: &str) -> serde_json::Error {
+    serde::de::Error::custom(what)
+}
+
+/// The columns of a table, each as the beginning of a member of an object.
+fn labels(columns: &str) -> serde_json::Result<Vec<String>> {
+    let mut labels = Vec::new();
+    scan::items(columns, &mut |column| {
+        let name = match scan::member(column, |name| name.eq_ignore_ascii_case("name")) {
+            Some(name) => scan::text(name, LONGEST_NAME),
+            None => scan::text(column, LONGEST_NAME).filter(|_| column.starts_with('"')),
+        };
+        let name = name.ok_or("a column without a name")?;
+        labels.push(format!("{}:", Value::from(name)));
+        if labels.len() > MOST_COLUMNS { Err(format!("more than {MOST_COLUMNS} columns")) } else { Ok(()) }
+    })?;
+    Ok(labels)
+}
+
+/// Writes a list of values as an object.
+fn row_of(values: &str, labels: &[String], row: &mut String) -> std::result::Result<(), String> {
+    const UNEVEN: &str = "a row has another number of values than there are columns";
+    if !values.starts_with('[') {
+        return Err("a row that is no list among lists of values".to_owned());
+    }
+    row.clear();
+    row.push('{');
+    let mut left = labels.iter();
+    let written = scan::items(values, &mut |value| {
+        let label = left.next().ok_or(UNEVEN)?;
+        row.push_str(if row.len() == 1 { "" } else { "," });
+        row.push_str(label);
+        row.push_str(value);
+        if row.len() > LONGEST_ROW { Err(too_long()) } else { Ok(()) }
+    });
+    written.map_err(|error| error.to_string())?;
+    row.push('}');
+    if left.next().is_some() { Err(UNEVEN.to_owned()) } else { Ok(()) }
+}
+
+/// What is said of a row that is too long.
+pub(super) fn too_long() -> String {
+    format!("a row is larger than {} MiB", LONGEST_ROW / 1024 / 1024)
 }
 
 /// Checks that an answer is whole and holds rows, before any of them is used. Returns what stands around them.
@@ -186,7 +221,7 @@ pub fn check(body: &str) -> Result<Envelope> {
 /// As [`check`].
 pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<Envelope> {
     let envelope = each(body, shape, sink).map_err(|error| match error.classify() {
-        Category::Data => unknown_shape("its members are of other types").with_detail(error.to_string()),
+        Category::Data => unknown_shape("its members are of other types").with_detail(quote(&error.to_string())),
         category => Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
             "line {}, column {}: {category:?}",
             error.line(),
@@ -194,7 +229,7 @@ pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<E
         )),
     })?;
     // guard: errors-in-answer
-    if !envelope.errors.is_empty() {
+    if envelope.errors.count > 0 {
         return Err(criteo_errors(&envelope.errors));
     }
     // guard: unknown-shape
@@ -227,12 +262,15 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
     }
 
     /// A member of the envelope that holds no rows.
-    fn around(&mut self, name: &str, value: Value) {
+    fn around(&mut self, name: &str, raw: &'de str) {
         match name {
-            "errors" | "error" => self.envelope.errors.extend(problems(value)),
-            "warnings" => self.envelope.warnings.extend(problems(value)),
-            "columns" => self.table.columns = columns(&value),
-            _ => self.envelope.announce(member(&value, "totalItems").and_then(count)),
+            "errors" | "error" => self.envelope.errors.add(raw),
+            "warnings" => self.envelope.warnings.add(raw),
+            "columns" => self.table.columns = Some(raw),
+            _ => {
+                let total = scan::member(raw, |name| name.eq_ignore_ascii_case("totalItems"));
+                self.envelope.announce(total.and_then(announced));
+            }
         }
     }
 }
@@ -257,8 +295,8 @@ impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
-        while let Some(member) = map.next_key::<String>()? {
-            let name = member.to_ascii_lowercase();
+        while let Some(member) = map.next_key_seed(scan::Name)? {
+            let name = scan::short(&member, LONGEST_NAME).to_ascii_lowercase();
             match name.as_str() {
                 "data" if self.shape == Shape::Report => {
                     let data: &'de RawValue = map.next_value()?;
@@ -266,13 +304,14 @@ impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
                 }
                 "data" | "rows" => map.next_value_seed(self.rows())?,
                 "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" => {
-                    self.around(&name, map.next_value()?);
+                    let raw: &'de RawValue = map.next_value()?;
+                    self.around(&name, raw.get());
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
-            self.envelope.members.push(member);
+            self.envelope.note_member(&member);
         }
         Ok(())
     }
@@ -287,7 +326,7 @@ struct Rows<'a, 'de, S> {
 }
 
 impl<'de, S: RowSink> Rows<'_, 'de, S> {
-    fn announced<E: serde::de::Error>(self, rows: &Value) -> std::result::Result<(), E> {
+    fn announced<E: serde::de::Error>(self, rows: &str) -> std::result::Result<(), E> {
         match count(rows).filter(|_| self.shape == Shape::Report) {
             Some(rows) => {
                 self.envelope.announce(Some(rows));
@@ -323,9 +362,7 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
 
 /// The text of a member of an object, in any case.
 fn member_of<'de>(raw: &'de str, wanted: &str) -> Option<&'de str> {
-    let members: BTreeMap<String, &'de RawValue> =
-        if raw.starts_with('{') { serde_json::from_str(raw).ok()? } else { return None };
-    members.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.get())
+    scan::member(raw, |name| name.eq_ignore_ascii_case(wanted))
 }
 
 /// The list of rows in the attributes of an element.
@@ -356,15 +393,15 @@ impl<'de, S: RowSink> Visitor<'de> for Rows<'_, 'de, S> {
 
     /// Beside a table, `rows` is their number.
     fn visit_u64<E: serde::de::Error>(self, rows: u64) -> std::result::Result<(), E> {
-        self.announced(&rows.into())
+        self.announced(&rows.to_string())
     }
 
     fn visit_f64<E: serde::de::Error>(self, rows: f64) -> std::result::Result<(), E> {
-        self.announced(&rows.into())
+        self.announced(&rows.to_string())
     }
 
     fn visit_str<E: serde::de::Error>(self, rows: &str) -> std::result::Result<(), E> {
-        self.announced(&rows.into())
+        self.announced(rows)
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> std::result::Result<(), A::Error> {
@@ -380,14 +417,15 @@ impl<'de, S: RowSink> Visitor<'de> for Rows<'_, 'de, S> {
             // The first element tells what all of them are.
             let Some(first) = seq.next_element::<&'de RawValue>()? else { return Ok(()) };
             if first.get().starts_with('[') {
-                let mut next = Some(first);
-                while let Some(values) = next {
-                    self.table.rows.push(values);
+                let mut last = first;
+                count += 1;
+                while let Some(values) = seq.next_element()? {
+                    last = values;
                     count += 1;
-                    next = seq.next_element()?;
                 }
                 self.add(count);
-                return Ok(());
+                let noted = self.table.add(first.get(), last.get());
+                return noted.ok_or_else(|| serde::de::Error::custom("lists of values in too many places"));
             }
             let is_wrapped = member_of(first.get(), "attributes").is_some();
             self.element(first.get()).map_err(serde::de::Error::custom)?;

@@ -5,14 +5,14 @@
 //! and period share it. Both requests are made in the same run, since Criteo changes numbers for weeks; days that are not
 //! older than two days still count and are not compared.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use tokio::sync::Mutex;
 
 use super::slice::{Window, period_end, window_at};
-use super::sums::{Sum, Sums, number, sum};
+use super::sums::{Sum, Sums, Values, number, sum};
 use super::track::Advertisers;
 use crate::api::{Client, wire};
 use crate::config::AdvertiserId;
@@ -21,23 +21,50 @@ use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 
-/// The totals of some advertisers over some days.
+/// The totals of some advertisers over some days. They are kept while windows are compared with them, so they take as little
+/// memory as they can.
 #[derive(Debug)]
 pub struct Totals {
     window: Window,
-    advertisers: HashSet<AdvertiserId>,
-    sums: Sums,
+    /// The numbers of the advertisers, in their order.
+    advertisers: Box<[u64]>,
+    /// In the order of advertisers and days.
+    totals: Box<[Total]>,
+    rounding: Values,
+}
+
+/// The totals of an advertiser and a period.
+#[derive(Debug, Clone, Copy)]
+struct Total {
+    day: NaiveDate,
+    /// The place of the advertiser among all of them.
+    advertiser: u32,
+    values: Values,
 }
 
 impl Totals {
-    fn new(window: Window, advertisers: &Advertisers, sums: Sums) -> Arc<Self> {
-        Arc::new(Self { window, advertisers: advertisers.iter().cloned().collect(), sums })
+    fn new(window: Window, advertisers: &[AdvertiserId], sums: Sums) -> Arc<Self> {
+        let mut numbers: Vec<_> = advertisers.iter().map(|id| number(&id.0)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let total = |((advertiser, day), sum): ((u64, NaiveDate), Sum)| {
+            let advertiser = u32::try_from(numbers.binary_search(&advertiser).ok()?).ok()?;
+            Some(Total { day, advertiser, values: sum.values })
+        };
+        let mut totals: Vec<_> = sums.by_key.into_iter().filter_map(total).collect();
+        totals.sort_unstable_by_key(|total| (total.advertiser, total.day));
+        Arc::new(Self { window, advertisers: numbers.into(), totals: totals.into(), rounding: sums.rounding })
     }
 
     fn cover(&self, window: Window, advertisers: &[AdvertiserId]) -> bool {
-        self.window.start <= window.start
-            && window.end <= self.window.end
-            && advertisers.iter().all(|advertiser| self.advertisers.contains(advertiser))
+        let is_there = |id: &AdvertiserId| self.advertisers.binary_search(&number(&id.0)).is_ok();
+        self.window.start <= window.start && window.end <= self.window.end && advertisers.iter().all(is_there)
+    }
+
+    fn of(&self, advertiser: u64, day: NaiveDate) -> Option<&Values> {
+        let advertiser = u32::try_from(self.advertisers.binary_search(&advertiser).ok()?).ok()?;
+        let at = self.totals.binary_search_by_key(&(advertiser, day), |total| (total.advertiser, total.day)).ok()?;
+        self.totals.get(at).map(|total| &total.values)
     }
 
     /// The periods within `window` whose sums are others, by advertiser. A part of a millionth counts as equal, and so does
@@ -51,27 +78,32 @@ impl Totals {
         compared: [bool; TOTAL_METRICS.len()],
     ) -> Differences {
         let by_number: HashMap<u64, &AdvertiserId> = advertisers.iter().map(|id| (number(&id.0), id)).collect();
-        let keys: HashSet<_> = self.sums.by_key.keys().chain(sums.by_key.keys()).collect();
-        let nothing = Sum::default();
         let mut found = Differences::default();
-        for key @ (advertiser, day) in keys {
-            let Some(id) = by_number.get(advertiser).filter(|_| (window.start..=window.end).contains(day)) else {
-                continue;
+        let mut compare = |advertiser: u64, day: NaiveDate, total: &Values, sum: &Sum| {
+            let Some(id) = by_number.get(&advertiser).filter(|_| (window.start..=window.end).contains(&day)) else {
+                return;
             };
-            let total = self.sums.by_key.get(key).unwrap_or(&nothing);
-            let sum = sums.by_key.get(key).unwrap_or(&nothing);
-            let differing: Vec<_> = (0..TOTAL_METRICS.len())
-                .filter(|index| compared[*index])
-                .filter(|index| {
-                    let rounding = f64::from(sum.rows) * sums.rounding[*index] + self.sums.rounding[*index];
-                    let difference = (total.values[*index] - sum.values[*index]).abs();
-                    difference > 1e-6 * total.values[*index].abs() + rounding
-                })
-                .collect();
+            let is_other = |index: &usize| {
+                let rounding = f64::from(sum.rows) * sums.rounding[*index] + self.rounding[*index];
+                (total[*index] - sum.values[*index]).abs() > 1e-6 * total[*index].abs() + rounding
+            };
+            let differing: Vec<_> =
+                (0..TOTAL_METRICS.len()).filter(|index| compared[*index]).filter(is_other).collect();
             // guard: differing-totals
             if !differing.is_empty() {
-                found.is_short |= differing.iter().all(|index| sum.values[*index] < total.values[*index]);
-                found.periods.insert((*day, (*id).clone()));
+                found.is_short |= differing.iter().all(|index| sum.values[*index] < total[*index]);
+                found.periods.insert((day, (*id).clone()));
+            }
+        };
+        let nothing = Sum::default();
+        for total in &self.totals {
+            let Some(&advertiser) = self.advertisers.get(total.advertiser as usize) else { continue };
+            let sum = sums.by_key.get(&(advertiser, total.day)).unwrap_or(&nothing);
+            compare(advertiser, total.day, &total.values, sum);
+        }
+        for ((advertiser, day), sum) in &sums.by_key {
+            if self.of(*advertiser, *day).is_none() {
+                compare(*advertiser, *day, &nothing.values, sum);
             }
         }
         found
@@ -105,11 +137,36 @@ impl Differences {
 #[derive(Default)]
 pub struct Ledger {
     pages: std::sync::Mutex<HashMap<String, Arc<Mutex<Page>>>>,
+    kept: std::sync::Mutex<Kept>,
 }
 
-/// The latest totals of one zone, currency and period.
+/// The latest totals of all zones, currencies and periods; those that were used last come first.
+#[derive(Default)]
+struct Kept(VecDeque<(String, Arc<Totals>)>);
+
+impl Kept {
+    fn find(&mut self, name: &str, window: Window, advertisers: &[AdvertiserId]) -> Option<Arc<Totals>> {
+        let at = self.0.iter().position(|(of, totals)| of == name && totals.cover(window, advertisers))?;
+        let found = self.0.remove(at)?;
+        let totals = Arc::clone(&found.1);
+        self.0.push_front(found);
+        Some(totals)
+    }
+
+    fn add(&mut self, name: &str, totals: Arc<Totals>) {
+        self.0.push_front((name.to_owned(), totals));
+        let mut kept = 0;
+        self.0.retain(|(_, totals)| {
+            // An entry takes memory of its own, as much as some sums.
+            let size = totals.totals.len() + totals.advertisers.len() + 8;
+            kept += size;
+            kept <= MOST_SUMS || size == kept
+        });
+    }
+}
+
+/// What is known of one zone, currency and period.
 struct Page {
-    kept: VecDeque<Arc<Totals>>,
     /// The most days that are asked for at once.
     most_days: u32,
     /// How often in a row they could not be had.
@@ -118,8 +175,11 @@ struct Page {
     refused: Vec<(Window, Advertisers)>,
 }
 
-/// How many sums are kept of one zone, currency and period; more would be memory for windows that are done.
-const MOST_SUMS: usize = 120_000;
+/// How many sums are kept in all, which is 16 MB: as many as eight streams, each with another zone, are answered at once. More
+/// would be memory for windows that are done.
+const MOST_SUMS: usize = 500_000;
+/// So many refusals are known again.
+const MOST_REFUSED: usize = 1000;
 /// The most days of one request. A year is a try: where Criteo refuses it, no more days are asked for than the report's
 /// own request has.
 const MOST_DAYS: u32 = 366;
@@ -143,16 +203,13 @@ impl Ledger {
         is_fresh: bool,
     ) -> Result<Arc<Totals>> {
         let coarse = report.totals();
-        let page = {
-            let mut pages = self.pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let Report { endpoint, currency, timezone, grain, filters, .. } = &coarse;
-            Arc::clone(pages.entry(format!("{endpoint:?} {currency} {timezone} {grain:?} {filters:?}")).or_default())
-        };
+        let Report { endpoint, currency, timezone, grain, filters, .. } = &coarse;
+        let name = format!("{endpoint:?} {currency} {timezone} {grain:?} {filters:?}");
+        let page = Arc::clone(lock(&self.pages).entry(name.clone()).or_default());
         // Held while asking, so that windows of the same days cause one request.
         let mut page = page.lock().await;
-        let known = page.kept.iter().find(|totals| totals.cover(window, advertisers)).filter(|_| !is_fresh);
-        if let Some(totals) = known {
-            return Ok(Arc::clone(totals));
+        if !is_fresh && let Some(totals) = lock(&self.kept).find(&name, window, advertisers) {
+            return Ok(totals);
         }
         let is_refused = page.refused.iter().any(|(of, to)| *of == window && to == advertisers);
         if is_refused || page.failures >= MOST_FAILURES {
@@ -160,11 +217,16 @@ impl Ledger {
         }
         let totals = page.ask(client, &coarse, window, advertisers, until, is_fresh).await;
         match &totals {
-            Ok(totals) => page.keep(Arc::clone(totals)),
+            Ok(totals) => {
+                page.failures = 0;
+                lock(&self.kept).add(&name, Arc::clone(totals));
+            }
             // Refusals may be about single advertisers, which are found out by the report's own requests.
             Err(error) if error.is_refusal() => {
                 page.failures += u32::from(advertisers.len() == 1);
-                page.refused.push((window, Arc::clone(advertisers)));
+                if page.refused.len() < MOST_REFUSED {
+                    page.refused.push((window, Arc::clone(advertisers)));
+                }
             }
             Err(_) => page.failures = MOST_FAILURES,
         }
@@ -172,23 +234,17 @@ impl Ledger {
     }
 }
 
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 impl Default for Page {
     fn default() -> Self {
-        Self { kept: VecDeque::new(), most_days: MOST_DAYS, failures: 0, refused: Vec::new() }
+        Self { most_days: MOST_DAYS, failures: 0, refused: Vec::new() }
     }
 }
 
 impl Page {
-    fn keep(&mut self, totals: Arc<Totals>) {
-        self.failures = 0;
-        self.kept.push_front(totals);
-        let mut kept = 0;
-        self.kept.retain(|totals| {
-            kept += totals.sums.by_key.len();
-            kept <= MOST_SUMS || totals.sums.by_key.len() == kept
-        });
-    }
-
     /// Asks for a window and as many days behind it as one answer will hold; where that is refused, for the window alone.
     async fn ask(
         &mut self,
@@ -291,9 +347,10 @@ mod tests {
 
     fn differing(total: &str, rows: &str) -> Vec<String> {
         let sums = sum(total, &report(), window(), &[]).unwrap().1;
-        let totals = Totals { window: window(), advertisers: HashSet::new(), sums };
+        let advertisers = [AdvertiserId("7".into())];
+        let totals = Totals::new(window(), &advertisers, sums);
         let sums = sum(rows, &report(), window(), &[]).unwrap().1;
-        let days = totals.differing(&sums, window(), &[AdvertiserId("7".into())], [true; 3]);
+        let days = totals.differing(&sums, window(), &advertisers, [true; 3]);
         days.periods.into_iter().map(|(day, _)| day.to_string()).collect()
     }
 

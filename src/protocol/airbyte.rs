@@ -3,13 +3,26 @@
 //! Reading is tolerant: unknown keys are ignored, every optional may be `null`, keys may even be repeated (PyAirbyte
 //! writes `global_` twice), and a state may be a list of messages or a single one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 
+use crate::api::quote;
 use crate::clock;
+use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
+use crate::scan;
 use crate::streams::Stream;
+
+/// No document of a platform has more values.
+const MOST_VALUES: usize = 400_000;
+/// No stream of a catalog has more values, and no catalog more streams.
+const MOST_VALUES_OF_ENTRY: usize = 50_000;
+const MOST_STREAMS: usize = 2000;
+/// No name of a stream is longer.
+const LONGEST_NAME: usize = 300;
 
 /// How far a stream has come (`AirbyteStreamStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,72 +225,128 @@ pub fn record_suffix<'a>(misfits: impl Iterator<Item = &'a str>, out: &mut Vec<u
 /// # Errors
 /// `config_error` when the text is not a catalog.
 pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
-    let document = parse(text, "The catalog")?;
-    let Some(streams) = document["streams"].as_array() else {
-        return Err(Error::config(
-            "The catalog has no list of streams. It must be a configured catalog, {\"streams\":[{\"stream\":{\"name\":…},\
-             \"sync_mode\":…}]}; sample_configs/ has one to start from.",
-        ));
-    };
-    streams
-        .iter()
-        .enumerate()
-        .map(|(index, entry)| {
-            let stream = &entry["stream"];
-            let Some(name) = stream["name"].as_str() else {
-                return Err(Error::config(format!(
-                    "The catalog is not valid: streams[{index}].stream.name is missing."
-                )));
-            };
-            let sync_mode = match entry["sync_mode"].as_str() {
-                Some("full_refresh") => Ok(SyncMode::FullRefresh),
-                Some("incremental") => Ok(SyncMode::Incremental),
-                Some(other) => Err(other.to_owned()),
-                None => Err("(none)".to_owned()),
-            };
-            let columns = stream["json_schema"]["properties"].as_object();
-            let columns =
-                columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
-            Ok(Configured { sync_id: entry["sync_id"].as_i64(), ..Configured::new(name, sync_mode, columns) })
+    let mut configured = Vec::new();
+    let is_catalog = each_stream(text, &mut |index, entry| {
+        let stream = &entry["stream"];
+        let Some(name) = stream["name"].as_str() else {
+            return Err(Error::config(format!("The catalog is not valid: streams[{index}].stream.name is missing.")));
+        };
+        let sync_mode = match entry["sync_mode"].as_str() {
+            Some("full_refresh") => Ok(SyncMode::FullRefresh),
+            Some("incremental") => Ok(SyncMode::Incremental),
+            Some(other) => Err(other.to_owned()),
+            None => Err("(none)".to_owned()),
+        };
+        let columns = stream["json_schema"]["properties"].as_object();
+        let columns = columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
+        configured.push(Configured { sync_id: entry["sync_id"].as_i64(), ..Configured::new(name, sync_mode, columns) });
+        Ok(())
+    })?;
+    if is_catalog {
+        return Ok(configured);
+    }
+    Err(Error::config(
+        "The catalog has no list of streams. It must be a configured catalog, {\"streams\":[{\"stream\":{\"name\":…},\
+         \"sync_mode\":…}]}; sample_configs/ has one to start from.",
+    ))
+}
+
+/// Takes the entries of a catalog one by one, so that no more than one is in memory as a tree. `false` where there is no list of
+/// them.
+///
+/// # Errors
+/// `config_error` where the text is no JSON, an entry is too large, or `on_entry` refuses it.
+pub(super) fn each_stream(text: &str, on_entry: &mut dyn FnMut(usize, &Value) -> Result<()>) -> Result<bool> {
+    let text = text.trim_start_matches('\u{feff}');
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error, "The catalog"))?;
+    let streams = scan::member(text, |name| name == "streams").filter(|raw| raw.starts_with('['));
+    let Some(streams) = streams else { return Ok(false) };
+    let (mut index, mut refused) = (0, None);
+    let walk = scan::items(streams, &mut |entry| {
+        let taken = match scan::tree(entry, MOST_VALUES_OF_ENTRY) {
+            _ if index >= MOST_STREAMS => {
+                Err(Error::config(format!("The catalog has more than {MOST_STREAMS} entries.")))
+            }
+            Ok(entry) => on_entry(index, &entry),
+            Err(error) => Err(Error::config(format!(
+                "The catalog is not valid: streams[{index}] has {}.",
+                quote(&error.to_string())
+            ))),
+        };
+        index += 1;
+        taken.map_err(|error| {
+            refused = Some(error);
+            String::new()
         })
-        .collect()
+    });
+    match refused {
+        Some(error) => Err(error),
+        None => walk.map(|()| true).map_err(|error| not_json(&error, "The catalog")),
+    }
 }
 
 /// Reads a state: a list of state messages, one of them, or nothing. By stream; of several, the last counts.
 ///
 /// # Errors
 /// `config_error` when the text is no such thing: a state is never taken for "start again from nothing".
-pub fn parse_state(text: &str) -> Result<BTreeMap<String, Value>> {
+pub fn parse_state(text: &str) -> Result<States> {
     if text.trim().is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(States::new());
     }
-    let entries = match parse(text, "The state")? {
-        Value::Array(entries) => entries,
-        Value::Null => Vec::new(),
-        Value::Object(object) if object.is_empty() => Vec::new(),
-        single => vec![single],
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let mut states = States::new();
+    let mut is_understood = true;
+    let mut take = |entry: &str| {
+        is_understood &= add_state(entry, &mut states).is_some();
+        Ok(())
     };
-    let mut states = BTreeMap::new();
-    for entry in &entries {
-        let state = if entry["type"] == "STATE" { &entry["state"] } else { entry };
-        let name = state["stream"]["stream_descriptor"]["name"].as_str();
-        let Some(name) = name.filter(|_| matches!(state["type"].as_str(), Some("STREAM") | None)) else {
-            return Err(Error::config(
-                "The state cannot be understood: it must be a list of Airbyte state messages of the type STREAM, such as \
-                 this connector writes. Restore the last state that worked, or reset the streams to read them from the \
-                 start.",
-            ));
-        };
-        states.insert(name.to_owned(), state["stream"]["stream_state"].clone());
+    let walk = match text {
+        "null" => Ok(()),
+        list if list.starts_with('[') => scan::items(list, &mut take),
+        single => serde_json::from_str::<IgnoredAny>(single).and_then(|_| {
+            let mut is_empty = true;
+            scan::members(single, &mut |_, _| {
+                is_empty = false;
+                Ok(())
+            })?;
+            if is_empty && single.starts_with('{') { Ok(()) } else { take(single).map_err(serde::de::Error::custom) }
+        }),
+    };
+    walk.map_err(|error| not_json(&error, "The state"))?;
+    if is_understood {
+        return Ok(states);
     }
-    Ok(states)
+    Err(Error::config(
+        "The state cannot be understood: it must be a list of Airbyte state messages of the type STREAM, such as this connector \
+         writes. Restore the last state that worked, or reset the streams to read them from the start.",
+    ))
+}
+
+/// Adds the state of a message, or of what is in one.
+fn add_state(entry: &str, states: &mut States) -> Option<()> {
+    let member = |text, wanted: &str| scan::member(text, |name| name == wanted);
+    let word = |text| member(text, "type").and_then(|raw| scan::text(raw, LONGEST_NAME));
+    let state = if word(entry).as_deref() == Some("STATE") { member(entry, "state")? } else { entry };
+    let stream = member(state, "stream")?;
+    let name = member(member(stream, "stream_descriptor")?, "name").filter(|raw| raw.starts_with('"'))?;
+    let name = scan::text(name, LONGEST_NAME)?;
+    if !matches!(word(state).as_deref(), Some("STREAM") | None) {
+        return None;
+    }
+    states.insert(name, member(stream, "stream_state").map_or_else(Saved::default, Saved::of));
+    Some(())
 }
 
 /// Parses a document of the user's; `what` names it.
 pub(super) fn parse(text: &str, what: &str) -> Result<Value> {
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Error::config(format!("{what} is not valid JSON: the mistake is at line {line}, column {column}."))
+    scan::tree(text.trim_start_matches('\u{feff}'), MOST_VALUES).map_err(|error| not_json(&error, what))
+}
+
+fn not_json(error: &serde_json::Error, what: &str) -> Error {
+    let (line, column) = (error.line(), error.column());
+    Error::config(match error.classify() {
+        Category::Data => format!("{what} cannot be read: {}.", quote(&error.to_string())),
+        _ => format!("{what} is not valid JSON: the mistake is at line {line}, column {column}."),
     })
 }
 
@@ -291,9 +360,9 @@ mod tests {
             "global_":null,"data":null,"sourceStats":{"recordCount":250.0,"rejectedRecordCount":null},"global_":null}
             , {"type":"STREAM","stream":{"stream_descriptor":{"name":"b"},"stream_state":null}}]"#;
         let states = parse_state(pyairbyte).unwrap();
-        assert_eq!((&states["a"], &states["b"]), (&json!({"x": 1}), &Value::Null));
+        assert_eq!((states["a"].text(), states["b"].text()), (r#"{"x":1}"#, "null"));
         let message = state("a", &json!({"x": 1}), 3);
-        assert_eq!(parse_state(&message.to_string()).unwrap()["a"], json!({"x": 1}));
+        assert_eq!(parse_state(&message.to_string()).unwrap()["a"].value().unwrap(), json!({"x": 1}));
         for nothing in ["", " \n", "[]", "{}", "null"] {
             assert!(parse_state(nothing).unwrap().is_empty(), "{nothing}");
         }

@@ -1,12 +1,12 @@
 //! The states of a run in a file, for those who read by hand: read at its start, written as it goes on.
 
-use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
 use crate::files::Kept;
 
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct StateFile {
     path: PathBuf,
     file: Kept,
-    states: BTreeMap<String, Value>,
+    states: States,
     /// When it was written last.
     written: Option<Instant>,
     is_stale: bool,
@@ -31,7 +31,7 @@ impl StateFile {
     /// # Errors
     /// [`Kind::Config`](crate::error::Kind::Config) when the file cannot be written or has no states;
     /// [`Kind::Transient`](crate::error::Kind::Transient) while another run has it.
-    pub fn open(path: PathBuf, parse: impl FnOnce(Vec<u8>) -> Result<BTreeMap<String, Value>>) -> Result<Self> {
+    pub fn open(path: PathBuf, parse: impl FnOnce(Vec<u8>) -> Result<States>) -> Result<Self> {
         let mut file = Kept::open_or_make(&path).map_err(|error| match error {
             TryLockError::WouldBlock => Error::transient(format!(
                 "Another run is using the state file {}. Two at once would lose each other's states, so this one has read \
@@ -55,13 +55,13 @@ impl StateFile {
 
     /// The states that it holds.
     #[must_use]
-    pub fn states(&self) -> &BTreeMap<String, Value> {
+    pub fn states(&self) -> &States {
         &self.states
     }
 
     /// Takes in the state of a stream, all of whose records have been written.
     pub(super) fn keep(&mut self, stream: &str, state: &Value) -> Result<()> {
-        self.states.insert(stream.to_owned(), state.clone());
+        self.states.insert(stream.to_owned(), Saved::from(state));
         self.is_stale = true;
         if self.written.is_none_or(|written| written.elapsed() >= PAUSE) { self.save() } else { Ok(()) }
     }
@@ -73,9 +73,11 @@ impl StateFile {
         }
         self.written = Some(Instant::now());
         let entries = self.states.iter().map(|(stream, state)| {
-            json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": state}})
+            let name = json!({"name": stream});
+            let state = state.text();
+            format!(r#"{{"type":"STREAM","stream":{{"stream_descriptor":{name},"stream_state":{state}}}}}"#)
         });
-        let text = format!("{}\n", Value::Array(entries.collect()));
+        let text = format!("[{}]\n", entries.collect::<Vec<_>>().join(","));
         self.file.write(&text).map_err(|error| cannot_be_written(&self.path, &error))
     }
 }

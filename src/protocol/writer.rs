@@ -364,6 +364,8 @@ impl Writer {
         self.hand_over(stream);
         let Some(book) = self.books.get_mut(stream) else { return };
         book.progress = Progress::Closed;
+        // Only what is under way repeats its state.
+        (book.first_state, book.last_state) = (None, None);
         let name = book.stream.name.clone();
         if let Protocol::Singer(tap) = &self.protocol {
             let took = book.opened.map(|opened| opened.elapsed()).unwrap_or_default();

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::config::secrets;
+use crate::scan;
 
 /// What a key file holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,6 +11,9 @@ pub(super) struct Key {
     pub client_id: String,
     pub client_secret: String,
 }
+
+/// No key file has more values.
+const MOST_VALUES: usize = 1000;
 
 /// A part of the key, and its labels. Criteo's pages say "API Key" and "API Secret", those of others "Client ID" and "Client
 /// Secret", and nobody has published a file; blanks, `_` and `-` in labels do not matter.
@@ -40,7 +44,7 @@ fn decode_wide(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<String> {
 /// line of names, and names with a value behind them on the same line or on the next one.
 pub(super) fn parse(text: &str) -> Option<Key> {
     let text = text.trim_start_matches('\u{feff}');
-    if let Ok(document) = serde_json::from_str::<Value>(text) {
+    if let Ok(document) = scan::tree(text, MOST_VALUES) {
         return of_json(&document);
     }
     of_table(text).or_else(|| Some(Key { client_id: value(text, &ID)?, client_secret: value(text, &SECRET)? }))

@@ -17,12 +17,22 @@ use crate::streams::metrics::{self, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
+/// The most bytes of an answer that is made anew, and the most keys that may come again in it: both are in memory beside it.
+const LONGEST_MERGED: usize = 24 * 1024 * 1024;
+const MOST_REPEATED: usize = 10_000;
+
 /// Makes one row of those that share a key; `repeated` are the hashes of keys that may come more than once. `None` where it was
 /// only hashes that met.
 ///
 /// # Errors
 /// `Cause::RepeatedKey` where rows share a key and cannot be added up.
 pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> Result<Option<Merged>> {
+    if body.len() > LONGEST_MERGED || repeated.len() > MOST_REPEATED {
+        return Err(Error::config(
+            "Criteo sent an answer with rows that share keys, and it is too large to make them one row.",
+        )
+        .because(Cause::AnswerTooLarge));
+    }
     let judging = Judging::new(expected);
     let (metrics, obstacle) = additive(expected, &judging.parts);
     let layout = Layout::new(judging.parts.iter().map(|part| part.name.as_str()), Some(expected.report));

@@ -2,7 +2,7 @@ use super::*;
 use crate::config::Config;
 use crate::streams::{Source, catalog};
 use proptest::prelude::*;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 fn stream_of(name: &str, more: &Value) -> (Stream, Report) {
     let mut config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "custom_reports": [

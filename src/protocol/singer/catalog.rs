@@ -58,22 +58,16 @@ pub fn catalog(streams: &[Stream]) -> String {
 /// # Errors
 /// `config_error` when the text is not a catalog.
 pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
-    let document = airbyte::parse(text, "The catalog")?;
-    let Some(streams) = document["streams"].as_array() else {
-        return Err(Error::config(
-            "The catalog has no list of streams. It must be a Singer catalog, such as --discover prints.",
-        ));
-    };
     let mut configured = Vec::new();
     let mut left_out = Vec::new();
-    for (index, entry) in streams.iter().enumerate() {
+    let is_catalog = airbyte::each_stream(text, &mut |index, entry| {
         let Some(name) = entry["tap_stream_id"].as_str().or(entry["stream"].as_str()) else {
             return Err(Error::config(format!("The catalog is not valid: streams[{index}].tap_stream_id is missing.")));
         };
         let metadata = Metadata::of(entry);
         if !metadata.is_selected(&[], entry["selected"].as_bool()) {
-            left_out.push(name);
-            continue;
+            left_out.push(name.to_owned());
+            return Ok(());
         }
         let root = metadata.at(&[]);
         let method = [&root["forced-replication-method"], &root["replication-method"], &entry["replication_method"]];
@@ -89,6 +83,12 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
         });
         let properties = properties.cloned().unwrap_or_default();
         configured.push(Configured { properties, ..Configured::new(name, sync_mode, columns) });
+        Ok(())
+    })?;
+    if !is_catalog {
+        return Err(Error::config(
+            "The catalog has no list of streams. It must be a Singer catalog, such as --discover prints.",
+        ));
     }
     for name in left_out.into_iter().filter(|name| configured.iter().any(|of: &Configured| of.name == *name)) {
         tracing::warn!("The catalog has {name} selected in one entry and not in another. It is read.");

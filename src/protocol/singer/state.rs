@@ -1,9 +1,8 @@
 //! Singer's state: one document of all streams, in which what others have left is carried along.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
+use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte;
 
@@ -51,9 +50,9 @@ impl State {
     /// The states of streams. Those in the layout of others are among them, so that they are refused where a stream of
     /// ours has them: they must not mean "start again from nothing".
     #[must_use]
-    pub fn streams(&self) -> BTreeMap<String, Value> {
+    pub fn streams(&self) -> States {
         let bookmarks = self.0.get("bookmarks").and_then(Value::as_object).into_iter().flatten();
-        bookmarks.map(|(name, bookmark)| (name.clone(), bookmark.clone())).collect()
+        bookmarks.map(|(name, bookmark)| (name.clone(), Saved::from(bookmark))).collect()
     }
 
     /// Notes what a stream that was read whole was read for; whether that is no less than the last time.

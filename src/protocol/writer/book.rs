@@ -7,10 +7,13 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use crate::api::quote;
 use crate::engine::account::Account;
 use crate::engine::project::Plan;
 use crate::protocol::singer::batch::BatchFiles;
 
+/// At most so many fields are named.
+const MOST_FIELDS: usize = 20;
 /// At most so many advertisers or days are named.
 const MOST_NAMED: usize = 5;
 
@@ -113,21 +116,29 @@ impl Book {
             let text = format!("{name}: Criteo sent {repeated} objects more than once; each is written once.");
             logs.push((Level::WARN, text));
         }
-        for (counts, what, then) in [
+        for (counts, more, what, then) in [
             (
                 &self.stream.plan.unknown_fields,
+                self.stream.plan.more_unknown,
                 "fields that this version of the connector does not know",
                 "Update it to get them",
             ),
             (
                 &self.stream.plan.misfit_columns,
+                0,
                 "values that do not fit their columns",
                 "They are null, and the records say so",
             ),
         ] {
             if !counts.is_empty() {
-                let list: Vec<_> = counts.iter().map(|(field, rows)| format!("{field} ({rows} rows)")).collect();
-                logs.push((Level::WARN, format!("{name}: Criteo sent {what}: {}. {then}.", list.join(", "))));
+                let fields = counts.iter().take(MOST_FIELDS);
+                let list: Vec<_> = fields.map(|(field, rows)| format!("{} ({rows} rows)", quote(field))).collect();
+                let more = match counts.len() - list.len() {
+                    0 => String::new(),
+                    unnamed if more == 0 => format!(" and {unnamed} more"),
+                    _ => " and more than can be told".to_owned(),
+                };
+                logs.push((Level::WARN, format!("{name}: Criteo sent {what}: {}{more}. {then}.", list.join(", "))));
             }
         }
         logs
