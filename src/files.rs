@@ -63,12 +63,28 @@ fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Res
         file.sync_all()
     });
     let result = written.and_then(|()| finished(&new)).and_then(|()| std::fs::rename(&new, path));
+    if result.is_ok() {
+        sync_folder_of(path);
+    }
     if result.is_err() {
         // What is half written helps nobody.
         let _ = std::fs::remove_file(&new);
     }
     result
 }
+
+/// A new name is safe from a loss of power once the folder is on the disk. Some file systems cannot do that; the file is in its
+/// place all the same.
+#[cfg(unix)]
+fn sync_folder_of(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(folder) = std::fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder_of(_: &Path) {}
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,8 @@
 //!
 //! From the moment before the old token is sent until the new one is in the file, this program holds a lock beside that file,
 //! and it sends the token that the file has then: of two runs with one configuration the second uses what the first one got.
-//! What no file can prevent is that a run is killed between Criteo's answer and the writing, some milliseconds later; then
-//! the new token is gone, and the message for a token that has been used up says what to do.
+//! The new token is written, down to the disk, before anything else is done with the answer that brought it. What no file can
+//! prevent is that a run is killed while that answer is on its way, or in the moment of writing; then the new token is gone, and the message for a token that has been used up says what to do.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -147,9 +147,6 @@ impl TokenFile {
         let mut name = real.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let file = Self { lock: real.with_file_name(name), path: real, client_id: client_id.to_owned() };
-        if let Err(TryLockError::Error(error)) = file.lock() {
-            return Err(format!("nothing can be written beside {shown} ({error})"));
-        }
         if file.token().is_none() {
             return Err(format!("{shown} has no refresh_token of its own"));
         }
@@ -157,7 +154,10 @@ impl TokenFile {
     }
 
     fn lock(&self) -> std::result::Result<File, TryLockError> {
-        let file = files::private().create(true).truncate(false).open(&self.lock).map_err(TryLockError::Error)?;
+        let beside = files::private().create(true).truncate(false).open(&self.lock);
+        // Where nothing can be made beside the file, nothing takes its place, either: it is written where it is, so that every
+        // run finds the same file to lock.
+        let file = beside.or_else(|_| OpenOptions::new().write(true).open(&self.path)).map_err(TryLockError::Error)?;
         file.try_lock().map(|()| file)
     }
 
