@@ -465,8 +465,10 @@ fn the_days_of_a_preview_end_with_criteos_today() {
         let output = bench.program().args(["preview", REPORT, "--config", "config.json"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let requests = bench.report_requests();
-        let days = |member: &str| requests.iter().map(|body| body[member].as_str().unwrap()[..10].to_owned());
-        assert_eq!((days("startDate").min().unwrap(), days("endDate").max().unwrap()), (first.into(), last.into()));
+        let day = |body: &Value, member: &str| body[member].as_str().unwrap()[..10].to_owned();
+        let starts = requests.iter().map(|body| day(body, "startDate"));
+        let ends = requests.iter().map(|body| day(body, "endDate"));
+        assert_eq!((starts.min().unwrap(), ends.max().unwrap()), (first.into(), last.into()));
         assert_eq!(bench.token_requests(), 1, "no call more than before");
     }
 }

@@ -101,8 +101,10 @@ impl Run<'_> {
         let progress = Progress::default();
         let mut reader = Reader { run: self, id, name, columns, range, settled, is_incremental, cursors, progress };
         let result = reader.read().await;
-        let holes = reader.cursors.hole_texts(self.advertisers);
-        self.output.account(id, Account { windows: reader.progress.accepted, holes, ..Account::default() });
+        let mut account = Account::default();
+        account.windows = reader.progress.accepted;
+        account.holes = reader.cursors.hole_texts(self.advertisers);
+        self.output.account(id, account);
         result
     }
 }
