@@ -11,6 +11,9 @@ use crate::truth::{self, by_key};
 
 const LOG: &str = "log_level_events";
 
+/// So often is a request of a sync tried.
+const ATTEMPTS: u32 = 6;
+
 /// A bench with these switches of the sandbox, whose configuration begins so many days ago.
 fn bench(switches: &[(&str, &str)], days: u64) -> Bench {
     let mut options = Options::default();
@@ -83,13 +86,25 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
 /// A search that meets an outage does not take the days for ones that are no longer kept.
 #[test]
 fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
-    let bench = bench(&[("log_files_floor", "three_days_later")], 30);
+    let mut bench = bench(&[("log_files_floor", "three_days_later")], 30);
     let last = bench.today() - Days::new(1);
-    let fault = json!({"match": {"path": "/log-level/", "window": last}, "times": null, "do": {"status": 500, "body": "{}"}});
+    // All attempts of the search at the last day fail; the read of that day comes later.
+    let fault = json!({"match": {"path": "/log-level/", "window": last}, "times": ATTEMPTS, "do": {"status": 500, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
     let transcript = sync(&bench, None);
     assert_eq!(transcript.code, Some(1));
-    assert_eq!(state_of(&transcript)["groups"], json!([]), "nobody knows the first day, so nothing has been passed");
+    let state = state_of(&transcript);
+    let holes = json!([{"from": bench.today() - Days::new(30), "to": bench.today() - Days::new(28),
+        "scope": ["1001", "1002", "1003"], "why": "unread", "tries": 1}]);
+    assert_eq!((&state["groups"][0]["cursor"], &state["holes"]), (&json!("2026-10-29"), &holes));
+    // The next sync finds the first day, and names what is before it.
+    bench.sandbox.clear_faults();
+    let second = sync(&bench, Some(&transcript.final_state()));
+    assert_eq!(second.code, Some(0), "{:?}", second.errors());
+    assert!(warns(&second, &["stay missing", "of 1001"]), "{:?}", second.logs("WARN"));
+    assert!(state_of(&second).get("holes").is_none());
+    let first_day = bench.today() - Days::new(27);
+    assert_merged(&mut bench, &[&transcript, &second], first_day);
 }
 
 #[test]
@@ -143,9 +158,7 @@ fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_i
         assert!(message.contains("Not read: 2026-10-25 of 1002."), "{name}: {message}");
         let summed_up = |log: &&str| log.contains("not settled: 2026-10-25 of 1002 (not read)");
         assert!(first.logs("INFO").iter().any(summed_up), "{name}: {:?}", first.logs("INFO"));
-        let hole = |tries: u32| {
-            json!([{"from": "2026-10-25", "to": "2026-10-25", "scope": ["1002"], "why": "unread", "tries": tries}])
-        };
+        let hole = |tries: u32| json!([{"from": "2026-10-25", "to": "2026-10-25", "scope": ["1002"], "why": "unread", "tries": tries}]);
         let all = json!([{"cursor": "2026-10-29", "scope": ["1001", "1002", "1003"]}]);
         assert_eq!((&state_of(&first)["groups"], &state_of(&first)["holes"]), (&all, &hole(1)), "{name}");
         assert_eq!((days_of(&first, "1002").len(), days_of(&first, "1001").len()), (9, 10), "{name}");
@@ -173,7 +186,8 @@ fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_i
 fn an_advertiser_without_a_campaign_has_no_log_files() {
     let bench = bench(&[], 5);
     let body = json!({"errors": [{"code": "no-campaign-found"}]}).to_string();
-    let fault = json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": {"status": 403, "body": body}});
+    let fault =
+        json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": {"status": 403, "body": body}});
     bench.sandbox.add_fault(fault).unwrap();
     let transcript = sync(&bench, None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());

@@ -64,7 +64,10 @@ pub const CASES: &[Case] = &[
             // That no request failed more often than allowed is a rule of every run.
             assert_eq!(bench.read(&catalog, None).code, Some(1));
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
-            assert!(refused <= 3 * catalog["streams"].as_array().unwrap().len(), "{refused} calls with a refused token");
+            assert!(
+                refused <= 3 * catalog["streams"].as_array().unwrap().len(),
+                "{refused} calls with a refused token"
+            );
             first
         },
     },

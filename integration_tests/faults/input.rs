@@ -215,7 +215,8 @@ pub const CASES: &[Case] = &[
                 assert!(transcript.records(REPORT).iter().all(|record| record["advertiser_id"] != "1003"));
             }
             bench.config["advertiser_ids"] = json!(["12a"]);
-            bench.config["custom_reports"] = json!([{"name": "Bad Name", "dimensions": [], "metrics": {"Clicks": true}}]);
+            bench.config["custom_reports"] =
+                json!([{"name": "Bad Name", "dimensions": [], "metrics": {"Clicks": true}}]);
             check_told(
                 &bench.check(),
                 &[

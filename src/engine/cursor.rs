@@ -315,9 +315,7 @@ impl Cursors {
     }
 
     fn tries_before(&self, advertiser: &AdvertiserId, window: Window, why: Why) -> u32 {
-        let is_same = |hole: &&Hole| {
-            hole.why.kind() == why.kind() && hole.window.without(window).ne([hole.window])
-        };
+        let is_same = |hole: &&Hole| hole.why.kind() == why.kind() && hole.window.without(window).ne([hole.window]);
         let saved = self.saved_holes.get(advertiser).into_iter().flatten();
         saved.filter(is_same).map(|hole| hole.tries).max().unwrap_or(0)
     }

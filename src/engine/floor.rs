@@ -3,28 +3,38 @@
 use super::entity::is_refusal;
 use crate::error::Result;
 
-/// The index of the first of so many periods that is served, found by asking for half of those that are left each time.
-/// `None` where not even the last one is, or where one of them cannot be asked for: a guess would leave days out.
-pub(super) async fn first_served(count: usize, is_served: impl AsyncFn(usize) -> Option<bool>) -> Option<usize> {
-    let mut served = count.checked_sub(1)?;
+/// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
+/// where not even the last one is.
+///
+/// # Errors
+/// When a request fails: a guess would leave days out.
+pub(super) async fn first_served(
+    count: usize,
+    is_served: impl AsyncFn(usize) -> Result<bool>,
+) -> Result<Option<usize>> {
+    let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
     if is_served(0).await? {
-        return Some(0);
+        return Ok(Some(0));
     }
     if !is_served(served).await? {
-        return None;
+        return Ok(None);
     }
     let mut refused = 0;
     while refused + 1 < served {
         let middle = usize::midpoint(refused, served);
         if is_served(middle).await? { served = middle } else { refused = middle }
     }
-    Some(served)
+    Ok(Some(served))
 }
 
-/// What an answer says of its period: served, refused, or nothing where the request has failed.
-pub(super) fn is_served(answer: &Result<()>) -> Option<bool> {
+/// Whether an answer says that its period is served.
+///
+/// # Errors
+/// When it says neither that nor the contrary.
+pub(super) fn is_served<T>(answer: Result<T>) -> Result<bool> {
     match answer {
-        Ok(()) => Some(true),
-        Err(error) => is_refusal(error).then_some(false),
+        Ok(_) => Ok(true),
+        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }

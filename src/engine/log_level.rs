@@ -6,7 +6,7 @@
 //! files, so younger days are listed and read again by every sync. Their rows have the same keys each time. A day that cannot be
 //! read becomes a hole in the state, as with reports, and the days behind it are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use csv_core::{ReadRecordResult, ReaderBuilder};
@@ -117,7 +117,7 @@ impl Reader<'_> {
             // Files of days that have settled do not change, so they are not read twice unless the user wants it.
             let resume = self.range.resume(cursor, run.config.lookback_days.unwrap_or(0), Grain::Day);
             self.tell_gaps(cursor, &advertisers, resume);
-            let days = Window { start: resume.start, end: self.range.complete_until };
+            let days = Window { start: resume.start, end: self.range.end };
             for advertiser in &advertisers {
                 if cursor.is_some() {
                     starts.insert(advertiser.clone(), resume.start);
@@ -126,18 +126,17 @@ impl Reader<'_> {
             }
         }
         for (window, advertisers) in self.cursors.holes_before(&starts) {
-            let first = run.config.start_date.map_or(self.range.oldest, |day| day.max(self.range.oldest));
-            let days = Window { start: window.start.max(first), end: window.end.min(self.range.complete_until) };
+            let days = self.range.hole(window, Grain::Day);
             for advertiser in &advertisers {
                 self.read_days(advertiser, days, false).await?;
             }
         }
-        let state = if self.is_incremental { self.cursors.to_value() } else { super::cursor::no_cursor() };
-        run.output.state(self.id, state);
         if let Some(first) = self.progress.floor {
             run.warn_once(super::floor_warning(self.name, "30 days", first));
             tell_lost_holes(self.name, &mut self.cursors, first);
         }
+        let state = if self.is_incremental { self.cursors.to_value() } else { super::cursor::no_cursor() };
+        run.output.state(self.id, state);
         let unread = self.progress.unread.take();
         let unread = unread.map(|(days, error)| super::unread_error(&days, error, self.is_incremental));
         let errors = [self.progress.failure.take(), unread, run.refused_error(&self.progress.lost)];
@@ -152,57 +151,59 @@ impl Reader<'_> {
     /// # Errors
     /// What is about the stream as a whole.
     async fn read_days(&mut self, advertiser: &AdvertiserId, days: Window, moves_cursor: bool) -> Result<()> {
-        let (mut has_read, mut failures_in_a_row) = (false, 0);
-        let days = days.start.iter_days().take_while(|day| *day <= days.end);
-        for day in days {
+        let mut failures_in_a_row = 0;
+        let last = days.end.min(self.range.complete_until);
+        for day in days.start.iter_days().take_while(|day| *day <= last) {
             if self.progress.floor.is_some_and(|floor| day < floor) {
                 continue;
             }
             let mut outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
             if let Err(Unread::List(error)) = &outcome
-                && self.may_lie_before_the_floor(day, error)
+                && self.may_lie_before_the_floor(advertiser, day, error)
             {
                 self.progress.floors_sought += 1;
-                if let Some(floor) = self.run.first_served(advertiser, day, self.range.complete_until).await {
-                    if floor > day {
+                let window = Window { start: day, end: self.range.complete_until };
+                match self.run.first_served(advertiser, window).await {
+                    Ok(Some(floor)) if floor > day => {
                         self.begin_at(floor);
                         continue;
                     }
-                    outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
+                    Ok(Some(_)) => outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await,
+                    Ok(None) => {}
+                    // The next one would meet the same.
+                    Err(_) => self.progress.floors_sought = MOST_FLOORS,
                 }
             }
             let hole = match outcome {
-                Ok(()) => {
-                    (has_read, failures_in_a_row) = (true, 0);
-                    self.progress.accepts(day);
-                    None
-                }
-                Err(Unread::Files(error)) => {
-                    (has_read, failures_in_a_row) = (true, 0);
-                    self.progress.accepts(day);
-                    Some(error)
-                }
+                Ok(()) => None,
+                Err(Unread::Files(error)) => Some((error, true)),
                 Err(Unread::List(error)) => {
                     failures_in_a_row += 1;
+                    let has_read = self.progress.accepted_of.contains(advertiser);
                     if failures_in_a_row > MOST_FAILURES || !is_about_days(&error, has_read) {
                         return self.progress.refuse(self.name, advertiser, error, self.run.advertisers.len());
                     }
-                    Some(error)
+                    Some((error, false))
                 }
             };
-            self.note(advertiser, day, hole, moves_cursor);
+            if hole.as_ref().is_none_or(|(_, is_listed)| *is_listed) {
+                failures_in_a_row = 0;
+                self.progress.accepts(advertiser, day);
+            }
+            self.note(advertiser, day, hole.map(|(error, _)| error), moves_cursor);
         }
         Ok(())
     }
 
     /// Whether a refusal may mean that Criteo no longer keeps the files of a day.
-    fn may_lie_before_the_floor(&self, day: NaiveDate, error: &Error) -> bool {
+    fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
         let is_earliest = self.progress.served_from.is_none_or(|served| day < served);
         let is_near_the_floor = day <= days_after(self.range.oldest, FLOOR_SLACK);
         is_earliest
             && self.progress.floors_sought < MOST_FLOORS
             && match error.cause {
-                Some(Cause::InvalidTimespan) => true,
+                // Behind a cursor lie days that were served not long ago.
+                Some(Cause::InvalidTimespan) => is_near_the_floor || self.cursors.cursor(advertiser).is_none(),
                 Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInAnswer) => is_near_the_floor,
                 _ => false,
             }
@@ -269,16 +270,19 @@ fn tell_lost(name: &str, lost: Window, cursor: NaiveDate, advertisers: &[Adverti
 
 /// Whether an error is about the days that were asked for, and not about the advertiser, who has been served or not.
 fn is_about_days(error: &Error, has_read: bool) -> bool {
-    let is_of_advertiser = matches!(error.cause, Some(Cause::ConsentMissing | Cause::PermissionMissing));
-    is_of_one(error) && !is_of_advertiser && (has_read || !is_refusal(error))
+    match error.cause {
+        Some(Cause::ConsentMissing | Cause::PermissionMissing) => false,
+        Some(Cause::InvalidTimespan) => true,
+        _ => is_of_one(error) && (has_read || !is_refusal(error)),
+    }
 }
 
 impl Run<'_> {
-    /// The first day whose files Criteo lists; none where it does not list the last one, or where one cannot be asked for.
-    async fn first_served(&self, advertiser: &AdvertiserId, first: NaiveDate, last: NaiveDate) -> Option<NaiveDate> {
-        let days: Vec<_> = first.iter_days().take_while(|day| *day <= last).collect();
-        let is_served = async |index: usize| is_served(&self.log_files(advertiser, days[index]).await.map(drop));
-        first_served(days.len(), is_served).await.map(|index| days[index])
+    /// The first day of a window whose files Criteo lists; none where it does not list those of the last one.
+    async fn first_served(&self, advertiser: &AdvertiserId, window: Window) -> Result<Option<NaiveDate>> {
+        let days: Vec<_> = window.singles(Grain::Day).map(|day| day.start).collect();
+        let is_served = async |index: usize| is_served(self.log_files(advertiser, days[index]).await);
+        Ok(first_served(days.len(), is_served).await?.map(|index| days[index]))
     }
 
     /// Reads the files of a day.
@@ -289,13 +293,8 @@ impl Run<'_> {
         day: NaiveDate,
         columns: &[&str],
     ) -> std::result::Result<(), Unread> {
-        let files = match self.log_files(advertiser, day).await {
-            // It has no files, either.
-            Err(error) if error.cause == Some(Cause::NoCampaign) => Vec::new(),
-            files => files.map_err(Unread::List)?,
-        };
         let mut failure = None;
-        for file in files {
+        for file in self.log_files(advertiser, day).await.map_err(Unread::List)? {
             let name = file.name.clone();
             if let Err(error) = self.read_whole(id, advertiser, day, file, columns).await {
                 let error = error.in_context(&format!("Log file {name} of {day}, advertiser {advertiser}"));
@@ -364,7 +363,12 @@ impl Run<'_> {
             }
             Ok(distinct(files))
         };
-        Ok(self.client.fetch(&call, check).await?.1)
+        match self.client.fetch(&call, check).await {
+            Ok((_, files)) => Ok(files),
+            // It has no files, either.
+            Err(error) if error.cause == Some(Cause::NoCampaign) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a file to its end, and writes what has not been written yet.
@@ -410,6 +414,8 @@ enum Unread {
 struct Progress {
     /// Days that could be listed.
     accepted: u64,
+    /// The advertisers of these.
+    accepted_of: BTreeSet<AdvertiserId>,
     /// The first of them.
     served_from: Option<NaiveDate>,
     /// The first day that Criteo serves, where that is later than it should be.
@@ -422,8 +428,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn accepts(&mut self, day: NaiveDate) {
+    fn accepts(&mut self, advertiser: &AdvertiserId, day: NaiveDate) {
         self.accepted += 1;
+        self.accepted_of.insert(advertiser.clone());
         self.served_from = Some(self.served_from.map_or(day, |served| served.min(day)));
     }
 

@@ -357,7 +357,8 @@ impl<'a> Reading<'a> {
             let unread = track.holes().iter().copied().map(|window| (window, Why::Unread));
             let differing = self.proof.doubts_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
             let uncompared = self.proof.uncompared_of(advertiser).map(|window| (window, Why::Uncompared));
-            let holes: Vec<_> = unread.chain(differing).chain(uncompared).filter(|(window, _)| is_known(window)).collect();
+            let holes: Vec<_> =
+                unread.chain(differing).chain(uncompared).filter(|(window, _)| is_known(window)).collect();
             self.cursors.settle(std::slice::from_ref(advertiser), known, &holes);
         }
         (self.is_incremental && !self.cursors.says_the_same(&before)).then(|| self.cursors.to_value())
@@ -461,10 +462,10 @@ impl<'a> Reading<'a> {
         async move {
             let is_served = async |index: usize| {
                 let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);
-                is_served(&client.fetch(&call, rows::check).await.map(drop))
+                is_served(client.fetch(&call, rows::check).await)
             };
-            let floor = first_served(periods.len(), is_served).await.filter(|index| *index > 0);
-            let floor = floor.map(|index| periods[index].start);
+            let first = first_served(periods.len(), is_served).await.ok().flatten();
+            let floor = first.filter(|index| *index > 0).map(|index| periods[index].start);
             Event::Floor(slice, error, floor)
         }
         .boxed_local()

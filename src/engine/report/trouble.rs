@@ -13,8 +13,8 @@ use super::retired::{Retired, is_about};
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::{floor_warning, names, unread_error};
 use crate::engine::track::{Cut, Slice};
+use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
 
