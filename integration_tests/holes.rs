@@ -184,6 +184,12 @@ fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
         let warned =
             transcript.logs("WARN").iter().any(|log| log.contains("totals") && log.contains("could not be had"));
         assert_eq!(warned, is_unproven, "{name}: {:?}", transcript.logs("WARN"));
+        // Days that are not older than two are never compared.
+        let hole = json!([{"from": bench.today() - Days::new(100), "to": "2026-10-29", "scope": ["1001", "1002", "1003"],
+            "why": "uncompared", "tries": 1}]);
+        assert_eq!(state_of(&transcript).get("holes"), is_unproven.then_some(&hole), "{name}");
+        let is_listed = |log: &&str| log.contains("(unproven: not compared with Criteo's totals)");
+        assert_eq!(transcript.logs("INFO").iter().any(is_listed), is_unproven, "{name}: {:?}", transcript.logs("INFO"));
         assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-31");
     }
 }

@@ -16,6 +16,7 @@ mod holes;
 mod incremental;
 mod ladder;
 mod lint;
+mod log_files;
 mod machine;
 mod memory;
 mod objects;

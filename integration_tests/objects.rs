@@ -572,8 +572,9 @@ fn a_log_file_that_is_gone_costs_its_day_alone() {
         assert!(message.contains(words) && message.contains("1002_2026-10-25.csv.gz of 2026-10-25"), "{message}");
         assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "one round of new links");
         assert_eq!((log_days(&transcript, "1001").len(), log_days(&transcript, "1002").len()), (10, 9));
+        assert!(message.contains("Not read: 2026-10-25 of 1002"), "{message}");
         let state = transcript.final_state();
-        assert_eq!(cursor_of(&state, "1002").unwrap(), "2026-10-24");
+        assert_eq!(cursor_of(&state, "1002").unwrap(), "2026-10-29");
         assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29");
     }
 }

@@ -211,6 +211,9 @@ fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Res
     let locked = lock(&file).map(drop).map_err(|_| io::Error::from(ErrorKind::Interrupted));
     let written = locked.and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.sync_all());
     let result = written.and_then(|()| finished(&new)).and_then(|()| std::fs::rename(&new, path));
+    if result.is_ok() {
+        sync_folder_of(path);
+    }
     if result.is_err() {
         // What is half written helps nobody.
         let _ = std::fs::remove_file(&new);
@@ -257,6 +260,19 @@ fn is_leftover(other: &str, name: &str) -> bool {
     let number = other.strip_prefix(name).and_then(|rest| rest.strip_prefix(NEW));
     number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
 }
+
+/// A new name is safe from a loss of power once the folder is on the disk. Some file systems cannot do that; the file is in its
+/// place all the same.
+#[cfg(unix)]
+fn sync_folder_of(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(folder) = std::fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder_of(_: &Path) {}
 
 #[cfg(test)]
 mod tests {

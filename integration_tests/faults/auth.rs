@@ -452,3 +452,50 @@ fn the_clock_of_criteo_counts_where_ours_is_wrong() {
         assert!(days.iter().all(|day| day.trim_matches('"') <= format!("{last}T23:59:59.999Z").as_str()), "{days:?}");
     }
 }
+
+/// The last day that a preview shows is Criteo's, as that of every command.
+#[test]
+fn the_days_of_a_preview_end_with_criteos_today() {
+    for (date, first, last) in [
+        ("Sun, 01 Nov 2026 12:00:00 GMT", "2026-10-19", "2026-11-01"),
+        ("Thu, 05 Nov 2026 12:00:00 GMT", "2026-10-23", "2026-11-05"),
+    ] {
+        let mut bench = bench(Options::default(), 3);
+        bench.config["now"] = json!("2026-11-03T12:00:00Z");
+        fault(&bench, "/oauth2/token", json!(null), json!({"headers": {"Date": date}}));
+        bench.file("config.json", &bench.config);
+        let output = bench.program().args(["preview", REPORT, "--config", "config.json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let requests = bench.report_requests();
+        let day = |body: &Value, member: &str| body[member].as_str().unwrap()[..10].to_owned();
+        let starts = requests.iter().map(|body| day(body, "startDate"));
+        let ends = requests.iter().map(|body| day(body, "endDate"));
+        assert_eq!((starts.min().unwrap(), ends.max().unwrap()), (first.into(), last.into()));
+        assert_eq!(bench.token_requests(), 1, "no call more than before");
+    }
+}
+
+/// A single file that is mounted writable into a folder that is not: it is written in place, under a lock of its own.
+#[test]
+fn a_replaced_refresh_token_is_written_in_place_where_the_folder_may_not_be_written() {
+    let bench = rotating();
+    std::fs::create_dir(bench.directory.join("mounted")).unwrap();
+    bench.file("mounted/config.json", &bench.config);
+    let file = bench.directory.join("mounted/config.json");
+    let script = "mount --bind mounted/config.json mounted/config.json && mount --bind mounted mounted2 && \
+                  mount -o remount,ro,bind mounted2 && mount --bind mounted/config.json mounted2/config.json && \
+                  { touch mounted2/probe 2>/dev/null && exit 8; \"$@\"; }";
+    std::fs::create_dir(bench.directory.join("mounted2")).unwrap();
+    for run in 1..=2 {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(bench.program().get_program());
+        command.args(["check", "--config", "mounted2/config.json", "--exit-code"]).current_dir(&bench.directory);
+        let output = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && !said.contains("cannot be kept"), "{:?} {said}", output.status);
+        let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(kept["refresh_token"], format!("rotated-refresh-token-{run}"));
+    }
+    let left: Vec<_> = std::fs::read_dir(bench.directory.join("mounted")).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
+}

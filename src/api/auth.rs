@@ -181,7 +181,7 @@ impl Auth {
             tracing::info!("Asking for a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
             pace::sleep(wait).await;
         };
-        redact::add(grant.access_token.expose_secret());
+        // Before anything else: a run that is killed from here on has the new token.
         let current = state.refresh_token.as_ref().map(|token| token.expose_secret().to_owned());
         let is_new = |token: &SecretString| current.as_deref().is_some_and(|current| current != token.expose_secret());
         if let Some(rotated) = grant.refresh_token.filter(is_new) {
@@ -189,6 +189,7 @@ impl Auth {
             self.refresh_tokens.keep(rotated.expose_secret());
             state.refresh_token = Some(rotated);
         }
+        redact::add(grant.access_token.expose_secret());
         self.times.get_or_init(|| Some(Times { here: self.clock.now(), there: date? }));
         let life = life(&grant.expires_in);
         let token = Token { value: grant.access_token, renew_at: Instant::now() + life - MARGIN.min(life / 2) };

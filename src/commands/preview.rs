@@ -35,8 +35,12 @@ const BAR: usize = 30;
 impl Session {
     pub(super) async fn preview(&self, config: Config, what: &PreviewArguments) -> Result<ExitCode> {
         let mut config = within(config, &what.days)?;
+        let client = self.client(&config, Patience::Check)?;
         if what.days.since.is_none() {
-            let end = config.end_date.unwrap_or_else(|| config.clock.today(config.timezone));
+            // The first token brings Criteo's clock along, and the read uses the same token.
+            client.authenticate().await?;
+            let today = || engine::clock_of(&client, &config).today(config.timezone);
+            let end = config.end_date.unwrap_or_else(today);
             config.start_date = Some(days_before(end, DAYS - 1));
         }
         // A look is no proof.
@@ -53,7 +57,6 @@ impl Session {
         let output =
             Output::to(Box::new(Catch { seen: Arc::clone(&seen), line: Vec::new() }), Protocol::Airbyte, stop.clone())
                 .map_err(|error| Error::system(format!("The system gives no thread: {error}.")))?;
-        let client = self.client(&config, Patience::Check)?;
         let states = BTreeMap::new();
         tokio::select! {
             _ = engine::read(&client, &output, &config, &selected, &states, Extent::All) => {

@@ -2,8 +2,9 @@
 //!
 //! From the moment before the old token is sent until the new one is in the file, this program holds a lock on that file,
 //! and it sends the token that the file has then: of two runs with one configuration the second uses what the first one got.
-//! What no file can prevent is that a run is killed between Criteo's answer and the writing, some milliseconds later; then
-//! the new token is gone, and the message for a token that has been used up says what to do.
+//! The new token is written, down to the disk, before anything else is done with the answer that brought it. What no file can
+//! prevent is that a run is killed while that answer is on its way, or in the moment of writing; then the new token is gone,
+//! and the message for a token that has been used up says what to do.
 
 use std::fs::{OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};

@@ -55,6 +55,8 @@ pub(super) struct Judged {
     pub sums: Sums,
     /// Rows that have no part, or not their whole part, in the sums.
     pub unsummed: u64,
+    /// Their periods, by the number of the advertiser.
+    pub unsummed_periods: BTreeSet<(u64, NaiveDate)>,
     /// Set where rows share a key: what is to be written in place of the answer.
     pub merged: Option<Merged>,
     /// What people should know, a sentence each; to be told once a stream.
@@ -87,8 +89,8 @@ pub(super) fn judge(body: &str, expected: &Expected<'_>) -> Result<Judged> {
         judging.verdict()?;
     }
     let merged = if repeated.is_empty() { None } else { merge::merge(body, expected, &repeated)? };
-    let (sums, unsummed, notes) = judging.into_sums();
-    Ok(Judged { rows, is_short: envelope.is_short(), warnings: envelope.warnings, sums, unsummed, merged, notes })
+    let is_short = envelope.is_short();
+    Ok(Judged { rows, is_short, warnings: envelope.warnings, merged, ..judging.into_judged() })
 }
 
 /// Takes an answer the whole way that a read takes it, and writes nothing.
@@ -245,6 +247,7 @@ struct Judging<'a> {
     last_sum: Option<((u64, NaiveDate), Sum)>,
     precision: Precision,
     unsummed: u64,
+    unsummed_periods: BTreeSet<(u64, NaiveDate)>,
     /// The weekdays of labels other than the first day of the window, a bit each.
     weekdays: u8,
     outside: Option<String>,
@@ -304,6 +307,7 @@ impl<'a> Judging<'a> {
             last_sum: None,
             precision: Precision::default(),
             unsummed: 0,
+            unsummed_periods: BTreeSet::new(),
             weekdays: 0,
             outside: None,
             unreadable: None,
@@ -344,7 +348,10 @@ impl<'a> Judging<'a> {
             self.unsummed += 1;
             return;
         };
-        self.unsummed += u64::from(self.is_unsummed);
+        if self.is_unsummed {
+            self.unsummed += 1;
+            self.unsummed_periods.insert(key);
+        }
         match &mut self.last_sum {
             Some((last, sum)) if *last == key => sum.add(&self.sum),
             _ => {
@@ -360,10 +367,16 @@ impl<'a> Judging<'a> {
         }
     }
 
-    fn into_sums(mut self) -> (Sums, u64, BTreeSet<String>) {
+    fn into_judged(mut self) -> Judged {
         self.keep_last();
         let rounding = self.precision.rounding(&self.expected.report.currency.to_string());
-        (Sums { rounding, ..self.sums }, self.unsummed, self.notes)
+        Judged {
+            sums: Sums { rounding, ..self.sums },
+            unsummed: self.unsummed,
+            unsummed_periods: self.unsummed_periods,
+            notes: self.notes,
+            ..Judged::default()
+        }
     }
 
     /// What is wrong with the rows as a whole.

@@ -43,6 +43,19 @@ pub enum Why {
     Differs,
     /// It was read in several syncs, and its sums were always others: it is not asked for again.
     Unproven,
+    /// It was read, and could not be compared with Criteo's totals: it is not asked for again.
+    Uncompared,
+}
+
+impl Why {
+    fn is_asked_again(self) -> bool {
+        matches!(self, Self::Unread | Self::Differs)
+    }
+
+    /// What the tries of a hole are counted by: a window may differ in one sync and be in doubt for good in the next.
+    fn kind(self) -> Self {
+        if self == Self::Unproven { Self::Differs } else { self }
+    }
 }
 
 impl fmt::Display for Why {
@@ -51,6 +64,7 @@ impl fmt::Display for Why {
             Self::Unread => "not read",
             Self::Differs => "other sums than Criteo's totals",
             Self::Unproven => "unproven: other sums than Criteo's totals in several syncs",
+            Self::Uncompared => "unproven: not compared with Criteo's totals",
         })
     }
 }
@@ -268,7 +282,7 @@ impl Cursors {
     pub fn holes_before(&self, starts: &BTreeMap<AdvertiserId, NaiveDate>) -> Vec<(Window, Vec<AdvertiserId>)> {
         let mut due: BTreeMap<Window, Vec<AdvertiserId>> = BTreeMap::new();
         for (advertiser, start) in starts {
-            for hole in self.holes.get(advertiser).into_iter().flatten().filter(|hole| hole.why != Why::Unproven) {
+            for hole in self.holes.get(advertiser).into_iter().flatten().filter(|hole| hole.why.is_asked_again()) {
                 let rest = Window { start: *start, end: NaiveDate::MAX };
                 for window in hole.window.without(rest) {
                     due.entry(window).or_default().push(advertiser.clone());
@@ -288,7 +302,8 @@ impl Cursors {
                 .flat_map(|hole| hole.window.without(covered).map(move |window| Hole { window, ..hole }))
                 .collect();
             for (window, why) in holes {
-                let tries = 1 + self.tries_before(advertiser, *window, *why);
+                // What is not asked for again is not tried, and has one number, so that its windows join.
+                let tries = if why.is_asked_again() { 1 + self.tries_before(advertiser, *window, *why) } else { 1 };
                 let why = if *why == Why::Differs && tries >= MOST_TRIES { Why::Unproven } else { *why };
                 left.push(Hole { window: *window, why, tries });
             }
@@ -300,9 +315,7 @@ impl Cursors {
     }
 
     fn tries_before(&self, advertiser: &AdvertiserId, window: Window, why: Why) -> u32 {
-        let is_same = |hole: &&Hole| {
-            (hole.why == Why::Unread) == (why == Why::Unread) && hole.window.without(window).ne([hole.window])
-        };
+        let is_same = |hole: &&Hole| hole.why.kind() == why.kind() && hole.window.without(window).ne([hole.window]);
         let saved = self.saved_holes.get(advertiser).into_iter().flatten();
         saved.filter(is_same).map(|hole| hole.tries).max().unwrap_or(0)
     }
@@ -317,6 +330,13 @@ impl Cursors {
             }
         }
         holes.into_iter().collect()
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub fn hole_texts(&self, of: &[AdvertiserId]) -> Vec<String> {
+        let holes = self.holes(of).into_iter();
+        holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, super::names(&ids), hole.why)).collect()
     }
 
     /// Notes that everything up to `day` has been written for these advertisers. Never moves a cursor back; tells

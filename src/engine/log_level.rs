@@ -3,29 +3,33 @@
 //! A file can be of any size, so it is not held as a whole: its rows become small slices as they come. When a connection
 //! breaks, or a link ends, the file is asked for anew and the rows that have been written are passed over, as long as the
 //! storage says that it is the same file. A day counts as read when it is some days old: until then Criteo may still add
-//! files, so younger days are listed and read again by every sync. Their rows have the same keys each time.
+//! files, so younger days are listed and read again by every sync. Their rows have the same keys each time. A day that cannot be
+//! read becomes a hole in the state, as with reports, and the days behind it are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use csv_core::{ReadRecordResult, ReaderBuilder};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::cursor::Cursors;
+use super::account::Account;
+use super::cursor::{Cursors, Why};
 use super::entity::{MOST_REFUSED, is_of_one, is_refusal};
+use super::floor::{first_served, is_served};
+use super::plan::tell_lost_holes;
 use super::rows::{self, RowSink, Shape};
 use super::saved::Saved;
-use super::slice::{Range, days_after, days_before};
-use super::{InFlight, Run, Selected};
+use super::slice::{Range, Resume, Window, days_after, days_before};
+use super::{InFlight, Run, Selected, names};
 use crate::api::{quote, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::scan;
-use crate::streams::metrics::fold;
+use crate::streams::metrics::{Grain, fold};
 use crate::streams::report::Fingerprint;
 
 /// How far back Criteo keeps log files, in days, from yesterday on.
@@ -36,6 +40,13 @@ const SETTLING_DAYS: u32 = 3;
 const PORTION: usize = 1024 * 1024;
 /// How often a file is asked for anew without a row more than before.
 const MOST_ATTEMPTS: u32 = 6;
+/// After so many days in a row whose files Criteo does not list there is no use in asking for more of an advertiser.
+const MOST_FAILURES: u32 = 4;
+/// How many times the first day is looked for.
+const MOST_FLOORS: usize = 3;
+/// So many days from the documented first day on, a refusal in other words than those for days may be about the days: months have
+/// up to three days less than others.
+const FLOOR_SLACK: u32 = 3;
 /// No row of a file is longer; a quotation mark too many would make one of all that follows.
 const LONGEST_ROW: usize = 4 * 1024 * 1024;
 /// No header is longer; what has no line breaks is no log file.
@@ -56,6 +67,20 @@ const OWN_COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day
 struct LogFile {
     name: String,
     url: String,
+}
+
+/// One stream of log files that is being read.
+struct Reader<'a> {
+    run: &'a Run<'a>,
+    id: StreamId,
+    name: &'a str,
+    columns: Vec<&'a str>,
+    range: Range,
+    /// The last day that can count as read.
+    settled: NaiveDate,
+    is_incremental: bool,
+    cursors: Cursors,
+    progress: Progress,
 }
 
 impl Run<'_> {
@@ -84,63 +109,194 @@ impl Run<'_> {
         if range.is_clamped {
             self.warn_once(format!("Criteo keeps log files for 30 days, so their first day is {}.", range.start));
         }
+        tell_lost_holes(name, &mut cursors, range.oldest);
         let columns = selected.stream.schema["properties"].as_object();
         let columns: Vec<&str> = columns.into_iter().flatten().map(|(column, _)| column.as_str()).collect();
-        let mut progress = Progress::default();
-        for (cursor, advertisers) in cursors.groups(self.advertisers) {
-            let days = self.days(name, cursor, range);
+        let progress = Progress::default();
+        let mut reader = Reader { run: self, id, name, columns, range, settled, is_incremental, cursors, progress };
+        let result = reader.read().await;
+        let mut account = Account::default();
+        account.windows = reader.progress.accepted;
+        account.holes = reader.cursors.hole_texts(self.advertisers);
+        self.output.account(id, account);
+        result
+    }
+}
+
+impl Reader<'_> {
+    async fn read(&mut self) -> Result<()> {
+        let run = self.run;
+        let mut starts = BTreeMap::new();
+        for (cursor, advertisers) in self.cursors.groups(run.advertisers) {
+            // Files of days that have settled do not change, so they are not read twice unless the user wants it.
+            let resume = self.range.resume(cursor, run.config.lookback_days.unwrap_or(0), Grain::Day);
+            self.tell_gaps(cursor, &advertisers, resume);
+            let days = Window { start: resume.start, end: self.range.end };
             for advertiser in &advertisers {
-                let mut is_unbroken = days.is_adjoining;
-                for day in days.first.iter_days().take_while(|day| *day <= range.complete_until) {
-                    match self.read_day(id, advertiser, day, &columns).await {
-                        Ok(()) => progress.accepted += 1,
-                        Err(Unread::Day(error)) => {
-                            progress.accepted += 1;
-                            is_unbroken = false;
-                            progress.failure.get_or_insert(error);
-                        }
-                        Err(Unread::Advertiser(error)) => {
-                            if day <= range.oldest && error.cause == Some(Cause::InvalidTimespan) {
-                                tracing::warn!("{name}: Criteo no longer has the log files of {day}.");
-                                continue;
-                            }
-                            progress.refuse(name, advertiser, error, self.advertisers.len())?;
-                            break;
-                        }
-                    }
-                    if is_unbroken
-                        && day <= settled
-                        && cursors.advance(std::slice::from_ref(advertiser), day)
-                        && is_incremental
-                    {
-                        self.output.state(id, cursors.to_value());
-                    }
+                if cursor.is_some() {
+                    starts.insert(advertiser.clone(), resume.start);
                 }
+                self.read_days(advertiser, days, resume.left_out.is_none()).await?;
             }
         }
-        self.output.state(id, if is_incremental { cursors.to_value() } else { super::cursor::no_cursor() });
-        progress.failure.or_else(|| self.refused_error(&progress.lost)).map_or(Ok(()), Err)
+        for (window, advertisers) in self.cursors.holes_before(&starts) {
+            let days = self.range.hole(window, Grain::Day);
+            for advertiser in &advertisers {
+                self.read_days(advertiser, days, false).await?;
+            }
+        }
+        if let Some(first) = self.progress.floor {
+            run.warn_once(super::floor_warning(self.name, "30 days", first));
+            tell_lost_holes(self.name, &mut self.cursors, first);
+        }
+        let state = if self.is_incremental { self.cursors.to_value() } else { super::cursor::no_cursor() };
+        run.output.state(self.id, state);
+        let unread = self.progress.unread.take();
+        let unread = unread.map(|(days, error)| super::unread_error(&days, error, self.is_incremental));
+        let errors = [self.progress.failure.take(), unread, run.refused_error(&self.progress.lost)];
+        let mut errors = errors.into_iter().flatten();
+        let first = errors.next();
+        errors.for_each(|error| tracing::warn!("{}: {error}", self.name));
+        first.map_or(Ok(()), Err)
     }
 
-    /// The days to read behind a cursor.
-    fn days(&self, name: &str, cursor: Option<NaiveDate>, range: Range) -> LogDays {
-        let Some(cursor) = cursor else { return LogDays { first: range.start, is_adjoining: true } };
-        // Files of days that have settled do not change, so they are not read twice unless the user wants it.
-        let again = self.config.lookback_days.unwrap_or(0);
-        let next = days_after(cursor, 1);
-        let first = days_before(next, again);
-        if next < range.oldest {
-            tracing::warn!("{name}: the files from {next} on are older than Criteo keeps them, and are missing.");
+    /// Reads days of an advertiser, one after the other. The cursor follows where nothing lies between it and the first day.
+    ///
+    /// # Errors
+    /// What is about the stream as a whole.
+    async fn read_days(&mut self, advertiser: &AdvertiserId, days: Window, moves_cursor: bool) -> Result<()> {
+        let mut failures_in_a_row = 0;
+        let last = days.end.min(self.range.complete_until);
+        for day in days.start.iter_days().take_while(|day| *day <= last) {
+            if self.progress.floor.is_some_and(|floor| day < floor) {
+                continue;
+            }
+            let mut outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
+            if let Err(Unread::List(error)) = &outcome
+                && self.may_lie_before_the_floor(advertiser, day, error)
+            {
+                self.progress.floors_sought += 1;
+                let window = Window { start: day, end: self.range.complete_until };
+                match self.run.first_served(advertiser, window).await {
+                    Ok(Some(floor)) if floor > day => {
+                        self.begin_at(floor);
+                        continue;
+                    }
+                    Ok(Some(_)) => outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await,
+                    Ok(None) => {}
+                    // The next one would meet the same.
+                    Err(_) => self.progress.floors_sought = MOST_FLOORS,
+                }
+            }
+            let hole = match outcome {
+                Ok(()) => None,
+                Err(Unread::Files(error)) => Some((error, true)),
+                Err(Unread::List(error)) => {
+                    failures_in_a_row += 1;
+                    let has_read = self.progress.accepted_of.contains(advertiser);
+                    if failures_in_a_row > MOST_FAILURES || !is_about_days(&error, has_read) {
+                        return self.progress.refuse(self.name, advertiser, error, self.run.advertisers.len());
+                    }
+                    Some((error, false))
+                }
+            };
+            if hole.as_ref().is_none_or(|(_, is_listed)| *is_listed) {
+                failures_in_a_row = 0;
+                self.progress.accepts(advertiser, day);
+            }
+            self.note(advertiser, day, hole.map(|(error, _)| error), moves_cursor);
         }
-        let first = first.max(range.start);
-        let is_adjoining = first <= next || range.start == range.oldest;
-        if !is_adjoining {
+        Ok(())
+    }
+
+    /// Whether a refusal may mean that Criteo no longer keeps the files of a day.
+    fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
+        let is_earliest = self.progress.served_from.is_none_or(|served| day < served);
+        let is_near_the_floor = day <= days_after(self.range.oldest, FLOOR_SLACK);
+        is_earliest
+            && self.progress.floors_sought < MOST_FLOORS
+            && match error.cause {
+                // Behind a cursor lie days that were served not long ago.
+                Some(Cause::InvalidTimespan) => is_near_the_floor || self.cursors.cursor(advertiser).is_none(),
+                Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInAnswer) => is_near_the_floor,
+                _ => false,
+            }
+    }
+
+    /// Nothing before this day is asked for any more; days that no sync has read are named.
+    fn begin_at(&mut self, floor: NaiveDate) {
+        self.progress.floor = Some(floor);
+        for (cursor, advertisers) in self.cursors.groups(self.run.advertisers) {
+            let Some(cursor) = cursor else { continue };
+            let lost = Window { start: days_after(cursor, 1).max(self.range.oldest), end: days_before(floor, 1) };
+            if lost.start <= lost.end {
+                tell_lost(self.name, lost, cursor, &advertisers);
+            }
+        }
+    }
+
+    /// Notes what has come of a day, in the state as well.
+    fn note(&mut self, advertiser: &AdvertiserId, day: NaiveDate, hole: Option<Error>, moves_cursor: bool) {
+        let window = Window { start: day, end: day };
+        let before = self.cursors.clone();
+        let of = std::slice::from_ref(advertiser);
+        if moves_cursor && day <= self.settled {
+            self.cursors.advance(of, day);
+        }
+        // Days behind the cursor are no holes: they are read anyway.
+        if self.cursors.cursor(advertiser).is_some_and(|cursor| day <= cursor) {
+            let holes: &[_] = if hole.is_some() { &[(window, Why::Unread)] } else { &[] };
+            self.cursors.settle(of, window, holes);
+        }
+        if let Some(error) = hole {
+            self.progress.unread.get_or_insert((Vec::new(), error)).0.push(format!("{day} of {advertiser}"));
+        }
+        if self.is_incremental && !self.cursors.says_the_same(&before) {
+            self.run.output.state(self.id, self.cursors.to_value());
+        }
+    }
+
+    /// Names the days between the state and the first day that is read.
+    fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
+        let (name, Some(cursor)) = (self.name, cursor) else { return };
+        if let Some(lost) = resume.lost {
+            tell_lost(name, lost, cursor, advertisers);
+        }
+        if let Some(left_out) = resume.left_out {
             tracing::warn!(
-                "{name}: the days from {next} on are left out, since the read begins at {first}. The saved state stays \
-                 where it is, so that a sync without a later start reads them."
+                "{name}: the days from {} on are left out, since the read begins at {}. The saved state stays where it is, so \
+                 that a sync without a later start reads them.",
+                left_out.start,
+                resume.start
             );
         }
-        LogDays { first, is_adjoining }
+    }
+}
+
+/// Names days that no sync has read and that Criteo no longer has.
+fn tell_lost(name: &str, lost: Window, cursor: NaiveDate, advertisers: &[AdvertiserId]) {
+    tracing::warn!(
+        "{name}: the files of {lost} of advertisers {} are older than Criteo keeps them, and are missing: the last sync ended \
+         with {cursor}.",
+        names(advertisers)
+    );
+}
+
+/// Whether an error is about the days that were asked for, and not about the advertiser, who has been served or not.
+fn is_about_days(error: &Error, has_read: bool) -> bool {
+    match error.cause {
+        Some(Cause::ConsentMissing | Cause::PermissionMissing) => false,
+        Some(Cause::InvalidTimespan) => true,
+        _ => is_of_one(error) && (has_read || !is_refusal(error)),
+    }
+}
+
+impl Run<'_> {
+    /// The first day of a window whose files Criteo lists; none where it does not list those of the last one.
+    async fn first_served(&self, advertiser: &AdvertiserId, window: Window) -> Result<Option<NaiveDate>> {
+        let days: Vec<_> = window.singles(Grain::Day).map(|day| day.start).collect();
+        let is_served = async |index: usize| is_served(self.log_files(advertiser, days[index]).await);
+        Ok(first_served(days.len(), is_served).await?.map(|index| days[index]))
     }
 
     /// Reads the files of a day.
@@ -152,18 +308,18 @@ impl Run<'_> {
         columns: &[&str],
     ) -> std::result::Result<(), Unread> {
         let mut failure = None;
-        for file in self.log_files(advertiser, day).await.map_err(Unread::Advertiser)? {
+        for file in self.log_files(advertiser, day).await.map_err(Unread::List)? {
             let name = quote(&file.name);
             if let Err(error) = self.read_whole(id, advertiser, day, file, columns).await {
                 let error = error.in_context(&format!("Log file {name} of {day}, advertiser {advertiser}"));
                 match error.cause {
-                    Some(Cause::RetriesUsedUp) => return Err(Unread::Advertiser(error)),
+                    Some(Cause::RetriesUsedUp) => return Err(Unread::List(error)),
                     // What went wrong with a link says nothing of a permission or a version.
                     _ => failure.get_or_insert(Error { cause: None, ..error }),
                 };
             }
         }
-        failure.map_or(Ok(()), |error| Err(Unread::Day(error)))
+        failure.map_or(Ok(()), |error| Err(Unread::Files(error)))
     }
 
     /// Reads a file, from new links where it must be.
@@ -210,7 +366,12 @@ impl Run<'_> {
             rows::check_into(body, Shape::Plain, &mut list)?;
             list.flaw.map_or_else(|| Ok(distinct(list.files)), Err)
         };
-        Ok(self.client.fetch(&call, check).await?.1)
+        match self.client.fetch(&call, check).await {
+            Ok((_, files)) => Ok(files),
+            // It has no files, either.
+            Err(error) if error.cause == Some(Cause::NoCampaign) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a file to its end, and writes what has not been written yet.
@@ -294,37 +455,46 @@ struct Element<'a> {
     attributes: Option<&'a RawValue>,
 }
 
-/// The days of a read.
-struct LogDays {
-    first: NaiveDate,
-    /// Whether nothing lies between the cursor and the first day that could still be read.
-    is_adjoining: bool,
-}
-
-/// What a day could not be read for.
+/// Why a day could not be read.
 enum Unread {
-    /// Criteo does not list the files of this advertiser.
-    Advertiser(Error),
-    /// Files of this day cannot be had; other days can.
-    Day(Error),
+    /// Criteo does not list its files.
+    List(Error),
+    /// It lists files that cannot be had.
+    Files(Error),
 }
 
 /// What has come of the advertisers so far.
 #[derive(Default)]
 struct Progress {
     /// Days that could be listed.
-    accepted: usize,
+    accepted: u64,
+    /// The advertisers of these.
+    accepted_of: BTreeSet<AdvertiserId>,
+    /// The first of them.
+    served_from: Option<NaiveDate>,
+    /// The first day that Criteo serves, where that is later than it should be.
+    floor: Option<NaiveDate>,
+    floors_sought: usize,
     lost: BTreeMap<AdvertiserId, Error>,
+    /// The days that could not be read, in words, and why the first of them could not.
+    unread: Option<(Vec<String>, Error)>,
     failure: Option<Error>,
 }
 
 impl Progress {
+    fn accepts(&mut self, advertiser: &AdvertiserId, day: NaiveDate) {
+        self.accepted += 1;
+        self.accepted_of.insert(advertiser.clone());
+        self.served_from = Some(self.served_from.map_or(day, |served| served.min(day)));
+    }
+
     /// Notes that an advertiser cannot be read: one does not hold the others.
     ///
     /// # Errors
     /// When the failure is not the advertiser's alone.
     fn refuse(&mut self, name: &str, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
-        if is_refusal(&error) {
+        // Days that are refused say nothing of the advertiser.
+        if is_refusal(&error) && error.cause != Some(Cause::InvalidTimespan) {
             tracing::warn!("{name}: Criteo refuses the log files of {advertiser}; the others are read. {error}");
             self.lost.insert(advertiser.clone(), error.clone());
         } else if is_of_one(&error) {
@@ -338,23 +508,36 @@ impl Progress {
     }
 }
 
-/// Files that a list names twice are one; others of the same name, which lie in other places, get a number behind their name.
-/// They are numbered in the order of their places, which is the same in every list; signatures are not.
+/// Files that a list names twice are one. Of others with the same name, which lie in other places, one keeps the name, and each
+/// of the rest gets a mark of its own place behind it. Neither the order of the list nor a file more changes a mark;
+/// signatures are no part of the place. The one whose place ends with the name keeps it, or else the one whose place sorts first.
 fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
     let mut by_name: BTreeMap<String, BTreeMap<String, LogFile>> = BTreeMap::new();
-    let mut order = Vec::new();
     for file in files {
-        let place = file.url.split(['?', '#']).next().unwrap_or_default().to_owned();
-        order.push((file.name.clone(), place.clone()));
-        by_name.entry(file.name.clone()).or_default().entry(place).or_insert(file);
+        by_name.entry(file.name.clone()).or_default().entry(place(&file.url)).or_insert(file);
     }
-    for (name, places) in &mut by_name {
-        for (index, file) in places.values_mut().enumerate().skip(1) {
-            file.name = format!("{name} ({})", index + 1);
-        }
-    }
-    let mut take = |(name, place): (String, String)| by_name.get_mut(&name)?.remove(&place);
-    order.into_iter().filter_map(&mut take).collect()
+    let marked = |(name, places): (String, BTreeMap<String, LogFile>)| {
+        let namesake = places.keys().find(|place| place.rsplit('/').next() == Some(&*name));
+        let plain = namesake.or_else(|| places.keys().next()).cloned();
+        places.into_iter().map(move |(place, file)| {
+            let name = if Some(&place) == plain.as_ref() { name.clone() } else { format!("{name} ({})", mark(&place)) };
+            LogFile { name, ..file }
+        })
+    };
+    by_name.into_iter().flat_map(marked).collect()
+}
+
+/// Where a file lies: the path of its link, whichever host serves it today.
+fn place(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path));
+    path.to_owned()
+}
+
+/// A short mark of a place that is the same in every release: it becomes a part of keys (FNV-1a).
+fn mark(place: &str) -> String {
+    let hash = place.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
 }
 
 /// A file on its way from bytes to rows of JSON.
@@ -362,7 +545,7 @@ struct Reading<'a> {
     constants: Map<String, Value>,
     columns: &'a [&'a str],
     /// `None` until the header tells how values are separated.
-    csv: Option<Reader>,
+    csv: Option<csv_core::Reader>,
     header: Vec<Destination>,
     /// What has come of the header.
     head: Vec<u8>,

@@ -14,6 +14,7 @@ mod decimal;
 pub mod density;
 mod entity;
 mod fields;
+mod floor;
 pub mod ladder;
 pub(crate) mod log_level;
 mod pages;
@@ -119,8 +120,24 @@ fn without_consent(advertisers: &[AdvertiserId]) -> Error {
 }
 
 /// The calendar that counts: Criteo's, where this machine's differs from it.
-fn clock_of(client: &Client, config: &Config) -> Clock {
+#[must_use]
+pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.clock.corrected(client.server_clock().unwrap_or_default())
+}
+
+/// What is said where Criteo keeps less than its documents say.
+fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
+    format!(
+        "{name}: Criteo keeps {history} of this kind of report by its documents, and refuses days before {first}, so that is \
+         the first day."
+    )
+}
+
+/// The error of a stream that lacks some windows, each in words, from what the first of them met.
+fn unread_error(windows: &[String], error: Error, is_incremental: bool) -> Error {
+    let shown = report::list(windows.iter().cloned());
+    let again = if is_incremental { " The next sync asks for these days again." } else { "" };
+    Error { message: format!("Not read: {shown}. All other days are read.{again} {}", error.message), ..error }
 }
 
 /// Ids in a sentence, at most twenty of them.

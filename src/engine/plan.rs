@@ -62,7 +62,7 @@ impl Run<'_> {
         let planner = Planner { name, report, advertisers };
         let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());
         for (cursor, advertisers) in cursors.groups(advertisers) {
-            let resume = range.resume(cursor, lookback, report.grain);
+            let resume = range.resume(cursor, lookback.max(1), report.grain);
             planner.tell_gaps(cursor, &advertisers, resume);
             if range.is_clamped && cursor.is_none() {
                 self.warn_once(planner.clamped(resume.start));
@@ -155,7 +155,8 @@ fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
     }
 }
 
-fn tell_lost_holes(name: &str, cursors: &mut Cursors, first: NaiveDate) {
+/// Takes holes away that lie before the first day that Criteo keeps, and names them.
+pub(super) fn tell_lost_holes(name: &str, cursors: &mut Cursors, first: NaiveDate) {
     let lost = cursors.forget_before(first);
     if !lost.is_empty() {
         let lost: Vec<_> =

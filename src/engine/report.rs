@@ -20,11 +20,12 @@ use super::account::Account;
 use super::ad_sets::{AdSets, ad_sets};
 use super::answer::{Expected, constants, judge};
 use super::cursor::{self, Cursors, Why};
+use super::floor::{first_served, is_served};
 use super::plan::ReportPlan;
 use super::saved::Saved;
-use super::slice::{Range, Window, period_end};
+use super::slice::{Range, Window, days_before, period_end};
 use super::sums::Sums;
-use super::totals::{Differences, Totals, is_settled};
+use super::totals::{Differences, SETTLED_AFTER, Totals, is_settled};
 use super::track::{Slice, Track};
 use super::{InFlight, Run, Selected, rows};
 use crate::api::{Body, Call, wire};
@@ -34,6 +35,7 @@ use crate::protocol::output::StreamId;
 use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 use proof::Proof;
+pub(super) use proof::list;
 use trouble::Trouble;
 
 /// What a request for a slice gave.
@@ -60,6 +62,8 @@ struct Whole {
     doubts: Differences,
     /// Why it could not be compared with totals, where it should have been.
     unproven: Option<Error>,
+    /// The periods of rows that could not be summed up, by the number of the advertiser.
+    unsummed: BTreeSet<(u64, NaiveDate)>,
 }
 
 /// What a future of a stream has found out.
@@ -303,15 +307,16 @@ impl<'a> Reading<'a> {
     }
 
     fn write(&mut self, index: usize, slice: &Slice, whole: Whole) -> Result<()> {
-        let Whole { body, rows, repeated, sums, totals, doubts, unproven } = whole;
+        let Whole { body, rows, repeated, sums, totals, doubts, unproven, unsummed } = whole;
         self.repeated = (self.repeated.0 + repeated.0, self.repeated.1 + repeated.1);
         self.account.add(slice, rows, sums.as_ref());
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
         self.proof.doubt(&doubts);
         if let Some(error) = unproven {
-            self.proof.lacks_totals(slice.window, error);
+            self.proof.lacks_totals(slice, self.settled_until(), error);
         }
+        self.proof.lacks_sums(slice, &unsummed, self.report.grain);
         if let Some((totals, sums)) = totals.zip(sums).filter(|_| slice.part.is_some()) {
             self.prove_parts(index, slice, &totals, &sums);
         }
@@ -321,6 +326,11 @@ impl<'a> Reading<'a> {
         let constants = constants(self.report, slice.window, &slice.advertisers);
         self.in_flight.push(self.run.output.slice(self.id, body, constants, state));
         Ok(())
+    }
+
+    /// The last day that would have been compared with totals.
+    fn settled_until(&self) -> NaiveDate {
+        days_before(self.range.today, SETTLED_AFTER + 1)
     }
 
     /// Moves cursors and holes on to what a track has come to; returns the new state where it is one.
@@ -347,7 +357,9 @@ impl<'a> Reading<'a> {
             let is_known = |window: &Window| window.start <= known.end && window.end >= known.start;
             let unread = track.holes().iter().copied().map(|window| (window, Why::Unread));
             let differing = self.proof.doubts_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
-            let holes: Vec<_> = unread.chain(differing).filter(|(window, _)| is_known(window)).collect();
+            let uncompared = self.proof.uncompared_of(advertiser).map(|window| (window, Why::Uncompared));
+            let holes: Vec<_> =
+                unread.chain(differing).chain(uncompared).filter(|(window, _)| is_known(window)).collect();
             self.cursors.settle(std::slice::from_ref(advertiser), known, &holes);
         }
         (self.is_incremental && !self.cursors.says_the_same(&before)).then(|| self.cursors.to_value())
@@ -413,7 +425,8 @@ impl<'a> Reading<'a> {
                 if let Some(answer) = comparison.read_again(&slice, rows, &doubts) {
                     return Ok(answer);
                 }
-                Ok(Answer::Whole(Box::new(Whole { body, rows, repeated, sums, totals, doubts, unproven })))
+                let unsummed = if comparison.is_summed { judged.unsummed_periods } else { BTreeSet::new() };
+                Ok(Answer::Whole(Box::new(Whole { body, rows, repeated, sums, totals, doubts, unproven, unsummed })))
             }
             .await;
             Event::Answered(slice, answer)
@@ -451,18 +464,10 @@ impl<'a> Reading<'a> {
         async move {
             let is_served = async |index: usize| {
                 let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);
-                client.fetch(&call, rows::check).await.is_ok()
+                is_served(client.fetch(&call, rows::check).await)
             };
-            let (mut refused, mut served) = (0, periods.len().saturating_sub(1));
-            let floor = if served == 0 || is_served(refused).await || !is_served(served).await {
-                None
-            } else {
-                while refused + 1 < served {
-                    let middle = usize::midpoint(refused, served);
-                    if is_served(middle).await { served = middle } else { refused = middle }
-                }
-                Some(periods[served].start)
-            };
+            let first = first_served(periods.len(), is_served).await.ok().flatten();
+            let floor = first.filter(|index| *index > 0).map(|index| periods[index].start);
             Event::Floor(slice, error, floor)
         }
         .boxed_local()
@@ -472,8 +477,7 @@ impl<'a> Reading<'a> {
     fn hole_texts(&self) -> Vec<String> {
         let advertisers: BTreeSet<_> = self.tracks.iter().flat_map(|track| track.advertisers().iter()).collect();
         let advertisers: Vec<_> = advertisers.into_iter().cloned().collect();
-        let holes = self.cursors.holes(&advertisers).into_iter();
-        holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, super::names(&ids), hole.why)).collect()
+        self.cursors.hole_texts(&advertisers)
     }
 }
 

@@ -151,7 +151,7 @@ impl Range {
         let Some(cursor) = cursor else {
             return Resume { start: whole(self.start), lost: None, left_out: None };
         };
-        let wanted = days_before(cursor, lookback_days.saturating_sub(1)); // guard: lookback
+        let wanted = days_before(days_after(cursor, 1), lookback_days); // guard: lookback
         let kept = whole(wanted.max(self.oldest)); // guard: pause-without-gap
         let start = self.start_date.map_or(kept, |day| kept.max(whole(day.max(self.oldest))));
         let gap = |start: NaiveDate, next: NaiveDate| {

@@ -325,10 +325,13 @@ async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers:
     Ok((rows < coarse.row_cap).then_some(sums))
 }
 
+/// Days that are not older than so many still count.
+pub const SETTLED_AFTER: u32 = 2;
+
 /// The last period that is compared: all of it is older than two days.
 #[must_use]
 pub fn is_settled(period: NaiveDate, grain: Grain, today: NaiveDate) -> bool {
-    (today - period_end(period, grain)).num_days() > 2
+    (today - period_end(period, grain)).num_days() > i64::from(SETTLED_AFTER)
 }
 
 #[cfg(test)]

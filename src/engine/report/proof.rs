@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::{Answer, Reading, is_settled_since};
 use crate::config::AdvertiserId;
 use crate::engine::slice::{Window, period_end};
-use crate::engine::sums::Sums;
+use crate::engine::sums::{Sums, number};
 use crate::engine::totals::{Differences, Totals, is_settled};
 use crate::engine::track::{LAST_READ, LEAST_CAP, Slice};
 use crate::error::Error;
@@ -25,6 +25,8 @@ pub(super) struct Proof {
     doubts: BTreeSet<(NaiveDate, AdvertiserId)>,
     /// Windows that should have been compared, and why the first one was not.
     without_totals: Option<(Vec<Window>, Error)>,
+    /// Windows that were not compared, or whose rows could not all be summed up, with their advertisers.
+    uncompared: BTreeSet<(Window, AdvertiserId)>,
 }
 
 impl Proof {
@@ -32,8 +34,27 @@ impl Proof {
         self.doubts.extend(differences.periods.iter().cloned());
     }
 
-    pub(super) fn lacks_totals(&mut self, window: Window, error: Error) {
-        self.without_totals.get_or_insert((Vec::new(), error)).0.push(window);
+    /// There are no totals for a slice, of which the days up to `settled` would have been compared.
+    pub(super) fn lacks_totals(&mut self, slice: &Slice, settled: NaiveDate, error: Error) {
+        self.without_totals.get_or_insert((Vec::new(), error)).0.push(slice.window);
+        let window = Window { end: slice.window.end.min(settled), ..slice.window };
+        if window.start <= window.end {
+            self.uncompared.extend(slice.advertisers.iter().map(|id| (window, id.clone())));
+        }
+    }
+
+    /// Rows of these periods of a slice could not be summed up.
+    pub(super) fn lacks_sums(&mut self, slice: &Slice, periods: &BTreeSet<(u64, NaiveDate)>, grain: Grain) {
+        for advertiser in slice.advertisers.iter() {
+            let days = periods.iter().filter(|(of, _)| *of == number(&advertiser.0)).map(|(_, day)| *day);
+            let windows = days.map(|start| Window { start, end: period_end(start, grain) });
+            self.uncompared.extend(windows.map(|window| (window, advertiser.clone())));
+        }
+    }
+
+    /// The windows of an advertiser that nothing proves.
+    pub(super) fn uncompared_of(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = Window> {
+        self.uncompared.iter().filter(move |(_, of)| of == advertiser).map(|(window, _)| *window)
     }
 
     /// The periods of an advertiser that are in doubt.
@@ -119,7 +140,7 @@ impl<'a> Reading<'a> {
         if let Some((windows, error)) = &self.proof.without_totals {
             tracing::warn!(
                 "{name}: Criteo's totals for {} could not be had, so the rows of these days are written without the \
-                 comparison. {error}",
+                 comparison and count as unproven. {error}",
                 list(windows.iter().map(ToString::to_string))
             );
         }
@@ -148,7 +169,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The first few in a sentence.
-pub(super) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
+pub(in crate::engine) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 10;
     let count = texts.len();
     let shown: Vec<_> = texts.take(SHOWN).collect();

@@ -13,19 +13,24 @@ use super::retired::{Retired, is_about};
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::names;
 use crate::engine::track::{Cut, Slice};
+use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
 
-/// No request that is known to work asks for fewer days because of its length: a refusal of so many days or fewer has
-/// another reason.
+/// A refusal of so many days or fewer is not taken for one of their number. Based on what is seen in use: connectors of others
+/// ask for a month at once, and nobody has published a limit. Criteo recommends four days, so a lower limit may exist; one that
+/// Criteo tells by `invalid-timespan` is found whatever it is.
 const SURE_DAYS: u32 = 31;
-/// For so many single advertisers the first day is looked for when Criteo refuses them without saying why.
+/// For so many single advertisers the first day is looked for when Criteo refuses them without saying why. A guess, between two
+/// costs: a search is two requests for an advertiser that is refused altogether, and without one an account whose first
+/// advertisers are refused would not find a first day that is told in odd words.
 const MOST_FLOORS: usize = 3;
 /// After so many single advertisers that are refused, and none that is not, the request itself is what is refused.
 const MOST_REFUSED: usize = 3;
-/// After so many failures without a success between them there is no use in asking for pieces.
+/// After so many failures without a success between them there is no use in asking for pieces. A guess: each of them has used up
+/// its attempts, which takes minutes, so a longer row is an outage; a window of up to sixteen days is halved to the day that
+/// fails within them.
 const MOST_FAILURES: u32 = 4;
 /// The same for answers that do not come in time, which smaller pieces may well do.
 const MOST_SLOW: u32 = 8;
@@ -316,18 +321,11 @@ impl<'a> Reading<'a> {
         let name = self.name;
         if let Some(first) = self.trouble.floor {
             let history = self.report.history();
-            self.run.warn_once(format!(
-                "{name}: Criteo keeps {history} of this kind of report by its documents, and refuses days before {first}, so \
-                 that is the first day."
-            ));
+            self.run.warn_once(floor_warning(name, history, first));
         }
         let proof = self.conclude_proof();
         let trouble = std::mem::take(&mut self.trouble);
-        let unread = trouble.unread.map(|(windows, error)| {
-            let shown = list(windows.into_iter());
-            let ids = if self.is_incremental { " The next sync asks for these days again." } else { "" };
-            Error { message: format!("Not read: {shown}. All other days are read.{ids} {}", error.message), ..error }
-        });
+        let unread = trouble.unread.map(|(windows, error)| unread_error(&windows, error, self.is_incremental));
         let refused = (!trouble.refused.is_empty() && self.run.is_listed()).then(|| {
             let shown = list(trouble.refused.iter().map(|(id, error)| format!("{id} ({error})")));
             Error::config(format!("Criteo refuses to report on advertisers that advertiser_ids lists: {shown}."))

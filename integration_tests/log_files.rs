@@ -1,0 +1,238 @@
+//! Log files: the days that Criteo no longer serves, days that cannot be read, and names that tell files apart.
+
+use std::collections::BTreeSet;
+
+use chrono::{Days, NaiveDate};
+use criteo_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, Transcript};
+use crate::truth::{self, by_key};
+
+const LOG: &str = "log_level_events";
+
+/// So often is a request of a sync tried.
+const ATTEMPTS: u32 = 6;
+
+/// A bench with these switches of the sandbox, whose configuration begins so many days ago.
+fn bench(switches: &[(&str, &str)], days: u64) -> Bench {
+    let mut options = Options::default();
+    for (name, value) in switches {
+        options.unknowns.set(name, value).unwrap();
+    }
+    let mut bench = Bench::new(options, days);
+    bench.config["backoff_percent"] = json!(1);
+    bench
+}
+
+fn sync(bench: &Bench, state: Option<&Value>) -> Transcript {
+    bench.read(&bench.catalog(&[LOG], "incremental"), state)
+}
+
+fn state_of(transcript: &Transcript) -> Value {
+    transcript.final_state()[0]["stream"]["stream_state"].clone()
+}
+
+fn days_of(transcript: &Transcript, advertiser: &str) -> BTreeSet<String> {
+    let records = transcript.records(LOG).into_iter().filter(|record| record["advertiser_id"] == advertiser);
+    records.map(|record| record["day"].as_str().unwrap().to_owned()).collect()
+}
+
+fn later(bench: &mut Bench, days: u64) {
+    let later = bench.today() + Days::new(days);
+    bench.sandbox.change(|options| options.today = later);
+    bench.config["now"] = json!(format!("{later}T12:00:00Z"));
+}
+
+fn warns(transcript: &Transcript, words: &[&str]) -> bool {
+    transcript.logs("WARN").iter().any(|log| words.iter().all(|word| log.contains(word)))
+}
+
+/// What a destination that merges by key holds after these syncs is every row from `start` on.
+fn assert_merged(bench: &mut Bench, syncs: &[&Transcript], start: NaiveDate) {
+    let stream = bench.discover()[LOG].clone();
+    let mut merged = truth::ByKey::new();
+    for sync in syncs {
+        merged.extend(by_key(sync.records(LOG), &stream));
+    }
+    bench.config["start_date"] = json!(start);
+    assert_eq!(merged, by_key(&truth::small(bench, LOG, &stream), &stream));
+}
+
+fn problem(code: &str) -> Value {
+    json!({"status": 400, "body": json!({"errors": [{"type": "validation", "code": code, "title": "No"}]}).to_string()})
+}
+
+#[test]
+fn the_first_day_of_log_files_that_criteo_serves_is_found() {
+    for (floor, kept, words) in [
+        ("one_day_later", 29, "invalid_timespan"),
+        ("three_days_later", 27, "invalid_timespan"),
+        ("three_days_later", 27, "invalid"),
+        ("three_days_later", 27, "not_found"),
+    ] {
+        let mut bench = bench(&[("log_files_floor", floor), ("below_floor", words)], 30);
+        let first_day = bench.today() - Days::new(kept);
+        let transcript = sync(&bench, None);
+        assert_eq!(transcript.code, Some(0), "{floor} {words}: {:?}", transcript.errors());
+        let told = ["Criteo keeps 30 days", &format!("refuses days before {first_day}")];
+        assert!(warns(&transcript, &told), "{floor} {words}: {:?}", transcript.logs("WARN"));
+        assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-29");
+        assert!(state_of(&transcript).get("holes").is_none());
+        assert_merged(&mut bench, &[&transcript], first_day);
+    }
+}
+
+/// A search that meets an outage does not take the days for ones that are no longer kept.
+#[test]
+fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
+    let mut bench = bench(&[("log_files_floor", "three_days_later")], 30);
+    let last = bench.today() - Days::new(1);
+    // All attempts of the search at the last day fail; the read of that day comes later.
+    let fault = json!({"match": {"path": "/log-level/", "window": last}, "times": ATTEMPTS, "do": {"status": 500, "body": "{}"}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let transcript = sync(&bench, None);
+    assert_eq!(transcript.code, Some(1));
+    let state = state_of(&transcript);
+    let holes = json!([{"from": bench.today() - Days::new(30), "to": bench.today() - Days::new(28),
+        "scope": ["1001", "1002", "1003"], "why": "unread", "tries": 1}]);
+    assert_eq!((&state["groups"][0]["cursor"], &state["holes"]), (&json!("2026-10-29"), &holes));
+    // The next sync finds the first day, and names what is before it.
+    bench.sandbox.clear_faults();
+    let second = sync(&bench, Some(&transcript.final_state()));
+    assert_eq!(second.code, Some(0), "{:?}", second.errors());
+    assert!(warns(&second, &["stay missing", "of 1001"]), "{:?}", second.logs("WARN"));
+    assert!(state_of(&second).get("holes").is_none());
+    let first_day = bench.today() - Days::new(27);
+    assert_merged(&mut bench, &[&transcript, &second], first_day);
+}
+
+#[test]
+fn days_that_fell_off_between_two_syncs_are_named() {
+    let mut bench = bench(&[("log_files_floor", "three_days_later")], 20);
+    let first = sync(&bench, None);
+    assert_eq!(state_of(&first)["groups"][0]["cursor"], "2026-10-29");
+    later(&mut bench, 40);
+    let (oldest, first_day) = (bench.today() - Days::new(30), bench.today() - Days::new(27));
+    let second = sync(&bench, Some(&first.final_state()));
+    assert_eq!(second.code, Some(0), "{:?}", second.errors());
+    let warnings = second.logs("WARN");
+    let by_documents = format!("the files of 2026-10-30 to {}", oldest - Days::new(1));
+    let by_answers = format!("the files of {oldest} to {}", first_day - Days::new(1));
+    assert!(warns(&second, &[&by_documents, "are missing", "1001, 1002, 1003"]), "{warnings:?}");
+    assert!(warns(&second, &[&by_answers, "are missing", "1001, 1002, 1003"]), "{warnings:?}");
+    assert_eq!(days_of(&second, "1001").first().unwrap(), &first_day.to_string());
+}
+
+/// The days of the lookback that lie before the history have been read.
+#[test]
+fn a_lookback_beyond_the_history_is_no_loss() {
+    let mut bench = bench(&[], 30);
+    bench.config["lookback_days"] = json!(30);
+    let first = sync(&bench, None);
+    later(&mut bench, 1);
+    let second = sync(&bench, Some(&first.final_state()));
+    assert_eq!(second.code, Some(0), "{:?}", second.errors());
+    assert!(!warns(&second, &["missing"]), "{:?}", second.logs("WARN"));
+    assert_eq!(days_of(&second, "1001").len(), 30);
+}
+
+#[test]
+fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_is_lost() {
+    for (name, path, action) in [
+        ("a file that is gone", "/files/1002_2026-10-25", json!({"status": 404})),
+        ("a list that fails", "/log-level/advertisers/1002/", json!({"status": 500, "body": "{}"})),
+        ("a list that is refused", "/log-level/advertisers/1002/", problem("odd")),
+        ("a list for no such day", "/log-level/advertisers/1002/", problem("invalid-timespan")),
+    ] {
+        let mut bench = bench(&[], 10);
+        let start = bench.today() - Days::new(10);
+        let mut matches = json!({"path": path});
+        if path.starts_with("/log-level") {
+            matches["window"] = json!("2026-10-25");
+        }
+        bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": action})).unwrap();
+        let first = sync(&bench, None);
+        assert_eq!((first.code, first.statuses(LOG).last()), (Some(1), Some(&"INCOMPLETE")), "{name}");
+        let message = first.errors()[0]["message"].as_str().unwrap();
+        assert!(message.contains("Not read: 2026-10-25 of 1002."), "{name}: {message}");
+        let summed_up = |log: &&str| log.contains("not settled: 2026-10-25 of 1002 (not read)");
+        assert!(first.logs("INFO").iter().any(summed_up), "{name}: {:?}", first.logs("INFO"));
+        let hole = |tries: u32| json!([{"from": "2026-10-25", "to": "2026-10-25", "scope": ["1002"], "why": "unread", "tries": tries}]);
+        let all = json!([{"cursor": "2026-10-29", "scope": ["1001", "1002", "1003"]}]);
+        assert_eq!((&state_of(&first)["groups"], &state_of(&first)["holes"]), (&all, &hole(1)), "{name}");
+        assert_eq!((days_of(&first, "1002").len(), days_of(&first, "1001").len()), (9, 10), "{name}");
+        // Still gone: the sync asks once more, and is incomplete again.
+        later(&mut bench, 10);
+        let second = sync(&bench, Some(&first.final_state()));
+        assert_eq!(second.code, Some(1), "{name}");
+        assert_eq!(state_of(&second)["holes"], hole(2), "{name}");
+        assert_eq!(state_of(&second)["groups"][0]["cursor"], "2026-11-08", "{name}");
+        // There again: the hole closes. Past what Criteo keeps: the day is named as lost.
+        let mut lost = self::bench(&[], 10);
+        later(&mut lost, 40);
+        let third = sync(&lost, Some(&second.final_state()));
+        assert!(warns(&third, &["stay missing", "2026-10-25 of 1002"]), "{name}: {:?}", third.logs("WARN"));
+        assert!(state_of(&third).get("holes").is_none(), "{name}");
+        bench.sandbox.clear_faults();
+        let closed = sync(&bench, Some(&second.final_state()));
+        assert_eq!(closed.code, Some(0), "{name}: {:?}", closed.errors());
+        assert!(state_of(&closed).get("holes").is_none(), "{name}");
+        assert_merged(&mut bench, &[&first, &second, &closed], start);
+    }
+}
+
+#[test]
+fn an_advertiser_without_a_campaign_has_no_log_files() {
+    let bench = bench(&[], 5);
+    let body = json!({"errors": [{"code": "no-campaign-found"}]}).to_string();
+    let fault =
+        json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": {"status": 403, "body": body}});
+    bench.sandbox.add_fault(fault).unwrap();
+    let transcript = sync(&bench, None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert_eq!((days_of(&transcript, "1002").len(), days_of(&transcript, "1003").len()), (0, 5));
+    assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1001", "1002", "1003"]));
+}
+
+/// Whatever the order of the list, and though a third file joins two, whichever place it has among them.
+#[test]
+fn files_of_one_name_keep_their_keys() {
+    let bench = bench(&[], 6);
+    let first = sync(&bench, None);
+    let list = |blobs: &[&str], host: &str| {
+        let file = |blob: &&str| {
+            let url = format!("{host}/files/{blob}.csv.gz?until=2030-01-01T00:00:00Z&sig=a%2Bb%2F%3D");
+            json!({"fileName": "1001_2026-10-31.csv.gz", "url": url})
+        };
+        json!({"data": [{"attributes": {"files": blobs.iter().map(file).collect::<Vec<_>>()}}]}).to_string()
+    };
+    let stream = bench.discover()[LOG].clone();
+    let mut tables = Vec::new();
+    let (a, b, c, d) = ("1001_2026-10-31", "1001_2026-10-29", "1001_2026-10-30", "1001_2026-10-28");
+    for blobs in [&[a][..], &[a, b, c], &[c, b, a], &[d, c, a, b]] {
+        let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
+            "do": {"body": list(blobs, &bench.sandbox.url())}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = sync(&bench, Some(&first.final_state()));
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let of_day = transcript.records(LOG).into_iter();
+        tables.push(by_key(of_day.filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31"), &stream));
+    }
+    assert_eq!(tables[1], tables[2], "another order");
+    for (fewer, more) in [(0, 1), (1, 3)] {
+        assert!(tables[fewer].iter().all(|(key, row)| tables[more].get(key) == Some(row)), "a file more");
+        assert!(tables[fewer].len() < tables[more].len());
+    }
+}
+
+#[test]
+fn a_log_file_that_is_compressed_twice_is_told_so() {
+    let bench = bench(&[("log_compression", "twice")], 3);
+    let transcript = sync(&bench, None);
+    assert_eq!((transcript.code, transcript.statuses(LOG).last()), (Some(1), Some(&"INCOMPLETE")));
+    let message = transcript.errors()[0]["message"].as_str().unwrap();
+    assert!(message.contains("compressed twice") && message.contains("Log file 1001_2026-10-29.csv.gz"), "{message}");
+    assert!(transcript.records(LOG).is_empty());
+    assert_eq!(state_of(&transcript)["holes"][0]["to"], "2026-10-29", "{}", state_of(&transcript));
+}

@@ -1,0 +1,40 @@
+//! The first day that Criteo serves. Its documents say how long it keeps what, but not by which zone or calendar.
+
+use super::entity::is_refusal;
+use crate::error::Result;
+
+/// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
+/// where not even the last one is.
+///
+/// # Errors
+/// When a request fails: a guess would leave days out.
+pub(super) async fn first_served(
+    count: usize,
+    is_served: impl AsyncFn(usize) -> Result<bool>,
+) -> Result<Option<usize>> {
+    let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
+    if is_served(0).await? {
+        return Ok(Some(0));
+    }
+    if !is_served(served).await? {
+        return Ok(None);
+    }
+    let mut refused = 0;
+    while refused + 1 < served {
+        let middle = usize::midpoint(refused, served);
+        if is_served(middle).await? { served = middle } else { refused = middle }
+    }
+    Ok(Some(served))
+}
+
+/// Whether an answer says that its period is served.
+///
+/// # Errors
+/// When it says neither that nor the contrary.
+pub(super) fn is_served<T>(answer: Result<T>) -> Result<bool> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
