@@ -36,7 +36,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{Call, CallClass, Client, MISSING_PATH};
+use crate::api::{Call, CallClass, Client, MISSING_PATH, Memory};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Cause, Error, Result};
@@ -44,6 +44,7 @@ use crate::panic;
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
 use crate::streams::{Permission, Source, Stream, catalog};
+use crate::watchdog;
 use entity::Parents;
 use project::Plan;
 use totals::Ledger;
@@ -157,6 +158,7 @@ fn list_of_advertisers() -> Call {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
+        memory: Memory::Apart,
         is_divisible: false,
         is_suspect: false,
     }
@@ -450,6 +452,8 @@ impl InFlight {
 
     /// Waits until everything has been written.
     async fn settle(self) -> Result<()> {
+        let task = watchdog::task("A stream".to_owned());
+        task.waits_for("its rows to be written");
         for slice in self.0 {
             slice.await.map_err(|_| output_gone())??;
         }
