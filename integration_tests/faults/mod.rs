@@ -13,6 +13,7 @@
 mod auth;
 mod input;
 mod limits;
+mod locks;
 mod network;
 mod payload;
 mod process;
@@ -65,6 +66,7 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("secrets", "Secrets and foreign hosts", secrets::CASES),
     ("scale", "Sizes", scale::CASES),
     ("time", "Days, cursors, comings and goings", time::CASES),
+    ("locks", "Waiting", locks::CASES),
 ];
 
 /// What no test here can do, and why.
