@@ -77,6 +77,8 @@ pub enum Cause {
     TooSlow,
     /// Every attempt failed.
     GaveUp,
+    /// Nothing moves any more.
+    Stalled,
     /// The retries of the whole run are used up.
     RetriesUsedUp,
     /// Criteo does not accept the credentials.

@@ -39,3 +39,4 @@ pub mod suggest;
 pub mod table;
 mod telemetry;
 pub mod terminal;
+pub mod watchdog;

@@ -38,7 +38,7 @@ pub fn end_by(stop: &Stop) -> ExitCode {
         // What every program does whose reader has gone, such as `| head -1`.
         Stop::ReaderGone => end_by_signal(SIGPIPE),
         // It has been told as an error of the run.
-        Stop::Panicked => ExitCode::FAILURE,
+        Stop::Panicked | Stop::Stalled => ExitCode::FAILURE,
         Stop::OutputFailed(error) => {
             complain(&format!("The output cannot be written: {error}."));
             ExitCode::FAILURE

@@ -11,6 +11,8 @@ pub enum Stop {
     Signal(i32),
     /// Whoever read stdout has gone.
     ReaderGone,
+    /// Nothing moves any more.
+    Stalled,
     /// The thread that writes has met a fault of its own.
     Panicked,
     /// Stdout cannot be written, for another reason.

@@ -15,6 +15,7 @@ mod bounds;
 mod files;
 mod input;
 mod limits;
+mod locks;
 mod network;
 mod payload;
 mod process;
@@ -69,6 +70,7 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("time", "Days, cursors, comings and goings", time::CASES),
     ("files", "Files of the user's, and stdout", files::CASES),
     ("bounds", "What is not a row", bounds::CASES),
+    ("locks", "Waiting", locks::CASES),
 ];
 
 /// What no test here can do, and why.

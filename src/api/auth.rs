@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::retry::{Attempts, Failure, Quota};
 use super::transport::{Answer, Transport};
-use super::{pace, problem};
+use super::{pace, problem, transport};
 use crate::clock::Clock;
 use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
@@ -33,6 +33,8 @@ const MARGIN: Duration = Duration::from_mins(1);
 
 /// How long the token endpoint may take to begin its answer: it has nothing to make.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to send all of it: everybody waits for the token.
+const LONGEST_TRANSFER: Duration = Duration::from_mins(1);
 
 /// How long a failure to get a token, behind all its attempts, counts for everybody.
 const FAILED_FOR: Duration = Duration::from_mins(1);
@@ -166,12 +168,10 @@ impl Auth {
         let mut attempts = Attempts::default();
         let (grant, date) = loop {
             let form = self.form(state.refresh_token.as_ref());
-            let space = transport.reserve(0).await;
-            let failure = match transport
-                .send(self.request(&form), space, PATIENCE)
-                .await
-                .and_then(|answer| Ok((grant(&answer, &self.key)?, answer.date)))
-            {
+            let space = transport.reserve_for_token().await;
+            let asked = timeout(LONGEST_TRANSFER, transport.send(self.request(&form), space, PATIENCE)).await;
+            let answer = asked.unwrap_or_else(|_| Err(too_slow()));
+            let failure = match answer.and_then(|answer| Ok((grant(&answer, &self.key)?, answer.date))) {
                 Ok(granted) => break granted,
                 Err(failure) => failure,
             };
@@ -273,6 +273,11 @@ impl Auth {
         *request.body_mut() = Some(form.to_owned().into());
         request
     }
+}
+
+fn too_slow() -> Failure {
+    let seconds = LONGEST_TRANSFER.as_secs();
+    transport::slow(&format!("The token endpoint has not sent its whole answer within {seconds} s."))
 }
 
 fn life(expires_in: &Value) -> Duration {

@@ -22,11 +22,12 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 pub use auth::{Auth, RefreshTokens, Turn};
+pub(crate) use pace::idle;
 pub use pace::{CallClass, OnWait};
 pub use problem::{AllTold, Told, criteo_errors};
 pub(crate) use problem::{MISSING_PATH, quote};
 pub use retry::Patience;
-pub use space::SPACE_MIB;
+pub use space::{Memory, SPACE_MIB};
 #[cfg(any(test, fuzzing))]
 pub(crate) use transport::heed;
 pub use transport::{Body, Download};
@@ -34,6 +35,7 @@ pub use transport::{Body, Download};
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::scan;
+use crate::watchdog;
 use pace::Pace;
 use retry::{Attempts, Failure, Quota, Wait};
 use transport::{Answer, HEAD_TIMEOUT, Transport};
@@ -59,6 +61,8 @@ pub struct Call {
     pub class: CallClass,
     /// How large the answer will probably be, in bytes; so much memory is reserved for it.
     pub expected_bytes: usize,
+    /// Which part of the memory that is.
+    pub memory: Memory,
     /// Whether whoever sends it can ask for less: then it is given up after the second answer that is too slow.
     pub is_divisible: bool,
     /// Whether a larger request that holds this one has failed already: then it gets fewer attempts.
@@ -157,7 +161,7 @@ impl Client {
             path.pop().push(version);
         }
         let ask = async {
-            let space = self.admit(call.class, call.expected_bytes).await;
+            let space = self.admit(call, call.expected_bytes).await;
             let token = self.auth.token(&self.transport, &self.quota).await?;
             let sent = self.transport.send(request(root, call, &token)?, space, HEAD_TIMEOUT).await;
             Ok::<_, Error>(sent.is_ok_and(|answer| answer.status == 200))
@@ -174,12 +178,17 @@ impl Client {
         let mut attempts = Attempts::new(call.is_divisible, call.is_suspect);
         let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
+        let task = watchdog::task(call.place());
         loop {
+            task.waits_for("a place among the calls under way");
             let place = self.pace.place(call.class).await;
-            let space = self.admit(call.class, expected_bytes).await;
-            // Only now, since the waits before may outlive a token.
+            task.waits_for("memory for its answer");
+            let space = self.admit(call, expected_bytes).await;
+            // Only now, since the waits before may outlive a token. It is had without memory that others hold.
+            task.waits_for("the token");
             let token = self.auth.token(&self.transport, &self.quota).await?;
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
+            task.waits_for("the answer");
             let sent = Instant::now();
             let answer = self.transport.send(request(self.root.clone(), call, &token)?, space, HEAD_TIMEOUT).await;
             (self.on_answer)(Answered {
@@ -200,6 +209,7 @@ impl Client {
                             // Criteo may end a token early. One new token, one more try; it costs no attempt. A token
                             // that another call has given up since is no news.
                             refusals += 1;
+                            task.waits_for("the token");
                             renewals += u32::from(self.auth.discard(&token).await);
                             // guard: renew-refused-token
                             if renewals > 1 || refusals > MOST_REFUSALS {
@@ -211,7 +221,7 @@ impl Client {
                     }
                 }
                 Err(Failure::Final(error)) if error.cause == Some(Cause::NoRoom) => {
-                    expected_bytes = (2 * expected_bytes).max(SPACE_MIB * 1024 * 1024 / 4);
+                    expected_bytes = self.transport.larger(call.memory, expected_bytes);
                     continue;
                 }
                 Err(failure) => failure,
@@ -230,11 +240,11 @@ impl Client {
     }
 
     /// Waits for the call budget and for memory; nobody holds memory while waiting for the budget.
-    async fn admit(&self, class: CallClass, expected_bytes: usize) -> space::Share {
+    async fn admit(&self, call: &Call, expected_bytes: usize) -> space::Share {
         loop {
-            self.pace.wait(class).await;
-            let space = self.transport.reserve(expected_bytes).await;
-            if self.pace.take(class) {
+            self.pace.wait(call.class).await;
+            let space = self.transport.reserve(call.memory, expected_bytes).await;
+            if self.pace.take(call.class) {
                 return space;
             }
         }
@@ -253,7 +263,9 @@ impl Client {
 
     /// A text of the connector's own as a body, within the memory of all bodies.
     pub async fn body(&self, text: String) -> Body {
-        Body::of(self.transport.reserve(text.len()).await, text)
+        let task = watchdog::task("A part of what was read".to_owned());
+        task.waits_for("memory");
+        Body::of(self.transport.reserve(Memory::Answers, text.len()).await, text)
     }
 
     /// Waits before something is tried for the n-th time.

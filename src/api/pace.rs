@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::watchdog;
+
 /// Which budget a call is paid from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallClass {
@@ -197,8 +199,14 @@ fn lock(lane: &Lane) -> MutexGuard<'_, Budget> {
 }
 
 /// Waits; for callers that wait on behalf of one call alone.
-#[expect(clippy::disallowed_methods, reason = "this module is the one place that may sleep")]
 pub(super) async fn sleep(wait: Duration) {
+    let _limit = watchdog::limit();
+    idle(wait).await;
+}
+
+/// Lets time pass in which nobody waits for a limit.
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that may sleep")]
+pub(crate) async fn idle(wait: Duration) {
     tokio::time::sleep(wait).await;
 }
 

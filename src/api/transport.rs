@@ -20,9 +20,9 @@ use super::link::{self, Names, PrivateAddress};
 use super::pace::RateLimit;
 use super::problem;
 use super::retry::{Failure, Wait};
-use super::space::{NoRoom, SPACE_MIB, Share, Space};
-use crate::clock;
+use super::space::{Memory, NoRoom, Share, Spaces};
 use crate::error::{Cause, Error, Result};
+use crate::{clock, watchdog};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reports are made while we wait: minutes to the first byte are normal.
@@ -48,7 +48,7 @@ const PIECE: usize = 1024;
 pub(super) struct Transport {
     http: reqwest::Client,
     names: Names,
-    space: Arc<Space>,
+    spaces: Spaces,
 }
 
 /// An answer with its whole body.
@@ -135,12 +135,22 @@ impl Transport {
             let detail = chain(&error);
             Error::system("The connector cannot prepare secure connections.").with_detail(detail)
         })?;
-        Ok(Self { http, names, space: Space::new() })
+        Ok(Self { http, names, spaces: Spaces::new() })
     }
 
     /// Waits for the memory that an answer is expected to need.
-    pub(super) async fn reserve(&self, bytes: usize) -> Share {
-        self.space.reserve(bytes.div_ceil(MIB)).await
+    pub(super) async fn reserve(&self, memory: Memory, bytes: usize) -> Share {
+        self.spaces.of(memory).reserve(bytes.div_ceil(MIB)).await
+    }
+
+    /// The memory for the answer of the token endpoint, which nobody else uses.
+    pub(super) async fn reserve_for_token(&self) -> Share {
+        self.spaces.of_token().reserve(1).await
+    }
+
+    /// How much of it to reserve for an answer that has outgrown this many bytes while others held the rest.
+    pub(super) fn larger(&self, memory: Memory, bytes: usize) -> usize {
+        (2 * bytes).max(self.spaces.of(memory).mib() * MIB / 4)
     }
 
     /// Begins to download a file; no header of ours goes along. A host that `must_be_public` must have no private address.
@@ -153,6 +163,7 @@ impl Transport {
         // The file itself is compressed.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+        watchdog::moved();
         let failed = |failure| match failure {
             Failure::Final(error) | Failure::Unauthorized(error) | Failure::Passing { error, .. } => error,
         };
@@ -190,6 +201,7 @@ impl Transport {
         patience: Duration,
     ) -> std::result::Result<Answer, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
+        watchdog::moved();
         let head = timeout(patience, self.http.execute(request)).await;
         let mut response = match head {
             Ok(Ok(response)) => response,
@@ -198,6 +210,7 @@ impl Transport {
                 return Err(slow(&format!("{host} has not begun to answer within {} s.", patience.as_secs())));
             }
         };
+        watchdog::moved();
         let text =
             |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
         let mut answer = Answer {
@@ -284,6 +297,7 @@ impl Download {
             }
             match timeout_at(self.checkpoint, self.response.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
+                    watchdog::moved();
                     self.progress += chunk.len();
                     self.rest.extend_from_slice(&chunk);
                     if self.progress >= LEAST_PROGRESS {
@@ -337,6 +351,7 @@ async fn receive(
                 )));
             }
         };
+        watchdog::moved();
         progress += chunk.len();
         for piece in chunk.chunks(PIECE) {
             let length = match &mut decoder {
@@ -354,10 +369,10 @@ async fn receive(
             }
             // guard: memory-bound
             while length > space.mib() * MIB {
-                if space.mib() >= SPACE_MIB {
+                if space.mib() >= space.most_mib() {
                     return Err(no_memory(
                         Cause::AnswerTooLarge,
-                        &format!("An answer is larger than {SPACE_MIB} MiB."),
+                        &format!("An answer is larger than {} MiB.", space.most_mib()),
                     ));
                 }
                 // A reader that stalls holds the memory; that is not the server's fault.
@@ -382,7 +397,7 @@ fn broken_gzip(host: &str) -> Failure {
     Failure::passing(Error::transient(format!("{host} sent a compressed answer that is damaged or was cut.")))
 }
 
-fn slow(message: &str) -> Failure {
+pub(super) fn slow(message: &str) -> Failure {
     let wait = Wait::Backoff(Duration::from_secs(1));
     Failure::Passing { error: Error::transient(message), wait, is_slow: true }
 }

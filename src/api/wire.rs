@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Call, CallClass};
+use super::{Call, CallClass, Memory};
 use crate::config::AdvertiserId;
 use crate::engine::slice::Window;
 use crate::engine::track::Part;
@@ -47,6 +47,7 @@ pub fn objects<'a>(
         body: body.map(|body| body.to_string()),
         class: CallClass::Other,
         expected_bytes: 0,
+        memory: Memory::Answers,
         is_divisible: entity.request.is_search(),
         is_suspect: false,
     }
@@ -139,6 +140,7 @@ pub fn report(
         body: Some(body.to_string()),
         class: CallClass::Report,
         expected_bytes: 0,
+        memory: Memory::Answers,
         is_divisible: true,
         is_suspect: false,
     }
@@ -156,6 +158,7 @@ pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool)
         body: Some(query.to_string()),
         class: CallClass::Report,
         expected_bytes: 0,
+        memory: Memory::Answers,
         is_divisible: false,
         is_suspect: false,
     }
@@ -179,6 +182,7 @@ fn marketplace(report: &Report, what: &str, advertisers: &[AdvertiserId], window
         body: None,
         class: CallClass::Report,
         expected_bytes: 0,
+        memory: Memory::Answers,
         is_divisible: true,
         is_suspect: false,
     }

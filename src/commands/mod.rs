@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::cli::{Cli, Command, Days, TapArguments};
 use crate::config::Config;
 use crate::engine::Extent;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::files;
 use crate::panic;
 use crate::protocol::output::Output;
@@ -126,6 +126,10 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         Ok(code) => code,
         Err(error) => {
             output.message(airbyte::error(&error, None));
+            if error.cause == Some(Cause::Stalled) {
+                // The thread that writes may be what does not move: no more rows, and no endless wait for it.
+                stop.send(Stop::Stalled);
+            }
             ExitCode::FAILURE
         }
     });

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::protocol::airbyte::Configured;
 use crate::protocol::singer;
 use crate::streams::{Stream, catalog};
-use crate::suggest;
+use crate::{suggest, watchdog};
 
 impl Session {
     pub(super) async fn read(
@@ -31,7 +31,12 @@ impl Session {
         let incomplete = if selected.is_empty() {
             0
         } else {
-            engine::read(&*self.client(config, Patience::Sync)?, &self.output, config, &selected, states, extent).await
+            let client = self.client(config, Patience::Sync)?;
+            tokio::select! {
+                biased;
+                incomplete = engine::read(&client, &self.output, config, &selected, states, extent) => incomplete,
+                error = watchdog::stalled(config.stall_after) => return Err(error),
+            }
         };
         Ok(if incomplete + refusals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -18,6 +18,7 @@ pub mod secrets;
 mod values;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -95,6 +96,8 @@ pub struct Config {
     pub calls_at_once: usize,
     /// How long the waits between attempts are, in percent of the usual; fewer only in tests.
     pub backoff_percent: u32,
+    /// How long nothing may move before a run ends itself; shorter only in tests.
+    pub stall_after: Duration,
     /// What counts as today.
     pub clock: Clock,
     /// What the user should know although the configuration is valid.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -16,7 +17,7 @@ use crate::redact;
 use crate::streams::endpoint::Interval;
 use crate::streams::metrics::{self, Grain, fold};
 use crate::streams::report::ROW_CAP;
-use crate::suggest;
+use crate::{suggest, watchdog};
 
 /// The most reports of a configuration, and the most dimensions and metrics of one: each becomes a column of a stream.
 const MOST_REPORTS: usize = 100;
@@ -99,6 +100,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(CALLS_AT_ONCE),
         backoff_percent: document["backoff_percent"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
+        stall_after: document["stall_seconds"].as_u64().map_or(watchdog::PATIENCE, Duration::from_secs),
         clock,
         warnings,
         document: ConfigDocument(document.clone()),
@@ -164,7 +166,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 /// Settings that would make a real account's data wrong are accepted against a simulated API only.
 fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) {
-    for key in ["now", "report_row_cap", "calls_at_once", "backoff_percent"] {
+    for key in ["now", "report_row_cap", "calls_at_once", "backoff_percent", "stall_seconds"] {
         if !document[key].is_null() && !api_base_url.is_some_and(is_loopback) {
             problems.push(key, "is for tests, and accepted with a loopback api_base_url only.");
         }

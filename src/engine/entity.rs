@@ -27,6 +27,7 @@ use crate::protocol::output::StreamId;
 use crate::streams::endpoint::Endpoint;
 use crate::streams::report::Report;
 use crate::streams::{Each, Entity, Permission, Variable, catalog};
+use crate::watchdog;
 
 /// Parents whose children are asked for at once.
 const AT_ONCE: usize = 8;
@@ -378,6 +379,8 @@ impl Run<'_> {
             gathered.conclude(name).map(Arc::new)
         };
         // Boxed, since product sets hang on ad sets and creatives, which are lists themselves.
+        let task = watchdog::task(format!("A stream that is read for each object of {name}"));
+        task.waits_for("their list");
         cell.get_or_init(|| Box::pin(read())).await.clone()
     }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Portfolio, Run, Selected, portfolio, rows};
-use crate::api::{self, Call, CallClass, Client};
+use crate::api::{self, Call, CallClass, Client, Memory};
 use crate::config::{ApiVersion, Config, DEFAULT_API_VERSION};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
@@ -311,6 +311,7 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
+        memory: Memory::Apart,
         is_divisible: false,
         is_suspect: false,
     };

@@ -39,7 +39,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, oneshot};
 
-use crate::api::{AllTold, Call, CallClass, Client, MISSING_PATH, Told, quote};
+use crate::api::{AllTold, Call, CallClass, Client, MISSING_PATH, Memory, Told, quote};
 use crate::clock::Clock;
 use crate::config::{AdvertiserId, Config};
 use crate::error::{Cause, Error, Result};
@@ -48,6 +48,7 @@ use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::{Output, StreamId};
 use crate::scan;
 use crate::streams::{Permission, Source, Stream, catalog};
+use crate::watchdog;
 use entity::Parents;
 use project::Plan;
 use rows::{RowSink, Shape};
@@ -190,6 +191,7 @@ fn list_of_advertisers() -> Call {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
+        memory: Memory::Apart,
         is_divisible: false,
         is_suspect: false,
     }
@@ -520,6 +522,8 @@ impl InFlight {
 
     /// Waits until everything has been written.
     async fn settle(self) -> Result<()> {
+        let task = watchdog::task("A stream".to_owned());
+        task.waits_for("its rows to be written");
         for slice in self.0 {
             slice.await.map_err(|_| output_gone())??;
         }

@@ -14,12 +14,13 @@ use tokio::sync::Mutex;
 use super::slice::{Window, period_end, window_at};
 use super::sums::{Sum, Sums, Values, number, sum};
 use super::track::Advertisers;
-use crate::api::{Client, wire};
+use crate::api::{Call, Client, Memory, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
 use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
+use crate::watchdog;
 
 /// The totals of some advertisers over some days. They are kept while windows are compared with them, so they take as little
 /// memory as they can.
@@ -207,7 +208,10 @@ impl Ledger {
         let name = format!("{endpoint:?} {currency} {timezone} {grain:?} {filters:?}");
         let page = Arc::clone(lock(&self.pages).entry(name.clone()).or_default());
         // Held while asking, so that windows of the same days cause one request.
+        let task = watchdog::task(format!("A window from {}", window.start));
+        task.waits_for("totals that another one asks for");
         let mut page = page.lock().await;
+        drop(task);
         if !is_fresh && let Some(totals) = lock(&self.kept).find(&name, window, advertisers) {
             return Ok(totals);
         }
@@ -321,6 +325,8 @@ async fn ask_in_pieces(client: &Client, coarse: &Report, window: Window, adverti
 /// One request for totals; `None` when its answer was cut.
 async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Option<Sums>> {
     let call = wire::report(coarse, &coarse.metrics, advertisers, window, None);
+    // Rows of the same windows wait for them.
+    let call = Call { memory: Memory::Apart, ..call };
     let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window, advertisers)).await?;
     Ok((rows < coarse.row_cap).then_some(sums))
 }

@@ -10,6 +10,7 @@ use crate::engine::rows::RowSink;
 use crate::protocol::airbyte::{self, Status};
 use crate::protocol::singer::batch::BatchFiles;
 use crate::stop::{Stop, StopSender};
+use crate::watchdog;
 
 /// Whole lines on their way to stdout.
 pub(super) struct Lines {
@@ -21,6 +22,8 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn flush(&mut self) {
         if self.broken.is_none() && !self.buffer.is_empty() {
+            // A slow destination must not end a sync.
+            let _limit = watchdog::limit();
             self.broken = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()).err();
         }
         self.buffer.clear();
@@ -92,6 +95,7 @@ impl RowSink for Records<'_> {
         self.book.progress = Progress::Running;
         self.book.records += 1;
         self.book.records_since_state += 1;
+        watchdog::moved();
         if let Some(reply) = self.book.on_first_record.take() {
             // Whoever asked may have gone.
             let _ = reply.send(());
