@@ -269,10 +269,6 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted some \
              minutes ago. Look at the app on partners.criteo.com.{said}"
         ))),
-        // A single campaign that is gone is something else.
-        403 | 404 if is_about_no_campaign && place.ends_with("report") => Failure::Final(
-            config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign),
-        ),
         403 if is_about_advertisers => Failure::Final(
             config(format!(
             "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have \
@@ -286,6 +282,10 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
                  app is activated: create an app that has it, or leave the stream out.{said}"
             ))
             .because(Cause::PermissionMissing),
+        ),
+        // Words count only where the code is none that is known. A single campaign that is gone is something else.
+        403 | 404 if is_about_no_campaign && place.ends_with("report") => Failure::Final(
+            config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign),
         ),
         403 => Failure::Final(
             config(format!(

@@ -75,7 +75,10 @@ impl Run<'_> {
         }
         for (window, advertisers) in cursors.holes_before(&starts) {
             let window = range.hole(window, report.grain);
-            tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), false));
+            for mut track in planner.tracks(&advertisers, window, cursors.rows_per_day(), false) {
+                track.reads_hole = true;
+                tracks.push(track);
+            }
         }
         Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks })
     }

@@ -392,7 +392,7 @@ impl<'a> Reading<'a> {
                     metrics: &metrics,
                     window: slice.window,
                     advertisers: &slice.advertisers,
-                    is_compared: comparison.is_summed,
+                    is_compared: comparison.is_summed && totals.is_some(),
                 };
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(answer) => answer,
@@ -464,7 +464,8 @@ impl<'a> Reading<'a> {
         async move {
             let is_served = async |index: usize| {
                 let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);
-                is_served(client.fetch(&call, rows::check).await)
+                let check = |body: &str| rows::check_into(body, rows::Shape::Report, &mut rows::CheckOnly);
+                is_served(client.fetch(&call, check).await)
             };
             let first = first_served(periods.len(), is_served).await.ok().flatten();
             let floor = first.filter(|index| *index > 0).map(|index| periods[index].start);

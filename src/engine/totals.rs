@@ -226,7 +226,7 @@ impl Ledger {
                 lock(&self.kept).add(&name, Arc::clone(totals));
             }
             // Refusals may be about single advertisers, which are found out by the report's own requests.
-            Err(error) if error.is_refusal() => {
+            Err(error) if error.is_refusal() || error.cause == Some(Cause::InvalidTimespan) => {
                 page.failures += u32::from(advertisers.len() == 1);
                 if page.refused.len() < MOST_REFUSED {
                     page.refused.push((window, Arc::clone(advertisers)));

@@ -128,6 +128,8 @@ pub struct Track {
     last_read: Option<NaiveDate>,
     /// Whether the cursor follows it. It does not where days before it are left out, or where it fills a hole.
     pub moves_cursor: bool,
+    /// Whether it reads days that an earlier sync could not read.
+    pub reads_hole: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -174,6 +176,7 @@ impl Track {
             holes: Vec::new(),
             last_read: None,
             moves_cursor: true,
+            reads_hole: false,
         }
     }
 

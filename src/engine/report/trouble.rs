@@ -9,11 +9,11 @@ use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
 use super::proof::list;
-use super::retired::{Retired, is_about};
+use super::retired::Retired;
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::track::{Cut, Slice};
+use crate::engine::track::{Cut, Slice, Track};
 use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
@@ -112,11 +112,7 @@ impl<'a> Reading<'a> {
                 | Cause::RequestTooLong,
             ) => {
                 let is_about_metric = !self.has_rows && retired.suspect(self.report, &error).is_some();
-                let mut words = self.report.dimensions.iter().chain(&self.report.metrics);
-                let is_about_report = self.report.is_custom
-                    && error.cause == Some(Cause::Rejected)
-                    && words.any(|word| is_about(&error, word));
-                if is_about_metric || is_about_report {
+                if is_about_metric {
                     return Err(error);
                 }
                 return self.isolate(index, slice, error); // guard: refused-advertisers
@@ -226,10 +222,21 @@ impl<'a> Reading<'a> {
             }
             return Ok(());
         };
-        self.trouble.floor = Some(floor);
-        for track in &mut self.tracks {
-            track.begin_at(floor);
+        let served_from = self.trouble.served_from;
+        if error.cause == Some(Cause::InvalidTimespan) && served_from.is_none_or(|day| day >= floor) {
+            self.trouble.floor = Some(floor);
+            self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
+            return Ok(());
         }
+        // What is refused of one advertiser is served of others.
+        tracing::warn!(
+            "{}: Criteo refuses to report on days of {} before {floor}, so that is the first day of it; nothing older can be \
+             read. {error}",
+            self.name,
+            names(&slice.advertisers)
+        );
+        let is_same = |track: &&mut Track| track.advertisers()[..] == slice.advertisers[..];
+        self.tracks.iter_mut().filter(is_same).for_each(|track| track.begin_at(floor));
         Ok(())
     }
 
@@ -241,8 +248,8 @@ impl<'a> Reading<'a> {
             track.cut(slice.id);
         } else if slice.advertisers.len() > 1 {
             track.divide(slice.id);
-        } else if track.has_read() {
-            // The advertiser is not refused, so it is the days.
+        } else if track.has_read() || track.reads_hole {
+            // The advertiser is not refused, so it is the days. One that has a hole has been read in an earlier sync.
             if can_be_halved {
                 track.cut(slice.id);
             } else {
@@ -254,6 +261,9 @@ impl<'a> Reading<'a> {
             // The first days may lie before what Criteo keeps.
             self.trouble.floors_sought += 1;
             return Ok(Some(self.ask_floor(slice, error)));
+        } else if error.kind == Kind::Transient {
+            // What may pass is no refusal.
+            self.give_up(index, &slice, error);
         } else {
             self.refuse(&slice, error)?;
         }
