@@ -124,6 +124,7 @@ impl Range {
     ///
     /// A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun before
     /// Criteo's history can only be left out.
+    #[must_use]
     pub fn whole(self, day: NaiveDate, grain: Grain) -> NaiveDate {
         match period_start(day, grain) {
             whole if whole >= self.oldest => whole,
@@ -133,6 +134,7 @@ impl Range {
 
     /// Whole periods for the days of a hole that may be asked for; its first day may lie behind its last: then there is
     /// nothing to read.
+    #[must_use]
     pub fn hole(self, hole: Window, grain: Grain) -> Window {
         let first = self.start_date.map_or(self.oldest, |day| day.max(self.oldest));
         Window { start: self.whole(hole.start.max(first), grain), end: period_end(hole.end, grain).min(self.end) }
