@@ -288,3 +288,97 @@ fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
     query["endDate"] = json!("2026-10-29");
     assert_report(&bench, &transcript, name, &query);
 }
+
+/// Rows that cannot be summed up are written; nothing proves their day, and the state and the summary say so.
+#[test]
+fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
+    let bench = self::bench(Options { advertisers: 1, ..Options::default() }, 20);
+    for of in [OF_DATA, OF_TOTALS] {
+        let day = json!({"path": "/statistics/", "text": of});
+        fault(&bench, day, json!({"mutate": {"/Rows/0/Clicks": "a few"}}));
+    }
+    let transcript = incremental(&bench, None);
+    let told = transcript.logs("WARN").iter().any(|log| log.contains("cannot be read as numbers"));
+    assert!(told, "{:?}", transcript.logs("WARN"));
+    let holes = state_of(&transcript)["holes"].clone();
+    let uncompared = holes.as_array().unwrap().iter().filter(|hole| hole["why"] == "uncompared");
+    let days: Vec<_> = uncompared.map(|hole| hole["from"].as_str().unwrap().to_owned()).collect();
+    assert!(!days.is_empty() && days.len() <= bench.report_requests().len(), "{holes}");
+    assert!(transcript.records(REPORT).iter().any(|record| days.contains(&record["day"].as_str().unwrap().to_owned())));
+    let is_listed = |log: &&str| log.contains("(unproven: not compared with Criteo's totals)");
+    assert!(transcript.logs("INFO").iter().any(is_listed), "{:?}", transcript.logs("INFO"));
+}
+
+/// However long the window is that the day lies in, the halving ends at the day, and what is behind it is read. Where all fails, a
+/// row of failures ends the stream soon.
+#[test]
+fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
+    for days in [1, 7, 8, 15, 16, 63] {
+        let mut bench = self::bench(Options { advertisers: 1, ..Options::default() }, days);
+        bench.config["verify_totals"] = json!(false);
+        bench.config["calls_at_once"] = json!(1);
+        let day = bench.today() - Days::new(days);
+        fault(&bench, json!({"path": "/statistics/", "covers": day}), json!({"status": 500, "body": "{}"}));
+        let transcript = incremental(&bench, None);
+        assert!(
+            message(&transcript).contains(&format!("Not read: {day} of 1001.")),
+            "{days}: {}",
+            message(&transcript)
+        );
+        assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-31", "{days}");
+        bench.sandbox.clear_faults();
+        fault(&bench, json!({"path": "/statistics/"}), json!({"status": 500, "body": "{}"}));
+        let before = bench.report_requests().len();
+        let transcript = incremental(&bench, None);
+        assert_eq!(transcript.code, Some(1));
+        assert!(transcript.records(REPORT).is_empty());
+        let windows: std::collections::BTreeSet<_> = bench.report_requests()[before..]
+            .iter()
+            .map(|body| format!("{} {}", body["startDate"], body["endDate"]))
+            .collect();
+        let halvings = (days + 1).next_power_of_two().trailing_zeros();
+        let most = 1 + 4.max(usize::try_from(halvings).unwrap() + 1);
+        assert!(windows.len() <= most, "{days}: {windows:?}");
+    }
+}
+
+/// A refusal in odd words of up to 31 days is not taken for one of their number; it is loud.
+#[test]
+fn a_span_that_is_too_long_in_odd_words_is_found_down_to_a_month() {
+    for (longest, is_found) in [(31, true), (30, false)] {
+        let bench = self::bench(Options { ads: 1, ..Options::default() }, 61);
+        let action = json!({"status": 400, "body": problem("odd")});
+        fault(&bench, json!({"path": "/statistics/", "longer_than": longest}), action);
+        let transcript = incremental(&bench, None);
+        assert_eq!(transcript.code, Some(i32::from(!is_found)), "{longest}: {:?}", transcript.errors());
+        if is_found {
+            assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+        } else {
+            assert!(message(&transcript).contains("No [odd]"), "{}", message(&transcript));
+            assert!(transcript.states(REPORT).is_empty());
+        }
+    }
+}
+
+/// The first day is looked for with three advertisers; where all of these are refused, the stream fails.
+#[test]
+fn the_first_day_is_found_behind_two_advertisers_that_are_refused() {
+    for (refused, is_found) in [(2, true), (3, false)] {
+        let bench = self::bench(Options { advertisers: 5, ads: 1, ..Options::default() }, 730);
+        let first = bench.today() - Days::new(729);
+        for day in [first, first - Days::new(1)] {
+            let action = json!({"status": 400, "body": problem("odd")});
+            fault(&bench, json!({"path": "/statistics/", "covers": day}), action);
+        }
+        for advertiser in 1001..1001 + refused {
+            let matches = json!({"path": "/statistics/", "advertiser": advertiser.to_string()});
+            fault(&bench, matches, json!({"status": 400, "body": problem("odd")}));
+        }
+        let transcript = incremental(&bench, None);
+        assert_eq!(transcript.code, Some(i32::from(!is_found)), "{refused}: {:?}", transcript.errors());
+        if is_found {
+            assert!(transcript.logs("WARN").iter().any(|log| log.contains("Criteo keeps")));
+            assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1003", "1004", "1005"]));
+        }
+    }
+}

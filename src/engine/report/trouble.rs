@@ -28,9 +28,8 @@ const SURE_DAYS: u32 = 31;
 const MOST_FLOORS: usize = 3;
 /// After so many single advertisers that are refused, and none that is not, the request itself is what is refused.
 const MOST_REFUSED: usize = 3;
-/// After so many failures without a success between them there is no use in asking for pieces. A guess: each of them has used up
-/// its attempts, which takes minutes, so a longer row is an outage; a window of up to sixteen days is halved to the day that
-/// fails within them.
+/// After so many failures without a success between them, or as many as it takes to find a single day that cannot be read, there is
+/// no use in asking for pieces. A guess: each of them has used up its attempts, which takes minutes, so a longer row is an outage.
 const MOST_FAILURES: u32 = 4;
 /// The same for answers that do not come in time, which smaller pieces may well do.
 const MOST_SLOW: u32 = 8;
@@ -42,6 +41,8 @@ pub(super) struct Trouble {
     /// The first day of the windows that Criteo has answered.
     served_from: Option<NaiveDate>,
     failures_in_a_row: u32,
+    /// How many may come in the current row.
+    most_failures: u32,
     /// Advertisers that Criteo refuses, and how.
     refused: Vec<(AdvertiserId, Error)>,
     /// Advertisers without consent.
@@ -72,6 +73,12 @@ impl Trouble {
     fn is_earliest(&self, slice: &Slice) -> bool {
         self.served_from.is_none_or(|day| slice.window.start < day)
     }
+}
+
+/// How often a slice and its halves fail until the one day of one advertiser is found that cannot be read.
+fn failures_of_one(slice: &Slice) -> u32 {
+    let halvings = |count: u32| count.max(1).next_power_of_two().trailing_zeros();
+    1 + halvings(slice.window.days()) + halvings(u32::try_from(slice.advertisers.len()).unwrap_or(u32::MAX / 2))
 }
 
 impl<'a> Reading<'a> {
@@ -282,9 +289,12 @@ impl<'a> Reading<'a> {
 
     /// Every attempt at a slice has failed: a part of it may be readable.
     fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
+        if self.trouble.failures_in_a_row == 0 {
+            self.trouble.most_failures = MOST_FAILURES.max(failures_of_one(slice));
+        }
         self.trouble.failures_in_a_row += 1;
         let track = &mut self.tracks[index];
-        if self.trouble.failures_in_a_row > MOST_FAILURES {
+        if self.trouble.failures_in_a_row > self.trouble.most_failures {
             self.stop(index, slice, error);
         } else if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
             track.cut(slice.id);
