@@ -229,7 +229,7 @@ fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
 #[test]
 fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
     let bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
-    let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 8;
+    let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 20;
     let fault = json!({"match": {"path": "/statistics/", "nth": 8}, "times": 1, "do": {"status": 429,
         "headers": {"x-ratelimit-reset": reset.to_string()}, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
