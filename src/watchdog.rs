@@ -163,7 +163,9 @@ mod tests {
     async fn a_run_that_does_not_move_is_told_with_what_everybody_waits_for() {
         let watch = watch();
         let tasks = [watch.task("statistics/report".into()), watch.task("statistics/report".into())];
-        tasks.iter().for_each(|task| task.waits_for("the token"));
+        for task in &tasks {
+            task.waits_for("the token");
+        }
         let other = watch.task("ads/search".into());
         drop(watch.task("campaigns/search".into()));
         let started = Instant::now();

@@ -9,7 +9,7 @@ use super::cursor::Cursors;
 use super::density::Density;
 use super::saved::Saved;
 use super::slice::{Range, Resume, Window, days_before};
-use super::track::{Limits, Track};
+use super::track::{Limits, Purpose, Track};
 use super::{Run, Selected, names};
 use crate::config::AdvertiserId;
 use crate::error::Result;
@@ -71,14 +71,12 @@ impl Run<'_> {
                 starts.extend(advertisers.iter().map(|id| (id.clone(), resume.start)));
             }
             let window = Window { start: resume.start, end: range.end };
-            tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), resume.left_out.is_none()));
+            let purpose = if resume.left_out.is_none() { Purpose::Cursor } else { Purpose::BehindGap };
+            tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), purpose));
         }
         for (window, advertisers) in cursors.holes_before(&starts) {
             let window = range.hole(window, report.grain);
-            for mut track in planner.tracks(&advertisers, window, cursors.rows_per_day(), false) {
-                track.reads_hole = true;
-                tracks.push(track);
-            }
+            tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), Purpose::Hole));
         }
         Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks })
     }
@@ -98,7 +96,7 @@ impl Planner<'_> {
         advertisers: &[AdvertiserId],
         window: Window,
         rows_per_day: Option<f64>,
-        moves_cursor: bool,
+        purpose: Purpose,
     ) -> Vec<Track> {
         if window.start > window.end {
             return Vec::new();
@@ -111,7 +109,7 @@ impl Planner<'_> {
             Limits { row_cap: report.row_cap, most_days: report.most_days, environments: report.environments() };
         let track = |ids: &[AdvertiserId]| {
             let mut track = Track::new(ids.into(), window, report.grain, limits, density.clone());
-            track.moves_cursor = moves_cursor;
+            track.purpose = purpose;
             track
         };
         advertisers.chunks(report.most_advertisers.max(1)).map(track).collect()

@@ -26,7 +26,7 @@ use super::saved::Saved;
 use super::slice::{Range, Window, days_before, period_end};
 use super::sums::Sums;
 use super::totals::{Differences, SETTLED_AFTER, Totals, is_settled};
-use super::track::{Slice, Track};
+use super::track::{Purpose, Slice, Track};
 use super::{InFlight, Run, Selected, rows};
 use crate::api::{Body, Call, wire};
 use crate::config::AdvertiserId;
@@ -347,7 +347,7 @@ impl<'a> Reading<'a> {
             return None;
         }
         let before = self.cursors.clone();
-        if track.moves_cursor {
+        if track.purpose == Purpose::Cursor {
             self.cursors.advance(track.advertisers(), until);
         }
         for advertiser in track.advertisers().iter() {

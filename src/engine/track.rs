@@ -101,6 +101,17 @@ pub enum Cut {
     Unsplittable,
 }
 
+/// What a track reads for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The cursor follows it.
+    Cursor,
+    /// Days before it are left out, so the cursor stays before these.
+    BehindGap,
+    /// Days that an earlier sync could not read.
+    Hole,
+}
+
 /// One group of advertisers with the same cursor.
 #[derive(Debug, Clone)]
 pub struct Track {
@@ -126,10 +137,8 @@ pub struct Track {
     holes: Vec<Window>,
     /// The last day that has been read with everything before it read or a hole.
     last_read: Option<NaiveDate>,
-    /// Whether the cursor follows it. It does not where days before it are left out, or where it fills a hole.
-    pub moves_cursor: bool,
-    /// Whether it reads days that an earlier sync could not read.
-    pub reads_hole: bool,
+    /// What it reads for.
+    pub purpose: Purpose,
 }
 
 #[derive(Debug, Clone)]
@@ -175,8 +184,7 @@ impl Track {
             differing: None,
             holes: Vec::new(),
             last_read: None,
-            moves_cursor: true,
-            reads_hole: false,
+            purpose: Purpose::Cursor,
         }
     }
 

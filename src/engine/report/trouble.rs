@@ -13,7 +13,7 @@ use super::retired::Retired;
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::track::{Cut, Slice, Track};
+use crate::engine::track::{Cut, Purpose, Slice, Track};
 use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
@@ -255,7 +255,7 @@ impl<'a> Reading<'a> {
             track.cut(slice.id);
         } else if slice.advertisers.len() > 1 {
             track.divide(slice.id);
-        } else if track.has_read() || track.reads_hole {
+        } else if track.has_read() || track.purpose == Purpose::Hole {
             // The advertiser is not refused, so it is the days. One that has a hole has been read in an earlier sync.
             if can_be_halved {
                 track.cut(slice.id);
