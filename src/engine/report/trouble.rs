@@ -230,7 +230,7 @@ impl<'a> Reading<'a> {
             return Ok(());
         };
         let served_from = self.trouble.served_from;
-        if error.cause == Some(Cause::InvalidTimespan) && served_from.is_none_or(|day| day >= floor) {
+        if served_from.is_none_or(|day| day >= floor) {
             self.trouble.floor = Some(floor);
             self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
             return Ok(());
