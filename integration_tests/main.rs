@@ -20,6 +20,7 @@ mod log_files;
 mod machine;
 mod memory;
 mod objects;
+mod one_advertiser;
 mod openapi;
 mod packages;
 mod process;

@@ -56,7 +56,8 @@ const OBJECTS: &[&str] = &[
 /// Drawn less often: values that cost several attempts for every request they touch.
 const SLOW: &[&str] = &["500", "gateway_timeout"];
 /// Drawn less often, too: with these the best that can come of a stream is that it stops and says so.
-const UNREADABLE: &[&str] = &["application", "rows_outside", "advertiser_column"];
+const UNREADABLE: &[&str] =
+    &["application", "rows_outside", "advertiser_column", "log_compression", "currency_spelling"];
 
 /// One sync of a world.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The first day that Criteo serves. Its documents say how long it keeps what, but not by which zone or calendar.
 
 use super::entity::is_refusal;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 /// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
 /// where not even the last one is.
@@ -13,11 +13,12 @@ pub(super) async fn first_served(
     is_served: impl AsyncFn(usize) -> Result<bool>,
 ) -> Result<Option<usize>> {
     let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
-    if is_served(0).await? {
-        return Ok(Some(0));
-    }
+    // Where everything is refused, one request tells.
     if !is_served(served).await? {
         return Ok(None);
+    }
+    if is_served(0).await? {
+        return Ok(Some(0));
     }
     let mut refused = 0;
     while refused + 1 < served {
@@ -34,7 +35,7 @@ pub(super) async fn first_served(
 pub(super) fn is_served<T>(answer: Result<T>) -> Result<bool> {
     match answer {
         Ok(_) => Ok(true),
-        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) if is_refusal(&error) && error.kind != Kind::Transient => Ok(false),
         Err(error) => Err(error),
     }
 }

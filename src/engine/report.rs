@@ -71,7 +71,7 @@ enum Event {
     Answered(Slice, Result<Answer>),
     AdSets(Slice, Result<AdSets>),
     /// The first day that Criteo serves of those from the slice's first one on; asked after this error.
-    Floor(Slice, Error, Option<NaiveDate>),
+    Floor(Slice, Error, Result<Option<NaiveDate>>),
     /// The advertisers whose consent is still there; asked after this error.
     Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
 }
@@ -454,7 +454,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Looks for the first period that Criteo serves, by asking for single ones: half of those that are left each time.
-    /// Nothing is found where it serves the first one, or not even the last.
+    /// Nothing is found where it does not even serve the last.
     fn ask_floor(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
         let (report, metrics, client) = (self.report, self.metrics.clone(), self.run.client);
         let periods = Window { start: slice.window.start, end: self.range.complete_until.max(slice.window.end) };
@@ -467,8 +467,8 @@ impl<'a> Reading<'a> {
                 let check = |body: &str| rows::check_into(body, rows::Shape::Report, &mut rows::CheckOnly);
                 is_served(client.fetch(&call, check).await)
             };
-            let first = first_served(periods.len(), is_served).await.ok().flatten();
-            let floor = first.filter(|index| *index > 0).map(|index| periods[index].start);
+            let first = first_served(periods.len(), is_served).await;
+            let floor = first.map(|first| first.map(|index| periods[index].start));
             Event::Floor(slice, error, floor)
         }
         .boxed_local()

@@ -9,11 +9,11 @@ use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
 use super::proof::list;
-use super::retired::Retired;
+use super::retired::{Retired, is_about};
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::track::{Cut, Purpose, Slice, Track};
+use crate::engine::track::{Cut, Purpose, Slice};
 use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
@@ -22,7 +22,7 @@ use crate::streams::endpoint::Endpoint;
 /// ask for a month at once, and nobody has published a limit. Criteo recommends four days, so a lower limit may exist; one that
 /// Criteo tells by `invalid-timespan` is found whatever it is.
 const SURE_DAYS: u32 = 31;
-/// For so many single advertisers the first day is looked for when Criteo refuses them without saying why. A guess, between two
+/// After so many searches that find no first day none is looked for any more when Criteo refuses a single advertiser without saying why. A guess, between two
 /// costs: a search is two requests for an advertiser that is refused altogether, and without one an account whose first
 /// advertisers are refused would not find a first day that is told in odd words.
 const MOST_FLOORS: usize = 3;
@@ -33,6 +33,8 @@ const MOST_REFUSED: usize = 3;
 const MOST_FAILURES: u32 = 4;
 /// The same for answers that do not come in time, which smaller pieces may well do.
 const MOST_SLOW: u32 = 8;
+/// Dimensions whose names stand in words about any report.
+const OF_EVERY_REPORT: [&str; 7] = ["AdvertiserId", "Advertiser", "Hour", "Day", "Week", "Month", "Year"];
 
 /// What has gone wrong with a stream.
 #[derive(Default)]
@@ -52,8 +54,10 @@ pub(super) struct Trouble {
     /// The first day that Criteo serves, where that is later than it should be.
     floor: Option<NaiveDate>,
     has_looked_for_floor: bool,
-    /// How often the first day was looked for after a refusal that says nothing of days.
-    floors_sought: usize,
+    /// First days of single advertisers, whose refusal says nothing of days.
+    floors: BTreeSet<NaiveDate>,
+    /// For how many single advertisers no first day was found.
+    floors_missed: usize,
     /// Why slices were made smaller, for those that cannot be.
     reasons: HashMap<u64, Error>,
     /// Why no more was asked for.
@@ -119,7 +123,7 @@ impl<'a> Reading<'a> {
                 | Cause::RequestTooLong,
             ) => {
                 let is_about_metric = !self.has_rows && retired.suspect(self.report, &error).is_some();
-                if is_about_metric {
+                if is_about_metric || self.is_about_request(&error) {
                     return Err(error);
                 }
                 return self.isolate(index, slice, error); // guard: refused-advertisers
@@ -209,42 +213,70 @@ impl<'a> Reading<'a> {
         self.tracks.iter_mut().for_each(|track| track.limit_days(days));
     }
 
+    /// Whether Criteo's words name a part of a custom report that somebody has chosen. Periods and advertisers are in every
+    /// request, so their names say nothing.
+    fn is_about_request(&self, error: &Error) -> bool {
+        let is_choice = |word: &&String| !OF_EVERY_REPORT.contains(&word.as_str());
+        let mut words = self.report.dimensions.iter().filter(is_choice).chain(&self.report.metrics);
+        self.report.is_custom && error.cause == Some(Cause::Rejected) && words.any(|word| is_about(error, word))
+    }
+
     /// Begins at the first day that Criteo serves. Where no such day was found, something else is refused.
     pub(super) fn begin_at_floor(
         &mut self,
         index: usize,
         slice: &Slice,
         error: Error,
-        floor: Option<NaiveDate>,
+        floor: Result<Option<NaiveDate>>,
     ) -> Result<()> {
-        let Some(floor) = floor else {
-            if error.cause != Some(Cause::InvalidTimespan) {
+        let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+        let floor = match floor {
+            Ok(Some(floor)) if floor > slice.window.start => floor,
+            Ok(None) if !is_of_days => {
+                self.trouble.floors_missed += 1;
                 return self.refuse(slice, error);
             }
-            if slice.window.halves(self.report.grain).is_some() {
-                self.limit_days(slice.window.days() / 2);
+            // Its first days are served, or nothing is: it is the length, or a day behind the first.
+            Ok(_) if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() => {
+                if is_of_days {
+                    self.limit_days(slice.window.days() / 2);
+                }
                 self.tracks[index].cut(slice.id);
-            } else {
-                self.give_up(index, slice, error);
+                return Ok(());
             }
-            return Ok(());
+            Ok(_) => {
+                self.give_up(index, slice, error);
+                return Ok(());
+            }
+            // Without an answer nothing is known of the days.
+            Err(error) => {
+                self.give_up(index, slice, error);
+                return Ok(());
+            }
         };
-        let served_from = self.trouble.served_from;
-        if served_from.is_none_or(|day| day >= floor) {
+        if self.is_floor_of_all(slice, &error, floor) {
             self.trouble.floor = Some(floor);
             self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
             return Ok(());
         }
-        // What is refused of one advertiser is served of others.
         tracing::warn!(
-            "{}: Criteo refuses to report on days of {} before {floor}, so that is the first day of it; nothing older can be \
-             read. {error}",
+            "{}: Criteo refuses to report on {} for days before {floor}, so that is its first day. {error}",
             self.name,
             names(&slice.advertisers)
         );
-        let is_same = |track: &&mut Track| track.advertisers()[..] == slice.advertisers[..];
-        self.tracks.iter_mut().filter(is_same).for_each(|track| track.begin_at(floor));
+        self.tracks[index].begin_at(floor);
         Ok(())
+    }
+
+    /// Whether days before a first day are refused whoever asks: where Criteo says that it is about days, or two advertisers have
+    /// the same first day, and none was served before it.
+    fn is_floor_of_all(&mut self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
+        let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
+        let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+        let is_only_one = self.tracks.iter().all(|track| track.advertisers()[..] == slice.advertisers[..]);
+        // An advertiser that is asked for again has begun at its first day, so the same day is another's.
+        let is_shared = !self.trouble.floors.insert(floor);
+        !is_contradicted && (is_of_days || is_only_one || is_shared)
     }
 
     /// Criteo refuses a request and does not say which advertiser or which days are the reason: smaller requests tell.
@@ -264,13 +296,12 @@ impl<'a> Reading<'a> {
             }
         } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
             track.ask_again(slice.id);
-        } else if can_be_halved && self.trouble.floors_sought < MOST_FLOORS {
-            // The first days may lie before what Criteo keeps.
-            self.trouble.floors_sought += 1;
-            return Ok(Some(self.ask_floor(slice, error)));
         } else if error.kind == Kind::Transient {
             // What may pass is no refusal.
             self.give_up(index, &slice, error);
+        } else if self.trouble.floors_missed < MOST_FLOORS {
+            // The first days may lie before what Criteo keeps.
+            return Ok(Some(self.ask_floor(slice, error)));
         } else {
             self.refuse(&slice, error)?;
         }
