@@ -30,9 +30,9 @@ fn short_tokens(rows: u32, days: u64) -> Bench {
     bench
 }
 
-/// What came of a run that had to end by itself: how, and whether every stream that is not whole says why.
-fn whole_or_loud(transcript: &Transcript, streams: &[&str], took: Duration) -> String {
-    assert!(took < Duration::from_secs(100), "it took {took:?}");
+/// What came of a run that had to end by itself (the harness ends one that does not): whether every stream that is not whole says
+/// why.
+fn whole_or_loud(transcript: &Transcript, streams: &[&str]) -> String {
     let errors = transcript.errors();
     for stream in streams {
         let is_whole = transcript.statuses(stream).last() == Some(&"COMPLETE");
@@ -63,13 +63,10 @@ pub const CASES: &[Case] = &[
         fault: "tokens of two seconds from a slow token endpoint, while wide windows fill the memory of answers",
         expected: "the token needs no memory that answers hold: the run ends by itself, whole or loud",
         run: || {
-            let bench = short_tokens(3000, 60);
+            let bench = short_tokens(3000, 8);
             let streams = [LARGE, LISTS].concat();
             let catalog = bench.catalog(&streams, "incremental");
-            let started = Instant::now();
-            let transcript = bench.read(&catalog, None);
-            println!("170: {:?}, exit {:?}, {} KiB", started.elapsed(), transcript.code, transcript.peak_kib);
-            whole_or_loud(&transcript, &streams, started.elapsed())
+            whole_or_loud(&bench.read(&catalog, None), &streams)
         },
     },
     Case {
@@ -78,17 +75,14 @@ pub const CASES: &[Case] = &[
         expected: "the token is renewed, the lists go on, and the answer has the memory that they give back",
         run: || {
             // A day of two advertisers has nearly all of the memory.
-            let mut bench = short_tokens(66_000, 3);
+            let mut bench = short_tokens(66_000, 1);
             bench.sandbox.change(|options| options.row_cap = 1_000_000);
             bench.config["report_row_cap"] = json!(1_000_000);
             bench.config["advertiser_ids"] = json!(["1001", "1002"]);
             fault(&bench, "/statistics/report", json!(null), json!({"delivery": {"drip": 24 * 1024 * 1024}}));
             let streams = [&LARGE[..1], LISTS].concat();
             let catalog = bench.catalog(&streams, "incremental");
-            let started = Instant::now();
-            let transcript = bench.read(&catalog, None);
-            println!("171: {:?}, exit {:?}, {} KiB", started.elapsed(), transcript.code, transcript.peak_kib);
-            whole_or_loud(&transcript, &streams, started.elapsed())
+            whole_or_loud(&bench.read(&catalog, None), &streams)
         },
     },
     Case {

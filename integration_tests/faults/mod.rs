@@ -67,10 +67,10 @@ const PARTS: &[(&str, &str, &[Case])] = &[
     ("process", "Process", process::CASES),
     ("secrets", "Secrets and foreign hosts", secrets::CASES),
     ("scale", "Sizes", scale::CASES),
+    ("locks", "Waiting", locks::CASES),
     ("time", "Days, cursors, comings and goings", time::CASES),
     ("files", "Files of the user's, and stdout", files::CASES),
     ("bounds", "What is not a row", bounds::CASES),
-    ("locks", "Waiting", locks::CASES),
 ];
 
 /// What no test here can do, and why.

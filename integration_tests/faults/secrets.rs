@@ -20,6 +20,8 @@ const TOKEN: &str = "sandbox-token-1-1";
 const LOGS: (&str, &str) = ("log_level_events", "/log-level/");
 /// Words that clear a screen, forge lines of a log, and turn the direction of what follows.
 const HOSTILE: &str = "evil \u{1b}[2J\u{9b}2J\r\nINFO forged\nERROR forged \u{202e}live\u{2028}INFO forged\u{7} end";
+/// The same, as short as an id may be.
+const HOSTILE_ID: &str = "evil\u{1b}[2J\u{9b}2J\nINFO forged\u{202e}\u{2028}\u{7}";
 /// Set in the network of its own that some cases need.
 const OWN_NETWORK: &str = "TESTS_HAVE_OWN_NETWORK";
 
@@ -336,7 +338,7 @@ pub const CASES: &[Case] = &[
             let app = json!({"data": {"attributes": {"name": HOSTILE, "criteoService": "C-Growth"}}});
             fault(&bench, "/me", json!(null), json!({"body": app.to_string()}));
             let attributes = json!({"advertiserName": HOSTILE});
-            let list = ["1001", HOSTILE].map(|id| json!({"id": id, "type": "advertiser", "attributes": attributes}));
+            let list = ["1001", HOSTILE_ID].map(|id| json!({"id": id, "type": "advertiser", "attributes": attributes}));
             let advertisers = json!({ "data": list });
             fault(&bench, "/advertisers/me", json!(null), json!({"body": advertisers.to_string()}));
             bench.file("config.json", &bench.config);

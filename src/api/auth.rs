@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::retry::{Attempts, Failure, Quota};
+use super::space::TOKEN_MIB;
 use super::transport::{Answer, Transport};
 use super::{pace, problem, transport};
 use crate::clock::Clock;
@@ -170,7 +171,12 @@ impl Auth {
             let form = self.form(state.refresh_token.as_ref());
             let space = transport.reserve_for_token().await;
             let asked = timeout(LONGEST_TRANSFER, transport.send(self.request(&form), space, PATIENCE)).await;
-            let answer = asked.unwrap_or_else(|_| Err(too_slow()));
+            let answer = asked.unwrap_or_else(|_| Err(too_slow())).map_err(|failure| match failure {
+                Failure::Final(error) if error.cause == Some(Cause::AnswerTooLarge) => {
+                    no_token(&format!("more than {TOKEN_MIB} MiB"), self.endpoint.host_str().unwrap_or_default())
+                }
+                failure => failure,
+            });
             let failure = match answer.and_then(|answer| Ok((grant(&answer, &self.key)?, answer.date))) {
                 Ok(granted) => break granted,
                 Err(failure) => failure,
@@ -285,15 +291,17 @@ fn life(expires_in: &Value) -> Duration {
     seconds.filter(|seconds| *seconds > 0).map_or(USUAL_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)))
 }
 
+fn no_token(size: &str, host: &str) -> Failure {
+    Failure::passing(Error::transient(format!(
+        "The token endpoint answered with {size}, which is no token. A proxy or a captive portal may stand between this machine and \
+         Criteo; open {host} in a browser on the same network to see it."
+    )))
+}
+
 fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
     let text = answer.body.text().map_err(Failure::passing)?;
     match answer.status {
-        _ if text.len() > LONGEST_ANSWER => Err(Failure::passing(Error::transient(format!(
-            "The token endpoint answered with {} bytes, which is no token. A proxy or a captive portal may stand between this \
-             machine and Criteo; open {} in a browser on the same network to see it.",
-            text.len(),
-            answer.host
-        )))),
+        _ if text.len() > LONGEST_ANSWER => Err(no_token(&format!("{} bytes", text.len()), &answer.host)),
         200 => serde_json::from_str(text).map_err(|_| {
             Failure::passing(Error::transient(format!(
                 "The token endpoint answered {} instead of a token. A proxy or a captive portal may stand between this \

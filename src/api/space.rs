@@ -39,7 +39,7 @@ pub const SPACE_MIB: usize = 68;
 const APART_MIB: usize = 16;
 
 /// The memory for the answer of the token endpoint.
-const TOKEN_MIB: usize = 1;
+pub(super) const TOKEN_MIB: usize = 1;
 
 /// Which part of the memory an answer is received into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

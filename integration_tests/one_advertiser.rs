@@ -1,0 +1,125 @@
+//! What Criteo says of one advertiser says nothing of the others, and what may pass is no refusal.
+
+use chrono::Days;
+use criteo_sandbox::Options;
+use serde_json::json;
+
+use crate::holes::{OF_DATA, REPORT, assert_merged, bench, fault, incremental, message, problem, rises, state_of};
+use crate::streams::{assert_report, preset};
+use crate::truth::{self, by_key};
+
+#[test]
+fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
+    for report in [REPORT, "placements_daily"] {
+        let bench = bench(Options { advertisers: 5, ..Options::default() }, 40);
+        let first = bench.today() - Days::new(25);
+        for day in 26..=41 {
+            let matches = json!({"path": "/report", "advertiser": "1001", "covers": bench.today() - Days::new(day)});
+            fault(&bench, matches, json!({"status": 400, "body": problem("odd")}));
+        }
+        let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "{report}: {:?}", transcript.errors());
+        bench.sandbox.clear_faults();
+        let whole = bench.read(&bench.catalog(&[report], "incremental"), None);
+        let stream = &bench.discover()[report];
+        let wanted: Vec<_> = whole
+            .records(report)
+            .into_iter()
+            .filter(|record| record["advertiser_id"] != "1001" || record["day"].as_str() >= Some(&first.to_string()))
+            .collect();
+        let (there, wanted) = (by_key(transcript.records(report), stream), by_key(wanted, stream));
+        assert_eq!(there.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{report}");
+        let words = format!("1001 for days before {first}");
+        assert!(transcript.logs("WARN").iter().any(|log| log.contains(&words)), "{:?}", transcript.logs("WARN"));
+    }
+}
+
+#[test]
+fn a_hole_that_is_refused_again_holds_nothing_back() {
+    for advertisers in [1, 3] {
+        let mut bench = bench(Options { advertisers, ..Options::default() }, 60);
+        bench.config["verify_totals"] = json!(false);
+        let matches = json!({"path": "/statistics/", "advertiser": "1001", "covers": "2026-09-15", "text": OF_DATA});
+        fault(&bench, matches, json!({"status": 400, "body": problem("odd")}));
+        let first = incremental(&bench, None);
+        assert_eq!(first.code, Some(1), "{advertisers}");
+        rises(&mut bench, 40);
+        let second = incremental(&bench, Some(&first.final_state()));
+        assert_eq!(second.code, Some(1), "{advertisers}: the hole is still open");
+        assert!(message(&second).contains("2026-09-15 of 1001"), "{}", message(&second));
+        let state = state_of(&second);
+        let yesterday = (bench.today() - Days::new(1)).to_string();
+        assert!(state["groups"].as_array().unwrap().iter().all(|group| group["cursor"] == *yesterday), "{state}");
+        assert_eq!(state["holes"][0]["from"], "2026-09-15", "{state}");
+        bench.sandbox.clear_faults();
+        let third = incremental(&bench, Some(&second.final_state()));
+        assert_eq!(third.code, Some(0), "{advertisers}");
+        assert_merged(&bench, &[&first, &second, &third], REPORT);
+    }
+}
+
+#[test]
+fn a_code_that_is_known_counts_more_than_words() {
+    for code in ["permission-denied", "insufficient-advertisers-permissions"] {
+        let bench = bench(Options::default(), 10);
+        let title = "The app may see no campaign of this advertiser";
+        let body = json!({"errors": [{"type": "access-control", "code": code, "title": title}]}).to_string();
+        fault(&bench, json!({"path": "/statistics/", "advertiser": "1001"}), json!({"status": 403, "body": body}));
+        let transcript = incremental(&bench, None);
+        let told = format!("{:?} {:?}", transcript.logs("WARN"), transcript.errors());
+        assert!(told.contains("1001"), "{code}: {told}");
+        let state = state_of(&transcript);
+        let has_moved =
+            state["groups"].as_array().unwrap().iter().any(|group| group["scope"].to_string().contains("1001"));
+        assert!(!has_moved, "{code}: {state}");
+    }
+}
+
+#[test]
+fn an_error_that_may_pass_is_no_refusal() {
+    let body =
+        json!({"errors": [{"type": "unknown", "code": "internal-error", "title": "Try again later"}]}).to_string();
+    let bench = bench(Options { advertisers: 3, ..Options::default() }, 10);
+    fault(&bench, json!({"path": "/statistics/", "advertiser": "1003"}), json!({"body": body}));
+    for mode in ["full_refresh", "incremental"] {
+        let transcript = bench.read(&bench.catalog(&[REPORT], mode), None);
+        assert_eq!(transcript.code, Some(1), "{mode}");
+        assert!(message(&transcript).contains("1003"), "{mode}: {}", message(&transcript));
+        let mut query = preset(REPORT);
+        query["advertiserIds"] = json!("1001,1002");
+        assert_report(&bench, &transcript, REPORT, &query);
+    }
+}
+
+#[test]
+fn words_that_stand_in_any_refusal_are_not_about_a_custom_report() {
+    let mut bench = bench(Options { advertisers: 3, ..Options::default() }, 10);
+    bench.config["custom_reports"] = json!([{"name": "r", "dimensions": ["CampaignId", "Day"], "metrics": ["Clicks"]}]);
+    let body =
+        json!({"errors": [{"type": "validation", "code": "odd", "title": "This advertiser has no data for this day"}]});
+    let action = json!({"status": 400, "body": body.to_string()});
+    fault(&bench, json!({"path": "/statistics/", "advertiser": "1003"}), action);
+    let transcript = bench.read(&bench.catalog(&["custom_r"], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let read: std::collections::BTreeSet<_> = transcript
+        .records("custom_r")
+        .iter()
+        .map(|record| record["advertiser_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(read.into_iter().collect::<Vec<_>>(), ["1001", "1002"]);
+}
+
+#[test]
+fn equal_rows_are_one_where_no_totals_tell() {
+    let bench = bench(Options::default(), 20);
+    bench.sandbox.change(|options| {
+        options.unknowns.set("repeated_keys", "identical").unwrap();
+        options.unknowns.set("totals_request", "500").unwrap();
+    });
+    let transcript = incremental(&bench, None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    bench.sandbox.change(|options| options.unknowns.set("repeated_keys", "none").unwrap());
+    let stream = &bench.discover()[REPORT];
+    let truth = by_key(&truth::report(&bench, &preset(REPORT), stream), stream);
+    assert_eq!(by_key(transcript.records(REPORT), stream), truth);
+}
