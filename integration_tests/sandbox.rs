@@ -405,7 +405,7 @@ fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, S
     // The system's own time goes on while the test runs.
     let told = |date: &str| {
         let instant = chrono::DateTime::parse_from_rfc2822(date).unwrap();
-        let apart = std::time::SystemTime::from(instant).elapsed().map_or_else(|error| error.duration(), |since| since);
+        let apart = std::time::SystemTime::from(instant).elapsed().unwrap_or_else(|error| error.duration());
         if apart.as_secs() < 3600 { "now".to_owned() } else { date[..19].to_owned() }
     };
     let date = head.lines().find_map(|line| line.strip_prefix("Date: ")).map(told);
