@@ -112,7 +112,7 @@ fn a_bomb_is_not_unpacked() {
         .unwrap();
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(transcript.code, Some(1));
-    assert!(transcript.errors()[0]["message"].as_str().unwrap().contains("68 MiB"));
+    assert!(transcript.errors()[0]["message"].as_str().unwrap().contains("64 MiB"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The access token: got once, shared by all calls, renewed before it ends.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -51,17 +52,42 @@ const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
 /// Clocks that differ by less agree.
 const SLACK: TimeDelta = TimeDelta::minutes(2);
 
+/// What becomes of a token that the API has refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Discarded {
+    /// This call gave it up.
+    ByThis,
+    /// Another call had given it up already.
+    ByAnother,
+    /// It came after a refusal and has served nobody: another one would be refused, too.
+    InVain,
+}
+
 /// An access token.
 #[derive(Clone)]
 pub(super) struct Token {
     value: SecretString,
     renew_at: Instant,
+    /// Whether it replaces one that the API refused.
+    is_replacement: bool,
+    /// Whether the API has accepted it.
+    has_served: Arc<AtomicBool>,
 }
 
 impl Token {
     /// The value of the `Authorization` header.
     pub(super) fn authorization(&self) -> String {
         format!("Bearer {}", self.value.expose_secret())
+    }
+
+    /// Notes that the API has accepted it.
+    pub(super) fn served(&self) {
+        self.has_served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another one would help no more than this one, which came after a refusal and has served nobody.
+    fn is_in_vain(&self) -> bool {
+        self.is_replacement && !self.has_served.load(Ordering::Relaxed)
     }
 }
 
@@ -106,6 +132,8 @@ pub struct Auth {
 
 struct State {
     token: Option<Token>,
+    /// Whether the API refused the token before.
+    was_refused: bool,
     /// The last failure to get one, and when: it serves everybody who asks in the next minute, too.
     failed: Option<(Instant, Error)>,
     refresh_token: Option<SecretString>,
@@ -151,7 +179,12 @@ impl Auth {
             refresh_tokens,
             clock: config.clock,
             times: OnceLock::new(),
-            state: Mutex::new(State { token: None, failed: None, refresh_token: credentials.refresh_token.clone() }),
+            state: Mutex::new(State {
+                token: None,
+                was_refused: false,
+                failed: None,
+                refresh_token: credentials.refresh_token.clone(),
+            }),
         }
     }
 
@@ -198,7 +231,12 @@ impl Auth {
         redact::add(grant.access_token.expose_secret());
         self.times.get_or_init(|| Some(Times { here: self.clock.now(), there: date? }));
         let life = life(&grant.expires_in);
-        let token = Token { value: grant.access_token, renew_at: Instant::now() + life - MARGIN.min(life / 2) };
+        let token = Token {
+            value: grant.access_token,
+            renew_at: Instant::now() + life - MARGIN.min(life / 2),
+            is_replacement: std::mem::take(&mut state.was_refused),
+            has_served: Arc::default(),
+        };
         state.token = Some(token.clone());
         Ok(token)
     }
@@ -246,14 +284,19 @@ impl Auth {
         ((times.there - times.here).abs() > SLACK).then_some(times)
     }
 
-    /// Forgets a token that the API has refused; `false` when another call has done so already.
-    pub(super) async fn discard(&self, refused: &Token) -> bool {
+    /// Forgets a token that the API has refused, so that the next call asks for another.
+    pub(super) async fn discard(&self, refused: &Token) -> Discarded {
+        if refused.is_in_vain() {
+            return Discarded::InVain;
+        }
         let mut state = self.state.lock().await;
         let is_current = state.token.as_ref().is_some_and(|t| t.value.expose_secret() == refused.value.expose_secret());
         if is_current {
             state.token = None;
+            state.was_refused = true;
+            return Discarded::ByThis;
         }
-        is_current
+        Discarded::ByAnother
     }
 
     /// The form of the grant. Secrets contain `+` and `/`, so everything is percent-encoded.

@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::scan;
 use crate::watchdog;
+use auth::Discarded;
 use pace::Pace;
 use retry::{Attempts, Failure, Quota, Wait};
 use transport::{Answer, HEAD_TIMEOUT, Transport};
@@ -202,6 +203,7 @@ impl Client {
                     self.pace.learn(call.class, &answer.rate_limit);
                     match judge(call, answer, &check) {
                         Ok(result) => {
+                            token.served();
                             attempts.succeeded(&self.quota);
                             return Ok(result);
                         }
@@ -210,9 +212,10 @@ impl Client {
                             // that another call has given up since is no news.
                             refusals += 1;
                             task.waits_for("the token");
-                            renewals += u32::from(self.auth.discard(&token).await);
+                            let discarded = self.auth.discard(&token).await;
+                            renewals += u32::from(discarded == Discarded::ByThis);
                             // guard: renew-refused-token
-                            if renewals > 1 || refusals > MOST_REFUSALS {
+                            if discarded == Discarded::InVain || renewals > 1 || refusals > MOST_REFUSALS {
                                 return Err(error);
                             }
                             continue;

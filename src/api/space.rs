@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The memory for all bodies in flight. A report at the cap with twenty columns has some 60 MiB.
-pub const SPACE_MIB: usize = 68;
+pub const SPACE_MIB: usize = 64;
 
 /// The memory for answers that others wait for: totals, and the list of advertisers. Totals have at most 60,000 rows of a
 /// hundred bytes; larger ones are asked for in pieces.
