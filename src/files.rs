@@ -36,7 +36,7 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     write_beside(&path, text, |_| Ok(())).map(drop)
 }
 
-/// As [`write`], for a file that is there: it keeps its owner. One that cannot be replaced, such as a single file that is mounted
+/// As [`write()`], for a file that is there: it keeps its owner. One that cannot be replaced, such as a single file that is mounted
 /// into a container, is written in place.
 ///
 /// # Errors

@@ -107,7 +107,7 @@ pub fn line(text: &str) -> String {
     clean(text).chars().map(harmless).collect()
 }
 
-/// As [`line`], with the line breaks of the text.
+/// As [`line()`], with the line breaks of the text.
 #[must_use]
 pub fn lines(text: &str) -> String {
     clean(text).chars().map(|letter| if letter == '\n' { letter } else { harmless(letter) }).collect()

@@ -1,6 +1,6 @@
 //! From a row of the API to the bytes of a record: rename, select, coerce.
 //!
-//! A [`Plan`] is made once a stream. Which column a member of a row is, [`fields`](super::fields) knows.
+//! A [`Plan`] is made once a stream. Which column a member of a row is, [`super::fields`] knows.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
