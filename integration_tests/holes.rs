@@ -11,7 +11,7 @@ use crate::truth::{self, by_key};
 pub const REPORT: &str = "campaign_statistics_daily";
 /// What tells the requests for data from those for totals.
 pub const OF_DATA: &str = "\"CampaignId\"";
-const OF_TOTALS: &str = "[\"AdvertiserId\",\"Day\"]";
+pub const OF_TOTALS: &str = "[\"AdvertiserId\",\"Day\"]";
 
 /// A bench whose waits between attempts are short.
 pub fn bench(options: Options, days: u64) -> Bench {

@@ -31,7 +31,7 @@ pub fn attempts(requests: &[Logged]) {
     for request in requests.iter().filter(|request| request.status != 200) {
         let count = failures.entry((&request.line, request.body.to_string())).or_default();
         *count += 1;
-        assert!(*count <= MOST_FAILURES, "{} failed {count} times", request.line);
+        assert!(*count <= MOST_FAILURES, "{} failed {count} times: {}", request.line, request.body);
     }
 }
 

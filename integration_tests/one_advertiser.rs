@@ -4,7 +4,9 @@ use chrono::Days;
 use criteo_sandbox::Options;
 use serde_json::json;
 
-use crate::holes::{OF_DATA, REPORT, assert_merged, bench, fault, incremental, message, problem, rises, state_of};
+use crate::holes::{
+    OF_DATA, OF_TOTALS, REPORT, assert_merged, bench, fault, incremental, message, problem, rises, state_of,
+};
 use crate::streams::{assert_report, preset};
 use crate::truth::{self, by_key};
 
@@ -122,4 +124,92 @@ fn equal_rows_are_one_where_no_totals_tell() {
     let stream = &bench.discover()[REPORT];
     let truth = by_key(&truth::report(&bench, &preset(REPORT), stream), stream);
     assert_eq!(by_key(transcript.records(REPORT), stream), truth);
+}
+
+#[test]
+fn an_advertiser_that_cannot_be_read_holds_nobody_back() {
+    for mode in ["full_refresh", "incremental"] {
+        let bench = bench(Options { advertisers: 3, ..Options::default() }, 60);
+        fault(&bench, json!({"path": "/statistics/", "advertiser": "1003"}), json!({"status": 503, "body": "{}"}));
+        let transcript = bench.read(&bench.catalog(&[REPORT], mode), None);
+        assert_eq!(transcript.code, Some(1), "{mode}");
+        assert!(bench.report_requests().len() < 120, "{mode}: {} requests", bench.report_requests().len());
+        let mut query = preset(REPORT);
+        query["advertiserIds"] = json!("1001,1002");
+        assert_report(&bench, &transcript, REPORT, &query);
+    }
+}
+
+#[test]
+fn one_first_day_is_looked_for_while_the_others_wait() {
+    let report = "mpo_campaign_statistics";
+    let bench = bench(Options { advertisers: 3, ..Options::default() }, 60);
+    let first = bench.today() - Days::new(25);
+    for day in 26..=61 {
+        let matches = json!({"path": "/stats/", "covers": bench.today() - Days::new(day)});
+        fault(&bench, matches, json!({"status": 400, "body": problem("invalid-timespan")}));
+    }
+    let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let calls = bench.sandbox.requests().iter().filter(|request| request.line.contains("/stats/")).count();
+    assert!(calls < 40, "{calls} calls");
+    let days: Vec<_> =
+        transcript.records(report).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(days.iter().min(), Some(&first.to_string()));
+}
+
+#[test]
+fn totals_that_fail_once_leave_the_other_windows_proven() {
+    let bench = bench(Options { advertisers: 1, ..Options::default() }, 60);
+    // The totals of one day do not come in time, and therefore no totals of more days that hold it.
+    let matches = json!({"path": "/statistics/", "covers": "2026-09-15", "text": OF_TOTALS});
+    fault(&bench, matches, json!({"status": 504, "body": ""}));
+    let transcript = incremental(&bench, None);
+    assert_report(&bench, &transcript, REPORT, &preset(REPORT));
+    let state = state_of(&transcript);
+    let holes = state["holes"].as_array().unwrap();
+    assert!(holes.iter().all(|hole| hole["why"] == "uncompared"), "{state}");
+    let span = |hole: &serde_json::Value| {
+        let day = |key: &str| hole[key].as_str().unwrap().parse::<chrono::NaiveDate>().unwrap();
+        (day("to") - day("from")).num_days() + 1
+    };
+    let days: i64 = holes.iter().map(span).sum();
+    assert!((1..=31).contains(&days), "{days} of 60 days: {state}");
+}
+
+#[test]
+fn a_list_of_ad_sets_speaks_of_its_own_days() {
+    let report = "ad_set_statistics_hourly";
+    for is_verified in [true, false] {
+        let options = Options {
+            advertisers: 1,
+            campaigns: 5,
+            ad_sets: 6,
+            ads: 1,
+            activity: 50,
+            row_cap: 40,
+            ..Options::default()
+        };
+        let mut bench = bench(options, 28);
+        bench.config["verify_totals"] = json!(is_verified);
+        // Only the list of a single day comes in time.
+        let lists = json!({"path": "/statistics/", "text": "[\"AdvertiserId\",\"AdsetId\"]", "longer_than": 1});
+        fault(&bench, lists, json!({"status": 504, "body": ""}));
+        let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "{is_verified}: {:?}", transcript.errors());
+        assert_report(&bench, &transcript, report, &preset(report));
+    }
+}
+
+#[test]
+fn a_list_of_ad_sets_that_is_too_long_for_a_request_is_cut() {
+    let report = "ad_set_statistics_hourly";
+    let options =
+        Options { advertisers: 1, campaigns: 5, ad_sets: 6, ads: 1, activity: 50, row_cap: 40, ..Options::default() };
+    let bench = bench(options, 10);
+    let parts = json!({"path": "/statistics/", "text": "\"adSetIds\":[\""});
+    bench.sandbox.add_fault(json!({"match": parts, "times": 2, "do": {"status": 413, "body": "{}"}})).unwrap();
+    let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert_report(&bench, &transcript, report, &preset(report));
 }

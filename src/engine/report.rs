@@ -69,7 +69,8 @@ struct Whole {
 /// What a future of a stream has found out.
 enum Event {
     Answered(Slice, Result<Answer>),
-    AdSets(Slice, Result<AdSets>),
+    /// The ad sets that have rows in these days.
+    AdSets(Slice, Window, Result<AdSets>),
     /// The first day that Criteo serves of those from the slice's first one on; asked after this error.
     Floor(Slice, Error, Result<Option<NaiveDate>>),
     /// The advertisers whose consent is still there; asked after this error.
@@ -78,7 +79,7 @@ enum Event {
 
 impl Event {
     fn slice(&self) -> &Slice {
-        let (Self::Answered(slice, _) | Self::AdSets(slice, _) | Self::Floor(slice, ..) | Self::Consent(slice, ..)) =
+        let (Self::Answered(slice, _) | Self::AdSets(slice, ..) | Self::Floor(slice, ..) | Self::Consent(slice, ..)) =
             self;
         slice
     }
@@ -203,6 +204,7 @@ impl<'a> Reading<'a> {
 
     async fn read_all(&mut self, retired: &retired::Retired) -> Result<()> {
         let mut calls: FuturesUnordered<LocalBoxFuture<'a, Event>> = FuturesUnordered::new();
+        let mut ended = Ok(());
         loop {
             while calls.len() < self.run.config.calls_at_once
                 && let Some(slice) = self.next_slice()
@@ -210,12 +212,23 @@ impl<'a> Reading<'a> {
                 calls.push(self.ask(slice));
             }
             let Some(event) = calls.next().await else { break };
-            if let Some(next) = self.take(event, retired)? {
-                calls.push(next);
+            match self.take(event, retired) {
+                Ok(next) => calls.extend(next),
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
             }
             let ahead: usize = self.tracks.iter().map(|track| track.forecast().len()).sum();
             self.run.output.progress(self.id, self.account.windows, calls.len() + ahead);
             self.divide();
+        }
+        if ended.is_err() {
+            // What else went wrong before is to be known, too.
+            if let Some(other) = self.failure() {
+                tracing::warn!("{}: {other}", self.name);
+            }
+            return ended;
         }
         std::mem::take(&mut self.in_flight).settle().await?;
         // What was read counts, also where something else is missing.
@@ -257,6 +270,9 @@ impl<'a> Reading<'a> {
 
     /// Handles what a future has found out; may ask for something else instead.
     fn take(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        if matches!(event, Event::Floor(..)) {
+            self.end_search();
+        }
         // The answers to slices that were given up belong to nobody.
         let id = event.slice().id;
         let Some(index) = self.tracks.iter().position(|track| track.has(id)) else { return Ok(None) };
@@ -282,13 +298,13 @@ impl<'a> Reading<'a> {
                 }
             }
             Event::Answered(slice, Err(error)) => return self.handle(index, slice, error, retired),
-            Event::AdSets(slice, Ok(ad_sets)) => {
+            Event::AdSets(slice, window, Ok(ad_sets)) => {
                 let ids: Vec<_> = if ad_sets.has_others { Vec::new() } else { ad_sets.ids.into_iter().collect() };
-                if !self.tracks[index].part(slice.id, &ids, ad_sets.has_unknown_environments) {
+                if !self.tracks[index].part(slice.id, window, &ids, ad_sets.has_unknown_environments) {
                     self.cannot_split(index, &slice, None);
                 }
             }
-            Event::AdSets(slice, Err(error)) => self.cannot_split(index, &slice, Some(error)),
+            Event::AdSets(slice, _, Err(error)) => self.cannot_split(index, &slice, Some(error)),
             Event::Floor(slice, error, floor) => self.begin_at_floor(index, &slice, error, floor)?,
             Event::Consent(slice, error, consenting) => self.find_lost(index, &slice, &error, &consenting),
         }
@@ -438,17 +454,18 @@ impl<'a> Reading<'a> {
     fn ask_ad_sets(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let list = self.report.ad_sets();
         let until_end = Window { start: slice.window.start, end: self.range.end };
-        let calls = [until_end, slice.window]
-            .map(|window| wire::report(&list, &list.metrics, &slice.advertisers, window, None));
         let client = self.run.client;
         async move {
-            let ask = async |call: &Call| client.fetch(call, |body| ad_sets(body, &list)).await.map(|(_, found)| found);
-            let mut answer = ask(&calls[0]).await;
+            let ask = async |window: Window| {
+                let call = wire::report(&list, &list.metrics, &slice.advertisers, window, None);
+                client.fetch(&call, |body| ad_sets(body, &list)).await.map(|(_, found)| found)
+            };
+            let (mut window, mut answer) = (until_end, ask(until_end).await);
             // A list that is refused, late or cut may be there for fewer days.
             if answer.as_ref().map_or(true, |found| found.has_others) && until_end != slice.window {
-                answer = ask(&calls[1]).await;
+                (window, answer) = (slice.window, ask(slice.window).await);
             }
-            Event::AdSets(slice, answer)
+            Event::AdSets(slice, window, answer)
         }
         .boxed_local()
     }

@@ -37,6 +37,12 @@ impl fmt::Display for Window {
 }
 
 impl Window {
+    /// Whether a day lies in it.
+    #[must_use]
+    pub fn contains(self, day: NaiveDate) -> bool {
+        (self.start..=self.end).contains(&day)
+    }
+
     /// Cuts a window in two at the border of a period; `None` when it is a single period.
     ///
     /// # Examples

@@ -172,15 +172,15 @@ struct Page {
     most_days: u32,
     /// How often in a row they could not be had.
     failures: u32,
-    /// What Criteo has refused.
-    refused: Vec<(Window, Advertisers)>,
+    /// Windows whose totals could not be had.
+    failed: Vec<(Window, Advertisers)>,
 }
 
 /// How many sums are kept in all, which is 16 MB: as many as eight streams, each with another zone, are answered at once. More
 /// would be memory for windows that are done.
 const MOST_SUMS: usize = 500_000;
-/// So many refusals are known again.
-const MOST_REFUSED: usize = 1000;
+/// So many windows without totals are known again.
+const MOST_FAILED: usize = 1000;
 /// The most days of one request. A year is a try: where Criteo refuses it, no more days are asked for than the report's
 /// own request has.
 const MOST_DAYS: u32 = 366;
@@ -215,8 +215,7 @@ impl Ledger {
         if !is_fresh && let Some(totals) = lock(&self.kept).find(&name, window, advertisers) {
             return Ok(totals);
         }
-        let is_refused = page.refused.iter().any(|(of, to)| *of == window && to == advertisers);
-        if is_refused || page.failures >= MOST_FAILURES {
+        if page.has_failed(window, advertisers) || page.failures >= MOST_FAILURES {
             return Err(Error::transient("Criteo's totals could not be had several times."));
         }
         let totals = page.ask(client, &coarse, window, advertisers, until, is_fresh).await;
@@ -225,14 +224,13 @@ impl Ledger {
                 page.failures = 0;
                 lock(&self.kept).add(&name, Arc::clone(totals));
             }
-            // Refusals may be about single advertisers, which are found out by the report's own requests.
-            Err(error) if error.is_refusal() || error.cause == Some(Cause::InvalidTimespan) => {
-                page.failures += u32::from(advertisers.len() == 1);
-                if page.refused.len() < MOST_REFUSED {
-                    page.refused.push((window, Arc::clone(advertisers)));
-                }
+            Err(error) if error.cause == Some(Cause::RetriesUsedUp) => page.failures = MOST_FAILURES,
+            Err(error) => {
+                // Refusals may be about single advertisers, which are found out by the report's own requests.
+                let is_refusal = error.is_refusal() || error.cause == Some(Cause::InvalidTimespan);
+                page.failures += u32::from(!is_refusal || advertisers.len() == 1);
+                page.note_failure(window, advertisers);
             }
-            Err(_) => page.failures = MOST_FAILURES,
         }
         totals
     }
@@ -244,11 +242,22 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { most_days: MOST_DAYS, failures: 0, refused: Vec::new() }
+        Self { most_days: MOST_DAYS, failures: 0, failed: Vec::new() }
     }
 }
 
 impl Page {
+    /// Whether the totals of just this window and these advertisers could not be had before.
+    fn has_failed(&self, window: Window, advertisers: &Advertisers) -> bool {
+        self.failed.iter().any(|(of, to)| *of == window && to == advertisers)
+    }
+
+    fn note_failure(&mut self, window: Window, advertisers: &Advertisers) {
+        if self.failed.len() < MOST_FAILED {
+            self.failed.push((window, Arc::clone(advertisers)));
+        }
+    }
+
     /// Asks for a window and as many days behind it as one answer will hold; where that is refused, for the window alone.
     async fn ask(
         &mut self,
@@ -267,6 +276,9 @@ impl Page {
             window_at(window.start, until, days, coarse.grain)
         };
         asked.end = asked.end.max(window.end);
+        if self.has_failed(asked, advertisers) {
+            asked = window;
+        }
         while asked != window {
             let shorter = match ask_once(client, coarse, asked, advertisers).await {
                 Ok(Some(sums)) => return Ok(Totals::new(asked, advertisers, sums)),
@@ -275,6 +287,7 @@ impl Page {
                 Err(error) if matches!(error.cause, Some(Cause::WeekStart(_))) => return Err(error),
                 Err(_) => {
                     self.most_days = self.most_days.min(window.days());
+                    self.note_failure(asked, advertisers);
                     None
                 }
             };

@@ -101,6 +101,25 @@ pub enum Cut {
     Unsplittable,
 }
 
+/// Failures without a success between them.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Failures {
+    /// How many there were.
+    pub in_a_row: u32,
+    most: u32,
+}
+
+impl Failures {
+    /// Counts one more; `true` when there are more than `most`, as the first of them has set it.
+    pub fn add(&mut self, most: u32) -> bool {
+        if self.most == 0 {
+            self.most = most;
+        }
+        self.in_a_row += 1;
+        self.in_a_row > self.most
+    }
+}
+
 /// What a track reads for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -122,9 +141,9 @@ pub struct Track {
     next: NaiveDate,
     end: NaiveDate,
     slots: VecDeque<Slot>,
-    /// The parts that single periods are asked for in, from a day on.
+    /// The parts that single periods are asked for in, and the days for which they are all parts.
     parts: Vec<Part>,
-    parts_from: NaiveDate,
+    parts_of: Window,
     /// Rows and bytes of the parts of a window, by its first day.
     parted: BTreeMap<NaiveDate, (u64, usize)>,
     awaits_ad_sets: bool,
@@ -139,6 +158,8 @@ pub struct Track {
     last_read: Option<NaiveDate>,
     /// What it reads for.
     pub purpose: Purpose,
+    /// What went wrong since its last answer.
+    pub failures: Failures,
 }
 
 #[derive(Debug, Clone)]
@@ -175,7 +196,7 @@ impl Track {
             end: range.end,
             slots: VecDeque::new(),
             parts: Vec::new(),
-            parts_from: range.start,
+            parts_of: range,
             parted: BTreeMap::new(),
             awaits_ad_sets: false,
             is_dividing: false,
@@ -185,6 +206,7 @@ impl Track {
             holes: Vec::new(),
             last_read: None,
             purpose: Purpose::Cursor,
+            failures: Failures::default(),
         }
     }
 
@@ -318,6 +340,10 @@ impl Track {
         if self.next > self.end || is_far_enough {
             return None;
         }
+        if !self.parts_of.contains(self.next) {
+            // Ad sets that begin later may not be among them.
+            self.parts.clear();
+        }
         let days = if self.parts.is_empty() { self.window_days() } else { 1 };
         let window = window_at(self.next, self.end, days, self.grain);
         self.next = window.end + Days::new(1);
@@ -332,6 +358,7 @@ impl Track {
         (slot.progress, slot.is_read) = (Progress::Done, true);
         let (window, is_part) = (slot.window, slot.part.is_some());
         self.rows += rows;
+        self.failures = Failures::default();
         if is_part {
             let sum = self.parted.entry(window.start).or_default();
             *sum = (sum.0 + rows, sum.1 + bytes);
@@ -398,6 +425,16 @@ impl Track {
             slot.progress = Progress::Waiting;
             slot.refusals = slot.refusals.saturating_add(1);
         }
+    }
+
+    /// Lets a slice wait until [`go_on`](Self::go_on).
+    pub fn wait(&mut self, id: u64) {
+        self.park(id);
+    }
+
+    /// Asks for what was to wait.
+    pub fn go_on(&mut self) {
+        self.resume_parked();
     }
 
     /// Asks for a slice a last time, whose rows are then taken as they are.
@@ -507,8 +544,8 @@ impl Track {
             self.divide(id);
             return Cut::Smaller;
         }
-        // Ad sets that have run on earlier days only are not in the list of later ones.
-        if !self.parts.is_empty() && window.start >= self.parts_from {
+        // Ad sets that have run on other days only are not in the list.
+        if !self.parts.is_empty() && self.parts_of.contains(window.start) {
             let parts = slots(window, &self.parts, reads);
             self.replace(id, parts);
             return Cut::Smaller;
@@ -520,32 +557,28 @@ impl Track {
         Cut::NeedsAdSets
     }
 
-    /// Asks for the days from this slice on in parts, which together are these ad sets.
+    /// Asks for the days of `window`, which begins with this slice, in parts: these are all ad sets with rows in these days.
     /// `false` when there is nothing to part. Rows of environments that nobody knows of could not be asked for by them.
-    pub fn part(&mut self, id: u64, ad_sets: &[String], has_unknown_environments: bool) -> bool {
+    pub fn part(&mut self, id: u64, window: Window, ad_sets: &[String], has_unknown_environments: bool) -> bool {
         self.awaits_ad_sets = false;
         if has_unknown_environments {
             self.limits.environments = &[];
         }
-        let Some(from) = self
-            .slot(id)
-            .map(|slot| slot.window.start)
-            .filter(|_| ad_sets.len() > usize::from(self.limits.environments.is_empty()))
-        else {
+        if self.slot(id).is_none() || ad_sets.len() <= usize::from(self.limits.environments.is_empty()) {
             return false;
-        };
+        }
         let (left, right) = ad_sets.split_at(ad_sets.len() / 2);
         self.parts = match left {
             [] => vec![Part::of(right)],
             left => vec![Part::of(left), Part::of(right)],
         };
-        self.parts_from = from;
+        self.parts_of = window;
         self.park(id);
         let waiting: Vec<_> = self.slots.drain(..).collect();
         for mut slot in waiting {
             if slot.progress != Progress::Parked {
                 self.slots.push_back(slot);
-            } else if slot.window.start >= from {
+            } else if window.contains(slot.window.start) {
                 self.slots.extend(slots(slot.window, &self.parts, slot.reads));
             } else {
                 slot.progress = Progress::Waiting;

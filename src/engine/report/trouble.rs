@@ -13,7 +13,7 @@ use super::retired::{Retired, is_about};
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::track::{Cut, Purpose, Slice};
+use crate::engine::track::{Cut, Failures, Purpose, Slice, Track};
 use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
@@ -42,9 +42,7 @@ pub(super) struct Trouble {
     has_accepted: bool,
     /// The first day of the windows that Criteo has answered.
     served_from: Option<NaiveDate>,
-    failures_in_a_row: u32,
-    /// How many may come in the current row.
-    most_failures: u32,
+    failures: Failures,
     /// Advertisers that Criteo refuses, and how.
     refused: Vec<(AdvertiserId, Error)>,
     /// Advertisers without consent.
@@ -54,6 +52,8 @@ pub(super) struct Trouble {
     /// The first day that Criteo serves, where that is later than it should be.
     floor: Option<NaiveDate>,
     has_looked_for_floor: bool,
+    /// Whether that search is under way.
+    is_looking_for_floor: bool,
     /// First days of single advertisers, whose refusal says nothing of days.
     floors: BTreeSet<NaiveDate>,
     /// For how many single advertisers no first day was found.
@@ -68,7 +68,7 @@ impl Trouble {
     /// Criteo has answered a slice.
     pub(super) fn accepted(&mut self, slice: &Slice) {
         self.has_accepted = true;
-        self.failures_in_a_row = 0;
+        self.failures = Failures::default();
         let start = slice.window.start;
         self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
     }
@@ -105,11 +105,15 @@ impl<'a> Reading<'a> {
                 return Ok(Some(ask.boxed_local()));
             }
             Some(Cause::NoCampaign | Cause::RequestTooLong) if is_of_several => self.tracks[index].divide(slice.id),
+            Some(Cause::RequestTooLong) if slice.part.is_some() => {
+                self.trouble.reasons.insert(slice.id, error);
+                return Ok(self.split(index, slice));
+            }
             Some(Cause::NoCampaign) => self.take_as_empty(index, &slice),
             Some(Cause::InvalidTimespan) => return Ok(self.shorten(index, slice, error)),
-            Some(Cause::TooSlow) if self.trouble.failures_in_a_row < MOST_SLOW => {
+            Some(Cause::TooSlow) if self.trouble.failures.in_a_row < MOST_SLOW => {
                 tracing::info!("{}: {} does not come in time; asking for less.", self.name, slice.window);
-                self.trouble.failures_in_a_row += 1;
+                self.trouble.failures.in_a_row += 1;
                 self.limit_days(slice.window.days() / 2);
                 self.trouble.reasons.insert(slice.id, error);
                 return Ok(self.split(index, slice));
@@ -195,8 +199,14 @@ impl<'a> Reading<'a> {
 
     /// Criteo does not serve this span of days: too long, or too far back.
     fn shorten(&mut self, index: usize, slice: Slice, error: Error) -> Option<LocalBoxFuture<'a, Event>> {
+        if self.trouble.is_looking_for_floor {
+            // Its days may lie before the first.
+            self.tracks[index].wait(slice.id);
+            return None;
+        }
         if self.trouble.is_earliest(&slice) && !self.trouble.has_looked_for_floor {
             self.trouble.has_looked_for_floor = true;
+            self.trouble.is_looking_for_floor = true;
             return Some(self.ask_floor(slice, error));
         }
         if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
@@ -207,6 +217,12 @@ impl<'a> Reading<'a> {
             self.give_up(index, &slice, error);
         }
         None
+    }
+
+    /// A search for a first day has ended: what waited for it goes on.
+    pub(super) fn end_search(&mut self) {
+        self.trouble.is_looking_for_floor = false;
+        self.tracks.iter_mut().for_each(Track::go_on);
     }
 
     fn limit_days(&mut self, days: u32) {
@@ -320,13 +336,16 @@ impl<'a> Reading<'a> {
 
     /// Every attempt at a slice has failed: a part of it may be readable.
     fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
-        if self.trouble.failures_in_a_row == 0 {
-            self.trouble.most_failures = MOST_FAILURES.max(failures_of_one(slice));
-        }
-        self.trouble.failures_in_a_row += 1;
+        let most = MOST_FAILURES.max(failures_of_one(slice));
         let track = &mut self.tracks[index];
-        if self.trouble.failures_in_a_row > self.trouble.most_failures {
+        let is_outage = self.trouble.failures.add(most);
+        // Others may be answered all the time.
+        if track.failures.add(most) || is_outage {
             self.stop(index, slice, error);
+        } else if slice.part.is_none() && slice.is_suspect && slice.advertisers.len() > 1 {
+            // Fewer days were no better, so it may be one of the advertisers.
+            track.suspect(slice.window);
+            track.divide(slice.id);
         } else if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
             track.cut(slice.id);
             track.suspect(slice.window);

@@ -113,12 +113,13 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
         match tracks[index].cut(slice.id) {
             Cut::Smaller => {}
             Cut::NeedsAdSets => {
-                // The ad sets of that advertiser from that day on, and no others.
-                let later = Slice { window: Window { end: range.end, ..slice.window }, ..slice.clone() };
+                // The ad sets of that advertiser from that day on, and no others; at times of that day alone.
+                let end = if choice % 2 == 0 { range.end } else { slice.window.end };
+                let later = Slice { window: Window { end, ..slice.window }, ..slice.clone() };
                 let ad_sets: BTreeSet<String> =
                     account.rows(&later).iter().map(|(_, _, ad_set)| ad_set.to_string()).collect();
                 let ad_sets: Vec<_> = ad_sets.into_iter().collect();
-                if !tracks[index].part(slice.id, &ad_sets, false) {
+                if !tracks[index].part(slice.id, later.window, &ad_sets, false) {
                     tracks[index].cannot_part();
                     tracks[index].give_up(slice.id);
                     outcome.note(&tracks[index]);
