@@ -120,7 +120,8 @@ impl Error {
         self
     }
 
-    /// Whether Criteo has understood the request and refuses it, for a reason that may lie in its advertisers.
+    /// Whether Criteo has understood the request and refuses it, in whatever words: for a list of advertisers or days it may be
+    /// about one of them.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -132,8 +133,8 @@ impl Error {
                     | Cause::PermissionMissing
                     | Cause::ConsentMissing
                     | Cause::NoCampaign
+                    | Cause::InvalidTimespan
                     | Cause::ErrorsInAnswer
-                    | Cause::RequestTooLong
             )
         )
     }

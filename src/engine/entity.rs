@@ -103,7 +103,7 @@ impl Gathered {
             (Some(Cause::ConsentMissing), Some(advertiser)) => {
                 self.list.lost.insert(advertiser, error);
             }
-            (_, Some(advertiser)) if is_of_advertiser && is_refusal(&error) => {
+            (_, Some(advertiser)) if is_of_advertiser && error.is_refusal() => {
                 self.list.lost.insert(advertiser, error);
             }
             _ if is_of_one(&error) => {
@@ -175,27 +175,10 @@ fn describe(place: &Place) -> String {
     parts.join(", ")
 }
 
-/// Whether Criteo has refused what was asked for, in whatever words: for a list of advertisers it may be about one of them.
-pub(super) fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.cause,
-        Some(
-            Cause::ConsentMissing
-                | Cause::PermissionMissing
-                | Cause::Forbidden
-                | Cause::NoCampaign
-                | Cause::Rejected
-                | Cause::InvalidTimespan
-                | Cause::NotFound
-                | Cause::ErrorsInAnswer
-        )
-    )
-}
-
 /// Whether an error may be about one of many requests alone, so that the others are worth asking.
 pub(super) fn is_of_one(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
-    is_passing || is_refusal(error) || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow))
+    is_passing || error.is_refusal() || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow))
 }
 
 /// The lists that others hang on, by the name of their stream; read when somebody first needs them.
@@ -457,7 +440,7 @@ impl Run<'_> {
             Each::Dataset => {
                 let ad_sets = of_list("ad_sets").await?;
                 let creatives = match self.list("creatives").await {
-                    Err(error) if is_refusal(&error) => {
+                    Err(error) if error.is_refusal() => {
                         self.warn_once(format!(
                             "Only the datasets of ad sets are known, not those of creatives. {error}"
                         ));
@@ -540,13 +523,13 @@ impl Run<'_> {
                         todo.extend((!left.is_empty()).then_some(left));
                     }
                 }
-                (_, [_, _, ..]) if is_refusal(&error) && !has_accepted && list.lost.len() >= MOST_REFUSED => {
+                (_, [_, _, ..]) if error.is_refusal() && !has_accepted && list.lost.len() >= MOST_REFUSED => {
                     waiting.push(advertisers);
                 }
                 (Some(Cause::AnswerTooLarge | Cause::RequestTooLong | Cause::TooSlow), [_, _, ..]) => {
                     Self::isolate(&advertisers, error, &mut list, &mut todo);
                 }
-                _ if is_refusal(&error) => Self::isolate(&advertisers, error, &mut list, &mut todo),
+                _ if error.is_refusal() => Self::isolate(&advertisers, error, &mut list, &mut todo),
                 _ => return Err(error),
             }
         }

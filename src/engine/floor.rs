@@ -1,6 +1,5 @@
 //! The first day that Criteo serves. Its documents say how long it keeps what, but not by which zone or calendar.
 
-use super::entity::is_refusal;
 use crate::error::{Kind, Result};
 
 /// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
@@ -35,7 +34,7 @@ pub(super) async fn first_served(
 pub(super) fn is_served<T>(answer: Result<T>) -> Result<bool> {
     match answer {
         Ok(_) => Ok(true),
-        Err(error) if is_refusal(&error) && error.kind != Kind::Transient => Ok(false),
+        Err(error) if error.is_refusal() && error.kind != Kind::Transient => Ok(false),
         Err(error) => Err(error),
     }
 }

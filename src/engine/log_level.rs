@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::cursor::{Cursors, Why};
-use super::entity::{MOST_REFUSED, is_of_one, is_refusal};
+use super::entity::{MOST_REFUSED, is_of_one};
 use super::floor::{first_served, is_served};
 use super::plan::tell_lost_holes;
 use super::rows::{self, RowSink, Shape};
@@ -287,7 +287,7 @@ fn is_about_days(error: &Error, has_read: bool) -> bool {
     match error.cause {
         Some(Cause::ConsentMissing | Cause::PermissionMissing) => false,
         Some(Cause::InvalidTimespan) => true,
-        _ => is_of_one(error) && (has_read || !is_refusal(error)),
+        _ => is_of_one(error) && (has_read || !error.is_refusal()),
     }
 }
 
@@ -494,7 +494,7 @@ impl Progress {
     /// When the failure is not the advertiser's alone.
     fn refuse(&mut self, name: &str, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
         // Days that are refused say nothing of the advertiser.
-        if is_refusal(&error) && error.cause != Some(Cause::InvalidTimespan) {
+        if error.is_refusal() && error.cause != Some(Cause::InvalidTimespan) {
             tracing::warn!("{name}: Criteo refuses the log files of {advertiser}; the others are read. {error}");
             self.lost.insert(advertiser.clone(), error.clone());
         } else if is_of_one(&error) {

@@ -227,7 +227,7 @@ impl Ledger {
             Err(error) if error.cause == Some(Cause::RetriesUsedUp) => page.failures = MOST_FAILURES,
             Err(error) => {
                 // Refusals may be about single advertisers, which are found out by the report's own requests.
-                let is_refusal = error.is_refusal() || error.cause == Some(Cause::InvalidTimespan);
+                let is_refusal = error.is_refusal() || error.cause == Some(Cause::RequestTooLong);
                 page.failures += u32::from(!is_refusal || advertisers.len() == 1);
                 page.note_failure(window, advertisers);
             }

@@ -209,7 +209,7 @@ impl<'a> Reading<'a> {
             self.trouble.is_looking_for_floor = true;
             return Some(self.ask_floor(slice, error));
         }
-        if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
+        if self.can_be_halved(&slice) {
             // Days as early as these are served, so it is the length.
             self.limit_days(slice.window.days() / 2);
             self.tracks[index].cut(slice.id);
@@ -217,6 +217,11 @@ impl<'a> Reading<'a> {
             self.give_up(index, &slice, error);
         }
         None
+    }
+
+    /// Whether a slice can be asked for in fewer days.
+    fn can_be_halved(&self, slice: &Slice) -> bool {
+        slice.part.is_none() && slice.window.halves(self.report.grain).is_some()
     }
 
     /// A search for a first day has ended: what waited for it goes on.
@@ -253,7 +258,7 @@ impl<'a> Reading<'a> {
                 return self.refuse(slice, error);
             }
             // Its first days are served, or nothing is: it is the length, or a day behind the first.
-            Ok(_) if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() => {
+            Ok(_) if self.can_be_halved(slice) => {
                 if is_of_days {
                     self.limit_days(slice.window.days() / 2);
                 }
@@ -297,8 +302,8 @@ impl<'a> Reading<'a> {
 
     /// Criteo refuses a request and does not say which advertiser or which days are the reason: smaller requests tell.
     fn isolate(&mut self, index: usize, slice: Slice, error: Error) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        let can_be_halved = self.can_be_halved(&slice);
         let track = &mut self.tracks[index];
-        let can_be_halved = slice.part.is_none() && slice.window.halves(self.report.grain).is_some();
         if can_be_halved && slice.window.days() > SURE_DAYS {
             track.cut(slice.id);
         } else if slice.advertisers.len() > 1 {
@@ -337,6 +342,7 @@ impl<'a> Reading<'a> {
     /// Every attempt at a slice has failed: a part of it may be readable.
     fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
         let most = MOST_FAILURES.max(failures_of_one(slice));
+        let can_be_halved = self.can_be_halved(slice);
         let track = &mut self.tracks[index];
         let is_outage = self.trouble.failures.add(most);
         // Others may be answered all the time.
@@ -346,7 +352,7 @@ impl<'a> Reading<'a> {
             // Fewer days were no better, so it may be one of the advertisers.
             track.suspect(slice.window);
             track.divide(slice.id);
-        } else if slice.part.is_none() && slice.window.halves(self.report.grain).is_some() {
+        } else if can_be_halved {
             track.cut(slice.id);
             track.suspect(slice.window);
         } else if slice.part.is_none() && slice.advertisers.len() > 1 {
