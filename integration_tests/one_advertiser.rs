@@ -53,6 +53,7 @@ fn a_hole_that_is_refused_again_holds_nothing_back() {
         let yesterday = (bench.today() - Days::new(1)).to_string();
         assert!(state["groups"].as_array().unwrap().iter().all(|group| group["cursor"] == *yesterday), "{state}");
         assert_eq!(state["holes"][0]["from"], "2026-09-15", "{state}");
+        assert_eq!(state["holes"][0]["tries"], 2, "{state}");
         bench.sandbox.clear_faults();
         let third = incremental(&bench, Some(&second.final_state()));
         assert_eq!(third.code, Some(0), "{advertisers}");

@@ -257,13 +257,16 @@ impl Track {
         !self.slots.iter().any(|slot| slot.window == window && slot.progress != Progress::Done)
     }
 
-    /// The days from the first one on that are read or known holes, and end with a day that was read; `None` when there
-    /// are none yet.
+    /// The days from the first one on that are read or known holes; `None` when there are none yet. They end with a day that
+    /// was read, unless the track reads a hole: its last day lies before the cursor in any case.
     #[must_use]
     pub fn covered(&self) -> Option<Window> {
         let before_open = days_before(self.slots.front().map_or(self.next, |slot| slot.window.start), 1);
-        let end = self.last_read.map(|day| day.min(before_open)).filter(|day| *day >= self.start);
-        end.map(|end| Window { start: self.start, end })
+        let end = match self.purpose {
+            Purpose::Hole => Some(before_open),
+            Purpose::Cursor | Purpose::BehindGap => self.last_read.map(|day| day.min(before_open)),
+        };
+        end.filter(|day| *day >= self.start).map(|end| Window { start: self.start, end })
     }
 
     /// The windows that could not be read, whatever is covered.
