@@ -303,6 +303,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+super::tests! { case_1 case_2 case_3 case_4 case_5 case_6 case_7 case_8 case_9 case_10 case_11 case_12 case_13 case_14 case_15 case_16 case_17 case_18 }
+
 const FIRST: &str = "first-refresh-token";
 
 /// A bench of an app with a refresh token, which each use replaces.

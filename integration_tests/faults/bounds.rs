@@ -405,6 +405,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+super::tests! { case_210 case_211 case_212 case_213 case_214 case_215 case_216 case_217 case_218 case_219 }
+
 /// One of ten thousand days before the sandbox's.
 fn bench_day(number: usize) -> chrono::NaiveDate {
     let last = chrono::NaiveDate::from_ymd_opt(2026, 10, 30).unwrap();

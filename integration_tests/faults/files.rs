@@ -340,3 +340,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_200 case_201 case_202 case_203 case_204 case_205 case_206 case_207 case_208 }

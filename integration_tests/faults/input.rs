@@ -314,3 +314,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_95 case_96 case_97 case_98 case_99 case_100 case_104 case_105 case_106 case_107 case_108 case_109 case_111 case_113 case_114 }

@@ -259,3 +259,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_20 case_21 case_24 case_26 case_27 case_28 case_29 case_30 case_31 case_32 case_33 case_34 }

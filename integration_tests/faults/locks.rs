@@ -169,6 +169,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+super::tests! { case_170 case_171 case_172 case_173 case_174 case_175 }
+
 /// What `--discover` prints, with the one report selected.
 fn singer_catalog(bench: &Bench) -> Value {
     let output = bench.program().args(["--config", "config.json", "--discover"]).output().unwrap();

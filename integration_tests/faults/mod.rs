@@ -5,9 +5,9 @@
 //! every run are in `lint.rs`.
 //!
 //! ```text
-//! cargo test --test integration -- --ignored fault_matrix               all cases, and the table
-//! CASES=auth cargo test --test integration -- --ignored fault_matrix    those of a part, or ids: CASES=2,34
-//! UPDATE_DOCS=1 cargo test --test integration -- --ignored fault_matrix writes the table anew
+//! cargo test --test integration -- --ignored faults                     all cases
+//! cargo test --test integration -- --ignored faults::auth               those of a part; --exact faults::auth::case_2 one
+//! UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written
 //! ```
 
 mod auth;
@@ -25,7 +25,7 @@ mod semantics;
 mod time;
 mod tls;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,21 +56,44 @@ struct Case {
     run: fn() -> String,
 }
 
-const PARTS: &[(&str, &str, &[Case])] = &[
-    ("auth", "Tokens and consent", auth::CASES),
-    ("limits", "Rate limits and outages", limits::CASES),
-    ("network", "Network", network::CASES),
-    ("tls", "Proxies and certificates", tls::CASES),
-    ("payload", "Answers", payload::CASES),
-    ("semantics", "Caps, pages, days", semantics::CASES),
-    ("input", "State, catalog, configuration", input::CASES),
-    ("process", "Process", process::CASES),
-    ("secrets", "Secrets and foreign hosts", secrets::CASES),
-    ("scale", "Sizes", scale::CASES),
-    ("locks", "Waiting", locks::CASES),
-    ("time", "Days, cursors, comings and goings", time::CASES),
-    ("files", "Files of the user's, and stdout", files::CASES),
-    ("bounds", "What is not a row", bounds::CASES),
+/// A part of the table.
+struct Part {
+    title: &'static str,
+    cases: &'static [Case],
+    /// The names of their tests.
+    tests: &'static [&'static str],
+}
+
+/// A test of each case, by the number behind `case_`.
+macro_rules! tests {
+    ($($name:ident)*) => {
+        pub const TESTS: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            #[ignore = "slow: scripts/test runs it"]
+            fn $name() {
+                super::holds(stringify!($name));
+            }
+        )*
+    };
+}
+use tests;
+
+const PARTS: &[Part] = &[
+    Part { title: "Tokens and consent", cases: auth::CASES, tests: auth::TESTS },
+    Part { title: "Rate limits and outages", cases: limits::CASES, tests: limits::TESTS },
+    Part { title: "Network", cases: network::CASES, tests: network::TESTS },
+    Part { title: "Proxies and certificates", cases: tls::CASES, tests: tls::TESTS },
+    Part { title: "Answers", cases: payload::CASES, tests: payload::TESTS },
+    Part { title: "Caps, pages, days", cases: semantics::CASES, tests: semantics::TESTS },
+    Part { title: "State, catalog, configuration", cases: input::CASES, tests: input::TESTS },
+    Part { title: "Process", cases: process::CASES, tests: process::TESTS },
+    Part { title: "Secrets and foreign hosts", cases: secrets::CASES, tests: secrets::TESTS },
+    Part { title: "Sizes", cases: scale::CASES, tests: scale::TESTS },
+    Part { title: "Waiting", cases: locks::CASES, tests: locks::TESTS },
+    Part { title: "Days, cursors, comings and goings", cases: time::CASES, tests: time::TESTS },
+    Part { title: "Files of the user's, and stdout", cases: files::CASES, tests: files::TESTS },
+    Part { title: "What is not a row", cases: bounds::CASES, tests: bounds::TESTS },
 ];
 
 /// What no test here can do, and why.
@@ -187,61 +210,59 @@ fn whole(bench: &Bench, transcript: &Transcript) -> String {
     story
 }
 
-/// Whether a case is asked for by `CASES`.
-fn is_wanted(part: &str, case: &Case) -> bool {
-    let wanted = std::env::var("CASES").unwrap_or_default();
-    wanted.is_empty() || wanted.split(',').any(|name| name == part || name == case.id.to_string())
+/// Tries the case of a test, `case_` and its number, and holds its row against the table.
+fn holds(test: &str) {
+    let id: u32 = test.rsplit('_').next().and_then(|number| number.parse().ok()).expect("the number of a case");
+    let case = cases().find(|case| case.id == id).unwrap_or_else(|| panic!("there is no case {id}"));
+    println!("{}: {}", case.fault, case.expected);
+    let row = row(case, &(case.run)());
+    let table = std::fs::read_to_string(table_path()).unwrap();
+    assert!(table.contains(&row), "{TABLE} is stale, it has no {row}");
+}
+
+fn cases() -> impl Iterator<Item = &'static Case> {
+    PARTS.iter().flat_map(|part| part.cases)
 }
 
 #[test]
-#[ignore = "slow: scripts/test runs it"]
-fn the_fault_matrix_holds() {
-    let cases: Vec<_> =
-        PARTS.iter().flat_map(|(part, _, cases)| cases.iter().filter(|case| is_wanted(part, case))).collect();
-    assert!(!cases.is_empty(), "CASES names no case");
-    let results: Vec<Mutex<Option<Result<String, String>>>> = cases.iter().map(|_| Mutex::default()).collect();
+fn the_table_and_the_tests_have_every_case() {
+    for part in PARTS {
+        let named: Vec<_> = part.cases.iter().map(|case| format!("case_{}", case.id)).collect();
+        assert_eq!(part.tests, named, "{}", part.title);
+    }
+    assert!(cases().map(|case| case.id).is_sorted_by(|one, next| one < next), "cases are in order");
+    let known = std::fs::read_to_string(table_path()).unwrap();
+    // What happened is between the beginning and the end of a row, and for the test of the case to say.
+    let happened: HashMap<&str, &str> = known.lines().filter_map(|line| line.split_once(" | ")).collect();
+    let happened = |case: &Case| {
+        let start = row(case, "");
+        let start = start.trim_end_matches(" |  | pass |\n").split_once(" | ").unwrap().1;
+        let rest = happened.get(format!("| {}", case.id).as_str()).and_then(|rest| rest.strip_prefix(start));
+        let happened = rest.and_then(|rest| rest.strip_prefix(" | ")?.strip_suffix(" | pass |"));
+        happened.unwrap_or_else(|| panic!("{TABLE} has no case {}, or says something else of it", case.id)).to_owned()
+    };
+    assert_eq!(known, table(happened), "{TABLE} is stale");
+}
+
+#[test]
+#[ignore = "writes the table anew, with UPDATE_DOCS=1"]
+fn the_table_is_written() {
+    assert!(std::env::var_os("UPDATE_DOCS").is_some(), "it would be overwritten: say so with UPDATE_DOCS=1");
+    let wanted: Vec<_> = cases().collect();
     let next = AtomicUsize::new(0);
+    let happened = Mutex::new(HashMap::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some((case, result)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    cases.get(index).zip(results.get(index))
-                } {
-                    let happened = catch_unwind(AssertUnwindSafe(case.run)).map_err(|words| {
-                        let text = words.downcast_ref::<String>().cloned();
-                        text.or_else(|| words.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
-                    });
-                    *result.lock().unwrap() = Some(happened);
+                while let Some(case) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let text = (case.run)();
+                    happened.lock().unwrap().insert(case.id, text);
                 }
             });
         }
     });
-    let results: Vec<_> = results.into_iter().map(|result| result.into_inner().unwrap().unwrap()).collect();
-    let known = std::fs::read_to_string(table_path()).unwrap_or_default();
-    let is_update = std::env::var_os("UPDATE_DOCS").is_some();
-    let mut failed = Vec::new();
-    for (case, result) in cases.iter().zip(&results) {
-        match result {
-            Err(words) => failed.push(format!("case {}: {words}", case.id)),
-            Ok(_) if !is_update && !known.contains(&row(case, result)) => {
-                failed.push(format!("case {}: {TABLE} is stale, it has no {}", case.id, row(case, result)));
-            }
-            Ok(_) => {}
-        }
-    }
-    println!("{} cases, {} failed", cases.len(), failed.len());
-    if std::env::var_os("CASES").is_none() {
-        let ids: Vec<_> = cases.iter().map(|case| case.id).collect();
-        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "cases are in order: {ids:?}");
-        let text = table(&cases, &results);
-        if is_update {
-            std::fs::write(table_path(), text).unwrap();
-        } else if failed.is_empty() {
-            assert_eq!(known, text, "{TABLE} is stale");
-        }
-    }
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let happened = happened.into_inner().unwrap();
+    std::fs::write(table_path(), table(|case| happened[&case.id].clone())).unwrap();
 }
 
 fn table_path() -> PathBuf {
@@ -249,32 +270,28 @@ fn table_path() -> PathBuf {
 }
 
 /// The line of a case in the table.
-fn row(case: &Case, result: &Result<String, String>) -> String {
-    let (happened, verdict) = match result {
-        Ok(happened) => (happened.as_str(), "pass"),
-        Err(_) => ("something else", "FAIL"),
-    };
+fn row(case: &Case, happened: &str) -> String {
     let cells = [case.fault, case.expected, happened].map(|cell| cell.replace('|', "\\|").replace('\n', " "));
-    format!("| {} | {} | {verdict} |\n", case.id, cells.join(" | "))
+    format!("| {} | {} | pass |\n", case.id, cells.join(" | "))
 }
 
-fn table(cases: &[&Case], results: &[Result<String, String>]) -> String {
+fn table(happened: impl Fn(&Case) -> String) -> String {
     let mut text = "# Fault matrix\n\n\
-        What the connector is made to survive, and what came of it. Generated by the suite that tries it; a row that fails, and a\n\
-        table that is not what the suite says, fail the tests:\n\n\
-        ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored fault_matrix\n```\n\n\
+        What the connector is made to survive, and what came of it. Each row is a test, `case_` and its number, which fails where\n\
+        something else happens than the row says; this writes them anew:\n\n\
+        ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written\n```\n\n\
         Runs that end by themselves are also held against the rules of every run (`integration_tests/lint.rs`): only whole messages of\n\
         the protocol, no secret in any spelling, each stream closed once, exit code and errors that agree, counts in states, no\n\
         foreign host, at most 7 attempts a request, no silence above a minute, at most 128 MiB. `scripts/guards` takes a guard\n\
         out of the program for each part of this table and shows that its rows fail then.\n"
         .to_owned();
-    let mut rows = cases.iter().zip(results);
-    for (_, title, of_part) in PARTS {
+    for part in PARTS {
+        let title = part.title;
         text += &format!(
             "\n## {title}\n\n| | what was done | what was expected | what happened | |\n| --- | --- | --- | --- | --- |\n"
         );
-        for (case, result) in rows.by_ref().take(of_part.len()) {
-            text += &row(case, result);
+        for case in part.cases {
+            text += &row(case, &happened(case));
         }
     }
     text += "\n## Not tried\n\n| what | why not |\n| --- | --- |\n";

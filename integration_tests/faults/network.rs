@@ -118,3 +118,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_35 case_36 case_37 case_38 case_39 case_40 }

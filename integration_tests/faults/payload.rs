@@ -193,3 +193,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_46 case_47 case_49 case_50 case_51 case_53 case_54 case_55 case_56 case_58 case_60 }

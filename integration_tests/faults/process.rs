@@ -262,3 +262,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_115 case_116 case_117 case_118 case_119 case_121 case_122 case_123 case_124 }

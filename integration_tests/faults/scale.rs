@@ -165,3 +165,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_140 case_141 case_142 case_143 }

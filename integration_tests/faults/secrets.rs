@@ -419,6 +419,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+super::tests! { case_127 case_128 case_129 case_130 case_131 case_132 case_133 case_134 case_135 case_136 case_137 case_138 case_139 }
+
 /// What `check` says, which must have failed.
 fn check_failed(bench: &Bench) -> String {
     let transcript = bench.check();

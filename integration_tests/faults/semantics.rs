@@ -349,3 +349,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_61 case_64 case_66 case_67 case_70 case_71 case_72 case_73 case_74 case_75 case_76 case_77 case_79 case_82 case_84 case_85 case_90 }

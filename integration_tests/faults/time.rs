@@ -212,3 +212,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_186 case_188 case_189 case_192 case_193 case_194 case_195 case_196 case_197 }

@@ -273,3 +273,5 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+super::tests! { case_42 case_43 case_44 case_45 }
