@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::scale::count;
 use super::{Case, REPORT, bench, check_told, fault, read, told, whole};
-use crate::harness::{Bench, Transcript};
+use crate::harness::{Bench, Transcript, assert_in_time};
 
 const MIB: usize = 1024 * 1024;
 /// No log line of the connector is longer, whatever it tells of.
@@ -31,7 +31,7 @@ fn in_time(run: impl FnOnce() -> Transcript) -> Transcript {
     let started = Instant::now();
     let transcript = run();
     println!("{} KiB, {:.1} s", transcript.peak_kib, started.elapsed().as_secs_f64());
-    assert!(started.elapsed() < LONGEST, "{:?}", started.elapsed());
+    assert_in_time(started, LONGEST);
     let lines = transcript.stdout.lines().filter(|line| !line.contains("\"RECORD\"") && !line.contains("\"STATE\""));
     for line in lines.chain(transcript.stderr.lines()) {
         assert!(line.len() < LONGEST_LINE, "a line of {} bytes: {}", line.len(), &line[..200]);

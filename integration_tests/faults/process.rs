@@ -9,7 +9,7 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use super::{Case, REPORT, bench, read, whole};
-use crate::harness::{Bench, Transcript, peak_kib, wait_until};
+use crate::harness::{Bench, Transcript, assert_in_time, peak_kib, wait_until};
 use crate::truth::{self, by_key};
 
 /// A bench whose read goes on for a while.
@@ -44,7 +44,7 @@ fn stopped_behind_a_state(child: &mut Child, process: impl FnOnce() -> u32, name
     signal(process(), name);
     let started = Instant::now();
     stdout.read_to_string(&mut text).unwrap();
-    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    assert_in_time(started, Duration::from_secs(5));
     assert!(text.ends_with('\n'), "half a line");
     text
 }
@@ -118,7 +118,7 @@ pub const CASES: &[Case] = &[
                 status = child.try_wait().unwrap();
                 status.is_some()
             });
-            assert!(started.elapsed().as_millis() < 1500, "{:?}", started.elapsed());
+            assert_in_time(started, Duration::from_millis(1500));
             format!("signal {}", status.unwrap().signal().unwrap())
         },
     },
