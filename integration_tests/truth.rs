@@ -95,12 +95,18 @@ fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     let mut seen = BTreeMap::new();
     let mut records = Vec::new();
+    // Names are spelled once, not once a row.
+    let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for row in rows {
         let mut record = Map::new();
         for (member, value) in &row {
-            let column = if report == "log_level" { log_column(member) } else { column(member) };
-            if let Some(property) = properties.get(&column) {
-                record.insert(column, normal(value, property));
+            if !columns.contains_key(member) {
+                let column = if report == "log_level" { log_column(member) } else { column(member) };
+                columns.insert(member.clone(), column);
+            }
+            let column = &columns[member];
+            if let Some(property) = properties.get(column) {
+                record.insert(column.clone(), normal(value, property));
             }
         }
         for (column, value) in more.as_object().unwrap() {
