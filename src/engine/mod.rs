@@ -345,7 +345,8 @@ pub async fn read(
         output.close(id, result.err());
         usize::from(is_incomplete)
     });
-    stream::iter(read).buffer_unordered(STREAMS_AT_ONCE).fold(0, async |sum, incomplete| sum + incomplete).await
+    let incomplete: Vec<usize> = stream::iter(read).buffer_unordered(STREAMS_AT_ONCE).collect().await;
+    incomplete.into_iter().sum()
 }
 
 /// Logs what a read would ask for, and asks for nothing but the portfolio.

@@ -243,8 +243,8 @@ pub(super) async fn custom_reports(
         }
         refused
     });
-    let mut refused: Vec<_> =
-        stream::iter(probes).buffer_unordered(AT_ONCE).filter_map(async |refused| refused).collect().await;
+    let outcomes: Vec<Option<_>> = stream::iter(probes).buffer_unordered(AT_ONCE).collect().await;
+    let mut refused: Vec<_> = outcomes.into_iter().flatten().collect();
     refused.sort_by_key(|(index, _)| *index);
     let tried = match (reports.len(), reports.len().min(MOST_PROBES)) {
         (1, _) => "The one there is was tried with one day.".to_owned(),
