@@ -248,6 +248,8 @@ fn marketplace_statistics_take_both_spellings_and_heed_what_stands_around_the_ta
         json!({"rows": 2}),
         json!({"warnings": [{"code": "ROW_LIMIT_EXCEEDED"}]}),
         json!({"meta": {"totalItems": "2"}}),
+        json!({"links": {"next": "/stats?page=2"}}),
+        json!({"nextPageToken": "abc"}),
     ] {
         let mut body = json!({"columns": columns(""), "data": if around["errors"].is_array() { json!([]) } else { values.clone() }});
         for (name, value) in around.as_object().unwrap() {

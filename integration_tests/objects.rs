@@ -322,6 +322,177 @@ fn budgets_without_spend_are_read() {
     assert_eq!(calls(&bench, "withSpend"), 0);
 }
 
+#[test]
+fn the_spend_of_budgets_is_right_or_null_and_no_budget_is_lost() {
+    for (value, are_null) in [("cut", true), ("whole", false)] {
+        let mut options = Options::default();
+        options.unknowns.set("budget_spend", value).unwrap();
+        let bench = Bench::new(options, 1);
+        let transcript = read(&bench, &["mpo_budgets".to_owned()]);
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        assert_truth(&bench, &transcript, "mpo_budgets");
+        let records = transcript.records("mpo_budgets");
+        let with_spend = |status: &str| {
+            let of_status = records.iter().filter(|record| record["status"] == status);
+            of_status.filter(|record| record["spend"].as_f64().is_some_and(|spend| spend > 0.0)).count()
+        };
+        assert!(with_spend("Current") > 0, "{value}");
+        assert_eq!(with_spend("Archived") == 0, are_null, "{value}");
+        assert!(records.iter().all(|record| record["status"] != "Archived" || record["spend"] != 0.0), "{value}");
+        assert_eq!((calls(&bench, "/budgets"), calls(&bench, "endAfterDate")), (6, 3), "two for each advertiser");
+    }
+}
+
+#[test]
+fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
+    let more = [
+        json!({"/meta": {"totalItems": 1000}}),
+        json!({"/links": {"next": "/page/2"}}),
+        json!({"/nextPageToken": "abc"}),
+        json!({"/metadata": {"continuationToken": "abc"}}),
+    ];
+    for mutate in more {
+        // Only where several advertisers are asked for at once.
+        let bench = Bench::new(Options::default(), 1);
+        let fault =
+            json!({"match": {"path": "/campaigns/search", "text": "\",\""}, "times": null, "do": {"mutate": mutate}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = read(&bench, &["campaigns".to_owned()]);
+        assert_eq!(transcript.code, Some(0), "{mutate}: {:?}", transcript.errors());
+        assert_truth(&bench, &transcript, "campaigns");
+        for (path, name) in [
+            ("/campaigns/search", "campaigns"),
+            ("/product-sets/dataset/", "product_sets"),
+            ("/log-level/", "log_level_events"),
+        ] {
+            let bench = Bench::new(Options::default(), 3);
+            let catalog = bench.catalog(&[name, "advertisers"], "full_refresh");
+            let fault = json!({"match": {"path": path}, "times": null, "do": {"mutate": mutate}});
+            bench.sandbox.add_fault(fault).unwrap();
+            let transcript = bench.read(&catalog, None);
+            assert_eq!(transcript.statuses(name).last(), Some(&"INCOMPLETE"), "{name} {mutate}");
+            assert_eq!(transcript.statuses("advertisers").last(), Some(&"COMPLETE"));
+            let errors = transcript.errors();
+            let error = errors.iter().find(|error| error["stream_descriptor"]["name"] == name).unwrap();
+            assert!(error["message"].as_str().unwrap().contains("Criteo says that there"), "{error}");
+        }
+        // The list of advertisers itself.
+        let bench = Bench::new(Options::default(), 1);
+        let catalog = bench.catalog(&["campaigns"], "full_refresh");
+        let fault = json!({"match": {"path": "/advertisers/me"}, "times": null, "do": {"mutate": mutate}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = bench.read(&catalog, None);
+        assert_eq!(transcript.code, Some(1), "{mutate}");
+        assert!(transcript.errors()[0]["message"].as_str().unwrap().contains("advertisers/me"), "{mutate}");
+    }
+}
+
+#[test]
+fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
+    for action in [json!({"status": 500}), json!({"body": "<html>"})] {
+        let mut bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 1);
+        bench.config["backoff_percent"] = json!(1);
+        let names = ["campaigns".to_owned(), "audiences".to_owned()];
+        let whole = read(&bench, &names);
+        let fault = json!({"match": {"path": "/search", "text": "\"1004\""}, "times": null, "do": action});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = read(&bench, &names);
+        for name in &names {
+            assert_eq!(transcript.statuses(name).last(), Some(&"INCOMPLETE"), "{name}");
+            let stream = &bench.discover()[name];
+            let mut expected = by_key(whole.records(name), stream);
+            expected.retain(|_, record| record["advertiser_id"] != "1004");
+            assert!(expected.len() < whole.records(name).len());
+            assert_eq!(by_key(transcript.records(name), stream), expected, "{name}");
+            let errors = transcript.errors();
+            let error = errors.iter().find(|error| error["stream_descriptor"]["name"] == *name).unwrap();
+            assert!(error["message"].as_str().unwrap().contains("objects of 1004"), "{error}");
+        }
+        // An outage is no reason to ask for ever smaller parts.
+        let mut bench = Bench::new(Options { advertisers: 200, campaigns: 1, ..Options::default() }, 1);
+        bench.config["backoff_percent"] = json!(1);
+        bench.sandbox.add_fault(json!({"match": {"path": "/search"}, "times": null, "do": action})).unwrap();
+        let transcript = read(&bench, &names[..1]);
+        assert_eq!(transcript.statuses("campaigns").last(), Some(&"INCOMPLETE"));
+        assert!(calls(&bench, "/search") < 60, "{} calls", calls(&bench, "/search"));
+    }
+}
+
+#[test]
+fn a_parent_that_is_refused_without_a_known_reason_is_no_missing_permission() {
+    let bench = Bench::new(Options::default(), 1);
+    let body = json!({"errors": [{"type": "access-control", "code": "something-new", "title": "Not this one"}]});
+    for path in ["/ad-sets/search", "/audience-segments/search"] {
+        let fault = json!({"match": {"path": path}, "times": null, "do": {"status": 403, "body": body.to_string()}});
+        bench.sandbox.add_fault(fault).unwrap();
+    }
+    let names = ["ad_set_category_bids", "product_sets", "contact_list_statistics"];
+    let transcript = read(&bench, &names.map(str::to_owned));
+    assert_eq!(transcript.errors().len(), names.len(), "{:?}", transcript.errors());
+    for error in transcript.errors() {
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("Not this one") && !message.contains("permission"), "{message}");
+    }
+}
+
+#[test]
+fn placements_are_the_disclosed_ones_whatever_comes_by_default() {
+    for value in ["disclosed", "both"] {
+        let mut options = Options::default();
+        options.unknowns.set("placements_default", value).unwrap();
+        let bench = Bench::new(options, 4);
+        for name in ["placements_daily", "placement_categories_daily"] {
+            let transcript = bench.read(&bench.catalog(&[name], "incremental"), None);
+            assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+            let stream = &bench.discover()[name];
+            let truth = truth::small(&bench, name, stream);
+            assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{name} {value}");
+        }
+    }
+}
+
+#[test]
+fn transactions_are_whole_whichever_date_the_window_is_of() {
+    for value in ["transaction", "event"] {
+        let mut options = Options::default();
+        options.unknowns.set("transactions_window", value).unwrap();
+        let bench = Bench::new(options, 60);
+        let name = "transactions";
+        let transcript = bench.read(&bench.catalog(&[name], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let stream = &bench.discover()[name];
+        let truth = truth::small(&bench, name, stream);
+        assert!(!truth.is_empty());
+        assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{value}");
+        let told = transcript.logs("WARN").iter().any(|log| log.contains("date of the event"));
+        assert_eq!(told, value == "event");
+        // Rows that agree with neither date are refused.
+        let mut options = Options::default();
+        options.unknowns.set("transactions_window", value).unwrap();
+        options.unknowns.set("rows_outside", "day_after").unwrap();
+        let mut bench = Bench::new(options, 60);
+        bench.config["end_date"] = json!("2026-10-20");
+        let transcript = bench.read(&bench.catalog(&[name], "incremental"), None);
+        assert_eq!(transcript.statuses(name).last(), Some(&"INCOMPLETE"), "{value}");
+    }
+}
+
+#[test]
+fn marketplace_statistics_behind_a_link_are_asked_for_in_parts() {
+    for value in ["self", "next"] {
+        let mut options = Options::default();
+        options.unknowns.set("marketplace_links", value).unwrap();
+        let bench = Bench::new(options, 10);
+        let name = "mpo_seller_statistics";
+        let transcript = bench.read(&bench.catalog(&[name], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let stream = &bench.discover()[name];
+        let truth = truth::small(&bench, name, stream);
+        assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{value}");
+        assert_eq!(calls(&bench, "/stats/sellers") > 3, value == "next");
+    }
+}
+
 /// Answers that refuse a request, in all the ways that have been seen or documented.
 fn refusals() -> [Value; 5] {
     let errors = |kind: &str, code: &str| json!({"errors": [{"type": kind, "code": code, "title": "Not this one"}]});

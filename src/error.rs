@@ -83,6 +83,8 @@ pub enum Cause {
     RetriesUsedUp,
     /// Criteo does not accept the credentials.
     CredentialsRefused,
+    /// An answer says that there is more than it holds, and there are no pages to ask for.
+    MoreAnnounced,
     /// A slice that cannot be made any smaller has too many rows.
     TooMuch,
     /// Rows have come that were not asked for.

@@ -158,6 +158,11 @@ impl Plan {
 
     /// Takes away what no client can tell from the truth.
     fn keep_knowable(&mut self) {
+        // An order that comes after the days of its event were read for the last time.
+        if self.value("transactions_window") == "event" && self.streams.iter().any(|name| name == "transactions") {
+            let lookback = self.config.get("lookback_days").and_then(Value::as_u64).unwrap_or(30);
+            self.config.insert("lookback_days".to_owned(), json!(lookback.max(22)));
+        }
         // Rows of others that do not say whose they are, in the totals as well; or of one who is refused and comes nevertheless.
         let is_hidden = self.is_set("advertiser_column") || !self.options.refused_in_reports.is_empty();
         if is_hidden && ["other_advertiser", "filter_ignored"].contains(&self.value("rows_outside")) {
@@ -340,7 +345,7 @@ fn bring_along(rng: &mut Rng, switches: &[(&'static str, &'static str)], streams
             "log" | "young" => "log_level_events",
             "ad" => "ad_level_statistics",
             "hour" | "hourly" => "ad_set_statistics_hourly",
-            "with" => "mpo_budgets",
+            "with" | "budget" => "mpo_budgets",
             "application" => "application",
             "page" => one(rng, &["ads", "creatives", "coupons"]),
             "repeated" | "null" => one(rng, OBJECTS),

@@ -95,7 +95,19 @@ impl World {
         for advertiser in (0..self.options.advertisers).map(advertiser_id) {
             let found = match name {
                 "sellers" => list(path, &[("advertiserId", &advertiser)]),
-                _ => list(&["advertisers", &advertiser, path[0]], &[("endAfterDate", "2000-01-01")]),
+                "budgets" => {
+                    let path = ["advertisers", &advertiser, "budgets"];
+                    // Nobody can ask for the spend of all budgets that have ended.
+                    let ended =
+                        list(&path, &[("endAfterDate", "2000-01-01"), ("status", "Archived")]).map(|mut list| {
+                            let unspent =
+                                list.iter_mut().filter(|of| !of["spend"].as_f64().is_some_and(|spend| spend > 0.0));
+                            unspent.for_each(|of| of["spend"] = Value::Null);
+                            list
+                        });
+                    list(&path, &[]).zip(ended).map(|(current, ended)| [current, ended].concat())
+                }
+                _ => list(&["advertisers", &advertiser, path[0]], &[]),
             };
             for mut object in found.unwrap_or_default() {
                 object["advertiserId"] = json!(advertiser);

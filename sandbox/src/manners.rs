@@ -222,6 +222,7 @@ impl World {
             }
             _ => self.switch(report, "shape"),
         };
+        let is_paged = report == Report::Marketplace && total > rows.len();
         let count = self.count(rows.len());
         let is_null = rows.is_empty() && self.options.unknowns.get("empty_report") == "null";
         let list = |values: Vec<Value>| if is_null { Value::Null } else { Value::Array(values) };
@@ -244,7 +245,12 @@ impl World {
                 let mut table = json!({"columns": columns, "data": list(values.collect())});
                 if shape == "columns_data_rows" {
                     table["rows"] = count;
-                    table["links"] = json!({});
+                    table["links"] = match self.options.unknowns.get("marketplace_links") {
+                        _ if report != Report::Marketplace => json!({}),
+                        "self" => json!({"self": "/stats"}),
+                        "next" if is_paged => json!({"self": "/stats", "next": "/stats?page=2"}),
+                        _ => json!({}),
+                    };
                 }
                 table
             }

@@ -43,6 +43,9 @@ const AD_LEVEL_MEMBERS: &[&str] =
 /// The most advertisers in an ad-level query.
 const MOST_AD_LEVEL_ADVERTISERS: usize = 5;
 
+/// An order comes less than so many days after its event.
+const MOST_DAYS_TO_ORDER: u64 = 20;
+
 /// A dimension of a small report: its name, and the value of a fact.
 type Dimension = (&'static str, fn(&World, &Fact) -> Value);
 
@@ -169,7 +172,8 @@ impl World {
         let currency = &currency(attributes)?;
         let dimensions = chosen(PLACEMENT_DIMENSIONS, |(name, _)| name, &list(attributes, "dimensions")?, "dimension")?;
         let metrics = chosen(PLACEMENT_METRICS, |(name, ..)| name, &list(attributes, "metrics")?, "metric")?;
-        let is_disclosed = attributes["disclosed"].as_bool().unwrap_or(true);
+        let has_both = self.options.unknowns.get("placements_default") == "both";
+        let is_disclosed = attributes["disclosed"].as_bool().or((!has_both).then_some(true));
         let ids = |name: &str| -> Vec<&str> {
             attributes[name].as_str().map(|ids| ids.split(',').collect()).unwrap_or_default()
         };
@@ -184,7 +188,7 @@ impl World {
                 && is_in(&ad_sets, 0)
                 && environment.is_none_or(|wanted| value(3) == wanted)
                 && attributes["placement"].as_str().is_none_or(|wanted| value(2) == wanted)
-                && is_disclosed == (self.choice(fact, 15, 5) > 0)
+                && is_disclosed.is_none_or(|wanted| wanted == (self.choice(fact, 15, 5) > 0))
         });
         Ok(sums(self, facts, &dimensions, &metrics, Some(currency)))
     }
@@ -201,7 +205,17 @@ impl World {
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
         let currency = &currency(attributes)?;
-        let mut facts = period.facts(self, &self.with_others(&advertisers));
+        let event_of = |fact: &Fact| fact.instant - Days::new(self.choice(fact, 18, MOST_DAYS_TO_ORDER));
+        let advertisers = self.with_others(&advertisers);
+        let mut facts = if self.options.unknowns.get("transactions_window") == "event" {
+            let later = Period { end: period.end + Days::new(MOST_DAYS_TO_ORDER), ..period };
+            let is_in = |day: NaiveDate| (period.start..=period.end).contains(&day);
+            let mut facts = later.facts(self, &advertisers);
+            facts.retain(|fact| is_in(event_of(fact).with_timezone(&period.timezone).date_naive()));
+            facts
+        } else {
+            period.facts(self, &advertisers)
+        };
         facts.sort_by_key(|fact| fact.instant);
         let local =
             |instant: DateTime<Utc>| instant.with_timezone(&period.timezone).format("%m/%d/%Y %H:%M:%S").to_string();
@@ -218,7 +232,7 @@ impl World {
                 "transactionId": format!("order-{:06}", self.choice(fact, 17, 5_000)),
                 "transactionDate": local(fact.instant),
                 "eventType": event(fact),
-                "eventDate": local(fact.instant - Days::new(self.choice(fact, 18, 20))),
+                "eventDate": local(event_of(fact)),
                 "attributedTransaction": flag(19, "True", "False"),
                 "crossDeviceTransaction": flag(20, "Yes", "No"),
                 "currency": currency,

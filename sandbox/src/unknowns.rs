@@ -393,6 +393,30 @@ pub const UNKNOWNS: &[Unknown] = &[
         source: "OpenAPI: \"Return budgets with any positive spend\"",
     },
     Unknown {
+        name: "budget_spend",
+        values: &["cut", "whole"],
+        about: "What `spend` says of budgets of marketplaces where `endAfterDate` is sent: only what was spent until then, or all",
+        source: "OpenAPI: with it the spend excludes what was spent after that date",
+    },
+    Unknown {
+        name: "placements_default",
+        values: &["disclosed", "both"],
+        about: "Which placements come where `disclosed` is left out",
+        source: "OpenAPI: `true` by default",
+    },
+    Unknown {
+        name: "marketplace_links",
+        values: &["empty", "self", "next"],
+        about: "What the `links` of marketplace statistics in a table hold; with `next` an answer of more than one day has only the first half of its rows",
+        source: "OpenAPI: pagination links, an empty object without pages; no document shows any",
+    },
+    Unknown {
+        name: "transactions_window",
+        values: &["transaction", "event"],
+        about: "The date of transactions that a window selects by: of the order, or of the click or view",
+        source: "No document says",
+    },
+    Unknown {
         name: "null_wrapper",
         values: &["value_null", "empty_object"],
         about: "A missing value that has a wrapper: `{\"value\":null}` or `{}`",
@@ -441,7 +465,8 @@ pub const UNKNOWNS: &[Unknown] = &[
 pub struct Unknowns(BTreeMap<&'static str, &'static str>);
 
 /// Those that change what there is, and not only how it is told: the truth follows them.
-const OF_THE_WORLD: &[&str] = &["week_start", "money_rounding", "with_spend", "log_header"];
+const OF_THE_WORLD: &[&str] =
+    &["week_start", "money_rounding", "with_spend", "budget_spend", "transactions_window", "log_header"];
 
 impl Unknowns {
     /// What a switch is set to, its default where it is not; empty for a name that is no switch.

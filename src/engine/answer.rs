@@ -24,6 +24,7 @@ use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
 use crate::protocol::output::Constants;
 use crate::streams::Stream;
+use crate::streams::endpoint::Endpoint;
 use crate::streams::metrics::{Grain, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
@@ -198,6 +199,8 @@ enum Role {
     Advertiser,
     /// The column that the state counts in.
     Period,
+    /// The other date of a transaction: no document says which of the two a window is of.
+    Event,
     /// The hour, beside the day.
     Hour,
     Currency,
@@ -251,6 +254,9 @@ struct Judging<'a> {
     /// The weekdays of labels other than the first day of the window, a bit each.
     weekdays: u8,
     outside: Option<String>,
+    /// A row whose period lies outside of the window, and one whose other date does.
+    outside_window: Option<String>,
+    outside_by_event: bool,
     unreadable: Option<Error>,
     notes: BTreeSet<String>,
     scratch: Vec<u8>,
@@ -270,6 +276,7 @@ impl<'a> Judging<'a> {
                     // A number that the connector gives.
                     ROW_NUMBER => Role::Other,
                     name if name == report.cursor_column() => Role::Period,
+                    "event_date" if report.endpoint == Endpoint::Transactions => Role::Event,
                     "hour" if report.is_hourly => Role::Hour,
                     name => match totals.iter().position(|total| total == name) {
                         Some(index) => Role::Total(index),
@@ -310,6 +317,8 @@ impl<'a> Judging<'a> {
             unsummed_periods: BTreeSet::new(),
             weekdays: 0,
             outside: None,
+            outside_window: None,
+            outside_by_event: false,
             unreadable: None,
             notes: BTreeSet::new(),
             scratch: Vec::new(),
@@ -369,6 +378,13 @@ impl<'a> Judging<'a> {
 
     fn into_judged(mut self) -> Judged {
         self.keep_last();
+        if self.outside_window.is_some() && self.is_by_event() {
+            self.notes.insert(
+                "Criteo selects these rows by the date of the event and not of the order. Events of one order on several \
+                 days may then share a key, of which a destination that merges by key keeps one."
+                    .to_owned(),
+            );
+        }
         let rounding = self.precision.rounding(&self.expected.report.currency.to_string());
         Judged {
             sums: Sums { rounding, ..self.sums },
@@ -401,7 +417,9 @@ impl<'a> Judging<'a> {
             ))
             .because(Cause::WeekStart(found)));
         }
-        if let Some(what) = &self.outside {
+        if let Some(what) =
+            self.outside.as_ref().or_else(|| self.outside_window.as_ref().filter(|_| !self.is_by_event()))
+        {
             return Err(Error::transient(format!(
                 "Criteo sent {what}, which was not asked for: the request was for {}. Nothing of the answer was written.",
                 self.expected.request()
@@ -411,13 +429,19 @@ impl<'a> Judging<'a> {
         self.unreadable.clone().map_or(Ok(()), Err)
     }
 
+    /// Whether the window is of the events, and not of the orders, of transactions.
+    fn is_by_event(&self) -> bool {
+        let has_events = self.parts.iter().any(|part| part.role == Role::Event && part.row > 0);
+        has_events && !self.outside_by_event
+    }
+
     /// Whether at least one row must have the column: what tells rows apart and the request does not say.
     fn must_be_named(&self, part: &Part) -> bool {
         match part.role {
             Role::Advertiser => self.expected.advertisers.len() != 1,
             Role::Period => !self.expected.report.is_without_time(),
             Role::Hour | Role::Key => true,
-            Role::Currency | Role::Total(_) | Role::Other => false,
+            Role::Currency | Role::Total(_) | Role::Event | Role::Other => false,
         }
     }
 
@@ -454,7 +478,7 @@ impl<'a> Judging<'a> {
         };
         // guard: window-of-rows
         if day < self.first_day || day > self.expected.window.end {
-            self.outside.get_or_insert_with(|| format!("a row whose {} is {}", part.name, quote(text)));
+            self.outside_window.get_or_insert_with(|| format!("a row whose {} is {}", part.name, quote(text)));
         }
         let found = if part.reading.column_type == ColumnType::Date {
             hash(index, &day.num_days_from_ce().to_le_bytes())
@@ -473,6 +497,17 @@ impl<'a> Judging<'a> {
         let part = &mut self.parts[index];
         part.last_hash = found;
         raw.clone_into(&mut part.last);
+    }
+
+    /// The other date of a transaction; a row without one is outside of every window.
+    fn event(&mut self, index: usize, raw: &str) {
+        let part = &self.parts[index];
+        if part.last == raw {
+            return;
+        }
+        let day = day_of(text_of(raw).trim(), part.reading);
+        self.outside_by_event |= day.is_none_or(|day| day < self.first_day || day > self.expected.window.end);
+        raw.clone_into(&mut self.parts[index].last);
     }
 
     fn currency(&mut self, index: usize, raw: &str) {
@@ -563,6 +598,7 @@ impl Fields for Judging<'_> {
         match role {
             Role::Advertiser => self.advertiser(column, raw),
             Role::Period | Role::Hour => self.period(column, raw),
+            Role::Event => self.event(column, raw),
             Role::Currency => self.currency(column, raw),
             Role::Total(metric) => self.total(column, metric, raw),
             Role::Key => self.key_part(column, raw),

@@ -14,19 +14,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::pages::{Kept, List, MOST_OBJECTS, Page, Step, Walk};
+use super::pages::{Kept, List, MOST_OBJECTS, Others, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
 use super::saved::Saved;
 use super::{InFlight, Run, Selected, cursor, names, rows};
-use crate::api::{Body, SPACE_MIB, wire};
+use crate::api::{Body, Call, SPACE_MIB, wire};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::protocol::airbyte::SyncMode;
 use crate::protocol::output::StreamId;
 use crate::streams::endpoint::Endpoint;
 use crate::streams::report::Report;
-use crate::streams::{Each, Entity, Permission, Variable, catalog};
+use crate::streams::{Each, Entity, Permission, Rest, Variable, catalog};
 use crate::watchdog;
 
 /// Parents whose children are asked for at once.
@@ -178,7 +178,9 @@ fn describe(place: &Place) -> String {
 /// Whether an error may be about one of many requests alone, so that the others are worth asking.
 pub(super) fn is_of_one(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
-    is_passing || error.is_refusal() || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow))
+    is_passing
+        || error.is_refusal()
+        || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow | Cause::MoreAnnounced))
 }
 
 /// The lists that others hang on, by the name of their stream; read when somebody first needs them.
@@ -501,11 +503,13 @@ impl Run<'_> {
         let mut todo = vec![self.advertisers.to_vec()];
         // Lists of advertisers that wait until it is known that somebody is accepted.
         let (mut waiting, mut has_accepted) = (Vec::new(), false);
+        let mut failures_in_a_row = 0;
         while let Some(advertisers) = todo.pop().or_else(|| waiting.pop().filter(|_| has_accepted)) {
             let error = match self.walk_pages(id, entity, place, &advertisers).await {
                 Ok(part) => {
                     list.add(part);
                     has_accepted = true;
+                    failures_in_a_row = 0;
                     continue;
                 }
                 Err(error) => error,
@@ -530,10 +534,22 @@ impl Run<'_> {
                     Self::isolate(&advertisers, error, &mut list, &mut todo);
                 }
                 _ if error.is_refusal() => Self::isolate(&advertisers, error, &mut list, &mut todo),
+                // What fails for all of them may fail because of one.
+                (_, several) if is_of_one(&error) && failures_in_a_row < MOST_IN_A_ROW => {
+                    failures_in_a_row += 1;
+                    if let [advertiser] = several {
+                        let context = format!("Not read: objects of {advertiser}. The others were");
+                        // The cause is that of a single request, and says nothing of the endpoint.
+                        let error = Error { cause: None, ..error.in_context(&context) };
+                        list.failure.get_or_insert(error);
+                    } else {
+                        Self::isolate(&advertisers, error, &mut list, &mut todo);
+                    }
+                }
                 _ => return Err(error),
             }
         }
-        match list.lost.values().next() {
+        match list.lost.values().next().or(list.failure.as_ref()) {
             Some(error) if !has_accepted => Err(error.clone()),
             _ => Ok(list),
         }
@@ -561,15 +577,13 @@ impl Run<'_> {
         let Some(mut limit) = entity.request.limit() else {
             let (body, page) = self.page(entity, place, advertisers, None).await?;
             // An answer without pages that announces more than it holds has lost something.
-            if let Some(total) = page.envelope.total_items.filter(|total| *total > page.count) {
-                return Err(Error::system(format!(
-                    "Criteo says that there are {total} objects and sent {}, at an endpoint that has no pages. Update the \
-                     connector; nothing was dropped in silence.",
-                    page.count
-                )));
-            }
+            page.envelope.must_be_whole(page.count, entity.path)?;
             self.write(id, entity, place, body, &mut in_flight);
             list.add(page.list);
+            if let Some(rest) = entity.rest {
+                let body = self.rest(entity, rest, place, &list).await?;
+                self.write(id, entity, place, body, &mut in_flight);
+            }
             in_flight.settle().await?;
             return Ok(list);
         };
@@ -606,6 +620,14 @@ impl Run<'_> {
                     );
                     list.is_uncertain = true;
                 }
+                if walk.has_more {
+                    tracing::warn!(
+                        "Criteo says that there is another page at {} behind {} objects, and sends none.",
+                        entity.path,
+                        walk.count
+                    );
+                    list.is_uncertain = true;
+                }
                 break;
             }
             if walks >= MOST_WALKS {
@@ -622,6 +644,18 @@ impl Run<'_> {
         Ok(list)
     }
 
+    /// Asks for the objects that a list leaves out; what is not known of those is null.
+    async fn rest(&self, entity: Entity, rest: Rest, place: &Place, list: &List) -> Result<Body> {
+        let entity = Entity { query: rest.query, ..entity };
+        let (body, page) = self.page(entity, place, &[], None).await?;
+        page.envelope.must_be_whole(page.count, entity.path)?;
+        let mut others = Others::than(list.references.iter().map(|of| of.id.as_str()).collect(), rest.unknown);
+        rows::check_into(body.text()?, Shape::Plain, &mut others)?;
+        let text = others.text();
+        drop(body);
+        Ok(self.client.body(text).await)
+    }
+
     async fn page(
         &self,
         entity: Entity,
@@ -631,6 +665,9 @@ impl Run<'_> {
     ) -> Result<(Body, Page)> {
         let value = |variable| place.get(&variable).map(String::as_str);
         let call = wire::objects(entity, &value, advertisers, limit_and_offset);
+        // A part of the advertisers is asked for where all of them at once could not be had.
+        let is_suspect = !advertisers.is_empty() && advertisers.len() < self.advertisers.len();
+        let call = Call { is_suspect, ..call };
         let mut asked: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
         if matches!(entity.each, Each::Advertiser | Each::MarketplaceAdvertiser) {
             asked.extend(place.get(&Variable::AdvertiserId).cloned());
@@ -686,7 +723,7 @@ impl Run<'_> {
 /// The error of a stream whose parents cannot be read; a permission that is missing is theirs.
 fn needed(name: &str, error: Error) -> Error {
     let permission = match error.cause {
-        Some(Cause::PermissionMissing | Cause::Forbidden) => catalog::permission_of(name).map(Permission::label),
+        Some(Cause::PermissionMissing) => catalog::permission_of(name).map(Permission::label),
         _ => None,
     };
     let needs = permission.map(|label| format!(", which needs the permission \"{label}\"")).unwrap_or_default();

@@ -363,7 +363,8 @@ impl Run<'_> {
         let call = wire::log_files(advertiser, day, self.config.log_level_product_ids);
         let check = |body: &str| {
             let mut list = FileList::default();
-            rows::check_into(body, Shape::Plain, &mut list)?;
+            let envelope = rows::check_into(body, Shape::Plain, &mut list)?;
+            envelope.must_be_whole(list.files.len() as u64, "the list of log files")?;
             list.flaw.map_or_else(|| Ok(distinct(list.files)), Err)
         };
         match self.client.fetch(&call, check).await {

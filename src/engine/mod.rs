@@ -237,7 +237,8 @@ fn too_many(advertisers: &str) -> Error {
 async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     let check = |body: &str| {
         let mut ids = Ids::default();
-        rows::check_into(body, Shape::Plain, &mut ids)?;
+        let envelope = rows::check_into(body, Shape::Plain, &mut ids)?;
+        envelope.must_be_whole(envelope.rows.unwrap_or(0), "advertisers/me")?;
         ids.flaw.map_or_else(|| Ok(distinct(ids.ids.into_iter())), Err)
     };
     let answer = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {

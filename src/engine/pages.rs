@@ -9,12 +9,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Utc};
 use serde::de::{Deserialize as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::rows::{Envelope, LONGEST_ROW, RowSink, too_long};
 use crate::config::AdvertiserId;
 use crate::error::{Cause, Error, Result};
 use crate::scan;
+use crate::streams::metrics::fold;
 
 /// Pages without anything new that are passed over because a total says that there is more.
 const MOST_PROBES: u32 = 3;
@@ -237,6 +239,56 @@ impl RowSink for Kept<'_> {
     }
 }
 
+/// The rows of an answer that another one has left out, without what is not known of them.
+pub(super) struct Others<'a> {
+    known: HashSet<&'a str>,
+    unknown: &'static [&'static str],
+    text: String,
+}
+
+impl<'a> Others<'a> {
+    pub(super) fn than(known: HashSet<&'a str>, unknown: &'static [&'static str]) -> Self {
+        Self { known, unknown, text: "[".to_owned() }
+    }
+
+    /// The rows as a document of their own.
+    pub(super) fn text(self) -> String {
+        self.text + "]"
+    }
+
+    /// The text of an object whose unknown members are null. A number above zero was not left out: it stays.
+    fn without_unknown(&self, object: &str) -> serde_json::Result<String> {
+        let mut text = "{".to_owned();
+        scan::members(object, &mut |name, raw| {
+            let is_told = || {
+                let number = scan::text(raw, LONGEST_ID).and_then(|text| text.parse::<f64>().ok());
+                number.is_some_and(|number| number > 0.0)
+            };
+            let is_unknown = self.unknown.contains(&fold(&scan::short(name, LONGEST_ID)).as_str()) && !is_told();
+            text.push_str(if text.len() > 1 { "," } else { "" });
+            text.push_str(&Value::from(name).to_string());
+            text.push(':');
+            text.push_str(if is_unknown { "null" } else { raw });
+            Ok(())
+        })?;
+        Ok(text + "}")
+    }
+}
+
+impl RowSink for Others<'_> {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
+        let row = <&RawValue>::deserialize(row)?;
+        let id = scan::member(row.get(), |name| name == "id").filter(|raw| raw.len() <= LONGEST_ID);
+        let id = id.and_then(|raw| scan::text(raw, LONGEST_ID)).unwrap_or_default();
+        if !self.known.contains(id.as_str()) {
+            let row = self.without_unknown(row.get()).map_err(D::Error::custom)?;
+            self.text.push_str(if self.text.len() > 1 { "," } else { "" });
+            self.text.push_str(&row);
+        }
+        Ok(())
+    }
+}
+
 /// A walk over the pages of a list. Every page begins with the last object of the one before: where it does not, the list has
 /// changed meanwhile, and objects may have been passed over.
 #[derive(Debug, Default)]
@@ -251,6 +303,8 @@ pub(super) struct Walk {
     probe: Option<u64>,
     empty_probes: u32,
     pub total: Option<u64>,
+    /// Whether the last page leads to another one.
+    pub has_more: bool,
     /// Whether the list has changed between two pages.
     pub has_shifted: bool,
 }
@@ -278,6 +332,7 @@ impl Walk {
     /// When all of it has come before: the server goes round.
     pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<Step> {
         self.total = page.envelope.total_items.or(self.total);
+        self.has_more = page.envelope.has_more;
         let is_overlapping = self.probe.is_none() && self.last.is_some();
         let has_met = is_overlapping && page.first == self.last;
         self.has_shifted |= is_overlapping && !has_met;
@@ -306,7 +361,8 @@ impl Walk {
         // Servers may serve one object a page, or leave out all objects of a page that may not be seen.
         let is_unsure = self.probe.is_none() && self.count > 0 && self.served <= 1;
         let next = self.probe.map_or(self.count, |probe| probe + u64::from(limit));
-        let is_more_announced = self.total.is_some_and(|total| total > next) && self.empty_probes < MOST_PROBES;
+        let is_announced = self.has_more || self.total.is_some_and(|total| total > next);
+        let is_more_announced = is_announced && self.empty_probes < MOST_PROBES;
         if is_unsure || is_more_announced {
             self.empty_probes += 1;
             self.probe = Some(next);

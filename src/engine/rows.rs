@@ -22,8 +22,9 @@ use std::fmt;
 
 use super::decimal::Decimal;
 use crate::api::{AllTold, criteo_errors, quote};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::scan;
+use crate::streams::metrics::fold;
 
 /// Takes the rows of an answer one by one.
 pub trait RowSink {
@@ -76,15 +77,52 @@ pub struct Envelope {
     pub warnings: AllTold,
     /// The number of rows that it announces: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
     pub total_items: Option<u64>,
+    /// Whether it leads to a page behind it: a link, a token, a flag.
+    pub has_more: bool,
     /// The names of the first members, to name an unknown shape by.
     pub members: Vec<String>,
 }
+
+/// Members that lead to a page behind an answer, as [`fold`] spells them.
+const NEXT: &[&str] = &[
+    "next",
+    "nextpage",
+    "nextlink",
+    "nextpagetoken",
+    "nexttoken",
+    "nextcursor",
+    "continuationtoken",
+    "hasmore",
+    "hasnext",
+    "hasnextpage",
+];
+/// Links that lead to no page behind an answer.
+const OTHER_LINKS: &[&str] = &["self", "first", "last", "prev", "previous"];
 
 impl Envelope {
     /// Whether it announces more rows than it holds, or says itself that it was cut.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        self.warnings.is_row_limit || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
+        self.warnings.is_row_limit
+            || self.has_more
+            || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
+    }
+
+    /// Makes sure that an answer without pages does not announce more than the objects that it holds.
+    ///
+    /// # Errors
+    /// `Cause::MoreAnnounced`, with the place that was asked.
+    pub fn must_be_whole(&self, objects: u64, place: &str) -> Result<()> {
+        let announced = match self.total_items.filter(|total| *total > objects) {
+            Some(total) => format!("that there are {total} objects at {place}, and sent {objects}"),
+            None if self.has_more => format!("that there is another page at {place} behind {objects} objects"),
+            None => return Ok(()),
+        };
+        Err(Error::system(format!(
+            "Criteo says {announced}, where its documents know no pages. Nothing was dropped in silence; update the \
+             connector."
+        ))
+        .because(Cause::MoreAnnounced))
     }
 
     fn announce(&mut self, rows: Option<u64>) {
@@ -96,6 +134,46 @@ impl Envelope {
             self.members.push(quote(&scan::short(name, LONGEST_MEMBER)));
         }
     }
+}
+
+/// Whether a member leads to a page behind the answer.
+fn is_next(name: &str, raw: &str) -> bool {
+    NEXT.contains(&fold(&scan::short(name, LONGEST_NAME)).as_str()) && !is_nothing(raw)
+}
+
+/// Whether links lead to a page behind the answer: an object of links, or a list of them.
+fn links_lead_on(links: &str) -> bool {
+    let mut leads_on = object_leads_on(links, true);
+    // The text is a part of one that is JSON.
+    let _ = scan::items(links, &mut |link| {
+        let relation = scan::member(link, |name| name.eq_ignore_ascii_case("rel"));
+        leads_on |= match relation.and_then(|raw| scan::text(raw, LONGEST_NAME)) {
+            Some(relation) => relation.eq_ignore_ascii_case("next"),
+            None => object_leads_on(link, true),
+        };
+        Ok(())
+    });
+    leads_on
+}
+
+/// Whether a member of an object leads to a page behind the answer; among links, one that is not known does.
+fn object_leads_on(object: &str, is_of_links: bool) -> bool {
+    let mut leads_on = false;
+    // The text is a part of one that is JSON.
+    let _ = scan::members(object, &mut |name, raw| {
+        let is_known = || OTHER_LINKS.contains(&fold(&scan::short(name, LONGEST_NAME)).as_str());
+        leads_on |= is_next(name, raw) || is_of_links && !is_known() && !is_nothing(raw);
+        Ok(())
+    });
+    leads_on
+}
+
+/// Whether a value says nothing.
+fn is_nothing(raw: &str) -> bool {
+    let is_empty = |open, close| {
+        raw.strip_prefix(open).and_then(|raw| raw.strip_suffix(close)).is_some_and(|inside| inside.trim().is_empty())
+    };
+    matches!(raw, "null" | "false" | "\"\"") || is_empty('{', '}') || is_empty('[', ']')
 }
 
 /// A number of rows, which may come as a text or with decimals.
@@ -267,10 +345,14 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
             "errors" | "error" => self.envelope.errors.add(raw),
             "warnings" => self.envelope.warnings.add(raw),
             "columns" => self.table.columns = Some(raw),
-            _ => {
+            "links" | "_links" => self.envelope.has_more |= links_lead_on(raw),
+            "meta" | "metadata" | "paging" | "pagination" | "page" | "pageinfo" => {
+                let links = scan::member(raw, |name| name.eq_ignore_ascii_case("links"));
+                self.envelope.has_more |= object_leads_on(raw, false) || links.is_some_and(links_lead_on);
                 let total = scan::member(raw, |name| name.eq_ignore_ascii_case("totalItems"));
                 self.envelope.announce(total.and_then(announced));
             }
+            _ => self.envelope.has_more |= is_next(name, raw),
         }
     }
 }
@@ -303,9 +385,14 @@ impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
                     self.rows().data(data.get()).map_err(serde::de::Error::custom)?;
                 }
                 "data" | "rows" => map.next_value_seed(self.rows())?,
-                "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" => {
+                "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" | "links" | "_links" | "paging"
+                | "pagination" | "page" | "pageinfo" => {
                     let raw: &'de RawValue = map.next_value()?;
                     self.around(&name, raw.get());
+                }
+                name if NEXT.contains(&fold(name).as_str()) => {
+                    let raw: &'de RawValue = map.next_value()?;
+                    self.around(name, raw.get());
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -587,6 +674,13 @@ mod tests {
                 r#""meta":{"totalItems":2}"#,
                 r#""Metadata":{"TotalItems":"2"}"#,
                 r#""meta":{"totalItems":2.0}"#,
+                r#""links":{"next":"https://api.example/2"}"#,
+                r#""links":{"self":"/1","page2":"/2"}"#,
+                r#""Links":[{"rel":"Next","href":"/2"}]"#,
+                r#""meta":{"links":{"next":"/2"}}"#,
+                r#""metadata":{"continuationToken":"x"}"#,
+                r#""nextPageToken":"x""#,
+                r#""paging":{"has_more":true}"#,
             ] {
                 assert!(envelope(short).unwrap().is_short(), "{rows} {short}");
             }
@@ -595,6 +689,11 @@ mod tests {
                 r#""meta":{"totalItems":"1"}"#,
                 r#""errors":[]"#,
                 r#""errors":null"#,
+                r#""links":{}"#,
+                r#""links":null"#,
+                r#""links":{"self":"/1","last":"/1","next":null}"#,
+                r#""links":[{"rel":"self","href":"/1"}]"#,
+                r#""nextPageToken":"","meta":{"hasMore":false}"#,
             ] {
                 assert!(!envelope(whole).unwrap().is_short(), "{rows} {whole}");
             }

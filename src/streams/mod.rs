@@ -154,6 +154,15 @@ pub enum Parameter {
     Of(&'static str, Variable),
 }
 
+/// A second request for a list, for objects that the first leaves out.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    /// The query in place of the first one.
+    pub query: &'static [Parameter],
+    /// Members of these objects that the answer does not tell, folded.
+    pub unknown: &'static [&'static str],
+}
+
 /// A stream of objects: where they are found.
 #[derive(Debug, Clone, Copy)]
 pub struct Entity {
@@ -169,6 +178,8 @@ pub struct Entity {
     pub columns: &'static [Variable],
     /// The first version of the API that has it; `None` where all that Criteo still serves have.
     pub since: Option<&'static str>,
+    /// What is asked for besides.
+    pub rest: Option<Rest>,
     /// Whether rows tell when they were changed last (`updated_at`).
     pub has_updates: bool,
 }

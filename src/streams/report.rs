@@ -221,7 +221,8 @@ impl Report {
                 history_days: 90,
                 most_days: 1,
                 filters: Filters {
-                    disclosed: config.placements_disclosed,
+                    // Left out it is `true` by Criteo's documents; said, the table does not hang on that.
+                    disclosed: Some(config.placements_disclosed.unwrap_or(true)),
                     environment: config.placements_environment.clone(),
                     ..Filters::default()
                 },

@@ -2,7 +2,7 @@
 
 use crate::config::ApiVersion;
 use crate::streams::endpoint::Endpoint;
-use crate::streams::{Each, Entity, Parameter, Permission, Request, Variable};
+use crate::streams::{Each, Entity, Parameter, Permission, Request, Rest, Variable};
 
 /// A line of the table.
 pub(super) struct StreamDef {
@@ -59,8 +59,16 @@ const fn entity(
     path: &'static str,
     request: Request,
 ) -> StreamDef {
-    let entity =
-        Entity { path, query: &[], request, each: Each::Nothing, columns: &[], since: None, has_updates: false };
+    let entity = Entity {
+        path,
+        query: &[],
+        request,
+        each: Each::Nothing,
+        columns: &[],
+        since: None,
+        rest: None,
+        has_updates: false,
+    };
     StreamDef { name, schema, permission, kind: Kind::Entity { entity, primary_key: &["id"] } }
 }
 
@@ -85,6 +93,7 @@ impl StreamDef {
                 Change::Query(query) => entity.query = query,
                 Change::Key(key) => *primary_key = key,
                 Change::Since(version) => entity.since = Some(version),
+                Change::Rest(rest) => entity.rest = Some(rest),
                 Change::Updates => entity.has_updates = true,
             }
         }
@@ -109,6 +118,11 @@ impl StreamDef {
         self.with(Change::Since(version))
     }
 
+    /// Asked for a second time, for objects that the first answer leaves out.
+    const fn rest(self, rest: Rest) -> Self {
+        self.with(Change::Rest(rest))
+    }
+
     /// The rows have `updated_at`.
     const fn updates(self) -> Self {
         self.with(Change::Updates)
@@ -121,6 +135,7 @@ enum Change {
     Query(&'static [Parameter]),
     Key(&'static [&'static str]),
     Since(&'static str),
+    Rest(Rest),
     Updates,
 }
 
@@ -297,7 +312,8 @@ pub(super) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId]),
-    // Finished budgets come only with a day that they end after. `withSpend` and the like are filters, and would lose rows.
+    // Finished budgets come only with a day that they end after, and `spend` then leaves out what was spent since: so they are
+    // asked for apart, and their spend is not known. `withSpend` and the like are filters, and would lose rows.
     entity!(
         "mpo_budgets",
         Campaigns,
@@ -305,7 +321,7 @@ pub(super) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId])
-    .query(&[Parameter::Fixed("endAfterDate", "2000-01-01")]),
+    .rest(Rest { query: &[Parameter::Fixed("endAfterDate", "2000-01-01")], unknown: &["spend"] }),
     report!("campaign_statistics_daily", "AdvertiserId", "CampaignId", "Day"),
     report!("ad_set_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Day"),
     report!("ad_set_statistics_hourly", "AdvertiserId", "CampaignId", "AdsetId", "Hour", "Day"),
