@@ -12,7 +12,6 @@ const OF_DATA: &str = "\"Os\"";
 /// Two advertisers, some days, and a custom report `mine` of these dimensions and metrics.
 fn bench(dimensions: &[&str], metrics: &[&str], days: u64) -> Bench {
     let mut bench = Bench::new(Options { advertisers: 2, ..Options::default() }, days);
-    bench.config["backoff_percent"] = json!(1);
     bench.config["verify_totals"] = json!(false);
     bench.config["custom_reports"] = json!([{"name": "mine", "dimensions": dimensions, "metrics": metrics}]);
     bench

@@ -227,6 +227,7 @@ fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
     let bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
     let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 20;

@@ -13,13 +13,6 @@ pub const REPORT: &str = "campaign_statistics_daily";
 pub const OF_DATA: &str = "\"CampaignId\"";
 pub const OF_TOTALS: &str = "[\"AdvertiserId\",\"Day\"]";
 
-/// A bench whose waits between attempts are short.
-pub fn bench(options: Options, days: u64) -> Bench {
-    let mut bench = Bench::new(options, days);
-    bench.config["backoff_percent"] = json!(1);
-    bench
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "callers write both in place")]
 pub fn fault(bench: &Bench, matches: Value, action: Value) {
     bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": action})).unwrap();
@@ -68,7 +61,7 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
         ("error in a 200", json!({"body": problem("not-found")})),
         ("404", json!({"status": 404, "body": problem("gone")})),
     ] {
-        let mut bench = self::bench(Options { advertisers: 1, ..Options::default() }, 60);
+        let mut bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 60);
         // Windows must be short enough that something is read before the day.
         bench.config["verify_totals"] = json!(false);
         fault(&bench, json!({"path": "/statistics/", "covers": "2026-10-20", "text": OF_DATA}), action);
@@ -101,7 +94,7 @@ fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() 
         [(400, "odd"), (403, "no-rights"), (403, "permission-denied"), (404, "x"), (410, "x"), (200, "not-found")]
     {
         for is_listed in [false, true] {
-            let mut bench = self::bench(Options { advertisers: 5, ..Options::default() }, 20);
+            let mut bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 20);
             if is_listed {
                 bench.config["advertiser_ids"] = json!(["1001", "1002", "1003", "1004", "1005"]);
             }
@@ -137,7 +130,7 @@ fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() 
 
 #[test]
 fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
-    let bench = self::bench(Options { advertisers: 40, ..Options::default() }, 20);
+    let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 20);
     fault(&bench, json!({"path": "/statistics/"}), json!({"status": 400, "body": problem("odd")}));
     let transcript = incremental(&bench, None);
     assert_eq!(transcript.code, Some(1));
@@ -149,7 +142,7 @@ fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
 #[test]
 fn no_campaign_is_an_empty_report() {
     for text in [json!({"errors": [{"code": "no-campaign-found"}]}), json!({"message": "No campaign found"})] {
-        let bench = self::bench(Options { empty_advertisers: 2, ..Options::default() }, 20);
+        let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 20);
         for empty in ["1004", "1005"] {
             let action = json!({"status": 403, "body": text.to_string()});
             fault(&bench, json!({"path": "/statistics/", "advertiser": empty}), action);
@@ -173,7 +166,7 @@ fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
         ("late", json!({"longer_than": 40}), json!({"status": 504, "body": "{}"}), false),
         ("span", json!({"longer_than": 10}), json!({"status": 400, "body": problem("invalid-timespan")}), false),
     ] {
-        let bench = self::bench(Options::default(), 100);
+        let bench = Bench::new(Options::default(), 100);
         let mut matches = matches;
         matches["path"] = json!("/statistics/");
         matches["text"] = json!(OF_TOTALS);
@@ -203,7 +196,7 @@ fn spans_that_are_too_long_are_found_out_whatever_the_answer() {
                 // Nobody can tell a refusal of so short windows from one of the advertiser.
                 continue;
             }
-            let bench = self::bench(Options { ads: 1, ..Options::default() }, 300);
+            let bench = Bench::new(Options { ads: 1, ..Options::default() }, 300);
             let action = json!({"status": status, "body": problem(code)});
             fault(&bench, json!({"path": "/statistics/", "longer_than": longest}), action);
             let transcript = incremental(&bench, None);
@@ -219,7 +212,7 @@ fn spans_that_are_too_long_are_found_out_whatever_the_answer() {
 #[test]
 fn history_that_is_shorter_than_documented_moves_the_start() {
     for code in ["invalid-timespan", "odd"] {
-        let bench = self::bench(Options { ads: 1, ..Options::default() }, 730);
+        let bench = Bench::new(Options { ads: 1, ..Options::default() }, 730);
         let floor = bench.today() - Days::new(727);
         for day in 727..=730 {
             let day = bench.today() - Days::new(day);
@@ -242,7 +235,7 @@ fn history_that_is_shorter_than_documented_moves_the_start() {
 
 #[test]
 fn the_cursor_never_passes_a_day_that_was_not_read() {
-    let mut bench = self::bench(Options::default(), 60);
+    let mut bench = Bench::new(Options::default(), 60);
     let first = incremental(&bench, None);
     rises(&mut bench, 50);
     // A start behind the cursor leaves days out: the cursor stays, and they are named.
@@ -262,7 +255,7 @@ fn the_cursor_never_passes_a_day_that_was_not_read() {
 #[test]
 fn a_pause_longer_than_the_default_history_leaves_no_gap() {
     let name = "ad_set_statistics_hourly";
-    let mut bench = self::bench(Options { ads: 1, ..Options::default() }, 60);
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 60);
     bench.config.as_object_mut().unwrap().remove("start_date");
     let catalog = bench.catalog(&[name], "incremental");
     let first = bench.read(&catalog, None);
@@ -278,7 +271,7 @@ fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
     // Criteo cuts at 60 rows, of which nothing is documented; a day has more.
     let options =
         Options { row_cap: 60, advertisers: 2, campaigns: 5, ad_sets: 4, ads: 5, activity: 100, ..Options::default() };
-    let mut bench = self::bench(options, 6);
+    let mut bench = Bench::new(options, 6);
     bench.config["report_row_cap"] = json!(100_000);
     bench.config["end_date"] = json!("2026-10-29");
     let name = "ad_statistics_daily";
@@ -292,7 +285,7 @@ fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
 /// Rows that cannot be summed up are written; nothing proves their day, and the state and the summary say so.
 #[test]
 fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
-    let bench = self::bench(Options { advertisers: 1, ..Options::default() }, 20);
+    let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 20);
     for of in [OF_DATA, OF_TOTALS] {
         let day = json!({"path": "/statistics/", "text": of});
         fault(&bench, day, json!({"mutate": {"/Rows/0/Clicks": "a few"}}));
@@ -314,7 +307,7 @@ fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
 #[test]
 fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
     for days in [1, 7, 8, 15, 16, 63] {
-        let mut bench = self::bench(Options { advertisers: 1, ..Options::default() }, days);
+        let mut bench = Bench::new(Options { advertisers: 1, ..Options::default() }, days);
         bench.config["verify_totals"] = json!(false);
         bench.config["calls_at_once"] = json!(1);
         let day = bench.today() - Days::new(days);
@@ -346,7 +339,7 @@ fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
 #[test]
 fn a_span_that_is_too_long_in_odd_words_is_found() {
     for longest in [31, 30, 4, 1] {
-        let bench = self::bench(Options { ads: 1, ..Options::default() }, 61);
+        let bench = Bench::new(Options { ads: 1, ..Options::default() }, 61);
         let action = json!({"status": 400, "body": problem("odd")});
         fault(&bench, json!({"path": "/statistics/", "longer_than": longest}), action);
         let transcript = incremental(&bench, None);
@@ -359,7 +352,7 @@ fn a_span_that_is_too_long_in_odd_words_is_found() {
 #[test]
 fn the_first_day_is_found_behind_two_advertisers_that_are_refused() {
     for (refused, is_found) in [(2, true), (3, false)] {
-        let bench = self::bench(Options { advertisers: 5, ads: 1, ..Options::default() }, 730);
+        let bench = Bench::new(Options { advertisers: 5, ads: 1, ..Options::default() }, 730);
         let first = bench.today() - Days::new(729);
         for day in [first, first - Days::new(1)] {
             let action = json!({"status": 400, "body": problem("odd")});

@@ -133,6 +133,7 @@ fn a_start_before_the_history_of_criteo_is_clamped_with_one_warning() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn a_token_is_renewed_before_its_end() {
     let (token_life, latency) = (Duration::from_secs(2), Duration::from_millis(500));
     let bench = Bench::new(Options { token_life, latency, row_cap: 50, ..Options::default() }, 130);

@@ -20,9 +20,7 @@ fn bench(switches: &[(&str, &str)], days: u64) -> Bench {
     for (name, value) in switches {
         options.unknowns.set(name, value).unwrap();
     }
-    let mut bench = Bench::new(options, days);
-    bench.config["backoff_percent"] = json!(1);
-    bench
+    Bench::new(options, days)
 }
 
 fn sync(bench: &Bench, state: Option<&Value>) -> Transcript {

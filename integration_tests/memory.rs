@@ -76,6 +76,7 @@ const METRICS: &[&str] = &[
 
 /// `MEMORY_DAYS=10` reads ten such reports in a row.
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn a_report_just_below_the_cap_is_read_in_bounded_memory() {
     let days = std::env::var("MEMORY_DAYS").map_or(1, |days| days.parse().unwrap());
     let (lines, peak) = measure(&dense(days, METRICS), "custom_wide");
@@ -113,6 +114,7 @@ fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
     let options = Options {
         advertisers: 2,

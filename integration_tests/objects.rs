@@ -390,8 +390,7 @@ fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
 #[test]
 fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
     for action in [json!({"status": 500}), json!({"body": "<html>"})] {
-        let mut bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 1);
-        bench.config["backoff_percent"] = json!(1);
+        let bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 1);
         let names = ["campaigns".to_owned(), "audiences".to_owned()];
         let whole = read(&bench, &names);
         let fault = json!({"match": {"path": "/search", "text": "\"1004\""}, "times": null, "do": action});
@@ -409,8 +408,7 @@ fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
             assert!(error["message"].as_str().unwrap().contains("objects of 1004"), "{error}");
         }
         // An outage is no reason to ask for ever smaller parts.
-        let mut bench = Bench::new(Options { advertisers: 200, campaigns: 1, ..Options::default() }, 1);
-        bench.config["backoff_percent"] = json!(1);
+        let bench = Bench::new(Options { advertisers: 200, campaigns: 1, ..Options::default() }, 1);
         bench.sandbox.add_fault(json!({"match": {"path": "/search"}, "times": null, "do": action})).unwrap();
         let transcript = read(&bench, &names[..1]);
         assert_eq!(transcript.statuses("campaigns").last(), Some(&"INCOMPLETE"));

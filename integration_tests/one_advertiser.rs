@@ -4,16 +4,15 @@ use chrono::Days;
 use criteo_sandbox::Options;
 use serde_json::json;
 
-use crate::holes::{
-    OF_DATA, OF_TOTALS, REPORT, assert_merged, bench, fault, incremental, message, problem, rises, state_of,
-};
+use crate::harness::Bench;
+use crate::holes::{OF_DATA, OF_TOTALS, REPORT, assert_merged, fault, incremental, message, problem, rises, state_of};
 use crate::streams::{assert_report, preset};
 use crate::truth::{self, by_key};
 
 #[test]
 fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
     for report in [REPORT, "placements_daily"] {
-        let bench = bench(Options { advertisers: 5, ..Options::default() }, 40);
+        let bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 40);
         let first = bench.today() - Days::new(25);
         for day in 26..=41 {
             let matches = json!({"path": "/report", "advertiser": "1001", "covers": bench.today() - Days::new(day)});
@@ -39,7 +38,7 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
 #[test]
 fn a_hole_that_is_refused_again_holds_nothing_back() {
     for advertisers in [1, 3] {
-        let mut bench = bench(Options { advertisers, ..Options::default() }, 60);
+        let mut bench = Bench::new(Options { advertisers, ..Options::default() }, 60);
         bench.config["verify_totals"] = json!(false);
         let matches = json!({"path": "/statistics/", "advertiser": "1001", "covers": "2026-09-15", "text": OF_DATA});
         fault(&bench, matches, json!({"status": 400, "body": problem("odd")}));
@@ -64,7 +63,7 @@ fn a_hole_that_is_refused_again_holds_nothing_back() {
 #[test]
 fn a_code_that_is_known_counts_more_than_words() {
     for code in ["permission-denied", "insufficient-advertisers-permissions"] {
-        let bench = bench(Options::default(), 10);
+        let bench = Bench::new(Options::default(), 10);
         let title = "The app may see no campaign of this advertiser";
         let body = json!({"errors": [{"type": "access-control", "code": code, "title": title}]}).to_string();
         fault(&bench, json!({"path": "/statistics/", "advertiser": "1001"}), json!({"status": 403, "body": body}));
@@ -82,7 +81,7 @@ fn a_code_that_is_known_counts_more_than_words() {
 fn an_error_that_may_pass_is_no_refusal() {
     let body =
         json!({"errors": [{"type": "unknown", "code": "internal-error", "title": "Try again later"}]}).to_string();
-    let bench = bench(Options { advertisers: 3, ..Options::default() }, 10);
+    let bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 10);
     fault(&bench, json!({"path": "/statistics/", "advertiser": "1003"}), json!({"body": body}));
     for mode in ["full_refresh", "incremental"] {
         let transcript = bench.read(&bench.catalog(&[REPORT], mode), None);
@@ -96,7 +95,7 @@ fn an_error_that_may_pass_is_no_refusal() {
 
 #[test]
 fn words_that_stand_in_any_refusal_are_not_about_a_custom_report() {
-    let mut bench = bench(Options { advertisers: 3, ..Options::default() }, 10);
+    let mut bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 10);
     bench.config["custom_reports"] = json!([{"name": "r", "dimensions": ["CampaignId", "Day"], "metrics": ["Clicks"]}]);
     let body =
         json!({"errors": [{"type": "validation", "code": "odd", "title": "This advertiser has no data for this day"}]});
@@ -114,7 +113,7 @@ fn words_that_stand_in_any_refusal_are_not_about_a_custom_report() {
 
 #[test]
 fn equal_rows_are_one_where_no_totals_tell() {
-    let bench = bench(Options::default(), 20);
+    let bench = Bench::new(Options::default(), 20);
     bench.sandbox.change(|options| {
         options.unknowns.set("repeated_keys", "identical").unwrap();
         options.unknowns.set("totals_request", "500").unwrap();
@@ -130,7 +129,7 @@ fn equal_rows_are_one_where_no_totals_tell() {
 #[test]
 fn an_advertiser_that_cannot_be_read_holds_nobody_back() {
     for mode in ["full_refresh", "incremental"] {
-        let bench = bench(Options { advertisers: 3, ..Options::default() }, 60);
+        let bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 60);
         fault(&bench, json!({"path": "/statistics/", "advertiser": "1003"}), json!({"status": 503, "body": "{}"}));
         let transcript = bench.read(&bench.catalog(&[REPORT], mode), None);
         assert_eq!(transcript.code, Some(1), "{mode}");
@@ -144,7 +143,7 @@ fn an_advertiser_that_cannot_be_read_holds_nobody_back() {
 #[test]
 fn one_first_day_is_looked_for_while_the_others_wait() {
     let report = "mpo_campaign_statistics";
-    let bench = bench(Options { advertisers: 3, ..Options::default() }, 60);
+    let bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 60);
     let first = bench.today() - Days::new(25);
     for day in 26..=61 {
         let matches = json!({"path": "/stats/", "covers": bench.today() - Days::new(day)});
@@ -161,7 +160,7 @@ fn one_first_day_is_looked_for_while_the_others_wait() {
 
 #[test]
 fn totals_that_fail_once_leave_the_other_windows_proven() {
-    let bench = bench(Options { advertisers: 1, ..Options::default() }, 60);
+    let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 60);
     // The totals of one day do not come in time, and therefore no totals of more days that hold it.
     let matches = json!({"path": "/statistics/", "covers": "2026-09-15", "text": OF_TOTALS});
     fault(&bench, matches, json!({"status": 504, "body": ""}));
@@ -191,7 +190,7 @@ fn a_list_of_ad_sets_speaks_of_its_own_days() {
             row_cap: 40,
             ..Options::default()
         };
-        let mut bench = bench(options, 28);
+        let mut bench = Bench::new(options, 28);
         bench.config["verify_totals"] = json!(is_verified);
         // Only the list of a single day comes in time.
         let lists = json!({"path": "/statistics/", "text": "[\"AdvertiserId\",\"AdsetId\"]", "longer_than": 1});
@@ -207,7 +206,7 @@ fn a_list_of_ad_sets_that_is_too_long_for_a_request_is_cut() {
     let report = "ad_set_statistics_hourly";
     let options =
         Options { advertisers: 1, campaigns: 5, ad_sets: 6, ads: 1, activity: 50, row_cap: 40, ..Options::default() };
-    let bench = bench(options, 10);
+    let bench = Bench::new(options, 10);
     let parts = json!({"path": "/statistics/", "text": "\"adSetIds\":[\""});
     bench.sandbox.add_fault(json!({"match": parts, "times": 2, "do": {"status": 413, "body": "{}"}})).unwrap();
     let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);

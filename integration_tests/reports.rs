@@ -33,6 +33,7 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
     let mut figures = Vec::new();
     for name in reports(&bench(100, 6)) {
@@ -229,6 +230,7 @@ fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn log_files_survive_links_that_end_and_connections_that_break() {
     for (times, action) in [
         (1, json!({"status": 403, "body": "<Error><Code>AuthenticationFailed</Code></Error>"})),

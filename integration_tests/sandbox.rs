@@ -22,6 +22,7 @@ enum Outcome {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn a_fault_is_survived_or_told() {
     use Outcome::{Failed, Whole};
     let cut = |framing: &str| json!({"delivery": {"framing": framing, "cut_after": 700}});
@@ -104,6 +105,7 @@ fn a_value_that_is_no_number_is_null_and_the_record_says_so() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn a_bomb_is_not_unpacked() {
     let bench = Bench::new(Options::default(), 0);
     bench
@@ -511,6 +513,7 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn every_value_of_every_switch_acts() {
     let sandbox = doubtful_world();
     let token = token(&sandbox.url());

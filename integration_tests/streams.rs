@@ -91,6 +91,7 @@ pub fn assert_resumable(bench: &Bench, catalog: &Value, whole: &Transcript, repo
 }
 
 #[test]
+#[ignore = "slow: scripts/test runs it"]
 fn every_stream_is_read_whole_in_every_reported_shape() {
     for (shape, numbers, casing, wrapping) in [
         (Shape::Rows, Numbers::Quoted, Casing::Pascal, Wrapping::Rows),

@@ -169,8 +169,7 @@ pub const CASES: &[Case] = &[
             let errors = list(r#"{"code":"x","title":"t","type":"validation"}"#, 1_400_000);
             let mut stories = Vec::new();
             for status in [200, 400, 500] {
-                let mut one = bench(Options { gzip: false, advertisers: 1, ..Options::default() }, 0);
-                one.config["backoff_percent"] = json!(1);
+                let one = bench(Options { gzip: false, advertisers: 1, ..Options::default() }, 0);
                 let body = format!(r#"{{"errors":{errors}}}"#);
                 fault(&one, "/statistics/report", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&one, &[REPORT]));
@@ -342,8 +341,7 @@ pub const CASES: &[Case] = &[
                 (200, format!(r#"{{"access_token":"t0k3n-of-the-test","expires_in":{tree}}}"#), "no token"),
                 (401, format!(r#"{{"error":"invalid_client","more":{tree}}}"#), "invalid_client"),
             ] {
-                let mut bench = bench(Options::default(), 3);
-                bench.config["backoff_percent"] = json!(1);
+                let bench = bench(Options::default(), 3);
                 fault(&bench, "/oauth2/token", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&bench, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));

@@ -24,8 +24,7 @@ fn short_tokens(rows: u32, days: u64) -> Bench {
         gzip: false,
         ..Options::default()
     };
-    let mut bench = bench(options, days);
-    bench.config["backoff_percent"] = json!(1);
+    let bench = bench(options, days);
     fault(&bench, "/oauth2/token", json!(null), json!({"delivery": {"delay_ms": 700}}));
     bench
 }

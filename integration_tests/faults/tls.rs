@@ -60,11 +60,7 @@ impl Proxy {
 
     /// The same without arguments.
     fn command(&self, bench: &mut Bench) -> Command {
-        bench
-            .config
-            .as_object_mut()
-            .unwrap()
-            .retain(|key, _| !["api_base_url", "now", "report_row_cap"].contains(&key.as_str()));
+        bench.forget_sandbox();
         bench.file("config.json", &bench.config);
         let mut program = bench.program();
         program.env("HTTPS_PROXY", &self.url).env("https_proxy", &self.url);

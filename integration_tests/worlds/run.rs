@@ -110,7 +110,6 @@ impl Story {
             options.unknowns.set(name, value).unwrap();
         }
         let mut bench = Bench::new(options, plan.days);
-        bench.config["backoff_percent"] = json!(1);
         for (name, value) in &plan.config {
             bench.config[name] = value.clone();
         }
