@@ -36,12 +36,47 @@ pub fn assert_in_time(started: Instant, most: Duration) {
 }
 
 /// Asks again and again until `what` is so; fails the test when that takes longer than any run may.
-#[expect(clippy::disallowed_methods, reason = "what a process does is seen by looking")]
 pub fn wait_until(mut what: impl FnMut() -> bool) {
     let started = Instant::now();
     while !what() {
         assert_in_time(started, DEADLINE);
-        std::thread::sleep(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
+    }
+}
+
+/// Sleeps, which the program itself does in one place only.
+#[expect(clippy::disallowed_methods, reason = "what a process does is seen by looking")]
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// Ends a process that hangs, so that it fails its test instead of stopping it; as long as it is not dropped.
+pub struct Guard {
+    ended: Option<std::sync::mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Guard {
+    pub fn over(process: u32) -> Self {
+        let (ended, end) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let started = Instant::now();
+            while end.recv_timeout(Duration::from_secs(5)) == Err(RecvTimeoutError::Timeout) {
+                if started.elapsed() > DEADLINE.mul_f64(slowness()) {
+                    Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap();
+                    break;
+                }
+            }
+        });
+        Self { ended: Some(ended), thread: Some(thread) }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.ended.take());
+        // A panic of the thread has been printed.
+        self.thread.take().map(std::thread::JoinHandle::join);
     }
 }
 
@@ -156,18 +191,7 @@ impl Bench {
     pub fn run_program(&self, mut program: Command) -> Transcript {
         let before = self.sandbox.requests().len();
         let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let id = child.id();
-        // A program that hangs fails its test instead of stopping it.
-        let (ended, guard) = std::sync::mpsc::channel::<()>();
-        let guard = std::thread::spawn(move || {
-            let started = Instant::now();
-            while guard.recv_timeout(Duration::from_secs(5)) == Err(RecvTimeoutError::Timeout) {
-                if started.elapsed() > DEADLINE.mul_f64(slowness()) {
-                    Command::new("kill").args(["-KILL", &id.to_string()]).status().unwrap();
-                    break;
-                }
-            }
-        });
+        let guard = Guard::over(child.id());
         let mut stderr = child.stderr.take().unwrap();
         let errors = std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -176,8 +200,7 @@ impl Bench {
         });
         let (stdout, watched) = watch(&mut child);
         let status = child.wait().unwrap();
-        drop(ended);
-        guard.join().unwrap();
+        drop(guard);
         let transcript = Transcript {
             peak_kib: watched.peak_kib,
             most_files: watched.most_files,

@@ -228,7 +228,7 @@ fn history_that_is_shorter_than_documented_moves_the_start() {
         query["startDate"] = json!(floor);
         assert_report(&bench, &transcript, REPORT, &query);
         let warned =
-            transcript.logs("WARN").iter().any(|log| log.contains("Criteo keeps") && log.contains(&floor.to_string()));
+            transcript.logs("WARN").iter().any(|log| log.contains("reach back") && log.contains(&floor.to_string()));
         assert!(warned, "{:?}", transcript.logs("WARN"));
     }
 }
@@ -365,7 +365,7 @@ fn the_first_day_is_found_behind_two_advertisers_that_are_refused() {
         let transcript = incremental(&bench, None);
         assert_eq!(transcript.code, Some(i32::from(!is_found)), "{refused}: {:?}", transcript.errors());
         if is_found {
-            assert!(transcript.logs("WARN").iter().any(|log| log.contains("Criteo keeps")));
+            assert!(transcript.logs("WARN").iter().any(|log| log.contains("taken to reach back")));
             assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1003", "1004", "1005"]));
         }
     }

@@ -73,7 +73,7 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
         let first_day = bench.today() - Days::new(kept);
         let transcript = sync(&bench, None);
         assert_eq!(transcript.code, Some(0), "{floor} {words}: {:?}", transcript.errors());
-        let told = ["Criteo keeps 30 days", &format!("refuses days before {first_day}")];
+        let told = ["taken to reach back 30 days", &format!("refuses days before {first_day}")];
         assert!(warns(&transcript, &told), "{floor} {words}: {:?}", transcript.logs("WARN"));
         assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-29");
         assert!(state_of(&transcript).get("holes").is_none());

@@ -21,7 +21,7 @@ const NEW: &str = ".source-criteo-new";
 const SIGKILL: i32 = 9;
 
 /// Whether a tool is there; says so where it is not.
-fn has(tool: &str) -> bool {
+pub fn has(tool: &str) -> bool {
     let is_there = Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !is_there {
         println!("skipped: {tool} is missing");
@@ -66,7 +66,7 @@ impl Way {
 }
 
 /// The command of a tracer that sees the system calls for a file alone, and what takes its place.
-fn tracer(bench: &Bench, file: &str, options: &[&str]) -> Vec<String> {
+pub fn tracer(bench: &Bench, file: &str, options: &[&str]) -> Vec<String> {
     let mut words =
         vec!["strace".to_owned(), "-f".to_owned(), "-qq".to_owned(), "-o".to_owned(), "trace.txt".to_owned()];
     for name in [format!("inside/{file}"), format!("inside/{file}{NEW}")] {
@@ -214,7 +214,7 @@ fn a_kill_at_any_system_call_leaves_a_whole_configuration() {
 }
 
 /// Where Debian puts the library that shows a process another time.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// A clock that jumps by years in the middle of a read, ahead and back: tokens and waits go by another clock, days by Criteo's.
 #[test]

@@ -13,6 +13,7 @@ mod engine;
 mod faults;
 mod harness;
 mod holes;
+mod hostility;
 mod incremental;
 mod ladder;
 mod lint;

@@ -84,10 +84,10 @@ impl Kept {
     }
 
     fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, TryLockError> {
-        let path = behind_links(path).map_err(TryLockError::Error)?;
+        let path = behind_links(path).map_err(TryLockError::Error)?; // guard: links-of-files
         loop {
             let file = options.open(&path).map_err(TryLockError::Error)?;
-            let is_locked = lock(&file)?;
+            let is_locked = lock(&file)?; // guard: state-lock
             let kept = Self { path: path.clone(), file, is_locked };
             // Whoever had the lock may have put another file in its place.
             if kept.is_in_place().map_err(TryLockError::Error)? {
@@ -116,6 +116,7 @@ impl Kept {
     /// # Errors
     /// What the system says, and when somebody else has put another file in its place or removed it.
     pub fn write(&mut self, text: &str) -> io::Result<()> {
+        // guard: replaced-file
         if !self.is_in_place()? {
             return Err(io::Error::other("another program has replaced or removed it while this run was using it"));
         }

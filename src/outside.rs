@@ -16,6 +16,7 @@ use crate::engine::log_level;
 use crate::engine::project::Plan;
 use crate::engine::rows::{self, RowSink, Shape};
 use crate::protocol::{airbyte, singer};
+use crate::scan;
 use crate::streams::Stream;
 use crate::streams::catalog as streams;
 use crate::streams::report::Fingerprint;
@@ -52,6 +53,11 @@ pub fn state_of_report(state: &Value) {
         let again = parse(&written).map(|(cursors, _)| cursors.to_value());
         assert_eq!(again.as_ref(), Some(&written), "{state}");
     }
+}
+
+/// A text that is looked into without a tree.
+pub fn text(text: &str, most: usize) {
+    scan::try_out(text, most);
 }
 
 /// An answer of the API, and one that was cut behind so many bytes.

@@ -137,6 +137,7 @@ fn the_corpus_of_the_fuzzer_holds() {
                 "headers" => outside::headers(&text),
                 "log_file" => (0..bytes.len()).for_each(|cut| outside::log_file(&bytes, cut)),
                 "state" => outside::state(&text),
+                "text" => (0..bytes.len()).for_each(|most| outside::text(&text, most)),
                 other => panic!("{other} is no target"),
             }
             inputs += 1;
@@ -157,6 +158,14 @@ proptest! {
         outside::catalog(&text);
         outside::state(&text);
         outside::answer(&text, cut);
+    }
+
+    #[test]
+    fn texts_that_are_looked_into(document in document(), text in "[ \\[\\]{}\",:\\\\u0-9a-fé]{0,40}", most in 0usize..60) {
+        outside::text(&document.to_string(), most);
+        outside::text(&text, most);
+        // As texts, and as names.
+        outside::text(&json!([text, {text.as_str(): document}]).to_string(), most);
     }
 
     #[test]

@@ -137,6 +137,52 @@ fn longest_string(text: &str) -> usize {
     longest.max(start.map_or(0, |first| text.len() - first))
 }
 
+/// What must hold for any text: what is found without a tree is what a tree has, within the bound.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn try_out(text: &str, most: usize) {
+    assert_eq!(has_string_beyond(text, most), longest_string(text) > most, "{text}");
+    let Ok(whole) = serde_json::from_str::<Value>(text) else {
+        assert!(tree(text, usize::MAX).is_err(), "{text}");
+        return;
+    };
+    assert_eq!(tree(text, usize::MAX).ok().as_ref(), Some(&whole), "{text}");
+    assert!(tree(text, most).is_err() || count(&whole) <= most, "{text}");
+    let parse = |raw: &str| serde_json::from_str::<Value>(raw).map_err(|error| error.to_string());
+    let (mut of_object, mut of_list) = (Map::new(), Vec::new());
+    let walks = [
+        members(text, &mut |name, raw| {
+            of_object.insert(name.to_owned(), parse(raw)?);
+            Ok(())
+        }),
+        items(text, &mut |raw| {
+            of_list.push(parse(raw)?);
+            Ok(())
+        }),
+    ];
+    assert!(walks.iter().all(Result::is_ok), "{text}");
+    for name in of_object.keys() {
+        assert_eq!(member(text, |other| other == name).and_then(|raw| parse(raw).ok()), of_object.get(name).cloned());
+    }
+    match &whole {
+        Value::Object(_) => assert_eq!(Value::Object(of_object), whole),
+        Value::Array(_) => assert_eq!(Value::Array(of_list), whole),
+        _ => assert!(of_object.is_empty() && of_list.is_empty(), "{text}"),
+    }
+    if let Some(start) = self::text(text.trim(), most) {
+        assert!(start.len() <= most && whole.as_str().is_none_or(|whole| whole.starts_with(&start)), "{text}: {start}");
+    }
+}
+
+/// How many values there are in a tree.
+#[cfg(any(test, fuzzing))]
+fn count(tree: &Value) -> usize {
+    1 + match tree {
+        Value::Object(members) => members.values().map(count).sum(),
+        Value::Array(items) => items.iter().map(count).sum(),
+        _ => 0,
+    }
+}
+
 struct Members<'a, 'de>(OnMember<'a, 'de>);
 
 impl<'de> Visitor<'de> for Members<'_, 'de> {

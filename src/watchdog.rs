@@ -66,6 +66,7 @@ impl Watch {
         while still < LOOKS {
             api::idle(patience / LOOKS).await;
             let moves = self.moves.load(Ordering::Relaxed);
+            // guard: known-limits
             let is_still = moves == seen && self.limits.load(Ordering::Relaxed) == 0;
             still = if is_still { still + 1 } else { 0 };
             seen = moves;

@@ -167,7 +167,8 @@ pub const CASES: &[Case] = &[
         expected: "absorbed: calls that wait keep their places, so that few run into it",
         run: || {
             let options = Options { advertisers: 40, campaigns: 1, ad_sets: 2, ads: 1, ..Options::default() };
-            let bench = bench(options, 5);
+            let mut bench = bench(options, 5);
+            bench.config["backoff_percent"] = json!(100);
             let catalog =
                 bench.catalog(&bench.discover().keys().map(String::as_str).collect::<Vec<_>>(), "incremental");
             let transcript = std::thread::scope(|scope| {

@@ -38,7 +38,7 @@ pub enum Casing {
     Camel,
 }
 
-/// The JSON of placements and transactions, which Criteo does not document either.
+/// The JSON of placements, which Criteo does not document either, and of transactions, of which its page has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Wrapping {
     /// `{"data":[{"attributes":{"rows":[…]}}]}`, as OWOX reports it.

@@ -82,13 +82,13 @@ pub const UNKNOWNS: &[Unknown] = &[
         name: "transaction_dates",
         values: &["us_datetime", "iso_datetime", "iso_utc_instant"],
         about: "The spelling of the two dates of a transaction",
-        source: "US order on Criteo's page for CSV; JSON: one witness",
+        source: "US order in the JSON example on Criteo's page",
     },
     Unknown {
         name: "transaction_flags",
         values: &["documented", "lower", "json_booleans", "digits"],
         about: "The spelling of the two flags of a transaction",
-        source: "\"True\" and \"Yes\" on Criteo's page for CSV; JSON: one witness",
+        source: "\"True\" and \"Yes\" in the JSON example on Criteo's page",
     },
     Unknown {
         name: "statistics_names",

@@ -91,7 +91,7 @@ impl Token {
     }
 }
 
-/// Where the refresh token of an app is kept. Criteo may replace it at every use, and then the old one is worth nothing.
+/// Where the refresh token of an app is kept. Criteo may replace it at every use, and the old one may then be worth nothing.
 pub trait RefreshTokens: Send + Sync {
     /// Takes the turn of using the token; `None` while another program has it.
     fn begin(&self) -> Option<Turn>;
@@ -254,7 +254,7 @@ impl Auth {
             }
             if asked.elapsed() > TURN {
                 return Err(Error::transient(
-                    "Another run has been asking for a token with this configuration for two minutes. Two at once would use up \
+                    "Another run has been asking for a token with this configuration for two minutes. Two at once might use up \
                      each other's refresh token, so this one has ended; look for a run that hangs, and try again.",
                 ));
             }
@@ -420,13 +420,13 @@ fn refusal(refused: &Refused, key: &Key) -> Error {
         ),
         ("invalid_grant", _) if key.has_refresh_token => format!(
             "Criteo refused the refresh token ({said}). Most likely it has been used up: Criteo may replace a refresh token \
-             at each use, and an earlier run or another program with the same token has got the new one. It also ends when the \
-             user who gave it withdraws the consent or changes role. Have the user open the consent link again, put the new \
-             refresh token into the configuration, and let no other program use it."
+             at each use, and an earlier run or another program with the same token has got the new one. It may also end when \
+             the user who gave it withdraws the consent or changes role. Have the user open the consent link again, put the \
+             new refresh token into the configuration, and let no other program use it."
         ),
         ("unauthorized_client" | "invalid_grant", _) => format!(
-            "Criteo knows these credentials but does not let the app ask for a token this way ({said}). An app of the type \
-             \"Authorization code\" needs a refresh_token in the configuration; one of the type \"Client credentials\" \
+            "Criteo does not let this app ask for a token this way ({said}). Probably it is of the other type: an app of the \
+             type \"Authorization code\" needs a refresh_token in the configuration; one of the type \"Client credentials\" \
              must have none. Check the type of the app on partners.criteo.com."
         ),
         (_, Some(age)) if age >= TimeDelta::zero() && age < KEY_YOUTH => format!(

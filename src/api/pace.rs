@@ -34,8 +34,8 @@ pub(super) struct RateLimit {
     pub until_reset: Option<Duration>,
 }
 
-/// A place in the budget is free again a minute after it was taken, and a second later for good measure: the server counts
-/// from a call's arrival.
+/// A place in the budget is free again a minute after it was taken, and a second later for good measure: the server is taken to
+/// count from a call's arrival.
 const WINDOW: Duration = Duration::from_secs(61);
 /// Waits from this length on are announced.
 const LONG_WAIT: Duration = Duration::from_secs(5);

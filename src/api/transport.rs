@@ -25,7 +25,7 @@ use crate::error::{Cause, Error, Result};
 use crate::{clock, watchdog};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Reports are made while we wait: minutes to the first byte are normal.
+/// Reports are made while we wait: they may take minutes until the first byte.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 const BODY_TIMEOUT: Duration = Duration::from_mins(10);
 /// A body must grow by [`LEAST_PROGRESS`] bytes in this time: a slow drip defeats a plain read time-out.

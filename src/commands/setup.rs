@@ -32,7 +32,8 @@ const STEPS: &[(&str, &str)] = &[
     ("Choose how it logs in", "Choose \"Client credentials\"."),
     (
         "Choose the service",
-        "Choose \"C-Growth and marketing solutions\" (older accounts: \"Marketing Solutions\"), and save.",
+        "Choose \"C-Growth and marketing solutions\" (some guides call it \"Marketing Solutions\", Criteo's pages also \
+         \"C-Growth\"), and save.",
     ),
     (
         "Grant permissions",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Session;
 use crate::config::Config;
 use crate::error::Result;
-use crate::streams::catalog;
+use crate::streams::{ASSUMED, catalog};
 use crate::table::{Format, Table};
 use crate::terminal::Terminal;
 
@@ -17,7 +17,8 @@ impl Session {
         for stream in catalog::streams(config) {
             let cursor = stream.cursor().unwrap_or_default().to_owned();
             let permission = stream.permission.label().to_owned();
-            let (key, history) = (stream.primary_key.join(", "), stream.history());
+            // The whole word would take the room of the keys in a terminal of 120 columns.
+            let (key, history) = (stream.primary_key.join(", "), stream.history().replace(ASSUMED, "?"));
             table.push([stream.name, permission, history, cursor, key].map(Value::from).to_vec());
         }
         Ok(self.print(&table.render(format, Terminal::of_stdout().map(Terminal::width))?))

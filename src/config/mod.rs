@@ -58,7 +58,7 @@ pub struct Config {
     pub credentials: Credentials,
     /// The advertisers to read; empty means all of the portfolio.
     pub advertiser_ids: Vec<AdvertiserId>,
-    /// The first day of reports; `None` means as far back as Criteo keeps each report.
+    /// The first day of reports; `None` means as far back as each is taken to reach.
     pub start_date: Option<NaiveDate>,
     /// The last day of reports; `None` means today in the report's zone.
     pub end_date: Option<NaiveDate>,

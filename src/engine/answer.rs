@@ -51,6 +51,8 @@ pub(super) struct Judged {
     pub rows: u64,
     /// Whether it announces more rows than it holds, or says itself that it was cut.
     pub is_short: bool,
+    /// What it announces, in words.
+    pub more: Option<Error>,
     /// Criteo's warnings.
     pub warnings: AllTold,
     pub sums: Sums,
@@ -91,7 +93,8 @@ pub(super) fn judge(body: &str, expected: &Expected<'_>) -> Result<Judged> {
     }
     let merged = if repeated.is_empty() { None } else { merge::merge(body, expected, &repeated)? };
     let is_short = envelope.is_short();
-    Ok(Judged { rows, is_short, warnings: envelope.warnings, merged, ..judging.into_judged() })
+    let more = envelope.must_be_whole(rows, "rows of this report").err();
+    Ok(Judged { rows, is_short, more, warnings: envelope.warnings, merged, ..judging.into_judged() })
 }
 
 /// Takes an answer the whole way that a read takes it, and writes nothing.
@@ -254,8 +257,10 @@ struct Judging<'a> {
     /// The weekdays of labels other than the first day of the window, a bit each.
     weekdays: u8,
     outside: Option<String>,
-    /// A row whose period lies outside of the window, and one whose other date does.
+    /// A row whose period lies outside of the window.
     outside_window: Option<String>,
+    /// How many rows name the date of their event, and whether one of these lies outside of the window.
+    events: u64,
     outside_by_event: bool,
     unreadable: Option<Error>,
     notes: BTreeSet<String>,
@@ -318,6 +323,7 @@ impl<'a> Judging<'a> {
             weekdays: 0,
             outside: None,
             outside_window: None,
+            events: 0,
             outside_by_event: false,
             unreadable: None,
             notes: BTreeSet::new(),
@@ -380,7 +386,7 @@ impl<'a> Judging<'a> {
         self.keep_last();
         if self.outside_window.is_some() && self.is_by_event() {
             self.notes.insert(
-                "Criteo selects these rows by the date of the event and not of the order. Events of one order on several \
+                "Criteo selects these rows by the date of the event and not by that of the order. Events of one order on several \
                  days may then share a key, of which a destination that merges by key keeps one."
                     .to_owned(),
             );
@@ -429,10 +435,9 @@ impl<'a> Judging<'a> {
         self.unreadable.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether the window is of the events, and not of the orders, of transactions.
+    /// Whether the window is of the events, and not of the orders, of transactions: every row has one in it.
     fn is_by_event(&self) -> bool {
-        let has_events = self.parts.iter().any(|part| part.role == Role::Event && part.row > 0);
-        has_events && !self.outside_by_event
+        self.events > 0 && self.events == self.row && !self.outside_by_event
     }
 
     /// Whether at least one row must have the column: what tells rows apart and the request does not say.
@@ -499,8 +504,9 @@ impl<'a> Judging<'a> {
         raw.clone_into(&mut part.last);
     }
 
-    /// The other date of a transaction; a row without one is outside of every window.
+    /// The other date of a transaction; one that is none is outside of every window.
     fn event(&mut self, index: usize, raw: &str) {
+        self.events += 1;
         let part = &self.parts[index];
         if part.last == raw {
             return;

@@ -4,6 +4,7 @@
 //! whether their own stream is selected or not. Children of many parents are asked for at once, and a state tells up to
 //! which parent everything is written, so that a run that is interrupted goes on from there.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::pages::{Kept, List, MOST_OBJECTS, Others, Page, Step, Walk};
+use super::pages::{self, Kept, List, MOST_OBJECTS, Page, Step, Walk};
 use super::resume::{Resume, is_of_full_refresh};
 use super::rows::Shape;
 use super::saved::Saved;
@@ -46,7 +47,7 @@ pub(super) const MOST_REFUSED: usize = 3;
 /// Where so many lists in a row cannot be had, the others cannot, either.
 const MOST_IN_A_ROW: usize = 8;
 /// The most bytes of an answer that is written without some of its objects: the rest is in memory beside it.
-const LONGEST_FOREIGN: usize = 24 * 1024 * 1024;
+const LONGEST_REWRITTEN: usize = 24 * 1024 * 1024;
 /// Pages of this size are taken by every list (Criteo's default).
 const SMALL_PAGE: u32 = 50;
 
@@ -373,6 +374,8 @@ impl Run<'_> {
     async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Saved) -> Result<List> {
         let name = &selected.stream.name;
         let Places { mut places, missing } = self.places(entity.each).await?;
+        // A state says of all parents in front of one that they are done with, also of those that this list lacks.
+        let are_all_known = missing.is_whole();
         let mut gathered = Gathered::new(places.len(), missing);
         let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), &state.value()?);
         places.retain(|place| !resume.is_done(place));
@@ -392,7 +395,8 @@ impl Run<'_> {
             while done.get(prefix) == Some(&true) {
                 prefix += 1;
             }
-            if prefix >= saved + PARENTS_A_STATE
+            if are_all_known
+                && prefix >= saved + PARENTS_A_STATE
                 && let Some(state) = places.get(prefix - 1).and_then(|place| resume.state_after(place))
             {
                 saved = prefix;
@@ -503,7 +507,9 @@ impl Run<'_> {
         let mut todo = vec![self.advertisers.to_vec()];
         // Lists of advertisers that wait until it is known that somebody is accepted.
         let (mut waiting, mut has_accepted) = (Vec::new(), false);
-        let mut failures_in_a_row = 0;
+        // Advertisers whose objects could not be read, and why. One at the front of all is found by so many halves.
+        let (mut failed, mut failures_in_a_row) = (Vec::new(), 0);
+        let most_in_a_row = MOST_IN_A_ROW.max(self.advertisers.len().max(1).ilog2() as usize + 2);
         while let Some(advertisers) = todo.pop().or_else(|| waiting.pop().filter(|_| has_accepted)) {
             let error = match self.walk_pages(id, entity, place, &advertisers).await {
                 Ok(part) => {
@@ -535,24 +541,28 @@ impl Run<'_> {
                 }
                 _ if error.is_refusal() => Self::isolate(&advertisers, error, &mut list, &mut todo),
                 // What fails for all of them may fail because of one.
-                (_, several) if is_of_one(&error) && failures_in_a_row < MOST_IN_A_ROW => {
+                (_, several) if is_of_one(&error) && failures_in_a_row < most_in_a_row => {
                     failures_in_a_row += 1;
-                    if let [advertiser] = several {
-                        let context = format!("Not read: objects of {advertiser}. The others were");
-                        // The cause is that of a single request, and says nothing of the endpoint.
-                        let error = Error { cause: None, ..error.in_context(&context) };
-                        list.failure.get_or_insert(error);
-                    } else {
-                        Self::isolate(&advertisers, error, &mut list, &mut todo);
+                    match several {
+                        [advertiser] => failed.push((advertiser.clone(), error)),
+                        _ => Self::isolate(&advertisers, error, &mut list, &mut todo),
                     }
                 }
                 _ => return Err(error),
             }
         }
-        match list.lost.values().next().or(list.failure.as_ref()) {
-            Some(error) if !has_accepted => Err(error.clone()),
-            _ => Ok(list),
+        let first = failed.first().map(|(_, error)| error.clone());
+        match list.lost.values().next().or(first.as_ref()) {
+            Some(error) if !has_accepted => return Err(error.clone()),
+            _ => {}
         }
+        if let Some(first) = first {
+            let ids: Vec<_> = failed.into_iter().map(|(id, _)| id).collect();
+            let context = format!("Objects of {} could not be read; those of the others were", names(&ids));
+            // The cause is that of a single request, and says nothing of the endpoint.
+            list.failure.get_or_insert(Error { cause: None, ..first }.in_context(&context));
+        }
+        Ok(list)
     }
 
     /// Asks for halves of some advertisers; a single one is lost.
@@ -577,11 +587,15 @@ impl Run<'_> {
         let Some(mut limit) = entity.request.limit() else {
             let (body, page) = self.page(entity, place, advertisers, None).await?;
             // An answer without pages that announces more than it holds has lost something.
-            page.envelope.must_be_whole(page.count, entity.path)?;
+            page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
             self.write(id, entity, place, body, &mut in_flight);
             list.add(page.list);
             if let Some(rest) = entity.rest {
-                let body = self.rest(entity, rest, place, &list).await?;
+                // Whoever has answered the first request is not refused.
+                let as_failure = |error: Error| {
+                    if error.is_refusal() { Error { kind: Kind::Transient, cause: None, ..error } } else { error }
+                };
+                let body = self.rest(entity, rest, place, &list).await.map_err(as_failure)?;
                 self.write(id, entity, place, body, &mut in_flight);
             }
             in_flight.settle().await?;
@@ -648,10 +662,28 @@ impl Run<'_> {
     async fn rest(&self, entity: Entity, rest: Rest, place: &Place, list: &List) -> Result<Body> {
         let entity = Entity { query: rest.query, ..entity };
         let (body, page) = self.page(entity, place, &[], None).await?;
-        page.envelope.must_be_whole(page.count, entity.path)?;
-        let mut others = Others::than(list.references.iter().map(|of| of.id.as_str()).collect(), rest.unknown);
-        rows::check_into(body.text()?, Shape::Plain, &mut others)?;
-        let text = others.text();
+        page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
+        let known: HashSet<_> = list.references.iter().map(|of| of.id.as_str()).collect();
+        self.part(entity, body, |_, object| pages::other(object, &known, rest.unknown)).await
+    }
+
+    /// What `keep` keeps of the objects of an answer, or makes of them, in a body of its own.
+    async fn part(
+        &self,
+        entity: Entity,
+        body: Body,
+        keep: impl for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>,
+    ) -> Result<Body> {
+        if body.text()?.len() > LONGEST_REWRITTEN {
+            return Err(Error::system(format!(
+                "Criteo has sent an answer of more than {} MiB at {}, of which only a part is to be written. Nothing of it was.",
+                LONGEST_REWRITTEN / 1024 / 1024,
+                entity.path
+            )));
+        }
+        let mut kept = Kept::new(keep);
+        rows::check_into(body.text()?, Shape::Plain, &mut kept)?;
+        let text = kept.text();
         drop(body);
         Ok(self.client.body(text).await)
     }
@@ -695,19 +727,9 @@ impl Run<'_> {
             entity.path,
             page.strangers.len()
         ));
-        if body.text()?.len() > LONGEST_FOREIGN {
-            return Err(Error::system(format!(
-                "Criteo has sent an answer of more than {} MiB with objects of advertisers that were not asked for at {}. Nothing \
-                 of it was written.",
-                LONGEST_FOREIGN / 1024 / 1024,
-                entity.path
-            )));
-        }
-        let mut kept = Kept::without(&page.strangers);
-        rows::check_into(body.text()?, Shape::Plain, &mut kept)?;
-        let text = kept.text();
-        drop(body);
-        Ok((self.client.body(text).await, page))
+        let strangers = &page.strangers;
+        let own = self.part(entity, body, |at, object| Ok((!strangers.contains(&at)).then_some(Cow::Borrowed(object))));
+        Ok((own.await?, page))
     }
 
     fn write(&self, id: Option<StreamId>, entity: Entity, place: &Place, body: Body, in_flight: &mut InFlight) {

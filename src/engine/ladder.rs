@@ -296,8 +296,8 @@ fn is_retail_media(app: &Value) -> bool {
 fn retail_media(app: &Value) -> Error {
     Error::config(format!(
         "The app \"{}\" is of the service Retail Media, which has none of the data that this connector reads. The service \
-         cannot be changed once an app is activated: create another app on partners.criteo.com, with the service \
-         \"C-Growth and marketing solutions\", and use a key of that one.",
+         of an app cannot be changed: create another app on partners.criteo.com, with the service \"C-Growth and marketing \
+         solutions\", and use a key of that one.",
         name_of(app)
     ))
 }
@@ -343,7 +343,7 @@ fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> Hold {
              probably answers in its place, whose columns may be others. {NEWER}"
         ));
     }
-    let text = format!("{app} Criteo serves version {version} of the API until {month}.");
+    let text = format!("{app} By its schedule Criteo serves version {version} of the API until about {month}.");
     if end - Months::new(LAST_MONTHS) > today.with_day(1).unwrap_or(today) {
         Hold::Fine(text)
     } else {

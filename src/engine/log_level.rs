@@ -52,7 +52,7 @@ const LONGEST_ROW: usize = 4 * 1024 * 1024;
 /// No header is longer; what has no line breaks is no log file.
 const LONGEST_HEADER: usize = 1024 * 1024;
 /// No file has more columns.
-const MOST_COLUMNS: usize = 5000;
+const MOST_COLUMNS: usize = 5000; // guard: columns-of-log-files
 /// The most files that an advertiser has on a day, and the longest names and links: all are in memory at once.
 const MOST_FILES: usize = 10_000;
 const LONGEST_NAME: usize = 1024;
@@ -364,8 +364,13 @@ impl Run<'_> {
         let check = |body: &str| {
             let mut list = FileList::default();
             let envelope = rows::check_into(body, Shape::Plain, &mut list)?;
-            envelope.must_be_whole(list.files.len() as u64, "the list of log files")?;
-            list.flaw.map_or_else(|| Ok(distinct(list.files)), Err)
+            if let Some(flaw) = list.flaw {
+                return Err(flaw);
+            }
+            // It may count its elements or the files within them.
+            let held = envelope.rows.unwrap_or(0).max(list.files.len() as u64);
+            envelope.must_be_whole(held, "log files of this day")?;
+            Ok(distinct(list.files))
         };
         match self.client.fetch(&call, check).await {
             Ok((_, files)) => Ok(files),

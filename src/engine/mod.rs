@@ -126,10 +126,10 @@ pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
-/// What is said where Criteo keeps less than its documents say.
+/// What is said where Criteo keeps less than a report is taken to reach back.
 fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
     format!(
-        "{name}: Criteo keeps {history} of this kind of report by its documents, and refuses days before {first}, so that is \
+        "{name}: reports of this kind are taken to reach back {history}, but Criteo refuses days before {first}, so that is \
          the first day."
     )
 }

@@ -3,6 +3,7 @@
 //! Every page begins with the last object of the one before. Where it does not, the list has changed meanwhile, and objects may
 //! have been passed over. The end is where nothing new comes: limits, short pages and totals say little about it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -209,84 +210,74 @@ impl RowSink for Page {
     }
 }
 
-/// The rows of a page without those of other advertisers, as they came.
-pub(super) struct Kept<'a> {
-    strangers: &'a HashSet<u64>,
+/// The objects of an answer that are kept of it, as they came or changed, as a document of their own.
+pub(super) struct Kept<F> {
+    keep: F,
     at: u64,
     text: String,
 }
 
-impl<'a> Kept<'a> {
-    pub(super) fn without(strangers: &'a HashSet<u64>) -> Self {
-        Self { strangers, at: 0, text: "[".to_owned() }
+impl<F> Kept<F> {
+    /// `keep` gets the place of an object in the answer and the object.
+    pub(super) fn new(keep: F) -> Self {
+        Self { keep, at: 0, text: "[".to_owned() }
     }
 
-    /// The rows as a document of their own.
     pub(super) fn text(self) -> String {
         self.text + "]"
     }
 }
 
-impl RowSink for Kept<'_> {
+impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> RowSink for Kept<F> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         let row = <&RawValue>::deserialize(row)?;
-        if !self.strangers.contains(&self.at) {
+        if let Some(object) = (self.keep)(self.at, row.get()).map_err(D::Error::custom)? {
             self.text.push_str(if self.text.len() > 1 { "," } else { "" });
-            self.text.push_str(row.get());
+            self.text.push_str(&object);
         }
         self.at += 1;
         Ok(())
     }
 }
 
-/// The rows of an answer that another one has left out, without what is not known of them.
-pub(super) struct Others<'a> {
-    known: HashSet<&'a str>,
-    unknown: &'static [&'static str],
-    text: String,
+/// An object that is not among the known ones, without what is not known of it: a member named so is null, unless it is a number
+/// above zero, which was not left out.
+///
+/// # Errors
+/// An object whose id cannot be read might be a known one.
+pub(super) fn other<'a>(
+    object: &'a str,
+    known: &HashSet<&str>,
+    unknown: &[&str],
+) -> Result<Option<Cow<'a, str>>, String> {
+    let id = scan::member(object, |name| name == "id").filter(|raw| raw.len() <= LONGEST_ID);
+    let id =
+        id.and_then(|raw| scan::text(raw, LONGEST_ID)).filter(|id| !id.is_empty()).ok_or("an object without an id")?;
+    if known.contains(id.as_str()) {
+        return Ok(None);
+    }
+    without(object, unknown).map(|text| Some(Cow::Owned(text))).map_err(|error| error.to_string())
 }
 
-impl<'a> Others<'a> {
-    pub(super) fn than(known: HashSet<&'a str>, unknown: &'static [&'static str]) -> Self {
-        Self { known, unknown, text: "[".to_owned() }
-    }
-
-    /// The rows as a document of their own.
-    pub(super) fn text(self) -> String {
-        self.text + "]"
-    }
-
-    /// The text of an object whose unknown members are null. A number above zero was not left out: it stays.
-    fn without_unknown(&self, object: &str) -> serde_json::Result<String> {
-        let mut text = "{".to_owned();
-        scan::members(object, &mut |name, raw| {
-            let is_told = || {
-                let number = scan::text(raw, LONGEST_ID).and_then(|text| text.parse::<f64>().ok());
-                number.is_some_and(|number| number > 0.0)
-            };
-            let is_unknown = self.unknown.contains(&fold(&scan::short(name, LONGEST_ID)).as_str()) && !is_told();
-            text.push_str(if text.len() > 1 { "," } else { "" });
-            text.push_str(&Value::from(name).to_string());
-            text.push(':');
-            text.push_str(if is_unknown { "null" } else { raw });
-            Ok(())
-        })?;
-        Ok(text + "}")
-    }
-}
-
-impl RowSink for Others<'_> {
-    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        let row = <&RawValue>::deserialize(row)?;
-        let id = scan::member(row.get(), |name| name == "id").filter(|raw| raw.len() <= LONGEST_ID);
-        let id = id.and_then(|raw| scan::text(raw, LONGEST_ID)).unwrap_or_default();
-        if !self.known.contains(id.as_str()) {
-            let row = self.without_unknown(row.get()).map_err(D::Error::custom)?;
-            self.text.push_str(if self.text.len() > 1 { "," } else { "" });
-            self.text.push_str(&row);
+/// The text of an object whose unknown members are null, also those of its attributes.
+fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
+    let mut text = "{".to_owned();
+    scan::members(object, &mut |name, raw| {
+        text.push_str(if text.len() > 1 { "," } else { "" });
+        text.push_str(&Value::from(name).to_string());
+        text.push(':');
+        let number = scan::text(raw, LONGEST_ID).and_then(|text| text.parse::<f64>().ok());
+        let is_told = number.is_some_and(|number| number > 0.0);
+        match fold(&scan::short(name, LONGEST_ID)).as_str() {
+            name if unknown.contains(&name) && !is_told => text.push_str("null"),
+            "attributes" if raw.starts_with('{') => {
+                text.push_str(&without(raw, unknown).map_err(|error| error.to_string())?);
+            }
+            _ => text.push_str(raw),
         }
         Ok(())
-    }
+    })?;
+    Ok(text + "}")
 }
 
 /// A walk over the pages of a list. Every page begins with the last object of the one before: where it does not, the list has

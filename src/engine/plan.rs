@@ -121,8 +121,8 @@ impl Planner<'_> {
         let (Some(cursor), ids) = (cursor, names(advertisers)) else { return };
         if let Some(lost) = resume.lost {
             tracing::warn!(
-                "{name}: {lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and Criteo keeps {} of \
-                 this report.",
+                "{name}: {lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and reports of this kind \
+                 are taken to reach back {}.",
                 self.report.history()
             );
         }
@@ -138,7 +138,10 @@ impl Planner<'_> {
 
     fn clamped(&self, start: NaiveDate) -> String {
         let history = self.report.history();
-        format!("Criteo keeps {history} of this kind of report, so the first day is {start} instead of start_date.")
+        format!(
+            "Reports of this kind are taken to reach back {history}, so the first day is {start} instead of \
+             start_date."
+        )
     }
 }
 

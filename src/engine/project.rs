@@ -168,7 +168,7 @@ impl Plan {
     }
 
     /// Begins a slice whose rows do not carry these columns. Twins of the last slice are forgotten: keys of different slices
-    /// never meet, since each holds its day.
+    /// never meet, since each holds its day (but those of transactions that Criteo selects by the event, of which a note tells).
     pub fn start_slice(&mut self, constants: &[(&'static str, String)]) {
         if let Some(twins) = &mut self.twins {
             twins.seen.clear();

@@ -42,8 +42,8 @@ use trouble::Trouble;
 enum Answer {
     /// Every row.
     Whole(Box<Whole>),
-    /// At the cap, too large for memory, or too long a span: rows are missing.
-    Cut,
+    /// At the cap, too large for memory, or too long a span: rows are missing. `more` tells of rows that are announced.
+    Cut { more: Option<Error> },
     /// The sums of these rows are others than Criteo's totals, and the slice is to be read again.
     Differs { rows: u64, differences: Differences },
     /// The sums are smaller than the totals, though this period has been read again: rows are probably missing.
@@ -270,8 +270,8 @@ impl<'a> Reading<'a> {
 
     /// Handles what a future has found out; may ask for something else instead.
     fn take(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
-        if matches!(event, Event::Floor(..)) {
-            self.end_search();
+        if let Event::Floor(slice, ..) = &event {
+            self.end_search(slice);
         }
         // The answers to slices that were given up belong to nobody.
         let id = event.slice().id;
@@ -287,8 +287,9 @@ impl<'a> Reading<'a> {
                             debug_assert!(is_again, "the last reading of a period is taken with its doubts");
                         }
                     }
-                    Answer::Cut => {
+                    Answer::Cut { more } => {
                         tracing::info!("{}: the answer for {} is too much at once.", self.name, slice.window);
+                        self.trouble.reasons.extend(more.map(|more| (slice.id, more)));
                         return Ok(self.split(index, slice));
                     }
                     Answer::Short => {
@@ -333,8 +334,8 @@ impl<'a> Reading<'a> {
             self.proof.lacks_totals(slice, self.settled_until(), error);
         }
         self.proof.lacks_sums(slice, &unsummed, self.report.grain);
-        if let Some((totals, sums)) = totals.zip(sums).filter(|_| slice.part.is_some()) {
-            self.prove_parts(index, slice, &totals, &sums);
+        if let Some(sums) = sums.filter(|_| slice.part.is_some()) {
+            self.prove_parts(index, slice, totals.as_deref(), &sums);
         }
         self.in_flight.check()?;
         let state = self.move_on(index);
@@ -412,14 +413,14 @@ impl<'a> Reading<'a> {
                 };
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(answer) => answer,
-                    Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut),
+                    Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut { more: None }),
                     Err(error) => return Err(error),
                 };
                 run.pass_on(&judged.warnings);
                 let rows = judged.rows;
                 // guard: report-cap
                 if rows >= report.row_cap || judged.is_short {
-                    return Ok(Answer::Cut);
+                    return Ok(Answer::Cut { more: judged.more });
                 }
                 judged.notes.iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
                 if comparison.is_summed && judged.unsummed > 0 {

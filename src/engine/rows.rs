@@ -97,7 +97,8 @@ const NEXT: &[&str] = &[
     "hasnextpage",
 ];
 /// Links that lead to no page behind an answer.
-const OTHER_LINKS: &[&str] = &["self", "first", "last", "prev", "previous"];
+const OTHER_LINKS: &[&str] =
+    &["self", "first", "last", "prev", "previous", "current", "related", "describedby", "about", "help"];
 
 impl Envelope {
     /// Whether it announces more rows than it holds, or says itself that it was cut.
@@ -108,14 +109,14 @@ impl Envelope {
             || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
     }
 
-    /// Makes sure that an answer without pages does not announce more than the objects that it holds.
+    /// Makes sure that an answer without pages does not announce more than the so many that it holds of `what`.
     ///
     /// # Errors
-    /// `Cause::MoreAnnounced`, with the place that was asked.
-    pub fn must_be_whole(&self, objects: u64, place: &str) -> Result<()> {
-        let announced = match self.total_items.filter(|total| *total > objects) {
-            Some(total) => format!("that there are {total} objects at {place}, and sent {objects}"),
-            None if self.has_more => format!("that there is another page at {place} behind {objects} objects"),
+    /// `Cause::MoreAnnounced`.
+    pub fn must_be_whole(&self, held: u64, what: &str) -> Result<()> {
+        let announced = match self.total_items.filter(|total| *total > held) {
+            Some(total) => format!("that there are {total} {what}, and sent {held}"),
+            None if self.has_more => format!("that there is another page behind {held} {what}"),
             None => return Ok(()),
         };
         Err(Error::system(format!(
@@ -136,9 +137,14 @@ impl Envelope {
     }
 }
 
+/// The name of a member as it is known here, shortened.
+fn folded(name: &str) -> String {
+    fold(&scan::short(name, LONGEST_NAME))
+}
+
 /// Whether a member leads to a page behind the answer.
 fn is_next(name: &str, raw: &str) -> bool {
-    NEXT.contains(&fold(&scan::short(name, LONGEST_NAME)).as_str()) && !is_nothing(raw)
+    NEXT.contains(&folded(name).as_str()) && !is_nothing(raw)
 }
 
 /// Whether links lead to a page behind the answer: an object of links, or a list of them.
@@ -148,8 +154,8 @@ fn links_lead_on(links: &str) -> bool {
     let _ = scan::items(links, &mut |link| {
         let relation = scan::member(link, |name| name.eq_ignore_ascii_case("rel"));
         leads_on |= match relation.and_then(|raw| scan::text(raw, LONGEST_NAME)) {
-            Some(relation) => relation.eq_ignore_ascii_case("next"),
-            None => object_leads_on(link, true),
+            Some(relation) => relation.eq_ignore_ascii_case("next") && !is_nothing(link),
+            None => object_leads_on(link, false),
         };
         Ok(())
     });
@@ -161,19 +167,24 @@ fn object_leads_on(object: &str, is_of_links: bool) -> bool {
     let mut leads_on = false;
     // The text is a part of one that is JSON.
     let _ = scan::members(object, &mut |name, raw| {
-        let is_known = || OTHER_LINKS.contains(&fold(&scan::short(name, LONGEST_NAME)).as_str());
+        let is_known = || OTHER_LINKS.contains(&folded(name).as_str());
         leads_on |= is_next(name, raw) || is_of_links && !is_known() && !is_nothing(raw);
         Ok(())
     });
     leads_on
 }
 
-/// Whether a value says nothing.
+/// Whether a value, or the place that a link leads to, says nothing.
 fn is_nothing(raw: &str) -> bool {
+    const WORDS: &[&str] = &["", "null", "false", "no", "0"];
     let is_empty = |open, close| {
         raw.strip_prefix(open).and_then(|raw| raw.strip_suffix(close)).is_some_and(|inside| inside.trim().is_empty())
     };
-    matches!(raw, "null" | "false" | "\"\"") || is_empty('{', '}') || is_empty('[', ']')
+    let word = raw.trim_matches('"');
+    WORDS.iter().any(|nothing| word.eq_ignore_ascii_case(nothing))
+        || is_empty('{', '}')
+        || is_empty('[', ']')
+        || scan::member(raw, |name| name.eq_ignore_ascii_case("href")).is_some_and(is_nothing)
 }
 
 /// A number of rows, which may come as a text or with decimals.
@@ -345,11 +356,11 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
             "errors" | "error" => self.envelope.errors.add(raw),
             "warnings" => self.envelope.warnings.add(raw),
             "columns" => self.table.columns = Some(raw),
-            "links" | "_links" => self.envelope.has_more |= links_lead_on(raw),
+            "links" => self.envelope.has_more |= links_lead_on(raw),
             "meta" | "metadata" | "paging" | "pagination" | "page" | "pageinfo" => {
-                let links = scan::member(raw, |name| name.eq_ignore_ascii_case("links"));
+                let links = scan::member(raw, |name| folded(name) == "links");
                 self.envelope.has_more |= object_leads_on(raw, false) || links.is_some_and(links_lead_on);
-                let total = scan::member(raw, |name| name.eq_ignore_ascii_case("totalItems"));
+                let total = scan::member(raw, |name| folded(name) == "totalitems");
                 self.envelope.announce(total.and_then(announced));
             }
             _ => self.envelope.has_more |= is_next(name, raw),
@@ -378,19 +389,19 @@ impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
         while let Some(member) = map.next_key_seed(scan::Name)? {
-            let name = scan::short(&member, LONGEST_NAME).to_ascii_lowercase();
+            let name = folded(&member);
             match name.as_str() {
                 "data" if self.shape == Shape::Report => {
                     let data: &'de RawValue = map.next_value()?;
                     self.rows().data(data.get()).map_err(serde::de::Error::custom)?;
                 }
                 "data" | "rows" => map.next_value_seed(self.rows())?,
-                "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" | "links" | "_links" | "paging"
+                "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" | "links" | "paging"
                 | "pagination" | "page" | "pageinfo" => {
                     let raw: &'de RawValue = map.next_value()?;
                     self.around(&name, raw.get());
                 }
-                name if NEXT.contains(&fold(name).as_str()) => {
+                name if NEXT.contains(&name) => {
                     let raw: &'de RawValue = map.next_value()?;
                     self.around(name, raw.get());
                 }
@@ -681,6 +692,9 @@ mod tests {
                 r#""metadata":{"continuationToken":"x"}"#,
                 r#""nextPageToken":"x""#,
                 r#""paging":{"has_more":true}"#,
+                r#""page_info":{"has_next_page":"True"}"#,
+                r#""Meta":{"total_items":2}"#,
+                r#""_links":{"next":{"href":"/2"}}"#,
             ] {
                 assert!(envelope(short).unwrap().is_short(), "{rows} {short}");
             }
@@ -694,6 +708,11 @@ mod tests {
                 r#""links":{"self":"/1","last":"/1","next":null}"#,
                 r#""links":[{"rel":"self","href":"/1"}]"#,
                 r#""nextPageToken":"","meta":{"hasMore":false}"#,
+                r#""links":{"self":"/1","related":"/x","describedby":{"href":"/y"}}"#,
+                r#""links":{"next":{"href":null}}"#,
+                r#""links":[{"rel":"next","href":""}]"#,
+                r#""links":[{"href":"/1"}]"#,
+                r#""hasMore":"False","meta":{"has_next":0,"links":{"next":"No"}}"#,
             ] {
                 assert!(!envelope(whole).unwrap().is_short(), "{rows} {whole}");
             }

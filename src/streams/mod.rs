@@ -14,6 +14,9 @@ use serde_json::Value;
 use endpoint::Endpoint;
 use report::Report;
 
+/// What stands behind a history that no document of Criteo's has.
+pub const ASSUMED: &str = " (assumed)";
+
 /// A read permission of a Criteo app. Permissions are frozen once the app is activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
@@ -231,11 +234,12 @@ impl Stream {
         }
     }
 
-    /// How far back Criteo keeps it, in words; empty for objects.
+    /// How far back Criteo keeps it, in words, and whether that is only assumed; empty for objects.
     #[must_use]
     pub fn history(&self) -> String {
         match &self.source {
             Source::Entity(_) => String::new(),
+            Source::Report(report) if report.is_history_assumed() => report.history() + ASSUMED,
             Source::Report(report) => report.history(),
             Source::LogLevel => "30 days".to_owned(),
         }

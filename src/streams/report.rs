@@ -14,7 +14,7 @@ use crate::config::{Config, Currency, CustomReport};
 
 /// How far back Criteo keeps statistics, in days (two years, `OpenAPI` document).
 pub const HISTORY_DAYS: u32 = 730;
-/// The most rows Criteo answers at once; it leaves the rest out without a sign (developers.criteo.com, Analytics).
+/// The most rows Criteo answers at once (developers.criteo.com, Analytics, which has the number alone).
 pub const ROW_CAP: u64 = 100_000;
 /// How far back reports by the hour, and those that take a request for every day, go unless the user asks for more, in
 /// days.
@@ -319,11 +319,14 @@ impl Report {
         self.dimensions.iter().any(|name| name == "AdsetId" || name == "AdId")
     }
 
-    /// How many days Criteo may still change: the widest attribution window of the metrics, at most 30 days.
+    /// How many days Criteo may still change: the widest attribution window of the metrics, at most 30 days (33 for transactions).
     #[must_use]
     pub fn lookback_days(&self, metrics: &[String]) -> u32 {
-        if self.endpoint != Endpoint::Statistics {
-            return WIDEST_ATTRIBUTION_DAYS;
+        match self.endpoint {
+            Endpoint::Statistics => {}
+            // Should Criteo select by the click or view: an order so much later is told some days after that.
+            Endpoint::Transactions => return WIDEST_ATTRIBUTION_DAYS + SETTLING_DAYS,
+            _ => return WIDEST_ATTRIBUTION_DAYS,
         }
         let days = metrics.iter().map(|name| match metrics::metric(name) {
             Some(metric) => metric.attribution_days().unwrap_or(SETTLING_DAYS),
@@ -332,13 +335,19 @@ impl Report {
         days.max().unwrap_or(SETTLING_DAYS).clamp(SETTLING_DAYS, WIDEST_ATTRIBUTION_DAYS)
     }
 
-    /// How far back Criteo keeps it, in words.
+    /// How far back Criteo is taken to keep it, in words.
     #[must_use]
     pub fn history(&self) -> String {
         match self.history_days {
             730 => "two years".to_owned(),
             days => format!("{days} days"),
         }
+    }
+
+    /// Whether no document of Criteo's says how far back it goes: statistics by day, transactions and placements have one.
+    #[must_use]
+    pub fn is_history_assumed(&self) -> bool {
+        self.is_hourly || matches!(self.endpoint, Endpoint::AdLevel | Endpoint::Marketplace(_))
     }
 
     /// The column that the state counts in.
@@ -421,7 +430,12 @@ impl Report {
             sorted(&self.filters.ad_set_ids),
             sorted(&self.filters.ad_set_names),
             sorted(&self.filters.ad_set_status),
-            format!("{:?} {:?} {:?}", self.filters.disclosed, self.filters.environment, self.filters.event_type),
+            format!(
+                "{:?} {:?} {:?}",
+                self.filters.disclosed.filter(|is| !is),
+                self.filters.environment,
+                self.filters.event_type
+            ),
         ];
         let currency = if self.asks_for_currency() { self.currency.to_string() } else { String::new() };
         let numbered = if self.numbers_rows { "|row_number" } else { "" };

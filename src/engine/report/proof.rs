@@ -119,14 +119,15 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Sums up the parts of a window, and compares them when the last one is there.
-    pub(super) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: &Totals, sums: &Sums) {
+    /// Sums up the parts of a window, and compares them when the last one is there, if there are totals to compare with.
+    pub(super) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
         let Some(advertiser) = slice.advertisers.first() else { return };
         let key = (advertiser.clone(), slice.window.start);
         self.parts.entry(key.clone()).or_default().add(sums);
         let track = &self.tracks[index];
         if track.is_window_done(slice.window)
             && let Some(sums) = self.parts.remove(&key)
+            && let Some(totals) = totals
             && !track.holes().contains(&slice.window)
         {
             let differences = self.comparison(slice).differing(totals, &sums, slice);

@@ -54,12 +54,14 @@ pub(super) struct Trouble {
     has_looked_for_floor: bool,
     /// Whether that search is under way.
     is_looking_for_floor: bool,
+    /// Advertisers whose own first day is looked for.
+    searched: BTreeSet<AdvertiserId>,
     /// First days of single advertisers, whose refusal says nothing of days.
     floors: BTreeSet<NaiveDate>,
     /// For how many single advertisers no first day was found.
     floors_missed: usize,
     /// Why slices were made smaller, for those that cannot be.
-    reasons: HashMap<u64, Error>,
+    pub(super) reasons: HashMap<u64, Error>,
     /// Why no more was asked for.
     stopped: Option<Error>,
 }
@@ -224,10 +226,12 @@ impl<'a> Reading<'a> {
         slice.part.is_none() && slice.window.halves(self.report.grain).is_some()
     }
 
-    /// A search for a first day has ended: what waited for it goes on.
-    pub(super) fn end_search(&mut self) {
-        self.trouble.is_looking_for_floor = false;
-        self.tracks.iter_mut().for_each(Track::go_on);
+    /// The search for a first day that began with this slice has ended: what waited for it goes on.
+    pub(super) fn end_search(&mut self, slice: &Slice) {
+        let is_of_one = slice.advertisers.first().is_some_and(|id| self.trouble.searched.remove(id));
+        self.trouble.is_looking_for_floor &= is_of_one;
+        let waiting = |track: &&mut Track| !is_of_one || track.advertisers()[..] == slice.advertisers[..];
+        self.tracks.iter_mut().filter(waiting).for_each(Track::go_on);
     }
 
     fn limit_days(&mut self, days: u32) {
@@ -320,8 +324,11 @@ impl<'a> Reading<'a> {
         } else if error.kind == Kind::Transient {
             // What may pass is no refusal.
             self.give_up(index, &slice, error);
+        } else if slice.advertisers.first().is_some_and(|id| self.trouble.searched.contains(id)) {
+            track.wait(slice.id);
         } else if self.trouble.floors_missed < MOST_FLOORS {
             // The first days may lie before what Criteo keeps.
+            self.trouble.searched.extend(slice.advertisers.first().cloned());
             return Ok(Some(self.ask_floor(slice, error)));
         } else {
             self.refuse(&slice, error)?;
@@ -414,11 +421,15 @@ impl<'a> Reading<'a> {
     }
 
     fn too_much(&self, slice: &Slice) -> Error {
+        let what = if slice.part.is_some() { "A single ad set" } else { "The report" };
+        let size = match self.report.row_cap {
+            u64::MAX => format!("more than {SPACE_MIB} MiB"),
+            cap => format!(
+                "{cap} rows, at which Criteo is taken to cut a report without a sign, or more than {SPACE_MIB} MiB"
+            ),
+        };
         Error::config(format!(
-            "Criteo sends at most {} rows of a report at once and leaves the rest out without a sign. {} of advertiser {} has \
-             that many on {}, or more than {SPACE_MIB} MiB, and cannot be read in smaller pieces. {}",
-            self.report.row_cap,
-            if slice.part.is_some() { "A single ad set" } else { "The report" },
+            "{what} of advertiser {} on {} has {size}, and cannot be read in smaller pieces. {}",
             names(&slice.advertisers),
             slice.window,
             match self.report.endpoint {
