@@ -143,7 +143,9 @@ fn is_placeholder(value: &str) -> bool {
     let rest = ["your", "my", "the", "insert", "enter", "criteo"]
         .iter()
         .fold(bare.as_str(), |rest, word| rest.strip_prefix(word).unwrap_or(rest));
-    is_template || is_crossed_out || PLACEHOLDERS.contains(&rest.strip_suffix("here").unwrap_or(rest))
+    // "the client_secret of your key file"
+    let is_sentence = value.split_whitespace().count() > 4;
+    is_template || is_crossed_out || is_sentence || PLACEHOLDERS.contains(&rest.strip_suffix("here").unwrap_or(rest))
 }
 
 /// Whether a label stands in front of the value: `client_secret: …`.
@@ -194,6 +196,7 @@ mod tests {
             ("your_client_secret", "placeholder"),
             ("YOUR-CLIENT-ID-HERE", "placeholder"),
             ("xxxxxx", "placeholder"),
+            ("the client_secret of your key file", "placeholder"),
             ("${CRITEO_SECRET}", "placeholder"),
             ("client_secret: abcdef", "name in front"),
             ("API Secret=abcdef", "name in front"),

@@ -386,8 +386,9 @@ impl<'a> Judging<'a> {
         self.keep_last();
         if self.outside_window.is_some() && self.is_by_event() {
             self.notes.insert(
-                "Criteo selects these rows by the date of the event and not by that of the order. Events of one order on several \
-                 days may then share a key, of which a destination that merges by key keeps one."
+                "Criteo selects these rows by the date of the event and not by that of the order. Orders are then missing whose \
+                 click or view lies before the first day, and orders behind the last day come along. Events of one order on \
+                 several days may share a key, of which a destination that merges by key keeps one."
                     .to_owned(),
             );
         }

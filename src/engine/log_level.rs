@@ -152,7 +152,7 @@ impl Reader<'_> {
         let state = if self.is_incremental { self.cursors.to_value() } else { super::cursor::no_cursor() };
         run.output.state(self.id, state);
         let unread = self.progress.unread.take();
-        let unread = unread.map(|(days, error)| super::unread_error(&days, error, self.is_incremental));
+        let unread = unread.map(|(days, error)| super::unread_error(days, error, self.is_incremental));
         let errors = [self.progress.failure.take(), unread, run.refused_error(&self.progress.lost)];
         let mut errors = errors.into_iter().flatten();
         let first = errors.next();
@@ -249,7 +249,11 @@ impl Reader<'_> {
             self.cursors.settle(of, window, holes);
         }
         if let Some(error) = hole {
-            self.progress.unread.get_or_insert((Vec::new(), error)).0.push(format!("{day} of {advertiser}"));
+            self.progress
+                .unread
+                .get_or_insert((Vec::new(), error))
+                .0
+                .push((Window { start: day, end: day }, advertiser.to_string()));
         }
         if self.is_incremental && !self.cursors.says_the_same(&before) {
             self.run.output.state(self.id, self.cursors.to_value());
@@ -483,7 +487,7 @@ struct Progress {
     floors_sought: usize,
     lost: BTreeMap<AdvertiserId, Error>,
     /// The days that could not be read, in words, and why the first of them could not.
-    unread: Option<(Vec<String>, Error)>,
+    unread: Option<(Vec<(Window, String)>, Error)>,
     failure: Option<Error>,
 }
 

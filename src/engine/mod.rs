@@ -32,7 +32,7 @@ pub mod track;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
-use chrono::Weekday;
+use chrono::{Days, Weekday};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
@@ -53,6 +53,7 @@ use entity::Parents;
 use project::Plan;
 use rows::{RowSink, Shape};
 use saved::{Saved, States};
+use slice::Window;
 use totals::Ledger;
 
 /// Who may give consent (developers.criteo.com, Authorization requests).
@@ -134,11 +135,24 @@ fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::Nai
     )
 }
 
-/// The error of a stream that lacks some windows, each in words, from what the first of them met.
-fn unread_error(windows: &[String], error: Error, is_incremental: bool) -> Error {
-    let shown = report::list(windows.iter().cloned());
+/// The error of a stream that lacks some windows of advertisers, from what the first of them met.
+fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bool) -> Error {
+    let joined = joined(windows).into_iter();
+    let shown = report::list(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
     let again = if is_incremental { " The next sync asks for these days again." } else { "" };
     Error { message: format!("Not read: {shown}. All other days are read.{again} {}", error.message), ..error }
+}
+
+/// Windows of the same advertisers that adjoin or overlap are one; in the order of their days.
+fn joined(mut windows: Vec<(Window, String)>) -> Vec<(Window, String)> {
+    windows.sort_by(|(one, of_one), (other, of_other)| (of_one, one.start).cmp(&(of_other, other.start)));
+    windows.dedup_by(|(next, of_next), (window, of_window)| {
+        let is_next = of_next == of_window && next.start <= window.end + Days::new(1);
+        window.end = if is_next { window.end.max(next.end) } else { window.end };
+        is_next
+    });
+    windows.sort_by_key(|(window, _)| window.start);
+    windows
 }
 
 /// Ids in a sentence, at most twenty of them.

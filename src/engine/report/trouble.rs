@@ -13,6 +13,7 @@ use super::retired::{Retired, is_about};
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
+use crate::engine::slice::Window;
 use crate::engine::track::{Cut, Failures, Purpose, Slice, Track};
 use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
@@ -47,8 +48,8 @@ pub(super) struct Trouble {
     refused: Vec<(AdvertiserId, Error)>,
     /// Advertisers without consent.
     lost: BTreeSet<AdvertiserId>,
-    /// What could not be read, in words, and why the first of it could not.
-    unread: Option<(Vec<String>, Error)>,
+    /// Windows that could not be read, with their advertisers, and why the first of them could not.
+    unread: Option<(Vec<(Window, String)>, Error)>,
     /// The first day that Criteo serves, where that is later than it should be.
     floor: Option<NaiveDate>,
     has_looked_for_floor: bool,
@@ -170,12 +171,8 @@ impl<'a> Reading<'a> {
 
     /// Leaves a slice as a hole.
     fn give_up(&mut self, index: usize, slice: &Slice, error: Error) {
-        let text = format!("{} of {}", slice.window, names(&slice.advertisers));
         let unread = &mut self.trouble.unread.get_or_insert((Vec::new(), error)).0;
-        // The parts of one window may fail one by one.
-        if !unread.contains(&text) {
-            unread.push(text);
-        }
+        unread.push((slice.window, names(&slice.advertisers)));
         self.tracks[index].give_up(slice.id);
         self.tell_state(index);
     }
@@ -408,7 +405,7 @@ impl<'a> Reading<'a> {
         }
         let proof = self.conclude_proof();
         let trouble = std::mem::take(&mut self.trouble);
-        let unread = trouble.unread.map(|(windows, error)| unread_error(&windows, error, self.is_incremental));
+        let unread = trouble.unread.map(|(windows, error)| unread_error(windows, error, self.is_incremental));
         let refused = (!trouble.refused.is_empty() && self.run.is_listed()).then(|| {
             let shown = list(trouble.refused.iter().map(|(id, error)| format!("{id} ({error})")));
             Error::config(format!("Criteo refuses to report on advertisers that advertiser_ids lists: {shown}."))
