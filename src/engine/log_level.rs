@@ -52,7 +52,7 @@ const LONGEST_ROW: usize = 4 * 1024 * 1024;
 /// No header is longer; what has no line breaks is no log file.
 const LONGEST_HEADER: usize = 1024 * 1024;
 /// No file has more columns.
-const MOST_COLUMNS: usize = 5000; // guard: columns-of-log-files
+const MOST_COLUMNS: usize = 5000;
 /// The most files that an advertiser has on a day, and the longest names and links: all are in memory at once.
 const MOST_FILES: usize = 10_000;
 const LONGEST_NAME: usize = 1024;

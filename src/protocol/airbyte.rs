@@ -17,7 +17,7 @@ use crate::scan;
 use crate::streams::Stream;
 
 /// No document of a platform has more values.
-const MOST_VALUES: usize = 400_000; // guard: values-of-states
+const MOST_VALUES: usize = 400_000;
 /// No stream of a catalog has more values, and no catalog more streams.
 const MOST_VALUES_OF_ENTRY: usize = 50_000;
 const MOST_STREAMS: usize = 2000;
