@@ -88,6 +88,9 @@ fn weeks_that_begin_on_sunday_are_learned() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     let found: Vec<_> = transcript.records("custom_mine").iter().map(|record| record["week"].clone()).collect();
     assert_eq!(found, weeks);
+    // Weeks of Monday would have been asked for from the day before.
+    let asked: Vec<_> = bench.auxiliary_requests().into_iter().map(|body| body["startDate"].clone()).collect();
+    assert_eq!(asked.last(), Some(&json!("2026-10-11")), "{asked:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod hostility;
 mod incremental;
 mod ladder;
 mod lint;
+mod lists;
 mod log_files;
 mod machine;
 mod memory;

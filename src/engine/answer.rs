@@ -416,6 +416,7 @@ impl<'a> Judging<'a> {
         }
         if let Grain::Week(first) = report.grain
             && let Some(found) = only_weekday(self.weekdays)
+            // guard: week-start
             && found != first
         {
             return Err(Error::system(format!(

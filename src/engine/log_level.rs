@@ -486,7 +486,7 @@ struct Progress {
     floor: Option<NaiveDate>,
     floors_sought: usize,
     lost: BTreeMap<AdvertiserId, Error>,
-    /// The days that could not be read, in words, and why the first of them could not.
+    /// The days that could not be read, with their advertisers, and why the first of them could not.
     unread: Option<(Vec<(Window, String)>, Error)>,
     failure: Option<Error>,
 }

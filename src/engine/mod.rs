@@ -252,7 +252,7 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     let check = |body: &str| {
         let mut ids = Ids::default();
         let envelope = rows::check_into(body, Shape::Plain, &mut ids)?;
-        envelope.must_be_whole(envelope.rows.unwrap_or(0), "advertisers/me")?;
+        envelope.must_be_whole(envelope.rows.unwrap_or(0), "objects at advertisers/me")?;
         ids.flaw.map_or_else(|| Ok(distinct(ids.ids.into_iter())), Err)
     };
     let answer = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {
