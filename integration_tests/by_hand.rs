@@ -202,6 +202,50 @@ fn a_read_by_hand_needs_no_catalog_and_goes_on_from_its_file() {
 }
 
 #[test]
+fn days_named_by_hand_are_read_whatever_the_state_says() {
+    let mut bench = bench();
+    bench.config["lookback_days"] = json!(1);
+    bench.config["start_date"] = json!("2026-10-10");
+    bench.file("config.json", &bench.config);
+    let days_of = |arguments: &[&str]| {
+        let run = bench.run(&[&["read", "--config", "config.json", "--streams", REPORT][..], arguments].concat());
+        assert_eq!(run.code, Some(0), "{:?}", run.errors());
+        let days: BTreeSet<_> = run.records(REPORT).iter().map(|row| row["day"].as_str().unwrap().to_owned()).collect();
+        let warned = run.logs("WARN").into_iter().filter(|text| !text.contains("lookback_days is 1"));
+        (days, warned.collect::<Vec<_>>().join("\n"))
+    };
+    let (all, _) = days_of(&[]);
+    let between = |first: &str, last: &str| {
+        let days: BTreeSet<_> = all.iter().filter(|day| (first..=last).contains(&day.as_str())).cloned().collect();
+        assert!(!days.is_empty());
+        days
+    };
+    let read = |days: &[&str]| days_of(&[&["--state-file", "state.json"][..], days].concat());
+    let kept = || std::fs::read_to_string(bench.directory.join("state.json")).unwrap();
+
+    // A state that begins late says so; what lies before it is read when it is named.
+    let (days, warned) = read(&["--since", "2026-10-20", "--until", "2026-10-24"]);
+    assert_eq!(days, between("2026-10-20", "2026-10-24"));
+    assert!(warned.contains("The state file will begin at 2026-10-20"), "{warned}");
+    let after_the_first = kept();
+    assert_eq!(
+        read(&["--since", "2026-10-12", "--until", "2026-10-15"]),
+        (between("2026-10-12", "2026-10-15"), String::new())
+    );
+    assert_eq!(kept(), after_the_first, "days behind the cursor move nothing");
+
+    // Nothing to read is not passed over in silence.
+    let (days, warned) = read(&["--until", "2026-10-15"]);
+    assert!(days.is_empty() && warned.contains("nothing is read of advertisers"), "{warned}");
+    // A gap stays a gap.
+    let (days, warned) = read(&["--since", "2026-10-28"]);
+    assert_eq!(days, between("2026-10-28", "2026-11-01"));
+    assert!(warned.contains("are left out"), "{warned}");
+    assert!(kept().contains("\"cursor\":\"2026-10-24\""), "{}", kept());
+    assert_eq!(read(&[]), (between("2026-10-24", "2026-11-01"), String::new()));
+}
+
+#[test]
 fn mistakes_by_hand_are_told_with_what_was_meant() {
     let bench = bench();
     let run = |arguments: &[&str]| bench.run(&[&["read", "--config", "config.json"][..], arguments].concat());

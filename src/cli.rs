@@ -206,12 +206,17 @@ pub struct ReadInput {
 /// Days in place of those of the configuration.
 #[derive(Debug, Clone, Args)]
 pub struct Days {
-    /// The first day of reports.
-    #[arg(long, value_name = "DAY")]
+    /// The first day of reports, as 2026-10-31; read again where a state is further on.
+    #[arg(long, value_name = "DAY", value_parser = day)]
     pub since: Option<NaiveDate>,
-    /// The last day of reports.
-    #[arg(long, value_name = "DAY")]
+    /// The last day of reports, as 2026-10-31.
+    #[arg(long, value_name = "DAY", value_parser = day)]
     pub until: Option<NaiveDate>,
+}
+
+/// A day that is named by hand.
+fn day(text: &str) -> Result<NaiveDate, &'static str> {
+    text.parse().map_err(|_| "a day is written as 2026-10-31")
 }
 
 /// What to show of a stream.

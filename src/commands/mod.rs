@@ -182,7 +182,9 @@ impl Session {
                 Ok(self.print(&String::from_utf8_lossy(&page)))
             }
             Command::Read { config, input } => {
-                let config = within(self.config(&config.config).await?, &input.days)?;
+                let config = self.config(&config.config).await?;
+                let configured_start = config.start_date;
+                let config = within(config, &input.days)?;
                 let catalog = match &input.catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
                     None => input::named(&input.streams, &catalog::streams(&config))?,
@@ -197,6 +199,16 @@ impl Session {
                     }
                     None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
                 };
+                if input.state_file.is_some()
+                    && let (Some(start), Some(since)) = (configured_start, config.start_date)
+                    && start < since
+                    && catalog.iter().any(|configured| !states.contains_key(&configured.name))
+                {
+                    tracing::warn!(
+                        "The state file will begin at {since}. Later reads go on from there, so the days from start_date ({start}) \
+                         up to then are read only when `--since` names them."
+                    );
+                }
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
                 } else {
@@ -231,6 +243,7 @@ impl Session {
 /// The configuration with other days.
 fn within(mut config: Config, days: &Days) -> Result<Config> {
     config.start_date = days.since.or(config.start_date);
+    config.reads_again = days.since.is_some();
     config.end_date = days.until.or(config.end_date);
     match (config.start_date, config.end_date) {
         (Some(start), Some(end)) if end < start => {

@@ -105,7 +105,9 @@ impl Run<'_> {
             );
         }
         cursors.not_after(settled);
-        let range = Range::new(self.config.start_date, self.config.end_date, today, HISTORY_DAYS, HISTORY_DAYS);
+        let config = self.config;
+        let mut range = Range::new(config.start_date, config.end_date, today, HISTORY_DAYS, HISTORY_DAYS);
+        range.reads_again = config.reads_again;
         if range.is_clamped {
             self.warn_once(format!("Criteo keeps log files for 30 days, so their first day is {}.", range.start));
         }

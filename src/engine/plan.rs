@@ -51,8 +51,9 @@ impl Run<'_> {
             );
         }
         let today = self.clock.today(report.timezone);
-        let range =
+        let mut range =
             Range::new(config.start_date, config.end_date, today, report.history_days, report.default_history_days());
+        range.reads_again = config.reads_again;
         if range.start > range.end {
             tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
         }
@@ -71,6 +72,15 @@ impl Run<'_> {
                 starts.extend(advertisers.iter().map(|id| (id.clone(), resume.start)));
             }
             let window = Window { start: resume.start, end: range.end };
+            if let Some(cursor) = cursor.filter(|_| window.start > window.end) {
+                tracing::warn!(
+                    "{name}: nothing is read of advertisers {}: the saved state stands at {cursor}, so the read would begin at \
+                     {}, behind the last day, {}. `--since` reads earlier days again.",
+                    names(&advertisers),
+                    window.start,
+                    window.end
+                );
+            }
             let purpose = if resume.left_out.is_none() { Purpose::Cursor } else { Purpose::BehindGap };
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), purpose));
         }

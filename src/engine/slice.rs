@@ -90,6 +90,8 @@ pub struct Range {
     pub start: NaiveDate,
     /// The first day that the user asks for, if any.
     start_date: Option<NaiveDate>,
+    /// Whether that day is also meant where a cursor is further on.
+    pub reads_again: bool,
     /// The oldest day that Criteo keeps.
     pub oldest: NaiveDate,
     /// Last day: today, or the configured end.
@@ -118,6 +120,7 @@ impl Range {
         Self {
             start: start.max(oldest),
             start_date,
+            reads_again: false,
             oldest,
             end,
             complete_until: end.min(days_before(today, 1)), // guard: state-until-yesterday
@@ -158,6 +161,8 @@ impl Range {
             return Resume { start: whole(self.start), lost: None, left_out: None };
         };
         let wanted = days_before(days_after(cursor, 1), lookback_days); // guard: lookback
+        let again = self.start_date.filter(|_| self.reads_again);
+        let wanted = again.map_or(wanted, |day| day.min(wanted));
         let kept = whole(wanted.max(self.oldest)); // guard: pause-without-gap
         let start = self.start_date.map_or(kept, |day| kept.max(whole(day.max(self.oldest))));
         let gap = |start: NaiveDate, next: NaiveDate| {

@@ -146,10 +146,9 @@ impl Book {
 
     /// Records, windows and time; and where the rows are from, as far as that is known.
     fn came_to(&self) -> String {
-        let mut text = format!("{}: {} records", self.stream.name, grouped(self.records));
+        let mut text = format!("{}: {}", self.stream.name, counted(self.records, "record"));
         let Some(account) = &self.account else { return text + "." };
-        let windows = if account.windows == 1 { "window" } else { "windows" };
-        text += &format!(" in {} {windows}", account.windows);
+        text += &format!(" in {}", counted(account.windows, "window"));
         if account.splits > 0 {
             text += &format!(", {} answers were too much at once", account.splits);
         }
@@ -186,8 +185,13 @@ impl Book {
     }
 }
 
+/// So many of something, with an s where it is not one.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// A number with its thousands apart.
-pub(super) fn grouped(number: u64) -> String {
+fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing::Level;
 
 use super::Writer;
-use super::book::{Progress, grouped};
+use super::book::{Progress, counted};
 use crate::api::Answered;
 use crate::protocol::{Protocol, airbyte};
 use crate::terminal::{Terminal, safe};
@@ -109,12 +109,13 @@ impl Writer {
     fn progress(&self) -> String {
         let closed = self.books.iter().filter(|book| book.progress == Progress::Closed).count();
         let records: u64 = self.books.iter().map(|book| book.records).sum();
-        let mut text = format!("{closed} of {} streams, {} records", self.books.len(), grouped(records));
+        let mut text =
+            format!("{closed} of {}, {}", counted(self.books.len() as u64, "stream"), counted(records, "record"));
         let done: u64 = self.books.iter().map(|book| book.windows.0).sum();
         let open = self.books.iter().filter(|book| book.progress != Progress::Closed);
         let ahead: u64 = open.map(|book| book.windows.1 as u64).sum();
         if done + ahead > 0 {
-            text += &format!(", {done} of {} windows", done + ahead);
+            text += &format!(", {done} of {}", counted(done + ahead, "window"));
         }
         if let Some(left) = self.summary.calls_left {
             text += &format!(", {left} calls left this minute");
@@ -134,12 +135,11 @@ impl Writer {
         }
         let summary = &self.summary;
         let records: u64 = self.books.iter().map(|book| book.records).sum();
-        let count = self.books.len();
-        let mut text = format!("{count} {}", if count == 1 { "stream" } else { "streams" });
+        let mut text = counted(self.books.len() as u64, "stream");
         if !self.failures.is_empty() {
             text += &format!(", {} incomplete", self.failures.len());
         }
-        text += &format!(": {} records, {} calls", grouped(records), grouped(summary.calls));
+        text += &format!(": {}, {}", counted(records, "record"), counted(summary.calls, "call"));
         let troubles = [(summary.refused, "refused by the rate limit"), (summary.failed, "failed")];
         let troubles = troubles.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let troubles: Vec<_> = troubles.collect();
@@ -148,7 +148,7 @@ impl Writer {
         }
         text += &format!(", {}", span(summary.started.elapsed()));
         if summary.warnings > 0 {
-            text += &format!(", {} warnings", summary.warnings);
+            text += &format!(", {}", counted(summary.warnings, "warning"));
         }
         let mut texts = vec![text + "."];
         texts.extend(self.hint());
