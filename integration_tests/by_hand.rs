@@ -268,6 +268,11 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     assert!(folder.code == Some(1) && folder.records(REPORT).is_empty(), "it is told before anything is read");
     let told = folder.errors().last().unwrap()["message"].as_str().unwrap().to_owned();
     assert!(told.contains("The state file no/such/folder/state.json cannot be written"), "{told}");
+    let (code, _, stderr) =
+        piped(&bench, &["read", "--config", "config.json", "--streams", REPORT, "--since", "\u{1b}[2J\u{9b}A\u{202e}"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("a day is written as 2026-10-31"), "{stderr}");
+    assert!(stderr.chars().all(|letter| letter == '\n' || !letter.is_control() && letter != '\u{202e}'), "{stderr:?}");
     for arguments in [
         &["read", "--config", "config.json"][..],
         &["read", "--config", "config.json", "--streams", "a", "--catalog", "b"],

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // The help, the version, or a mistake; a disk may be full.
+        // A mistake shows what was typed, which a script may have from anywhere.
+        Err(words) if words.use_stderr() => {
+            eprint!("{}", redact::lines(&words.to_string()));
+            return u8::try_from(words.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+        // The help or the version; a disk may be full.
         Err(words) if words.print().is_err() => return ExitCode::FAILURE,
         Err(words) => return u8::try_from(words.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
     };
