@@ -243,7 +243,7 @@ impl Session {
 /// The configuration with other days.
 fn within(mut config: Config, days: &Days) -> Result<Config> {
     config.start_date = days.since.or(config.start_date);
-    config.reads_again = days.since.is_some();
+    config.again_from = days.since;
     config.end_date = days.until.or(config.end_date);
     match (config.start_date, config.end_date) {
         (Some(start), Some(end)) if end < start => {

@@ -60,8 +60,8 @@ pub struct Config {
     pub advertiser_ids: Vec<AdvertiserId>,
     /// The first day of reports; `None` means as far back as each is taken to reach.
     pub start_date: Option<NaiveDate>,
-    /// Whether days from the first one on are read again where a saved state is further on: `--since` means them.
-    pub reads_again: bool,
+    /// From which day on reports are read again where a saved state is further on: what `--since` says.
+    pub again_from: Option<NaiveDate>,
     /// The last day of reports; `None` means today in the report's zone.
     pub end_date: Option<NaiveDate>,
     /// The currency of all money in reports.

@@ -79,7 +79,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         },
         advertiser_ids: texts(&document["advertiser_ids"]).map(AdvertiserId).collect(),
         start_date,
-        reads_again: false,
+        again_from: None,
         end_date,
         currency: Currency(text(document, "currency")?.to_owned()),
         timezone,

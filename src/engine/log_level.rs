@@ -107,7 +107,7 @@ impl Run<'_> {
         cursors.not_after(settled);
         let config = self.config;
         let mut range = Range::new(config.start_date, config.end_date, today, HISTORY_DAYS, HISTORY_DAYS);
-        range.reads_again = config.reads_again;
+        range.again_from = config.again_from;
         if range.is_clamped {
             self.warn_once(format!("Criteo keeps log files for 30 days, so their first day is {}.", range.start));
         }

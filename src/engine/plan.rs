@@ -53,7 +53,7 @@ impl Run<'_> {
         let today = self.clock.today(report.timezone);
         let mut range =
             Range::new(config.start_date, config.end_date, today, report.history_days, report.default_history_days());
-        range.reads_again = config.reads_again;
+        range.again_from = config.again_from;
         if range.start > range.end {
             tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
         }

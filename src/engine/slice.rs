@@ -90,8 +90,8 @@ pub struct Range {
     pub start: NaiveDate,
     /// The first day that the user asks for, if any.
     start_date: Option<NaiveDate>,
-    /// Whether that day is also meant where a cursor is further on.
-    pub reads_again: bool,
+    /// From which day on is read again where a cursor is further on.
+    pub again_from: Option<NaiveDate>,
     /// The oldest day that Criteo keeps.
     pub oldest: NaiveDate,
     /// Last day: today, or the configured end.
@@ -120,7 +120,7 @@ impl Range {
         Self {
             start: start.max(oldest),
             start_date,
-            reads_again: false,
+            again_from: None,
             oldest,
             end,
             complete_until: end.min(days_before(today, 1)), // guard: state-until-yesterday
@@ -161,8 +161,7 @@ impl Range {
             return Resume { start: whole(self.start), lost: None, left_out: None };
         };
         let wanted = days_before(days_after(cursor, 1), lookback_days); // guard: lookback
-        let again = self.start_date.filter(|_| self.reads_again);
-        let wanted = again.map_or(wanted, |day| day.min(wanted));
+        let wanted = self.again_from.map_or(wanted, |day| day.min(wanted));
         let kept = whole(wanted.max(self.oldest)); // guard: pause-without-gap
         let start = self.start_date.map_or(kept, |day| kept.max(whole(day.max(self.oldest))));
         let gap = |start: NaiveDate, next: NaiveDate| {
@@ -301,12 +300,18 @@ mod tests {
         #[test]
         fn a_resumed_read_covers_the_lookback_and_never_leaves_a_gap(
             start in prop::option::of(days()), today in days(), cursor in prop::option::of(days()), lookback in 1u32..60, grain in grains(),
+            is_again in any::<bool>(),
         ) {
-            let range = Range::new(start, None, today, 730, 30);
+            let mut range = Range::new(start, None, today, 730, 30);
+            range.again_from = start.filter(|_| is_again);
             let Resume { start: first, lost, left_out } = range.resume(cursor, lookback, grain);
             prop_assert!(first >= range.oldest);
             prop_assert!(period_start(first, grain) == first);
             prop_assert!(range.complete_until < today);
+            if let Some(again) = range.again_from {
+                let asked = again.max(range.oldest);
+                prop_assert!(first <= asked || period_start(asked, grain) < range.oldest);
+            }
             let Some(cursor) = cursor else { return Ok(()) };
             // Days behind the cursor are read, or told; nothing but the user and Criteo's history leaves any out.
             let wanted = days_before(cursor, lookback - 1);
