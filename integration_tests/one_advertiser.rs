@@ -4,7 +4,7 @@ use chrono::Days;
 use criteo_sandbox::Options;
 use serde_json::json;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, Transcript};
 use crate::holes::{OF_DATA, OF_TOTALS, REPORT, assert_merged, fault, incremental, message, problem, rises, state_of};
 use crate::streams::{assert_report, preset};
 use crate::truth::{self, by_key};
@@ -32,6 +32,38 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
         assert_eq!(there.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{report}");
         let words = format!("1001 for days before {first}");
         assert!(transcript.logs("WARN").iter().any(|log| log.contains(&words)), "{:?}", transcript.logs("WARN"));
+    }
+}
+
+/// A refusal that does not speak of days is no first day where few days are refused, or days that were served before.
+#[test]
+fn refused_days_that_may_be_an_accident_are_a_hole() {
+    for (advertisers, is_first_sync) in [(1, true), (3, true), (1, false), (3, false)] {
+        let mut bench = Bench::new(Options { advertisers, ..Options::default() }, 38);
+        let mut runs = Vec::new();
+        if !is_first_sync {
+            bench.config["lookback_days"] = json!(2);
+            runs.push(incremental(&bench, None));
+            rises(&mut bench, 1);
+        }
+        let day = bench.today() - Days::new(if is_first_sync { 38 } else { 3 });
+        let matches = json!({"path": "/statistics/", "covers": day});
+        fault(&bench, matches, json!({"status": 400, "body": problem("odd")}));
+        let refused = incremental(&bench, runs.last().map(Transcript::final_state).as_ref());
+        assert_eq!(refused.code, Some(1), "{advertisers} {is_first_sync}");
+        assert!(message(&refused).contains(&day.to_string()), "{}", message(&refused));
+        let state = state_of(&refused);
+        let yesterday = (bench.today() - Days::new(1)).to_string();
+        assert_eq!(state["groups"][0]["cursor"], *yesterday, "{state}");
+        assert_eq!((&state["holes"][0]["from"], &state["holes"][0]["to"]), (&json!(day), &json!(day)), "{state}");
+        let told = refused.logs("WARN").join("\n");
+        let words = format!("set start_date to {}", day + Days::new(1));
+        assert!(told.contains(&words) && told.contains("refuses days of 1001"), "{told}");
+        bench.sandbox.clear_faults();
+        let healed = incremental(&bench, Some(&refused.final_state()));
+        assert_eq!(healed.code, Some(0), "{:?}", healed.errors());
+        runs.extend([refused, healed]);
+        assert_merged(&bench, &runs.iter().collect::<Vec<_>>(), REPORT);
     }
 }
 

@@ -1,6 +1,18 @@
 //! The first day that Criteo serves. Its documents say how long it keeps what, but not by which zone or calendar.
 
+use chrono::NaiveDate;
+
+use super::slice::days_after;
 use crate::error::{Kind, Result};
+
+/// So many days from the documented first day on, a refusal in other words than those for days may be about the days: months have
+/// up to three days less than others.
+const SLACK: u32 = 3;
+
+/// Whether a refused day may be older than what Criteo keeps, which is documented to begin with `oldest`.
+pub(super) fn is_near(day: NaiveDate, oldest: NaiveDate) -> bool {
+    day <= days_after(oldest, SLACK)
+}
 
 /// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
 /// where not even the last one is.

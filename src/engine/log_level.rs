@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::account::Account;
 use super::cursor::{Cursors, Why};
 use super::entity::{MOST_REFUSED, is_of_one};
-use super::floor::{first_served, is_served};
+use super::floor::{first_served, is_near, is_served};
 use super::plan::tell_lost_holes;
 use super::rows::{self, RowSink, Shape};
 use super::saved::Saved;
@@ -44,9 +44,6 @@ const MOST_ATTEMPTS: u32 = 6;
 const MOST_FAILURES: u32 = 4;
 /// How many times the first day is looked for.
 const MOST_FLOORS: usize = 3;
-/// So many days from the documented first day on, a refusal in other words than those for days may be about the days: months have
-/// up to three days less than others.
-const FLOOR_SLACK: u32 = 3;
 /// No row of a file is longer; a quotation mark too many would make one of all that follows.
 const LONGEST_ROW: usize = 4 * 1024 * 1024;
 /// No header is longer; what has no line breaks is no log file.
@@ -214,7 +211,7 @@ impl Reader<'_> {
     /// Whether a refusal may mean that Criteo no longer keeps the files of a day.
     fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
         let is_earliest = self.progress.served_from.is_none_or(|served| day < served);
-        let is_near_the_floor = day <= days_after(self.range.oldest, FLOOR_SLACK);
+        let is_near_the_floor = is_near(day, self.range.oldest);
         is_earliest
             && self.progress.floors_sought < MOST_FLOORS
             && match error.cause {

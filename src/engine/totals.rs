@@ -216,7 +216,7 @@ impl Ledger {
             return Ok(totals);
         }
         if page.has_failed(window, advertisers) || page.failures >= MOST_FAILURES {
-            return Err(Error::transient("Criteo's totals could not be had several times."));
+            return Err(not_to_be_had());
         }
         let totals = page.ask(client, &coarse, window, advertisers, until, is_fresh).await;
         match &totals {
@@ -253,7 +253,7 @@ impl Page {
     }
 
     fn note_failure(&mut self, window: Window, advertisers: &Advertisers) {
-        if self.failed.len() < MOST_FAILED {
+        if self.failed.len() < MOST_FAILED && !self.has_failed(window, advertisers) {
             self.failed.push((window, Arc::clone(advertisers)));
         }
     }
@@ -293,46 +293,62 @@ impl Page {
             };
             asked = shorter.unwrap_or(window);
         }
-        let sums = ask_in_pieces(client, coarse, window, advertisers).await?;
+        let sums = self.ask_in_pieces(client, coarse, window, advertisers).await?;
         Ok(Totals::new(window, advertisers, sums))
+    }
+
+    /// The totals of a window, in as many requests as it takes: by days, and then by advertisers.
+    async fn ask_in_pieces(
+        &mut self,
+        client: &Client,
+        coarse: &Report,
+        window: Window,
+        advertisers: &Advertisers,
+    ) -> Result<Sums> {
+        let mut sums = Sums::default();
+        let mut todo = vec![(window, Arc::clone(advertisers))];
+        let mut requests = 0;
+        while let Some((window, advertisers)) = todo.pop() {
+            requests += 1;
+            // Windows that overlap have pieces in common.
+            let outcome = if self.has_failed(window, &advertisers) {
+                Err(not_to_be_had().because(Cause::TooSlow))
+            } else {
+                ask_once(client, coarse, window, &advertisers).await
+            };
+            let is_long = match &outcome {
+                Ok(Some(part)) => {
+                    sums.add(part);
+                    continue;
+                }
+                Ok(None) => true,
+                Err(error) => {
+                    self.note_failure(window, &advertisers);
+                    matches!(
+                        error.cause,
+                        Some(Cause::InvalidTimespan | Cause::TooSlow | Cause::Rejected | Cause::AnswerTooLarge)
+                    )
+                }
+            };
+            let is_divisible = is_long && requests < MOST_PIECES;
+            match window.halves(coarse.grain).filter(|_| is_divisible) {
+                Some((left, right)) => todo.extend([(right, Arc::clone(&advertisers)), (left, advertisers)]),
+                None if is_divisible && advertisers.len() > 1 => {
+                    let (left, right) = advertisers.split_at(advertisers.len() / 2);
+                    todo.extend([(window, right.into()), (window, left.into())]);
+                }
+                None => {
+                    outcome?;
+                    return Err(Error::config("Criteo's totals of a single day have more rows than one answer holds."));
+                }
+            }
+        }
+        Ok(sums)
     }
 }
 
-/// The totals of a window, in as many requests as it takes: by days, and then by advertisers.
-async fn ask_in_pieces(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Sums> {
-    let mut sums = Sums::default();
-    let mut todo = vec![(window, Arc::clone(advertisers))];
-    let mut requests = 0;
-    while let Some((window, advertisers)) = todo.pop() {
-        requests += 1;
-        let outcome = ask_once(client, coarse, window, &advertisers).await;
-        let is_long = match &outcome {
-            Ok(Some(part)) => {
-                sums.add(part);
-                continue;
-            }
-            Ok(None) => true,
-            Err(error) => {
-                matches!(
-                    error.cause,
-                    Some(Cause::InvalidTimespan | Cause::TooSlow | Cause::Rejected | Cause::AnswerTooLarge)
-                )
-            }
-        };
-        let is_divisible = is_long && requests < MOST_PIECES;
-        match window.halves(coarse.grain).filter(|_| is_divisible) {
-            Some((left, right)) => todo.extend([(right, Arc::clone(&advertisers)), (left, advertisers)]),
-            None if is_divisible && advertisers.len() > 1 => {
-                let (left, right) = advertisers.split_at(advertisers.len() / 2);
-                todo.extend([(window, right.into()), (window, left.into())]);
-            }
-            None => {
-                outcome?;
-                return Err(Error::config("Criteo's totals of a single day have more rows than one answer holds."));
-            }
-        }
-    }
-    Ok(sums)
+fn not_to_be_had() -> Error {
+    Error::transient("Criteo's totals could not be had several times.")
 }
 
 /// One request for totals; `None` when its answer was cut.

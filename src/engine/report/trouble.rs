@@ -13,7 +13,8 @@ use super::retired::{Retired, is_about};
 use super::{Event, Reading};
 use crate::api::SPACE_MIB;
 use crate::config::AdvertiserId;
-use crate::engine::slice::Window;
+use crate::engine::floor::is_near;
+use crate::engine::slice::{Window, days_before};
 use crate::engine::track::{Cut, Failures, Purpose, Slice, Track};
 use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
@@ -27,6 +28,10 @@ const SURE_DAYS: u32 = 31;
 /// costs: a search is two requests for an advertiser that is refused altogether, and without one an account whose first
 /// advertisers are refused would not find a first day that is told in odd words.
 const MOST_FLOORS: usize = 3;
+/// So many periods at the beginning of a first sync that are refused without a word of days are taken for days that Criteo no longer
+/// keeps. A guess, between two costs: fewer may be an accident, which the next sync undoes, and more would be asked for at every
+/// sync for nothing.
+const LEAST_REFUSED: usize = 5;
 /// After so many single advertisers that are refused, and none that is not, the request itself is what is refused.
 const MOST_REFUSED: usize = 3;
 /// After so many failures without a success between them, or as many as it takes to find a single day that cannot be read, there is
@@ -59,6 +64,9 @@ pub(super) struct Trouble {
     searched: BTreeSet<AdvertiserId>,
     /// First days of single advertisers, whose refusal says nothing of days.
     floors: BTreeSet<NaiveDate>,
+    /// Single advertisers that Criteo serves, with the day from which on their first day was looked for: what else it refuses of
+    /// them is about days.
+    served: HashMap<AdvertiserId, NaiveDate>,
     /// For how many single advertisers no first day was found.
     floors_missed: usize,
     /// Why slices were made smaller, for those that cannot be.
@@ -74,6 +82,12 @@ impl Trouble {
         self.failures = Failures::default();
         let start = slice.window.start;
         self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
+    }
+
+    /// Whether Criteo serves the advertiser of a slice.
+    fn is_served(&self, slice: &Slice) -> bool {
+        let from = slice.advertisers.first().and_then(|id| self.served.get(id));
+        from.is_some_and(|from| *from <= slice.window.start)
     }
 
     /// Whether Criteo has answered nothing that begins as early as this slice.
@@ -252,6 +266,10 @@ impl<'a> Reading<'a> {
         floor: Result<Option<NaiveDate>>,
     ) -> Result<()> {
         let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+        if let (Ok(Some(_)), Some(id), false) = (&floor, slice.advertisers.first(), is_of_days) {
+            let from = self.trouble.served.entry(id.clone()).or_insert(slice.window.start);
+            *from = slice.window.start.min(*from);
+        }
         let floor = match floor {
             Ok(Some(floor)) if floor > slice.window.start => floor,
             Ok(None) if !is_of_days => {
@@ -276,6 +294,20 @@ impl<'a> Reading<'a> {
                 return Ok(());
             }
         };
+        if !is_of_days && !self.is_like_a_floor(slice, floor) {
+            tracing::warn!(
+                "{}: Criteo refuses days of {} before {floor}, and serves that day. If it no longer keeps them, set start_date \
+                 to {floor}; until then every sync asks for them again.",
+                self.name,
+                names(&slice.advertisers)
+            );
+            if self.can_be_halved(slice) {
+                self.tracks[index].cut(slice.id);
+            } else {
+                self.give_up(index, slice, error);
+            }
+            return Ok(());
+        }
         if self.is_floor_of_all(slice, &error, floor) {
             self.trouble.floor = Some(floor);
             self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
@@ -288,6 +320,15 @@ impl<'a> Reading<'a> {
         );
         self.tracks[index].begin_at(floor);
         Ok(())
+    }
+
+    /// Whether days that are refused for no reason that names them may be older than what Criteo keeps: near the first day that it
+    /// is taken to keep, or many at the beginning of a first sync. Other days are missed.
+    fn is_like_a_floor(&self, slice: &Slice, floor: NaiveDate) -> bool {
+        let refused = Window { start: slice.window.start, end: days_before(floor, 1) };
+        let is_new = slice.advertisers.first().is_none_or(|id| self.cursors.cursor(id).is_none());
+        is_near(days_before(floor, 1), self.range.oldest)
+            || is_new && refused.singles(self.report.grain).count() >= LEAST_REFUSED
     }
 
     /// Whether days before a first day are refused whoever asks: where Criteo says that it is about days, or two advertisers have
@@ -309,7 +350,7 @@ impl<'a> Reading<'a> {
             track.cut(slice.id);
         } else if slice.advertisers.len() > 1 {
             track.divide(slice.id);
-        } else if track.has_read() || track.purpose == Purpose::Hole {
+        } else if track.has_read() || track.purpose == Purpose::Hole || self.trouble.is_served(&slice) {
             // The advertiser is not refused, so it is the days. One that has a hole has been read in an earlier sync.
             if can_be_halved {
                 track.cut(slice.id);
