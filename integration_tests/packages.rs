@@ -137,3 +137,18 @@ fn everything_that_is_released_has_one_version() {
     let name = first_with("metadata.yaml", "dockerRepository:");
     assert!(labels.contains(&format!("io.airbyte.name={name}")), "{labels}");
 }
+
+#[test]
+fn the_tests_that_a_quick_run_leaves_out_exist() {
+    let here = std::env::current_exe().unwrap();
+    let listed = std::process::Command::new(here).arg("--list").output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let tests: Vec<_> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    let profiles = repository(".config/nextest.toml");
+    let left_out: Vec<_> =
+        profiles.lines().filter_map(|line| line.trim().strip_prefix("test(=")?.split(')').next()).collect();
+    assert!(left_out.len() > 10, "{profiles}");
+    for name in left_out {
+        assert!(tests.contains(&name), "there is no test {name}");
+    }
+}
