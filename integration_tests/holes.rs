@@ -140,6 +140,18 @@ fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
 }
 
 #[test]
+fn no_campaign_of_an_advertiser_with_totals_is_no_empty_report() {
+    let bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 30);
+    let action = json!({"status": 403, "body": problem("no-campaign-found")});
+    fault(&bench, json!({"path": "/statistics/", "advertiser": "1002", "text": OF_DATA}), action);
+    let transcript = incremental(&bench, None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let told = transcript.logs("WARN").join("\n");
+    assert!(told.contains("refuses to report on 1002") && told.contains("its own totals have numbers"), "{told}");
+    assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1001"]), "the other one is read when it comes");
+}
+
+#[test]
 fn no_campaign_is_an_empty_report() {
     for text in [json!({"errors": [{"code": "no-campaign-found"}]}), json!({"message": "No campaign found"})] {
         let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 20);

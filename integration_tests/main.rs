@@ -29,6 +29,7 @@ mod process;
 mod reports;
 mod samples;
 mod sandbox;
+mod since;
 mod singer;
 mod soak;
 mod streams;

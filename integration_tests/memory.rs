@@ -113,6 +113,20 @@ fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
     assert!(peak < MOST_KIB, "{peak} KiB");
 }
 
+/// A table with rows that share keys is written out with their names to add them up.
+#[test]
+#[ignore = "slow: scripts/test runs it"]
+fn rows_that_share_keys_are_added_up_in_bounded_memory() {
+    let bench = dense(2, METRICS);
+    bench.sandbox.change(|options| {
+        options.unknowns.set("statistics_shape", "columns_data").unwrap();
+        options.unknowns.set("repeated_keys", "split").unwrap();
+    });
+    let (lines, peak) = measure(&bench, "custom_wide");
+    assert!(lines > 2 * 99_000, "{lines}");
+    assert!(peak < MOST_KIB, "{peak} KiB");
+}
+
 #[test]
 #[ignore = "slow: scripts/test runs it"]
 fn two_years_of_two_advertisers_take_seconds_and_little_memory() {

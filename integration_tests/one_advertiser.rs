@@ -35,6 +35,34 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
     }
 }
 
+/// Days that are refused between others that are served are no days before the first one, wherever windows are cut.
+#[test]
+fn refused_days_behind_served_ones_are_a_hole() {
+    for (advertisers, back) in [(1, 20), (1, 27), (3, 20), (3, 16), (3, 31), (1, 62)] {
+        let mut bench = Bench::new(Options { advertisers, ..Options::default() }, back);
+        bench.config["verify_totals"] = json!(false);
+        let refused: Vec<_> = (10..=14).map(|back| bench.today() - Days::new(back)).collect();
+        for day in &refused {
+            let matches = json!({"path": "/statistics/", "covers": day, "advertiser": "1001", "text": OF_DATA});
+            fault(&bench, matches, json!({"status": 403, "body": problem("odd")}));
+        }
+        let first = incremental(&bench, None);
+        assert_eq!(first.code, Some(1), "{advertisers} {back}: {:?}", first.logs("WARN"));
+        let state = state_of(&first);
+        let (from, to) = (refused.last().unwrap(), refused.first().unwrap());
+        assert_eq!(
+            (&state["holes"][0]["from"], &state["holes"][0]["to"]),
+            (&json!(from), &json!(to)),
+            "{back}: {state}"
+        );
+        bench.sandbox.clear_faults();
+        bench.config["lookback_days"] = json!(1);
+        let second = incremental(&bench, Some(&first.final_state()));
+        assert_eq!(second.code, Some(0));
+        assert_merged(&bench, &[&first, &second], REPORT);
+    }
+}
+
 /// A refusal that does not speak of days is no first day where few days are refused, or days that were served before.
 #[test]
 fn refused_days_that_may_be_an_accident_are_a_hole() {

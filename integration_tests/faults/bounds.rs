@@ -213,7 +213,7 @@ pub const CASES: &[Case] = &[
             );
             let stories = [
                 with_file("state.json", &groups(1_200_000), &["larger than 16 MiB"]),
-                with_file("state.json", &saved(&many), &["more than 100000 values"]),
+                with_file("state.json", &saved(&many), &["more than 300000 values"]),
                 with_file(
                     "state.json",
                     &saved(&format!(r#"{{"version":2,"groups":{}}}"#, list("0", 4 * MIB))),

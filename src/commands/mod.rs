@@ -200,13 +200,13 @@ impl Session {
                     None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
                 };
                 if input.state_file.is_some()
-                    && let (Some(start), Some(since)) = (configured_start, config.start_date)
-                    && start < since
+                    && let Some(since) = input.days.since
+                    && configured_start.is_none_or(|start| start < since)
                     && catalog.iter().any(|configured| !states.contains_key(&configured.name))
                 {
                     tracing::warn!(
-                        "The state file will begin at {since}. Later reads go on from there, so the days from start_date ({start}) \
-                         up to then are read only when `--since` names them."
+                        "The state file will begin at {since}. Later reads go on from there, so earlier days are read only when \
+                         `--since` names them."
                     );
                 }
                 if input.dry_run {

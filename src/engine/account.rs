@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 
-use super::slice::Window;
+use super::slice::{Window, days_after, days_before, period_end};
 use super::sums::Sums;
 use super::track::Slice;
+use crate::streams::metrics::Grain;
 
 /// What was read of a report.
 #[derive(Debug, Default)]
@@ -21,15 +22,16 @@ pub struct Account {
     pub is_apart: bool,
     /// Windows that are not settled, in words.
     pub holes: Vec<String>,
-    /// Days with rows.
+    /// The first days of periods with rows, and how long these are.
     days: BTreeSet<NaiveDate>,
+    grain: Option<Grain>,
 }
 
 impl Account {
     /// Nothing yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self { is_apart: true, ..Self::default() }
+    pub fn new(grain: Grain) -> Self {
+        Self { is_apart: true, grain: Some(grain), ..Self::default() }
     }
 
     /// Books a slice; sums are there where it was compared with totals.
@@ -50,22 +52,30 @@ impl Account {
     #[must_use]
     pub fn gaps(&self) -> Vec<Window> {
         let days = self.days.iter().zip(self.days.iter().skip(1));
-        days.filter(|(day, next)| **day + Days::new(1) < **next)
-            .map(|(day, next)| Window { start: *day + Days::new(1), end: *next - Days::new(1) })
-            .collect()
+        let gap = |(day, next): (&NaiveDate, &NaiveDate)| {
+            let end = self.grain.map_or(*day, |grain| period_end(*day, grain));
+            Window { start: days_after(end, 1), end: days_before(*next, 1) }
+        };
+        days.map(gap).filter(|gap| gap.start <= gap.end).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::Weekday;
+
     use super::*;
 
     #[test]
-    fn gaps_lie_between_days_with_rows() {
+    fn gaps_lie_between_periods_with_rows() {
         let day = |day: u32| NaiveDate::from_ymd_opt(2026, 10, day).unwrap();
-        let account = Account { days: [1, 2, 4, 9].map(day).into(), ..Account::new() };
-        let gaps: Vec<_> = account.gaps().iter().map(|gap| (gap.start, gap.end)).collect();
-        assert_eq!(gaps, [(day(3), day(3)), (day(5), day(8))]);
-        assert!(Account::new().gaps().is_empty());
+        let gaps = |days: &[u32], grain: Grain| -> Vec<_> {
+            let days = days.iter().map(|number| day(*number)).collect();
+            let gaps = Account { days, ..Account::new(grain) }.gaps();
+            gaps.iter().map(|gap| (gap.start, gap.end)).collect()
+        };
+        assert_eq!(gaps(&[1, 2, 4, 9], Grain::Day), [(day(3), day(3)), (day(5), day(8))]);
+        assert_eq!(gaps(&[5, 12, 26], Grain::Week(Weekday::Mon)), [(day(19), day(25))]);
+        assert_eq!(gaps(&[], Grain::Day), []);
     }
 }

@@ -32,6 +32,10 @@ const VERSION: u64 = 2;
 const NO_CURSOR: &str = "__ab_no_cursor_state_message";
 /// After so many syncs sums that still differ are taken as Criteo's last word.
 const MOST_TRIES: u32 = 3;
+/// The most values that the holes of a state have together, unless each advertiser has but one; and how many each has besides
+/// its advertisers.
+const MOST_VALUES_OF_HOLES: usize = 100_000;
+const VALUES_OF_HOLE: usize = 6;
 
 /// Why a window before the cursor is not settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -219,6 +223,12 @@ impl Cursors {
         self.by_advertiser == other.by_advertiser && self.holes == other.holes
     }
 
+    /// Whether there is no advertiser with a cursor.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_advertiser.is_empty()
+    }
+
     /// Today's advertisers grouped by cursor; those without one come last.
     #[must_use]
     pub fn groups(&self, advertisers: &[AdvertiserId]) -> Vec<(Option<NaiveDate>, Vec<AdvertiserId>)> {
@@ -332,6 +342,31 @@ impl Cursors {
         holes.into_iter().collect()
     }
 
+    /// All holes, each with those that have it. Where these are too many to save, each advertiser has a single one that spans
+    /// what is asked for again: that reads more than it must, and forgets nothing but which days are unproven.
+    fn holes_to_save(&self) -> Vec<(Hole, Vec<AdvertiserId>)> {
+        let advertisers: Vec<_> = self.holes.keys().cloned().collect();
+        let holes = self.holes(&advertisers);
+        if holes.iter().map(|(_, scope)| VALUES_OF_HOLE + scope.len()).sum::<usize>() <= MOST_VALUES_OF_HOLES {
+            return holes;
+        }
+        let mut spans: BTreeMap<Hole, Vec<AdvertiserId>> = BTreeMap::new();
+        for (advertiser, holes) in &self.holes {
+            let span = holes.iter().filter(|hole| hole.why.is_asked_again()).copied().reduce(|one, other| Hole {
+                window: Window {
+                    start: one.window.start.min(other.window.start),
+                    end: one.window.end.max(other.window.end),
+                },
+                why: one.why.min(other.why),
+                tries: one.tries.min(other.tries),
+            });
+            if let Some(span) = span {
+                spans.entry(span).or_default().push(advertiser.clone());
+            }
+        }
+        spans.into_iter().collect()
+    }
+
     /// The same in words.
     #[must_use]
     pub fn hole_texts(&self, of: &[AdvertiserId]) -> Vec<String> {
@@ -367,8 +402,7 @@ impl Cursors {
             "groups": groups,
         });
         if !self.holes.is_empty() {
-            let advertisers: Vec<_> = self.holes.keys().cloned().collect();
-            let holes = self.holes(&advertisers).into_iter().map(|(Hole { window, why, tries }, scope)| SavedHole {
+            let holes = self.holes_to_save().into_iter().map(|(Hole { window, why, tries }, scope)| SavedHole {
                 from: window.start,
                 to: window.end,
                 scope: scope.into_iter().map(|id| id.0).collect(),
@@ -550,6 +584,30 @@ mod tests {
         }
         let (cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
         assert!(cursors.holes_before(&[(AdvertiserId("1".into()), window(20, 20).end)].into()).is_empty());
+    }
+
+    #[test]
+    fn a_state_that_is_written_can_be_read_however_many_holes_there_are() {
+        for (advertisers, days) in [(20_000_u32, 1..=28), (10_000, 1..=28), (20, 1..=3)] {
+            let (mut cursors, _) = Cursors::parse(&Value::Null, fingerprint("a", "b")).unwrap();
+            let ids: Vec<_> = (0..advertisers).map(|number| AdvertiserId(number.to_string())).collect();
+            for (number, id) in (0..).zip(&ids) {
+                let own = std::slice::from_ref(id);
+                cursors.advance(own, days_after(window(30, 30).end, number));
+                let every_other = days.clone().filter(|day| (day + number) % 2 == 0);
+                let holes: Vec<_> = every_other.map(|day| (window(day, day), Why::Unread)).collect();
+                cursors.settle(own, window(1, 30), &holes);
+            }
+            let state = super::super::saved::Saved::from(&cursors.to_value()).value().unwrap();
+            let (saved, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
+            assert_eq!(saved.by_advertiser, cursors.by_advertiser);
+            for (id, holes) in &cursors.holes {
+                let is_there =
+                    |hole: &Hole| saved.holes[id].iter().any(|of| of.window.without(hole.window).ne([of.window]));
+                assert!(holes.iter().all(is_there), "{id:?}: {holes:?} in {:?}", saved.holes[id]);
+            }
+            assert_eq!(saved.holes == cursors.holes, advertisers == 20);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn is_near(day: NaiveDate, oldest: NaiveDate) -> bool {
 }
 
 /// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
-/// where not even the last one is.
+/// where neither the first nor the last one is.
 ///
 /// # Errors
 /// When a request fails: a guess would leave days out.
@@ -24,12 +24,13 @@ pub(super) async fn first_served(
     is_served: impl AsyncFn(usize) -> Result<bool>,
 ) -> Result<Option<usize>> {
     let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
-    // Where everything is refused, one request tells.
-    if !is_served(served).await? {
-        return Ok(None);
-    }
-    if is_served(0).await? {
+    let is_last_served = is_served(served).await?;
+    // Days at the end may be refused for a reason of their own.
+    if (is_last_served || served > 0) && is_served(0).await? {
         return Ok(Some(0));
+    }
+    if !is_last_served {
+        return Ok(None);
     }
     let mut refused = 0;
     while refused + 1 < served {

@@ -54,6 +54,7 @@ impl Run<'_> {
         let mut range =
             Range::new(config.start_date, config.end_date, today, report.history_days, report.default_history_days());
         range.again_from = config.again_from;
+        let range = range.in_periods(report.grain);
         if range.start > range.end {
             tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
         }
@@ -81,7 +82,18 @@ impl Run<'_> {
                     window.end
                 );
             }
-            let purpose = if resume.left_out.is_none() { Purpose::Cursor } else { Purpose::BehindGap };
+            // Where the others go on from a state, a new one is to be read from the start.
+            let is_late = cursor.is_none() && range.again_from.is_some() && !cursors.is_empty();
+            if is_late {
+                tracing::warn!(
+                    "{name}: advertisers {} have no saved state, so the days before {} are left out of this read. No state is \
+                     saved for them, so that a sync without `--since` reads them from the start.",
+                    names(&advertisers),
+                    resume.start
+                );
+            }
+            let is_adjoining = resume.left_out.is_none() && !is_late;
+            let purpose = if is_adjoining { Purpose::Cursor } else { Purpose::BehindGap };
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), purpose));
         }
         for (window, advertisers) in cursors.holes_before(&starts) {

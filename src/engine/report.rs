@@ -190,7 +190,7 @@ impl<'a> Reading<'a> {
             in_flight: InFlight::default(),
             has_rows: false,
             repeated: (0, 0),
-            account: Account::new(),
+            account: Account::new(report.grain),
         }
     }
 
@@ -357,27 +357,36 @@ impl<'a> Reading<'a> {
         if let Some(rows) = densities {
             self.cursors.set_rows_per_day(rows);
         }
-        let covered = track.covered()?;
-        let until = covered.end.min(self.range.complete_until);
-        let covered = Window { end: until, ..covered };
-        if covered.end < covered.start {
-            return None;
-        }
         let before = self.cursors.clone();
-        if track.purpose == Purpose::Cursor {
-            self.cursors.advance(track.advertisers(), until);
+        let covered =
+            track.covered().map(|covered| Window { end: covered.end.min(self.range.complete_until), ..covered });
+        if let Some(covered) = covered.filter(|covered| covered.start <= covered.end) {
+            if track.purpose == Purpose::Cursor {
+                self.cursors.advance(track.advertisers(), covered.end);
+            }
+            for advertiser in track.advertisers().iter() {
+                // Days behind the cursor are no holes: they are read anyway.
+                let Some(cursor) = self.cursors.cursor(advertiser) else { continue };
+                let known = Window { end: covered.end.min(cursor), ..covered };
+                let is_known = |window: &Window| window.start <= known.end && window.end >= known.start;
+                let unread = track.holes().iter().copied().map(|window| (window, Why::Unread));
+                let differing =
+                    self.proof.doubts_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
+                let uncompared = self.proof.uncompared_of(advertiser).map(|window| (window, Why::Uncompared));
+                let holes: Vec<_> =
+                    unread.chain(differing).chain(uncompared).filter(|(window, _)| is_known(window)).collect();
+                self.cursors.settle(std::slice::from_ref(advertiser), known, &holes);
+            }
         }
-        for advertiser in track.advertisers().iter() {
-            // Days behind the cursor are no holes: they are read anyway.
-            let Some(cursor) = self.cursors.cursor(advertiser) else { continue };
-            let known = Window { end: until.min(cursor), ..covered };
-            let is_known = |window: &Window| window.start <= known.end && window.end >= known.start;
-            let unread = track.holes().iter().copied().map(|window| (window, Why::Unread));
-            let differing = self.proof.doubts_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
-            let uncompared = self.proof.uncompared_of(advertiser).map(|window| (window, Why::Uncompared));
-            let holes: Vec<_> =
-                unread.chain(differing).chain(uncompared).filter(|(window, _)| is_known(window)).collect();
-            self.cursors.settle(std::slice::from_ref(advertiser), known, &holes);
+        if self.range.again_from.is_some() {
+            // The next sync begins at the cursor, and not here.
+            let last = covered.map_or(NaiveDate::MIN, |covered| covered.end);
+            for advertiser in track.advertisers().iter() {
+                let Some(cursor) = self.cursors.cursor(advertiser) else { continue };
+                for window in track.holes().iter().filter(|window| last < window.start && window.end <= cursor) {
+                    self.cursors.settle(std::slice::from_ref(advertiser), *window, &[(*window, Why::Unread)]);
+                }
+            }
         }
         (self.is_incremental && !self.cursors.says_the_same(&before)).then(|| self.cursors.to_value())
     }
@@ -414,6 +423,11 @@ impl<'a> Reading<'a> {
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(answer) => answer,
                     Err(error) if error.cause == Some(Cause::AnswerTooLarge) => return Ok(Answer::Cut { more: None }),
+                    Err(error) if error.cause == Some(Cause::NoCampaign) && slice.advertisers.len() == 1 => {
+                        let nothing = Sums::default();
+                        let differs = |totals| !comparison.differing(totals, &nothing, &slice).is_empty();
+                        return Err(if totals.as_deref().is_some_and(differs) { contradicted(&error) } else { error });
+                    }
                     Err(error) => return Err(error),
                 };
                 run.pass_on(&judged.warnings);
@@ -498,6 +512,12 @@ impl<'a> Reading<'a> {
         let advertisers: Vec<_> = advertisers.into_iter().cloned().collect();
         self.cursors.hole_texts(&advertisers)
     }
+}
+
+/// The error where Criteo says that an advertiser has no campaign, and its own totals have numbers of it.
+fn contradicted(error: &Error) -> Error {
+    let words = "Criteo says that there is no campaign, and its own totals have numbers on these days";
+    Error::config(format!("{words}. {error}")).because(Cause::Forbidden)
 }
 
 /// Whether all days of a slice are old enough to be compared with totals.

@@ -11,8 +11,8 @@ use super::cursor::corrupt;
 use crate::error::Result;
 use crate::scan;
 
-/// No state of a stream has more values: twenty thousand advertisers, each of a state of its own, have so many.
-const MOST_VALUES: usize = 100_000;
+/// No state of a stream has more values: twenty thousand advertisers, each with a cursor and a hole of its own, have fewer.
+const MOST_VALUES: usize = 300_000;
 
 /// The state of a stream; none at all is `null`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -129,6 +129,13 @@ impl Range {
         }
     }
 
+    /// The range with its last period whole, as far as there is one: a part of its numbers would replace those of the whole.
+    #[must_use]
+    pub fn in_periods(self, grain: Grain) -> Self {
+        let end = period_end(self.end, grain).min(self.today);
+        Self { end, complete_until: end.min(days_before(self.today, 1)), ..self }
+    }
+
     /// The first day that may be asked for so that `day` is read.
     ///
     /// A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun before

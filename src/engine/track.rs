@@ -180,6 +180,8 @@ enum Progress {
     UnderWay(u64),
     /// Too much at once: waits for the ad sets to be known, or for the track to be divided.
     Parked,
+    /// Refused: waits for everything before it to be done.
+    Behind,
     Done,
 }
 
@@ -386,6 +388,11 @@ impl Track {
             }
             self.slots.pop_front();
         }
+        if self.slots.front().is_some_and(|slot| slot.progress == Progress::Behind) {
+            for slot in self.slots.iter_mut().filter(|slot| slot.progress == Progress::Behind) {
+                slot.progress = Progress::Waiting;
+            }
+        }
     }
 
     /// A slice cannot be read: it becomes a hole, and everything else goes on.
@@ -427,6 +434,19 @@ impl Track {
         if let Some(slot) = self.slot(id) {
             slot.progress = Progress::Waiting;
             slot.refusals = slot.refusals.saturating_add(1);
+        }
+    }
+
+    /// Whether all days before a slice are done.
+    #[must_use]
+    pub fn is_first(&self, id: u64) -> bool {
+        self.slots.front().is_some_and(|slot| slot.progress == Progress::UnderWay(id))
+    }
+
+    /// Lets a slice wait until all days before it are done.
+    pub fn wait_for_days_before(&mut self, id: u64) {
+        if let Some(slot) = self.slot(id) {
+            slot.progress = Progress::Behind;
         }
     }
 

@@ -316,7 +316,8 @@ impl Report {
     /// Whether requests for some ad sets together give the rows of one for all: only if each row belongs to one ad set.
     #[must_use]
     pub fn can_filter_ad_sets(&self) -> bool {
-        self.dimensions.iter().any(|name| name == "AdsetId" || name == "AdId")
+        // Without their id in the key, rows of an ad with several of them would share one in different answers.
+        self.dimensions.iter().any(|name| name == "AdsetId")
     }
 
     /// How many days Criteo may still change: the widest attribution window of the metrics, at most 30 days (33 for transactions).

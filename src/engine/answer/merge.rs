@@ -17,9 +17,15 @@ use crate::streams::metrics::{self, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// The most bytes of an answer that is made anew, and the most keys that may come again in it: both are in memory beside it.
+/// The most bytes of an answer that is made anew; the most keys that may come again in it, and the most bytes of their rows: all of
+/// these are in memory beside it, the rows for as long as one answer is made anew.
 const LONGEST_MERGED: usize = 24 * 1024 * 1024;
 const MOST_REPEATED: usize = 10_000;
+const MOST_GROUPED: usize = 16 * 1024 * 1024;
+/// A table takes less than its rows with their names, which may be as long as the answer was, or this.
+const LONGEST_TABLE: usize = 4 * 1024 * 1024;
+/// What a value takes besides its text.
+const SIZE_OF_VALUE: usize = 96;
 
 /// Makes one row of those that share a key; `repeated` are the hashes of keys that may come more than once. `None` where it was
 /// only hashes that met.
@@ -28,10 +34,7 @@ const MOST_REPEATED: usize = 10_000;
 /// `Cause::RepeatedKey` where rows share a key and cannot be added up.
 pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> Result<Option<Merged>> {
     if body.len() > LONGEST_MERGED || repeated.len() > MOST_REPEATED {
-        return Err(Error::config(
-            "Criteo sent an answer with rows that share keys, and it is too large to make them one row.",
-        )
-        .because(Cause::AnswerTooLarge));
+        return Err(too_large());
     }
     let judging = Judging::new(expected);
     let (metrics, obstacle) = additive(expected, &judging.parts);
@@ -43,11 +46,16 @@ pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> R
         metrics,
         obstacle,
         groups: HashMap::new(),
+        longest: body.len().max(LONGEST_TABLE),
         body: "[".to_owned(),
+        grouped: 0,
         rows: 0,
         dropped: 0,
     };
     rows::check_into(body, Shape::Report, &mut merging)?;
+    if merging.is_too_large() {
+        return Err(too_large());
+    }
     // guard: repeated-keys
     if let Some(group) = merging.groups.values().find(|group| group.obstacle.is_some()) {
         return Err(merging.error(group));
@@ -62,6 +70,11 @@ pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> R
     }
     body.push(']');
     Ok(Some(Merged { body, rows, dropped }))
+}
+
+fn too_large() -> Error {
+    Error::config("Criteo sent an answer with rows that share keys, and it is too large to make them one row.")
+        .because(Cause::AnswerTooLarge)
 }
 
 /// The columns whose values may be added up, and the first metric whose may not.
@@ -162,7 +175,11 @@ struct Merging<'a> {
     /// Why nothing may be added up.
     obstacle: Option<String>,
     groups: HashMap<Vec<String>, Group>,
+    /// About how many bytes these take.
+    grouped: usize,
     body: String,
+    /// The most bytes of that.
+    longest: usize,
     rows: u64,
     dropped: u64,
 }
@@ -170,6 +187,9 @@ struct Merging<'a> {
 impl RowSink for Merging<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
         let raw = <&RawValue>::deserialize(row)?.get();
+        if self.is_too_large() {
+            return Ok(());
+        }
         let key = self.judging.read(&mut serde_json::Deserializer::from_str(raw)).map_err(D::Error::custom)?;
         if !self.repeated.contains(&key) {
             separate(&mut self.body);
@@ -185,12 +205,19 @@ impl RowSink for Merging<'_> {
 }
 
 impl Merging<'_> {
+    fn is_too_large(&self) -> bool {
+        self.body.len() > self.longest || self.grouped > MOST_GROUPED // guard: merged-in-memory
+    }
+
     /// Adds the current row to those of its key.
     fn take(&mut self) {
         let keys = (0..self.judging.parts.len()).filter(|index| self.judging.parts[*index].is_key);
         let key: Vec<String> = keys.map(|index| self.canonical(index, &self.row.values)).collect();
         let Some(mut group) = self.groups.remove(&key) else {
             let (first, unknown) = (self.row.values.clone(), self.row.unknown.clone());
+            let texts = key.iter().chain(first.values()).chain(unknown.values()).chain(unknown.keys());
+            let bytes: usize = texts.map(|text| text.len() + SIZE_OF_VALUE).sum();
+            self.grouped += bytes + self.metrics.len() * SIZE_OF_VALUE;
             let group = Group { key: key.clone(), rows: 1, first, unknown, sums: self.figures(), obstacle: None };
             self.groups.insert(key, group);
             return;

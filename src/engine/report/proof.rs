@@ -1,6 +1,6 @@
 //! What Criteo's totals say of the rows of a report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -22,16 +22,18 @@ const MOST_DOUBTS: usize = 3;
 #[derive(Default)]
 pub(super) struct Proof {
     /// Periods that were written though their sums differ.
-    doubts: BTreeSet<(NaiveDate, AdvertiserId)>,
+    doubts: BTreeMap<AdvertiserId, BTreeSet<NaiveDate>>,
     /// Windows that should have been compared, and why the first one was not.
     without_totals: Option<(Vec<Window>, Error)>,
-    /// Windows that were not compared, or whose rows could not all be summed up, with their advertisers.
-    uncompared: BTreeSet<(Window, AdvertiserId)>,
+    /// Windows that were not compared, or whose rows could not all be summed up, by advertiser.
+    uncompared: BTreeMap<AdvertiserId, BTreeSet<Window>>,
 }
 
 impl Proof {
     pub(super) fn doubt(&mut self, differences: &Differences) {
-        self.doubts.extend(differences.periods.iter().cloned());
+        for (day, advertiser) in &differences.periods {
+            self.doubts.entry(advertiser.clone()).or_default().insert(*day);
+        }
     }
 
     /// There are no totals for a slice, of which the days up to `settled` would have been compared.
@@ -39,32 +41,37 @@ impl Proof {
         self.without_totals.get_or_insert((Vec::new(), error)).0.push(slice.window);
         let window = Window { end: slice.window.end.min(settled), ..slice.window };
         if window.start <= window.end {
-            self.uncompared.extend(slice.advertisers.iter().map(|id| (window, id.clone())));
+            for advertiser in slice.advertisers.iter() {
+                self.uncompared.entry(advertiser.clone()).or_default().insert(window);
+            }
         }
     }
 
     /// Rows of these periods of a slice could not be summed up.
     pub(super) fn lacks_sums(&mut self, slice: &Slice, periods: &BTreeSet<(u64, NaiveDate)>, grain: Grain) {
         for advertiser in slice.advertisers.iter() {
-            let days = periods.iter().filter(|(of, _)| *of == number(&advertiser.0)).map(|(_, day)| *day);
-            let windows = days.map(|start| Window { start, end: period_end(start, grain) });
-            self.uncompared.extend(windows.map(|window| (window, advertiser.clone())));
+            let of = number(&advertiser.0);
+            let days = periods.range((of, NaiveDate::MIN)..=(of, NaiveDate::MAX)).map(|(_, day)| *day);
+            for start in days {
+                let window = Window { start, end: period_end(start, grain) };
+                self.uncompared.entry(advertiser.clone()).or_default().insert(window);
+            }
         }
     }
 
     /// The windows of an advertiser that nothing proves.
     pub(super) fn uncompared_of(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = Window> {
-        self.uncompared.iter().filter(move |(_, of)| of == advertiser).map(|(window, _)| *window)
+        self.uncompared.get(advertiser).into_iter().flatten().copied()
     }
 
     /// The periods of an advertiser that are in doubt.
     pub(super) fn doubts_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
-        let days = self.doubts.iter().filter(move |(_, of)| of == advertiser).map(|(day, _)| *day);
+        let days = self.doubts.get(advertiser).into_iter().flatten().copied();
         days.map(move |start| Window { start, end: period_end(start, grain) })
     }
 
     fn is_given_up(&self) -> bool {
-        self.doubts.len() >= MOST_DOUBTS
+        self.doubts.values().map(BTreeSet::len).sum::<usize>() >= MOST_DOUBTS
     }
 }
 
@@ -146,7 +153,10 @@ impl<'a> Reading<'a> {
             );
         }
         let (mut again, mut accepted) = (Vec::new(), Vec::new());
-        for (day, advertiser) in &self.proof.doubts {
+        let doubts =
+            self.proof.doubts.iter().flat_map(|(advertiser, days)| days.iter().map(move |day| (day, advertiser)));
+        let doubts: BTreeSet<_> = doubts.collect();
+        for (day, advertiser) in doubts {
             let text = format!("{day} of {advertiser}");
             let is_final = !self.is_incremental || self.cursors.is_unproven(advertiser, *day);
             if is_final { accepted.push(text) } else { again.push(text) }

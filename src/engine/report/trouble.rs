@@ -364,6 +364,9 @@ impl<'a> Reading<'a> {
             self.give_up(index, &slice, error);
         } else if slice.advertisers.first().is_some_and(|id| self.trouble.searched.contains(id)) {
             track.wait(slice.id);
+        } else if !track.is_first(slice.id) {
+            // If days before it are served, it is neither the advertiser nor its first day.
+            track.wait_for_days_before(slice.id);
         } else if self.trouble.floors_missed < MOST_FLOORS {
             // The first days may lie before what Criteo keeps.
             self.trouble.searched.extend(slice.advertisers.first().cloned());
