@@ -206,7 +206,7 @@ impl RowSink for Merging<'_> {
 
 impl Merging<'_> {
     fn is_too_large(&self) -> bool {
-        self.body.len() > self.longest || self.grouped > MOST_GROUPED // guard: merged-in-memory
+        self.body.len() > self.longest || self.grouped > MOST_GROUPED
     }
 
     /// Adds the current row to those of its key.
