@@ -214,6 +214,8 @@ fn files_of_one_name_keep_their_keys() {
         bench.sandbox.add_fault(fault).unwrap();
         let transcript = sync(&bench, Some(&first.final_state()));
         assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let is_told = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have one name"));
+        assert_eq!(is_told, blobs.len() > 1);
         let of_day = transcript.records(LOG).into_iter();
         tables.push(by_key(of_day.filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31"), &stream));
     }

@@ -214,8 +214,13 @@ fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
     let mut ends: Vec<Vec<usize>> = vec![Vec::new(); form.len() + 1];
     ends[0].push(start);
     for count in 0..form.len() {
-        for end in std::mem::take(&mut ends[count]) {
+        let mut here = std::mem::take(&mut ends[count]);
+        let mut at = 0;
+        while let Some(end) = here.get(at).copied() {
+            at += 1;
             let rest = &text[end..];
+            // Lines may be broken within a secret, and signs that nobody sees may stand in it.
+            here.extend(unseen(rest).filter(|_| count > 0).map(|length| end + length));
             let is_cut = rest.first().is_none_or(|first| is_mark(*first) && rest.len() <= LONGEST_ESCAPE);
             if is_cut && count >= SHORTEST {
                 return Some(text.len());
@@ -232,6 +237,18 @@ fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
         }
     }
     ends.pop()?.into_iter().max()
+}
+
+/// The length of a character at the beginning of a text that shows nothing: a line break, a control character, or one without width.
+fn unseen(text: &[u8]) -> Option<usize> {
+    match text {
+        [byte, ..] if byte.is_ascii_control() => Some(1),
+        // U+00AD, U+0080 to U+009F
+        [0xc2, 0xad | 0x80..=0x9f, ..] => Some(2),
+        // U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF
+        [0xe2, 0x80, 0x8b..=0x8f | 0xa8..=0xae, ..] | [0xe2, 0x81, 0xa0..=0xaf, ..] | [0xef, 0xbb, 0xbf, ..] => Some(3),
+        _ => None,
+    }
 }
 
 /// Whether a byte stands for another: some servers change the case of what they send back, and forms have `+` for a space.
@@ -496,6 +513,25 @@ mod tests {
         assert_eq!(secrets.clean("x abcdef-g", usize::MAX), "x ***");
         assert_eq!(secrets.clean("x ghijkl%2Dmno%7", usize::MAX), "x ***");
         assert_eq!(secrets.clean("xyz abcdef-ghijkl", 5), "xyz *");
+    }
+
+    #[test]
+    fn secrets_are_masked_across_signs_that_nobody_sees() {
+        let secrets = knowing("abcdef-ghijkl+mno");
+        // An escape near the end of a text may be a cut one.
+        let more = "so on, ".repeat(20);
+        for sign in
+            ["\n", "\r\n", "\t", "\0", "\u{1b}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{2060}", "\u{feff}"]
+        {
+            assert_eq!(
+                secrets.clean(&format!("x abcdef-g{sign}hijkl{sign}%2Bmno and {more}"), usize::MAX),
+                format!("x *** and {more}"),
+                "{sign:?}"
+            );
+        }
+        let mime = "YWJjZGVm\r\nLWdoaWprbCtt\r\nbm8=";
+        assert_eq!(secrets.clean(&format!("x {mime} y"), usize::MAX), "x ***= y");
+        assert_eq!(secrets.clean("x\nabcdef ghijkl+mno\ny", usize::MAX), "x\nabcdef ghijkl+mno\ny");
     }
 
     #[test]

@@ -64,6 +64,8 @@ const OWN_COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day
 struct LogFile {
     name: String,
     url: String,
+    /// Whether the name has a mark, since another file has the same.
+    is_marked: bool,
 }
 
 /// One stream of log files that is being read.
@@ -376,7 +378,17 @@ impl Run<'_> {
             Ok(distinct(list.files))
         };
         match self.client.fetch(&call, check).await {
-            Ok((_, files)) => Ok(files),
+            Ok((_, files)) => {
+                if let Some(file) = files.iter().find(|file| file.is_marked) {
+                    self.warn_once(format!(
+                        "Several log files of advertiser {advertiser} on {day} have one name, so file_name tells them apart by a \
+                         mark: {}. If an earlier sync found one of them alone, its rows may stand under both names; remove the \
+                         rows of this day before it is read again.",
+                        quote(&file.name)
+                    ));
+                }
+                Ok(files)
+            }
             // It has no files, either.
             Err(error) if error.cause == Some(Cause::NoCampaign) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -437,7 +449,7 @@ impl FileList {
                 .zip(text("url", LONGEST_LINK))
                 .ok_or("a file has no name or no link, or one that is too long")?;
             self.bytes += name.len() + url.len();
-            self.files.push(LogFile { name, url });
+            self.files.push(LogFile { name, url, is_marked: false });
             if self.files.len() > MOST_FILES || self.bytes > LONGEST_LIST {
                 return Err(format!("it lists more than {MOST_FILES} files of one day, or their links are too long"));
             }
@@ -529,8 +541,9 @@ fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
         let namesake = places.keys().find(|place| place.rsplit('/').next() == Some(&*name));
         let plain = namesake.or_else(|| places.keys().next()).cloned();
         places.into_iter().map(move |(place, file)| {
-            let name = if Some(&place) == plain.as_ref() { name.clone() } else { format!("{name} ({})", mark(&place)) };
-            LogFile { name, ..file }
+            let is_marked = Some(&place) != plain.as_ref();
+            let name = if is_marked { format!("{name} ({})", mark(&place)) } else { name.clone() };
+            LogFile { name, is_marked, ..file }
         })
     };
     by_name.into_iter().flat_map(marked).collect()
