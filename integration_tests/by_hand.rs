@@ -135,6 +135,17 @@ fn a_preview_shows_the_first_rows_and_the_days() {
     for row in &rows {
         assert!(["2026-10-20", "2026-10-21"].contains(&row["day"].as_str().unwrap()), "{row}");
     }
+    // Not even a look goes behind the first day of the configuration.
+    let mut late = bench.config.clone();
+    late["start_date"] = json!("2026-10-28");
+    bench.file("late.json", &late);
+    let all = ["preview", REPORT, "--rows", "1000", "--format", "json", "--config", "late.json"];
+    let first = |stdout: &str| {
+        let days =
+            stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["day"].as_str().unwrap().to_owned());
+        days.min()
+    };
+    assert_eq!(first(&piped(&bench, &all).1).as_deref(), Some("2026-10-28"));
     let (code, stdout, _) = piped(&bench, &[&["preview", REPORT, "--format", "csv"][..], &config].concat());
     assert!(code == Some(0) && stdout.starts_with("advertiser_id,") && stdout.lines().count() == 11, "{stdout}");
 }
@@ -251,6 +262,8 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     let run = |arguments: &[&str]| bench.run(&[&["read", "--config", "config.json"][..], arguments].concat());
     let typo = run(&["--streams", "campains"]);
     let told = typo.errors()[0]["message"].as_str().unwrap().to_owned();
+    let one_of_two = run(&["--streams", &format!("campains,{REPORT}")]);
+    assert!(one_of_two.logs("INFO").iter().any(|text| text.starts_with("2 streams, 1 incomplete: ")));
     assert!(told.contains("Did you mean campaigns"), "{told}");
     let mut slips = Bench::new(Options::default(), 3);
     slips.config["start_dat"] = json!("2026-10-30");

@@ -48,6 +48,24 @@ fn a_week_or_month_that_is_named_in_part_is_read_whole() {
 }
 
 #[test]
+fn days_that_cannot_be_are_told_once() {
+    let mut bench = Bench::new(Options { advertisers: 1, ads: 1, ..Options::default() }, 20);
+    assert_eq!(read(&bench, REPORT, &[]).code, Some(0));
+    bench.config.as_object_mut().unwrap().remove("start_date");
+    let before = kept(&bench);
+    for (days, words) in [
+        (["--since", "2027-01-01"], "the first day, 2027-01-01, is in the future"),
+        (["--until", "2020-01-01"], "the last day, 2020-01-01, is earlier than"),
+    ] {
+        let nothing = read(&bench, REPORT, &days);
+        let told = nothing.logs("WARN");
+        assert_eq!((nothing.code, told.len(), nothing.records(REPORT).len()), (Some(0), 1, 0), "{told:?}");
+        assert!(told[0].contains(words), "{told:?}");
+        assert_eq!(kept(&bench), before);
+    }
+}
+
+#[test]
 fn an_advertiser_without_a_state_is_read_from_the_start_by_the_next_sync() {
     let mut bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 30);
     bench.sandbox.change(|options| options.without_consent = vec!["1002".to_owned()]);

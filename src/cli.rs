@@ -216,7 +216,9 @@ pub struct Days {
 
 /// A day that is named by hand.
 fn day(text: &str) -> Result<NaiveDate, &'static str> {
-    text.parse().map_err(|_| "a day is written as 2026-10-31")
+    let is_written_so = text.len() == 10 && text.chars().all(|letter| letter.is_ascii_digit() || letter == '-');
+    let mistake = if is_written_so { "there is no such day in the calendar" } else { "a day is written as 2026-10-31" };
+    text.parse().map_err(|_| mistake)
 }
 
 /// What to show of a stream.

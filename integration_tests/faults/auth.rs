@@ -463,7 +463,7 @@ fn the_days_of_a_preview_end_with_criteos_today() {
         ("Sun, 01 Nov 2026 12:00:00 GMT", "2026-10-19", "2026-11-01"),
         ("Thu, 05 Nov 2026 12:00:00 GMT", "2026-10-23", "2026-11-05"),
     ] {
-        let mut bench = bench(Options::default(), 3);
+        let mut bench = bench(Options::default(), 30);
         bench.config["now"] = json!("2026-11-03T12:00:00Z");
         fault(&bench, "/oauth2/token", json!(null), json!({"headers": {"Date": date}}));
         bench.file("config.json", &bench.config);

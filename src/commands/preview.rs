@@ -41,7 +41,8 @@ impl Session {
             client.authenticate().await?;
             let today = || engine::clock_of(&client, &config).today(config.timezone);
             let end = config.end_date.unwrap_or_else(today);
-            config.start_date = Some(days_before(end, DAYS - 1));
+            let first = days_before(end, DAYS - 1);
+            config.start_date = Some(config.start_date.map_or(first, |day| day.max(first)));
         }
         // A look is no proof.
         config.verify_totals = false;

@@ -46,8 +46,9 @@ impl Session {
         for (_, error) in &refused {
             tracing::error!("{error}");
         }
-        engine::dry_run(&*self.client(config, Patience::Sync)?, &self.output, config, &selected, states).await?;
-        Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let client = self.client(config, Patience::Sync)?;
+        let can_be_read = engine::dry_run(&client, &self.output, config, &selected, states).await?;
+        Ok(if can_be_read && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     pub(super) fn client(&self, config: &Config, patience: Patience) -> Result<Arc<Client>> {

@@ -374,7 +374,7 @@ pub async fn dry_run(
     config: &Config,
     selected: &[Selected],
     states: &States,
-) -> Result<()> {
+) -> Result<bool> {
     let portfolio = portfolio(client, config).await?;
     if let Some(warning) = client.clock_warning() {
         tracing::warn!("{warning}");
@@ -383,7 +383,7 @@ pub async fn dry_run(
         tracing::warn!("{error}");
     }
     let run = Run::new(client, output, config, Some(&portfolio), selected);
-    let mut reports = 0;
+    let (mut reports, mut can_be_read) = (0, true);
     let nothing = Saved::default();
     for selected in selected {
         let stream = &selected.stream;
@@ -401,7 +401,10 @@ pub async fn dry_run(
                         output.estimate(&stream.name, rows);
                     }
                 }
-                Err(error) => tracing::error!("{}: {error}", stream.name),
+                Err(error) => {
+                    can_be_read = false;
+                    tracing::error!("{}: {error}", stream.name);
+                }
             },
         }
     }
@@ -411,7 +414,7 @@ pub async fn dry_run(
          minute takes {} min or more.",
         reports.saturating_sub(1) / a_minute
     );
-    Ok(())
+    Ok(can_be_read)
 }
 
 /// How many reports Criteo allows a minute (developers.criteo.com, Rate limits).

@@ -55,17 +55,31 @@ impl Run<'_> {
             Range::new(config.start_date, config.end_date, today, report.history_days, report.default_history_days());
         range.again_from = config.again_from;
         let range = range.in_periods(report.grain);
-        if range.start > range.end {
-            tracing::warn!("{name}: nothing to read between {} and {}.", range.start, range.end);
-        }
         let mut cursors = cursors;
+        let what_is_wrong = if range.start > range.today {
+            Some(format!("the first day, {}, is in the future", range.start))
+        } else if range.end < range.oldest {
+            let oldest = range.oldest;
+            Some(format!(
+                "the last day, {}, is earlier than {oldest}, the first that Criteo is taken to keep",
+                range.end
+            ))
+        } else if range.start > range.end && cursors.is_empty() {
+            Some(format!("the last day, {}, is earlier than the first, {}", range.end, range.start))
+        } else {
+            None
+        };
+        if let Some(what) = what_is_wrong {
+            tracing::warn!("{name}: {what}, so there is nothing to read.");
+            return Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks: Vec::new() });
+        }
         take_back_the_future(name, &mut cursors, range); // guard: future-state
         tell_lost_holes(name, &mut cursors, range.whole(range.oldest, report.grain));
         let planner = Planner { name, report, advertisers };
         let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());
         for (cursor, advertisers) in cursors.groups(advertisers) {
             let resume = range.resume(cursor, lookback.max(1), report.grain);
-            planner.tell_gaps(cursor, &advertisers, resume);
+            planner.tell_gaps(cursor, &advertisers, resume, range.again_from.is_some());
             if range.is_clamped && cursor.is_none() {
                 self.warn_once(planner.clamped(resume.start));
             }
@@ -138,7 +152,7 @@ impl Planner<'_> {
     }
 
     /// Names the days between the state and the first day that is read.
-    fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
+    fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume, is_by_hand: bool) {
         let name = self.name;
         let (Some(cursor), ids) = (cursor, names(advertisers)) else { return };
         if let Some(lost) = resume.lost {
@@ -150,9 +164,10 @@ impl Planner<'_> {
         }
         if let Some(left_out) = resume.left_out {
             tracing::warn!(
-                "{name}: {left_out} of advertisers {ids} are left out, because start_date lies behind the saved state \
-                 ({cursor}). The state stays at {cursor} until these days are read: set start_date to {} or before, or reset \
-                 the stream.",
+                "{name}: {left_out} of advertisers {ids} are left out, because {} is later than the saved state ({cursor}). The \
+                 state stays at {cursor} until these days are read: {} {} or earlier.",
+                if is_by_hand { "--since" } else { "start_date" },
+                if is_by_hand { "leave --since out, or choose" } else { "set start_date to" },
                 left_out.start
             );
         }
@@ -160,10 +175,7 @@ impl Planner<'_> {
 
     fn clamped(&self, start: NaiveDate) -> String {
         let history = self.report.history();
-        format!(
-            "Reports of this kind are taken to reach back {history}, so the first day is {start} instead of \
-             start_date."
-        )
+        format!("Reports of this kind are taken to reach back {history}, so the first day is {start}.")
     }
 }
 

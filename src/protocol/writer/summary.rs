@@ -135,7 +135,11 @@ impl Writer {
         }
         let summary = &self.summary;
         let records: u64 = self.books.iter().map(|book| book.records).sum();
-        let mut text = counted(self.books.len() as u64, "stream");
+        // Streams that were refused before they began have no book.
+        let is_begun =
+            |failure: &&String| self.books.iter().any(|book| failure.starts_with(&format!("{}: ", book.stream.name)));
+        let refused = self.failures.iter().filter(|failure| !is_begun(failure)).count();
+        let mut text = counted((self.books.len() + refused) as u64, "stream");
         if !self.failures.is_empty() {
             text += &format!(", {} incomplete", self.failures.len());
         }
