@@ -115,6 +115,8 @@ impl Bench {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}-{number}", std::process::id()));
+        // The number of a process that has ended may come again, and a test that failed leaves its folder.
+        std::fs::remove_dir_all(&directory).ok();
         std::fs::create_dir_all(&directory).unwrap();
         let mut config = json!({
             "client_id": options.client_id,
@@ -237,7 +239,8 @@ impl Bench {
     fn terminal(&self, lines: &str, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
         let program = tested_program();
         let program = program.to_str().unwrap();
-        let line = format!("stty rows 40 cols {columns}; {program} {arguments}; echo \"exit $?\"");
+        // What is typed ahead is shown before the program starts, or not at all.
+        let line = format!("stty rows 40 cols {columns} -echo; {program} {arguments}; echo \"exit $?\"");
         let mut terminal = Command::new("script");
         terminal.args(["--quiet", "--command", &line, "/dev/null"]).current_dir(&self.directory).stdin(Stdio::piped());
         terminal.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "xterm");

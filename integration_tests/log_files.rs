@@ -73,7 +73,11 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
         let first_day = bench.today() - Days::new(kept);
         let transcript = sync(&bench, None);
         assert_eq!(transcript.code, Some(0), "{floor} {words}: {:?}", transcript.errors());
-        let told = ["taken to reach back 30 days", &format!("refuses days before {first_day}")];
+        let told = if words == "invalid_timespan" {
+            ["taken to reach back 30 days", &format!("refuses days before {first_day}")]
+        } else {
+            ["refuses the log files of", &format!("for days before {first_day}")]
+        };
         assert!(warns(&transcript, &told), "{floor} {words}: {:?}", transcript.logs("WARN"));
         assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-29");
         assert!(state_of(&transcript).get("holes").is_none());
@@ -82,6 +86,25 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
 }
 
 /// A search that meets an outage does not take the days for ones that are no longer kept.
+/// An advertiser whose files begin later says nothing of the others.
+#[test]
+fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
+    let bench = bench(&[], 29);
+    let first = bench.today() - Days::new(14);
+    for back in 15..=32 {
+        let day = bench.today() - Days::new(back);
+        let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": day}, "times": null,
+            "do": {"status": 403, "body": json!({"errors": [{"code": "odd", "title": "No"}]}).to_string()}});
+        bench.sandbox.add_fault(fault).unwrap();
+    }
+    let transcript = sync(&bench, None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let days = |advertiser| days_of(&transcript, advertiser).len();
+    assert!(days("1002") > days("1001") + 10, "{} and {}", days("1002"), days("1001"));
+    let words = format!("refuses the log files of 1001 for days before {first}");
+    assert!(transcript.logs("WARN").iter().any(|text| text.contains(&words)), "{:?}", transcript.logs("WARN"));
+}
+
 #[test]
 fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
     let mut bench = bench(&[("log_files_floor", "three_days_later")], 30);

@@ -35,6 +35,54 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
     }
 }
 
+/// Two advertisers with one first day say nothing of a third, whose answers are still on their way.
+#[test]
+fn a_first_day_that_two_share_is_not_that_of_the_others() {
+    let bench = Bench::new(Options { advertisers: 4, ads: 1, ..Options::default() }, 50);
+    for advertiser in ["1001", "1003"] {
+        for back in 20..=50 {
+            let matches =
+                json!({"path": "/statistics/", "advertiser": advertiser, "covers": bench.today() - Days::new(back)});
+            fault(&bench, matches, json!({"status": 403, "body": problem("odd")}));
+        }
+    }
+    let slow = json!({"path": "/statistics/", "text": OF_DATA});
+    fault(&bench, slow, json!({"delivery": {"delay_ms": 150}}));
+    let transcript = incremental(&bench, None);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    let first = (bench.today() - Days::new(50)).to_string();
+    for advertiser in ["1002", "1004"] {
+        let rows = transcript.records(REPORT).into_iter().filter(|row| row["advertiser_id"] == advertiser);
+        assert_eq!(rows.map(|row| row["day"].as_str().unwrap()).min(), Some(&*first), "{advertiser}");
+    }
+    let told = transcript.logs("WARN").join("\n");
+    assert!(told.contains("1001 for days before") && told.contains("1003 for days before"), "{told}");
+}
+
+/// New advertisers beside a state have a first day of their own: it is found once, and not asked for day by day at every sync.
+#[test]
+fn the_first_days_of_new_advertisers_cost_few_calls() {
+    let bench = Bench::new(Options { advertisers: 6, ads: 1, ..Options::default() }, 300);
+    bench.sandbox.change(|options| options.without_consent = (1003..=1006).map(|id| id.to_string()).collect());
+    let before = incremental(&bench, None);
+    bench.sandbox.change(|options| options.without_consent.clear());
+    for (number, advertiser) in (1003..=1006).enumerate() {
+        for back in 150 + u64::try_from(number).unwrap()..=300 {
+            let covered = bench.today() - Days::new(back);
+            let matches = json!({"path": "/statistics/", "advertiser": advertiser.to_string(), "covers": covered});
+            fault(&bench, matches, json!({"status": 403, "body": problem("odd")}));
+        }
+    }
+    let calls = || bench.report_requests().len();
+    let asked = calls();
+    let first = incremental(&bench, Some(&before.final_state()));
+    assert_eq!(first.code, Some(0), "{:?}", first.errors());
+    assert!(calls() - asked < 250, "{} calls", calls() - asked);
+    let asked = calls();
+    let second = incremental(&bench, Some(&first.final_state()));
+    assert_eq!((second.code, calls() - asked < 10), (Some(0), true), "{} calls", calls() - asked);
+}
+
 /// Days that are refused between others that are served are no days before the first one, wherever windows are cut.
 #[test]
 fn refused_days_behind_served_ones_are_a_hole() {

@@ -17,13 +17,22 @@ pub(super) fn is_near(day: NaiveDate, oldest: NaiveDate) -> bool {
 /// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
 /// where neither the first nor the last one is.
 ///
+/// `hint` is the first of another advertiser, which may well be the same.
+///
 /// # Errors
 /// When a request fails: a guess would leave days out.
 pub(super) async fn first_served(
     count: usize,
+    hint: Option<usize>,
     is_served: impl AsyncFn(usize) -> Result<bool>,
 ) -> Result<Option<usize>> {
     let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
+    if let Some(hint) = hint.filter(|hint| (1..count).contains(hint))
+        && is_served(hint).await?
+        && !is_served(hint - 1).await?
+    {
+        return Ok(Some(hint));
+    }
     let is_last_served = is_served(served).await?;
     // Days at the end may be refused for a reason of their own.
     if (is_last_served || served > 0) && is_served(0).await? {

@@ -167,20 +167,33 @@ impl Reader<'_> {
     /// What is about the stream as a whole.
     async fn read_days(&mut self, advertiser: &AdvertiserId, days: Window, moves_cursor: bool) -> Result<()> {
         let mut failures_in_a_row = 0;
+        let mut own_floor = None;
         let last = days.end.min(self.range.complete_until);
         for day in days.start.iter_days().take_while(|day| *day <= last) {
-            if self.progress.floor.is_some_and(|floor| day < floor) {
+            if self.progress.floor.max(own_floor).is_some_and(|floor| day < floor) {
                 continue;
             }
             let mut outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
             if let Err(Unread::List(error)) = &outcome
                 && self.may_lie_before_the_floor(advertiser, day, error)
             {
-                self.progress.floors_sought += 1;
+                // What does not speak of days is true of this advertiser alone.
+                let is_of_all = error.cause == Some(Cause::InvalidTimespan);
+                let hint = self.progress.own_floor;
+                self.progress.floors_sought += usize::from(hint.is_none());
                 let window = Window { start: day, end: self.range.complete_until };
-                match self.run.first_served(advertiser, window).await {
+                match self.run.first_served(advertiser, window, hint).await {
                     Ok(Some(floor)) if floor > day => {
-                        self.begin_at(floor);
+                        if is_of_all {
+                            self.begin_at(floor);
+                        } else {
+                            tracing::warn!(
+                                "{}: Criteo refuses the log files of {advertiser} for days before {floor}, so that is its first day. \
+                                 {error}",
+                                self.name
+                            );
+                            (own_floor, self.progress.own_floor) = (Some(floor), Some(floor));
+                        }
                         continue;
                     }
                     Ok(Some(_)) => outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await,
@@ -298,10 +311,16 @@ fn is_about_days(error: &Error, has_read: bool) -> bool {
 
 impl Run<'_> {
     /// The first day of a window whose files Criteo lists; none where it does not list those of the last one.
-    async fn first_served(&self, advertiser: &AdvertiserId, window: Window) -> Result<Option<NaiveDate>> {
+    async fn first_served(
+        &self,
+        advertiser: &AdvertiserId,
+        window: Window,
+        hint: Option<NaiveDate>,
+    ) -> Result<Option<NaiveDate>> {
         let days: Vec<_> = window.singles(Grain::Day).map(|day| day.start).collect();
+        let hint = hint.and_then(|hint| days.iter().position(|day| *day == hint));
         let is_served = async |index: usize| is_served(self.log_files(advertiser, days[index]).await);
-        Ok(first_served(days.len(), is_served).await?.map(|index| days[index]))
+        Ok(first_served(days.len(), hint, is_served).await?.map(|index| days[index]))
     }
 
     /// Reads the files of a day.
@@ -495,6 +514,8 @@ struct Progress {
     served_from: Option<NaiveDate>,
     /// The first day that Criteo serves, where that is later than it should be.
     floor: Option<NaiveDate>,
+    /// The first day of a single advertiser, whose refusal says nothing of days.
+    own_floor: Option<NaiveDate>,
     floors_sought: usize,
     lost: BTreeMap<AdvertiserId, Error>,
     /// The days that could not be read, with their advertisers, and why the first of them could not.

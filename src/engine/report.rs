@@ -493,13 +493,14 @@ impl<'a> Reading<'a> {
         // A week, month or year that has only begun is served where a whole one is too long.
         let is_whole = |period: &Window| period_end(period.start, report.grain) == period.end;
         let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
+        let hint = self.trouble.latest_floor().and_then(|day| periods.iter().position(|period| period.start == day));
         async move {
             let is_served = async |index: usize| {
                 let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);
                 let check = |body: &str| rows::check_into(body, rows::Shape::Report, &mut rows::CheckOnly);
                 is_served(client.fetch(&call, check).await)
             };
-            let first = first_served(periods.len(), is_served).await;
+            let first = first_served(periods.len(), hint, is_served).await;
             let floor = first.map(|first| first.map(|index| periods[index].start));
             Event::Floor(slice, error, floor)
         }

@@ -123,7 +123,7 @@ impl Range {
             again_from: None,
             oldest,
             end,
-            complete_until: end.min(days_before(today, 1)), // guard: state-until-yesterday
+            complete_until: complete_until(end, today),
             today,
             is_clamped: start < oldest,
         }
@@ -133,7 +133,7 @@ impl Range {
     #[must_use]
     pub fn in_periods(self, grain: Grain) -> Self {
         let end = period_end(self.end, grain).min(self.today);
-        Self { end, complete_until: end.min(days_before(self.today, 1)), ..self }
+        Self { end, complete_until: complete_until(end, self.today), ..self }
     }
 
     /// The first day that may be asked for so that `day` is read.
@@ -178,6 +178,11 @@ impl Range {
         let next = days_after(cursor, 1);
         Resume { start, lost: gap(next, kept.min(start)), left_out: gap(next.max(kept), start) } // guard: days-left-out
     }
+}
+
+/// The last day whose numbers may count as complete.
+fn complete_until(end: NaiveDate, today: NaiveDate) -> NaiveDate {
+    end.min(days_before(today, 1)) // guard: state-until-yesterday
 }
 
 /// Where a read begins behind a cursor, and what lies between them.

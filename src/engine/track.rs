@@ -277,10 +277,10 @@ impl Track {
         &self.holes
     }
 
-    /// Whether any answer for these advertisers was accepted.
+    /// Whether any answer for these advertisers was accepted whose days begin before this one.
     #[must_use]
-    pub fn has_read(&self) -> bool {
-        self.last_read.is_some() || self.slots.iter().any(|slot| slot.is_read)
+    pub fn has_read_before(&self, day: NaiveDate) -> bool {
+        self.last_read.is_some() || self.slots.iter().any(|slot| slot.is_read && slot.window.start < day)
     }
 
     /// Whether something besides this slice is under way.

@@ -84,6 +84,11 @@ impl Trouble {
         self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
     }
 
+    /// The first day of another single advertiser.
+    pub(super) fn latest_floor(&self) -> Option<NaiveDate> {
+        self.floors.last().copied()
+    }
+
     /// Whether Criteo serves the advertiser of a slice.
     fn is_served(&self, slice: &Slice) -> bool {
         let from = slice.advertisers.first().and_then(|id| self.served.get(id));
@@ -331,15 +336,14 @@ impl<'a> Reading<'a> {
             || is_new && refused.singles(self.report.grain).count() >= LEAST_REFUSED
     }
 
-    /// Whether days before a first day are refused whoever asks: where Criteo says that it is about days, or two advertisers have
-    /// the same first day, and none was served before it.
+    /// Whether days before a first day are refused whoever asks: where Criteo says that it is about days, or there is nobody else, and
+    /// none was served before it.
     fn is_floor_of_all(&mut self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
         let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
         let is_of_days = error.cause == Some(Cause::InvalidTimespan);
         let is_only_one = self.tracks.iter().all(|track| track.advertisers()[..] == slice.advertisers[..]);
-        // An advertiser that is asked for again has begun at its first day, so the same day is another's.
-        let is_shared = !self.trouble.floors.insert(floor);
-        !is_contradicted && (is_of_days || is_only_one || is_shared)
+        self.trouble.floors.insert(floor);
+        !is_contradicted && (is_of_days || is_only_one)
     }
 
     /// Criteo refuses a request and does not say which advertiser or which days are the reason: smaller requests tell.
@@ -350,7 +354,10 @@ impl<'a> Reading<'a> {
             track.cut(slice.id);
         } else if slice.advertisers.len() > 1 {
             track.divide(slice.id);
-        } else if track.has_read() || track.purpose == Purpose::Hole || self.trouble.is_served(&slice) {
+        } else if track.has_read_before(slice.window.start)
+            || track.purpose == Purpose::Hole
+            || self.trouble.is_served(&slice)
+        {
             // The advertiser is not refused, so it is the days. One that has a hole has been read in an earlier sync.
             if can_be_halved {
                 track.cut(slice.id);
@@ -360,7 +367,7 @@ impl<'a> Reading<'a> {
         } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
             track.ask_again(slice.id);
         } else if error.kind == Kind::Transient {
-            // What may pass is no refusal.
+            // What may pass is no refusal; pieces would use up the quota of attempts that all streams share.
             self.give_up(index, &slice, error);
         } else if slice.advertisers.first().is_some_and(|id| self.trouble.searched.contains(id)) {
             track.wait(slice.id);

@@ -36,9 +36,9 @@ impl State {
         };
         let document = match document.get("singer_state").or_else(|| document.get("value")) {
             Some(Value::Object(inside)) => inside.clone(),
-            Some(Value::Null) => Map::new(),
+            Some(Value::Null) if !document.contains_key("bookmarks") => Map::new(),
+            Some(Value::Null) | None => document,
             Some(_) => return Err(corrupt()),
-            None => document,
         };
         match document.get("bookmarks") {
             Some(Value::Null | Value::Object(_)) => Ok(Self(document)),
