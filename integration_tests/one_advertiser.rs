@@ -59,6 +59,27 @@ fn a_first_day_that_two_share_is_not_that_of_the_others() {
     assert!(told.contains("1001 for days before") && told.contains("1003 for days before"), "{told}");
 }
 
+/// The first day of one advertiser is no more than a hint for the next.
+#[test]
+fn a_first_day_is_no_reason_to_leave_served_days_of_another_out() {
+    let mut bench = Bench::new(Options { advertisers: 2, ads: 1, ..Options::default() }, 31);
+    bench.config["verify_totals"] = json!(false);
+    for (advertiser, refused) in [("1001", 10..=31), ("1002", 10..=14)] {
+        for back in refused {
+            let covered = bench.today() - Days::new(back);
+            let matches = json!({"path": "/statistics/", "advertiser": advertiser, "covers": covered, "text": OF_DATA});
+            fault(&bench, matches, json!({"status": 403, "body": problem("odd")}));
+        }
+    }
+    let transcript = incremental(&bench, None);
+    let rows = transcript.records(REPORT).into_iter().filter(|row| row["advertiser_id"] == "1002");
+    let first = (bench.today() - Days::new(31)).to_string();
+    assert_eq!(rows.map(|row| row["day"].as_str().unwrap()).min(), Some(&*first));
+    let holes = state_of(&transcript)["holes"].clone();
+    let from = bench.today() - Days::new(14);
+    assert_eq!((&holes[0]["from"], &holes[0]["scope"]), (&json!(from), &json!(["1002"])), "{holes}");
+}
+
 /// New advertisers beside a state have a first day of their own: it is found once, and not asked for day by day at every sync.
 #[test]
 fn the_first_days_of_new_advertisers_cost_few_calls() {

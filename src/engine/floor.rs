@@ -27,12 +27,6 @@ pub(super) async fn first_served(
     is_served: impl AsyncFn(usize) -> Result<bool>,
 ) -> Result<Option<usize>> {
     let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
-    if let Some(hint) = hint.filter(|hint| (1..count).contains(hint))
-        && is_served(hint).await?
-        && !is_served(hint - 1).await?
-    {
-        return Ok(Some(hint));
-    }
     let is_last_served = is_served(served).await?;
     // Days at the end may be refused for a reason of their own.
     if (is_last_served || served > 0) && is_served(0).await? {
@@ -42,6 +36,15 @@ pub(super) async fn first_served(
         return Ok(None);
     }
     let mut refused = 0;
+    if let Some(hint) = hint.filter(|hint| (1..served).contains(hint)) {
+        if !is_served(hint).await? {
+            refused = hint;
+        } else if is_served(hint - 1).await? {
+            served = hint - 1;
+        } else {
+            return Ok(Some(hint));
+        }
+    }
     while refused + 1 < served {
         let middle = usize::midpoint(refused, served);
         if is_served(middle).await? { served = middle } else { refused = middle }

@@ -90,7 +90,7 @@ impl Run<'_> {
             if let Some(cursor) = cursor.filter(|_| window.start > window.end) {
                 tracing::warn!(
                     "{name}: nothing is read of advertisers {}: the saved state stands at {cursor}, so the read would begin at \
-                     {}, behind the last day, {}. `--since` reads earlier days again.",
+                     {}, after the last day, {}. `--since` reads earlier days again.",
                     names(&advertisers),
                     window.start,
                     window.end

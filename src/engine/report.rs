@@ -493,7 +493,7 @@ impl<'a> Reading<'a> {
         // A week, month or year that has only begun is served where a whole one is too long.
         let is_whole = |period: &Window| period_end(period.start, report.grain) == period.end;
         let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
-        let hint = self.trouble.latest_floor().and_then(|day| periods.iter().position(|period| period.start == day));
+        let hint = self.trouble.latest_floor.and_then(|day| periods.iter().position(|period| period.start == day));
         async move {
             let is_served = async |index: usize| {
                 let call = wire::report(report, &metrics, &slice.advertisers, periods[index], None);

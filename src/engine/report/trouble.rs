@@ -62,8 +62,8 @@ pub(super) struct Trouble {
     is_looking_for_floor: bool,
     /// Advertisers whose own first day is looked for.
     searched: BTreeSet<AdvertiserId>,
-    /// First days of single advertisers, whose refusal says nothing of days.
-    floors: BTreeSet<NaiveDate>,
+    /// The first day that was found last for a single advertiser, whose refusal says nothing of days: a hint for the next one.
+    pub(super) latest_floor: Option<NaiveDate>,
     /// Single advertisers that Criteo serves, with the day from which on their first day was looked for: what else it refuses of
     /// them is about days.
     served: HashMap<AdvertiserId, NaiveDate>,
@@ -82,11 +82,6 @@ impl Trouble {
         self.failures = Failures::default();
         let start = slice.window.start;
         self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
-    }
-
-    /// The first day of another single advertiser.
-    pub(super) fn latest_floor(&self) -> Option<NaiveDate> {
-        self.floors.last().copied()
     }
 
     /// Whether Criteo serves the advertiser of a slice.
@@ -318,6 +313,7 @@ impl<'a> Reading<'a> {
             self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
             return Ok(());
         }
+        self.trouble.latest_floor = Some(floor);
         tracing::warn!(
             "{}: Criteo refuses to report on {} for days before {floor}, so that is its first day. {error}",
             self.name,
@@ -338,11 +334,10 @@ impl<'a> Reading<'a> {
 
     /// Whether days before a first day are refused whoever asks: where Criteo says that it is about days, or there is nobody else, and
     /// none was served before it.
-    fn is_floor_of_all(&mut self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
+    fn is_floor_of_all(&self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
         let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
         let is_of_days = error.cause == Some(Cause::InvalidTimespan);
         let is_only_one = self.tracks.iter().all(|track| track.advertisers()[..] == slice.advertisers[..]);
-        self.trouble.floors.insert(floor);
         !is_contradicted && (is_of_days || is_only_one)
     }
 
