@@ -63,3 +63,33 @@ pub(super) fn is_served<T>(answer: Result<T>) -> Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// What is found where some of thirty periods are refused, and how many requests it takes.
+    fn found(hint: Option<usize>, refused: std::ops::Range<usize>) -> (Option<usize>, u32) {
+        let calls = Cell::new(0);
+        let is_served = async |index: usize| {
+            calls.set(calls.get() + 1);
+            Ok(!refused.contains(&index))
+        };
+        (first_served(30, hint, is_served).now_or_never().unwrap().unwrap(), calls.get())
+    }
+
+    #[test]
+    fn a_hint_saves_requests_and_decides_nothing() {
+        assert_eq!(found(None, 0..17), (Some(17), 7));
+        assert_eq!(found(Some(17), 0..17), (Some(17), 4));
+        for hint in [None, Some(0), Some(1), Some(9), Some(16), Some(18), Some(29), Some(40)] {
+            assert_eq!(found(hint, 0..17).0, Some(17), "{hint:?}");
+            assert_eq!(found(hint, 5..9).0, Some(0), "{hint:?}: the first one is served");
+            assert_eq!(found(hint, 0..30).0, None, "{hint:?}");
+        }
+    }
+}
