@@ -24,7 +24,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod files;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod outside;
 mod panic;
 #[cfg(test)]

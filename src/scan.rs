@@ -138,7 +138,7 @@ fn longest_string(text: &str) -> usize {
 }
 
 /// What must hold for any text: what is found without a tree is what a tree has, within the bound.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn try_out(text: &str, most: usize) {
     assert_eq!(has_string_beyond(text, most), longest_string(text) > most, "{text}");
     let Ok(whole) = serde_json::from_str::<Value>(text) else {
@@ -174,7 +174,7 @@ pub(crate) fn try_out(text: &str, most: usize) {
 }
 
 /// How many values there are in a tree.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 fn count(tree: &Value) -> usize {
     1 + match tree {
         Value::Object(members) => members.values().map(count).sum(),

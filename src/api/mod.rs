@@ -28,7 +28,7 @@ pub use problem::{AllTold, Told, criteo_errors};
 pub(crate) use problem::{MISSING_PATH, quote};
 pub use retry::Patience;
 pub use space::{Memory, SPACE_MIB};
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use transport::heed;
 pub use transport::{Body, Download};
 

@@ -415,7 +415,7 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
 }
 
 /// Whatever a server's headers say can be lived by.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn heed(headers: &HeaderMap) {
     let pace = super::pace::Pace::new(false, 8, Box::new(|_| {}));
     pace.learn(super::pace::CallClass::Report, &rate_limit(headers));

@@ -655,7 +655,7 @@ fn unreadable(column: &str, raw: &str) -> Error {
 
 /// What must hold for any answer to a request for a report: what is judged to be good can be written, and every row of it has
 /// been counted.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn try_out(body: &str, stream: &Stream) {
     let crate::streams::Source::Report(report) = &stream.source else { return };
     let Some((start, end)) = NaiveDate::from_ymd_opt(2000, 1, 1).zip(NaiveDate::from_ymd_opt(2099, 12, 31)) else {

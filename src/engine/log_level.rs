@@ -803,7 +803,7 @@ fn destination(name: String, columns: &[&str]) -> Destination {
 }
 
 /// The rows of a file that comes in these pieces.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn rows_of(pieces: &[&[u8]]) -> Result<Vec<Value>> {
     const COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "event_type", "other_columns"];
     let mut reading = Reading::new(&AdvertiserId("7".into()), NaiveDate::default(), "f", COLUMNS);
