@@ -1,4 +1,4 @@
-//! What the slices of a report came to, for the words at its end.
+//! Collects figures per report for the summary at the end of a stream.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,32 +9,32 @@ use super::sums::Sums;
 use super::track::Slice;
 use crate::streams::metrics::Grain;
 
-/// What was read of a report.
+/// Totals of one report: windows, splits, rows and days with rows.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// Slices that were written.
+    /// Number of slices written.
     pub windows: u64,
-    /// Answers that were too much at once, and were asked for in pieces.
+    /// Responses that hit the row or memory limit and were split.
     pub splits: u64,
-    /// Rows by the number of the advertiser, as far as the answers were taken apart by advertiser.
+    /// Rows by advertiser number, where a response can be broken down by advertiser.
     pub rows_of: BTreeMap<u64, u64>,
-    /// Whether all of them were.
+    /// Whether all responses could be broken down.
     pub is_apart: bool,
-    /// Windows that are not settled, in words.
+    /// Descriptions of the windows that remain holes.
     pub holes: Vec<String>,
-    /// The first days of periods with rows, and how long these are.
+    /// First day of each period that has rows.
     days: BTreeSet<NaiveDate>,
     grain: Option<Grain>,
 }
 
 impl Account {
-    /// Nothing yet.
+    /// An empty account for this grain.
     #[must_use]
     pub fn new(grain: Grain) -> Self {
         Self { is_apart: true, grain: Some(grain), ..Self::default() }
     }
 
-    /// Books a slice; sums are there where it was compared with totals.
+    /// Adds a slice. `sums` is set if the slice took part in the totals check.
     pub fn add(&mut self, slice: &Slice, rows: u64, sums: Option<&Sums>) {
         self.windows += 1;
         for (advertiser, day, rows) in sums.into_iter().flat_map(Sums::rows) {
@@ -48,7 +48,7 @@ impl Account {
         }
     }
 
-    /// The days without a row between days with rows, as far as the days are known.
+    /// Windows without rows between periods with rows, where the days are known.
     #[must_use]
     pub fn gaps(&self) -> Vec<Window> {
         let days = self.days.iter().zip(self.days.iter().skip(1));

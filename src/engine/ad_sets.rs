@@ -1,4 +1,4 @@
-//! The ad sets that a report has rows of: what a period that is too much for one answer is asked for by.
+//! Finds the ad sets of a report, so that a period too large for one response can be requested per ad set.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,17 @@ use crate::error::Result;
 use crate::streams::report::{ENVIRONMENTS, Report};
 use crate::streams::schema::ColumnType;
 
-/// The columns that the list is made of.
 const COLUMNS: [&str; 2] = ["ad_set_id", "environment"];
 
-/// The ad sets of a report.
 #[derive(Default)]
 pub(super) struct AdSets {
     pub ids: BTreeSet<String>,
-    /// Set when not every row belongs to an ad set, so that requests for ad sets would miss some.
+    /// Some rows belong to no ad set, so requests per ad set would miss them.
     pub has_others: bool,
-    /// Set when requests for the known environments would miss some.
+    /// Some rows have an unknown environment, so requests per known environment would miss them.
     pub has_unknown_environments: bool,
 }
 
-/// Finds the ad sets in rows.
 struct Finding {
     layout: Layout,
     row: [Option<String>; COLUMNS.len()],
@@ -59,15 +56,15 @@ impl RowSink for Finding {
     }
 }
 
-/// The ad sets in an answer.
+/// Reads the ad sets of a response.
 ///
 /// # Errors
-/// As [`rows::check`].
+/// Same as [`rows::check`].
 pub(super) fn ad_sets(body: &str, list: &Report) -> Result<AdSets> {
     let layout = Layout::new(COLUMNS, Some(list));
     let mut finding = Finding { layout, row: Default::default(), found: AdSets::default() };
     let envelope = rows::check_into(body, Shape::Report, &mut finding)?;
-    // A list that is cut itself would lose rows.
+    // A truncated list of ad sets would lose rows.
     finding.found.has_others |= envelope.is_short() || envelope.rows.unwrap_or(0) >= list.row_cap;
     Ok(finding.found)
 }

@@ -1,7 +1,7 @@
-//! One JSON value from the API to the text of a column of a known type.
+//! Converts a JSON value from the API to the JSON of a typed column.
 //!
-//! Text is copied, never parsed and printed again: money keeps its digits, ids keep their zeros. What does not fit
-//! its column becomes `null` and is reported; a wrong number is never written.
+//! Digits are copied, never reformatted: money keeps its digits and ids keep leading zeros. A value that does not fit its
+//! column becomes `null` and is reported; a wrong number is never written.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone as _, Utc, Weekday};
 use chrono_tz::Tz;
@@ -11,19 +11,18 @@ use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// How the values of a column are read.
+/// How to read the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// The type of the column.
     pub column_type: ColumnType,
-    /// The zone whose days and clocks count. An instant that says its own zone is moved into it; one that does not is in it.
+    /// Time zone of the column. Instants with a zone are converted to it; those without are already in it.
     pub zone: Option<Tz>,
-    /// The period whose first day the column names, which may come as `2026`, `2026-11` or `2026-W46`.
+    /// Period whose first day the column holds; it may come as `2026`, `2026-11` or `2026-W46`.
     pub period: Option<Grain>,
 }
 
 impl Reading {
-    /// How a column of a stream is read; days and clocks of reports count in the report's zone.
+    /// How to read a column of a stream; reports use the report's time zone.
     pub(super) fn of(name: &str, column_type: ColumnType, report: Option<&Report>) -> Self {
         let period = match name {
             "week" => Some(Grain::Week(Weekday::Mon)),
@@ -35,18 +34,18 @@ impl Reading {
     }
 }
 
-/// What became of a value.
+/// Result of converting a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Written as it was or in its canonical form.
+    /// Written as is or in canonical form.
     Written,
-    /// There was no value; `null` was written.
+    /// No value; `null` was written.
     Null,
-    /// There was a value that does not fit the column; `null` was written.
+    /// The value does not fit the column; `null` was written.
     Misfit,
 }
 
-/// Appends the JSON text `raw`, coerced to the column's type, to `out`.
+/// Converts the JSON in `raw` to the column's type and appends it to `out`.
 pub(super) fn coerce(raw: &str, reading: Reading, out: &mut Vec<u8>) -> Outcome {
     let start = out.len();
     let column_type = reading.column_type;
@@ -75,7 +74,7 @@ pub(super) fn coerce(raw: &str, reading: Reading, out: &mut Vec<u8>) -> Outcome 
     if outcome.is_none() { Outcome::Null } else { Outcome::Misfit }
 }
 
-/// The inside of a JSON string; values that are not texts have no reason to be escaped, apart from slashes.
+/// The content of a JSON string. Values that are not free text rarely need unescaping, apart from slashes.
 pub(super) fn unescaped(raw: &str) -> std::borrow::Cow<'_, str> {
     let inside = raw.get(1..raw.len() - 1).unwrap_or_default();
     if inside.contains('\\') { serde_json::from_str::<String>(raw).unwrap_or_default().into() } else { inside.into() }
@@ -103,8 +102,8 @@ fn copy(text: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// A text as Criteo has escaped it. Destinations refuse U+0000 and halves of surrogate pairs, which JSON allows: each
-/// becomes U+FFFD, which is what it looks like anyway.
+/// Copies a string with Criteo's escapes. JSON allows U+0000 and lone surrogates but destinations reject them, so each
+/// becomes U+FFFD.
 fn text(raw: &str, out: &mut Vec<u8>) -> bool {
     let mut rest = raw;
     while let Some(at) = rest.find('\\') {
@@ -128,7 +127,7 @@ fn text(raw: &str, out: &mut Vec<u8>) -> bool {
     copy(rest, out)
 }
 
-/// For text without quotes and backslashes.
+/// Writes a string that needs no escaping.
 fn quote(text: &str, out: &mut Vec<u8>) -> bool {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
@@ -142,7 +141,7 @@ fn quote_json(raw: &str, out: &mut Vec<u8>) -> bool {
     serde_json::to_writer(out, &String::from_utf8_lossy(&text)).is_ok()
 }
 
-/// Copies valid JSON without the white space between its tokens: a line break inside a record would end its line.
+/// Copies valid JSON without whitespace between tokens: a line break would split the record's line.
 fn compact(raw: &str, out: &mut Vec<u8>) {
     let mut in_string = false;
     let mut is_escaped = false;
@@ -159,7 +158,7 @@ fn compact(raw: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// A number by JSON's grammar that a double can hold; its digits are kept.
+/// Copies a JSON number that fits a double, keeping its digits.
 fn number(text: &str, out: &mut Vec<u8>) -> bool {
     if is_plain_number(text.as_bytes()) {
         return copy(text, out);
@@ -170,12 +169,12 @@ fn number(text: &str, out: &mut Vec<u8>) -> bool {
     if !are_digits(whole) || !is_rest_of_number(&digits[whole.len()..]) || !is_finite() {
         return false;
     }
-    // JSON knows no leading zeros.
+    // JSON forbids leading zeros.
     let zeros = whole.len() - whole.trim_start_matches('0').len();
     copy(sign, out) && copy(&digits[zeros.min(whole.len() - 1)..], out)
 }
 
-/// `[-]digits[.digits]` without needless zeros in front, which is what nearly every number is.
+/// Fast path: `[-]digits[.digits]` without leading zeros, as nearly all numbers are.
 fn is_plain_number(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let whole = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -188,7 +187,7 @@ fn are_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether this is `[.digits][e[+-]digits]`, given that it starts where the whole part ends.
+/// Whether this is `[.digits][e[+-]digits]`, what may follow the whole part.
 fn is_rest_of_number(rest: &str) -> bool {
     let (fraction, exponent) = match rest.find(['e', 'E']) {
         Some(at) => (&rest[..at], Some(&rest[at + 1..])),
@@ -214,7 +213,7 @@ fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// `2026-07-01` and nothing else, which is what nearly every row has.
+/// Fast path: parses exactly `2026-07-01`, as nearly all rows have it.
 pub(super) fn iso_day(text: &str) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text.as_bytes() else { return None };
     let number = |digits: &[u8]| {
@@ -223,7 +222,7 @@ pub(super) fn iso_day(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(number(&[y1, y2, y3, y4])?).ok()?, number(&[m1, m2])?, number(&[d1, d2])?)
 }
 
-/// The day that a value of a column of days or instants names.
+/// The day of a date or datetime value.
 pub(super) fn day_of(text: &str, reading: Reading) -> Option<NaiveDate> {
     match reading.column_type {
         ColumnType::DateTime => {
@@ -236,12 +235,12 @@ pub(super) fn day_of(text: &str, reading: Reading) -> Option<NaiveDate> {
     }
 }
 
-/// The instant that a value names; one without a zone is in UTC already.
+/// The instant of a value; without a zone it is UTC.
 pub(super) fn instant_of(text: &str) -> Option<DateTime<Utc>> {
     moment(text)?.instant()
 }
 
-/// The first day of a year, a month or a week (of ISO) that is named by its number.
+/// The first day of a numbered year, month or ISO week.
 fn period_of(text: &str, period: Grain) -> Option<NaiveDate> {
     let year = |text: &str| (text.len() == 4 && are_digits(text)).then(|| text.parse().ok()).flatten();
     match period {
@@ -259,7 +258,7 @@ fn period_of(text: &str, period: Grain) -> Option<NaiveDate> {
     }
 }
 
-/// The time of a clock, and how many seconds it is ahead of UTC where it says so.
+/// A local time, with its offset from UTC in seconds if given.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     local: NaiveDateTime,
@@ -272,7 +271,7 @@ impl Moment {
         self.local.checked_sub_signed(ahead).map(|local| local.and_utc())
     }
 
-    /// What the clock of a zone shows.
+    /// The local time in a zone.
     fn local_in(self, zone: Option<Tz>) -> Option<NaiveDateTime> {
         match (self.offset, zone) {
             (Some(_), Some(zone)) => Some(zone.from_utc_datetime(&self.instant()?.naive_utc()).naive_local()),
@@ -281,9 +280,8 @@ impl Moment {
     }
 }
 
-/// Reads a day, with a time or without: `2026-07-01`, `2026/7/1` and `7/1/2026` (the order of the United States, which cannot be
-/// taken for another one, since a year has four digits), then `05`, `05:00`, `05:00:00.000` or `05:00:00 AM`, then nothing, `Z`,
-/// `UTC` or `+02:00`.
+/// Parses a date with an optional time: `2026-07-01`, `2026/7/1` or `7/1/2026` (US order, as the year comes last), then
+/// `05`, `05:00`, `05:00:00.000` or `05:00:00 AM`, then nothing, `Z`, `UTC` or `+02:00`.
 fn moment(text: &str) -> Option<Moment> {
     let (day, time) = match text.find(['T', 't', ' ']) {
         Some(at) => (&text[..at], text[at + 1..].trim()),
@@ -302,7 +300,7 @@ fn moment(text: &str) -> Option<Moment> {
     Some(Moment { local: day.and_time(clock_time(clock)?), offset })
 }
 
-/// One or two digits.
+/// Parses one or two digits.
 fn small(text: &str) -> Option<u32> {
     if text.len() <= 2 && are_digits(text) { text.parse().ok() } else { None }
 }
@@ -320,7 +318,7 @@ fn calendar_day(text: &str) -> Option<NaiveDate> {
     if parts.next().is_some() { None } else { NaiveDate::from_ymd_opt(year.parse().ok()?, small(month)?, small(day)?) }
 }
 
-/// `+02:00`, `+0200` or `+02`, in seconds.
+/// Parses `+02:00`, `+0200` or `+02` to seconds east of UTC.
 fn offset(text: &str) -> Option<i64> {
     let (sign, rest) = text.strip_prefix('-').map_or((1, text.get(1..)), |rest| (-1, Some(rest)));
     let rest = rest?;
@@ -348,7 +346,7 @@ fn clock_time(text: &str) -> Option<NaiveTime> {
         (Some(_), 1..=12) => hour % 12,
         _ => return None,
     };
-    // A second that leaps is written as 60.
+    // Leap seconds are written as 60.
     match small(second)? {
         60 => NaiveTime::from_hms_nano_opt(hour, minute, 59, 1_000_000_000 + nanos),
         second => NaiveTime::from_hms_nano_opt(hour, minute, second, nanos),

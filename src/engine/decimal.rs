@@ -1,13 +1,13 @@
-//! Exact decimal numbers, kept as their digits.
+//! Exact decimal numbers, stored as digits.
 
 use std::fmt;
 
-/// Numbers with more digits than this, or exponents that make as many, are no figures of a report.
+/// Numbers with more digits or larger exponents are rejected: no report has them.
 const MOST_DIGITS: usize = 400;
-/// The most digits of a whole number that was written in another form: what the decimals of warehouses hold.
+/// Most digits of an integer parsed from another notation, as warehouse decimals hold at most 38.
 const MOST_WHOLE_DIGITS: usize = 38;
 
-/// A number as its digits: `-12.50` is negative, `1250`, with two of them behind the point.
+/// A decimal number: `-12.50` is negative, with digits `1250` and scale 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Decimal {
     is_negative: bool,
@@ -44,7 +44,7 @@ impl Decimal {
         (number.digits.len() <= MOST_DIGITS).then_some(number)
     }
 
-    /// The same number with at least so many digits behind the point, and at least one before it.
+    /// Pads to at least `scale` fraction digits and one whole digit.
     fn with_scale(mut self, scale: usize) -> Self {
         self.digits.resize(self.digits.len() + scale.saturating_sub(self.scale), 0);
         self.scale = self.scale.max(scale);
@@ -53,7 +53,6 @@ impl Decimal {
         self
     }
 
-    /// Adds another number, digit by digit.
     pub(super) fn plus(self, other: Self) -> Self {
         let scale = self.scale.max(other.scale);
         let (mut left, mut right) = (self.with_scale(scale), other.with_scale(scale));
@@ -62,7 +61,7 @@ impl Decimal {
             let missing = length - number.digits.len();
             number.digits.splice(0..0, std::iter::repeat_n(0, missing));
         }
-        // Of two signs, the larger number gives its own.
+        // With different signs, the sign of the larger magnitude wins.
         if left.is_negative != right.is_negative && left.digits < right.digits {
             std::mem::swap(&mut left, &mut right);
         }
@@ -76,7 +75,7 @@ impl Decimal {
         left
     }
 
-    /// The digits of a whole number, as a text; `None` where it has a fraction or too many digits.
+    /// The number as an integer string; `None` if it has a fraction or too many digits.
     pub(super) fn whole(&self) -> Option<String> {
         let (whole, fraction) = self.digits.split_at(self.digits.len() - self.scale);
         let zeros = whole.iter().take_while(|digit| **digit == 0).count().min(whole.len().saturating_sub(1));
@@ -85,7 +84,6 @@ impl Decimal {
         is_whole.then(|| sign.to_owned() + &text(&whole[zeros..]))
     }
 
-    /// Whether it is nothing.
     pub(super) fn is_zero(&self) -> bool {
         self.digits.iter().all(|digit| *digit == 0)
     }

@@ -1,21 +1,21 @@
-//! How many rows and bytes a day of a report has, and so how many days to ask for at once.
+//! Estimates rows and bytes per day of a report, and from these the number of days per window.
 
 use super::slice::Window;
 
-/// The first window when nothing is known: the usual lookback and today in one call.
+/// First window without an estimate: the usual lookback plus today in one request.
 const FIRST_DAYS: u32 = 31;
-/// The first window of advertisers whose rows together were too many.
+/// First window after a request for more advertisers hit the row limit.
 const CAUTIOUS_DAYS: u32 = 7;
-/// No window is longer, however few rows a day has.
+/// Longest window, however sparse the data.
 const MOST_DAYS: u32 = 366;
-/// A window is at most so many times as long as the one before: what follows may be denser.
+/// Each window is at most this many times as long as the one before, as later days may be denser.
 const MOST_GROWTH: u32 = 4;
-/// The part of the row cap that a window is planned for.
+/// Fraction of the row cap that a window targets.
 const FILL: f64 = 0.6;
-/// The bytes of an answer that a window is planned for.
+/// Response size that a window targets, in bytes.
 const ANSWER_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
 
-/// What has been learned of a report's rows.
+/// Estimated rows and bytes per day of a report, and the longest window allowed so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Density {
     rows_per_day: Option<f64>,
@@ -24,32 +24,32 @@ pub struct Density {
 }
 
 impl Density {
-    /// Nothing is known but perhaps what the last sync saw.
+    /// Starts with the estimate of the last sync, if there is one.
     #[must_use]
     pub fn new(rows_per_day: Option<f64>) -> Self {
         let longest_days = if rows_per_day.is_some() { MOST_DAYS } else { FIRST_DAYS };
         Self { rows_per_day, bytes_per_day: 0.0, longest_days }
     }
 
-    /// Nothing is known but that there may be many rows.
+    /// Starts without an estimate, for advertisers that may have many rows.
     #[must_use]
     pub fn cautious() -> Self {
         Self { rows_per_day: None, bytes_per_day: 0.0, longest_days: CAUTIOUS_DAYS }
     }
 
-    /// Whether windows can be planned ahead of the answers.
+    /// Whether windows can be planned before responses arrive.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.rows_per_day.is_some()
     }
 
-    /// Rows a day, where known.
+    /// Rows per day, if known.
     #[must_use]
     pub fn rows_per_day(&self) -> Option<f64> {
         self.rows_per_day
     }
 
-    /// How large the answer for a window will probably be.
+    /// Estimated response size for a window, plus 25 % margin.
     #[must_use]
     pub fn expected_bytes(&self, window: Window) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, saturating")]
@@ -57,7 +57,7 @@ impl Density {
         bytes
     }
 
-    /// How many days to ask for, so that the rows stay well below `row_cap` and the answer near 16 MiB.
+    /// Days to request, to keep the rows well below `row_cap` and the response near 16 MiB.
     #[must_use]
     pub fn window_days(&self, row_cap: u64) -> u32 {
         #[expect(clippy::cast_precision_loss, reason = "a cap has six digits")]
@@ -68,7 +68,8 @@ impl Density {
         days.max(1)
     }
 
-    /// Learns from a whole answer. What was seen is forgotten slowly, since a quiet month may lie between busy ones.
+    /// Updates the estimate from a complete response. It rises immediately and falls slowly, since a quiet month may be
+    /// followed by a busy one.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn learn(&mut self, window: Window, rows: u64, bytes: usize) {
         let days = f64::from(window.days());
@@ -79,7 +80,7 @@ impl Density {
         self.longest_days = self.longest_days.max(window.days().saturating_mul(MOST_GROWTH)).min(MOST_DAYS);
     }
 
-    /// Learns that a window was too long: its half may be long enough, and the next ones are no longer than that.
+    /// Records that a window was too long: later windows are at most half as long.
     pub fn learn_too_long(&mut self, window: Window) {
         self.longest_days = (window.days() / 2).clamp(1, self.longest_days);
     }

@@ -1,11 +1,9 @@
-//! Which column a member of a row belongs to, whatever its spelling. Whoever reads rows reads them by this, so that what is
-//! checked, summed up and written is the same.
+//! Maps members of a row to columns. All row readers use it, so that checks, sums and output agree.
 //!
-//! A [`Layout`] finds the column of a key by folding its spelling (`AdsetId`, `adSetId` and `ad_set_id` are one), learns
-//! the answer the first time a key is seen, and after that recognises keys by comparing bytes in the order in which they
-//! came last time. Nested objects are flattened by joining names: `schedule.startDate.value` is the column
-//! `schedule_start_date`. `attributes` and `value` are transparent, and a child that repeats its parent's name is not
-//! prefixed again (`budget.budgetAmount` is `budget_amount`).
+//! A [`Layout`] folds the spelling of a key (`AdsetId`, `adSetId` and `ad_set_id` are the same) when it first appears, and
+//! then recognizes keys by comparing bytes in the order of the previous row. Nested objects are flattened:
+//! `schedule.startDate.value` is the column `schedule_start_date`. `attributes` and `value` are transparent, and a child
+//! that repeats its parent's name is not prefixed again (`budget.budgetAmount` is `budget_amount`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,19 +18,19 @@ use crate::streams::metrics::{self, fold};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// The part of a document that objects of the API hide their fields in.
+/// The member in which API objects nest their fields.
 const ATTRIBUTES: &str = "attributes";
-/// What wraps a value that may be missing.
+/// The member that wraps a nullable value.
 const VALUE: &str = "value";
-/// What ends the columns of marketplace statistics that count one seller, and those that may count all.
+/// Suffix of marketplace statistics columns that count the same seller only.
 const SAME_SELLER: &str = "_same_seller";
 
-/// Finds the columns of members.
+/// Finds the column of each member of a row.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// The names of the columns, folded.
+    /// Folded column names.
     columns: Vec<String>,
-    /// Keys of the API whose column has a name of its own, folded.
+    /// Folded API keys whose column has a different name.
     aliases: HashMap<String, usize>,
     places: Vec<Place>,
 }
@@ -42,15 +40,15 @@ pub(super) struct Layout {
 struct Place {
     prefix: String,
     learned: Vec<(Box<str>, Destination)>,
-    /// Where each of the learned keys stands, for those that do not come where they are expected.
+    /// Index in `learned` by key, for keys that come out of order.
     places: HashMap<Box<str>, usize>,
-    /// Where the next key is expected.
+    /// Index in `learned` of the key expected next.
     next: usize,
 }
 
-/// No object of Criteo's has more members; the destination of others is found anew each time.
+/// Cached keys per object, more than any Criteo object has. Other keys are looked up each time.
 const MOST_LEARNED: usize = 1000;
-/// The most of the name of a member without a column that is told.
+/// Reported names of members without a column are cut to this length.
 const LONGEST_UNKNOWN: usize = 100;
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +60,7 @@ enum Destination {
 }
 
 impl Layout {
-    /// The layout of rows with these columns; those of a report have more than one spelling.
+    /// The layout of rows with these columns. Report columns also have aliases.
     pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a str>, report: Option<&Report>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
         let mut aliases = HashMap::new();
@@ -72,12 +70,12 @@ impl Layout {
                 aliases.insert(fold(dimension.name), index);
             }
             if let Endpoint::Marketplace(_) = report.endpoint {
-                // Beside columns for the same seller, those without a word are for any.
+                // If there is a `_same_seller` column, the plain one counts any seller.
                 let spellings = match name.strip_suffix(SAME_SELLER) {
                     None if names.contains(&&*format!("{name}{SAME_SELLER}")) => vec![format!("{name}_any_seller")],
                     _ => Vec::new(),
                 };
-                // Criteo's description of the columns spells it so.
+                // Criteo's docs also spell `sale_units` as `sales_units`.
                 let is_sale = |spelling: &String| spelling.starts_with("sale_units");
                 let own = [(*name).to_owned()];
                 let sales = own.iter().chain(&spellings).filter(|spelling| is_sale(spelling));
@@ -88,7 +86,7 @@ impl Layout {
         Self { columns: names.into_iter().map(fold).collect(), aliases, places: vec![Place::default()] }
     }
 
-    /// The members that rows and their attributes have had so far.
+    /// Members seen so far in rows and their attributes.
     pub(super) fn members(&self) -> Vec<&str> {
         let top = self.places.iter().filter(|place| place.prefix.is_empty());
         top.flat_map(|place| &place.learned)
@@ -127,7 +125,7 @@ impl Layout {
         if is_root && folded == ATTRIBUTES {
             return self.new_place(String::new());
         }
-        // Objects of the API carry the name of their class, which changes with every version.
+        // `type` is the name of the API class, which changes with every version.
         if is_root && key.eq_ignore_ascii_case("type") {
             return Destination::Ignored;
         }
@@ -147,7 +145,7 @@ impl Layout {
         Destination::Unknown
     }
 
-    /// The place of nested objects with this prefix, which may come in several spellings.
+    /// The place of nested objects with this prefix; several spellings share one.
     fn new_place(&mut self, prefix: String) -> Destination {
         if let Some(known) = self.places.iter().skip(1).position(|place| place.prefix == prefix) {
             return Destination::Place(known + 1);
@@ -157,30 +155,28 @@ impl Layout {
     }
 }
 
-/// Takes the values of a row.
+/// Receives the values of a row.
 pub(super) trait Fields {
-    /// Whether it wants to be told of members without a column.
+    /// Whether `unknown` is called for members without a column.
     const WANTS_UNKNOWN: bool;
 
-    /// Where members belong.
     fn layout(&mut self) -> &mut Layout;
 
-    /// A value of a column, as JSON; wrappers are still around it ([`unwrapped`]).
+    /// Receives a column's value as JSON, still wrapped (see [`unwrapped`]).
     fn value<E: serde::de::Error>(&mut self, column: usize, raw: &str) -> Result<(), E>;
 
-    /// A member without a column.
     fn unknown(&mut self, name: String, raw: &str);
 }
 
-/// Reads a row.
+/// Reads a row into `fields`.
 ///
 /// # Errors
-/// When it is no object, or a value is refused.
+/// When the row is not an object or a value is rejected.
 pub(super) fn read<'de, F: Fields, D: Deserializer<'de>>(row: D, fields: &mut F) -> Result<(), D::Error> {
     RowAt { fields, place: 0 }.deserialize(row)
 }
 
-/// What is within `{"value": …}` around a value; a wrapper with nothing in it is a value that is missing.
+/// Removes `{"value": …}` wrappers; an empty wrapper is `null`.
 pub(super) fn unwrapped(raw: &str, column_type: ColumnType) -> &str {
     let mut raw = raw;
     while raw.starts_with('{') && column_type != ColumnType::Object {
@@ -201,7 +197,6 @@ pub(super) fn unwrapped(raw: &str, column_type: ColumnType) -> &str {
     raw
 }
 
-/// The fields of one object of a row.
 struct RowAt<'a, F> {
     fields: &'a mut F,
     place: usize,
@@ -238,7 +233,7 @@ impl<'de, F: Fields> Visitor<'de> for RowAt<'_, F> {
                     let mut nested_row = serde_json::Deserializer::from_str(value.get());
                     RowAt { fields, place: nested }.deserialize(&mut nested_row).map_err(A::Error::custom)?;
                 }
-                // An object that is null has no fields to write.
+                // A null object has no fields.
                 Destination::Place(_) if value.get() == "null" => {}
                 Destination::Ignored => {}
                 Destination::Place(_) | Destination::Unknown => {
@@ -254,7 +249,7 @@ impl<'de, F: Fields> Visitor<'de> for RowAt<'_, F> {
     }
 }
 
-/// A key on its way to its destination; the text itself is needed only when it has none.
+/// Looks up the destination of a key; keeps the key itself only if it may be unknown.
 struct Key<'a, F> {
     fields: &'a mut F,
     place: usize,

@@ -1,26 +1,25 @@
-//! The first day that Criteo serves. Its documents say how long it keeps what, but not by which zone or calendar.
+//! Finds the first day that Criteo serves. Its docs give retention periods, but not in which time zone or calendar.
 
 use chrono::NaiveDate;
 
 use super::slice::days_after;
 use crate::error::{Kind, Result};
 
-/// So many days from the documented first day on, a refusal in other words than those for days may be about the days: months have
-/// up to three days less than others.
+/// Up to this many days after the documented first day, any refusal may be about the day itself: months differ by up to
+/// three days in length.
 const SLACK: u32 = 3;
 
-/// Whether a refused day may be older than what Criteo keeps, which is documented to begin with `oldest`.
+/// Whether a refused day may be past Criteo's retention, which by its docs starts at `oldest`.
 pub(super) fn is_near(day: NaiveDate, oldest: NaiveDate) -> bool {
     day <= days_after(oldest, SLACK)
 }
 
-/// The index of the first of so many periods that is served, found by asking for half of those that are left each time; `None`
-/// where neither the first nor the last one is.
+/// Finds the index of the first served period by binary search; `None` if neither the first nor the last is served.
 ///
-/// `hint` is the first of another advertiser, which may well be the same.
+/// `hint` is the result for another advertiser, which is often the same; it is verified.
 ///
 /// # Errors
-/// When a request fails: a guess would leave days out.
+/// When a request fails: a guess could skip days.
 pub(super) async fn first_served(
     count: usize,
     hint: Option<usize>,
@@ -28,7 +27,7 @@ pub(super) async fn first_served(
 ) -> Result<Option<usize>> {
     let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
     let is_last_served = is_served(served).await?;
-    // Days at the end may be refused for a reason of their own.
+    // The last period may be refused for another reason, so check the first one too.
     if (is_last_served || served > 0) && is_served(0).await? {
         return Ok(Some(0));
     }
@@ -52,10 +51,10 @@ pub(super) async fn first_served(
     Ok(Some(served))
 }
 
-/// Whether an answer says that its period is served.
+/// Whether a response shows that its period is served.
 ///
 /// # Errors
-/// When it says neither that nor the contrary.
+/// When the failure is transient or no refusal, so it shows neither.
 pub(super) fn is_served<T>(answer: Result<T>) -> Result<bool> {
     match answer {
         Ok(_) => Ok(true),
@@ -72,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found where some of thirty periods are refused, and how many requests it takes.
+    /// Returns the result for thirty periods, some refused, and the number of requests.
     fn found(hint: Option<usize>, refused: std::ops::Range<usize>) -> (Option<usize>, u32) {
         let calls = Cell::new(0);
         let is_served = async |index: usize| {
