@@ -284,7 +284,7 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     let (code, _, stderr) =
         piped(&bench, &["read", "--config", "config.json", "--streams", REPORT, "--since", "\u{1b}[2J\u{9b}A\u{202e}"]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("a day is written as 2026-10-31"), "{stderr}");
+    assert!(stderr.contains("expected a day such as 2026-10-31"), "{stderr}");
     assert!(stderr.chars().all(|letter| letter == '\n' || !letter.is_control() && letter != '\u{202e}'), "{stderr:?}");
     for arguments in [
         &["read", "--config", "config.json"][..],

@@ -1,4 +1,4 @@
-//! The command line, as Airbyte's platforms and people use it.
+//! The command line.
 
 use std::path::PathBuf;
 
@@ -7,116 +7,116 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::table::Format;
 
-/// Reads everything the Criteo advertising API offers, and writes it as Airbyte protocol messages, one JSON object a
-/// line.
+/// Reads the Criteo advertising API and writes Airbyte protocol messages, one JSON object per line. With no command, it
+/// is a Singer tap.
 #[derive(Debug, Parser)]
 #[command(name = "source-criteo", version, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Log more.
+    /// Verbose logging.
     #[arg(long, global = true)]
     pub debug: bool,
-    /// What to do; without it this is a Singer tap.
+    /// Command to run; without one, run as a Singer tap.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The options of a Singer tap.
+    /// Options of the Singer tap.
     #[command(flatten)]
     pub tap: TapArguments,
 }
 
-/// How Singer taps are called: without a verb, in any combination.
+/// Options of the Singer tap, which has no subcommands.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "As a Singer tap, without a command")]
 pub struct TapArguments {
-    /// The configuration, a JSON file; later ones win, and ENV stands for the variables `TAP_CRITEO_…`.
+    /// Configuration file (JSON); repeat to merge, later files win. ENV reads the `TAP_CRITEO_…` variables.
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
     /// Print the catalog.
     #[arg(long)]
     pub discover: bool,
-    /// What to read, a Singer catalog; everything without it.
+    /// Singer catalog with the streams to sync; without it, the default selection.
     #[arg(long, value_name = "FILE", alias = "properties")]
     pub catalog: Option<PathBuf>,
-    /// The state of the last run.
+    /// State of the last sync.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Try what would be read, without writing anything: up to the first record of each stream, or only the schemas.
+    /// Test the sync without writing records: read up to the first record of each stream, or print the schemas only.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub test: Option<TestKind>,
-    /// Print what the tap is, can do and can be told.
+    /// Print name, capabilities and settings.
     #[arg(long)]
     pub about: bool,
-    /// How to print that.
+    /// Output format of --about.
     #[arg(long, default_value = "text")]
     pub format: AboutFormat,
 }
 
-/// What `--test` tries.
+/// What `--test` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TestKind {
-    /// Every stream up to its first record.
+    /// Read each stream up to its first record.
     #[value(alias = "records")]
     All,
-    /// Nothing; the schemas are printed.
+    /// Print schemas only.
     Schema,
 }
 
-/// How `--about` is printed.
+/// Output format of `--about`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AboutFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// For programs.
+    /// JSON.
     Json,
-    /// For web pages.
+    /// Markdown.
     Markdown,
 }
 
-/// The verbs.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print what can be configured.
+    /// Print the specification of the settings.
     Spec,
-    /// Try the configuration: credentials, consent, advertisers, permissions, custom reports.
+    /// Test the configuration: credentials, consent, advertisers, permissions, custom reports.
     Check {
         /// The configuration.
         #[command(flatten)]
         config: ConfigFile,
-        /// Exit with 1 when it does not work; else the answer on stdout alone tells.
+        /// Exit with status 1 if the check fails; by default only the message on stdout says so.
         #[arg(long)]
         exit_code: bool,
     },
     /// Print the streams with their schemas.
     Discover(ConfigFile),
-    /// Make a configuration, step by step through Criteo's developer portal.
+    /// Create a configuration step by step, with a walkthrough of Criteo's developer portal.
     Setup(SetupArguments),
-    /// Show the streams: key, cursor, permission, history.
+    /// List the streams with key, cursor, permission and history.
     Streams {
-        /// The configuration, for custom reports and what depends on it.
+        /// Configuration file; adds custom reports and applies settings such as api_version.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// How to write them.
+        /// Output format.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Say what is known of a stream, a metric or a dimension.
+    /// Describe a stream, metric or dimension.
     Explain {
-        /// Its name, as Criteo or the connector spells it.
+        /// Its name, in Criteo's or the connector's spelling.
         name: String,
-        /// The configuration, for custom reports.
+        /// Configuration file; adds custom reports.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Print a script that completes the commands of a shell.
+    /// Print a shell completion script.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
+    /// Print the manual page (roff).
     Man {
-        /// The command whose page it is; left out, the page of the program.
+        /// Command to print the page for; without it, the page of the program.
         command: Option<String>,
     },
-    /// Show the first rows of a stream, and the days of a report.
+    /// Show the first rows of a stream; for reports, also cost and clicks per day.
     Preview {
         /// The configuration.
         #[command(flatten)]
@@ -125,7 +125,7 @@ pub enum Command {
         #[command(flatten)]
         what: PreviewArguments,
     },
-    /// Read the streams of a catalog.
+    /// Sync streams and write their records to stdout.
     Read {
         /// The configuration.
         #[command(flatten)]
@@ -134,138 +134,138 @@ pub enum Command {
         #[command(flatten)]
         input: ReadInput,
     },
-    /// Run one of the commands above against the built-in sandbox; nothing to configure.
+    /// Run a command against the built-in sandbox; needs no configuration.
     #[cfg(feature = "demo")]
     Demo {
-        /// What to do.
+        /// The command to run.
         #[command(subcommand)]
         command: DemoCommand,
     },
 }
 
-/// Which configuration to use.
+/// The configuration file, which these commands require.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The configuration, a JSON file; - reads it from standard input.
+    /// Configuration file (JSON); - reads standard input.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
 
-/// What `setup` need not ask for. Secrets come from the key file, never from here.
+/// What `setup` would otherwise ask for. Secrets come from the key file only, never from the command line.
 #[derive(Debug, Clone, Args)]
 pub struct SetupArguments {
-    /// The text file that partners.criteo.com downloads with a new key.
+    /// Key file downloaded from partners.criteo.com.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     /// Where to write the configuration.
     #[arg(long, value_name = "FILE", default_value = "criteo.json")]
     pub config: PathBuf,
-    /// The currency of all money in reports.
+    /// Currency of all money in reports.
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
-    /// The first day of reports.
+    /// First day of reports.
     #[arg(long, value_name = "DAY")]
     pub start_date: Option<String>,
-    /// The advertisers to read; all that have given their consent without it.
+    /// Advertisers to read, separated by commas; without it, all that granted consent.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub advertiser_ids: Vec<String>,
-    /// Where to write a catalog of the streams that the app can read.
+    /// Also write a catalog of the streams the app can read to this file.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
-    /// Replace a configuration that is there.
+    /// Overwrite existing files.
     #[arg(long)]
     pub force: bool,
-    /// The root of a simulated API, for trying.
+    /// Root of a simulated API, for tests.
     #[arg(long, value_name = "URL", hide = true)]
     pub api_base_url: Option<String>,
 }
 
-/// What to read, and from where on.
+/// The streams to read, and the state to start from.
 #[derive(Debug, Args)]
 pub struct ReadInput {
-    /// The configured catalog, a JSON file.
+    /// Configured catalog (JSON).
     #[arg(long, value_name = "FILE", required_unless_present = "streams")]
     pub catalog: Option<PathBuf>,
-    /// The streams to read, in place of a catalog: their names with commas between them.
+    /// Streams to read instead of a catalog, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "catalog")]
     pub streams: Vec<String>,
-    /// The state of the last sync, a JSON file that must be there.
+    /// State of the last sync (JSON); the file must exist.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// A file with the state: read if it is there, and written as the read goes on.
+    /// State file: resume from it if it exists, and keep it up to date during the sync.
     #[arg(long, value_name = "FILE", conflicts_with = "state")]
     pub state_file: Option<PathBuf>,
     /// The days to read.
     #[command(flatten)]
     pub days: Days,
-    /// Say what would be asked for, and ask for nothing but the token and the advertisers.
+    /// Show the requests a sync would make without making them; fetches only the token and the advertisers.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Days in place of those of the configuration.
+/// Days that override those of the configuration.
 #[derive(Debug, Clone, Args)]
 pub struct Days {
-    /// The first day of reports, as 2026-10-31; read again where a state is further on.
+    /// First day of reports, such as 2026-10-31; earlier than the saved cursor, it rereads those days.
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub since: Option<NaiveDate>,
-    /// The last day of reports, as 2026-10-31.
+    /// Last day of reports, such as 2026-10-31.
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub until: Option<NaiveDate>,
 }
 
-/// A day that is named by hand.
+/// Parses a day given on the command line.
 fn day(text: &str) -> Result<NaiveDate, &'static str> {
     let is_written_so = text.len() == 10 && text.chars().all(|letter| letter.is_ascii_digit() || letter == '-');
-    let mistake = if is_written_so { "there is no such day in the calendar" } else { "a day is written as 2026-10-31" };
+    let mistake = if is_written_so { "not a calendar date" } else { "expected a day such as 2026-10-31" };
     text.parse().map_err(|_| mistake)
 }
 
-/// What to show of a stream.
+/// The stream to preview, and how to show it.
 #[derive(Debug, Args)]
 pub struct PreviewArguments {
-    /// The stream.
+    /// Stream to show.
     pub stream: String,
-    /// How many rows.
+    /// Number of rows.
     #[arg(long, default_value_t = 10)]
     pub rows: usize,
-    /// How to write them.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Which days of a report; without them the last two weeks.
+    /// The days of a report; by default the last two weeks.
     #[command(flatten)]
     pub days: Days,
 }
 
-/// The verbs of the demo; without a catalog it reads every stream.
+/// The subcommands of `demo`; without a catalog, `read` reads every stream.
 #[cfg(feature = "demo")]
 #[derive(Debug, Subcommand)]
 pub enum DemoCommand {
-    /// Print what can be configured.
+    /// Print the specification of the settings.
     Spec,
-    /// Try the configuration of the sandbox.
+    /// Test the configuration of the sandbox.
     Check,
     /// Print the streams with their schemas.
     Discover,
-    /// Show the first rows of a stream, and the days of a report.
+    /// Show the first rows of a stream; for reports, also cost and clicks per day.
     Preview {
         /// What to show.
         #[command(flatten)]
         what: PreviewArguments,
     },
-    /// Read the streams of a catalog, or all.
+    /// Sync streams and write their records to stdout; without a catalog, all streams.
     Read {
-        /// The configured catalog, a JSON file.
+        /// Configured catalog (JSON).
         #[arg(long, value_name = "FILE")]
         catalog: Option<PathBuf>,
-        /// The state of the last sync, a JSON file.
+        /// State of the last sync (JSON).
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
     },
 }
 
 impl Command {
-    /// Whether it talks to people: what it has to say goes to stderr in words, not to stdout as messages.
+    /// Whether the command is interactive: it reports problems on stderr as text instead of on stdout as messages.
     #[must_use]
     pub fn is_for_people(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! `check`: does the configuration work? The answer is a message, so the exit code is 0 either way, unless it is asked for.
+//! `check`: tests a configuration. The result is a message, so a failed check exits 0 too, unless `--exit-code` is set.
 
 use std::process::ExitCode;
 
@@ -11,20 +11,20 @@ use crate::protocol::airbyte;
 use crate::terminal::Terminal;
 
 impl Session {
-    /// Tries every step to the data; whoever watches sees each at once.
+    /// Runs every step and shows each as soon as it is done.
     pub(super) async fn check(&self, config: Result<Config>, with_exit_code: bool) -> Result<ExitCode> {
         let outcome = verdict(&self.climb(config).await?);
         if let Err(error) = &outcome
             && error.kind == Kind::System
         {
-            // Not the user's fault and not Criteo's: the protocol wants a trace and no status.
+            // Neither the configuration nor Criteo is at fault: the protocol expects a trace instead of a status.
             return Err(error.clone());
         }
         self.output.message(airbyte::connection_status(&outcome));
         Ok(if with_exit_code && outcome.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// The rungs of a configuration, told one by one: to people at a terminal, else to the log.
+    /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
     pub(super) async fn climb(&self, config: Result<Config>) -> Result<Climb> {
         let terminal = Terminal::of_people();
         let mut tell = |rung: &Rung| match &terminal {
@@ -48,12 +48,12 @@ fn log(rung: &Rung) {
     match &rung.hold {
         Hold::Fine(text) => tracing::info!("{}: {text}", rung.step.name()),
         Hold::Note(text) => tracing::warn!("{}: {text}", rung.step.name()),
-        // The status has them.
+        // Part of the final status.
         Hold::Broken(_) | Hold::Untried => {}
     }
 }
 
-/// What the rungs come to, in one text: all problems, or what there is to know.
+/// The result of the check as one text: all problems, or what is worth knowing.
 pub(super) fn verdict(climb: &Climb) -> Result<String> {
     let broken: Vec<(Step, &Error)> = climb
         .rungs

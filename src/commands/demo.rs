@@ -1,4 +1,4 @@
-//! `demo`: any command against the built-in sandbox, with nothing to configure.
+//! `demo`: runs a command against the built-in sandbox, without a configuration.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::catalog;
 
-/// How many days of reports the demo reads.
+/// Days of reports that the demo reads.
 const DAYS: u64 = 14;
 
 impl Session {

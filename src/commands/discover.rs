@@ -1,4 +1,4 @@
-//! `discover`: the streams of a configuration. Needs no network.
+//! `discover`: prints the streams of a configuration. Needs no network.
 
 use std::process::ExitCode;
 

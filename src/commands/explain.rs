@@ -1,4 +1,4 @@
-//! `explain`: what is known of a word of Criteo's or of ours.
+//! `explain`: describes a stream, metric or dimension.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::suggest;
 use crate::table::{Format, Table};
 use crate::terminal::{Terminal, wrapped};
 
-/// Lines of explanations are not longer.
+/// The longest line of an explanation, in columns.
 const WIDTH: usize = 90;
 
 impl Session {
@@ -76,7 +76,8 @@ fn settling(days: u32) -> String {
     format!("goes on changing for {days} day{}", if days == 1 { "" } else { "s" })
 }
 
-/// A line for each page of Criteo's with what it says, in the order of the facts, and one for what is derived.
+/// One line per page of Criteo's with the facts it states, in the order of the facts, and a last line for derived
+/// facts.
 fn sources(metric: &Metric) -> Vec<String> {
     let mut sources: Vec<(Option<Page>, Vec<&str>)> = Vec::new();
     for (fact, source) in metric.facts() {

@@ -1,4 +1,4 @@
-//! What a read is told to read and to go on from.
+//! The input of a sync: streams, catalogs and states.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::protocol::state_file::StateFile;
 use crate::streams::Stream;
 use crate::streams::metrics::fold;
 
-/// The streams that somebody names by hand, each once.
+/// The streams named on the command line, each once.
 pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configured>> {
     let mut seen = HashSet::new();
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
@@ -23,7 +23,7 @@ pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configur
     Ok(configured)
 }
 
-/// The name of the stream that is meant: the name itself, or the only one that is the same but for its spelling.
+/// The stream's name in its own spelling, where only one stream matches; else the name as given.
 pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     if streams.iter().any(|stream| stream.name == name) {
         return name;
@@ -36,7 +36,7 @@ pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     }
 }
 
-/// Reads the saved states of streams; without a file there are none.
+/// Reads the saved states of the streams; without a file, there are none.
 pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> {
     match path {
         Some(path) => airbyte::parse_state(&state_text(path, absent).await?),
@@ -44,7 +44,7 @@ pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> 
     }
 }
 
-/// Reads the states of a file that is kept, without keeping it.
+/// Reads the states of a state file without opening it for writing.
 pub(super) async fn kept_states(path: &Path) -> Result<States> {
     if is_missing(path)? {
         return Ok(States::new());
@@ -52,13 +52,13 @@ pub(super) async fn kept_states(path: &Path) -> Result<States> {
     airbyte::parse_state(&read_file(path, "state").await?)
 }
 
-/// Takes a file of states for this run: one that is not there yet is made.
+/// Opens a state file for this sync, and creates it if it does not exist.
 pub(super) fn state_file(path: &Path) -> Result<StateFile> {
     is_missing(path)?;
     StateFile::open(path.to_owned(), |bytes| airbyte::parse_state(&text_of(bytes, path, "state")?))
 }
 
-/// Whether a file that is to be kept is still to be made; anything but a file is refused.
+/// Whether a state file has yet to be created; rejects anything but a regular file.
 fn is_missing(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::config(format!(
@@ -72,10 +72,10 @@ fn is_missing(path: &Path) -> Result<bool> {
     }
 }
 
-/// The text of a state file; `absent` says what to do where there is none.
+/// The text of a state file; `absent` is the hint to show if there is no file.
 pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
     match std::fs::metadata(path) {
-        // Not so a device: /dev/null is no state.
+        // Devices are read: /dev/null means no state.
         Ok(found) if !found.is_file() && kind(&found) != DEVICE && !is_open(path) => Err(Error::config(format!(
             "The state file {} is {}. Name a file with the state of the last sync.",
             path.display(),
@@ -88,17 +88,17 @@ pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
     }
 }
 
-/// Whether a path names what a shell has opened for us, such as `<(command)`: somebody writes at its other end.
+/// Whether a path is a descriptor opened by the shell, such as `<(command)`, whose other end has a writer.
 fn is_open(path: &Path) -> bool {
     ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder)) && !path.is_dir()
 }
 
-/// What a path is that nothing can be read from.
+/// The kind of a path that cannot be read from: a folder or a socket.
 pub(super) fn no_file(path: &Path) -> Option<&'static str> {
     std::fs::metadata(path).ok().map(|found| kind(&found)).filter(|kind| [FOLDER, SOCKET].contains(kind))
 }
 
-/// Whether a path is a pipe in a folder, whose other end nobody may ever open.
+/// Whether a path is a named pipe on disk, which may never get a writer.
 pub(super) fn is_named_pipe(path: &Path) -> bool {
     !is_open(path) && std::fs::metadata(path).is_ok_and(|found| kind(&found) == FIFO)
 }
@@ -122,8 +122,7 @@ fn kind(found: &std::fs::Metadata) -> &'static str {
     if found.is_dir() { FOLDER } else { DEVICE }
 }
 
-/// Streams that a catalog has more than once count once, with the columns of all entries: the first one's way of reading
-/// is taken, and a warning says so.
+/// Merges catalog entries of the same stream, with a warning: the sync mode of the first entry, the columns of all.
 pub(super) fn once(catalog: Vec<Configured>) -> Vec<Configured> {
     let mut kept: Vec<Configured> = Vec::with_capacity(catalog.len());
     let mut doubles = Vec::new();
@@ -137,7 +136,7 @@ pub(super) fn once(catalog: Vec<Configured>) -> Vec<Configured> {
                 columns.extend(more);
                 Some(columns)
             }
-            // All of them.
+            // An entry without a list selects all columns.
             _ => None,
         };
         if !doubles.contains(&configured.name) {

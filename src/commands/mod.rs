@@ -1,4 +1,4 @@
-//! The verbs: thin, one file each.
+//! The commands, one file each.
 
 mod check;
 #[cfg(feature = "demo")]
@@ -39,13 +39,12 @@ use crate::streams::catalog;
 use crate::telemetry;
 use refresh_token::Origin;
 
-/// The name of the program.
 const NAME: &str = "source-criteo";
 
-/// How long the last lines may take once the run is to stop.
+/// How long to wait for the last lines to be written when the run stops.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most MiB of a file of the user's. The state of twenty thousand advertisers in all streams has some 10 MiB.
+/// The largest accepted file, in MiB. The state of 20,000 advertisers in all streams is about 10 MiB.
 fn largest(what: &str) -> u64 {
     match what {
         "state" => 16,
@@ -57,35 +56,35 @@ fn largest(what: &str) -> u64 {
 
 const MIB: u64 = 1024 * 1024;
 
-/// How long a named pipe that is given in place of a file may take. Whoever gives one has mostly started what writes to it.
+/// How long to wait for the writer of a named pipe. It is usually already running.
 const PIPE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What to do where the file of `--state` is not there.
+/// The hint for a missing `--state` file.
 const WITHOUT_STATE: &str = "Check the path. For a first sync leave --state out, or use --state-file, which makes the file and keeps \
                              it up to date.";
 
-/// What every verb needs.
+/// What every command needs.
 struct Session {
     output: Output,
-    /// Whether stdout has messages of Airbyte.
+    /// Whether stdout carries Airbyte messages.
     is_airbyte: bool,
-    /// Where the configuration comes from, as far as it has been read.
+    /// The source of the configuration read so far.
     origin: RefCell<Origin>,
 }
 
-/// How a run ended.
+/// How the run ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// By itself, with this exit code.
+    /// Normally, with this exit code.
     Exit(ExitCode),
-    /// Because it was stopped.
+    /// Stopped by a signal or a failure.
     Stopped(Stop),
 }
 
-/// Runs a command to its end, or until `stop` says so.
+/// Runs a command until it is done or `stop` fires.
 ///
 /// # Errors
-/// When the system gives no thread or no event loop.
+/// If the system cannot create a thread or an event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
     let (protocol, level) = if cli.command.as_ref().is_some_and(|command| !command.is_for_people()) {
@@ -111,23 +110,23 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             let mut stopped = stopped;
             tokio::select! {
                 biased;
-                // The sender lives as long as this function, so waiting fails never.
+                // The sender lives as long as this function, so waiting cannot fail.
                 _ = stopped.wait_for(Option::is_some) => None,
                 result = session.run(cli.command, &cli.tap) => Some(result),
             }
         })
     };
-    // Nothing of the run is used any more behind a panic.
+    // Nothing the run borrowed is used after a panic.
     // guard: panics
     let code = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Some(Err(panic::error())));
-    // A task of the sandbox or a name look-up may still be under way; nobody needs it.
+    // A sandbox task or a name lookup may still be running; its result is not needed.
     runtime.shutdown_background();
     let code = code.map(|result| match result {
         Ok(code) => code,
         Err(error) => {
             output.message(airbyte::error(&error, None));
             if error.cause == Some(Cause::Stalled) {
-                // The thread that writes may be what does not move: no more rows, and no endless wait for it.
+                // The writer thread may be what hangs: accept no more rows, and do not wait for it.
                 stop.send(Stop::Stalled);
             }
             ExitCode::FAILURE
@@ -141,7 +140,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
     })
 }
 
-/// The program, or one of its commands, as its manual page describes it.
+/// The program, or one of its commands, for its manual page.
 fn manual_of(name: Option<&str>) -> Result<clap::Command> {
     let mut program = Cli::command();
     program.build();
@@ -220,13 +219,13 @@ impl Session {
         }
     }
 
-    /// Writes a text for people to stdout.
+    /// Prints text to stdout.
     fn print(&self, text: &str) -> ExitCode {
         self.output.document(text.trim_end().to_owned());
         ExitCode::SUCCESS
     }
 
-    /// The configuration, or one that gives all streams: what they are does not depend on the key.
+    /// The given configuration, or a placeholder that has all streams: the list of streams does not depend on the key.
     async fn config_or_any(&self, path: Option<&Path>) -> Result<Config> {
         match path {
             Some(path) => self.config(path).await,
@@ -240,7 +239,7 @@ impl Session {
     }
 }
 
-/// The configuration with other days.
+/// Applies `--since` and `--until`.
 fn within(mut config: Config, days: &Days) -> Result<Config> {
     config.start_date = days.since.or(config.start_date);
     config.again_from = days.since;
@@ -253,7 +252,7 @@ fn within(mut config: Config, days: &Days) -> Result<Config> {
     }
 }
 
-/// Parses a configuration, makes its secrets known to those who mask them, and logs its warnings.
+/// Parses a configuration, registers its secrets for masking and logs its warnings.
 fn parse_config(text: &str) -> Result<Config> {
     redact::add_secrets_of(text);
     let config = Config::parse(text)?;
@@ -263,12 +262,12 @@ fn parse_config(text: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// Reads a text file of the user's.
+/// Reads a text file given by the user.
 async fn read_file(path: &Path, what: &str) -> Result<String> {
     text_of(read_bytes(path, what).await?, path, what)
 }
 
-/// The text of a file of the user's.
+/// Decodes a file given by the user.
 fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -279,7 +278,7 @@ fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
     })
 }
 
-/// Reads a file of the user's, or standard input for `-`; either may block for ever, so signals are obeyed meanwhile.
+/// Reads a file, or standard input for `-`. Either may block forever, so it runs in a thread, where signals still work.
 async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
     if let Some(kind) = input::no_file(path) {
         return Err(Error::config(format!("The {what} file {} is {kind}. Name a file.", path.display())));
@@ -310,7 +309,7 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         Ok(bytes) => Ok(files::settled(bytes)),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
-            // Some give the text itself, which may hold secrets.
+            // The content itself may have been passed instead of a path; it may hold secrets.
             if is_content(&path.to_string_lossy()) {
                 "(a text, not a path)".into()
             } else {
@@ -328,7 +327,7 @@ fn too_large(path: &Path, what: &str) -> Error {
     ))
 }
 
-/// Whether a path is rather what should be in the file.
+/// Whether a path looks like the content of a configuration file.
 fn is_content(path: &str) -> bool {
     let folded = path.to_lowercase();
     path.contains(['{', '\n']) || ["secret:", "secret=", "secret ", "_secret"].iter().any(|part| folded.contains(part))

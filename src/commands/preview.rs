@@ -1,4 +1,4 @@
-//! `preview`: the first rows of a stream as a table, and spend and clicks by day.
+//! `preview`: the first rows of a stream as a table, with a chart of cost and clicks per day.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,9 +25,9 @@ use crate::streams::{Source, catalog};
 use crate::table::{Format, Table};
 use crate::terminal::{Colour, Terminal};
 
-/// How many days of a report are shown, unless others are wanted.
+/// Days of a report shown by default.
 const DAYS: u32 = 14;
-/// The columns of spend, whichever a report has.
+/// The cost column of each kind of report.
 const SPEND: [&str; 3] = ["advertiser_cost", "cost", "spend"];
 /// The longest bar of the chart, in columns.
 const BAR: usize = 30;
@@ -37,14 +37,14 @@ impl Session {
         let mut config = within(config, &what.days)?;
         let client = self.client(&config, Patience::Check)?;
         if what.days.since.is_none() {
-            // The first token brings Criteo's clock along, and the read uses the same token.
+            // The first token response carries Criteo's clock, and the read reuses the token.
             client.authenticate().await?;
             let today = || engine::clock_of(&client, &config).today(config.timezone);
             let end = config.end_date.unwrap_or_else(today);
             let first = days_before(end, DAYS - 1);
             config.start_date = Some(config.start_date.map_or(first, |day| day.max(first)));
         }
-        // A look is no proof.
+        // Previews skip the totals check.
         config.verify_totals = false;
         let streams = catalog::streams(&config);
         let wanted = Configured::new(input::meant(&what.stream, &streams), Ok(SyncMode::FullRefresh), None);
@@ -61,7 +61,7 @@ impl Session {
         let states = BTreeMap::new();
         tokio::select! {
             _ = engine::read(&client, &output, &config, &selected, &states, Extent::All) => {
-                // What is on its way arrives.
+                // Wait for rows still in the output queue.
                 let _ = output.finish(&stop, PATIENCE);
             }
             () = seen.is_enough.notified() => {}
@@ -94,11 +94,11 @@ impl Session {
     }
 }
 
-/// What has come so far.
+/// The messages received so far.
 #[derive(Default)]
 struct Rows {
     records: Vec<Map<String, Value>>,
-    /// Spend and clicks by day, of all rows.
+    /// Cost and clicks by day, over all rows.
     days: BTreeMap<String, (f64, f64)>,
     error: Option<String>,
 }
@@ -106,7 +106,7 @@ struct Rows {
 struct Seen {
     rows: Mutex<Rows>,
     most: usize,
-    /// All rows that are wanted have come. Those of a report all count for its days.
+    /// Signals that enough rows have arrived. Never set for reports, whose chart needs all rows.
     is_enough: Notify,
     is_report: bool,
 }
@@ -139,7 +139,7 @@ impl Seen {
     }
 }
 
-/// Takes the messages in place of stdout.
+/// Receives the messages instead of stdout.
 struct Catch {
     seen: Arc<Seen>,
     line: Vec<u8>,
@@ -164,7 +164,7 @@ impl io::Write for Catch {
     }
 }
 
-/// Spend as bars, and spend and clicks as numbers, a line a day.
+/// Cost as bars, and cost and clicks as numbers, one line per day.
 fn chart(days: &BTreeMap<String, (f64, f64)>, terminal: Option<Terminal>) -> Option<String> {
     let most = days.values().map(|(spend, _)| *spend).fold(0.0, f64::max);
     if most <= 0.0 {

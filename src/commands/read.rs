@@ -1,4 +1,4 @@
-//! `read`: the records of the selected streams.
+//! `read`: syncs the selected streams.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Session {
     }
 }
 
-/// The streams that a catalog asks for, and those that cannot be read, with their names.
+/// The streams selected by a catalog, and the names and errors of those that cannot be read.
 pub(super) fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>, Vec<(String, Error)>) {
     let streams = catalog::streams(config);
     let (mut selected, mut refused) = (Vec::new(), Vec::new());

@@ -1,10 +1,9 @@
-//! Where a refresh token goes that Criteo has replaced: into the file of the configuration, and to the platform.
+//! Stores a rotated refresh token in the configuration file, and reports it to the platform.
 //!
-//! From the moment before the old token is sent until the new one is in the file, this program holds a lock on that file,
-//! and it sends the token that the file has then: of two runs with one configuration the second uses what the first one got.
-//! The new token is written, down to the disk, before anything else is done with the answer that brought it. What no file can
-//! prevent is that a run is killed while that answer is on its way, or in the moment of writing; then the new token is gone,
-//! and the message for a token that has been used up says what to do.
+//! The file is locked from before the old token is sent until the new one is written, and the token sent is the one in
+//! the file at that time. So when two runs share a configuration, the second uses the token that the first received.
+//! The new token is flushed to disk before anything else happens. If the run is killed while the response is in transit
+//! or during the write, the new token is lost; the error message for a used token says what to do then.
 
 use std::fs::{OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -22,35 +21,35 @@ use crate::protocol::airbyte;
 use crate::protocol::output::Output;
 use crate::terminal::Terminal;
 
-/// Where the configuration comes from.
+/// The source of the configuration.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
-    /// One file.
+    /// A single file.
     File(PathBuf),
-    /// Something that keeps nothing, and what that is.
+    /// A source that cannot store a token, described for a message.
     Elsewhere(&'static str),
 }
 
 impl Origin {
-    /// The origin of a configuration that is given by its path.
+    /// The origin of a configuration given by path.
     pub(super) fn of(path: &Path) -> Self {
         if path == Path::new("-") { Self::Elsewhere("standard input") } else { Self::File(path.to_owned()) }
     }
 }
 
-/// Keeps the refresh tokens of a run.
+/// Stores rotated refresh tokens.
 pub(super) struct Keeper {
     file: Option<TokenFile>,
     output: Output,
     document: ConfigDocument,
-    /// Whether stdout has messages of Airbyte, whose CONTROL message carries the token.
+    /// Whether stdout carries Airbyte messages; a CONTROL message then reports the token.
     is_airbyte: bool,
 }
 
 impl Keeper {
-    /// Says at once if nobody would keep a new token, before the old one is used up.
+    /// Warns immediately, before the old token is used, if a new token could not be stored.
     pub(super) fn new(config: &Config, origin: &Origin, output: Output, is_airbyte: bool) -> Self {
-        // A platform keeps what the CONTROL message says; somebody at a terminal does not.
+        // A platform stores the token of the CONTROL message; a user at a terminal does not.
         let has_platform = is_airbyte && Terminal::of_people().is_none();
         let has_token = config.credentials.refresh_token.is_some();
         let file = match has_token.then(|| TokenFile::of(origin, &config.credentials.client_id)) {
@@ -75,7 +74,7 @@ impl RefreshTokens for Keeper {
     fn begin(&self) -> Option<Turn> {
         let Some(file) = &self.file else { return Some(Turn::default()) };
         let lock = match Kept::open(&file.path) {
-            // Some file systems have no locks, and the token is needed anyway.
+            // Some file systems have no locks, and the sync needs the token anyway.
             Ok(lock) => Some(lock),
             Err(TryLockError::WouldBlock) => return None,
             Err(TryLockError::Error(error)) => {
@@ -99,7 +98,7 @@ impl RefreshTokens for Keeper {
                 "Criteo has replaced the refresh token, and the new one cannot be written to {}: {error}",
                 file.path.display()
             ),
-            // Platforms store it; nobody does so by hand.
+            // Platforms store it; at a terminal the user has to.
             None => {
                 if let Some(terminal) = Terminal::of_people() {
                     terminal.paragraph(
@@ -112,14 +111,14 @@ impl RefreshTokens for Keeper {
     }
 }
 
-/// A file of a configuration that can be written.
+/// A writable configuration file.
 struct TokenFile {
-    /// Behind all links.
+    /// The real path, with symbolic links resolved.
     path: PathBuf,
     client_id: String,
 }
 
-/// The members of a configuration that matter here, as they are written.
+/// The members used here, as written in the file.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow)]
@@ -128,7 +127,7 @@ struct Members<'a> {
 }
 
 impl TokenFile {
-    /// The file, or why it cannot keep a token.
+    /// Opens the file, or says why it cannot store a token.
     fn of(origin: &Origin, client_id: &str) -> std::result::Result<Self, String> {
         let path = match origin {
             Origin::File(path) => path,
@@ -150,7 +149,7 @@ impl TokenFile {
         Ok(file)
     }
 
-    /// The token that the file has now, where it is still for the same app.
+    /// The token now in the file, if the file is still for the same app.
     fn token(&self) -> Option<String> {
         let text = read(&self.path).ok()?;
         let members: Members<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
@@ -162,7 +161,7 @@ impl TokenFile {
         (client_id.trim() == self.client_id && !token.trim().is_empty()).then(|| token.trim().to_owned())
     }
 
-    /// Writes the file with another token and otherwise as it is.
+    /// Replaces the token and leaves the rest of the file unchanged.
     fn replace(&self, token: &str) -> Result<()> {
         let told = |what: &str| Error::system(format!("{what}. Have the user open the consent link again."));
         let text = read(&self.path).map_err(|error| told(&error.to_string()))?;
@@ -175,13 +174,13 @@ fn read(path: &Path) -> std::io::Result<String> {
     String::from_utf8(files::settled(std::fs::read(path)?)).map_err(|_| std::io::ErrorKind::InvalidData.into())
 }
 
-/// The text of a configuration with another refresh token, every other byte as it was.
+/// The configuration text with another refresh token, all other bytes unchanged.
 fn with_token(text: &str, token: &str) -> Option<String> {
     let document = text.trim_start_matches('\u{feff}');
     let mark = text.len() - document.len();
     let members: Members<'_> = serde_json::from_str(document).ok()?;
     let old = members.refresh_token.get();
-    // It is a part of the document.
+    // `old` borrows from `document`.
     let start = mark + (old.as_ptr() as usize).checked_sub(document.as_ptr() as usize)?;
     let (before, after) = (text.get(..start)?, text.get(start + old.len()..)?);
     Some(format!("{before}{}{after}", serde_json::to_string(token).ok()?))

@@ -108,8 +108,8 @@ impl Session {
     }
 }
 
-/// Flags that contradict each other, the configuration, or files that are there; somebody at a terminal is asked for another
-/// name of the configuration.
+/// Flags that contradict each other, the configuration, or files that are there; somebody at a terminal is asked for
+/// another name of the configuration.
 fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     let mut config = Map::new();
     for name in ["client_id", "client_secret"] {

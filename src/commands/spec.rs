@@ -1,4 +1,4 @@
-//! `spec`: what can be configured. Needs no configuration and no network.
+//! `spec`: prints the specification of the settings. Needs no configuration and no network.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `streams`: what there is to read, as a table.
+//! `streams`: lists the streams as a table.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ impl Session {
         for stream in catalog::streams(config) {
             let cursor = stream.cursor().unwrap_or_default().to_owned();
             let permission = stream.permission.label().to_owned();
-            // The whole word would take the room of the keys in a terminal of 120 columns.
+            // The full word would leave no room for the keys in a terminal of 120 columns.
             let (key, history) = (stream.primary_key.join(", "), stream.history().replace(ASSUMED, "?"));
             table.push([stream.name, permission, history, cursor, key].map(Value::from).to_vec());
         }

@@ -1,4 +1,4 @@
-//! Without a verb: a Singer tap.
+//! Without a command: a Singer tap.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,10 +17,10 @@ use crate::protocol::singer::{self, Settings, State, about};
 use crate::redact;
 use crate::streams::{Stream, catalog};
 
-/// What settings in the environment begin with, as the Singer SDK wants it.
+/// Prefix of settings in the environment, as in the Singer SDK.
 const ENVIRONMENT: &str = "TAP_CRITEO_";
 
-/// What to do where the file of `--state` is not there.
+/// The hint for a missing `--state` file.
 const WITHOUT_STATE: &str = "Check the path, or leave --state out to read everything from the start.";
 
 impl Session {
@@ -41,7 +41,7 @@ impl Session {
         }
         let mut all = self.tap_settings(&tap.config).await?;
         if tap.discover {
-            // The streams do not depend on the key, which may not be there yet when people choose among them.
+            // The streams do not depend on the key, which may not exist yet.
             for (name, placeholder) in [("client_id", "none"), ("client_secret", "none"), ("currency", "EUR")] {
                 all.entry(name).or_insert_with(|| Value::from(placeholder));
             }
@@ -62,7 +62,7 @@ impl Session {
             None => singer::catalog::defaults(&streams),
         };
         warn_of_old_catalog(&streams, &configured);
-        // Interrupted reads of objects go on, unless what they do not bring is to be removed.
+        // Interrupted full reads may resume, unless ACTIVATE_VERSION is sent: then each sync must read every object.
         let sync_id = (!settings.activates_versions).then_some(0);
         let configured: Vec<_> =
             configured.into_iter().map(|configured| Configured { sync_id, ..configured }).collect();
@@ -92,7 +92,7 @@ impl Session {
         refused.into_iter().next().map_or(Ok(ExitCode::SUCCESS), |(_, error)| Err(error))
     }
 
-    /// The settings of all files, of which later ones win.
+    /// Merges the settings of all files; later ones win.
     async fn tap_settings(&self, files: &[std::path::PathBuf]) -> Result<Map<String, Value>> {
         let mut settings = Map::new();
         *self.origin.borrow_mut() = match files {
@@ -106,7 +106,7 @@ impl Session {
                 continue;
             }
             let text = read_file(path, "configuration").await?;
-            // Before anything of it can be told.
+            // Before any error message can quote the text.
             redact::add_secrets_of(&text);
             settings.extend(config::parse_object(&text)?);
         }
@@ -114,7 +114,7 @@ impl Session {
     }
 }
 
-/// Settings of the environment; what is JSON is taken as such, unless it is a number: ids are texts.
+/// Settings from the environment. Values that are JSON are parsed, except numbers, since ids are strings.
 fn environment() -> Map<String, Value> {
     let texts =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -127,7 +127,7 @@ fn environment() -> Map<String, Value> {
         .collect()
 }
 
-/// Meltano keeps a catalog over upgrades of the tap: what is new in it stays away without a word.
+/// Warns that the catalog lacks columns: Meltano keeps a catalog across upgrades and drops new columns silently.
 fn warn_of_old_catalog(streams: &[Stream], configured: &[Configured]) {
     let lacking = configured.iter().filter_map(|configured| {
         let stream = streams.iter().find(|stream| stream.name == configured.name)?;

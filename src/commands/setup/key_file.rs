@@ -1,29 +1,28 @@
-//! The text file that partners.criteo.com downloads once, when a key is made.
+//! Parses the key file that partners.criteo.com downloads once, when a key is created.
 
 use serde_json::Value;
 
 use crate::config::secrets;
 use crate::scan;
 
-/// What a key file holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub client_id: String,
     pub client_secret: String,
 }
 
-/// No key file has more values.
+/// Upper bound for the number of values in a key file.
 const MOST_VALUES: usize = 1000;
 
-/// A part of the key, and its labels. Criteo's pages say "API Key" and "API Secret", those of others "Client ID" and "Client
-/// Secret", and nobody has published a file; blanks, `_` and `-` in labels do not matter.
+/// The labels of each part of the key, ignoring blanks, `_` and `-`. Criteo's pages say "API Key" and "API Secret",
+/// other sources "Client ID" and "Client Secret"; no sample file is public.
 const ID: [&str; 3] = ["clientid", "apikey", "apiclientid"];
 const SECRET: [&str; 4] = ["clientsecret", "apisecret", "apikeysecret", "apiclientsecret"];
 
-/// What stands between the columns of a table.
+/// Column separators of tables.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
-/// The text of a file in any of the encodings that editors save in: UTF-8 and UTF-16, the latter also without a mark.
+/// Decodes UTF-8 and UTF-16, the latter also without a byte order mark.
 pub(super) fn decode(bytes: &[u8]) -> Option<String> {
     let is_wide = |first: usize| bytes.len() >= 4 && bytes[first] == 0 && bytes[first + 2] == 0;
     match bytes {
@@ -40,8 +39,8 @@ fn decode_wide(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<String> {
     String::from_utf16(&pairs.iter().map(|pair| number(*pair)).collect::<Vec<_>>()).ok()
 }
 
-/// Finds both parts, however they are written: Criteo does not document the form of the file. Known are JSON, tables with a
-/// line of names, and names with a value behind them on the same line or on the next one.
+/// Finds both parts. Criteo does not document the format; JSON, tables with a header, and labels followed by a value on
+/// the same or the next line are accepted.
 pub(super) fn parse(text: &str) -> Option<Key> {
     let text = text.trim_start_matches('\u{feff}');
     if let Ok(document) = scan::tree(text, MOST_VALUES) {
@@ -50,7 +49,7 @@ pub(super) fn parse(text: &str) -> Option<Key> {
     of_table(text).or_else(|| Some(Key { client_id: value(text, &ID)?, client_secret: value(text, &SECRET)? }))
 }
 
-/// The first object that has both parts.
+/// The first object with both parts.
 fn of_json(document: &Value) -> Option<Key> {
     match document {
         Value::Object(object) => {
@@ -67,7 +66,7 @@ fn of_json(document: &Value) -> Option<Key> {
     }
 }
 
-/// A line of names, and one of values below it.
+/// A header line, and a line of values after it.
 fn of_table(text: &str) -> Option<Key> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     SEPARATORS.iter().find_map(|separator| {
@@ -83,7 +82,7 @@ fn of_table(text: &str) -> Option<Key> {
     })
 }
 
-/// The cells of a line of a table; a separator within quotes is none.
+/// The cells of a table line; separators in quotes do not count.
 fn cells(line: &str, separator: char) -> Vec<String> {
     let mut is_quoted = false;
     let cells = line.split(|letter: char| {
@@ -93,18 +92,18 @@ fn cells(line: &str, separator: char) -> Vec<String> {
     cells.map(|cell| secrets::cleaned(cell).into_owned()).collect()
 }
 
-/// A label without what does not matter in it.
+/// A label reduced to its letters and digits, in lower case.
 fn bare(label: &str) -> String {
     label.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase()
 }
 
-/// What stands behind the label of a part, on its line or on the next one that is not empty.
+/// The value after a label, on the same line or on the next one that is not empty.
 fn value(text: &str, labels: &[&str]) -> Option<String> {
     let mut lines = text.lines();
     let rest = lines.by_ref().find_map(|line| behind_label(line, labels))?;
     let found = Some(cleaned(rest)).filter(|value| !value.is_empty());
     let next = || lines.map(str::trim).find(|line| !line.is_empty()).filter(|line| !is_label(line)).map(cleaned);
-    // Neither part has blanks or brackets, so these are words about it.
+    // Neither part contains blanks or brackets, so such text is a remark.
     found.or_else(next).filter(|value| !value.is_empty() && !value.contains([' ', '\t', '(', ')']))
 }
 
@@ -112,12 +111,12 @@ fn is_label(line: &str) -> bool {
     behind_label(line, &ID).is_some() || behind_label(line, &SECRET).is_some()
 }
 
-/// The rest of a line behind the label of a part; what stands in front of the label does not matter.
+/// The rest of a line after a label, wherever the label starts.
 fn behind_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
     labels.iter().find_map(|label| {
         line.char_indices().find_map(|(start, _)| {
             let rest = without(&line[start..], label)?;
-            // `client_identity` and "API key secret" are other words.
+            // `client_identity` and "API key secret" are different labels.
             let is_word = rest.starts_with(|letter: char| letter.is_alphanumeric())
                 || bare(rest.split([':', '=', ',']).next().unwrap_or_default()) == "secret";
             (!is_word).then_some(rest)
@@ -125,7 +124,7 @@ fn behind_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
     })
 }
 
-/// The text behind `label`, whose letters may have blanks, `_` and `-` between them and be of any case.
+/// The text after `label`, which may contain blanks, `_` and `-` and is matched in any case.
 fn without<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     let mut letters = text.char_indices();
     for wanted in label.chars() {
@@ -139,7 +138,7 @@ fn without<'a>(text: &'a str, label: &str) -> Option<&'a str> {
 }
 
 fn cleaned(text: &str) -> String {
-    // A secret may end with a sign of equality, so only its front is freed from them.
+    // A secret may end with equals signs, so only leading ones are removed.
     let text = text.trim_start_matches([' ', '\t', ':', '=', ',', ';', '"', '\'', '|', '`']);
     let text = text.trim_end().trim_end_matches([',', ';', '"', '\'', '`', ' ']);
     secrets::cleaned(text).into_owned()
