@@ -219,11 +219,11 @@ fn currencies_are_told_once_and_another_one_is_refused() {
     let found: Vec<_> = transcript.records("custom_mine").iter().map(|record| record["currency"].clone()).collect();
     assert_eq!(found, ["EUR", "EUR"]);
     let warnings = transcript.logs("WARN");
-    assert_eq!(warnings.iter().filter(|log| log.contains("writes the currency as eur")).count(), 1, "{warnings:?}");
+    assert_eq!(warnings.iter().filter(|log| log.contains("spells the currency eur")).count(), 1, "{warnings:?}");
     bench.sandbox.clear_faults();
     let rows = [row("1001", "2026-10-31", &json!({})), row("1002", "2026-10-31", &json!({"Currency": "usd"}))];
     answer(&bench, OF_DATA, Value::Null, &json!({"Rows": rows}));
-    assert_loud(&read(&bench, "custom_mine"), "custom_mine", &["USD where EUR was asked for"]);
+    assert_loud(&read(&bench, "custom_mine"), "custom_mine", &["USD (requested: EUR)"]);
 }
 
 #[test]

@@ -1,8 +1,7 @@
-//! One answer to a request for a report, judged before anything of it is written: whole, of a known shape, and nothing but what
-//! was asked for.
+//! Validates the response to a report request before any of its rows is written: complete, in a known format, and only
+//! rows that were requested.
 //!
-//! Rows are walked through once. Only where two of them seem to share a key, a second walk ([`merge`]) makes sure, and adds them
-//! up if that can be done.
+//! One pass does. If two rows seem to share a key, a second pass ([`merge`]) verifies it and sums them if possible.
 
 mod merge;
 
@@ -29,59 +28,58 @@ use crate::streams::metrics::{Grain, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// At most so many names are told.
+/// Most names listed in a message.
 const MOST_NAMED: usize = 20;
 
-/// What one request for a report asked for: what may come back.
+/// What a report request covers, and so what its response may contain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
     pub report: &'a Report,
     pub metrics: &'a [String],
     pub window: Window,
-    /// An empty list stands for any.
+    /// An empty list means all.
     pub advertisers: &'a [AdvertiserId],
-    /// Whether the sums of the rows will be compared with Criteo's totals. Then these tell whether two equal rows are one.
+    /// Whether the totals check follows. If so, it detects duplicates; otherwise equal rows are deduplicated.
     pub is_compared: bool,
 }
 
-/// One answer, judged before anything of it is written.
+/// Validation result of one response.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
-    /// How many rows it holds, before repeated ones are added up.
+    /// Rows received, before merging.
     pub rows: u64,
-    /// Whether it announces more rows than it holds, or says itself that it was cut.
+    /// Whether the response announces more rows than it has, or says that it is truncated.
     pub is_short: bool,
-    /// What it announces, in words.
+    /// The error for announced rows that are missing.
     pub more: Option<Error>,
-    /// Criteo's warnings.
     pub warnings: AllTold,
     pub sums: Sums,
-    /// Rows that have no part, or not their whole part, in the sums.
+    /// Rows missing from the sums, in whole or in part.
     pub unsummed: u64,
-    /// Their periods, by the number of the advertiser.
+    /// Advertiser number and period of those rows.
     pub unsummed_periods: BTreeSet<(u64, NaiveDate)>,
-    /// Set where rows share a key: what is to be written in place of the answer.
+    /// Set if rows share a key: the body to write instead.
     pub merged: Option<Merged>,
-    /// What people should know, a sentence each; to be told once a stream.
+    /// Notes for the user, one sentence each, reported once per stream.
     pub notes: BTreeSet<String>,
 }
 
-/// An answer whose repeated rows were made one.
+/// A response with its duplicate keys merged.
 #[derive(Debug)]
 pub(super) struct Merged {
     pub body: String,
-    /// Rows that were added to another one.
+    /// Rows added to another row.
     pub rows: u64,
-    /// Rows that were left out, since they are equal to another one in everything.
+    /// Rows dropped because they equal another row in all values.
     pub dropped: u64,
 }
 
-/// Judges an answer.
+/// Validates a response.
 ///
 /// # Errors
-/// As [`rows::check_into`]; `Cause::OutsideRequest` for rows that were not asked for, `Cause::WeekStart` for weeks that begin on
-/// another day than planned, `Cause::RepeatedKey` for rows that share a key and cannot be added up, and a system error for a
-/// key that no row has or that cannot be read.
+/// Same as [`rows::check_into`]; `Cause::OutsideRequest` for rows that were not requested, `Cause::WeekStart` for weeks
+/// that start on another day than planned, `Cause::RepeatedKey` for rows that share a key and cannot be summed, and a
+/// system error for a key column that is missing or unreadable.
 pub(super) fn judge(body: &str, expected: &Expected<'_>) -> Result<Judged> {
     let mut counting =
         Counting { judging: Judging::new(expected), seen: Hashes::default(), repeated: Hashes::default() };
@@ -97,10 +95,10 @@ pub(super) fn judge(body: &str, expected: &Expected<'_>) -> Result<Judged> {
     Ok(Judged { rows, is_short, more, warnings: envelope.warnings, merged, ..judging.into_judged() })
 }
 
-/// Takes an answer the whole way that a read takes it, and writes nothing.
+/// Processes a response as a sync does, but discards the records.
 ///
 /// # Errors
-/// As [`judge`], and whatever keeps a row from becoming a record.
+/// Same as [`judge`], and any error that keeps a row from becoming a record.
 pub(super) fn rehearse(body: &str, expected: &Expected<'_>, stream: &Stream) -> Result<()> {
     let judged = judge(body, expected)?;
     let mut sink = Rehearsal { plan: Plan::new(stream, &|_| true), line: Vec::new() };
@@ -133,25 +131,25 @@ impl Expected<'_> {
     }
 }
 
-/// The columns that rows need not carry, since the request says them.
+/// Columns that the request determines, so rows may lack them.
 pub(super) fn constants(report: &Report, window: Window, advertisers: &[AdvertiserId]) -> Constants {
     let mut constants = Vec::new();
     if report.is_without_time() {
         constants.push(("day", window.start.to_string()));
     }
-    // Requests for a single advertiser are answered without it.
+    // Responses for a single advertiser omit it.
     if let [advertiser] = advertisers {
         constants.push(("advertiser_id", advertiser.0.clone()));
     }
     constants
 }
 
-/// The text of a value: what a column of texts would hold.
+/// The value as a string column would hold it.
 pub(super) fn text_of(raw: &str) -> Cow<'_, str> {
     match raw.as_bytes().first() {
         Some(b'n') => "".into(),
         Some(b'"') if raw.contains('\\') => {
-            // Halves of surrogate pairs are replaced as in a record.
+            // Replaces lone surrogates, as in records.
             let mut text = Vec::new();
             coerce(raw, Reading { column_type: ColumnType::Text, zone: None, period: None }, &mut text);
             serde_json::from_slice::<String>(&text).unwrap_or_default().into()
@@ -161,7 +159,7 @@ pub(super) fn text_of(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// Hashes of keys: they are mixed well enough to be used as they are.
+/// Hashes of keys, mixed well enough to need no further hashing.
 type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
 
 #[derive(Default)]
@@ -181,7 +179,7 @@ impl Hasher for AsItIs {
     }
 }
 
-/// A quick hash of a value of a column. Only rows whose hashes meet are compared in earnest, so it need not be more.
+/// A fast hash of a column's value. Collisions are harmless: rows with equal hashes are compared in full.
 fn hash(column: usize, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = (column as u64 + 1).wrapping_mul(FACTOR) ^ bytes.len() as u64;
@@ -196,70 +194,69 @@ fn hash(column: usize, bytes: &[u8]) -> u64 {
     hash.wrapping_mul(FACTOR) ^ (hash >> 29)
 }
 
-/// What a column of a row is to the judge.
+/// How validation treats a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Advertiser,
-    /// The column that the state counts in.
+    /// The cursor column.
     Period,
-    /// The other date of a transaction: no document says which of the two a window is of.
+    /// The other date of a transaction: Criteo does not document which of the two a window selects.
     Event,
-    /// The hour, beside the day.
+    /// The hour, next to the day.
     Hour,
     Currency,
-    /// A part of the sums.
+    /// A metric of the totals check, by index.
     Total(usize),
-    /// Another part of the key.
+    /// Another key column.
     Key,
     Other,
 }
 
-/// A column of the rows that are judged.
 #[derive(Debug)]
 struct Part {
     name: String,
     reading: Reading,
     role: Role,
     is_key: bool,
-    /// The last row that had it: of two spellings of a name, the first counts.
+    /// Last row with this column: if a row has two spellings of a name, the first one counts.
     row: u64,
-    /// The last value as it came, with what it is: mostly the next row has the same.
+    /// Last raw value and its hash, cached since the next row often has the same.
     last: String,
     last_hash: u64,
 }
 
-/// Reads the rows of an answer, one after the other.
+/// Validates rows one at a time.
 struct Judging<'a> {
     expected: &'a Expected<'a>,
     layout: Layout,
     parts: Vec<Part>,
     advertisers: HashSet<&'a str>,
-    /// Whether rows that share a key are numbered.
+    /// Whether the report numbers rows that share a key.
     is_numbered: bool,
-    /// The first day of the period that the window begins in.
+    /// First day of the period in which the window starts.
     first_day: NaiveDate,
     row: u64,
-    /// Of the current row: the hash of its key, and what it says.
+    /// Hash of the current row's key; the fields below are the current row's too.
     key: u64,
     advertiser: Option<u64>,
     day: Option<NaiveDate>,
     sum: Sum,
     is_unsummed: bool,
-    /// What the last advertiser and period came to.
+    /// The advertiser and period that the cached raw values parse to.
     last_advertiser: Option<u64>,
     last_day: Option<NaiveDate>,
     sums: Sums,
-    /// The sum that the last row belongs to.
+    /// Sum of the latest rows with the same advertiser and period.
     last_sum: Option<((u64, NaiveDate), Sum)>,
     precision: Precision,
     unsummed: u64,
     unsummed_periods: BTreeSet<(u64, NaiveDate)>,
-    /// The weekdays of labels other than the first day of the window, a bit each.
+    /// Bit set of the weekdays of all periods except the first day of the window.
     weekdays: u8,
     outside: Option<String>,
-    /// A row whose period lies outside of the window.
+    /// Describes a row with a period outside the window.
     outside_window: Option<String>,
-    /// How many rows name the date of their event, and whether one of these lies outside of the window.
+    /// Number of rows with an event date, and whether any of these is outside the window.
     events: u64,
     outside_by_event: bool,
     unreadable: Option<Error>,
@@ -278,7 +275,7 @@ impl<'a> Judging<'a> {
                 let role = match column.name.as_str() {
                     "advertiser_id" => Role::Advertiser,
                     CURRENCY => Role::Currency,
-                    // A number that the connector gives.
+                    // Assigned by the connector.
                     ROW_NUMBER => Role::Other,
                     name if name == report.cursor_column() => Role::Period,
                     "event_date" if report.endpoint == Endpoint::Transactions => Role::Event,
@@ -331,7 +328,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Reads a row; returns the hash of its key.
+    /// Reads a row and returns the hash of its key.
     fn read<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<u64, D::Error> {
         self.row += 1;
         self.key = 0;
@@ -386,9 +383,9 @@ impl<'a> Judging<'a> {
         self.keep_last();
         if self.outside_window.is_some() && self.is_by_event() {
             self.notes.insert(
-                "Criteo selects these rows by the date of the event and not by that of the order. Orders are then missing whose \
-                 click or view lies before the first day, and orders behind the last day come along. Events of one order on \
-                 several days may share a key, of which a destination that merges by key keeps one."
+                "Criteo selects these rows by event date, not by order date. Orders whose click or view is before the \
+                 first day are missing, and orders after the last day are included. Events of one order on several days \
+                 may share a key; a destination that merges by key keeps only one of them."
                     .to_owned(),
             );
         }
@@ -402,7 +399,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// What is wrong with the rows as a whole.
+    /// Checks that need all rows.
     fn verdict(&self) -> Result<()> {
         let report = self.expected.report;
         if let Some(part) = self.parts.iter().find(|part| self.must_be_named(part) && part.row == 0) {
@@ -420,7 +417,7 @@ impl<'a> Judging<'a> {
             && found != first
         {
             return Err(Error::system(format!(
-                "Criteo's weeks begin on another day ({found}) than the request was made for ({first})."
+                "Criteo's weeks start on {found}, but the request assumed {first}."
             ))
             .because(Cause::WeekStart(found)));
         }
@@ -428,7 +425,7 @@ impl<'a> Judging<'a> {
             self.outside.as_ref().or_else(|| self.outside_window.as_ref().filter(|_| !self.is_by_event()))
         {
             return Err(Error::transient(format!(
-                "Criteo sent {what}, which was not asked for: the request was for {}. Nothing of the answer was written.",
+                "Criteo sent {what}, but the request was for {}. No rows were written.",
                 self.expected.request()
             ))
             .because(Cause::OutsideRequest));
@@ -436,12 +433,12 @@ impl<'a> Judging<'a> {
         self.unreadable.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether the window is of the events, and not of the orders, of transactions: every row has one in it.
+    /// Whether Criteo selected transactions by event date: every row has one within the window.
     fn is_by_event(&self) -> bool {
         self.events > 0 && self.events == self.row && !self.outside_by_event
     }
 
-    /// Whether at least one row must have the column: what tells rows apart and the request does not say.
+    /// Whether some row must have the column: it is part of the key, and the request does not determine it.
     fn must_be_named(&self, part: &Part) -> bool {
         match part.role {
             Role::Advertiser => self.expected.advertisers.len() != 1,
@@ -466,7 +463,7 @@ impl<'a> Judging<'a> {
         raw.clone_into(&mut self.parts[index].last);
     }
 
-    /// A day or an instant that must lie in the window.
+    /// Reads a date or datetime that must be within the window.
     fn period(&mut self, index: usize, raw: &str) {
         let part = &self.parts[index];
         if part.last == raw {
@@ -505,7 +502,7 @@ impl<'a> Judging<'a> {
         raw.clone_into(&mut part.last);
     }
 
-    /// The other date of a transaction; one that is none is outside of every window.
+    /// Reads the event date of a transaction; an invalid one counts as outside the window.
     fn event(&mut self, index: usize, raw: &str) {
         self.events += 1;
         let part = &self.parts[index];
@@ -527,16 +524,16 @@ impl<'a> Judging<'a> {
         let asked = self.expected.report.currency.to_string();
         if upper != text && self.notes.len() < MOST_NAMED {
             self.notes.insert(format!(
-                "Criteo writes the currency as {}; records have {}.",
+                "Criteo spells the currency {}; records have {}.",
                 quote(&text),
                 quote(&upper)
             ));
         }
-        // A row that does not say its currency is in the one that was asked for.
+        // A row without a currency has the requested one.
         let is_asked = upper.is_empty() || upper == asked;
         // guard: currency-of-rows
         if !is_asked && self.expected.report.asks_for_currency() {
-            self.outside.get_or_insert_with(|| format!("a row in {} where {asked} was asked for", quote(&upper)));
+            self.outside.get_or_insert_with(|| format!("a row in {} (requested: {asked})", quote(&upper)));
         }
         let found = if is_asked || !self.parts[index].is_key { 0 } else { hash(index, upper.as_bytes()) };
         self.key = self.key.wrapping_add(found);
@@ -564,7 +561,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Another part of the key; what is null, empty or missing is one value.
+    /// Reads another key column; null, empty and missing count as the same value.
     fn key_part(&mut self, index: usize, raw: &str) {
         let part = &self.parts[index];
         if part.reading.column_type == ColumnType::Text {
@@ -617,7 +614,7 @@ impl Fields for Judging<'_> {
     fn unknown(&mut self, _: String, _: &str) {}
 }
 
-/// Reads rows, and notices keys that may come again.
+/// Validates rows and collects hashes of keys that may be duplicates.
 struct Counting<'a> {
     judging: Judging<'a>,
     seen: Hashes,
@@ -626,12 +623,12 @@ struct Counting<'a> {
 
 impl RowSink for Counting<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-        // An answer beyond the cap is asked for in pieces, whatever it holds.
+        // A response above the cap is split anyway.
         if self.judging.row > self.judging.expected.report.row_cap {
             return row.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
         let key = self.judging.read(row)?;
-        // Rows that are numbered may share a key.
+        // Numbered rows may share the rest of the key.
         if !self.judging.is_numbered && !self.seen.insert(key) {
             self.repeated.insert(key);
         }
@@ -639,7 +636,7 @@ impl RowSink for Counting<'_> {
     }
 }
 
-/// The weekday of all labels, if it is one.
+/// The weekday, if all periods have the same.
 fn only_weekday(weekdays: u8) -> Option<Weekday> {
     let day = u8::try_from(weekdays.trailing_zeros()).ok()?;
     if weekdays.is_power_of_two() { Weekday::try_from(day).ok() } else { None }
@@ -647,14 +644,14 @@ fn only_weekday(weekdays: u8) -> Option<Weekday> {
 
 fn unreadable(column: &str, raw: &str) -> Error {
     Error::system(format!(
-        "Criteo sent a row whose {column} cannot be read: {}. It is part of the key, so nothing of the answer was written. \
+        "Criteo sent a row with an unreadable {column}: {}. The column is part of the key, so no rows were written. \
          Update the connector.",
         quote(raw)
     ))
 }
 
-/// What must hold for any answer to a request for a report: what is judged to be good can be written, and every row of it has
-/// been counted.
+/// Invariants for any response to a report request: one that passes validation can be written, and all of its rows were
+/// counted.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn try_out(body: &str, stream: &Stream) {
     let crate::streams::Source::Report(report) = &stream.source else { return };

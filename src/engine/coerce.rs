@@ -1,7 +1,7 @@
 //! Converts a JSON value from the API to the JSON of a typed column.
 //!
-//! Digits are copied, never reformatted: money keeps its digits and ids keep leading zeros. A value that does not fit its
-//! column becomes `null` and is reported; a wrong number is never written.
+//! Digits are copied, never reformatted: money keeps its digits and ids keep leading zeros. A value that does not fit
+//! its column becomes `null` and is reported; a wrong number is never written.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone as _, Utc, Weekday};
 use chrono_tz::Tz;

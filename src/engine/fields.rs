@@ -1,9 +1,9 @@
 //! Maps members of a row to columns. All row readers use it, so that checks, sums and output agree.
 //!
-//! A [`Layout`] folds the spelling of a key (`AdsetId`, `adSetId` and `ad_set_id` are the same) when it first appears, and
-//! then recognizes keys by comparing bytes in the order of the previous row. Nested objects are flattened:
-//! `schedule.startDate.value` is the column `schedule_start_date`. `attributes` and `value` are transparent, and a child
-//! that repeats its parent's name is not prefixed again (`budget.budgetAmount` is `budget_amount`).
+//! A [`Layout`] folds the spelling of a key (`AdsetId`, `adSetId` and `ad_set_id` are the same) when it first appears,
+//! and then recognizes keys by comparing bytes in the order of the previous row. Nested objects are flattened:
+//! `schedule.startDate.value` is the column `schedule_start_date`. `attributes` and `value` are transparent, and a
+//! child that repeats its parent's name is not prefixed again (`budget.budgetAmount` is `budget_amount`).
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Rows of one answer that share a key: added up where that is sure to be right, and else a reason to stop.
+//! Merges rows of one response that share a key: sums them if that is certain to be correct, and fails otherwise.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,21 +17,21 @@ use crate::streams::metrics::{self, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// The most bytes of an answer that is made anew; the most keys that may come again in it, and the most bytes of their rows: all of
-/// these are in memory beside it, the rows for as long as one answer is made anew.
+/// Longest response to merge, in bytes; most duplicate keys in it; and most bytes of their rows. Merging needs this
+/// memory in addition to the response.
 const LONGEST_MERGED: usize = 24 * 1024 * 1024;
 const MOST_REPEATED: usize = 10_000;
 const MOST_GROUPED: usize = 16 * 1024 * 1024;
-/// A table takes less than its rows with their names, which may be as long as the answer was, or this.
+/// Rows in table format grow when written with column names: they may reach this size, or that of the response.
 const LONGEST_TABLE: usize = 4 * 1024 * 1024;
-/// What a value takes besides its text.
+/// Memory per value in addition to its text, in bytes.
 const SIZE_OF_VALUE: usize = 96;
 
-/// Makes one row of those that share a key; `repeated` are the hashes of keys that may come more than once. `None` where it was
-/// only hashes that met.
+/// Merges rows that share a key; `repeated` has the hashes of keys that may be duplicates. `None` if only the hashes
+/// collided.
 ///
 /// # Errors
-/// `Cause::RepeatedKey` where rows share a key and cannot be added up.
+/// `Cause::RepeatedKey` if rows share a key and cannot be summed.
 pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> Result<Option<Merged>> {
     if body.len() > LONGEST_MERGED || repeated.len() > MOST_REPEATED {
         return Err(too_large());
@@ -73,11 +73,11 @@ pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> R
 }
 
 fn too_large() -> Error {
-    Error::config("Criteo sent an answer with rows that share keys, and it is too large to make them one row.")
+    Error::config("Criteo sent rows with the same key in a response that is too large to merge them.")
         .because(Cause::AnswerTooLarge)
 }
 
-/// The columns whose values may be added up, and the first metric whose may not.
+/// The columns that can be summed, and the first metric that cannot.
 fn additive(expected: &Expected<'_>, parts: &[Part]) -> (BTreeSet<usize>, Option<String>) {
     let Report { endpoint, .. } = expected.report;
     let mut columns = BTreeSet::new();
@@ -87,20 +87,19 @@ fn additive(expected: &Expected<'_>, parts: &[Part]) -> (BTreeSet<usize>, Option
         let Some(index) = parts.iter().position(|part| part.name == column) else { continue };
         let is_additive = match endpoint {
             Endpoint::Statistics => metrics::metric(name).is_some_and(|metric| metric.additive),
-            // All that the connector asks of placements are.
+            // All metrics that the connector requests are additive here.
             Endpoint::Placements => true,
             _ => endpoint.total_metrics().contains(&name.as_str()),
         };
         if is_additive {
             columns.insert(index);
         } else if parts[index].reading.column_type != ColumnType::Text {
-            obstacle.get_or_insert_with(|| format!("{name} cannot be added up"));
+            obstacle.get_or_insert_with(|| format!("{name} cannot be summed"));
         }
     }
     (columns, obstacle)
 }
 
-/// The values of one row.
 struct Cells {
     layout: Layout,
     values: BTreeMap<usize, String>,
@@ -131,18 +130,18 @@ struct Group {
     /// The values of the first row.
     first: BTreeMap<usize, String>,
     unknown: BTreeMap<String, String>,
-    /// The sums of what may be added up; or why that cannot be.
+    /// The sums, or why there are none.
     sums: std::result::Result<BTreeMap<usize, Decimal>, String>,
-    /// Why they cannot be one row.
+    /// Why the rows cannot be merged.
     obstacle: Option<String>,
 }
 
 impl Group {
-    /// Writes the row that they have become.
+    /// Writes the merged row.
     fn write(&self, parts: &[Part], out: &mut String) {
         out.push('{');
         let nothing = BTreeMap::new();
-        // A row that stayed alone is as it came.
+        // A single row is written unchanged.
         let sums = self.sums.as_ref().ok().filter(|_| self.rows > 1).unwrap_or(&nothing);
         let columns: BTreeSet<_> = self.first.keys().chain(sums.keys()).collect();
         for (at, index) in columns.into_iter().enumerate() {
@@ -158,7 +157,6 @@ impl Group {
     }
 }
 
-/// Adds numbers to the sums of their columns.
 fn add(sums: &mut BTreeMap<usize, Decimal>, figures: BTreeMap<usize, Decimal>) {
     for (index, figure) in figures {
         let sum = sums.remove(&index).map_or_else(|| figure.clone(), |sum| sum.plus(figure.clone()));
@@ -170,15 +168,15 @@ struct Merging<'a> {
     judging: Judging<'a>,
     repeated: &'a Hashes,
     row: Cells,
-    /// The columns that may be added up.
+    /// Columns that can be summed.
     metrics: BTreeSet<usize>,
-    /// Why nothing may be added up.
+    /// Why no rows can be merged.
     obstacle: Option<String>,
     groups: HashMap<Vec<String>, Group>,
-    /// About how many bytes these take.
+    /// Approximate size of `groups` in bytes.
     grouped: usize,
     body: String,
-    /// The most bytes of that.
+    /// Maximum length of `body` in bytes.
     longest: usize,
     rows: u64,
     dropped: u64,
@@ -209,7 +207,7 @@ impl Merging<'_> {
         self.body.len() > self.longest || self.grouped > MOST_GROUPED
     }
 
-    /// Adds the current row to those of its key.
+    /// Adds the current row to the group of its key.
     fn take(&mut self) {
         let keys = (0..self.judging.parts.len()).filter(|index| self.judging.parts[*index].is_key);
         let key: Vec<String> = keys.map(|index| self.canonical(index, &self.row.values)).collect();
@@ -248,7 +246,7 @@ impl Merging<'_> {
         self.groups.insert(key, group);
     }
 
-    /// The numbers of the current row that may be added up.
+    /// The values of the current row that can be summed.
     fn figures(&self) -> std::result::Result<BTreeMap<usize, Decimal>, String> {
         let mut figures = BTreeMap::new();
         for index in &self.metrics {
@@ -258,13 +256,13 @@ impl Merging<'_> {
             }
             match Decimal::parse(&text) {
                 Some(figure) => drop(figures.insert(*index, figure)),
-                None => return Err(format!("{} of one is {}", self.judging.parts[*index].name, quote(&text))),
+                None => return Err(format!("{} is {} in one of them", self.judging.parts[*index].name, quote(&text))),
             }
         }
         Ok(figures)
     }
 
-    /// A value as it is told apart from others: without its spelling, and what is null, empty or missing as one.
+    /// A value in canonical form for comparison; null, empty and missing are the same.
     fn canonical(&self, index: usize, values: &BTreeMap<usize, String>) -> String {
         let expected = self.judging.expected;
         let part = &self.judging.parts[index];
@@ -304,18 +302,18 @@ impl Merging<'_> {
             format!("{} {value}", part.name)
         });
         let message = format!(
-            "Criteo sent {} rows under one key ({}), and they cannot be made one row: {}. Nothing of the answer was written, since \
-             a destination that merges by key would keep only one of them.",
+            "Criteo sent {} rows with the same key ({}) that cannot be merged: {}. No rows were written, since a \
+             destination that merges by key would keep only one of them.",
             group.rows,
             named.collect::<Vec<_>>().join(", "),
             group.obstacle.as_deref().unwrap_or_default(),
         );
         if report.is_custom {
             Error::config(message).with_hint(
-                "Add the dimension that tells them apart to the report, or set its row_number to true, which numbers such rows.",
+                "Add a dimension that distinguishes them, or set the report's row_number to true to number such rows.",
             )
         } else {
-            Error::system(message).with_hint("A custom report with another dimension, or with row_number, can be read instead.")
+            Error::system(message).with_hint("Use a custom report with another dimension, or with row_number, instead.")
         }
         .because(Cause::RepeatedKey)
     }

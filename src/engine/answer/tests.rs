@@ -19,7 +19,7 @@ fn stream_of(name: &str, more: &Value) -> (Stream, Report) {
     }
     let config = Config::parse(&config.to_string()).unwrap();
     let stream = catalog::streams(&config).into_iter().find(|stream| stream.name == name).unwrap();
-    let Source::Report(report) = stream.source.clone() else { panic!("{name} is no report") };
+    let Source::Report(report) = stream.source.clone() else { panic!("{name} is not a report") };
     (stream, report)
 }
 
@@ -27,7 +27,7 @@ fn window(start: &str, end: &str) -> Window {
     Window { start: start.parse().unwrap(), end: end.parse().unwrap() }
 }
 
-/// Judges an answer about October 2026, and takes it the rest of the way if it is good.
+/// Validates a response for October 2026, and rehearses writing it if valid.
 struct Asked {
     stream: Stream,
     report: Report,
@@ -77,11 +77,11 @@ impl Asked {
     fn error(&self, body: &str) -> Error {
         match self.judge(body) {
             Err(error) => error,
-            Ok(judged) => panic!("{body} is taken for {judged:?}"),
+            Ok(judged) => panic!("{body} was accepted as {judged:?}"),
         }
     }
 
-    /// What is written of an answer.
+    /// The records written for a response.
     fn records(&self, body: &str) -> Vec<Value> {
         let judged = self.judge(body).unwrap();
         let mut sink = Kept(Rehearsal { plan: Plan::new(&self.stream, &|_| true), line: Vec::new() }, Vec::new());
@@ -170,7 +170,7 @@ fn periods_are_read_in_every_spelling() {
         let error = asked.error(&body);
         assert!(error.message.contains(column) && error.message.contains("someday"), "{}", error.message);
     }
-    // A window that begins within a month is answered under the first day of that month, and under no earlier one.
+    // Rows of a window that starts within a month are labeled with the first day of that month.
     let asked = Asked { window: window("2026-11-10", "2026-11-30"), ..Asked::of("custom_months") };
     let month = |month: &str| format!(r#"[{{"AdvertiserId":"7","Month":"{month}","Clicks":"1"}}]"#);
     assert_eq!(asked.judge(&month("2026-11-01")).unwrap().rows, 1);
@@ -200,7 +200,7 @@ fn a_key_that_no_row_has_is_a_changed_shape() {
     let error = asked.error(r#"[{"AdvertiserId":"7","Campagne":"1","Day":"2026-10-05","Clicks":"1"}]"#);
     assert_eq!(error.kind, crate::error::Kind::System);
     assert!(error.message.contains("campaign_id") && error.message.contains("Campagne"), "{}", error.message);
-    // A blank value is no missing column.
+    // A null value does not make a column missing.
     let body = r#"[{"AdvertiserId":"7","CampaignId":null,"Day":"2026-10-05","Clicks":"1"}]"#;
     assert_eq!(asked.judge(body).unwrap().rows, 1);
     let without_advertiser = r#"[{"CampaignId":"1","Day":"2026-10-05","Clicks":"1"}]"#;
@@ -243,7 +243,7 @@ fn what_cannot_be_added_up_stops_the_stream_with_its_key() {
     for part in ["2 rows", "day 2026-10-05", "os iOS", "ClickThroughRate", "row_number"] {
         assert!(error.message.contains(part), "{part}: {}", error.message);
     }
-    // Twins in everything are one row, unless the totals would tell.
+    // Equal rows are deduplicated, unless the totals check follows.
     let twins = rows(r#""Clicks":"1","ClickThroughRate":"0.1""#, r#""Clicks":"1","ClickThroughRate":"0.1""#);
     let merged = asked.judge(&twins).unwrap().merged.unwrap();
     assert_eq!((merged.rows, merged.dropped), (0, 1));
@@ -252,13 +252,13 @@ fn what_cannot_be_added_up_stops_the_stream_with_its_key() {
     let unlike =
         rows(r#""Clicks":"1","ClickThroughRate":"0.1","New":1"#, r#""Clicks":"1","ClickThroughRate":"0.1","New":2"#);
     assert_eq!(asked.error(&unlike).cause, Some(Cause::RepeatedKey));
-    // Those that can be added up are, where the totals tell whether that is right.
+    // Additive rows are summed if the totals check verifies the result.
     let days = rows(r#""Clicks":"1","AdvertiserCost":"0.5""#, r#""Clicks":"1","AdvertiserCost":"0.5""#);
     let merged = Asked::of("custom_days").compared().judge(&days).unwrap().merged.unwrap();
     assert_eq!((merged.rows, merged.dropped), (1, 0));
     let misfit = rows(r#""Clicks":"1","AdvertiserCost":"0.5""#, r#""Clicks":"N/A","AdvertiserCost":"0.5""#);
     assert_eq!(Asked::of("custom_days").error(&misfit).cause, Some(Cause::RepeatedKey));
-    // Names are no part of the key, and must agree.
+    // Names are not part of the key and must match.
     let asked = Asked::of("campaign_statistics_daily").compared();
     let names = r#"[{"AdvertiserId":"7","CampaignId":"1","Campaign":"a","Day":"2026-10-05","Clicks":"1"},
         {"AdvertiserId":"7","CampaignId":"1","Campaign":"b","Day":"2026-10-05","Clicks":"1"}]"#;
@@ -274,7 +274,7 @@ fn numbered_rows_may_share_a_key() {
     assert!(asked.judge(body).unwrap().merged.is_none());
     let numbers: Vec<_> = asked.records(body).iter().map(|record| record["row_number"].clone()).collect();
     assert_eq!(numbers, [1, 2]);
-    // A custom report of anything may ask for numbers.
+    // Any custom report can number its rows.
     let (_, mut report) = stream_of("custom_ratios", &Value::Null);
     report.numbers_rows = true;
     assert!(report.has_twins() && report.primary_key().contains(&"row_number".to_owned()));
@@ -349,7 +349,7 @@ fn reports_without_time_are_of_the_day_of_their_request() {
     assert_eq!(asked.records(body)[0]["day"], "2026-10-09");
 }
 
-/// A row in a random spelling, with what it must come to.
+/// A row in a random spelling, with the expected values.
 fn spelled() -> impl Strategy<Value = (Value, u64, u32, u64)> {
     (7u64..9, 5u32..26, 0u64..1000, 0usize..8, 0usize..3, any::<bool>(), 0usize..3).prop_map(
         |(advertiser, day, clicks, spelling, case, is_wrapped, number)| {
@@ -413,7 +413,7 @@ proptest! {
         let found: std::collections::HashMap<_, _> =
             judged.sums.by_key.iter().map(|(key, sum)| (*key, (sum.values[1], sum.rows))).collect();
         prop_assert_eq!(&found, &wanted);
-        // And the records have the same sums.
+        // The records have the same sums.
         let mut written = std::collections::HashMap::<_, f64>::new();
         for record in &records {
             let key = (record["advertiser_id"].as_str().unwrap().parse::<u64>().unwrap(), record["day"].as_str().unwrap().parse::<NaiveDate>().unwrap());
