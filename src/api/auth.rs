@@ -1,4 +1,4 @@
-//! The access token: got once, shared by all calls, renewed before it ends.
+//! The access token: fetched once, shared by all calls, renewed before it expires.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,53 +24,53 @@ use crate::files::Kept;
 use crate::redact;
 use crate::scan;
 
-/// No answer with a token, and none with a reason why there is none, is longer.
+/// The token endpoint's responses are shorter, with or without a token.
 const LONGEST_ANSWER: usize = 64 * 1024;
-/// So much of its words is looked at.
+/// How much of its error description is read, in bytes.
 const LONGEST_WORDS: usize = 2048;
-/// How long a token lives when Criteo does not say (developers.criteo.com, Authentication).
+/// A token's lifetime when Criteo does not state one (developers.criteo.com, Authentication).
 const USUAL_LIFE: Duration = Duration::from_mins(15);
-/// How long before its end a token is renewed, or half its life if that is shorter.
+/// A token is renewed this long before it expires, or at half its lifetime if that is shorter.
 const MARGIN: Duration = Duration::from_mins(1);
 
-/// How long the token endpoint may take to begin its answer: it has nothing to make.
+/// Time limit for the token endpoint to start responding. It has nothing to compute.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it may take to send all of it: everybody waits for the token.
+/// Time limit for its whole response. All calls wait for the token.
 const LONGEST_TRANSFER: Duration = Duration::from_mins(1);
 
-/// How long a failure to get a token, behind all its attempts, counts for everybody.
+/// How long a failed token request, retries included, fails every other call too.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 
-/// How long another program may use the refresh token before this one gives up: its own attempts take less.
+/// How long to wait for another program that uses the refresh token. Its own attempts take less.
 const TURN: Duration = Duration::from_mins(2);
-/// How often it is asked whether that program has ended.
+/// How often to check whether that program is done.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// A key whose file is younger may be too new for Criteo. Nobody has published how long that takes; a third party says this.
+/// A key whose file is younger may not be active yet. Criteo does not publish the delay; this is a third party's
+/// figure.
 const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
 
-/// Clocks that differ by less agree.
+/// Smaller clock differences are ignored.
 const SLACK: TimeDelta = TimeDelta::minutes(2);
 
-/// What becomes of a token that the API has refused.
+/// What happened to a token that the API refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Discarded {
-    /// This call gave it up.
+    /// This call discarded it.
     ByThis,
-    /// Another call had given it up already.
+    /// Another call had already discarded it.
     ByAnother,
-    /// It came after a refusal and has served nobody: another one would be refused, too.
+    /// It replaced a refused token and was never accepted: another one would be refused, too.
     InVain,
 }
 
-/// An access token.
 #[derive(Clone)]
 pub(super) struct Token {
     value: SecretString,
     renew_at: Instant,
     /// Whether it replaces one that the API refused.
     is_replacement: bool,
-    /// Whether the API has accepted it.
+    /// Whether the API accepted it at least once.
     has_served: Arc<AtomicBool>,
 }
 
@@ -80,44 +80,44 @@ impl Token {
         format!("Bearer {}", self.value.expose_secret())
     }
 
-    /// Notes that the API has accepted it.
+    /// Records that the API accepted it.
     pub(super) fn served(&self) {
         self.has_served.store(true, Ordering::Relaxed);
     }
 
-    /// Whether another one would help no more than this one, which came after a refusal and has served nobody.
+    /// Whether it replaced a refused token and was never accepted itself, so that another one would not help.
     fn is_in_vain(&self) -> bool {
         self.is_replacement && !self.has_served.load(Ordering::Relaxed)
     }
 }
 
-/// Where the refresh token of an app is kept. Criteo may replace it at every use, and the old one may then be worth nothing.
+/// Storage for an app's refresh token. Criteo may replace the token at every use and invalidate the old one.
 pub trait RefreshTokens: Send + Sync {
-    /// Takes the turn of using the token; `None` while another program has it.
+    /// Acquires the exclusive right to use the token; `None` while another program has it.
     fn begin(&self) -> Option<Turn>;
 
-    /// Keeps the token that has replaced the one that was used.
+    /// Stores the token that replaced the one just used.
     fn keep(&self, token: &str);
 }
 
-/// The turn of using a refresh token. It ends when it is dropped.
+/// The exclusive right to use a refresh token, released on drop.
 #[derive(Default)]
 pub struct Turn {
-    /// The token that is kept now, where another program may have replaced it since.
+    /// The stored token, if another program may have replaced it.
     pub token: Option<SecretString>,
-    /// Others wait for this.
+    /// The lock that other programs wait for.
     pub lock: Option<Kept>,
 }
 
-/// The time of this machine and Criteo's, at the same moment.
+/// This machine's time and Criteo's at the same moment.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     here: DateTime<Utc>,
     there: DateTime<Utc>,
 }
 
-/// Gets tokens and keeps the current one. The lock is held across a renewal, so that many calls that find the token
-/// used up cause one renewal.
+/// Fetches tokens and holds the current one. The lock is held during a renewal, so that many calls with an expired
+/// token cause one renewal.
 pub struct Auth {
     endpoint: Url,
     client_id: String,
@@ -125,27 +125,27 @@ pub struct Auth {
     key: Key,
     refresh_tokens: Box<dyn RefreshTokens>,
     clock: Clock,
-    /// What the first token came with.
+    /// Clock readings from the first token response.
     times: OnceLock<Option<Times>>,
     state: Mutex<State>,
 }
 
 struct State {
     token: Option<Token>,
-    /// Whether the API refused the token before.
+    /// Whether the API refused the previous token.
     was_refused: bool,
-    /// The last failure to get one, and when: it serves everybody who asks in the next minute, too.
+    /// The last failure and its time. Calls within [`FAILED_FOR`] get the same error.
     failed: Option<(Instant, Error)>,
     refresh_token: Option<SecretString>,
 }
 
-/// What may explain why Criteo does not accept a key.
+/// Facts that may explain why Criteo refuses a key.
 #[derive(Debug, Clone)]
 struct Key {
-    /// How long its file has existed, where that is known.
+    /// Age of its file, if known.
     age: Option<TimeDelta>,
     has_refresh_token: bool,
-    /// What can be seen to be wrong with the credentials.
+    /// Visible mistakes in the credentials.
     flaws: Vec<String>,
 }
 
@@ -159,7 +159,7 @@ struct Grant {
 }
 
 impl Auth {
-    /// Prepares the token endpoint of `config`. The refresh token, where there is one, is kept by `refresh_tokens`.
+    /// Prepares the token endpoint of `config`; `refresh_tokens` stores its refresh token, if there is one.
     #[must_use]
     pub fn new(config: &Config, refresh_tokens: Box<dyn RefreshTokens>) -> Self {
         let mut endpoint = config.api_base_url.clone();
@@ -188,7 +188,7 @@ impl Auth {
         }
     }
 
-    /// A token that is good for a while yet.
+    /// A token that does not expire soon.
     pub(super) async fn token(&self, transport: &Transport, quota: &Quota) -> Result<Token> {
         let mut state = self.state.lock().await;
         if let Some((_, error)) = state.failed.as_ref().filter(|(at, _)| at.elapsed() < FAILED_FOR) {
@@ -197,7 +197,7 @@ impl Auth {
         if let Some(token) = state.token.as_ref().filter(|token| token.renew_at > Instant::now()) {
             return Ok(token.clone());
         }
-        // Nobody else may use the token up between this moment and the one in which the new one is kept.
+        // Held until the new token is stored, so that no other program uses up the refresh token in between.
         let _turn = if state.refresh_token.is_some() { Some(self.turn(&mut state).await?) } else { None };
         let mut attempts = Attempts::default();
         let (grant, date) = loop {
@@ -217,10 +217,10 @@ impl Auth {
             let wait = attempts.after(failure, quota).inspect_err(|error| {
                 state.failed = Some((Instant::now(), error.clone()));
             })?;
-            tracing::info!("Asking for a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
+            tracing::info!("Requesting a token again in {:.1} s: {}", wait.as_secs_f64(), attempts.last_message());
             pace::sleep(wait).await;
         };
-        // Before anything else: a run that is killed from here on has the new token.
+        // Stored first: a run that is killed from here on keeps the new token.
         let current = state.refresh_token.as_ref().map(|token| token.expose_secret().to_owned());
         let is_new = |token: &SecretString| current.as_deref().is_some_and(|current| current != token.expose_secret());
         if let Some(rotated) = grant.refresh_token.filter(is_new) {
@@ -241,7 +241,7 @@ impl Auth {
         Ok(token)
     }
 
-    /// Waits for the turn of using the refresh token, and learns what has become of the token meanwhile.
+    /// Waits for exclusive use of the refresh token, and picks up a token that another program stored in the meantime.
     async fn turn(&self, state: &mut State) -> Result<Turn> {
         let asked = Instant::now();
         loop {
@@ -254,26 +254,27 @@ impl Auth {
             }
             if asked.elapsed() > TURN {
                 return Err(Error::transient(
-                    "Another run has been asking for a token with this configuration for two minutes. Two at once might use up \
-                     each other's refresh token, so this one has ended; look for a run that hangs, and try again.",
+                    "Another run with this configuration has been requesting a token for two minutes. Two concurrent \
+                     runs could use up each other's refresh token, so this one stopped. Look for a run that hangs, \
+                     then try again.",
                 ));
             }
             pace::sleep(GLANCE).await;
         }
     }
 
-    /// How far Criteo's clock is ahead of this machine's, where they differ by more than two minutes.
+    /// How far Criteo's clock is ahead of this machine's, if they differ by more than [`SLACK`].
     pub(super) fn clock_difference(&self) -> Option<TimeDelta> {
         self.differing_times().map(|times| times.there - times.here)
     }
 
-    /// What is to be said of clocks that differ.
+    /// A warning about clocks that differ.
     pub(super) fn clock_warning(&self) -> Option<String> {
         let Times { here, there } = self.differing_times()?;
         let text = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         Some(format!(
-            "The clock of this machine says {}, and Criteo's says {}. Criteo's counts: it decides which day is today. Set the \
-             clock of this machine.",
+            "This machine's clock says {}, but Criteo's says {}. Criteo's clock decides which day is today. Set this \
+             machine's clock.",
             text(here),
             text(there)
         ))
@@ -284,7 +285,7 @@ impl Auth {
         ((times.there - times.here).abs() > SLACK).then_some(times)
     }
 
-    /// Forgets a token that the API has refused, so that the next call asks for another.
+    /// Drops a token that the API refused, so that the next call requests another.
     pub(super) async fn discard(&self, refused: &Token) -> Discarded {
         if refused.is_in_vain() {
             return Discarded::InVain;
@@ -299,7 +300,7 @@ impl Auth {
         Discarded::ByAnother
     }
 
-    /// The form of the grant. Secrets contain `+` and `/`, so everything is percent-encoded.
+    /// The grant's form. Secrets contain `+` and `/`, so every value is percent-encoded.
     fn form(&self, refresh_token: Option<&SecretString>) -> String {
         let mut fields = vec![
             ("grant_type", if refresh_token.is_some() { "refresh_token" } else { "client_credentials" }),
@@ -309,7 +310,7 @@ impl Auth {
         if let Some(token) = refresh_token {
             fields.push(("refresh_token", token.expose_secret()));
         }
-        // A URL's query pairs are encoded as `application/x-www-form-urlencoded` wants it.
+        // URL query pairs are encoded as `application/x-www-form-urlencoded`.
         let mut url = self.endpoint.clone();
         url.query_pairs_mut().extend_pairs(fields);
         url.query().unwrap_or_default().to_owned() // guard: encode-secrets
@@ -326,7 +327,7 @@ impl Auth {
 
 fn too_slow() -> Failure {
     let seconds = LONGEST_TRANSFER.as_secs();
-    transport::slow(&format!("The token endpoint has not sent its whole answer within {seconds} s."))
+    transport::slow(&format!("The token endpoint did not send its full response within {seconds} s."))
 }
 
 fn life(expires_in: &Value) -> Duration {
@@ -336,8 +337,8 @@ fn life(expires_in: &Value) -> Duration {
 
 fn no_token(size: &str, host: &str) -> Failure {
     Failure::passing(Error::transient(format!(
-        "The token endpoint answered with {size}, which is no token. A proxy or a captive portal may stand between this machine and \
-         Criteo; open {host} in a browser on the same network to see it."
+        "The token endpoint sent {size} instead of a token. A proxy or a captive portal may sit between this machine \
+         and Criteo. Open {host} in a browser on the same network to see it."
     )))
 }
 
@@ -347,25 +348,25 @@ fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
         _ if text.len() > LONGEST_ANSWER => Err(no_token(&format!("{} bytes", text.len()), &answer.host)),
         200 => serde_json::from_str(text).map_err(|_| {
             Failure::passing(Error::transient(format!(
-                "The token endpoint answered {} instead of a token. A proxy or a captive portal may stand between this \
-                 machine and Criteo; open {} in a browser on the same network to see it.",
+                "The token endpoint sent {} instead of a token. A proxy or a captive portal may sit between this \
+                 machine and Criteo. Open {} in a browser on the same network to see it.",
                 answer.content_type(),
                 answer.host
             )))
         }),
-        // Not the words of a proxy.
+        // OAuth errors only: a proxy's pages are handled below.
         400 | 401 if let Some(refused) = Refused::of(text) => Err(Failure::Final(refusal(&refused, key))),
         400 | 401 => Err(Failure::passing(problem::no_json(answer, text))),
         403 => Err(Failure::Final(Error::config(format!(
-            "Criteo's token endpoint refuses to talk to this machine (status 403). A proxy or firewall may stand in between, or \
-             Criteo lets only known addresses in. It answers: {}",
+            "Criteo's token endpoint rejects this machine (status 403). A proxy or firewall may block it, or Criteo \
+             may allow only known IP addresses. Response: {}",
             problem::quote(text)
         )))),
         _ => Err(problem::failure_of("the token endpoint", answer)),
     }
 }
 
-/// What the token endpoint says of a refusal.
+/// A refusal from the token endpoint.
 #[derive(Default)]
 struct Refused {
     code: Option<String>,
@@ -373,8 +374,7 @@ struct Refused {
 }
 
 impl Refused {
-    /// Reads an answer, or the beginning of a long one; `None` where it is nothing of the token endpoint's, such as the words of a
-    /// proxy.
+    /// Reads a response, or the start of a long one; `None` if it is not an OAuth error, for example a proxy's page.
     fn of(text: &str) -> Option<Self> {
         if !text.trim_start().starts_with('{') {
             return None;
@@ -388,7 +388,7 @@ impl Refused {
                 "error_description" => refused.words = word(raw),
                 "errors" => {
                     let mut first = None;
-                    // A list that cannot be walked over has no first error.
+                    // A malformed list has no first error.
                     let _ = scan::items(raw, &mut |error| {
                         first.get_or_insert(error);
                         Ok(())
@@ -404,8 +404,8 @@ impl Refused {
     }
 }
 
-/// The token endpoint speaks OAuth: `{"error":"invalid_client","error_description":"…"}`. Which words it has for a key that
-/// was deleted is not documented, so several are understood.
+/// Explains an OAuth error: `{"error":"invalid_client","error_description":"…"}`. The wording for a deleted key is not
+/// documented, so several are recognized.
 fn refusal(refused: &Refused, key: &Key) -> Error {
     let code = problem::quote(refused.code.as_deref().unwrap_or("no reason"));
     let words = problem::quote(refused.words.as_deref().unwrap_or_default());
@@ -414,39 +414,39 @@ fn refusal(refused: &Refused, key: &Key) -> Error {
     let is_unknown = is_unknown.iter().any(|part| words.to_lowercase().contains(part));
     let message = match (code.as_str(), key.age) {
         _ if !key.flaws.is_empty() => format!(
-            "Criteo refused the credentials ({said}). Most likely it is what can be seen: {}. Copy the value again from the key \
-             file that partners.criteo.com downloaded.",
+            "Criteo refused the credentials ({said}). Likely cause: {}. Copy the value again from the key file \
+             downloaded from partners.criteo.com.",
             key.flaws.join("; ")
         ),
         ("invalid_grant", _) if key.has_refresh_token => format!(
-            "Criteo refused the refresh token ({said}). Most likely it has been used up: Criteo may replace a refresh token \
-             at each use, and an earlier run or another program with the same token has got the new one. It may also end when \
-             the user who gave it withdraws the consent or changes role. Have the user open the consent link again, put the \
-             new refresh token into the configuration, and let no other program use it."
+            "Criteo refused the refresh token ({said}). It was probably used up: Criteo may replace a refresh token at \
+             each use, and an earlier run or another program received the new one. It also expires when the user who \
+             granted it withdraws consent or changes role. Have the user open the consent link again, put the new \
+             refresh token into the configuration, and use it in no other program."
         ),
         ("unauthorized_client" | "invalid_grant", _) => format!(
-            "Criteo does not let this app ask for a token this way ({said}). Probably it is of the other type: an app of the \
-             type \"Authorization code\" needs a refresh_token in the configuration; one of the type \"Client credentials\" \
-             must have none. Check the type of the app on partners.criteo.com."
+            "Criteo does not let this app request a token this way ({said}). The app is probably of the other type: an \
+             \"Authorization code\" app needs a refresh_token in the configuration; a \"Client credentials\" app must \
+             not have one. Check the app's type on partners.criteo.com."
         ),
         (_, Some(age)) if age >= TimeDelta::zero() && age < KEY_YOUTH => format!(
-            "Criteo refused the credentials ({said}), and the file of their key is only {} old. A new key may take some minutes \
-             until it works, though Criteo does not say so: try again later. If it is refused then, too, compare it with the \
-             keys of the app on partners.criteo.com, or create another.",
+            "Criteo refused the credentials ({said}), and their key file is only {} old. A new key may take a few \
+             minutes to become active: try again later. If it is still refused, compare it with the app's keys on \
+             partners.criteo.com, or create another.",
             match age.num_minutes() + 1 {
                 1 => "1 minute".to_owned(),
                 minutes => format!("{minutes} minutes"),
             }
         ),
         _ if is_unknown => format!(
-            "Criteo has no key with this client_id ({said}). Probably the key was deleted, or client_id is mistyped. Look at \
-             the keys of the app on partners.criteo.com; if it is not there, create a new key and use the file that it \
-             downloads."
+            "Criteo has no key with this client_id ({said}). The key was probably deleted, or client_id is mistyped. \
+             Check the app's keys on partners.criteo.com; if it is missing, create a new key and use the downloaded \
+             file."
         ),
         _ => format!(
-            "Criteo refused the credentials ({said}). Probably client_id and client_secret are not from the same key, or the \
-             key was deleted. Compare both with the key file that partners.criteo.com downloaded; if it is lost, create a new \
-             key there and use that."
+            "Criteo refused the credentials ({said}). client_id and client_secret are probably not from the same key, \
+             or the key was deleted. Compare both with the key file downloaded from partners.criteo.com; if it is \
+             lost, create a new key and use that."
         ),
     };
     Error::config(message).because(Cause::CredentialsRefused)

@@ -1,18 +1,18 @@
-//! What the machine says about the way to Criteo: proxies and certificate authorities. What it says and cannot be used is
-//! refused, never passed by in silence.
+//! Proxies and certificate authorities from environment variables. Unusable values are rejected instead of silently
+//! ignored.
 
 use crate::error::{Error, Result};
 
-/// What every certificate in a list begins with.
+/// Start of every certificate in a PEM file.
 const CERTIFICATE: &[u8] = b"-----BEGIN";
 
-/// Mozilla's list of certificate authorities.
+/// Mozilla's certificate authorities.
 pub(super) fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     roots.filter_map(|root| reqwest::Certificate::from_der(root).ok())
 }
 
-/// A proxy that cannot be used must not be passed by in silence. Only the variable that counts is judged.
+/// Rejects a proxy that cannot be used. Only the variable that takes effect is checked.
 pub(super) fn refuse_unknown_proxies() -> Result<()> {
     let is_off = ["NO_PROXY", "no_proxy"].iter().any(|name| std::env::var(name).is_ok_and(|value| value.trim() == "*"));
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -20,18 +20,18 @@ pub(super) fn refuse_unknown_proxies() -> Result<()> {
     let Some((name, value)) = set.filter(|_| !is_off) else { return Ok(()) };
     let with_scheme = if value.contains("://") { value } else { format!("http://{value}") };
     let what = match reqwest::Url::parse(&with_scheme) {
-        _ if !with_scheme.bytes().all(|byte| byte.is_ascii_graphic()) => "no address of a proxy".to_owned(),
+        _ if !with_scheme.bytes().all(|byte| byte.is_ascii_graphic()) => "an invalid proxy address".to_owned(),
         Ok(url) if ["http", "https"].contains(&url.scheme()) => return Ok(()),
-        Ok(url) => format!("a proxy of the kind {}, which the connector does not know", url.scheme()),
-        Err(_) => "no address of a proxy".to_owned(),
+        Ok(url) => format!("a proxy of the unsupported type {}", url.scheme()),
+        Err(_) => "an invalid proxy address".to_owned(),
     };
     Err(Error::config(format!(
-        "{name} names {what}. Write it as http://host:port, with user:password@ before the host if it wants a login, or take \
-         the variable away."
+        "{name} is set to {what}. Write it as http://host:port, with user:password@ before the host if the proxy needs \
+         a login, or unset the variable."
     )))
 }
 
-/// A list of certificate authorities that the user names and that cannot be read must not be replaced by another.
+/// Rejects an unreadable CA bundle that the user named, since falling back to another would be a surprise.
 pub(super) fn refuse_missing_roots() -> Result<()> {
     let is_wrong = |name: &str| match std::env::var_os(name).filter(|value| !value.is_empty()) {
         None => false,
@@ -41,9 +41,7 @@ pub(super) fn refuse_missing_roots() -> Result<()> {
         }
     };
     match ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| is_wrong(name)) {
-        Some(name) => Err(Error::config(format!(
-            "{name} names no list of certificate authorities that can be read. Correct it, or take the variable away."
-        ))),
+        Some(name) => Err(Error::config(format!("{name} does not point to a readable CA bundle. Fix or unset it."))),
         None => Ok(()),
     }
 }

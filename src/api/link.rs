@@ -1,5 +1,5 @@
-//! Which links of Criteo's are followed: files behind https at public addresses. Whoever can change an answer of Criteo's must
-//! not make this machine read its own files, or ask machines that only it can reach.
+//! Which download links are followed: https at public addresses only. A tampered response must not make this machine
+//! read its own files or contact hosts on its private network.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,34 +12,35 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::problem::quote;
 use crate::error::{Error, Result};
 
-/// A link that may be followed. With a simulation on loopback it must lead to loopback, too.
+/// Checks a link. With a simulated API on loopback it must lead to loopback, too.
 ///
 /// # Errors
-/// `system_error` that names the kind or the host of any other link; its path and its query may be a key, so they are not told.
+/// `system_error` that names the scheme or host of a rejected link. Its path and query may be a key, so they are left
+/// out.
 pub(super) fn checked(link: &str, root: &Url, is_loopback: bool) -> Result<Url> {
-    let url: Url = link.parse().map_err(|_| refused("that is none"))?;
+    let url: Url = link.parse().map_err(|_| refused("an invalid download link"))?;
     let scheme = url.scheme();
     // guard: kinds-of-links
     if scheme != "https" && !(is_loopback && scheme == "http") {
-        return Err(refused(&format!("of the kind {}:, and only https: is followed", quote(scheme))));
+        return Err(refused(&format!("a download link with the scheme {}: (only https: is followed)", quote(scheme))));
     }
-    let host = url.host_str().ok_or_else(|| refused("without a host"))?;
+    let host = url.host_str().ok_or_else(|| refused("a download link without a host"))?;
     let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     let name = quote(host);
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refused(&format!("to {name} with a user in it")));
+        return Err(refused(&format!("a download link to {name} that contains a user name")));
     }
     let is_to_loopback = address.map_or_else(|| is_local_name(host), |address| address.is_loopback());
     if is_loopback {
         return if is_to_loopback {
             Ok(url)
         } else {
-            Err(refused(&format!("to {name}, while api_base_url is a simulation on this machine")))
+            Err(refused(&format!("a download link to {name}, while api_base_url is a simulation on this machine")))
         };
     }
     let is_private = address.map_or(is_to_loopback, |address| !is_public(address)); // guard: private-links
     if is_private && url.host_str() != root.host_str() {
-        return Err(refused(&format!("to {name}, which is an address of a private network")));
+        return Err(refused(&format!("a download link to {name}, an address in a private network")));
     }
     Ok(url)
 }
@@ -51,12 +52,12 @@ fn is_local_name(name: &str) -> bool {
 
 fn refused(what: &str) -> Error {
     Error::system(format!(
-        "Criteo has sent a link {what}. It is not followed, and nothing of the file was read. A proxy may change answers on the \
-         way; if not, ask Criteo's support about the link."
+        "Criteo sent {what}. It was not followed, and none of the file was read. A proxy may have changed the \
+         response; if not, ask Criteo's support about the link."
     ))
 }
 
-/// Whether an address belongs to the internet, and not to this machine or its own network.
+/// Whether an address is on the public internet.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -84,11 +85,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let first = address.segments()[0];
-    // Only 2000::/3 is given out; 2001:db8::/32 is for documents.
+    // Only 2000::/3 is allocated; 2001:db8::/32 is for documentation.
     (first & 0xe000) == 0x2000 && !(first == 0x2001 && address.segments()[1] == 0x0db8)
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped, by NAT64, or by 6to4.
+/// The IPv4 address embedded in an IPv6 address: mapped, NAT64 or 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
@@ -99,16 +100,15 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Looks names up, and refuses those of links that lead to private addresses: the address that was looked at is the one that is
-/// connected to.
+/// A resolver that rejects links to private addresses. The address that was checked is the one connected to.
 #[derive(Clone, Default)]
 pub(super) struct Names {
-    /// The hosts of links; others are the user's own choice, such as a proxy's.
+    /// Hosts of links. Other hosts, such as a proxy, are the user's own choice.
     links: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Names {
-    /// From now on a name must be public.
+    /// Requires a name to resolve to public addresses from now on.
     pub(super) fn must_be_public(&self, name: &str) {
         self.links.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
@@ -118,7 +118,6 @@ impl Names {
     }
 }
 
-/// Why a name was refused.
 #[derive(Debug, thiserror::Error)]
 #[error("a private address")]
 pub(super) struct PrivateAddress;
@@ -140,9 +139,9 @@ impl Resolve for Names {
     }
 }
 
-/// The error for a name of a link that has a private address.
+/// The error for a link whose host resolves to a private address.
 pub(super) fn private_name(host: &str) -> Error {
-    refused(&format!("to {}, whose name has an address of a private network", quote(host)))
+    refused(&format!("a download link to {}, which resolves to an address in a private network", quote(host)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The only door to Criteo: connections, token, call budget, retries.
+//! The only access to Criteo: connections, token, call budget, retries.
 //!
-//! Knows nothing of streams and protocols. A [`Call`] goes in; the whole body of an answer that has passed the
-//! caller's check comes out, or an [`Error`] that tells people what to do. Every attempt pays its call budget and
-//! takes the token anew.
+//! Knows nothing of streams and protocols. A [`Call`] goes in; the full body of a response that passed the caller's
+//! check comes out, or an [`Error`] that says what to do. Every attempt takes one call from the budget and asks for the
+//! current token.
 
 mod auth;
 mod environment;
@@ -41,60 +41,60 @@ use pace::Pace;
 use retry::{Attempts, Failure, Quota, Wait};
 use transport::{Answer, HEAD_TIMEOUT, Transport};
 
-/// How often a call may meet a refused token; its own renewals are fewer.
+/// How many refused tokens one call accepts. It renews the token itself at most once.
 const MOST_REFUSALS: u32 = 3;
 
-/// No text of an answer is longer, in bytes: parsers copy those that have escapes.
+/// Maximum length of a string in a response, in bytes: parsers copy strings that have escapes.
 const LONGEST_STRING: usize = 4 * 1024 * 1024;
 
-/// A request to the API, below the version segment.
+/// An API request, relative to the version segment.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// `GET` or `POST`; both only read.
+    /// `GET` or `POST`; both are read-only.
     pub method: Method,
-    /// The segments of the path below the version.
+    /// Path segments after the version.
     pub path: Vec<String>,
-    /// The query, name by name.
+    /// Query parameters.
     pub query: Vec<(&'static str, String)>,
-    /// The JSON body of a `POST`.
+    /// JSON body of a `POST`.
     pub body: Option<String>,
-    /// Which budget pays for it.
+    /// The rate limit that it counts against.
     pub class: CallClass,
-    /// How large the answer will probably be, in bytes; so much memory is reserved for it.
+    /// Expected response size in bytes; this much memory is reserved for it.
     pub expected_bytes: usize,
-    /// Which part of the memory that is.
+    /// The memory budget to reserve from.
     pub memory: Memory,
-    /// Whether whoever sends it can ask for less: then it is given up after the second answer that is too slow.
+    /// Whether the caller can split it: then it fails after the second slow response.
     pub is_divisible: bool,
-    /// Whether a larger request that holds this one has failed already: then it gets fewer attempts.
+    /// Whether a larger request that contains this one already failed: then it gets fewer attempts.
     pub is_suspect: bool,
 }
 
 impl Call {
-    /// The path, for people.
+    /// The path, as shown in messages.
     #[must_use]
     pub fn place(&self) -> String {
         self.path.join("/")
     }
 }
 
-/// Something that was answered, or was not.
+/// The outcome of one HTTP call, for statistics.
 #[derive(Debug)]
 pub struct Answered {
-    /// The path below the version.
+    /// Path after the version.
     pub endpoint: String,
-    /// The status, if there was an answer.
+    /// HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// How long it took.
+    /// Time until the response was complete, or the call failed.
     pub duration: Duration,
-    /// How many calls of its class Criteo says are left in this minute.
+    /// Calls of this class left in the current minute, as Criteo reports it.
     pub calls_left: Option<usize>,
 }
 
-/// Who is told of every answer.
+/// Callback for every finished HTTP call.
 pub type OnAnswer = Box<dyn Fn(Answered) + Send + Sync>;
 
-/// The connection to Criteo that everything of a run shares.
+/// The connection to Criteo, shared by the whole run.
 pub struct Client {
     transport: Transport,
     auth: Auth,
@@ -106,10 +106,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a client; nothing is sent yet. Long waits for the call budget are told to `on_wait`, answers to `on_answer`.
+    /// Prepares a client without sending anything. `on_wait` gets long waits for the call budget, `on_answer` every
+    /// finished call.
     ///
     /// # Errors
-    /// `system_error` when no TLS roots can be loaded.
+    /// `system_error` if no TLS roots can be loaded.
     pub fn new(
         config: &Config,
         patience: Patience,
@@ -134,28 +135,28 @@ impl Client {
         }))
     }
 
-    /// Makes sure that the credentials work.
+    /// Checks that the credentials work.
     ///
     /// # Errors
-    /// Whatever the token endpoint says, in words for people.
+    /// The token endpoint's error, explained.
     pub async fn authenticate(&self) -> Result<()> {
         self.auth.token(&self.transport, &self.quota).await.map(|_| ())
     }
 
-    /// How far Criteo's clock is ahead of this machine's, where the last token has shown that they differ by more than two
+    /// How far Criteo's clock is ahead of this machine's, if the last token showed a difference of more than two
     /// minutes.
     #[must_use]
     pub fn server_clock(&self) -> Option<TimeDelta> {
         self.auth.clock_difference()
     }
 
-    /// What is to be said of clocks that differ.
+    /// A warning about clocks that differ.
     #[must_use]
     pub fn clock_warning(&self) -> Option<String> {
         self.auth.clock_warning()
     }
 
-    /// Whether another version of the API answers a call; asked once.
+    /// Whether another API version serves a call. Tries once.
     pub async fn is_answered_by(&self, version: &str, call: &Call) -> bool {
         let mut root = self.root.clone();
         if let Ok(mut path) = root.path_segments_mut() {
@@ -170,26 +171,27 @@ impl Client {
         ask.await.unwrap_or(false)
     }
 
-    /// Sends a call until its answer passes `check`, within the limits of the retry policy. The check sees the whole
-    /// body, so that an answer that was cut or carries errors in a 200 is tried again before anything is emitted.
+    /// Sends a call until its response passes `check`, within the retry limits. The check sees the full body, so that a
+    /// truncated response, or a 200 with errors, is retried before anything is emitted.
     ///
     /// # Errors
-    /// What Criteo said or what the network did, in words for people.
+    /// Criteo's error or the network failure, explained.
     pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
         let mut attempts = Attempts::new(call.is_divisible, call.is_suspect);
         let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
         let task = watchdog::task(call.place());
         loop {
-            task.waits_for("a place among the calls under way");
+            task.waits_for("a free connection slot");
             let place = self.pace.place(call.class).await;
-            task.waits_for("memory for its answer");
+            task.waits_for("memory for its response");
             let space = self.admit(call, expected_bytes).await;
-            // Only now, since the waits before may outlive a token. It is had without memory that others hold.
+            // Requested last, since a token may expire during the waits above. Fetching it needs no memory that others
+            // hold.
             task.waits_for("the token");
             let token = self.auth.token(&self.transport, &self.quota).await?;
             tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
-            task.waits_for("the answer");
+            task.waits_for("the response");
             let sent = Instant::now();
             let answer = self.transport.send(request(self.root.clone(), call, &token)?, space, HEAD_TIMEOUT).await;
             (self.on_answer)(Answered {
@@ -208,8 +210,8 @@ impl Client {
                             return Ok(result);
                         }
                         Err(Failure::Unauthorized(error)) => {
-                            // Criteo may end a token early. One new token, one more try; it costs no attempt. A token
-                            // that another call has given up since is no news.
+                            // Criteo may revoke a token early. One new token, one more try, at no cost in attempts. If
+                            // another call already discarded this token, it does not count as a renewal.
                             refusals += 1;
                             task.waits_for("the token");
                             let discarded = self.auth.discard(&token).await;
@@ -231,8 +233,8 @@ impl Client {
             };
             let is_for_everybody = matches!(failure, Failure::Passing { wait: Wait::Everybody(_), .. });
             let wait = attempts.after(failure, &self.quota)?;
-            tracing::info!("Trying {} again in {:.1} s: {}", call.place(), wait.as_secs_f64(), attempts.last_message());
-            // During an outage those that wait keep their places, so that others do not run into it, too.
+            tracing::info!("Retrying {} in {:.1} s: {}", call.place(), wait.as_secs_f64(), attempts.last_message());
+            // During an outage, waiting calls keep their slots, so that no other calls start and fail as well.
             if is_for_everybody {
                 drop(place);
                 self.pace.pause(call.class, wait).await;
@@ -242,7 +244,7 @@ impl Client {
         }
     }
 
-    /// Waits for the call budget and for memory; nobody holds memory while waiting for the budget.
+    /// Waits for the call budget, then for memory. Calls that wait for the budget hold no memory.
     async fn admit(&self, call: &Call, expected_bytes: usize) -> space::Share {
         loop {
             self.pace.wait(call.class).await;
@@ -253,40 +255,39 @@ impl Client {
         }
     }
 
-    /// Begins to download a compressed file behind a signed link of Criteo's. The token is not sent: the link is the key.
+    /// Starts downloading a compressed file from a signed link. The token is not sent, since the link is the key.
     ///
     /// # Errors
-    /// `system_error` for a link that must not be followed; `transient_error` for one that has ended and for what the network
-    /// does.
+    /// `system_error` for a forbidden link; `transient_error` for an expired one and for network failures.
     pub async fn download(&self, url: &str) -> Result<Download> {
         let url = link::checked(url, &self.root, self.is_loopback)?;
         let must_be_public = !self.is_loopback && url.host_str() != self.root.host_str();
         self.transport.download(url, must_be_public).await
     }
 
-    /// A text of the connector's own as a body, within the memory of all bodies.
+    /// Wraps a string of the connector's own as a body that counts against the memory budget.
     pub async fn body(&self, text: String) -> Body {
-        let task = watchdog::task("A part of what was read".to_owned());
+        let task = watchdog::task("A part of the rows read".to_owned());
         task.waits_for("memory");
         Body::of(self.transport.reserve(Memory::Answers, text.len()).await, text)
     }
 
-    /// Waits before something is tried for the n-th time.
+    /// Waits before retry number `attempt`, outside of the client's own retries.
     pub async fn pause(&self, attempt: u32) {
         pace::sleep(self.quota.backoff(Duration::from_secs(1), attempt)).await;
     }
 
-    /// Tells how many accounts the app may read: the budget of apps of users grows with them.
+    /// Sets how many accounts the app may read: the budget of "authorization code" apps grows with them.
     pub fn learn_accounts(&self, accounts: usize) {
         self.pace.learn_accounts(accounts);
     }
 }
 
-/// The request for a call below `root`.
+/// The HTTP request for a call, relative to `root`.
 fn request(mut url: reqwest::Url, call: &Call, token: &auth::Token) -> Result<reqwest::Request> {
     if let Some(segment) = call.path.iter().find(|segment| !is_plain(segment)) {
         return Err(Error::system(format!(
-            "Criteo has sent the id \"{}\", which cannot be part of a path, so nothing was asked for it.",
+            "Criteo sent the id \"{}\", which cannot be part of a path, so no request was sent for it.",
             quote(segment)
         ))
         .because(Cause::Rejected));
@@ -299,7 +300,7 @@ fn request(mut url: reqwest::Url, call: &Call, token: &auth::Token) -> Result<re
     }
     let mut request = reqwest::Request::new(call.method.clone(), url);
     let authorization = HeaderValue::from_str(&token.authorization())
-        .map_err(|_| Error::system("Criteo sent a token that cannot be a header."))?;
+        .map_err(|_| Error::system("Criteo sent a token that is not a valid header value."))?;
     request.headers_mut().insert(reqwest::header::AUTHORIZATION, authorization);
     if let Some(body) = &call.body {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -308,13 +309,13 @@ fn request(mut url: reqwest::Url, call: &Call, token: &auth::Token) -> Result<re
     Ok(request)
 }
 
-/// Whether a segment of a path stays one: parsers of URLs drop control characters, and take dots for a way up. Everything
-/// else is escaped.
+/// Whether a path segment stays a single segment: URL parsers drop control characters and treat dots as parent folders.
+/// Everything else is escaped.
 fn is_plain(segment: &str) -> bool {
     !segment.chars().any(char::is_control) && !segment.trim().chars().all(|letter| letter == '.')
 }
 
-/// Whether an answer is what was asked for.
+/// Checks a response's status and body.
 fn judge<T>(
     call: &Call,
     answer: Answer,
@@ -329,8 +330,8 @@ fn judge<T>(
     }
     if scan::has_string_beyond(text, LONGEST_STRING) {
         return Err(Failure::Final(Error::system(format!(
-            "Criteo sent an answer with a text that is larger than {} MiB, which nothing of Criteo's is known to be. Nothing of \
-             it was written.",
+            "Criteo sent a response with a string larger than {} MiB. No field of the API is known to be that large. \
+             Nothing of the response was written.",
             LONGEST_STRING / 1024 / 1024
         ))));
     }

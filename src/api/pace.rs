@@ -1,9 +1,9 @@
-//! The call budget of the whole program, and its only sleeper.
+//! The program's rate limiter, and the only place that sleeps.
 //!
-//! Criteo allows an app with client credentials 250 calls a minute, and 40 of them to reports; an app of the type
-//! "authorization code" has 10 a minute for each account, in one pool (developers.criteo.com, Rate limits). The budget
-//! is a rolling minute in which bursts are allowed. The server's own figures correct it: `x-ratelimit-limit` up and
-//! down, `x-ratelimit-remaining` where other programs spend from the same budget.
+//! Criteo allows an app with client credentials 250 calls per minute, 40 of them to reports. An "authorization code"
+//! app has one pool of 10 per minute and account (developers.criteo.com, Rate limits). The budget is a rolling minute
+//! that allows bursts. The server's headers correct it: `x-ratelimit-limit` in both directions, `x-ratelimit-remaining`
+//! when other programs use the same app.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,40 +14,39 @@ use tokio::time::Instant;
 
 use crate::watchdog;
 
-/// Which budget a call is paid from.
+/// The rate limit that a call counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallClass {
-    /// Reports: 40 a minute.
+    /// Reports: 40 per minute.
     Report,
-    /// Everything else: 250 a minute.
+    /// Everything else: 250 per minute.
     Other,
 }
 
-/// What an answer says about the budget.
+/// A response's rate limit headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateLimit {
-    /// `x-ratelimit-limit`: calls a minute.
+    /// `x-ratelimit-limit`: calls per minute.
     pub limit: Option<usize>,
     /// `x-ratelimit-remaining`: how many of them are left.
     pub remaining: Option<usize>,
-    /// The time to `x-ratelimit-reset`, by the server's own clock.
+    /// Time until `x-ratelimit-reset`, by the server's own clock.
     pub until_reset: Option<Duration>,
 }
 
-/// A place in the budget is free again a minute after it was taken, and a second later for good measure: the server is taken to
-/// count from a call's arrival.
+/// A call counts for one minute, plus a second of margin: the server is assumed to count from a call's arrival.
 const WINDOW: Duration = Duration::from_secs(61);
-/// Waits from this length on are announced.
+/// Waits at least this long are reported.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// Told of a wait for the budget: how long it will take.
+/// Callback for a long wait, with its duration.
 pub type OnWait = Box<dyn Fn(Duration) + Send + Sync>;
 
-/// The budgets of both classes, which may be one.
+/// The budgets of both classes, or their shared pool.
 pub(super) struct Pace {
     lanes: Vec<Lane>,
     on_wait: OnWait,
-    /// Until when the last wait that was announced takes: many calls wait for the same instant.
+    /// End of the last reported wait, since many calls wait for the same instant.
     announced: Mutex<Option<Instant>>,
 }
 
@@ -62,9 +61,9 @@ struct Budget {
     is_told: bool,
     /// When the calls of the last minute were admitted.
     calls: VecDeque<Instant>,
-    /// How many calls others have made, and when those are forgotten.
+    /// Calls made by other programs, and when they stop counting.
     foreign: Option<(usize, Instant)>,
-    /// No call before this instant: the server has asked for a pause.
+    /// No calls before this instant: the server requested a pause.
     not_before: Option<Instant>,
 }
 
@@ -80,7 +79,7 @@ impl Budget {
         self.foreign = self.foreign.filter(|(_, until)| *until > now);
     }
 
-    /// How long to wait before a place may be free; `None` when there is one.
+    /// How long until a call may be possible; `None` if one is possible now.
     fn wait(&mut self, now: Instant) -> Option<Duration> {
         self.forget(now);
         let spent = self.calls.len() + self.foreign.map_or(0, |(count, _)| count);
@@ -92,7 +91,7 @@ impl Budget {
         instant.map(|instant| instant - now)
     }
 
-    /// Takes a place, if there is one.
+    /// Records a call if the budget allows one.
     fn take(&mut self, now: Instant) -> bool {
         let is_free = self.wait(now).is_none();
         if is_free {
@@ -106,7 +105,8 @@ impl Budget {
         (self.limit, self.is_told) = (limit, true);
         self.forget(now);
         if let Some(remaining) = seen.remaining {
-            // Calls that the server does not know of yet are counted as known: that errs towards our own count.
+            // Our calls still on their way are treated as counted by the server, which underestimates other programs'
+            // calls.
             let foreign = limit.saturating_sub(remaining).saturating_sub(self.calls.len());
             let until = now + seen.until_reset.unwrap_or(WINDOW).min(WINDOW);
             self.foreign = (foreign > 0).then_some((foreign, until));
@@ -115,8 +115,8 @@ impl Budget {
 }
 
 impl Pace {
-    /// The documented budgets: two of fixed size, or one pool for apps of users, with so many calls of each class under way
-    /// at once. Waits that take long are told to `on_wait`.
+    /// The documented budgets: two fixed ones, or one pool for "authorization code" apps, with at most `calls_at_once`
+    /// concurrent calls in each. `on_wait` gets long waits.
     pub(super) fn new(is_pooled: bool, calls_at_once: usize, on_wait: OnWait) -> Self {
         let limits: &[usize] = if is_pooled { &[10] } else { &[40, 250] };
         let lane =
@@ -124,13 +124,13 @@ impl Pace {
         Self { lanes: limits.iter().map(lane).collect(), on_wait, announced: Mutex::default() }
     }
 
-    /// Takes a place among the calls under way; it is free again when the permit is dropped.
+    /// Acquires a slot for a concurrent call, released when the permit is dropped.
     pub(super) async fn place(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
-        // The semaphore is never closed.
+        // Never fails: the semaphore is not closed.
         self.lane(class).places.acquire().await.ok()
     }
 
-    /// Waits until a call of this class may perhaps be sent.
+    /// Waits until a call of this class may be possible.
     pub(super) async fn wait(&self, class: CallClass) {
         loop {
             let wait = self.budget(class).wait(Instant::now());
@@ -141,17 +141,17 @@ impl Pace {
         }
     }
 
-    /// Pays for a call; `false` when another was quicker.
+    /// Records a call; `false` if another call was faster.
     pub(super) fn take(&self, class: CallClass) -> bool {
         self.budget(class).take(Instant::now())
     }
 
-    /// Follows the server's own figures.
+    /// Adopts the server's own figures.
     pub(super) fn learn(&self, class: CallClass, seen: &RateLimit) {
         self.budget(class).learn(seen, Instant::now());
     }
 
-    /// Follows the number of accounts that a pool is for, until the server names its limit itself.
+    /// Sizes a pool by its number of accounts, until the server states a limit.
     pub(super) fn learn_accounts(&self, accounts: usize) {
         if let [pool] = &self.lanes[..] {
             let mut budget = lock(pool);
@@ -161,7 +161,7 @@ impl Pace {
         }
     }
 
-    /// Waits as the server has asked, and holds all calls of this class back meanwhile.
+    /// Waits as the server requested, and blocks all calls of this class in the meantime.
     pub(super) async fn pause(&self, class: CallClass, wait: Duration) {
         let until = Instant::now() + wait;
         {
@@ -198,13 +198,13 @@ fn lock(lane: &Lane) -> MutexGuard<'_, Budget> {
     lane.budget.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits; for callers that wait on behalf of one call alone.
+/// Waits on behalf of a single call.
 pub(super) async fn sleep(wait: Duration) {
     let _limit = watchdog::limit();
     idle(wait).await;
 }
 
-/// Lets time pass in which nobody waits for a limit.
+/// Sleeps without registering a known limit with the watchdog.
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that may sleep")]
 pub(crate) async fn idle(wait: Duration) {
     tokio::time::sleep(wait).await;
@@ -281,6 +281,6 @@ mod tests {
         assert!(waits.lock().unwrap().is_empty());
         tokio::join!(pace.pause(CallClass::Report, Duration::from_secs(7)), admit(&pace, 1));
         assert_eq!(start.elapsed(), Duration::from_secs(10));
-        assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7)], "once for all that wait");
+        assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7)], "reported once for all waiting calls");
     }
 }

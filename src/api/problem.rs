@@ -1,7 +1,7 @@
-//! What an answer that is no success means, and what people can do about it.
+//! Explains unsuccessful responses and what the user can do about them.
 //!
-//! Criteo's envelope is `{"errors":[{"traceId","type","code","title","detail",…}],"warnings":[…]}`; everything in it
-//! is optional, and older gateways spell `traceIdentifier` (developers.criteo.com, API error types).
+//! Criteo's envelope is `{"errors":[{"traceId","type","code","title","detail",…}],"warnings":[…]}`. All of it is
+//! optional, and older gateways use `traceIdentifier` (developers.criteo.com, API error types).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,45 +15,47 @@ use crate::error::{Cause, Error, Kind};
 use crate::redact;
 use crate::scan;
 
-/// Criteo's code for a span of days that is longer, or reaches further back, than it serves.
+/// Criteo's code for a date range that is too long or too far back.
 const INVALID_TIMESPAN: &str = "invalid-timespan";
-/// What to do where a path of the API is missing.
-pub(crate) const MISSING_PATH: &str = "Criteo keeps a version of the API for about a year: update the connector, or choose a \
+/// The hint for a missing API path.
+pub(crate) const MISSING_PATH: &str = "Criteo keeps an API version for about a year: update the connector, or choose a \
                                        newer api_version.";
-/// How long all calls wait for a used up budget when the server does not say.
+/// How long all calls wait after a 429 without a reset time.
 const UNTOLD_WAIT: Duration = Duration::from_secs(3);
-/// The most characters of somebody else's words in a message of ours.
+/// Maximum length of third-party text in our messages, in characters.
 const LONGEST_QUOTE: usize = 300;
 
-/// Criteo's code of a warning that an answer was cut.
+/// Criteo's warning code for a truncated response.
 const ROW_LIMIT: &str = "row-limit-exceeded";
-/// The most bytes of a text of a problem that are kept: more than is told, so that secrets in it are known.
+/// Maximum length of a problem's strings, in bytes: longer than any quote, so that secrets are recognized before
+/// shortening.
 const LONGEST_TOLD: usize = 2048;
-/// The names of the members that say something are shorter.
+/// Maximum length of the JSON keys that matter.
 const LONGEST_NAME: usize = 40;
-/// The members of an answer that is no envelope of Criteo's, in the order in which they are told.
+/// Keys of error bodies other than Criteo's envelope, in the order shown.
 const WORDS: [&str; 5] = ["error", "message", "title", "error_description", "detail"];
-/// The members of a problem, and whether they are nothing but words for people.
+/// Keys of a problem, and whether they are only shown to the user.
 const MEMBERS: [(&str, bool); 6] =
     [("code", false), ("type", false), ("title", true), ("detail", true), ("traceId", true), ("traceIdentifier", true)];
-/// The most problems of an answer that are kept.
+/// Maximum number of problems kept per response.
 const MOST_TOLD: usize = 20;
 
-/// A problem that Criteo tells of, as an error or as a warning; its texts are shortened.
+/// An error or warning from Criteo, with its strings shortened.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// Its code.
+    /// Criteo's code.
     pub code: String,
-    /// What it is, in a few words.
+    /// Short description.
     pub title: String,
-    /// What it is about.
+    /// Long description.
     pub detail: String,
     kind: String,
     trace_id: String,
 }
 
 impl Told {
-    /// Reads one of a list: an object, or a bare text. Of one that is not kept only what decides what happens next is read.
+    /// Reads one problem: an object or a bare string. If it is not kept, only the fields that affect the outcome are
+    /// read.
     fn of(raw: &str, is_kept: bool) -> Self {
         let mut told = Self::default();
         if let Some(title) = scan::text(raw, LONGEST_TOLD) {
@@ -77,7 +79,7 @@ impl Told {
                 _ => {}
             }
         };
-        // What cannot be read says nothing.
+        // An unreadable problem stays empty.
         let _ = scan::members(raw, &mut |name, raw| {
             note(name, raw);
             Ok(())
@@ -85,14 +87,14 @@ impl Told {
         told
     }
 
-    /// Whether it says that rows were left out.
+    /// Whether it reports omitted rows.
     #[must_use]
     pub fn is_row_limit(&self) -> bool {
         let text = if self.code.is_empty() { &self.title } else { &self.code };
         text.len() == ROW_LIMIT.len() && text.to_ascii_lowercase().replace(['_', ' '], "-") == ROW_LIMIT
     }
 
-    /// Whether asking again is no use.
+    /// Whether a retry is pointless.
     fn is_final(&self) -> bool {
         if self.kind.is_empty() {
             return false;
@@ -101,25 +103,25 @@ impl Told {
     }
 }
 
-/// What `errors` or `warnings` of an answer say: the first few, and how many there are.
+/// A response's `errors` or `warnings`: the first few, and the total count.
 #[derive(Debug, Default)]
 pub struct AllTold {
-    /// The first ones.
+    /// The first [`MOST_TOLD`] problems.
     pub first: Vec<Told>,
-    /// How many there are.
+    /// Total count.
     pub count: u64,
-    /// Whether one of all says that rows were left out.
+    /// Whether any of them reports omitted rows.
     pub is_row_limit: bool,
     is_final: bool,
 }
 
 impl AllTold {
-    /// Adds what such a member holds: a list, or the one thing that stands in its place.
+    /// Adds such a member's value: a list, or a single problem instead of one.
     pub(crate) fn add(&mut self, raw: &str) {
         match raw {
             "null" | "false" | "\"\"" => {}
             list if list.starts_with('[') => {
-                // A list within an answer is whole; one of an error may have been cut.
+                // Only an error body may be truncated here.
                 let _ = scan::items(list, &mut |item| {
                     self.note(item);
                     Ok(())
@@ -142,7 +144,7 @@ impl AllTold {
     }
 }
 
-/// Criteo's own words about what went wrong.
+/// Criteo's description of an error.
 #[derive(Debug, Default)]
 struct Problem {
     code: Option<String>,
@@ -150,8 +152,8 @@ struct Problem {
 }
 
 impl Problem {
-    /// Reads Criteo's envelope; `{"message": …}`, OAuth's words and plain text have been seen as well. An envelope that was cut
-    /// says what came of it.
+    /// Reads Criteo's envelope. `{"message": …}`, OAuth errors and plain text also occur. A truncated envelope is read
+    /// as far as it goes.
     fn of(text: &str) -> Self {
         let text = text.trim();
         if !text.starts_with('{') {
@@ -160,7 +162,7 @@ impl Problem {
         }
         let mut words: [Option<String>; WORDS.len()] = Default::default();
         let (mut errors, mut code) = (AllTold::default(), None);
-        // The list may be where the text was cut.
+        // The text may be truncated within the list.
         let _ = scan::items_of(text, &|name| name.eq_ignore_ascii_case("errors"), &mut |error| {
             errors.note(error);
             Ok(())
@@ -188,8 +190,7 @@ impl Problem {
         let mut words = String::new();
         for Told { code, title, detail, trace_id, .. } in errors.first.iter().take(3) {
             let name = if title.is_empty() { code } else { title };
-            // Writing to a String cannot fail.
-            let _ = write!(words, "{}", if name.is_empty() { "an error without words" } else { name });
+            let _ = write!(words, "{}", if name.is_empty() { "an error without a description" } else { name });
             for (text, before, behind) in
                 [(detail, ": ", ""), (code, " [", "]"), (trace_id, " (Criteo's trace id ", ")")]
             {
@@ -215,7 +216,7 @@ impl Problem {
         )
     }
 
-    /// Whether it says that there is no campaign to report on: Criteo documents a 403 for that, but neither code nor words.
+    /// Whether there is no campaign to report on. Criteo documents a 403 for this, but neither code nor text.
     fn is_about_no_campaign(&self) -> bool {
         let text = format!("{} {}", self.code.as_deref().unwrap_or_default(), self.words.to_lowercase());
         ["no-campaign", "no campaign", "campaign-not-found", "campaigns-not-found"]
@@ -228,7 +229,7 @@ impl Problem {
     }
 }
 
-/// The errors of an answer as one error; for a 200 that carries some.
+/// Combines a 200 response's errors into one error.
 #[must_use]
 pub fn criteo_errors(errors: &AllTold) -> Error {
     let problem = Problem::of_errors(errors);
@@ -237,7 +238,7 @@ pub fn criteo_errors(errors: &AllTold) -> Error {
         0..=3 => String::new(),
         count => format!(" There are {} more.", count - 3),
     };
-    let message = format!("Criteo answered with errors instead of data.{}{more}", problem.said());
+    let message = format!("Criteo sent errors instead of data.{}{more}", problem.said());
     let cause = match problem.code.as_deref() {
         _ if problem.is_about_advertisers() => Cause::ConsentMissing,
         _ if problem.is_about_no_campaign() => Cause::NoCampaign,
@@ -248,12 +249,12 @@ pub fn criteo_errors(errors: &AllTold) -> Error {
     problem.describe(error.because(cause))
 }
 
-/// Judges an answer of the API by its status.
+/// Classifies an API response by its status.
 pub(super) fn failure(call: &Call, answer: &Answer) -> Failure {
     failure_of(&call.place(), answer)
 }
 
-/// Judges an answer by its status; `place` is what was asked.
+/// Classifies a response by its status; `place` is the requested path.
 pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
     let text = answer.body.text().unwrap_or_default();
     let problem = Problem::of(text);
@@ -266,55 +267,56 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
     let transient = |message: String| Error { message, kind: Kind::Transient, ..described.clone() };
     match answer.status {
         401 => Failure::Unauthorized(config(format!(
-            "Criteo gave a token and then refused it. Probably the app is not activated, or its key was deleted some \
-             minutes ago. Look at the app on partners.criteo.com.{said}"
+            "Criteo issued a token and then refused it. The app is probably not activated, or its key was deleted a \
+             few minutes ago. Check the app on partners.criteo.com.{said}"
         ))),
         403 if is_about_advertisers => Failure::Final(
             config(format!(
-            "At least one of these advertisers has not given the app its consent, or has withdrawn it. Have \
-             somebody who may give it (an administrator, business manager or technical manager) open the app's consent link \
-             from partners.criteo.com and tick the advertiser, or take it out of advertiser_ids.{said}"
-        ))
-        .because(Cause::ConsentMissing)),
+                "At least one of these advertisers has not granted the app consent, or has withdrawn it. Have an \
+             administrator, business manager or technical manager of the advertiser open the app's consent link from \
+             partners.criteo.com and select the advertiser, or remove it from advertiser_ids.{said}"
+            ))
+            .because(Cause::ConsentMissing),
+        ),
         403 if code.as_deref() == Some("permission-denied") => Failure::Final(
             config(format!(
-                "The app is not allowed to read this. Probably it lacks the permission, and permissions are frozen once an \
-                 app is activated: create an app that has it, or leave the stream out.{said}"
+                "The app is not allowed to read this. It probably lacks the permission, and permissions are frozen \
+                 once an app is activated: create an app with the permission, or deselect the stream.{said}"
             ))
             .because(Cause::PermissionMissing),
         ),
-        // Words count only where the code is none that is known. A single campaign that is gone is something else.
-        403 | 404 if is_about_no_campaign && place.ends_with("report") => Failure::Final(
-            config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign),
-        ),
+        // The text decides only if the code is unknown. A single deleted campaign is a different case.
+        403 | 404 if is_about_no_campaign && place.ends_with("report") => {
+            Failure::Final(config(format!("Criteo found no campaign to report on.{said}")).because(Cause::NoCampaign))
+        }
         403 => Failure::Final(
             config(format!(
-                "Criteo refuses this request (status 403).{said} The code is none that the connector knows; if the \
-                 words do not explain it, ask Criteo's support and name the trace id."
+                "Criteo refused this request (status 403).{said} The connector does not know this error code. If the \
+                 text does not explain it, contact Criteo's support with the trace id."
             ))
             .because(Cause::Forbidden),
         ),
         410 => Failure::Final(
-            config(format!("Criteo no longer serves {place} in this version of the API (status 410).{said}"))
+            config(format!("Criteo no longer serves {place} in this API version (status 410).{said}"))
                 .because(Cause::NotFound),
         ),
         404 => Failure::Final(
-            config(format!("Criteo has nothing at {place} (status {}).{said}", answer.status))
-            .because(Cause::NotFound),
+            config(format!("Criteo found nothing at {place} (status {}).{said}", answer.status))
+                .because(Cause::NotFound),
         ),
         429 => {
             let wait = answer.rate_limit.until_reset.max(answer.retry_after).unwrap_or(UNTOLD_WAIT);
-            let error = transient(format!("Criteo's limit of calls a minute is used up.{said}"));
+            let error = transient(format!("Criteo's rate limit is used up.{said}"));
             Failure::Passing { error, wait: Wait::Everybody(wait), is_slow: false } // guard: server-wait
         }
         504 => {
             let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
-            let error = transient(format!("Criteo did not make its answer in time (status 504).{said}"));
+            let error = transient(format!("Criteo did not complete its response in time (status 504).{said}"));
             Failure::Passing { error, wait, is_slow: true }
         }
         408 | 425 | 500 | 502 | 503 => {
             let wait = answer.retry_after.map_or(Wait::Backoff(Duration::from_secs(2)), Wait::Server);
-            let error = transient(format!("Criteo cannot answer at the moment (status {}).{said}", answer.status));
+            let error = transient(format!("Criteo is temporarily unavailable (status {}).{said}", answer.status));
             Failure::Passing { error, wait, is_slow: false }
         }
         413 | 414 => Failure::Final(
@@ -322,10 +324,10 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
                 .because(Cause::RequestTooLong),
         ),
         300..=399 => Failure::Final(config(format!(
-            "{host} wants to redirect the request to {target}. Redirects are not followed, since they would carry \
-             credentials to another host. A proxy or a captive portal may stand in between.",
+            "{host} redirects the request to {target}. Redirects are not followed, since they would send credentials \
+             to another host. A proxy or a captive portal may be the cause.",
             host = answer.host,
-            target = target(answer.location.as_deref().unwrap_or("an unnamed place"))
+            target = target(answer.location.as_deref().unwrap_or("an unnamed location"))
         ))),
         400..=499 => {
             let error = config(format!("Criteo rejected the request (status {}).{said}", answer.status));
@@ -333,27 +335,27 @@ pub(super) fn failure_of(place: &str, answer: &Answer) -> Failure {
             Failure::Final(error.because(if is_timespan { Cause::InvalidTimespan } else { Cause::Rejected }))
         }
         status => Failure::Final(transient(format!(
-            "{} answered with status {status} and {}, which is no answer of the Criteo API.{said}",
+            "{} responded with status {status} and {}, which is not a Criteo API response.{said}",
             answer.host,
             answer.content_type()
         ))),
     }
 }
 
-/// The error for a success that is no JSON: maintenance pages and captive portals answer so.
+/// The error for a successful response that is not JSON, such as a maintenance page or a captive portal.
 pub(super) fn no_json(answer: &Answer, text: &str) -> Error {
     let start: String = quote(text).chars().take(80).collect();
-    let begins = if text.is_empty() { "an empty text".to_owned() } else { format!("\"{start}\"") };
+    let begins = if text.is_empty() { "an empty body".to_owned() } else { format!("\"{start}\"") };
     Error::transient(format!(
-        "{} answered with {} in place of JSON ({} bytes, beginning with {begins}). Criteo may be under maintenance, or a proxy \
-         or captive portal stands in between.",
+        "{} sent {} instead of JSON ({} bytes, beginning with {begins}). Criteo may be under maintenance, or a proxy \
+         or captive portal intercepts the request.",
         answer.host,
         answer.content_type(),
         text.len(),
     ))
 }
 
-/// Where a redirect leads, without what may be a key: a query, and a user in front of the host.
+/// A redirect's target without parts that may be secret: the query, and user info before the host.
 pub(super) fn target(location: &str) -> String {
     let place = location.split(['?', '#']).next().unwrap_or_default();
     match place.split_once("//") {
@@ -366,7 +368,8 @@ pub(super) fn target(location: &str) -> String {
     }
 }
 
-/// Somebody else's words, short and on one line. Secrets are masked first, since a part of one would not be known again.
+/// Third-party text, shortened and on one line. Secrets are masked before shortening, since a partial secret would not
+/// be recognized.
 pub(crate) fn quote(text: &str) -> String {
     redact::clean_start(text, LONGEST_QUOTE).chars().map(redact::harmless).collect()
 }

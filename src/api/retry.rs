@@ -1,21 +1,21 @@
-//! What is tried again, how often and after how long.
+//! What is retried, how often and after how long.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::error::{Cause, Error, Result};
 
-/// How patient a run is with failures that may pass.
+/// How persistently a run retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// A sync, which nobody watches: half a minute and more.
+    /// An unattended sync: half a minute and more.
     Sync,
-    /// Somebody waits for the answer: a few seconds.
+    /// A user waits for the result: a few seconds.
     Check,
 }
 
 impl Patience {
-    /// The most attempts a request gets.
+    /// Maximum number of attempts per request.
     fn most_attempts(self) -> u32 {
         match self {
             Self::Sync => 6,
@@ -24,22 +24,21 @@ impl Patience {
     }
 }
 
-/// The most attempts for answers that came too slowly or stalled, of which each costs minutes: fewer where whoever asks can
-/// ask for less.
+/// Maximum attempts for slow or stalled responses, which cost minutes each: fewer if the caller can split the request.
 const MOST_SLOW_ATTEMPTS: u32 = 3;
 const MOST_SLOW_ATTEMPTS_OF_DIVISIBLE: u32 = 2;
-/// The most attempts at a part of a request that has failed.
+/// Maximum attempts for a part of a request that failed.
 const MOST_ATTEMPTS_OF_SUSPECT: u32 = 3;
-/// No single wait is longer; a server that asks for more is told off with a transient error.
+/// Maximum single wait; longer waits fail with a transient error.
 const LONGEST_WAIT: Duration = Duration::from_mins(30);
 
-/// What all retries of a run may cost together, what one costs, and what an attempt that succeeds at once gives back. As
-/// in the retry quotas of cloud SDKs: an outage must not be met with a storm of calls from many streams.
+/// What all retries of a run may cost together, what one costs, and what a first attempt that succeeds gives back. As
+/// in cloud SDKs' retry quotas: an outage must not cause a storm of calls from many streams.
 const QUOTA: u32 = 500;
 const COST: u32 = 5; // guard: retry-quota
 const REWARD: u32 = 1;
 
-/// What is left for retries, shared by all requests of a run.
+/// The retry budget left, shared by all requests of a run.
 #[derive(Debug)]
 pub(super) struct Quota {
     left: AtomicU32,
@@ -48,12 +47,12 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// `backoff_percent` makes waits shorter than usual, for tests.
+    /// `backoff_percent` shortens waits, for tests.
     pub(super) fn new(patience: Patience, backoff_percent: u32) -> Self {
         Self { left: AtomicU32::new(QUOTA), patience, backoff_percent }
     }
 
-    /// The wait behind the n-th attempt: twice as long every time, with full jitter.
+    /// The wait after attempt number `attempt`: it doubles every time, with full jitter.
     pub(super) fn backoff(&self, first: Duration, attempt: u32) -> Duration {
         let longest = first.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
         longest.mul_f64(fastrand::f64() * f64::from(self.backoff_percent) / 100.0)
@@ -65,7 +64,7 @@ impl Quota {
 
     fn give(&self, amount: u32) {
         let more = |left: u32| Some((left + amount).min(QUOTA));
-        // The closure always has an answer.
+        // Never fails: the closure always returns a value.
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 }
@@ -73,17 +72,17 @@ impl Quota {
 /// Why an attempt failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Will not get better: shown to the user at once.
+    /// Permanent: reported immediately.
     Final(Error),
-    /// The token was refused.
+    /// The API refused the token.
     Unauthorized(Error),
-    /// May pass.
+    /// Retryable.
     Passing {
-        /// What to say when it does not.
+        /// The error to report if it persists.
         error: Error,
-        /// How long the server asked us to wait, or else the first step of the back-off.
+        /// The wait that the server requested, or the first step of the backoff.
         wait: Wait,
-        /// The answer came too slowly or stalled.
+        /// The response was too slow or stalled.
         is_slow: bool,
     },
 }
@@ -91,11 +90,11 @@ pub(super) enum Failure {
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wait {
-    /// Twice as long every time, from this on, with full jitter.
+    /// Doubles every time, starting with this, with full jitter.
     Backoff(Duration),
-    /// At least as long as the server said; this call alone.
+    /// At least as long as the server requested; for this call only.
     Server(Duration),
-    /// As long as the server said, and every other call with this one: the budget is used up.
+    /// As long as the server requested, for all calls: the budget is used up.
     Everybody(Duration),
 }
 
@@ -106,7 +105,7 @@ impl Failure {
     }
 }
 
-/// The attempts that one request has had.
+/// The attempts made at one request.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     count: u32,
@@ -117,15 +116,15 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// No attempt yet at a request; whoever asks may be able to ask for less, or be asking for less already.
+    /// A fresh request; `is_divisible` and `is_suspect` as in [`Call`](super::Call).
     pub(super) fn new(is_divisible: bool, is_suspect: bool) -> Self {
         Self { is_divisible, is_suspect, ..Self::default() }
     }
 
-    /// Books a failed attempt and says how long to wait before the next one.
+    /// Records a failed attempt and returns the wait before the next one.
     ///
     /// # Errors
-    /// The failure itself, when it is final or the attempts or the quota are used up.
+    /// The failure itself, if it is permanent, or if the attempts or the quota are used up.
     pub(super) fn after(&mut self, failure: Failure, quota: &Quota) -> Result<Duration> {
         let (error, wait, is_slow) = match failure {
             Failure::Final(error) | Failure::Unauthorized(error) => return Err(error),
@@ -144,11 +143,12 @@ impl Attempts {
                 ..error
             });
         }
-        // Waits that the server has asked everybody for are no storm.
+        // Rate limit pauses cannot cause a storm, so they cost nothing.
         if !matches!(wait, Wait::Everybody(_)) && !quota.take() {
             return Err(Error {
                 message: format!(
-                    "{} Too many requests of this run have failed, so it was not tried again; the next sync goes on from the last state.",
+                    "{} Too many requests failed in this run, so this one was not retried. The next sync resumes from \
+                     the last state.",
                     error.message
                 ),
                 cause: Some(Cause::RetriesUsedUp),
@@ -165,12 +165,12 @@ impl Attempts {
         }
     }
 
-    /// Books a success.
+    /// Records a success.
     pub(super) fn succeeded(&self, quota: &Quota) {
         quota.give(if self.count == 0 { REWARD } else { COST });
     }
 
-    /// What the last failed attempt met.
+    /// The error message of the last failed attempt.
     pub(super) fn last_message(&self) -> &str {
         &self.last_message
     }

@@ -1,56 +1,56 @@
-//! The memory that all bodies in flight share, and the order in which a request takes what it needs.
+//! The memory budget that all bodies in flight share, and the lock order.
 //!
 //! # Order of acquisition
 //!
-//! Whoever holds one of these may wait for those below it, and never for one above it:
+//! A task that holds one of these may wait for those below it, never for one above it:
 //!
-//! 1. a list that other streams are read for (`entity::Parents`), the advertisers that still consent (`Run::consenting`);
-//! 2. the totals of a zone, currency and period (`totals::Page`);
-//! 3. a place among the calls under way (`Pace::place`);
-//! 4. the call budget (`Pace::wait`): waited for with a place, never with memory;
+//! 1. a list that other streams depend on (`entity::Parents`), the advertisers that still consent (`Run::consenting`);
+//! 2. the totals of a time zone, currency and period (`totals::Page`);
+//! 3. a slot for a concurrent call (`Pace::place`);
+//! 4. the call budget (`Pace::wait`): waited for with a slot, never with memory;
 //! 5. memory: [`Memory::Answers`] for rows and objects, [`Memory::Apart`] for what steers a read;
-//! 6. the token (`Auth`), and with it the turn of using a refresh token;
-//! 7. memory for the answer of the token endpoint, which is never waited for: there is one renewal at a time.
+//! 6. the token (`Auth`), and with it the exclusive use of a refresh token;
+//! 7. memory for the token endpoint's response, which is always free: there is one renewal at a time.
 //!
-//! Below all of them are the network and the reader of stdout. Every wait for the network has a time limit, and the thread that
-//! writes needs nothing of the above, so each share comes back. A body is handed to that thread or dropped before its
-//! owner takes anything again. States carry no body, so they need no memory of this budget.
+//! Below all of them are the network and the reader of stdout. Every network wait has a time limit, and the writer
+//! thread needs none of the above, so each reservation is released eventually. A body is passed to that thread or
+//! dropped before its owner acquires anything again. States carry no body and need no memory from this budget.
 //!
-//! Futures that hold any of these are polled until they end: nothing awaits between two answers of a `FuturesUnordered` whose
-//! other futures may hold a lock.
+//! Futures that hold any of these are polled to completion: nothing awaits between two results of a `FuturesUnordered`
+//! whose other futures may hold a lock.
 //!
 //! # Waits for memory end
 //!
-//! A download reserves what it expects to need before it is sent, while it holds nothing, and reservations are served in
-//! the order in which they were asked for, so that small ones do not pass a large one for ever. A download that grows beyond
-//! its reservation takes what is free. Only one of them at a time may wait for more, and it goes before all reservations;
-//! the others give up and are sent again with a larger reservation.
+//! A download reserves what it expects to need before it is sent, while it holds nothing. Reservations are served in
+//! order, so that small ones cannot starve a large one. A download that outgrows its reservation takes what is free.
+//! Only one at a time may wait for more, ahead of all reservations; the others give up and are sent again with a larger
+//! reservation.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The memory for all bodies in flight. A report at the cap with twenty columns has some 60 MiB.
+/// Memory for all bodies in flight. A report at the row limit with twenty columns takes about 60 MiB.
 pub const SPACE_MIB: usize = 64;
 
-/// The memory for answers that others wait for: totals, and the list of advertisers. Totals have at most 60,000 rows of a
-/// hundred bytes; larger ones are asked for in pieces.
+/// Memory for responses that others wait for: totals, and the list of advertisers. Totals have at most 60,000 rows of a
+/// hundred bytes; larger ones are requested in pieces.
 const APART_MIB: usize = 16;
 
-/// The memory for the answer of the token endpoint.
+/// Memory for the token endpoint's response.
 pub(super) const TOKEN_MIB: usize = 1;
 
-/// Which part of the memory an answer is received into.
+/// The memory budget for a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// That of rows and objects, which are kept until they are written.
+    /// For rows and objects, which are kept until they are written.
     Answers,
-    /// A part set apart for totals and the list of advertisers, which others wait for while rows may fill the rest.
+    /// For totals and the list of advertisers, which others wait for while rows may fill the main budget.
     Apart,
 }
 
-/// The budgets of a client.
+/// A client's budgets.
 #[derive(Debug)]
 pub(super) struct Spaces {
     answers: Arc<Space>,
@@ -63,7 +63,6 @@ impl Spaces {
         Self { answers: Space::new(SPACE_MIB), apart: Space::new(APART_MIB), token: Space::new(TOKEN_MIB) }
     }
 
-    /// The budget of a part of the memory.
     pub(super) fn of(&self, memory: Memory) -> &Arc<Space> {
         match memory {
             Memory::Answers => &self.answers,
@@ -71,13 +70,12 @@ impl Spaces {
         }
     }
 
-    /// The budget of the token endpoint.
     pub(super) fn of_token(&self) -> &Arc<Space> {
         &self.token
     }
 }
 
-/// A budget.
+/// A memory budget in MiB.
 #[derive(Debug)]
 pub(super) struct Space {
     mib: usize,
@@ -88,22 +86,22 @@ pub(super) struct Space {
 #[derive(Debug)]
 struct State {
     free: usize,
-    /// Whether some share may wait for more while it holds some.
+    /// Whether a share may wait for more while it holds some.
     has_grower: bool,
-    /// Whether that share waits at this moment.
+    /// Whether that share is waiting now.
     is_grower_waiting: bool,
-    /// Those who wait for a reservation, in their order.
+    /// Tickets that wait for a reservation, in order.
     queue: VecDeque<u64>,
     next_ticket: u64,
 }
 
-/// A place in the queue; it is given back when it is dropped.
+/// A place in the queue, released on drop.
 struct Ticket<'a> {
     space: &'a Space,
     number: u64,
 }
 
-/// A part of the budget; free again when it is dropped.
+/// A reserved part of a budget, released on drop.
 #[derive(Debug)]
 pub(super) struct Share {
     space: Arc<Space>,
@@ -111,7 +109,7 @@ pub(super) struct Share {
     is_grower: bool,
 }
 
-/// There is no room to grow, and somebody else is waiting for some already.
+/// There is no room to grow, and another share is already waiting for some.
 #[derive(Debug)]
 pub(super) struct NoRoom;
 
@@ -122,12 +120,12 @@ impl Space {
         Arc::new(Self { mib, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// All of it, in MiB.
+    /// The total size in MiB.
     pub(super) fn mib(&self) -> usize {
         self.mib
     }
 
-    /// Waits for so many MiB, at least one and at most all, behind everybody who has asked before.
+    /// Reserves `mib`, at least one and at most the total, after all earlier requests.
     pub(super) async fn reserve(self: &Arc<Self>, mib: usize) -> Share {
         let mib = mib.clamp(1, self.mib);
         let ticket = Ticket::draw(self);
@@ -139,10 +137,10 @@ impl Space {
         Share { space: Arc::clone(self), mib, is_grower: false }
     }
 
-    /// Tries whenever something has changed, until it works.
+    /// Retries `attempt` after every change until it succeeds.
     async fn until(&self, mut attempt: impl FnMut(&mut State) -> bool) {
         loop {
-            // Before the attempt, so that no change behind it is missed.
+            // Registered before the attempt, so that no later change is missed.
             let changed = self.changed.notified();
             if attempt(&mut self.state()) {
                 return;
@@ -184,17 +182,17 @@ impl Drop for Ticket<'_> {
 }
 
 impl Share {
-    /// How many MiB it has.
+    /// Its size in MiB.
     pub(super) fn mib(&self) -> usize {
         self.mib
     }
 
-    /// How many it can have at the most.
+    /// The largest possible size in MiB.
     pub(super) fn most_mib(&self) -> usize {
         self.space.mib
     }
 
-    /// The download is complete and will not grow any more: another may wait now.
+    /// Marks the download as complete: it no longer grows, so another may wait.
     pub(super) fn settle(&mut self) {
         if std::mem::take(&mut self.is_grower) {
             let mut state = self.space.state();
@@ -202,7 +200,7 @@ impl Share {
         }
     }
 
-    /// Grows by one MiB, if need be by waiting.
+    /// Grows by one MiB, waiting if necessary.
     pub(super) async fn grow(&mut self) -> Result<(), NoRoom> {
         {
             let mut state = self.space.state();
@@ -223,7 +221,7 @@ impl Share {
             })
             .await;
         self.mib += 1;
-        // Reservations have stood back meanwhile.
+        // Wakes the reservations that were held back.
         self.space.changed.notify_waiters();
         Ok(())
     }
@@ -266,11 +264,11 @@ mod tests {
         let mut large = Box::pin(space.reserve(4));
         assert!(large.as_mut().now_or_never().is_none());
         let mut small = Box::pin(space.reserve(1));
-        assert!(small.as_mut().now_or_never().is_none(), "two are free, but the large one came first");
+        assert!(small.as_mut().now_or_never().is_none(), "two are free, but the large one is first in line");
         drop(large);
         assert!(small.as_mut().now_or_never().is_some());
         drop((small, held));
-        assert!(space.reserve(4).now_or_never().is_some(), "everything has come back");
+        assert!(space.reserve(4).now_or_never().is_some(), "everything was released");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! One attempt of one request: send it, receive the whole answer within bounds of time and memory.
+//! One attempt at one request: send it and receive the full response within time and memory limits.
 //!
-//! Redirects are never followed: a 307 on the token call would hand the secret to another host. HTTP/1.1 only, since
-//! Criteo warns of HTTP/2 connections that hang. The body is decompressed here, so that its size is bounded before it
+//! Redirects are never followed: a 307 on the token call would send the secret to another host. HTTP/1.1 only, since
+//! Criteo warns of HTTP/2 connections that hang. The body is decompressed here, so that its size is limited before it
 //! is in memory, and all bodies in memory share one budget.
 
 use std::io::Write;
@@ -25,94 +25,94 @@ use crate::error::{Cause, Error, Result};
 use crate::{clock, watchdog};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Reports are made while we wait: they may take minutes until the first byte.
+/// Criteo computes reports while we wait: the first byte may take minutes.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 const BODY_TIMEOUT: Duration = Duration::from_mins(10);
-/// A body must grow by [`LEAST_PROGRESS`] bytes in this time: a slow drip defeats a plain read time-out.
+/// A body must grow by [`LEAST_PROGRESS`] bytes in this time: a slow drip defeats a plain read timeout.
 const PROGRESS_WINDOW: Duration = Duration::from_secs(30);
 const LEAST_PROGRESS: usize = 1024; // guard: slow-bodies
-/// Persistent connections to Criteo may hang: idle ones are not kept.
+/// Idle connections are closed after this time, since persistent connections to Criteo may hang.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1024 * 1024;
-/// So much of an answer that is no success is read; nothing is waited for behind it.
+/// How much of an unsuccessful response is read; the rest is dropped.
 const LONGEST_WORDS: usize = 64 * 1024;
-/// What a body is given at first. Pages that are never touched cost nothing, and an allocation above 32 MiB goes back to
-/// the system when it is freed, where the C library would keep a smaller one for later.
+/// Initial capacity of a body. Untouched pages cost nothing, and an allocation above 32 MiB goes back to the system
+/// when it is freed, while the C library would keep a smaller one.
 const FIRST_CAPACITY: usize = 33 * MIB;
-/// Compressed bytes are fed to the decoder in pieces, so that a piece cannot grow beyond what was reserved by much:
-/// deflate expands by at most 1032.
+/// Compressed bytes are decoded in pieces of this size, so that one piece cannot exceed the reservation by much:
+/// deflate expands by a factor of at most 1032.
 const PIECE: usize = 1024;
 
-/// Connections and the memory for bodies.
+/// Connections, and the memory budgets for bodies.
 pub(super) struct Transport {
     http: reqwest::Client,
     names: Names,
     spaces: Spaces,
 }
 
-/// An answer with its whole body.
+/// A response with its full body.
 pub(super) struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// The host that answered.
+    /// The host that responded.
     pub host: String,
-    /// Where a redirect points.
+    /// A redirect's target.
     pub location: Option<String>,
-    /// The server's call budget.
+    /// Rate limit headers.
     pub rate_limit: RateLimit,
-    /// How long the server asks us to wait, if it does.
+    /// The wait that the server requests.
     pub retry_after: Option<Duration>,
-    /// When the server says it answered (`Date`).
+    /// The server's time (`Date`).
     pub date: Option<DateTime<Utc>>,
     /// The decompressed body.
     pub body: Body,
     content_type: Option<String>,
 }
 
-/// A whole body in memory; its share of the memory budget is free again when it is dropped.
+/// A full body in memory. Its share of the budget is released on drop.
 pub struct Body {
     text: Option<String>,
     space: Share,
 }
 
 impl Body {
-    /// A text that has its share of the memory already.
+    /// A string whose memory is already reserved.
     pub(super) fn of(space: Share, text: String) -> Self {
         Self { text: Some(text), space }
     }
 
-    /// The same share of the memory with another text, of about the same length.
+    /// Replaces the string by one of about the same length, under the same reservation.
     #[must_use]
     pub fn replaced(self, text: String) -> Self {
         Self { text: Some(text), ..self }
     }
 
-    /// The text without a byte order mark.
+    /// The string without a byte order mark.
     ///
     /// # Errors
-    /// `transient_error` when it is not UTF-8.
+    /// `transient_error` if it is not UTF-8.
     pub fn text(&self) -> Result<&str> {
         let text = self.text.as_deref().map(|text| text.trim_start_matches('\u{feff}'));
-        text.ok_or_else(|| Error::transient("Criteo sent an answer that is not UTF-8 text."))
+        text.ok_or_else(|| Error::transient("Criteo sent a response that is not UTF-8 text."))
     }
 }
 
 impl Answer {
-    /// The content type, or words that say there is none.
+    /// The content type, or a phrase that says there is none.
     pub(super) fn content_type(&self) -> &str {
         self.content_type.as_deref().unwrap_or("something without a content type")
     }
 }
 
 impl Transport {
-    /// Prepares connections; those to loopback use no proxy, since they carry secrets in clear and lead nowhere else.
+    /// Prepares connections. Loopback connections use no proxy, since they carry secrets in clear text.
     pub(super) fn new(is_loopback: bool) -> Result<Self> {
         if !is_loopback {
             refuse_unknown_proxies()?; // guard: unknown-proxies
             refuse_missing_roots()?;
         }
-        // Fails only when a provider is installed already, which serves as well.
+        // Fails only if a provider is already installed, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -129,31 +129,32 @@ impl Transport {
                 .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(IDLE_TIMEOUT)
         };
-        // Small images have no list of certificate authorities: then Mozilla's, which is in the program, serves.
+        // Small container images have no CA bundle: fall back to Mozilla's, which is compiled in.
         let http = builder().build().or_else(|_| builder().tls_certs_only(bundled_roots()).build());
         let http = http.map_err(|error| {
             let detail = chain(&error);
-            Error::system("The connector cannot prepare secure connections.").with_detail(detail)
+            Error::system("The connector cannot set up TLS.").with_detail(detail)
         })?;
         Ok(Self { http, names, spaces: Spaces::new() })
     }
 
-    /// Waits for the memory that an answer is expected to need.
+    /// Waits for the memory that a response is expected to need.
     pub(super) async fn reserve(&self, memory: Memory, bytes: usize) -> Share {
         self.spaces.of(memory).reserve(bytes.div_ceil(MIB)).await
     }
 
-    /// The memory for the answer of the token endpoint, which nobody else uses.
+    /// Memory for the token endpoint's response, which nothing else uses.
     pub(super) async fn reserve_for_token(&self) -> Share {
         self.spaces.of_token().reserve(1).await
     }
 
-    /// How much of it to reserve for an answer that has outgrown this many bytes while others held the rest.
+    /// The larger reservation for a response that outgrew `bytes` while others held the rest.
     pub(super) fn larger(&self, memory: Memory, bytes: usize) -> usize {
         (2 * bytes).max(self.spaces.of(memory).mib() * MIB / 4)
     }
 
-    /// Begins to download a file; no header of ours goes along. A host that `must_be_public` must have no private address.
+    /// Starts a download without any authorization header. A host that `must_be_public` must not have a private
+    /// address.
     pub(super) async fn download(&self, url: reqwest::Url, must_be_public: bool) -> Result<Download> {
         let host = url.host_str().unwrap_or_default().to_owned();
         if must_be_public {
@@ -170,19 +171,19 @@ impl Transport {
         let response = match timeout(HEAD_TIMEOUT, self.http.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(failed(network_failure(&host, error))),
-            Err(_) => return Err(Error::transient(format!("{host} has not begun to send a file."))),
+            Err(_) => return Err(Error::transient(format!("{host} did not start sending a file."))),
         };
         if response.status().is_redirection() {
             let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
             return Err(Error::system(format!(
-                "{host} wants to redirect the download of a log file to {}. Redirects are not followed.",
-                target.map_or_else(|| "an unnamed place".to_owned(), problem::target)
+                "{host} redirects the download of a log file to {}. Redirects are not followed.",
+                target.map_or_else(|| "an unnamed location".to_owned(), problem::target)
             )));
         }
         if response.status().as_u16() != 200 {
             let status = response.status().as_u16();
             let error = Error::transient(format!(
-                "{host} does not give a log file away (status {status}); its link may have come to an end."
+                "{host} refused the log file (status {status}); the signed link may have expired."
             ));
             let is_gone = matches!(status, 403 | 404 | 410);
             return Err(if is_gone { error.because(Cause::NotFound) } else { error });
@@ -192,7 +193,7 @@ impl Transport {
         Ok(Download { response, decoder, rest: Vec::new(), host, is_complete: false, progress: 0, checkpoint })
     }
 
-    /// Sends a request and receives the whole answer into `space`, whatever its status. The answer must have begun within
+    /// Sends a request and receives the full response into `space`, whatever its status. The response must start within
     /// `patience`.
     pub(super) async fn send(
         &self,
@@ -207,7 +208,7 @@ impl Transport {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(network_failure(&host, error)),
             Err(_) => {
-                return Err(slow(&format!("{host} has not begun to answer within {} s.", patience.as_secs())));
+                return Err(slow(&format!("{host} did not start responding within {} s.", patience.as_secs())));
             }
         };
         watchdog::moved();
@@ -227,15 +228,16 @@ impl Transport {
             None | Some("" | "identity") => false,
             Some("gzip" | "x-gzip") => true,
             Some(other) => {
-                let message = format!("{} answered in the encoding {other}, which was not asked for.", answer.host);
+                let message =
+                    format!("{} sent a response with encoding {other}, which was not requested.", answer.host);
                 return Err(Failure::passing(Error::transient(message)));
             }
         };
-        // What is no success is read for its first words.
+        // Only the start of an error response is needed.
         let most = if answer.status == 200 { usize::MAX } else { LONGEST_WORDS };
         let mut bytes = receive(&mut response, is_gzip, &mut answer.body.space, &answer.host, most).await?;
         if bytes.len() > most {
-            // A letter of several bytes is not cut.
+            // Do not cut within a UTF-8 character.
             let is_within = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
             let within =
                 bytes.get(..=most).map_or(0, |start| start.iter().rev().take_while(|byte| is_within(byte)).count());
@@ -247,39 +249,39 @@ impl Transport {
     }
 }
 
-/// A compressed file that is being received; what is in memory is one chunk.
+/// A download in progress; only one chunk is in memory.
 pub struct Download {
     response: reqwest::Response,
     decoder: MultiGzDecoder<Vec<u8>>,
-    /// What is left of the last chunk.
+    /// The unread rest of the last chunk.
     rest: Vec<u8>,
     host: String,
     is_complete: bool,
-    /// Bytes since the checkpoint before.
+    /// Bytes received since the last checkpoint.
     progress: usize,
     checkpoint: Instant,
 }
 
-/// Compressed bytes that are unpacked at once; deflate makes at most a thousand times as much of them.
+/// Compressed bytes decoded in one step; deflate expands them at most a thousandfold.
 const FILE_PIECE: usize = 4096;
 
 impl Download {
-    /// What the storage calls this version of the file (`ETag`).
+    /// The storage's version of the file (`ETag`).
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let version = self.response.headers().get(ETAG).and_then(|value| value.to_str().ok());
         version.map(str::to_owned)
     }
 
-    /// The time since the last bytes was not the server's fault.
+    /// Restarts the progress window: the caller, not the server, caused the delay.
     pub fn has_waited(&mut self) {
         (self.progress, self.checkpoint) = (0, Instant::now() + PROGRESS_WINDOW);
     }
 
-    /// The next unpacked bytes; `None` behind the last ones.
+    /// The next decompressed bytes; `None` after the last ones.
     ///
     /// # Errors
-    /// `transient_error` when the connection breaks, stalls, or the file is damaged.
+    /// `transient_error` if the connection breaks or stalls, or if the file is corrupt.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
             if !self.rest.is_empty() {
@@ -306,7 +308,7 @@ impl Download {
                 }
                 Ok(Ok(None)) => {
                     self.is_complete = true;
-                    // Without its end a file is not whole.
+                    // Fails if the gzip trailer is missing.
                     self.decoder.try_finish().map_err(|_| broken_file(&self.host))?;
                     let bytes = std::mem::take(self.decoder.get_mut());
                     if !bytes.is_empty() {
@@ -314,14 +316,16 @@ impl Download {
                     }
                 }
                 Ok(Err(_)) => return Err(broken_file(&self.host)),
-                Err(_) => return Err(Error::transient(format!("{} has stopped in the middle of a file.", self.host))),
+                Err(_) => {
+                    return Err(Error::transient(format!("{} stopped sending in the middle of a file.", self.host)));
+                }
             }
         }
     }
 }
 
 fn broken_file(host: &str) -> Error {
-    Error::transient(format!("A file from {host} is damaged or was cut."))
+    Error::transient(format!("A file from {host} is corrupt or truncated."))
 }
 
 async fn receive(
@@ -346,8 +350,8 @@ async fn receive(
             }
             Err(_) => {
                 return Err(slow(&format!(
-                    "{host} has stopped in the middle of an answer, or sends it too slowly: {progress} bytes in the last half \
-                     minute."
+                    "{host} stopped in the middle of a response, or sends it too slowly: {progress} bytes in the last \
+                     half minute."
                 )));
             }
         };
@@ -372,12 +376,12 @@ async fn receive(
                 if space.mib() >= space.most_mib() {
                     return Err(no_memory(
                         Cause::AnswerTooLarge,
-                        &format!("An answer is larger than {} MiB.", space.most_mib()),
+                        &format!("A response is larger than {} MiB.", space.most_mib()),
                     ));
                 }
-                // A reader that stalls holds the memory; that is not the server's fault.
+                // The reader of stdout holds the memory; this wait is not the server's fault.
                 let asked = Instant::now();
-                space.grow().await.map_err(|NoRoom| no_memory(Cause::NoRoom, "Other answers hold the memory."))?;
+                space.grow().await.map_err(|NoRoom| no_memory(Cause::NoRoom, "Other responses use up the memory."))?;
                 deadline += asked.elapsed();
                 checkpoint += asked.elapsed();
             }
@@ -394,7 +398,7 @@ fn no_memory(cause: Cause, message: &str) -> Failure {
 }
 
 fn broken_gzip(host: &str) -> Failure {
-    Failure::passing(Error::transient(format!("{host} sent a compressed answer that is damaged or was cut.")))
+    Failure::passing(Error::transient(format!("{host} sent a corrupt or truncated gzip response.")))
 }
 
 pub(super) fn slow(message: &str) -> Failure {
@@ -414,7 +418,7 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
     }
 }
 
-/// Whatever a server's headers say can be lived by.
+/// Any header values must be handled without panicking.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn heed(headers: &HeaderMap) {
     let pace = super::pace::Pace::new(false, 8, Box::new(|_| {}));
@@ -422,7 +426,7 @@ pub(crate) fn heed(headers: &HeaderMap) {
     assert!(retry_after(headers).is_none_or(|wait| !wait.is_zero()));
 }
 
-/// The time to `x-ratelimit-reset` (an epoch in seconds).
+/// Time until `x-ratelimit-reset` (epoch seconds).
 fn until_reset(headers: &HeaderMap) -> Option<Duration> {
     let reset = number::<i64>(headers, "x-ratelimit-reset")?.saturating_sub(server_now(headers));
     u64::try_from(reset).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
@@ -437,17 +441,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// The years that a `Date` may lie in. A clock that was never set says 1970, and nobody can sync data in a year before the API
-/// existed.
+/// Plausible years of a `Date`. A clock that was never set says 1970, before the API existed.
 const YEARS: std::ops::Range<i32> = 2020..2100;
 
-/// The instant of a `Date` header, where it is one that can be true.
+/// The instant of a `Date` header, if it is plausible.
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?.trim()).ok()?.to_utc();
     YEARS.contains(&date.year()).then_some(date)
 }
 
-/// The seconds since the epoch by the server's `Date`: our clock may be wrong.
+/// Epoch seconds by the server's `Date`, since our clock may be wrong.
 fn server_now(headers: &HeaderMap) -> i64 {
     date(headers).map_or_else(clock::now_epoch_seconds, |date| date.timestamp())
 }
@@ -456,27 +459,27 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
     if is_private(&error) {
         return Failure::Final(link::private_name(host));
     }
-    // The URL is ours, but errors must not carry queries around.
+    // Drops the URL: errors must not contain queries.
     let error = error.without_url();
     let detail = chain(&error);
     let words = detail.to_lowercase();
     let hint = [
         (
             "unknownissuer",
-            "its certificate is from an authority that this machine does not know. Behind a proxy that \
-          opens TLS connections, let SSL_CERT_FILE name the proxy's certificate",
+            "its certificate is from an unknown authority. Behind a proxy that intercepts TLS, set SSL_CERT_FILE to \
+             the proxy's certificate",
         ),
         ("not valid for name", "its certificate is for another host"),
-        ("certificate expired", "its certificate has expired; check the clock of this machine"),
-        ("protocolversion", "it speaks no version of TLS that is safe (1.2 or later)"),
+        ("certificate expired", "its certificate expired; check this machine's clock"),
+        ("protocolversion", "it supports no safe TLS version (1.2 or later)"),
         (
             "proxy authorization required",
-            "the proxy asks for a login; write it into HTTPS_PROXY as http://user:password@host:port",
+            "the proxy requires a login; set HTTPS_PROXY to http://user:password@host:port",
         ),
-        ("dns error", "its name cannot be resolved; check the name service of this machine"),
+        ("dns error", "its name cannot be resolved; check this machine's DNS"),
         ("connection refused", "the connection was refused; check proxy and firewall"),
         ("unreachable", "there is no route to it; check network and firewall"),
-        ("tunnel error", "the proxy does not let the connection through"),
+        ("tunnel error", "the proxy blocks the connection"),
     ]
     .into_iter()
     .find_map(|(mark, hint)| words.contains(mark).then_some(hint));
@@ -485,18 +488,18 @@ fn network_failure(host: &str, error: reqwest::Error) -> Failure {
         None if error.is_timeout() || error.is_connect() => {
             format!("Cannot connect to {host}; check network, proxy and firewall.")
         }
-        None => format!("The connection to {host} broke before the answer was complete."),
+        None => format!("The connection to {host} broke before the response was complete."),
     };
     Failure::passing(Error::transient(message).with_detail(detail))
 }
 
-/// Whether a link's name has a private address.
+/// Whether a link's host resolves to a private address.
 fn is_private(error: &reqwest::Error) -> bool {
     let first: &dyn std::error::Error = error;
     std::iter::successors(Some(first), |error| error.source()).any(<dyn std::error::Error>::is::<PrivateAddress>)
 }
 
-/// The whole chain of causes: the outermost one only says that something failed.
+/// The full chain of causes: the outermost one only says that something failed.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! The bodies of requests, in Criteo's words.
+//! Builds requests in the API's formats.
 
 use chrono::NaiveDate;
 use reqwest::Method;
@@ -12,8 +12,8 @@ use crate::streams::endpoint::Endpoint;
 use crate::streams::report::Report;
 use crate::streams::{Entity, Parameter, Request, Variable};
 
-/// The request for objects: `value` knows the placeholders of path and query; of lists with pages, the most objects to
-/// send and how many to pass over.
+/// The request for objects. `value` fills the placeholders of path and query; `limit_and_offset` is for paginated
+/// lists.
 #[must_use]
 pub fn objects<'a>(
     entity: Entity,
@@ -53,11 +53,11 @@ pub fn objects<'a>(
     }
 }
 
-/// The request for a window of a report, or for a part of its rows.
+/// The request for a report window, or for a subset of its rows.
 ///
-/// The format is always said, since Criteo's documents disagree about the default; the end day is included. Everything else
-/// differs by endpoint: advertisers are a comma string, a list or a parameter, and the query is flat, in a list or in an
-/// object.
+/// The format is always set, since Criteo's documentation is inconsistent about the default. The end day is included.
+/// Everything else differs by endpoint: advertisers are a comma-separated string, a list or a parameter, and the query
+/// is flat, in a list or in an object.
 #[must_use]
 pub fn report(
     report: &Report,
@@ -164,7 +164,7 @@ pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool)
     }
 }
 
-/// Statistics of a marketplace: the sales of any seller and of the same one.
+/// Marketplace statistics: sales of any seller, and of the same seller.
 fn marketplace(report: &Report, what: &str, advertisers: &[AdvertiserId], window: Window) -> Call {
     let path = ["marketing-solutions", "marketplace-performance-outcomes", "stats", what];
     let query = [
