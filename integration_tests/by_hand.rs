@@ -237,7 +237,7 @@ fn days_named_by_hand_are_read_whatever_the_state_says() {
     // A state that begins late says so; what lies before it is read when it is named.
     let (days, warned) = read(&["--since", "2026-10-20", "--until", "2026-10-24"]);
     assert_eq!(days, between("2026-10-20", "2026-10-24"));
-    assert!(warned.contains("The state file will begin at 2026-10-20"), "{warned}");
+    assert!(warned.contains("The state file will start at 2026-10-20"), "{warned}");
     let after_the_first = kept();
     assert_eq!(
         read(&["--since", "2026-10-12", "--until", "2026-10-15"]),
@@ -276,7 +276,7 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     }
     assert_eq!(warned.lines().count(), 3, "{warned}");
     let days = run(&["--streams", REPORT, "--since", "2026-10-21", "--until", "2026-10-20"]);
-    assert!(days.errors()[0]["message"].as_str().unwrap().contains("lies before the first"));
+    assert!(days.errors()[0]["message"].as_str().unwrap().contains("is before the first"));
     let folder = run(&["--streams", REPORT, "--state-file", "no/such/folder/state.json"]);
     assert!(folder.code == Some(1) && folder.records(REPORT).is_empty(), "it is told before anything is read");
     let told = folder.errors().last().unwrap()["message"].as_str().unwrap().to_owned();
@@ -380,7 +380,7 @@ fn streams_are_named_in_any_case_and_read_once() {
     assert!(run.records("campaigns")[0].contains_key("name"), "the columns of both entries");
     assert!(run.logs("WARN").iter().any(|line| line.contains("more than one entry for campaigns")));
     let nothing = bench.run(&["read", "--config", "config.json", "--streams", " , "]);
-    assert_eq!(nothing.errors()[0]["message"], "--streams names no stream. `source-criteo streams` lists them.");
+    assert_eq!(nothing.errors()[0]["message"], "--streams is empty. `source-criteo streams` lists the streams.");
     let (code, stdout, _) = piped(&bench, &["preview", "CAMPAIGNS", "--format", "json", "--config", "config.json"]);
     assert!(code == Some(0) && stdout.lines().count() == 1, "{stdout}");
     for word in ["REACH", "reach", "Campaign_Statistics_Daily", "CAMPAIGNID"] {
@@ -408,7 +408,7 @@ fn a_state_that_is_no_file_is_told_at_once() {
     }
     assert!(read("--state-file", "/dev/null").contains("is a device"));
     let told = read("--state", "gone.json");
-    assert!(told.starts_with("There is no state file gone.json.") && told.contains("--state-file"), "{told}");
+    assert!(told.starts_with("The state file gone.json does not exist.") && told.contains("--state-file"), "{told}");
     assert!(bench.sandbox.requests().is_empty());
     // What a shell has opened is no mistake.
     let line = format!(

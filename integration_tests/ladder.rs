@@ -496,7 +496,7 @@ fn setup_without_a_terminal_writes_what_can_be_read_from_at_once() {
     assert_eq!(read.code, Some(0), "{:?}", read.errors());
     assert!(!read.records("campaign_statistics_daily").is_empty());
     let (code, said) = unattended(&bench, &wanted);
-    assert!(code == Some(1) && said.contains("criteo.json exists already"), "{said}");
+    assert!(code == Some(1) && said.contains("criteo.json already exists"), "{said}");
     assert_eq!(unattended(&bench, &[&wanted[..], &["--force"]].concat()).0, Some(0));
 }
 
@@ -517,18 +517,18 @@ fn setup_without_a_terminal_says_what_it_needs() {
     std::fs::write(bench.directory.join("empty.txt"), "nothing").unwrap();
     said(
         &["--key-file", "empty.txt", "--currency", "EUR"],
-        &["empty.txt holds no client_id and client_secret, nor an API Key"],
+        &["empty.txt contains neither client_id and client_secret nor an API Key"],
     );
     assert!(!bench.directory.join("criteo.json").exists());
     // The file of the key is as old as the key: seconds.
     said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 1 minute old", "try again later"]);
     std::fs::write(bench.directory.join("there.json"), "mine").unwrap();
     let key = ["--key-file", "key.txt", "--currency", "EUR"];
-    said(&[&key[..], &["--config", "a.json", "--catalog", "there.json"]].concat(), &["there.json exists already"]);
-    said(&[&key[..], &["--config", "a.json", "--catalog", "a.json"]].concat(), &["named for two things"]);
-    said(&[&key[..], &["--config", "key.txt", "--force"]].concat(), &["named for two things"]);
+    said(&[&key[..], &["--config", "a.json", "--catalog", "there.json"]].concat(), &["there.json already exists"]);
+    said(&[&key[..], &["--config", "a.json", "--catalog", "a.json"]].concat(), &["is given twice"]);
+    said(&[&key[..], &["--config", "key.txt", "--force"]].concat(), &["is given twice"]);
     let content = ["--key-file", "Client Secret: hush-hush", "--currency", "EUR", "--config", "a.json"];
-    said(&content, &["(a text, not a path)"]);
+    said(&content, &["(content instead of a path)"]);
     assert_eq!(std::fs::read_to_string(bench.directory.join("there.json")).unwrap(), "mine");
     let output = bench.program().args(["setup", "--client-secret", "x"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -543,12 +543,12 @@ fn setup_leads_somebody_at_a_terminal_through_the_portal() {
     let arguments = ["setup", "--config", "mine.json", "--api-base-url", &url];
     let seen = bench.typed_at_terminal(&typed, 90, &arguments, &[("NO_COLOR", "1")]);
     // What is typed ahead is shown ahead.
-    let seen = seen.split_once("This leads").unwrap().1;
+    let seen = seen.split_once("This walks").unwrap().1;
     // How much the first sync is depends on the day.
     let (climb, rest) = seen.split_once("✓ first sync").unwrap();
     let (advice, end) = rest.split_once("Write a catalog").unwrap();
     assert!(advice.contains("requests") && advice.lines().count() <= 4, "{advice}");
-    insta::assert_snapshot!(format!("This leads{climb}Write a catalog{end}"));
+    insta::assert_snapshot!(format!("This walks{climb}Write a catalog{end}"));
     assert_eq!(json_of(&bench, "mine.json")["start_date"], "2026-10-25");
     assert!(json_of(&bench, "catalog.json")["streams"].as_array().unwrap().len() > 20);
     let transcript: Transcript = bench.run(&["check", "--config", "mine.json", "--exit-code"]);

@@ -348,7 +348,7 @@ fn a_replaced_refresh_token_is_kept_in_the_file() {
             let said =
                 format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(output.status.success() && !said.contains("FAILED"), "{arguments:?}: {said}");
-            assert!(!said.contains("cannot be kept"), "{said}");
+            assert!(!said.contains("cannot be saved"), "{said}");
             let kept = std::fs::read_to_string(&file).unwrap();
             assert_eq!(kept, text.replace(FIRST, &format!("rotated-refresh-token-{run}")), "{arguments:?}");
             assert_eq!(said.contains("\"CONTROL\""), arguments.len() > 1, "a platform is told as well: {said}");
@@ -386,11 +386,11 @@ fn runs_at_once_share_one_refresh_token() {
 /// Where a new token cannot be kept, that is said before the old one is used; platforms keep it by themselves.
 #[test]
 fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
-    let told = "Criteo may replace the refresh token when it is used, and the new one cannot be kept";
+    let told = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
     for (arguments, reason) in [
-        (&["--config", "config.json"][..], "config.json may not be written"),
-        (&["--config", "config.json", "--config", "ENV"], "comes from several places"),
-        (&["--config", "/dev/stdin"], "is no file on a disk"),
+        (&["--config", "config.json"][..], "config.json is not writable"),
+        (&["--config", "config.json", "--config", "ENV"], "comes from several sources"),
+        (&["--config", "/dev/stdin"], "is not a regular file"),
         (&["--config", "-"], "comes from standard input"),
     ] {
         let bench = rotating();
@@ -417,7 +417,7 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
     let transcript = bench.run(&["read", "--config", "config.json", "--streams", "campaigns"]);
     assert_eq!(transcript.of_type("CONTROL").len(), 1);
-    assert!(!transcript.stdout.contains("cannot be kept"), "{}", transcript.stdout);
+    assert!(!transcript.stdout.contains("cannot be saved"), "{}", transcript.stdout);
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn a_replaced_refresh_token_is_written_in_place_where_the_folder_may_not_be_writ
         command.args(["check", "--config", "mounted2/config.json", "--exit-code"]).current_dir(&bench.directory);
         let output = command.output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && !said.contains("cannot be kept"), "{:?} {said}", output.status);
+        assert!(output.status.success() && !said.contains("cannot be saved"), "{:?} {said}", output.status);
         let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         assert_eq!(kept["refresh_token"], format!("rotated-refresh-token-{run}"));
     }

@@ -217,7 +217,7 @@ pub const CASES: &[Case] = &[
                 with_file(
                     "state.json",
                     &saved(&format!(r#"{{"version":2,"groups":{}}}"#, list("0", 4 * MIB))),
-                    &["cannot be understood"],
+                    &["is invalid"],
                 ),
             ];
             let bench = bench(Options::default(), 60);

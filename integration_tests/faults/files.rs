@@ -306,7 +306,7 @@ pub const CASES: &[Case] = &[
             assert!(Command::new("mkfifo").arg(bench.directory.join("fifo")).status().unwrap().success());
             let _socket = std::os::unix::net::UnixListener::bind(bench.directory.join("socket")).unwrap();
             let kinds =
-                [("folder", "is a folder"), ("socket", "is a socket"), ("fifo", "is a named pipe (FIFO), and nobody")];
+                [("folder", "is a folder"), ("socket", "is a socket"), ("fifo", "is a named pipe (FIFO) whose writer")];
             let mut last = String::new();
             for (path, kind) in kinds {
                 last = check_told(

@@ -57,7 +57,7 @@ pub const CASES: &[Case] = &[
             assert!(second.code == Some(0) && second.records(REPORT).len() < first.records(REPORT).len());
             told(
                 &refused(&bench, &of_stream(&json!({"Day": "2026-10-30"}))),
-                &["cannot be understood", "reset the stream"],
+                &["is invalid", "reset the stream"],
             )
         },
     },

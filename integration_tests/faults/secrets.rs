@@ -284,7 +284,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             let transcript = bench.run(&["check", "--config", "{\"client_secret\":\"hush-hush-hush\"}"]);
             assert!(!transcript.stdout.contains("hush"), "{}", transcript.stdout);
-            check_told(&transcript, &["a text, not a path"])
+            check_told(&transcript, &["content instead of a path"])
         },
     },
     Case {

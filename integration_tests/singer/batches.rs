@@ -143,7 +143,7 @@ fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
     let calls = bench.sandbox.requests().len();
     let run = tap(&bench, &[]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("batch_config.storage.root cannot be written to"), "{}", run.stderr);
+    assert!(run.stderr.contains("batch_config.storage.root is not writable"), "{}", run.stderr);
     assert_eq!(bench.sandbox.requests().len(), calls);
 }
 

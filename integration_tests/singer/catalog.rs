@@ -233,5 +233,5 @@ fn an_empty_state_is_a_first_sync_and_one_that_is_not_there_is_none() {
     }
     let run = tap_streams(&bench, &[name], &["--state", "gone.json"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
-    assert!(run.stderr.contains("There is no state file gone.json."), "{}", run.stderr);
+    assert!(run.stderr.contains("The state file gone.json does not exist."), "{}", run.stderr);
 }

@@ -51,7 +51,7 @@ impl Session {
                         .collect(),
                 };
                 let states =
-                    input::states(state.as_deref(), "Check the path, or leave --state out for a first sync.").await?;
+                    input::states(state.as_deref(), "Check the path, or omit --state for a first sync.").await?;
                 self.read(&config, &catalog, &states, Extent::All).await
             }
         }

@@ -33,7 +33,7 @@ impl Session {
             let known = known.chain(metrics::DIMENSIONS.iter().map(|dimension| dimension.name));
             let known: Vec<_> = known.chain(metrics::metrics().iter().map(|metric| metric.name)).collect();
             return Err(Error::config(format!(
-                "There is no stream, metric or dimension {name}.{} `streams` lists the streams, docs/metrics.md the rest.",
+                "Unknown stream, metric or dimension {name}.{} `streams` lists the streams, docs/metrics.md the rest.",
                 suggest::did_you_mean(name, known)
             )));
         }
@@ -73,7 +73,7 @@ fn of_metric(metric: &Metric) -> String {
 }
 
 fn settling(days: u32) -> String {
-    format!("goes on changing for {days} day{}", if days == 1 { "" } else { "s" })
+    format!("after {days} day{}", if days == 1 { "" } else { "s" })
 }
 
 /// One line per page of Criteo's with the facts it states, in the order of the facts, and a last line for derived
@@ -88,7 +88,7 @@ fn sources(metric: &Metric) -> Vec<String> {
     }
     sources.sort_by_key(|(source, _)| source.is_none());
     let line = |(source, facts): (Option<Page>, Vec<&str>)| {
-        let page = source.map_or("derived, since no page of Criteo's is known that says it".to_owned(), Page::cited);
+        let page = source.map_or("derived; not documented by Criteo".to_owned(), Page::cited);
         format!("{}: {page}", facts.join(", "))
     };
     sources.into_iter().map(line).collect()
@@ -112,7 +112,7 @@ fn of_stream(stream: &Stream, width: Option<usize>) -> Result<String> {
             ("endpoint", stream.endpoint()),
             ("permission", stream.permission.label().to_owned()),
             ("key", stream.primary_key.join(", ")),
-            ("cursor", stream.cursor().unwrap_or("none: it is read whole").to_owned()),
+            ("cursor", stream.cursor().unwrap_or("none: full refresh only").to_owned()),
             ("history", stream.history()),
         ],
     );

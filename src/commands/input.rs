@@ -18,7 +18,7 @@ pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configur
     let names = names.map(|name| meant(name, streams)).filter(|name| seen.insert(*name));
     let configured: Vec<_> = names.map(|name| Configured::new(name, Ok(SyncMode::Incremental), None)).collect();
     if configured.is_empty() {
-        return Err(Error::config("--streams names no stream. `source-criteo streams` lists them."));
+        return Err(Error::config("--streams is empty. `source-criteo streams` lists the streams."));
     }
     Ok(configured)
 }
@@ -62,7 +62,7 @@ pub(super) fn state_file(path: &Path) -> Result<StateFile> {
 fn is_missing(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::config(format!(
-            "The state file {} is {}, and the states are written to a file in its place. Name a file.",
+            "The state file {} is {}, which cannot be replaced when the state is saved. Name a file.",
             path.display(),
             kind(&found)
         ))),
@@ -82,7 +82,7 @@ pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
             kind(&found)
         ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && path != Path::new("-") => {
-            Err(Error::config(format!("There is no state file {}. {absent}", path.display())))
+            Err(Error::config(format!("The state file {} does not exist. {absent}", path.display())))
         }
         _ => read_file(path, "state").await,
     }
@@ -145,8 +145,8 @@ pub(super) fn once(catalog: Vec<Configured>) -> Vec<Configured> {
     }
     if !doubles.is_empty() {
         tracing::warn!(
-            "The catalog has more than one entry for {}. The stream is read once, in the sync mode of the first selected entry and with \
-             the columns of all of them.",
+            "The catalog has more than one entry for {}. The stream is read once, in the sync mode of the first \
+             selected entry and with the columns of all entries.",
             doubles.join(", ")
         );
     }

@@ -60,8 +60,8 @@ const MIB: u64 = 1024 * 1024;
 const PIPE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The hint for a missing `--state` file.
-const WITHOUT_STATE: &str = "Check the path. For a first sync leave --state out, or use --state-file, which makes the file and keeps \
-                             it up to date.";
+const WITHOUT_STATE: &str = "Check the path. For a first sync, omit --state, or use --state-file, which creates the \
+                             file and keeps it up to date.";
 
 /// What every command needs.
 struct Session {
@@ -96,14 +96,14 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         (Protocol::Singer(Box::new(tap)), level)
     };
     let is_airbyte = matches!(protocol, Protocol::Airbyte);
-    let output = Output::start(protocol, stop.clone()).context("the system gives no thread for the output")?;
+    let output = Output::start(protocol, stop.clone()).context("cannot start the output thread")?;
     telemetry::start(&output, level);
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("the system gives no event loop")?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     let session = Session {
         output: output.clone(),
         is_airbyte,
-        origin: RefCell::new(Origin::Elsewhere("nowhere that can be written")),
+        origin: RefCell::new(Origin::Elsewhere("a source that cannot be written")),
     };
     let run = || {
         runtime.block_on(async {
@@ -146,7 +146,7 @@ fn manual_of(name: Option<&str>) -> Result<clap::Command> {
     program.build();
     let Some(name) = name else { return Ok(program) };
     let command = program.find_subcommand(name).cloned();
-    command.ok_or_else(|| Error::config(format!("There is no command {name}. `--help` lists the commands.")))
+    command.ok_or_else(|| Error::config(format!("Unknown command {name}. `--help` lists the commands.")))
 }
 
 impl Session {
@@ -177,7 +177,7 @@ impl Session {
             Command::Man { command } => {
                 let mut page = Vec::new();
                 let rendered = clap_mangen::Man::new(manual_of(command.as_deref())?).render(&mut page);
-                rendered.map_err(|error| Error::system(format!("The manual page cannot be made: {error}.")))?;
+                rendered.map_err(|error| Error::system(format!("The manual page cannot be rendered: {error}.")))?;
                 Ok(self.print(&String::from_utf8_lossy(&page)))
             }
             Command::Read { config, input } => {
@@ -204,8 +204,8 @@ impl Session {
                     && catalog.iter().any(|configured| !states.contains_key(&configured.name))
                 {
                     tracing::warn!(
-                        "The state file will begin at {since}. Later reads go on from there, so earlier days are read only when \
-                         `--since` names them."
+                        "The state file will start at {since}. Later syncs resume from there; to read earlier days, \
+                         pass an earlier `--since`."
                     );
                 }
                 if input.dry_run {
@@ -246,7 +246,7 @@ fn within(mut config: Config, days: &Days) -> Result<Config> {
     config.end_date = days.until.or(config.end_date);
     match (config.start_date, config.end_date) {
         (Some(start), Some(end)) if end < start => {
-            Err(Error::config(format!("The last day, {end}, lies before the first, {start}.")))
+            Err(Error::config(format!("The last day, {end}, is before the first, {start}.")))
         }
         _ => Ok(config),
     }
@@ -272,7 +272,7 @@ fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::config(format!(
-            "The {what} file {} is not UTF-8 text (the first mistake is at byte {at}). Save it as UTF-8.",
+            "The {what} file {} is not UTF-8 text (first invalid byte: {at}). Save it as UTF-8.",
             path.display()
         ))
     })
@@ -295,8 +295,8 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
     let read = if input::is_named_pipe(path) {
         tokio::time::timeout(PIPE_PATIENCE, &mut read).await.map_err(|_| {
             Error::config(format!(
-                "The {what} file {} is a named pipe (FIFO), and nobody has written to it and closed it within {} seconds. Start what \
-                 writes to it, or name a file.",
+                "The {what} file {} is a named pipe (FIFO) whose writer did not finish within {} seconds. Start the \
+                 writer, or name a file.",
                 path.display(),
                 PIPE_PATIENCE.as_secs()
             ))
@@ -308,10 +308,10 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         Ok(bytes) if bytes.len() as u64 > largest => Err(too_large(path, what)),
         Ok(bytes) => Ok(files::settled(bytes)),
         Err(error) => Err(Error::config(format!(
-            "The {what} file {} cannot be read: {error}. Check the path, and that this user may read it.",
+            "The {what} file {} cannot be read: {error}. Check the path and its permissions.",
             // The content itself may have been passed instead of a path; it may hold secrets.
             if is_content(&path.to_string_lossy()) {
-                "(a text, not a path)".into()
+                "(content instead of a path)".into()
             } else {
                 path.display().to_string()
             }
@@ -321,7 +321,7 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
 
 fn too_large(path: &Path, what: &str) -> Error {
     Error::config(format!(
-        "The {what} file {} is larger than {} MiB, so it is something else. Check the path.",
+        "The {what} file {} is larger than {} MiB, which is too large for a {what}. Check the path.",
         path.display(),
         largest(what)
     ))

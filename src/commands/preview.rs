@@ -57,7 +57,7 @@ impl Session {
         let (stop, _stopped) = StopSender::new();
         let output =
             Output::to(Box::new(Catch { seen: Arc::clone(&seen), line: Vec::new() }), Protocol::Airbyte, stop.clone())
-                .map_err(|error| Error::system(format!("The system gives no thread: {error}.")))?;
+                .map_err(|error| Error::system(format!("Cannot start a thread: {error}.")))?;
         let states = BTreeMap::new();
         tokio::select! {
             _ = engine::read(&client, &output, &config, &selected, &states, Extent::All) => {
@@ -81,7 +81,7 @@ impl Session {
         self.print(&table.render(what.format, terminal.map(Terminal::width))?);
         if what.format == Format::Table {
             if rows.records.is_empty() {
-                self.print("There are no rows.");
+                self.print("No rows.");
             }
             if let Some(chart) = chart(&rows.days, terminal) {
                 self.print(&format!("\n{chart}"));
@@ -170,7 +170,7 @@ fn chart(days: &BTreeMap<String, (f64, f64)>, terminal: Option<Terminal>) -> Opt
     if most <= 0.0 {
         return None;
     }
-    let mut lines = vec![format!("{:10}  {:<BAR$}  {:>14}  {:>10}", "day", "", "spend", "clicks")];
+    let mut lines = vec![format!("{:10}  {:<BAR$}  {:>14}  {:>10}", "day", "", "cost", "clicks")];
     for (day, (spend, clicks)) in days {
         let bar = format!("{:<BAR$}", bar(spend / most));
         let bar = terminal.map_or_else(|| bar.clone(), |terminal| terminal.paint(&bar, Colour::Green));

@@ -78,8 +78,8 @@ fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
     let Some(stream) = streams.iter().find(|stream| stream.name == configured.name) else {
         let hint = suggest::did_you_mean(&configured.name, streams.iter().map(|stream| stream.name.as_str()));
         return Err(Error::config(format!(
-            "There is no stream {} with this configuration.{hint} If a catalog names it, refresh the schema of the connection; if it \
-             was a custom report, it may have been renamed or removed.",
+            "Unknown stream {}.{hint} If it is in a catalog, refresh the connection's schema. If it was a custom \
+             report, it may have been renamed or removed.",
             configured.name
         )));
     };
@@ -91,7 +91,8 @@ fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
             Ok(Selected { stream, sync_mode: *sync_mode, columns, sync_id: configured.sync_id })
         }
         Err(other) => Err(Error::config(format!(
-            "The catalog asks for the stream {} in the sync mode {other}. The modes are full_refresh and incremental (a Singer tap's: FULL_TABLE and INCREMENTAL).",
+            "The catalog selects the stream {} with the unknown sync mode {other}. Use full_refresh or incremental \
+             (Singer: FULL_TABLE or INCREMENTAL).",
             configured.name
         ))),
     }

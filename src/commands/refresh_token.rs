@@ -58,9 +58,9 @@ impl Keeper {
             Some(Err(reason)) => {
                 if !has_platform {
                     tracing::warn!(
-                        "Criteo may replace the refresh token when it is used, and the new one cannot be kept: {reason}. The \
-                         next run may then be refused. Give the configuration as one file that can be written, or use an \
-                         app of the type \"Client credentials\"."
+                        "Criteo may rotate the refresh token when it is used, and the new one cannot be saved: \
+                         {reason}. The next sync may then fail. Pass the configuration as a single writable file, or \
+                         use an app of the type \"Client credentials\"."
                     );
                 }
                 None
@@ -92,18 +92,18 @@ impl RefreshTokens for Keeper {
         }
         match written {
             Some((file, Ok(()))) => {
-                tracing::info!("Criteo has replaced the refresh token; the new one is in {}.", file.path.display());
+                tracing::info!("Criteo rotated the refresh token; the new one is saved in {}.", file.path.display());
             }
             Some((file, Err(error))) => tracing::error!(
-                "Criteo has replaced the refresh token, and the new one cannot be written to {}: {error}",
+                "Criteo rotated the refresh token, and the new one cannot be written to {}: {error}",
                 file.path.display()
             ),
             // Platforms store it; at a terminal the user has to.
             None => {
                 if let Some(terminal) = Terminal::of_people() {
                     terminal.paragraph(
-                        "Criteo has replaced the refresh token. The CONTROL message on stdout has the new one: put it into \
-                         the configuration, since the old one may not work any more.",
+                        "Criteo rotated the refresh token. The CONTROL message on stdout has the new one: put it into \
+                         the configuration, since the old one may stop working.",
                     );
                 }
             }
@@ -134,17 +134,17 @@ impl TokenFile {
             Origin::Elsewhere(what) => return Err(format!("the configuration comes from {what}")),
         };
         let shown = path.display();
-        let data = path.metadata().map_err(|error| format!("{shown} cannot be looked at ({error})"))?;
+        let data = path.metadata().map_err(|error| format!("{shown} cannot be inspected ({error})"))?;
         if !data.is_file() {
-            return Err(format!("{shown} is no file on a disk"));
+            return Err(format!("{shown} is not a regular file"));
         }
-        let real = path.canonicalize().map_err(|error| format!("{shown} cannot be found again ({error})"))?;
+        let real = path.canonicalize().map_err(|error| format!("{shown} cannot be resolved ({error})"))?;
         if data.permissions().readonly() || OpenOptions::new().write(true).open(&real).is_err() {
-            return Err(format!("{shown} may not be written"));
+            return Err(format!("{shown} is not writable"));
         }
         let file = Self { path: real, client_id: client_id.to_owned() };
         if file.token().is_none() {
-            return Err(format!("{shown} has no refresh_token of its own"));
+            return Err(format!("{shown} does not contain the refresh_token"));
         }
         Ok(file)
     }
@@ -165,7 +165,7 @@ impl TokenFile {
     fn replace(&self, token: &str) -> Result<()> {
         let told = |what: &str| Error::system(format!("{what}. Have the user open the consent link again."));
         let text = read(&self.path).map_err(|error| told(&error.to_string()))?;
-        let new = with_token(&text, token).ok_or_else(|| told("it has no refresh_token any more"))?;
+        let new = with_token(&text, token).ok_or_else(|| told("it no longer has a refresh_token"))?;
         files::replace(&self.path, &new).map_err(|error| told(&error.to_string()))
     }
 }

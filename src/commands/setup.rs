@@ -1,4 +1,4 @@
-//! `setup`: from nothing to a configuration that works, step by step through Criteo's developer portal.
+//! `setup`: creates a working configuration, with a walkthrough of Criteo's developer portal.
 
 mod key_file;
 
@@ -22,47 +22,47 @@ use crate::redact;
 use crate::streams::{Permission, Stream, catalog};
 use crate::terminal::Terminal;
 
-/// What to do on the portal; what is asked behind a step belongs to it.
+/// The steps in the portal. The code of a step asks its questions after the text.
 const STEPS: &[(&str, &str)] = &[
     (
         "Create an app",
-        "Log in to https://partners.criteo.com with an account of a partner, whose organization the app will belong to, and press \"Create a new app\" (or the + beside \"My Apps\"). Any name will do; \
-         one that says what it is for helps whoever gives consent.",
+        "Log in to https://partners.criteo.com with a partner account; the app will belong to its organization. Press \
+         \"Create a new app\" (or the + next to \"My Apps\"). Any name works; a descriptive one helps the person who \
+         grants consent.",
     ),
     ("Choose how it logs in", "Choose \"Client credentials\"."),
     (
         "Choose the service",
-        "Choose \"C-Growth and marketing solutions\" (some guides call it \"Marketing Solutions\", Criteo's pages also \
-         \"C-Growth\"), and save.",
+        "Choose \"C-Growth and marketing solutions\" (also called \"Marketing Solutions\" or \"C-Growth\"), and save.",
     ),
     (
         "Grant permissions",
-        "Under \"Authorization\" grant Read, and nothing else, for: PERMISSIONS. Save. They are frozen with the next step.",
+        "Under \"Authorization\", grant only Read for: PERMISSIONS. Save. The next step freezes them.",
     ),
-    ("Activate it", "Press \"Activate app\", and confirm."),
+    ("Activate it", "Press \"Activate app\" and confirm."),
     (
         "Create a key",
-        "Press \"Create new key\". A text file with the client ID (or API key) and the secret is downloaded, once: keep it in a safe \
-         place. An app has at most five keys.",
+        "Press \"Create new key\". Your browser downloads a text file with the client ID (or API key) and the secret. \
+         Criteo shows the secret only once, so keep the file safe. An app can have at most five keys.",
     ),
     (
         "Ask for consent",
-        "Press \"Generate new URL\", and copy the link. It works once, for 30 days. An administrator, business manager or \
-         technical manager of the Criteo account must open it. If there is an older consent in the way, revoke that on \
-         consent.criteo.com first.",
+        "Press \"Generate new URL\" and copy the link. It works once and expires after 30 days. An administrator, \
+         business manager or technical manager of the Criteo account must open it. If an older consent blocks it, \
+         revoke that on consent.criteo.com first.",
     ),
 ];
 
-/// The age of an older key explains nothing.
+/// Keys older than this should be active, so their age explains no failure.
 const YOUNG: Duration = Duration::from_mins(15);
 
-/// What to send to whoever gives consent; `docs/credentials.md` has it, too, as a test wants it.
+/// The message for the person who grants consent. `docs/credentials.md` has the same text, as a test checks.
 const CONSENT: &str = include_str!("setup/consent.txt");
 
 impl Session {
     pub(super) async fn setup(&self, arguments: SetupArguments) -> Result<ExitCode> {
         let terminal = Terminal::of_people().filter(Terminal::is_answered);
-        // What is wrong with the command line is told before anybody walks through the portal.
+        // Check the command line before sending the user through the portal.
         check_flags(&arguments, terminal.is_some())?;
         let (file, config) = match terminal {
             Some(terminal) => Guide { terminal }.ask(&arguments).await?,
@@ -71,11 +71,11 @@ impl Session {
         let text = format!("{:#}\n", Value::Object(config));
         parse_config(&text)?;
         files::write(&file, &text).map_err(|error| cannot_write(&file, &error))?;
-        say(terminal, &format!("{} is written; only you can read it.", file.display()));
-        // The file is read again, since it may be what is mended.
+        say(terminal, &format!("Wrote {}; only you can read it.", file.display()));
+        // Read the file again, since the user may have fixed it there.
         let mut climb = self.climb(self.config(&file).await).await?;
         while let (Some(terminal), Err(_)) = (terminal, verdict(&climb)) {
-            let answer = ask(terminal, "Mend it there, or in the file, and press Enter to try again (q ends):").await?;
+            let answer = ask(terminal, "Fix it there or in the file, then press Enter to retry (q to quit):").await?;
             if answer.starts_with('q') {
                 break;
             }
@@ -85,7 +85,7 @@ impl Session {
             if terminal.is_none() {
                 tracing::error!("{error}");
             }
-            say(terminal, &format!("Mend that, and try again: source-criteo check --config {}", file.display()));
+            say(terminal, &format!("Fix that, then retry: source-criteo check --config {}", file.display()));
             return Ok(ExitCode::FAILURE);
         }
         let streams: Vec<_> = catalog::streams(&self.config(&file).await?)
@@ -108,8 +108,8 @@ impl Session {
     }
 }
 
-/// Flags that contradict each other, the configuration, or files that are there; somebody at a terminal is asked for
-/// another name of the configuration.
+/// Rejects flags that contradict each other or the configuration, and existing files. At a terminal, `setup` asks for
+/// another name of the configuration instead.
 fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     let mut config = Map::new();
     for name in ["client_id", "client_secret"] {
@@ -120,28 +120,28 @@ fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     let files = [&arguments.key_file, &Some(arguments.config.clone()), &arguments.catalog];
     let files: Vec<_> = files.into_iter().flatten().collect();
     if let Some(twice) = files.iter().enumerate().find(|(index, path)| files[..*index].contains(path)) {
-        return Err(Error::config(format!("{} is named for two things. Choose another file.", twice.1.display())));
+        return Err(Error::config(format!("{} is given twice. Choose different files.", twice.1.display())));
     }
     let taken = [Some(&arguments.config).filter(|_| !is_asked), arguments.catalog.as_ref()];
     match taken.into_iter().flatten().find(|path| path.exists() && !arguments.force) {
         Some(path) => Err(Error::config(format!(
-            "{} exists already. Choose another file with --config and --catalog, or replace it with --force.",
+            "{} already exists. Choose another file with --config or --catalog, or overwrite it with --force.",
             path.display()
         ))),
         None => Ok(()),
     }
 }
 
-/// Asks where to write a catalog until it is written or not wanted.
+/// Asks where to write a catalog until it is written or skipped.
 async fn offer_catalog(terminal: Terminal, streams: &[Stream]) -> Result<Option<PathBuf>> {
     loop {
-        let question = "Write a catalog of the streams this app can read? File, or Enter for none:";
+        let question = "Write a catalog of the streams this app can read? File name, or Enter to skip:";
         let path = path_of(&ask(terminal, question).await?);
         if path.as_os_str().is_empty() {
             return Ok(None);
         }
         let written =
-            if path.exists() { Err(Error::config("That file exists already.")) } else { write_catalog(&path, streams) };
+            if path.exists() { Err(Error::config("That file already exists.")) } else { write_catalog(&path, streams) };
         match written {
             Ok(()) => return Ok(Some(path)),
             Err(error) => terminal.paragraph(&error.to_string()),
@@ -154,7 +154,7 @@ fn write_catalog(path: &Path, streams: &[Stream]) -> Result<()> {
     files::write(path, &catalog).map_err(|error| cannot_write(path, &error))
 }
 
-/// A path as people type it: in quotes, or below their home.
+/// A path as users type it: possibly quoted, or starting with `~/`.
 fn path_of(answer: &str) -> PathBuf {
     let answer = answer.trim_matches(['"', '\'']);
     match (answer.strip_prefix("~/"), std::env::home_dir()) {
@@ -163,7 +163,7 @@ fn path_of(answer: &str) -> PathBuf {
     }
 }
 
-/// What happens, at the terminal or in the log.
+/// Shows text at the terminal, or logs it.
 fn say(terminal: Option<Terminal>, text: &str) {
     if let Some(terminal) = terminal {
         terminal.paragraph(text);
@@ -173,10 +173,10 @@ fn say(terminal: Option<Terminal>, text: &str) {
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
-    Error::config(format!("{} cannot be written: {error}. Choose another place.", path.display()))
+    Error::config(format!("{} cannot be written: {error}. Choose another path.", path.display()))
 }
 
-/// Everything from the command line: what is missing is told at once.
+/// Takes everything from the command line; missing flags are reported together.
 async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, Value>)> {
     let missing: Vec<_> = [("--key-file", arguments.key_file.is_some()), ("--currency", arguments.currency.is_some())]
         .into_iter()
@@ -184,8 +184,8 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
         .collect();
     let (Some(key_file), Some(currency)) = (&arguments.key_file, &arguments.currency) else {
         return Err(Error::config(format!(
-            "Without a terminal setup needs {}. The key file is what partners.criteo.com downloads when you press \"Create new \
-             key\"; docs/credentials.md leads there.",
+            "Without a terminal, setup needs {}. partners.criteo.com downloads the key file when you press \"Create \
+             new key\"; docs/credentials.md has the steps.",
             missing.join(" and ")
         )));
     };
@@ -194,7 +194,7 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     Ok((arguments.config.clone(), config))
 }
 
-/// What does not depend on how it was asked for.
+/// Adds the settings other than the key.
 fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &str) {
     config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
     if !arguments.advertiser_ids.is_empty() {
@@ -207,12 +207,12 @@ fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &s
     }
 }
 
-/// The key of a file, and when it was made if that was a moment ago: the file is as old as the key.
+/// Reads the key file. A file younger than [`YOUNG`] also dates the key, since both are created together.
 async fn read_key(path: &Path) -> Result<Map<String, Value>> {
     let bytes = read_bytes(path, "key").await?;
     let key = key_file::decode(&bytes).as_deref().and_then(key_file::parse).ok_or_else(|| {
         Error::config(format!(
-            "{} holds no client_id and client_secret, nor an API Key and an API Secret. It must be the text file that \
+            "{} contains neither client_id and client_secret nor an API Key and an API Secret. Use the text file that \
              partners.criteo.com downloads when you press \"Create new key\".",
             path.display()
         ))
@@ -221,7 +221,7 @@ async fn read_key(path: &Path) -> Result<Map<String, Value>> {
     for (name, value) in [("client_id", &key.client_id), ("client_secret", &key.client_secret)] {
         if let Some(flaw) = secrets::flaw(value).filter(|flaw| flaw.is_fatal()) {
             return Err(Error::config(format!(
-                "The key in {} cannot be used: its {name} {flaw}. Use the file as partners.criteo.com downloaded it.",
+                "The key in {} cannot be used: its {name} {flaw}. Use the original file from partners.criteo.com.",
                 path.display()
             )));
         }
@@ -238,7 +238,7 @@ async fn read_key(path: &Path) -> Result<Map<String, Value>> {
     Ok(config)
 }
 
-/// Somebody at a terminal.
+/// Asks a user at a terminal.
 struct Guide {
     terminal: Terminal,
 }
@@ -247,11 +247,11 @@ impl Guide {
     async fn ask(&self, arguments: &SetupArguments) -> Result<(PathBuf, Map<String, Value>)> {
         let terminal = self.terminal;
         terminal.paragraph(
-            "This leads through Criteo's developer portal to a configuration that works. Nothing is sent to anybody but Criteo. \
-             Press Enter behind each step; Ctrl-C ends it at any time.",
+            "This walks you through Criteo's developer portal to a working configuration. Nothing is sent to anyone \
+             but Criteo. Press Enter after each step; Ctrl-C quits.",
         );
         let config = match &arguments.key_file {
-            // Who has a key has been through the portal.
+            // A user with a key file has been through the portal.
             Some(path) => read_key(path).await?,
             None => self.portal().await?,
         };
@@ -262,19 +262,19 @@ impl Guide {
         };
         let mut arguments = arguments.clone();
         if arguments.start_date.is_none() {
-            let question = "First day of reports, such as 2026-01-01 (Enter: as far back as Criteo has them):";
+            let question = "First day of reports, such as 2026-01-01 (Enter: as far back as Criteo keeps them):";
             arguments.start_date = Some(self.valid("start_date", question).await?).filter(|day| !day.is_empty());
         }
         add(&mut config, &arguments, &currency);
         let mut file = arguments.config.clone();
         while file.exists() && !arguments.force {
-            let answer = ask(terminal, &format!("{} exists already. Another name:", file.display())).await?;
+            let answer = ask(terminal, &format!("{} already exists. Another name:", file.display())).await?;
             file = if answer.is_empty() { file } else { path_of(&answer) };
         }
         Ok((file, config))
     }
 
-    /// The steps on the portal, and the key that comes of them.
+    /// Walks through the portal and returns the key.
     async fn portal(&self) -> Result<Map<String, Value>> {
         let terminal = self.terminal;
         let mut permissions = vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics];
@@ -282,7 +282,7 @@ impl Guide {
             (Permission::Audiences, "audiences and their segments"),
             (Permission::Recommendations, "product sets and boosts"),
         ] {
-            if ask(terminal, &format!("Campaigns, ads and reports are read. Also {what}? (y/N)"))
+            if ask(terminal, &format!("Campaigns, ads and reports are included. Also {what}? (y/N)"))
                 .await?
                 .starts_with(['y', 'Y'])
             {
@@ -298,31 +298,31 @@ impl Guide {
             match *title {
                 "Create a key" => key = Some(self.key().await?),
                 "Ask for consent" => {
-                    let link = ask(terminal, "The link (Enter to go on without):").await?;
+                    let link = ask(terminal, "The link (Enter to skip):").await?;
                     if link.is_empty() {
-                        terminal.paragraph("docs/credentials.md has a text to send along with it.");
+                        terminal.paragraph("docs/credentials.md has a message to send with it.");
                     } else {
-                        terminal.paragraph("A text to send to whoever gives consent:");
+                        terminal.paragraph("A message for the person who grants consent:");
                         terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
                     }
                     terminal.paragraph(
-                        "Consent may take a while. Ctrl-C ends here; with the key file it goes on later: source-criteo setup \
+                        "Consent may take a while. To continue later, press Ctrl-C and run: source-criteo setup \
                          --key-file FILE.",
                     );
-                    ask(terminal, "Enter when consent is given:").await?;
+                    ask(terminal, "Press Enter when consent is granted:").await?;
                 }
                 _ => {
-                    ask(terminal, "Enter when that is done:").await?;
+                    ask(terminal, "Press Enter when done:").await?;
                 }
             }
         }
         Ok(key.unwrap_or_default())
     }
 
-    /// Asks for the key file until there is one.
+    /// Asks for the key file until it can be read.
     async fn key(&self) -> Result<Map<String, Value>> {
         loop {
-            let path = ask(self.terminal, "Where is that file?").await?;
+            let path = ask(self.terminal, "Path of the key file:").await?;
             match read_key(&path_of(&path)).await {
                 Ok(key) => return Ok(key),
                 Err(error) => self.terminal.paragraph(&error.to_string()),
@@ -330,7 +330,7 @@ impl Guide {
         }
     }
 
-    /// Asks for a setting until it is valid; an optional one may be left out.
+    /// Asks for a setting until it is valid; an optional one may be left empty.
     async fn valid(&self, setting: &str, question: &str) -> Result<String> {
         let schema = &SPEC["connectionSpecification"];
         let is_required = schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == setting));
@@ -347,7 +347,7 @@ impl Guide {
     }
 }
 
-/// Asks a question; the answer without white space around it.
+/// Asks a question and returns the reply, trimmed.
 async fn ask(terminal: Terminal, question: &str) -> Result<String> {
     terminal.question(question);
     let line = tokio::task::spawn_blocking(|| {
@@ -355,5 +355,5 @@ async fn ask(terminal: Terminal, question: &str) -> Result<String> {
         std::io::stdin().lock().read_line(&mut line).map(|length| (length > 0).then_some(line))
     });
     let line = line.await.ok().and_then(std::result::Result::ok).flatten();
-    line.map(|line| line.trim().to_owned()).ok_or_else(|| Error::config("The input has ended before setup was done."))
+    line.map(|line| line.trim().to_owned()).ok_or_else(|| Error::config("Standard input ended before setup finished."))
 }

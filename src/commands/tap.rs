@@ -21,7 +21,7 @@ use crate::streams::{Stream, catalog};
 const ENVIRONMENT: &str = "TAP_CRITEO_";
 
 /// The hint for a missing `--state` file.
-const WITHOUT_STATE: &str = "Check the path, or leave --state out to read everything from the start.";
+const WITHOUT_STATE: &str = "Check the path, or omit --state to read everything from the start.";
 
 impl Session {
     pub(super) async fn tap(&self, tap: &TapArguments) -> Result<ExitCode> {
@@ -35,8 +35,8 @@ impl Session {
         }
         if tap.config.is_empty() {
             return Err(Error::config(
-                "There is no command and no configuration. Call it as an Airbyte source (source-criteo read --config …; see \
-                 --help), or as a Singer tap with --config FILE, and --discover for its catalog.",
+                "No command and no configuration given. Run it as an Airbyte source (source-criteo read --config …; \
+                 see --help), or as a Singer tap with --config FILE (add --discover for the catalog).",
             ));
         }
         let mut all = self.tap_settings(&tap.config).await?;
@@ -76,7 +76,7 @@ impl Session {
         let states = state.streams();
         if let Some(batches) = &settings.batches {
             batches.prepare().map_err(|error| {
-                Error::config(format!("batch_config.storage.root cannot be written to: {error}. Name another folder."))
+                Error::config(format!("batch_config.storage.root is not writable: {error}. Choose another folder."))
             })?;
         }
         self.output.begin(state, settings, is_test);
@@ -98,7 +98,7 @@ impl Session {
         *self.origin.borrow_mut() = match files {
             [file] if file == Path::new("ENV") => Origin::Elsewhere("the environment"),
             [file] => Origin::of(file),
-            _ => Origin::Elsewhere("several places, of which none has all of it"),
+            _ => Origin::Elsewhere("several sources"),
         };
         for path in files {
             if path == Path::new("ENV") {
@@ -137,7 +137,8 @@ fn warn_of_old_catalog(streams: &[Stream], configured: &[Configured]) {
     let lacking: Vec<_> = lacking.collect();
     if !lacking.is_empty() {
         tracing::warn!(
-            "The catalog lacks columns that this release has: {}. Discover anew to get them (meltano run --refresh-catalog).",
+            "The catalog lacks columns that this release has: {}. Run discovery again to get them (meltano run \
+             --refresh-catalog).",
             lacking.join("; ")
         );
     }
