@@ -1,10 +1,10 @@
-//! The stream of log files: gzip CSV behind signed links, read day by day and chunk by chunk.
+//! The stream of log files: gzip CSV behind signed links, read day by day in chunks.
 //!
-//! A file can be of any size, so it is not held as a whole: its rows become small slices as they come. When a connection
-//! breaks, or a link ends, the file is asked for anew and the rows that have been written are passed over, as long as the
-//! storage says that it is the same file. A day counts as read when it is some days old: until then Criteo may still add
-//! files, so younger days are listed and read again by every sync. Their rows have the same keys each time. A day that cannot be
-//! read becomes a hole in the state, as with reports, and the days behind it are read.
+//! Files can be of any size, so rows are passed on in small slices as they arrive. When a connection breaks or a link
+//! expires, the file is requested again and rows already written are skipped, provided the storage reports the same
+//! file version. Criteo may still add files to recent days, so a day counts as read only once it is some days old;
+//! younger days are listed and read again by every sync, with the same keys. As with reports, a day that cannot be read
+//! becomes a hole in the state and later days are still read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,50 +32,49 @@ use crate::scan;
 use crate::streams::metrics::{Grain, fold};
 use crate::streams::report::Fingerprint;
 
-/// How far back Criteo keeps log files, in days, from yesterday on.
+/// How many days Criteo keeps log files, ending yesterday.
 const HISTORY_DAYS: u32 = 30;
-/// How old a day must be to count as read: younger ones may still get files.
+/// Days younger than this may still get files, so they do not count as read.
 const SETTLING_DAYS: u32 = 3;
-/// Rows are handed over in portions of about so many bytes.
+/// Rows are handed over in portions of about this many bytes.
 const PORTION: usize = 1024 * 1024;
-/// How often a file is asked for anew without a row more than before.
+/// How often a file is requested without any new row.
 const MOST_ATTEMPTS: u32 = 6;
-/// After so many days in a row whose files Criteo does not list there is no use in asking for more of an advertiser.
+/// After this many consecutive days whose files cannot be listed, the advertiser is given up.
 const MOST_FAILURES: u32 = 4;
-/// How many times the first day is looked for.
+/// The most searches for the first served day.
 const MOST_FLOORS: usize = 3;
-/// No row of a file is longer; a quotation mark too many would make one of all that follows.
+/// The most bytes of a row; a stray quotation mark would merge all later rows into one.
 const LONGEST_ROW: usize = 4 * 1024 * 1024;
-/// No header is longer; what has no line breaks is no log file.
+/// The most bytes of a header; a file without line breaks is not a log file.
 const LONGEST_HEADER: usize = 1024 * 1024;
-/// No file has more columns.
+/// The most columns of a file.
 const MOST_COLUMNS: usize = 5000;
-/// The most files that an advertiser has on a day, and the longest names and links: all are in memory at once.
+/// The most files of an advertiser and day, and the longest names and links: all are in memory at the same time.
 const MOST_FILES: usize = 10_000;
 const LONGEST_NAME: usize = 1024;
 const LONGEST_LINK: usize = 8 * 1024;
 const LONGEST_LIST: usize = 8 * 1024 * 1024;
-/// What a compressed file begins with.
+/// The magic number of gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
-/// The columns of a record that the file's columns do not fill.
+/// Columns that this connector fills, never the file.
 const OWN_COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "other_columns"];
 
-/// A file that Criteo offers.
+/// A file as Criteo lists it.
 struct LogFile {
     name: String,
     url: String,
-    /// Whether the name has a mark, since another file has the same.
+    /// Whether the name has a suffix because another file has the same name.
     is_marked: bool,
 }
 
-/// One stream of log files that is being read.
+/// The read of one stream of log files.
 struct Reader<'a> {
     run: &'a Run<'a>,
     id: StreamId,
     name: &'a str,
     columns: Vec<&'a str>,
     range: Range,
-    /// The last day that can count as read.
     settled: NaiveDate,
     is_incremental: bool,
     cursors: Cursors,
@@ -97,10 +96,10 @@ impl Run<'_> {
         }
         let future = cursors.groups(self.advertisers).into_iter().filter_map(|(cursor, _)| cursor).max();
         if let Some(future) = future.filter(|future| *future > settled) {
-            let why = if future < today { "which no sync can have known yet" } else { "which is still to come" };
+            let why = if future < today { "which cannot be complete yet" } else { "which is in the future" };
             tracing::warn!(
-                "{name}: the saved state says that files were read up to {future}, {why}: the clock of an earlier sync was \
-                 wrong. The files behind {settled} are read again."
+                "{name}: the saved cursor is {future}, {why}: the clock of an earlier sync was wrong. Files after \
+                 {settled} are read again."
             );
         }
         cursors.not_after(settled);
@@ -108,7 +107,7 @@ impl Run<'_> {
         let mut range = Range::new(config.start_date, config.end_date, today, HISTORY_DAYS, HISTORY_DAYS);
         range.again_from = config.again_from;
         if range.is_clamped {
-            self.warn_once(format!("Criteo keeps log files for 30 days, so their first day is {}.", range.start));
+            self.warn_once(format!("Criteo keeps log files for 30 days, so the first day is {}.", range.start));
         }
         tell_lost_holes(name, &mut cursors, range.oldest);
         let columns = selected.stream.schema["properties"].as_object();
@@ -129,7 +128,7 @@ impl Reader<'_> {
         let run = self.run;
         let mut starts = BTreeMap::new();
         for (cursor, advertisers) in self.cursors.groups(run.advertisers) {
-            // Files of days that have settled do not change, so they are not read twice unless the user wants it.
+            // Settled days do not change, so they are read again only if the user asks for a lookback.
             let resume = self.range.resume(cursor, run.config.lookback_days.unwrap_or(0), Grain::Day);
             self.tell_gaps(cursor, &advertisers, resume);
             let days = Window { start: resume.start, end: self.range.end };
@@ -161,10 +160,11 @@ impl Reader<'_> {
         first.map_or(Ok(()), Err)
     }
 
-    /// Reads days of an advertiser, one after the other. The cursor follows where nothing lies between it and the first day.
+    /// Reads days of an advertiser in order. `moves_cursor` is false if unread days lie between the cursor and the
+    /// first day.
     ///
     /// # Errors
-    /// What is about the stream as a whole.
+    /// Errors that affect the whole stream.
     async fn read_days(&mut self, advertiser: &AdvertiserId, days: Window, moves_cursor: bool) -> Result<()> {
         let mut failures_in_a_row = 0;
         let mut own_floor = None;
@@ -177,7 +177,7 @@ impl Reader<'_> {
             if let Err(Unread::List(error)) = &outcome
                 && self.may_lie_before_the_floor(advertiser, day, error)
             {
-                // What does not speak of days is true of this advertiser alone.
+                // A refusal that does not mention days holds for this advertiser only.
                 let is_of_all = error.cause == Some(Cause::InvalidTimespan);
                 let hint = self.progress.own_floor;
                 self.progress.floors_sought += usize::from(hint.is_none());
@@ -188,8 +188,8 @@ impl Reader<'_> {
                             self.begin_at(floor);
                         } else {
                             tracing::warn!(
-                                "{}: Criteo refuses the log files of {advertiser} for days before {floor}, so that is its first day. \
-                                 {error}",
+                                "{}: Criteo refuses the log files of {advertiser} before {floor}, so reading starts on \
+                                 that day. {error}",
                                 self.name
                             );
                             (own_floor, self.progress.own_floor) = (Some(floor), Some(floor));
@@ -198,7 +198,7 @@ impl Reader<'_> {
                     }
                     Ok(Some(_)) => outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await,
                     Ok(None) => {}
-                    // The next one would meet the same.
+                    // The next search would fail the same way.
                     Err(_) => self.progress.floors_sought = MOST_FLOORS,
                 }
             }
@@ -223,21 +223,21 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether a refusal may mean that Criteo no longer keeps the files of a day.
+    /// Whether a refusal may mean that Criteo no longer keeps the files of this day.
     fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
         let is_earliest = self.progress.served_from.is_none_or(|served| day < served);
         let is_near_the_floor = is_near(day, self.range.oldest);
         is_earliest
             && self.progress.floors_sought < MOST_FLOORS
             && match error.cause {
-                // Behind a cursor lie days that were served not long ago.
+                // Days after a cursor were served recently.
                 Some(Cause::InvalidTimespan) => is_near_the_floor || self.cursors.cursor(advertiser).is_none(),
                 Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInAnswer) => is_near_the_floor,
                 _ => false,
             }
     }
 
-    /// Nothing before this day is asked for any more; days that no sync has read are named.
+    /// Requests nothing before this day and warns about days that no sync has read.
     fn begin_at(&mut self, floor: NaiveDate) {
         self.progress.floor = Some(floor);
         for (cursor, advertisers) in self.cursors.groups(self.run.advertisers) {
@@ -249,7 +249,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes what has come of a day, in the state as well.
+    /// Records the outcome of a day, also in the state.
     fn note(&mut self, advertiser: &AdvertiserId, day: NaiveDate, hole: Option<Error>, moves_cursor: bool) {
         let window = Window { start: day, end: day };
         let before = self.cursors.clone();
@@ -257,7 +257,7 @@ impl Reader<'_> {
         if moves_cursor && day <= self.settled {
             self.cursors.advance(of, day);
         }
-        // Days behind the cursor are no holes: they are read anyway.
+        // Days after the cursor are not holes: the next sync reads them anyway.
         if self.cursors.cursor(advertiser).is_some_and(|cursor| day <= cursor) {
             let holes: &[_] = if hole.is_some() { &[(window, Why::Unread)] } else { &[] };
             self.cursors.settle(of, window, holes);
@@ -274,7 +274,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Names the days between the state and the first day that is read.
+    /// Warns about days between the cursor and the first day to read.
     fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
         let (name, Some(cursor)) = (self.name, cursor) else { return };
         if let Some(lost) = resume.lost {
@@ -282,8 +282,8 @@ impl Reader<'_> {
         }
         if let Some(left_out) = resume.left_out {
             tracing::warn!(
-                "{name}: the days from {} on are left out, since the read begins at {}. The saved state stays where it is, so \
-                 that a sync without a later start reads them.",
+                "{name}: days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
+                 sync without a later start reads them.",
                 left_out.start,
                 resume.start
             );
@@ -291,16 +291,17 @@ impl Reader<'_> {
     }
 }
 
-/// Names days that no sync has read and that Criteo no longer has.
+/// Warns about days that no sync has read and that Criteo no longer keeps.
 fn tell_lost(name: &str, lost: Window, cursor: NaiveDate, advertisers: &[AdvertiserId]) {
     tracing::warn!(
-        "{name}: the files of {lost} of advertisers {} are older than Criteo keeps them, and are missing: the last sync ended \
-         with {cursor}.",
+        "{name}: the log files for {lost} of advertisers {} are missing: Criteo no longer keeps them, and the last \
+         sync ended with {cursor}.",
         names(advertisers)
     );
 }
 
-/// Whether an error is about the days that were asked for, and not about the advertiser, who has been served or not.
+/// Whether an error is about the requested days and not about the advertiser. `has_read`: the advertiser has been
+/// served.
 fn is_about_days(error: &Error, has_read: bool) -> bool {
     match error.cause {
         Some(Cause::ConsentMissing | Cause::PermissionMissing) => false,
@@ -310,7 +311,7 @@ fn is_about_days(error: &Error, has_read: bool) -> bool {
 }
 
 impl Run<'_> {
-    /// The first day of a window whose files Criteo lists; none where it does not list those of the last one.
+    /// The first day of a window whose files Criteo lists; `None` if it does not even list those of the last day.
     async fn first_served(
         &self,
         advertiser: &AdvertiserId,
@@ -323,7 +324,6 @@ impl Run<'_> {
         Ok(first_served(days.len(), hint, is_served).await?.map(|index| days[index]))
     }
 
-    /// Reads the files of a day.
     async fn read_day(
         &self,
         id: StreamId,
@@ -338,7 +338,7 @@ impl Run<'_> {
                 let error = error.in_context(&format!("Log file {name} of {day}, advertiser {advertiser}"));
                 match error.cause {
                     Some(Cause::RetriesUsedUp) => return Err(Unread::List(error)),
-                    // What went wrong with a link says nothing of a permission or a version.
+                    // A failed link says nothing about permissions or API versions.
                     _ => failure.get_or_insert(Error { cause: None, ..error }),
                 };
             }
@@ -346,7 +346,7 @@ impl Run<'_> {
         failure.map_or(Ok(()), |error| Err(Unread::Files(error)))
     }
 
-    /// Reads a file, from new links where it must be.
+    /// Reads a file, requesting new links as needed.
     async fn read_whole(
         &self,
         id: StreamId,
@@ -363,15 +363,15 @@ impl Run<'_> {
             if attempts > MOST_ATTEMPTS || error.kind != Kind::Transient {
                 return Err(error);
             }
-            // A link that does not work the moment it was made never will, unless it has worked before.
+            // A fresh link that fails will never work, unless rows were read since the last one.
             let is_gone = error.cause == Some(Cause::NotFound);
             if is_gone && is_link_new && reading.written == written {
-                return Err(error.with_hint("A new link did not help, so the file is gone, or was never there."));
+                return Err(error.with_hint("A new link did not help, so the file was deleted or never existed."));
             }
             (written, is_link_new) = (reading.written, is_gone);
-            tracing::info!("Asking for the log file {} anew behind row {written}: {error}", quote(&file.name));
+            tracing::info!("Requesting the log file {} again after row {written}: {error}", quote(&file.name));
             self.client.pause(attempts).await;
-            // The link may have come to its end: there is a new one in a new list.
+            // The link may have expired; a new list has a new one.
             let files = self.log_files(advertiser, day).await?;
             url = files
                 .into_iter()
@@ -391,30 +391,30 @@ impl Run<'_> {
             if let Some(flaw) = list.flaw {
                 return Err(flaw);
             }
-            // It may count its elements or the files within them.
+            // The announced total may count elements or the files in them.
             let held = envelope.rows.unwrap_or(0).max(list.files.len() as u64);
-            envelope.must_be_whole(held, "log files of this day")?;
+            envelope.must_be_whole(held, "log files for this day")?;
             Ok(distinct(list.files))
         };
         match self.client.fetch(&call, check).await {
             Ok((_, files)) => {
                 if let Some(file) = files.iter().find(|file| file.is_marked) {
                     self.warn_once(format!(
-                        "Several log files of advertiser {advertiser} on {day} have one name, so file_name tells them apart by a \
-                         mark: {}. If an earlier sync found one of them alone, its rows may stand under both names; remove the \
-                         rows of this day before it is read again.",
+                        "Several log files of advertiser {advertiser} on {day} have the same name, so file_name \
+                         carries a suffix: {}. If an earlier sync read only one of them, its rows may exist under both \
+                         names; delete the rows of this day before it is read again.",
                         quote(&file.name)
                     ));
                 }
                 Ok(files)
             }
-            // It has no files, either.
+            // An advertiser without campaigns has no files.
             Err(error) if error.cause == Some(Cause::NoCampaign) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads a file to its end, and writes what has not been written yet.
+    /// Reads a file to its end and writes the rows that have not been written yet.
     async fn read_file(&self, id: StreamId, url: &str, reading: &mut Reading<'_>) -> Result<()> {
         let mut download = self.client.download(url).await?;
         reading.is_same(download.version());
@@ -444,21 +444,20 @@ impl Run<'_> {
     }
 }
 
-/// The files that an answer lists.
+/// The files that a response lists.
 #[derive(Default)]
 struct FileList {
     files: Vec<LogFile>,
     bytes: usize,
-    /// Why it is no list of files.
+    /// Why the response is not a list of files.
     flaw: Option<Error>,
 }
 
 impl FileList {
-    /// The files of an element of the list.
+    /// Adds the files of one element of the list.
     fn take(&mut self, attributes: Option<&str>) -> Result<()> {
         let files = attributes.and_then(|raw| scan::member(raw, |name| name == "files"));
-        let files =
-            files.filter(|raw| raw.starts_with('[')).ok_or_else(|| rows::unknown_shape("it has no list of files"))?;
+        let files = files.filter(|raw| raw.starts_with('[')).ok_or_else(|| rows::unknown_shape("no list of files"))?;
         let walk = scan::items(files, &mut |file| {
             let text = |wanted: &str, most: usize| {
                 let raw = scan::member(file, |name| name == wanted)?;
@@ -466,11 +465,11 @@ impl FileList {
             };
             let (name, url) = text("fileName", LONGEST_NAME)
                 .zip(text("url", LONGEST_LINK))
-                .ok_or("a file has no name or no link, or one that is too long")?;
+                .ok_or("a file whose name or link is missing or too long")?;
             self.bytes += name.len() + url.len();
             self.files.push(LogFile { name, url, is_marked: false });
             if self.files.len() > MOST_FILES || self.bytes > LONGEST_LIST {
-                return Err(format!("it lists more than {MOST_FILES} files of one day, or their links are too long"));
+                return Err(format!("more than {MOST_FILES} files for one day, or links that are too long"));
             }
             Ok(())
         });
@@ -488,7 +487,6 @@ impl RowSink for FileList {
     }
 }
 
-/// An element of the list of files.
 #[derive(Deserialize)]
 struct Element<'a> {
     #[serde(borrow, default)]
@@ -499,26 +497,26 @@ struct Element<'a> {
 enum Unread {
     /// Criteo does not list its files.
     List(Error),
-    /// It lists files that cannot be had.
+    /// It lists files that cannot be downloaded.
     Files(Error),
 }
 
-/// What has come of the advertisers so far.
+/// What is known of the advertisers so far.
 #[derive(Default)]
 struct Progress {
-    /// Days that could be listed.
+    /// How many days could be listed.
     accepted: u64,
-    /// The advertisers of these.
+    /// Their advertisers.
     accepted_of: BTreeSet<AdvertiserId>,
-    /// The first of them.
+    /// The first of those days.
     served_from: Option<NaiveDate>,
-    /// The first day that Criteo serves, where that is later than it should be.
+    /// The first day that Criteo serves, if later than expected.
     floor: Option<NaiveDate>,
-    /// The first day of a single advertiser, whose refusal says nothing of days.
+    /// The first day of a single advertiser whose refusal did not mention days.
     own_floor: Option<NaiveDate>,
     floors_sought: usize,
     lost: BTreeMap<AdvertiserId, Error>,
-    /// The days that could not be read, with their advertisers, and why the first of them could not.
+    /// Unread days with their advertisers, and the first error.
     unread: Option<(Vec<(Window, String)>, Error)>,
     failure: Option<Error>,
 }
@@ -530,29 +528,30 @@ impl Progress {
         self.served_from = Some(self.served_from.map_or(day, |served| served.min(day)));
     }
 
-    /// Notes that an advertiser cannot be read: one does not hold the others.
+    /// Records that an advertiser cannot be read; the others continue.
     ///
     /// # Errors
-    /// When the failure is not the advertiser's alone.
+    /// If the failure concerns more than this advertiser.
     fn refuse(&mut self, name: &str, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
-        // Days that are refused say nothing of the advertiser.
+        // Refused days say nothing about the advertiser.
         if error.is_refusal() && error.cause != Some(Cause::InvalidTimespan) {
-            tracing::warn!("{name}: Criteo refuses the log files of {advertiser}; the others are read. {error}");
+            tracing::warn!("{name}: Criteo refuses the log files of {advertiser}; reading the others. {error}");
             self.lost.insert(advertiser.clone(), error.clone());
         } else if is_of_one(&error) {
-            tracing::warn!("{name}: the log files of {advertiser} cannot be had; the others are read. {error}");
+            tracing::warn!("{name}: the log files of {advertiser} are not available; reading the others. {error}");
             self.failure.get_or_insert(error.clone().in_context(&format!("Log files of {advertiser}")));
         } else {
             return Err(error);
         }
-        // Where nobody is accepted, the rest need not be asked.
+        // If the first few are all refused, do not try the rest.
         if self.accepted == 0 && self.lost.len() >= MOST_REFUSED.min(total) { Err(error) } else { Ok(()) }
     }
 }
 
-/// Files that a list names twice are one. Of others with the same name, which lie in other places, one keeps the name, and each
-/// of the rest gets a mark of its own place behind it. Neither the order of the list nor a file more changes a mark;
-/// signatures are no part of the place. The one whose place ends with the name keeps it, or else the one whose place sorts first.
+/// Merges files listed twice and makes names unique. Of files with one name in different places, one keeps the name and
+/// the others get a suffix derived from their place: the one whose place ends with the name keeps it, or else the one
+/// whose place sorts first. A suffix depends neither on the order of the list nor on other files, and a place excludes
+/// the signature.
 fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
     let mut by_name: BTreeMap<String, BTreeMap<String, LogFile>> = BTreeMap::new();
     for file in files {
@@ -570,37 +569,37 @@ fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
     by_name.into_iter().flat_map(marked).collect()
 }
 
-/// Where a file lies: the path of its link, whichever host serves it today.
+/// The path of a file's link, without the host, which may change.
 fn place(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path));
     path.to_owned()
 }
 
-/// A short mark of a place that is the same in every release: it becomes a part of keys (FNV-1a).
+/// A short hash of a place (FNV-1a). It is part of keys, so it must never change between releases.
 fn mark(place: &str) -> String {
     let hash = place.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")
 }
 
-/// A file on its way from bytes to rows of JSON.
+/// Turns the bytes of a file into rows of JSON.
 struct Reading<'a> {
     constants: Map<String, Value>,
     columns: &'a [&'a str],
-    /// `None` until the header tells how values are separated.
+    /// `None` until the header shows the delimiter.
     csv: Option<csv_core::Reader>,
     header: Vec<Destination>,
-    /// What has come of the header.
+    /// The part of the header received so far.
     head: Vec<u8>,
-    /// The fields of the record that is being read, and where each ends.
+    /// The fields of the current record, and where each ends.
     fields: Vec<u8>,
     ends: Vec<usize>,
     length: usize,
     count: usize,
-    /// Rows read so far in this pass, and rows written in all.
+    /// Rows read in this pass, and rows written in all passes.
     row: u64,
     written: u64,
-    /// What the storage calls this version of the file.
+    /// The storage's version of the file.
     version: Option<String>,
     portion: String,
 }
@@ -632,7 +631,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Begins at the first byte again; what has been written is passed over.
+    /// Restarts at the first byte; rows already written are skipped.
     fn rewind(&mut self) {
         self.csv = None;
         self.header.clear();
@@ -641,7 +640,7 @@ impl<'a> Reading<'a> {
         self.portion.clear();
     }
 
-    /// If the file is another than last time, all of it is written: rows with the same number replace each other.
+    /// If the file has changed, all of it is written again: rows with the same number replace each other.
     fn is_same(&mut self, version: Option<String>) {
         if self.version.is_some() && self.version != version {
             self.written = 0;
@@ -649,24 +648,24 @@ impl<'a> Reading<'a> {
         self.version = version;
     }
 
-    /// Takes bytes up to the end of a record; returns how many. They must not be empty.
+    /// Takes bytes up to the end of a record and returns how many. `bytes` must not be empty.
     fn feed(&mut self, bytes: &[u8]) -> Result<usize> {
         if self.csv.is_some() {
             return self.step(bytes);
         }
-        // The header is needed whole, to see how values are separated.
+        // The whole header is needed to detect the delimiter.
         let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
         if self.head.len() + end > LONGEST_HEADER {
             return Err(Error::system(format!(
-                "A log file begins with a line of more than {} MiB in place of a header with the names of its columns. Nothing of \
-                 it was written.",
+                "The first line of a log file is longer than {} MiB, so it is not a header. No rows of the file were \
+                 written.",
                 LONGEST_HEADER / 1024 / 1024
             )));
         }
         self.head.extend_from_slice(&bytes[..end]);
         if self.head.starts_with(GZIP) {
             return Err(Error::system(
-                "The log file is compressed twice: what comes out of it is gzip again. Nothing of it was written; update the \
+                "The log file is compressed twice (gzip within gzip). No rows of it were written. Update the \
                  connector.",
             ));
         }
@@ -695,7 +694,7 @@ impl<'a> Reading<'a> {
             self.begin()?;
         }
         if self.csv.is_some() {
-            // An empty input means the end; a last row without an end of its line comes out now.
+            // Empty input means the end; it flushes a last row without a line break.
             while self.length > 0 || self.count > 0 {
                 self.step(&[])?;
             }
@@ -703,7 +702,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Reads up to one record; returns how many bytes were used.
+    /// Reads up to one record and returns how many bytes were used.
     fn step(&mut self, bytes: &[u8]) -> Result<usize> {
         let Some(csv) = &mut self.csv else { return Ok(0) };
         let (result, read, written, ended) =
@@ -713,7 +712,7 @@ impl<'a> Reading<'a> {
         match result {
             ReadRecordResult::OutputFull if self.fields.len() >= LONGEST_ROW => {
                 return Err(Error::system(format!(
-                    "A log file has a row of more than {} MiB; a quotation mark may be missing.",
+                    "A log file has a row of more than {} MiB; a closing quotation mark may be missing.",
                     LONGEST_ROW / 1024 / 1024
                 )));
             }
@@ -721,7 +720,8 @@ impl<'a> Reading<'a> {
             ReadRecordResult::OutputEndsFull if self.ends.len() > MOST_COLUMNS => {
                 return Err(match self.header.len() {
                     0 => Error::system(format!(
-                        "A log file has more than {MOST_COLUMNS} columns. Nothing of it was written; update the connector."
+                        "A log file has more than {MOST_COLUMNS} columns. No rows of it were written. Update the \
+                         connector."
                     )),
                     columns => uneven(&format!("more than {}", self.ends.len()), columns),
                 });
@@ -747,9 +747,7 @@ impl<'a> Reading<'a> {
         let values: Vec<String> = fields.collect();
         if self.header.is_empty() {
             if values.len() < 2 {
-                return Err(Error::system(
-                    "A log file has a single column, so nobody knows how its values are separated.",
-                ));
+                return Err(Error::system("A log file has a single column, so its delimiter is unknown."));
             }
             self.header = values.into_iter().map(|name| destination(name, self.columns)).collect();
             return Ok(());
@@ -779,7 +777,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// The rows that have come together, as a list.
+    /// Takes the collected rows as a JSON list.
     fn take(&mut self) -> Option<String> {
         (!self.portion.is_empty()).then(|| std::mem::take(&mut self.portion) + "]")
     }
@@ -787,7 +785,8 @@ impl<'a> Reading<'a> {
 
 fn uneven(values: &str, columns: usize) -> Error {
     Error::system(format!(
-        "A log file has a row of {values} values under {columns} columns. Nothing of it was dropped: the file ends here."
+        "A log file has a row of {values} values under {columns} columns. No rows were dropped; reading stops at that \
+         row."
     ))
 }
 
@@ -796,13 +795,13 @@ fn destination(name: String, columns: &[&str]) -> Destination {
     let is_own = OWN_COLUMNS.iter().any(|own| fold(own) == folded);
     match columns.iter().find(|column| fold(column) == folded && !is_own) {
         Some(column) => Destination::Column((*column).to_owned()),
-        // It is the advertiser whose file it is.
+        // Already in `advertiser_id`.
         None if folded == "advertiserid" => Destination::Nowhere,
         None => Destination::Other(name),
     }
 }
 
-/// The rows of a file that comes in these pieces.
+/// The rows of a file that arrives in these pieces.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn rows_of(pieces: &[&[u8]]) -> Result<Vec<Value>> {
     const COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "event_type", "other_columns"];

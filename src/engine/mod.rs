@@ -1,9 +1,9 @@
-//! Plan, fetch, emit, checkpoint: what makes streams out of calls.
+//! Plan, fetch, emit, checkpoint: turns calls into streams.
 //!
-//! The engine decides what is asked and when a state is legal. It knows neither HTTP nor the bytes on stdout: calls go
-//! through [`Client`], whole checked bodies go to [`Output`], which writes their rows and then the state they lead to.
-//! Streams, groups of advertisers and windows are read at once, as far as the call budget allows; the memory budget of the
-//! bodies keeps fetching and writing together.
+//! The engine decides what to request and when a state may be saved. It knows neither HTTP nor stdout: calls go through
+//! [`Client`], and checked bodies go to [`Output`], which writes their rows and then the state. Streams, groups of
+//! advertisers and windows are read concurrently within the call budget; the memory budget keeps fetching and writing
+//! in step.
 
 pub mod account;
 mod ad_sets;
@@ -58,32 +58,33 @@ use totals::Ledger;
 
 /// Who may give consent (developers.criteo.com, Authorization requests).
 const CONSENTERS: &str = "an administrator, business manager or technical manager";
-/// The most advertisers that one sync reads ([`too_many`] names the number): each has a cursor in the state of each stream.
+/// The most advertisers that one sync reads (the message of [`too_many`] repeats it): each has a cursor in the state of
+/// each stream.
 const MOST_ADVERTISERS: usize = 20_000;
-/// The most advertisers that a list may name. All of them are needed to tell who has given consent.
+/// The most advertisers that the API may list; all are needed to know who has granted consent.
 const MOST_CONSENTING: usize = 200_000;
-/// The longest id of an advertiser, with its quotation marks.
+/// The longest id of an advertiser, including quotation marks.
 const LONGEST_ID: usize = 66;
-/// The most kinds of Criteo's warnings that are told in a run.
+/// The most kinds of Criteo's warnings that one run logs.
 const MOST_WARNINGS: usize = 50;
-/// Streams that are read at once.
+/// The most streams that are read at the same time.
 const STREAMS_AT_ONCE: usize = 8;
 
-/// A stream that the catalog selects.
+/// A selected stream and how to read it.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// The stream.
+    /// The stream's declaration.
     pub stream: Stream,
-    /// How to read it; a stream without a cursor is read whole in either mode.
+    /// How to read it; a stream without a cursor is read in full either way.
     pub sync_mode: SyncMode,
-    /// The columns wanted; `None` wants all.
+    /// The selected columns; `None` selects all.
     pub columns: Option<HashSet<String>>,
-    /// The platform's number of this sync; a full refresh goes on only within the one it was interrupted in.
+    /// The platform's sync id; an interrupted full refresh resumes only within the same sync.
     pub sync_id: Option<i64>,
 }
 
 impl Selected {
-    /// Whether a column is wanted.
+    /// Whether a column is selected.
     #[must_use]
     pub fn wants(&self, column: &str) -> bool {
         self.columns.as_ref().is_none_or(|columns| columns.contains(column))
@@ -93,16 +94,16 @@ impl Selected {
 /// The advertisers to read.
 #[derive(Debug)]
 pub struct Portfolio {
-    /// Those that may be read.
+    /// Those to read: with consent and, if the configuration lists any, listed.
     pub advertisers: Vec<AdvertiserId>,
-    /// Those that the configuration lists and that have not given their consent.
+    /// Listed in the configuration but without consent.
     pub missing: Vec<AdvertiserId>,
-    /// Those that have given their consent, whether they are to be read or not.
+    /// All with consent, listed or not.
     pub consenting: Vec<AdvertiserId>,
 }
 
 impl Portfolio {
-    /// The error that names the advertisers which are listed and cannot be read.
+    /// The error that names listed advertisers without consent.
     #[must_use]
     pub fn missing_error(&self) -> Option<Error> {
         (!self.missing.is_empty()).then(|| {
@@ -114,36 +115,36 @@ impl Portfolio {
 
 fn without_consent(advertisers: &[AdvertiserId]) -> Error {
     Error::config(format!(
-        "advertiser_ids lists advertisers that have not given this app their consent: {}. Have somebody who may give \
-         consent for each ({CONSENTERS}) open the app's consent link from partners.criteo.com and tick the advertiser, or take \
-         it off the list. With skip_inaccessible_advertisers the others count as complete.",
+        "advertiser_ids lists advertisers that have not granted this app consent: {}. Ask someone who may grant it for \
+         each ({CONSENTERS}) to open the app's consent link from partners.criteo.com and tick the advertiser, or \
+         remove it from the list. Set skip_inaccessible_advertisers to sync the others without an error.",
         names(advertisers),
     ))
 }
 
-/// The calendar that counts: Criteo's, where this machine's differs from it.
+/// The clock that decides which day is today: Criteo's, where this machine's differs.
 #[must_use]
 pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
-/// What is said where Criteo keeps less than a report is taken to reach back.
+/// The warning if Criteo keeps less history than assumed.
 fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
     format!(
-        "{name}: reports of this kind are taken to reach back {history}, but Criteo refuses days before {first}, so that is \
-         the first day."
+        "{name}: these reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
+         starts on that day."
     )
 }
 
-/// The error of a stream that lacks some windows of advertisers, from what the first of them met.
+/// The error of a stream with unread windows, based on the first one's error.
 fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bool) -> Error {
     let joined = joined(windows).into_iter();
     let shown = report::list(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
-    let again = if is_incremental { " The next sync asks for these days again." } else { "" };
-    Error { message: format!("Not read: {shown}. All other days are read.{again} {}", error.message), ..error }
+    let again = if is_incremental { " The next sync requests these days again." } else { "" };
+    Error { message: format!("Not read: {shown}. All other days were read.{again} {}", error.message), ..error }
 }
 
-/// Windows of the same advertisers that adjoin or overlap are one; in the order of their days.
+/// Merges adjoining or overlapping windows of the same advertisers, sorted by day.
 fn joined(mut windows: Vec<(Window, String)>) -> Vec<(Window, String)> {
     windows.sort_by(|(one, of_one), (other, of_other)| (of_one, one.start).cmp(&(of_other, other.start)));
     windows.dedup_by(|(next, of_next), (window, of_window)| {
@@ -155,25 +156,25 @@ fn joined(mut windows: Vec<(Window, String)>) -> Vec<(Window, String)> {
     windows
 }
 
-/// Ids in a sentence, at most twenty of them.
+/// Lists at most twenty ids.
 fn names(advertisers: &[AdvertiserId]) -> String {
     let names: Vec<_> = advertisers.iter().take(20).map(ToString::to_string).collect();
     format!("{}{}", names.join(", "), if advertisers.len() > 20 { " and others" } else { "" })
 }
 
-/// Asks which advertisers have given their consent, and chooses those to read. They are then sent with every request:
-/// Criteo refuses a report without advertisers, although its documents say that none means all.
+/// Fetches the advertisers with consent and chooses those to read. They are then sent with every request: Criteo
+/// refuses a report without advertisers, although its documentation says that none means all.
 ///
 /// # Errors
-/// What the call says, or that nobody has given consent.
+/// If the call fails, or no advertiser has granted consent.
 pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
     let consenting = consenting(client).await?;
     if consenting.is_empty() {
         return Err(Error::config(
-            "The credentials work, but no advertiser has given this app its consent. On partners.criteo.com open the app, \
-             press \"Generate new URL\", and have an administrator, business manager or technical manager of the Criteo account \
-             open that link, tick the advertisers and approve. If that has been done, an older consent may stand in the way: \
-             have them revoke it on consent.criteo.com first.",
+            "The credentials work, but no advertiser has granted this app consent. On partners.criteo.com, open the \
+             app, press \"Generate new URL\", and ask an administrator, business manager or technical manager of the \
+             Criteo account to open that link, tick the advertisers and approve. If that has been done, an older \
+             consent may be in the way: ask them to revoke it on consent.criteo.com first.",
         )
         .because(Cause::ConsentMissing));
     }
@@ -190,13 +191,13 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
     Ok(Portfolio { advertisers, missing, consenting })
 }
 
-/// Each of them once, in their order.
+/// Removes duplicates and keeps the order.
 fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId> {
     let mut known = HashSet::new();
     advertisers.filter(|id| known.insert(id.clone())).collect()
 }
 
-/// The call for the advertisers that have given the app consent.
+/// The call that lists the advertisers with consent.
 fn list_of_advertisers() -> Call {
     Call {
         method: Method::GET,
@@ -211,15 +212,15 @@ fn list_of_advertisers() -> Call {
     }
 }
 
-/// The advertisers that an answer lists.
+/// Collects the advertisers of a response.
 #[derive(Default)]
 struct Ids {
     ids: Vec<AdvertiserId>,
-    /// Why it is no list of advertisers, or none that can be read.
+    /// Why the response is not a usable list of advertisers.
     flaw: Option<Error>,
 }
 
-/// What is read of an advertiser in the list.
+/// The part of a listed advertiser that is read.
 #[derive(Deserialize)]
 struct Listed<'a> {
     #[serde(borrow, default)]
@@ -235,7 +236,7 @@ impl RowSink for Ids {
         match scan::text(raw, LONGEST_ID).filter(|_| raw.len() <= LONGEST_ID) {
             Some(id) if self.ids.len() < MOST_CONSENTING => self.ids.push(AdvertiserId(id)),
             Some(_) => self.flaw = Some(too_many(&format!("more than {MOST_CONSENTING}"))),
-            None => self.flaw = Some(rows::unknown_shape("an advertiser has no id")),
+            None => self.flaw = Some(rows::unknown_shape("an advertiser without an id")),
         }
         Ok(())
     }
@@ -243,8 +244,8 @@ impl RowSink for Ids {
 
 fn too_many(advertisers: &str) -> Error {
     Error::config(format!(
-        "The app can read {advertisers} advertisers, and one sync reads at most 20,000 of them. List those to read in \
-         advertiser_ids, and make several connections where there are more."
+        "The app can read {advertisers} advertisers, but one sync reads at most 20,000. List the ones to read in \
+         advertiser_ids, and use several connections for more."
     ))
 }
 
@@ -256,24 +257,24 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
         ids.flaw.map_or_else(|| Ok(distinct(ids.ids.into_iter())), Err)
     };
     let answer = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {
-        // Everybody who is let in has this path.
+        // Every app that authenticates has this path.
         Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
         _ => error,
     });
     Ok(answer?.1)
 }
 
-/// Everything that the streams of a run share.
+/// What the streams of a run share.
 struct Run<'a> {
     client: &'a Client,
     output: &'a Output,
     config: &'a Config,
     advertisers: &'a [AdvertiserId],
-    /// Whether the configuration lists advertisers that cannot be read.
+    /// Whether the configuration lists inaccessible advertisers.
     has_missing: bool,
-    /// Stands still, so that all streams have one today.
+    /// Stopped, so that all streams use the same today.
     clock: Clock,
-    /// The advertisers that have withdrawn their consent since the run began.
+    /// The advertisers that have withdrawn consent during the run.
     lost: RefCell<BTreeSet<AdvertiserId>>,
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
     ledger: Ledger,
@@ -281,23 +282,23 @@ struct Run<'a> {
     /// The selected streams by name.
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<String>>,
-    /// The codes of Criteo's warnings that have been told.
+    /// The codes of Criteo's warnings that were logged.
     warning_kinds: RefCell<HashSet<String>>,
-    /// The weekday that Criteo's weeks begin on, once an answer has shown another than Monday.
+    /// The first day of Criteo's weeks, if a response has shown that it is not Monday.
     week_start: Cell<Option<Weekday>>,
 }
 
-/// How much of a stream is read.
+/// How much of a stream to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Everything.
+    /// All records.
     All,
-    /// Until its first record.
+    /// Up to the first record.
     FirstRecord,
 }
 
-/// Reads the selected streams, several at once; a stream that fails does not stop the others. Returns how many are
-/// incomplete.
+/// Reads the selected streams concurrently; a failed stream does not stop the others. Returns the number of incomplete
+/// streams.
 pub async fn read(
     client: &Client,
     output: &Output,
@@ -308,7 +309,7 @@ pub async fn read(
 ) -> usize {
     for selected in selected {
         let mut plan = Plan::new(&selected.stream, &|column| selected.wants(column));
-        // A state that is none is told when the stream is read.
+        // An invalid state is reported when the stream is read.
         if let Some(state) = states.get(&selected.stream.name)
             && let Ok((floor, _)) = entity::floor(selected, state, config.clock.now())
         {
@@ -328,7 +329,7 @@ pub async fn read(
     }
     let missing = missing.filter(|_| !config.skip_inaccessible_advertisers);
     let nothing = Saved::default();
-    // A stream whose state is none fails at once, and must not be written by its children.
+    // A stream with an invalid state fails immediately, so its children must not write it.
     for selected in selected {
         let state = states.get(&selected.stream.name).unwrap_or(&nothing);
         if entity::floor(selected, state, config.clock.now()).is_err() {
@@ -344,14 +345,14 @@ pub async fn read(
                 let state = states.get(&stream.name).unwrap_or(nothing);
                 let all = run.read(id, selected, state);
                 let result = match extent {
-                    // What others hang on is read to its end for their sake.
+                    // Streams with children are read to the end for their sake.
                     Extent::FirstRecord if !catalog::is_parent(&stream.name) => tokio::select! {
                         result = all => result,
                         () = output.first_record(id) => Ok(()),
                     },
                     _ => all.await,
                 };
-                // Whatever could be read has been written; what is missing is said by every stream that lacks it.
+                // What could be read is written; every stream that lacks advertisers reports it.
                 result.and_then(|()| missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err))
             }
             Err(error) => Err(error.clone()),
@@ -364,10 +365,10 @@ pub async fn read(
     incomplete.into_iter().sum()
 }
 
-/// Logs what a read would ask for, and asks for nothing but the portfolio.
+/// Logs what a read would request. Requests only the advertisers.
 ///
 /// # Errors
-/// What the portfolio says; streams that would fail before their first call are logged.
+/// If the advertisers cannot be listed. Streams that would fail before their first call are logged.
 pub async fn dry_run(
     client: &Client,
     output: &Output,
@@ -390,7 +391,7 @@ pub async fn dry_run(
         let state = states.get(&stream.name).unwrap_or(&nothing);
         match &stream.source {
             Source::Entity(_) | Source::LogLevel => {
-                tracing::info!("{}: at least 1 request; pages are known when they are read.", stream.name);
+                tracing::info!("{}: at least 1 request; the number of pages is not known before reading.", stream.name);
             }
             Source::Report(report) => match run.plan(selected, report, state, run.advertisers) {
                 Ok(plan) => {
@@ -410,14 +411,14 @@ pub async fn dry_run(
     }
     let a_minute = reports_a_minute(config, &portfolio);
     tracing::info!(
-        "Requests for reports in all, besides a few that compare totals: about {reports}, which at Criteo's {a_minute} a \
-         minute takes {} min or more.",
+        "Total report requests, not counting a few for the totals check: about {reports}. At Criteo's limit of \
+         {a_minute} per minute they take {} min or more.",
         reports.saturating_sub(1) / a_minute
     );
     Ok(can_be_read)
 }
 
-/// How many reports Criteo allows a minute (developers.criteo.com, Rate limits).
+/// How many reports Criteo allows per minute (developers.criteo.com, Rate limits).
 fn reports_a_minute(config: &Config, portfolio: &Portfolio) -> usize {
     if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 }
 }
@@ -460,43 +461,43 @@ impl<'a> Run<'a> {
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.cause {
-            // Criteo's words do not say why it refuses anything else, and some streams need no permission.
+            // Other refusals carry no reason, and some streams need no permission.
             Some(Cause::PermissionMissing) if permission != Permission::None => {
-                error.in_context(&format!("This stream needs the permission \"{}\"", permission.label()))
+                error.in_context(&format!("Missing permission \"{}\"", permission.label()))
             }
             Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
             _ => error,
         })
     }
 
-    /// The advertisers whose consent is still there; asked once, when Criteo has refused one.
+    /// The advertisers that still have consent; requested once, after Criteo has refused one.
     async fn still_consenting(&self) -> Result<BTreeSet<AdvertiserId>> {
         let ask = async || Ok(consenting(self.client).await?.into_iter().collect());
         self.consenting.get_or_try_init(ask).await.cloned()
     }
 
-    /// Whether an advertiser that cannot be read is missed: the user lists those to read, and does not say to skip any.
+    /// Whether an inaccessible advertiser is an error: the user lists advertisers and does not skip inaccessible ones.
     fn is_listed(&self) -> bool {
         !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers
     }
 
-    /// The error for advertisers that Criteo has refused in the course of the run: those that the user has listed are
-    /// missed, others are left out with the warning that has been given, unless nobody is left.
+    /// The error for advertisers refused during the run. Listed ones are an error; others are skipped with the warning
+    /// already logged, unless none is left.
     fn lost_error(&self, lost: &BTreeSet<AdvertiserId>) -> Option<Error> {
         let is_listed = self.is_listed();
         let lost: Vec<_> = lost.iter().cloned().collect();
         match lost.is_empty() {
             false if is_listed => Some(without_consent(&lost)),
             false if lost.len() == self.advertisers.len() => Some(Error::config(format!(
-                "Criteo refuses all advertisers of the portfolio: {}. Have somebody who may give consent for each \
-                 ({CONSENTERS}) open the app's consent link from partners.criteo.com again.",
+                "Criteo refuses all advertisers of the portfolio: {}. Ask someone who may grant consent for each \
+                 ({CONSENTERS}) to open the app's consent link from partners.criteo.com again.",
                 names(&lost)
             ))),
             _ => None,
         }
     }
 
-    /// Logs a warning that several streams or answers would give, the first time.
+    /// Logs a warning once, though several streams or responses may cause it.
     fn warn_once(&self, warning: String) {
         if !self.warnings.borrow().contains(&warning) {
             tracing::warn!("{warning}");
@@ -504,8 +505,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Logs the warnings of an answer in Criteo's words, each kind of them once, and no more than some kinds. That it was cut is
-    /// taken care of.
+    /// Logs the warnings of a response in Criteo's words: each code once, up to a limit. The row-limit warning is
+    /// handled elsewhere.
     fn pass_on(&self, warnings: &AllTold) {
         for warning in warnings.first.iter().filter(|warning| !warning.is_row_limit()) {
             let mut kinds = self.warning_kinds.borrow_mut();
@@ -517,7 +518,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Slices that are on their way to stdout; their outcome is known when they have been written.
+/// Slices on their way to stdout; each reports when it has been written.
 #[derive(Default)]
 struct InFlight(VecDeque<oneshot::Receiver<Result<()>>>);
 
@@ -526,7 +527,7 @@ impl InFlight {
         self.0.push_back(slice);
     }
 
-    /// Fails as soon as it is known that a slice could not be written.
+    /// Fails if a slice could not be written.
     fn check(&mut self) -> Result<()> {
         while let Some(slice) = self.0.front_mut() {
             match slice.try_recv() {
@@ -539,7 +540,6 @@ impl InFlight {
         Ok(())
     }
 
-    /// Waits until everything has been written.
     async fn settle(self) -> Result<()> {
         let task = watchdog::task("A stream".to_owned());
         task.waits_for("its rows to be written");
@@ -551,5 +551,5 @@ impl InFlight {
 }
 
 fn output_gone() -> Error {
-    Error::system("The thread that writes the output has ended.")
+    Error::system("The output thread has stopped.")
 }

@@ -1,7 +1,8 @@
-//! The pages of a list of objects, walked to the end whatever the server does.
+//! Walks the pages of a list of objects to the end, however the server pages.
 //!
-//! Every page begins with the last object of the one before. Where it does not, the list has changed meanwhile, and objects may
-//! have been passed over. The end is where nothing new comes: limits, short pages and totals say little about it.
+//! Each page starts with the last object of the previous one. If it does not, the list has changed meanwhile and
+//! objects may have been skipped. The list ends where no new objects come: limits, short pages and totals are
+//! unreliable.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -19,15 +20,15 @@ use crate::error::{Cause, Error, Result};
 use crate::scan;
 use crate::streams::metrics::fold;
 
-/// Pages without anything new that are passed over because a total says that there is more.
+/// The most pages without new objects that are skipped because a total announces more.
 const MOST_PROBES: u32 = 3;
 
-/// The most objects of one answer: what is known of each is kept.
+/// The most objects of one response: something is kept of each.
 pub(super) const MOST_OBJECTS: u64 = 100_000;
-/// No id, and no instant, is longer.
+/// The longest id or instant.
 const LONGEST_ID: usize = 256;
 
-/// What the children of an object need to know of it.
+/// What child streams need of an object.
 #[derive(Debug)]
 pub(super) struct Reference {
     pub id: String,
@@ -37,7 +38,7 @@ pub(super) struct Reference {
     pub country: Option<String>,
 }
 
-/// What is looked at of an object, or of its attributes.
+/// The members that are read of an object, or of its attributes.
 #[derive(Default)]
 struct Looked<'de> {
     id: Option<&'de str>,
@@ -64,7 +65,7 @@ impl<'de> Looked<'de> {
         *place = Some(raw);
     }
 
-    /// What is looked at of the attributes, where there are any.
+    /// The members of the attributes, if there are any.
     fn inside(&self) -> Option<Self> {
         let mut inside = Self::default();
         let attributes = self.attributes.filter(|raw| raw.starts_with('{'))?;
@@ -75,10 +76,10 @@ impl<'de> Looked<'de> {
         walk.ok().map(|()| inside)
     }
 
-    /// What children need to know; `inside` are the attributes.
+    /// What child streams need; `inside` are the attributes.
     fn reference(&self, inside: Option<&Self>) -> Reference {
         let attributes = inside.unwrap_or(self);
-        // What cannot be a value is none here, and judged where the row becomes a record.
+        // Unusable values are skipped here and judged when the row becomes a record.
         let text =
             |raw: Option<&str>| raw.filter(|raw| raw.len() <= LONGEST_ID).and_then(|raw| scan::text(raw, LONGEST_ID));
         Reference {
@@ -112,17 +113,17 @@ impl<'de> Visitor<'de> for Looked<'de> {
     }
 }
 
-/// What a list of objects gave.
+/// The result of reading a list of objects.
 #[derive(Debug, Default)]
 pub(super) struct List {
     pub references: Vec<Reference>,
     /// The latest `updatedAt` of each advertiser.
     pub latest: BTreeMap<String, DateTime<Utc>>,
-    /// Advertisers that Criteo refuses, and its words.
+    /// Advertisers that Criteo refuses, with the error.
     pub lost: BTreeMap<AdvertiserId, Error>,
-    /// The first error of something that could not be read while the rest could.
+    /// The first error, if a part of the list could not be read.
     pub failure: Option<Error>,
-    /// Set when the list has changed whenever it was read, so that objects may be missing.
+    /// Set if the list changed during every attempt, so that objects may be missing.
     pub is_uncertain: bool,
 }
 
@@ -142,21 +143,21 @@ impl List {
         *latest = instant.max(*latest);
     }
 
-    /// Whether these are certainly all objects of all advertisers.
+    /// Whether all objects of all advertisers were certainly read.
     pub(super) fn is_whole(&self) -> bool {
         self.lost.is_empty() && self.failure.is_none() && !self.is_uncertain
     }
 }
 
-/// The rows of a page, looked at before they are written.
+/// The rows of a page, inspected before they are written.
 #[derive(Default)]
 pub(super) struct Page {
     pub envelope: Envelope,
     pub list: List,
     pub count: u64,
-    /// The advertisers that were asked for; empty where the request names none.
+    /// The requested advertisers; empty if the request names none.
     asked: HashSet<String>,
-    /// Objects of other advertisers, by their place in the answer.
+    /// The indexes of objects of other advertisers.
     pub strangers: HashSet<u64>,
     first: Option<String>,
     last: Option<String>,
@@ -164,20 +165,20 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The answer to a request that names these advertisers, or none.
+    /// The response to a request that names these advertisers, or none.
     pub(super) fn of(asked: HashSet<String>) -> Self {
         Self { asked, ..Self::default() }
     }
 
-    /// Makes sure that it is no more than can be kept.
+    /// Checks that the page has no more objects than can be kept.
     ///
     /// # Errors
-    /// `Cause::AnswerTooLarge` where it is.
+    /// `Cause::AnswerTooLarge` if it has.
     pub(super) fn check_size(&self) -> Result<()> {
         if self.count <= MOST_OBJECTS {
             return Ok(());
         }
-        let message = format!("Criteo sent {} objects in one answer, which is too many.", self.count);
+        let message = format!("Criteo sent {} objects in one response, which is too many.", self.count);
         Err(Error::config(message).because(Cause::AnswerTooLarge))
     }
 }
@@ -210,7 +211,7 @@ impl RowSink for Page {
     }
 }
 
-/// The objects of an answer that are kept of it, as they came or changed, as a document of their own.
+/// Builds a JSON list of the objects to keep, unchanged or rewritten.
 pub(super) struct Kept<F> {
     keep: F,
     at: u64,
@@ -218,7 +219,7 @@ pub(super) struct Kept<F> {
 }
 
 impl<F> Kept<F> {
-    /// `keep` gets the place of an object in the answer and the object.
+    /// `keep` gets the index of an object in the response and the object.
     pub(super) fn new(keep: F) -> Self {
         Self { keep, at: 0, text: "[".to_owned() }
     }
@@ -240,11 +241,11 @@ impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> Row
     }
 }
 
-/// An object that is not among the known ones, without what is not known of it: a member named so is null, unless it is a number
-/// above zero, which was not left out.
+/// Returns an object that is not among the known ones, with its `unknown` members set to null; a number above zero
+/// stays, since it is real data.
 ///
 /// # Errors
-/// An object whose id cannot be read might be a known one.
+/// If the id cannot be read: it might be a known one.
 pub(super) fn other<'a>(
     object: &'a str,
     known: &HashSet<&str>,
@@ -259,7 +260,7 @@ pub(super) fn other<'a>(
     without(object, unknown).map(|text| Some(Cow::Owned(text))).map_err(|error| error.to_string())
 }
 
-/// The text of an object whose unknown members are null, also those of its attributes.
+/// The JSON of an object with its unknown members set to null, also in its attributes.
 fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
     let mut text = "{".to_owned();
     scan::members(object, &mut |name, raw| {
@@ -280,21 +281,20 @@ fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
     Ok(text + "}")
 }
 
-/// A walk over the pages of a list. Every page begins with the last object of the one before: where it does not, the list has
-/// changed meanwhile, and objects may have been passed over.
+/// The state of a walk over the pages of a list.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    /// How many objects have come.
+    /// How many objects have been read.
     pub count: u64,
     last: Option<String>,
     seen: HashSet<u64>,
     /// How many objects the last page had.
     served: u64,
-    /// Behind the end, where a page that holds nothing new may hide others.
+    /// The offset of a probe after the end: pages without new objects may be followed by others.
     probe: Option<u64>,
     empty_probes: u32,
     pub total: Option<u64>,
-    /// Whether the last page leads to another one.
+    /// Whether the last page announces another.
     pub has_more: bool,
     /// Whether the list has changed between two pages.
     pub has_shifted: bool,
@@ -303,24 +303,24 @@ pub(super) struct Walk {
 /// What to do with a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// There is something new on it.
+    /// It has new objects.
     Rows,
-    /// Nothing new, but the list may go on.
+    /// It has no new objects, but the list may continue.
     Nothing,
-    /// The list is at its end.
+    /// The list has ended.
     End,
 }
 
 impl Walk {
-    /// Where the next page begins.
+    /// The offset of the next page.
     pub(super) fn offset(&self) -> u64 {
         self.probe.unwrap_or(self.count.saturating_sub(1)) // guard: served-rows
     }
 
-    /// Looks at a page.
+    /// Registers a page.
     ///
     /// # Errors
-    /// When all of it has come before: the server goes round.
+    /// If no object of a full page is new: the server repeats itself.
     pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<Step> {
         self.total = page.envelope.total_items.or(self.total);
         self.has_more = page.envelope.has_more;
@@ -332,14 +332,14 @@ impl Walk {
             let known = self.seen.len();
             self.seen.extend(&page.ids);
             if self.seen.len() == known && page.count < self.served {
-                // The end of a list from which something has vanished meanwhile.
+                // The end of a list from which objects were removed meanwhile.
                 self.has_shifted = true;
                 return Ok(Step::End);
             }
             if self.seen.len() == known {
                 return Err(Error::system(format!(
-                    "Criteo sent a page of objects that have all come before, behind {} objects. The stream stops here instead \
-                     of going round for ever; the next sync tries again.",
+                    "Criteo returned a page with no new objects after {} objects. Stopping instead of paging forever; \
+                     the next sync tries again.",
                     self.count
                 )));
             }
@@ -349,7 +349,7 @@ impl Walk {
             self.last.clone_from(&page.last);
             return Ok(Step::Rows);
         }
-        // Servers may serve one object a page, or leave out all objects of a page that may not be seen.
+        // Servers may return one object per page, or hide all objects of a page.
         let is_unsure = self.probe.is_none() && self.count > 0 && self.served <= 1;
         let next = self.probe.map_or(self.count, |probe| probe + u64::from(limit));
         let is_announced = self.has_more || self.total.is_some_and(|total| total > next);
@@ -375,7 +375,7 @@ mod tests {
     use crate::engine::rows::{self, Shape};
     use serde_json::json;
 
-    /// A server with its own idea of pages.
+    /// Walks the pages that `serve` returns for an offset and a call number.
     fn walk(serve: impl Fn(u64, u64) -> (Vec<u64>, Option<u64>)) -> Result<(Vec<u64>, bool, usize)> {
         let mut walk = Walk::default();
         let (mut seen, mut calls) = (Vec::new(), 0);
@@ -408,7 +408,7 @@ mod tests {
             for limit in 1..5 {
                 for total in [None, Some(count), Some(0), Some(1), Some(1_000_000)] {
                     let (seen, has_shifted, _) = walk(|offset, _| (list(count, offset, limit), total)).unwrap();
-                    assert_eq!((seen, has_shifted), (all.clone(), false), "{count} objects, {limit} a page");
+                    assert_eq!((seen, has_shifted), (all.clone(), false), "{count} objects, {limit} per page");
                 }
             }
             // Short pages in the middle.

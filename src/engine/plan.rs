@@ -1,4 +1,4 @@
-//! What a report will be asked for, as far as that is known before anything is asked: for a read, and for a dry run.
+//! Plans the requests of a report as far as they are known beforehand, for a sync or a dry run.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::protocol::airbyte::SyncMode;
 use crate::streams::report::Report;
 
 impl Run<'_> {
-    /// What a report will be asked for, as far as that is known before anything is asked.
+    /// Plans the requests of a report as far as they are known beforehand.
     pub(super) fn plan(
         &self,
         selected: &Selected,
@@ -39,15 +39,15 @@ impl Run<'_> {
         if config.advertiser_ids.is_empty() && !absent.is_empty() {
             let names = absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
             self.warn_once(format!(
-                "Advertisers that were read before have no consent any more, so they are left out: {names}. Their state is kept."
+                "Previously synced advertisers no longer grant consent and are skipped: {names}. Their state is kept."
             ));
         }
         let widest = report.lookback_days(&metrics);
         let lookback = config.lookback_days.unwrap_or(widest);
         if is_incremental && lookback < widest {
             tracing::warn!(
-                "{name}: lookback_days is {lookback}, and Criteo goes on crediting sales for {widest} days to the clicks \
-                 and views of these metrics. Sales that come later than {lookback} days are left out."
+                "{name}: lookback_days is {lookback}, but Criteo credits sales to the clicks and views of these \
+                 metrics for {widest} days. Sales credited after {lookback} days are missed."
             );
         }
         let today = self.clock.today(report.timezone);
@@ -61,11 +61,11 @@ impl Run<'_> {
         } else if range.end < range.oldest {
             let oldest = range.oldest;
             Some(format!(
-                "the last day, {}, is earlier than {oldest}, the first that Criteo is taken to keep",
+                "the last day, {}, is before {oldest}, the oldest day that Criteo is assumed to keep",
                 range.end
             ))
         } else if range.start > range.end && cursors.is_empty() {
-            Some(format!("the last day, {}, is earlier than the first, {}", range.end, range.start))
+            Some(format!("the last day, {}, is before the first, {}", range.end, range.start))
         } else {
             None
         };
@@ -89,19 +89,19 @@ impl Run<'_> {
             let window = Window { start: resume.start, end: range.end };
             if let Some(cursor) = cursor.filter(|_| window.start > window.end) {
                 tracing::warn!(
-                    "{name}: nothing is read of advertisers {}: the saved state stands at {cursor}, so the read would begin at \
-                     {}, after the last day, {}. `--since` reads earlier days again.",
+                    "{name}: advertisers {} are not read: the cursor is {cursor}, so reading would start on {}, after \
+                     the last day, {}. Use `--since` to read earlier days again.",
                     names(&advertisers),
                     window.start,
                     window.end
                 );
             }
-            // Where the others go on from a state, a new one is to be read from the start.
+            // If others resume from a state, a new advertiser needs a read from the start.
             let is_late = cursor.is_none() && range.again_from.is_some() && !cursors.is_empty();
             if is_late {
                 tracing::warn!(
-                    "{name}: advertisers {} have no saved state, so the days before {} are left out of this read. No state is \
-                     saved for them, so that a sync without `--since` reads them from the start.",
+                    "{name}: advertisers {} have no saved state, so days before {} are skipped in this run. No state \
+                     is saved for them; a sync without `--since` reads them from the start.",
                     names(&advertisers),
                     resume.start
                 );
@@ -118,7 +118,7 @@ impl Run<'_> {
     }
 }
 
-/// What all tracks of a report have in common.
+/// What the tracks of a report share.
 struct Planner<'a> {
     name: &'a str,
     report: &'a Report,
@@ -126,7 +126,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The tracks that read a window of some advertisers; none where the window is empty.
+    /// The tracks that read a window of some advertisers; none if the window is empty.
     fn tracks(
         &self,
         advertisers: &[AdvertiserId],
@@ -151,23 +151,23 @@ impl Planner<'_> {
         advertisers.chunks(report.most_advertisers.max(1)).map(track).collect()
     }
 
-    /// Names the days between the state and the first day that is read.
+    /// Warns about days between the cursor and the first day to read.
     fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume, is_by_hand: bool) {
         let name = self.name;
         let (Some(cursor), ids) = (cursor, names(advertisers)) else { return };
         if let Some(lost) = resume.lost {
             tracing::warn!(
-                "{name}: {lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and reports of this kind \
-                 are taken to reach back {}.",
+                "{name}: {lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and these reports \
+                 are assumed to go back {}.",
                 self.report.history()
             );
         }
         if let Some(left_out) = resume.left_out {
             tracing::warn!(
-                "{name}: {left_out} of advertisers {ids} are left out, because {} is later than the saved state ({cursor}). The \
-                 state stays at {cursor} until these days are read: {} {} or earlier.",
+                "{name}: {left_out} of advertisers {ids} are skipped because {} is after the cursor, {cursor}. The \
+                 cursor does not move until these days are read: {} {} or earlier.",
                 if is_by_hand { "--since" } else { "start_date" },
-                if is_by_hand { "leave --since out, or choose" } else { "set start_date to" },
+                if is_by_hand { "omit --since, or use" } else { "set start_date to" },
                 left_out.start
             );
         }
@@ -175,38 +175,38 @@ impl Planner<'_> {
 
     fn clamped(&self, start: NaiveDate) -> String {
         let history = self.report.history();
-        format!("Reports of this kind are taken to reach back {history}, so the first day is {start}.")
+        format!("These reports are assumed to go back {history}, so the first day is {start}.")
     }
 }
 
-/// No day is complete before it is over: a state that says so was made by a clock that was wrong.
+/// A day is complete only when it is over; a later cursor comes from a wrong clock.
 fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
     let yesterday = days_before(range.today, 1);
     let moved = cursors.not_after(yesterday);
     if !moved.is_empty() {
         tracing::warn!(
-            "{name}: the saved state lies in the future for advertisers {}: the clock of the machine that made it was wrong. \
-             They are read again as if it ended with {yesterday}; reset the stream if the clock was wrong for longer than \
+            "{name}: the saved cursor is in the future for advertisers {}: an earlier sync ran with a wrong clock. \
+             They are read as if the cursor were {yesterday}; reset the stream if the clock was wrong for longer than \
              the lookback.",
             names(&moved)
         );
     }
 }
 
-/// Takes holes away that lie before the first day that Criteo keeps, and names them.
+/// Removes holes before the first day that Criteo keeps, with a warning.
 pub(super) fn tell_lost_holes(name: &str, cursors: &mut Cursors, first: NaiveDate) {
     let lost = cursors.forget_before(first);
     if !lost.is_empty() {
         let lost: Vec<_> =
             lost.iter().take(20).map(|(advertiser, window)| format!("{window} of {advertiser}")).collect();
         tracing::warn!(
-            "{name}: days that could not be read in earlier syncs are older now than Criteo keeps them, and stay missing: {}.",
+            "{name}: days that earlier syncs could not read are no longer kept by Criteo and stay missing: {}.",
             lost.join(", ")
         );
     }
 }
 
-/// What a report will be asked for.
+/// The requests of a report.
 pub(super) struct ReportPlan {
     pub metrics: Vec<String>,
     pub range: Range,
@@ -215,16 +215,15 @@ pub(super) struct ReportPlan {
     pub tracks: Vec<Track>,
 }
 
-/// What a dry run says of a stream.
+/// What a dry run reports for a stream.
 pub(super) struct Forecast {
     pub text: String,
     pub requests: usize,
-    /// Rows to be expected, where known.
+    /// The expected rows, if known.
     pub rows: Option<u64>,
 }
 
 impl ReportPlan {
-    /// What would be asked for.
     pub(super) fn forecast(&self, name: &str) -> Forecast {
         let rows = self.expected_rows();
         let windows: Vec<_> = self.tracks.iter().flat_map(Track::forecast).collect();
@@ -235,8 +234,8 @@ impl ReportPlan {
                 format!("{name}: {} to {} in {calls}, about {rows} rows.", first.start, last.end)
             }
             (Some(first), Some(last), None) => format!(
-                "{name}: {} to {} in about {calls}: fewer if days have few rows, more if they have very many. Nothing is known \
-                 yet.",
+                "{name}: {} to {} in about {calls}: fewer if days have few rows, more if they have very many. Row \
+                 counts are not known yet.",
                 first.start, last.end
             ),
             _ => format!("{name}: nothing to read."),
@@ -244,7 +243,7 @@ impl ReportPlan {
         Forecast { text, requests, rows }
     }
 
-    /// How many rows are to be expected, where the last sync has noted how many a day has.
+    /// The expected number of rows, if the last sync has saved the rows per day.
     pub(super) fn expected_rows(&self) -> Option<u64> {
         let rows = self.tracks.iter().map(|track| Some(track.rows_per_day()? * f64::from(track.days_left())));
         let rows: Option<f64> = rows.sum();

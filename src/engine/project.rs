@@ -1,6 +1,6 @@
-//! From a row of the API to the bytes of a record: rename, select, coerce.
+//! Turns a row of the API into the bytes of a record: rename, select, coerce.
 //!
-//! A [`Plan`] is made once a stream. Which column a member of a row is, [`super::fields`] knows.
+//! A [`Plan`] is made once per stream. [`super::fields`] maps members of rows to columns.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,9 +18,9 @@ use crate::api::quote;
 use crate::streams::schema::ColumnType;
 use crate::streams::{Source, Stream};
 
-/// The column that tells twin rows apart.
+/// The column that numbers rows with the same key.
 pub(super) const ROW_NUMBER: &str = "row_number";
-/// The names of so many fields that the schema does not have are kept.
+/// The most names of fields unknown to the schema that are kept.
 const MOST_UNKNOWN: usize = 100;
 /// The column of the currency.
 pub(super) const CURRENCY: &str = "currency";
@@ -30,32 +30,32 @@ pub(super) const CURRENCY: &str = "currency";
 pub struct Plan {
     columns: Vec<Column>,
     layout: Layout,
-    /// Where the answers of the stream hold their rows.
+    /// Where the stream's responses hold their rows.
     pub shape: Shape,
-    /// Rows seen so far under each key, for streams that have twins.
+    /// Counts rows per key, for streams whose keys are not unique without a row number.
     twins: Option<Twins>,
-    /// The keys written so far, as hashes, for objects: lists and pages may repeat them.
+    /// Hashes of the keys written so far, for objects: lists and pages may repeat them.
     written: Option<HashSet<u64>>,
-    /// Rows whose key had come before; `None` where pages overlap, so that it says nothing.
+    /// How many rows repeated a key; `None` if pages overlap, where repeats are normal.
     pub repeated: Option<u64>,
-    /// Rows of some advertisers that were changed before an instant are not written.
+    /// Skips rows of some advertisers that were last changed before an instant.
     floor: Option<Floor>,
-    /// Whether keys may be empty: those of reports are, where a dimension has no value. At least one has a value in each row.
+    /// Whether keys may be empty: in reports, dimensions may have no value. At least one key of each row has a value.
     has_empty_keys: bool,
-    /// Whether rows name every column that was asked for: those of reports do.
+    /// Whether rows name every requested column, as those of reports do.
     names_all_columns: bool,
     has_key: bool,
-    /// Columns whose constant belongs to the current slice.
+    /// Columns whose constant is valid for the current slice only.
     slice_constants: Vec<usize>,
-    /// Where the values of key and floor columns of the current row stand in the output.
+    /// The output ranges of the current row's key and floor columns.
     values: Vec<(usize, Range<usize>)>,
     row: u64,
     misfits: Vec<usize>,
-    /// Fields that the schema does not have, with the number of rows they were in.
+    /// Fields unknown to the schema, with the number of rows that had them.
     pub unknown_fields: BTreeMap<String, u64>,
-    /// In how many places of rows others were, whose names are not kept.
+    /// How often further unknown fields occurred; their names are not kept.
     pub more_unknown: u64,
-    /// Columns with values that did not fit, with the number of rows.
+    /// Columns with values of the wrong type, with the number of rows.
     pub misfit_columns: BTreeMap<String, u64>,
 }
 
@@ -66,12 +66,12 @@ struct Column {
     label: Vec<u8>,
     reading: Reading,
     is_key: bool,
-    /// Whether letters are written large: Criteo's spelling of a currency may change, and it is part of the key.
+    /// Whether values are uppercased: Criteo's spelling of a currency may change, and it is part of the key.
     is_upper: bool,
     is_selected: bool,
-    /// Written when a row does not bring the column along.
+    /// Written if a row lacks the column.
     constant: Option<Vec<u8>>,
-    /// The last row that had it, so that a repeated key cannot write a column twice.
+    /// The last row that had it, so that a duplicate member is not written twice.
     row: u64,
 }
 
@@ -89,7 +89,7 @@ struct Twins {
 }
 
 impl Column {
-    /// A value for rows that do not bring the column along, in the column's type.
+    /// Sets the value for rows that lack the column, in the column's type.
     fn set_constant(&mut self, value: &str) {
         let mut constant = Vec::new();
         coerce(&Value::from(value).to_string(), self.reading, &mut constant);
@@ -98,7 +98,7 @@ impl Column {
 }
 
 impl Plan {
-    /// The plan of a stream, with the columns that the catalog selects. Keys and cursor cannot be deselected.
+    /// Makes the plan of a stream with the selected columns. Key and cursor columns cannot be deselected.
     #[must_use]
     pub fn new(stream: &Stream, is_selected: &dyn Fn(&str) -> bool) -> Self {
         let properties = stream.schema["properties"].as_object();
@@ -157,18 +157,18 @@ impl Plan {
         }
     }
 
-    /// Does not write rows of these advertisers whose `updated_at` lies before the instant of each.
+    /// Skips rows of these advertisers whose `updated_at` is before the advertiser's instant.
     pub fn skip_until(&mut self, instants: BTreeMap<String, DateTime<Utc>>) {
         let column = |name: &str| self.columns.iter().position(|column| column.name == name);
         if let (Some(updated_at), Some(advertiser_id)) = (column("updated_at"), column("advertiser_id")) {
-            // The platform may have deselected it, but without it nobody knows whose a row is.
+            // Needed to know the advertiser of a row, even if the user has deselected it.
             self.columns[advertiser_id].is_selected = true;
             self.floor = Some(Floor { updated_at, advertiser_id, instants });
         }
     }
 
-    /// Begins a slice whose rows do not carry these columns. Twins of the last slice are forgotten: keys of different slices
-    /// never meet, since each holds its day (but those of transactions that Criteo selects by the event, of which a note tells).
+    /// Starts a slice and sets constants for columns that its rows lack. Row numbers restart: keys of different slices
+    /// differ by their day (except for transactions that Criteo selects by the event, which a note reports).
     pub fn start_slice(&mut self, constants: &[(&'static str, String)]) {
         if let Some(twins) = &mut self.twins {
             twins.seen.clear();
@@ -184,12 +184,12 @@ impl Plan {
         }
     }
 
-    /// The columns of the last row whose value did not fit and was written as `null`.
+    /// The columns of the last row whose value had the wrong type and was written as `null`.
     pub fn misfits(&self) -> impl Iterator<Item = &str> {
         self.misfits.iter().map(|&column| self.columns[column].name.as_str())
     }
 
-    /// The columns that were asked for and that no row has named.
+    /// The requested columns that no row has named.
     #[must_use]
     pub fn never_named(&self) -> Vec<&str> {
         let twins = self.twins.as_ref().map(|twins| twins.column);
@@ -199,11 +199,11 @@ impl Plan {
         if self.names_all_columns { columns.map(|(_, column)| column.name.as_str()).collect() } else { Vec::new() }
     }
 
-    /// Appends one row as a JSON object on one line; `false` when the row is not to be written, and what was appended is to
-    /// be taken back.
+    /// Appends one row as a JSON object on one line; `false` if the caller must remove it again because the row is not
+    /// to be written.
     ///
     /// # Errors
-    /// When the row is not an object, or a key column has no usable value.
+    /// If the row is not an object, or a key column has no usable value.
     pub fn write_row<'de, D: Deserializer<'de>>(&mut self, row: D, out: &mut Vec<u8>) -> Result<bool, D::Error> {
         self.row += 1;
         self.misfits.clear();
@@ -219,7 +219,7 @@ impl Plan {
         Ok(self.is_due(out) && self.is_new(out))
     }
 
-    /// Whether the row has been changed since the floor; one that does not say when has.
+    /// Whether the row has changed since the floor, or does not say when.
     fn is_due(&self, out: &[u8]) -> bool {
         let Some(floor) = &self.floor else { return true };
         let value = |wanted: usize| {
@@ -334,13 +334,13 @@ fn no_key<E: serde::de::Error>(column: &str, value: &str) -> E {
     E::custom(format!("a row without a usable value for its key {column}: {}", quote(value)))
 }
 
-/// A text that may be written with escapes or without, always without.
+/// A JSON string without unneeded escapes, so that equal strings are equal bytes.
 fn plain(value: &[u8]) -> Cow<'_, [u8]> {
     let text = if value.contains(&b'\\') { serde_json::from_slice::<String>(value).ok() } else { None };
     text.map_or(Cow::Borrowed(value), |text| Value::from(text).to_string().into_bytes().into())
 }
 
-/// A row on its way into a record.
+/// Writes a row as a record.
 struct Writing<'a> {
     plan: &'a mut Plan,
     out: &'a mut Vec<u8>,

@@ -45,7 +45,7 @@ fn keys_match_in_any_spelling_and_come_once() {
         json!({"advertiser_id": "1", "campaign_id": "2", "ad_set_id": "003", "ad_set_name": "a\nb", "day": "2026-07-01",
             "clicks": 5, "currency": "USD", "timezone": "UTC"})
     );
-    // What is missing in a key is an empty text, and of two spellings the first counts.
+    // A missing key is an empty string, and of two spellings the first counts.
     assert_eq!(
         rows[1],
         json!({"day": "2026-07-02", "ad_set_id": "", "clicks": null, "advertiser_id": "", "campaign_id": "",
@@ -95,7 +95,7 @@ fn twins_are_numbered_whatever_the_order_of_their_members() {
     assert_eq!(numbers(project(&mut plan, body).unwrap()), [1, 2, 1]);
 }
 
-/// What the row path must do, done slowly on document trees.
+/// What the fast path must do, done slowly on document trees.
 fn reference(row: &Map<String, Value>, stream: &Stream) -> Map<String, Value> {
     let mut record = Map::new();
     for (name, property) in stream.schema["properties"].as_object().unwrap() {
@@ -137,7 +137,7 @@ fn values() -> impl Strategy<Value = Value> {
         any::<i32>().prop_map(|number| json!(format!(" {number}"))),
         (0i32..99999, 1u32..9999).prop_map(|(whole, fraction)| json!(format!("{whole}.{fraction}1"))),
         "\\PC{0,12}"
-            .prop_filter("texts of digits have their own line", |text| !text.contains(|c: char| c.is_ascii_digit()))
+            .prop_filter("strings of digits are tested separately", |text| !text.contains(|c: char| c.is_ascii_digit()))
             .prop_map(Value::from),
         prop::collection::vec(any::<i8>(), 0..3).prop_map(Value::from),
     ]
