@@ -1,61 +1,61 @@
-//! The only reader of "now".
+//! The only code that reads the current time.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-/// Tells the time; the calendar can be pinned, so that tests and demos are repeatable.
+/// A clock whose date can be pinned, so that tests and demos are repeatable.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock {
     pinned: Option<DateTime<Utc>>,
-    /// What the calendar of this machine lacks.
+    /// Added to this machine's time.
     correction: TimeDelta,
 }
 
 impl Clock {
-    /// A clock whose calendar stands still at `instant` (the hidden setting `now`).
+    /// A clock stopped at `instant` (the hidden setting `now`).
     #[must_use]
     pub fn pinned(instant: DateTime<Utc>) -> Self {
         Self { pinned: Some(instant), ..Self::default() }
     }
 
-    /// The same clock, set forward by `difference`, or back where that is negative.
+    /// The same clock, moved by `difference`.
     #[must_use]
     pub fn corrected(self, difference: TimeDelta) -> Self {
         Self { correction: self.correction + difference, ..self }
     }
 
-    /// The same clock, standing still from now on: midnight must not fall into a run.
+    /// The same clock, stopped now, so that the date does not change during a run.
     #[must_use]
     pub fn stopped(self) -> Self {
         Self { pinned: Some(self.now()), ..Self::default() }
     }
 
-    /// The instant that counts as now.
+    /// The current instant, pinned or real.
     #[must_use]
     pub fn now(self) -> DateTime<Utc> {
         self.pinned.unwrap_or_else(real_now) + self.correction
     }
 
-    /// The calendar day in `zone`.
+    /// The current date in `zone`.
     #[must_use]
     pub fn today(self, zone: Tz) -> NaiveDate {
         self.now().with_timezone(&zone).date_naive()
     }
 }
 
-/// Milliseconds since the epoch, for `emitted_at`; never pinned, since a later read must carry a later time.
+/// Epoch milliseconds for `emitted_at`; never pinned, since a later read must carry a later time.
 #[must_use]
 pub fn now_millis() -> i64 {
     real_now().timestamp_millis()
 }
 
-/// The instant as text, for `time_extracted`; never pinned, for the same reason.
+/// The real time as a string, for `time_extracted`; never pinned, for the same reason.
 #[must_use]
 pub fn now_text() -> String {
     real_now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Seconds since the epoch, to read `x-ratelimit-reset` when the server sends no `Date`.
+/// Epoch seconds, to interpret `x-ratelimit-reset` if the server sends no `Date`.
 #[must_use]
 pub fn now_epoch_seconds() -> i64 {
     real_now().timestamp()

@@ -1,18 +1,18 @@
-//! The one error type: a kind for machines, a paragraph for people.
+//! The error type: a kind for programs, a message for users.
 
 use chrono::Weekday;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Who can mend a failure. Maps one to one to Airbyte's `failure_type`.
+/// Who can fix a failure; maps one to one to Airbyte's `failure_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The user can: configuration, credentials, permissions, catalog or state.
+    /// The user: configuration, credentials, permissions, catalog or state.
     Config,
-    /// Time can: rate limits, outages, the network.
+    /// Nobody; a later retry may succeed: rate limits, outages, the network.
     Transient,
-    /// Only we can: the connector or its machine broke.
+    /// The developers or the operator: the connector or its machine failed.
     System,
 }
 
@@ -28,85 +28,84 @@ impl Kind {
     }
 }
 
-/// What went wrong, told so that the reader knows what to do next.
+/// What went wrong, and what the user can do about it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// Who can mend it.
+    /// Who can fix it.
     pub kind: Kind,
-    /// What happened, why probably, what to do: a paragraph without jargon and without secrets.
+    /// What happened, the likely cause, what to do; without jargon or secrets.
     pub message: String,
-    /// Technical detail for whoever reads the log: status, endpoint, Criteo's words.
+    /// Technical detail for the log: status, endpoint, Criteo's text.
     pub detail: Option<String>,
-    /// What the connector itself makes of it, where that decides what happens next.
+    /// The connector's own classification, where it decides what happens next.
     pub cause: Option<Cause>,
-    /// Criteo's error code (`errors[].code`) in lower case, where Criteo gave one. Only for messages and for Criteo's own
-    /// words: what the connector decides by is `cause`.
+    /// Criteo's error code (`errors[].code`) in lower case. Only for messages; decisions depend on `cause`.
     pub code: Option<Box<str>>,
-    /// Criteo's own words, shortened and without secrets, where it gave any.
+    /// Criteo's own text, shortened and without secrets.
     pub words: Option<Box<str>>,
 }
 
-/// What an error means for the request that met it. Criteo's codes are text and say little; these are the connector's own,
-/// so that no code of Criteo's can be taken for one of them.
+/// What an error means for the request that failed. These are the connector's own codes, so that no code of Criteo's
+/// can be confused with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The app lacks a permission.
     PermissionMissing,
-    /// Status 403, for reasons that are not known.
+    /// Status 403 for an unknown reason.
     Forbidden,
-    /// An advertiser of the request has not given the app its consent.
+    /// An advertiser in the request has not granted the app consent.
     ConsentMissing,
-    /// None of the advertisers has a campaign, so there is nothing to report.
+    /// None of the advertisers has a campaign to report on.
     NoCampaign,
-    /// Criteo does not accept the request as it is (status 400 and its like).
+    /// Criteo rejects the request as invalid (status 400 and similar).
     Rejected,
-    /// The span of days is longer, or reaches further back, than Criteo serves.
+    /// The date range is longer, or reaches further back, than Criteo serves.
     InvalidTimespan,
-    /// There is nothing at a path (status 404 or 410).
+    /// The path does not exist (status 404 or 410).
     NotFound,
-    /// The request itself is too long (status 413 or 414).
+    /// The request is too long (status 413 or 414).
     RequestTooLong,
-    /// A success that carries errors in place of data.
+    /// A 200 response with errors instead of data.
     ErrorsInAnswer,
-    /// The answer does not fit into the memory of answers.
+    /// The response exceeds the memory budget.
     AnswerTooLarge,
-    /// Other answers hold the memory.
+    /// Other responses use up the memory budget.
     NoRoom,
-    /// The answer did not come in time, or stalled, more than once.
+    /// The response was late or stalled more than once.
     TooSlow,
     /// Every attempt failed.
     GaveUp,
-    /// Nothing moves any more.
+    /// The run makes no progress.
     Stalled,
-    /// The retries of the whole run are used up.
+    /// The run's retry budget is used up.
     RetriesUsedUp,
-    /// Criteo does not accept the credentials.
+    /// Criteo refuses the credentials.
     CredentialsRefused,
-    /// An answer says that there is more than it holds, and there are no pages to ask for.
+    /// A response announces more rows than it holds, and there are no pages to request.
     MoreAnnounced,
-    /// A slice that cannot be made any smaller has too many rows.
+    /// A window that cannot be split further has too many rows.
     TooMuch,
-    /// Rows have come that were not asked for.
+    /// Rows arrived that were not requested.
     OutsideRequest,
     /// Rows share a key and cannot be added up.
     RepeatedKey,
-    /// Weeks begin on this day, and the request was planned for another.
+    /// Weeks begin on this day, but the request was planned for another.
     WeekStart(Weekday),
 }
 
 impl Error {
-    /// An error that the user can mend.
+    /// An error that the user can fix.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(Kind::Config, message)
     }
 
-    /// An error that goes away by itself.
+    /// An error that may go away by itself.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::new(Kind::Transient, message)
     }
 
-    /// An error of the connector or the machine it runs on.
+    /// An error of the connector or its machine.
     pub fn system(message: impl Into<String>) -> Self {
         Self::new(Kind::System, message)
     }
@@ -115,15 +114,15 @@ impl Error {
         Self { kind, message: message.into(), detail: None, cause: None, code: None, words: None }
     }
 
-    /// Adds the technical detail.
+    /// Adds technical detail.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Whether Criteo has understood the request and refuses it, in whatever words: for a list of advertisers or days it may be
-    /// about one of them.
+    /// Whether Criteo understood the request and refused it, for whatever reason. With several advertisers or days,
+    /// only one of them may be the cause.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -141,21 +140,21 @@ impl Error {
         )
     }
 
-    /// Says what it means for the request.
+    /// Sets the cause.
     #[must_use]
     pub fn because(mut self, cause: Cause) -> Self {
         self.cause = Some(cause);
         self
     }
 
-    /// Says what to do, behind what happened.
+    /// Appends what to do.
     #[must_use]
     pub fn with_hint(mut self, hint: &str) -> Self {
         self.message = format!("{} {hint}", self.message);
         self
     }
 
-    /// Says where the error happened, in front of what happened.
+    /// Prepends where the error happened.
     #[must_use]
     pub fn in_context(mut self, context: &str) -> Self {
         self.message = format!("{context}: {}", self.message);

@@ -1,4 +1,4 @@
-//! Files that the program writes for its user.
+//! Files written for the user: atomic, private, locked.
 
 mod journal;
 
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 pub use journal::settled;
 
-/// What the names of files end with that are to take another one's place: `state.json.source-criteo-new`, and with a number.
+/// Suffix of a file that is about to replace another: `state.json.source-criteo-new`, plus a number if needed.
 const NEW: &str = ".source-criteo-new";
-/// So many of them are tried; those of runs that were killed are removed before.
+/// How many numbers are tried; files of killed runs are removed first.
 const MOST_NEW: u32 = 100;
-/// More links one behind the other lead in a circle.
+/// More links in a row count as a loop.
 const MOST_LINKS: u32 = 40;
 
-/// How a file is opened that nobody else may read.
+/// Options to open a file that only its owner may read.
 #[must_use]
 pub fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -25,22 +25,22 @@ pub fn private() -> OpenOptions {
     options
 }
 
-/// Writes a file as a whole: a reader, and a run that is cut off, find the old one or the new one. Only its owner may read it.
-/// A link stays one.
+/// Writes a file atomically: a reader, or a run that was killed, finds the old or the new version. Only its owner may
+/// read it. A link stays a link.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let path = behind_links(path)?;
     remove_leftovers(&path);
     write_beside(&path, text, |_| Ok(())).map(drop)
 }
 
-/// As [`write()`], for a file that is there: it keeps its owner. One that cannot be replaced, such as a single file that is mounted
+/// As [`write()`], for an existing file, which keeps its owner. A file that cannot be replaced, such as one mounted
 /// into a container, is written in place.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let path = behind_links(path)?;
     remove_leftovers(&path);
@@ -53,16 +53,16 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// A file that belongs to this run alone as long as this value lives: other runs that want the same are refused.
+/// A file locked for this run as long as this value lives; other runs cannot open it.
 ///
-/// The lock is on the file itself. So it ends with the process, leaves nothing behind, and holds between containers into
-/// which the same single file is mounted. A file that takes the place of another is locked before it does.
+/// The lock is on the file itself, so it ends with the process, leaves nothing on disk, and works between containers
+/// that mount the same file. A replacement file is locked before it takes the old one's place.
 #[derive(Debug)]
 pub struct Kept {
-    /// Behind all links.
+    /// With all links resolved.
     path: PathBuf,
     file: File,
-    /// Some file systems have no locks.
+    /// False on file systems without locks.
     is_locked: bool,
 }
 
@@ -70,12 +70,12 @@ impl Kept {
     /// Opens and locks a file.
     ///
     /// # Errors
-    /// [`TryLockError::WouldBlock`] when another run has it; else what the system says.
+    /// [`TryLockError::WouldBlock`] if another run has it; otherwise the system's error.
     pub fn open(path: &Path) -> Result<Self, TryLockError> {
         Self::open_with(path, OpenOptions::new().read(true).write(true))
     }
 
-    /// As [`Self::open`]; a file that is missing is made, empty.
+    /// As [`Self::open`], but creates a missing file, empty.
     ///
     /// # Errors
     /// Those of [`Self::open`].
@@ -89,7 +89,7 @@ impl Kept {
             let file = options.open(&path).map_err(TryLockError::Error)?;
             let is_locked = lock(&file)?; // guard: state-lock
             let kept = Self { path: path.clone(), file, is_locked };
-            // Whoever had the lock may have put another file in its place.
+            // The previous owner of the lock may have replaced the file.
             if kept.is_in_place().map_err(TryLockError::Error)? {
                 remove_leftovers(&kept.path);
                 return Ok(kept);
@@ -97,28 +97,28 @@ impl Kept {
         }
     }
 
-    /// Whether other runs are kept away.
+    /// Whether other runs are locked out.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.is_locked
     }
 
-    /// The bytes of the file.
+    /// The file's content.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn read(&mut self) -> io::Result<Vec<u8>> {
         journal::read(&mut self.file)
     }
 
-    /// Writes the file as a whole, as [`replace`] does.
+    /// Replaces the content atomically, as [`replace`] does.
     ///
     /// # Errors
-    /// What the system says, and when somebody else has put another file in its place or removed it.
+    /// The system's error, or that another program replaced or removed the file.
     pub fn write(&mut self, text: &str) -> io::Result<()> {
         // guard: replaced-file
         if !self.is_in_place()? {
-            return Err(io::Error::other("another program has replaced or removed it while this run was using it"));
+            return Err(io::Error::other("another program replaced or removed it while this run was using it"));
         }
         let old = self.file.metadata()?;
         match write_beside(&self.path, text, |new| keep_owner(new, &old)) {
@@ -131,7 +131,7 @@ impl Kept {
         }
     }
 
-    /// Whether the file is still the one at its path.
+    /// Whether the path still leads to this file.
     fn is_in_place(&self) -> io::Result<bool> {
         match std::fs::metadata(&self.path) {
             Ok(there) => Ok(is_same(&there, &self.file.metadata()?)),
@@ -141,7 +141,7 @@ impl Kept {
     }
 }
 
-/// Locks a file; whether the file system can.
+/// Locks a file; `false` if the file system has no locks.
 fn lock(file: &File) -> Result<bool, TryLockError> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -150,7 +150,7 @@ fn lock(file: &File) -> Result<bool, TryLockError> {
     }
 }
 
-/// Whether a file failed to be replaced because it must stay the one that it is, or because its folder may not be written to.
+/// Whether a file cannot be replaced because it is mounted, or because its folder is read-only.
 fn is_fixed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -188,7 +188,7 @@ fn keep_owner(_: &Path, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// The path that links lead to, where there may be no file yet.
+/// Resolves links; the target may not exist yet.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -202,13 +202,13 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other("its links lead in a circle"))
+    Err(io::Error::other("its links form a loop"))
 }
 
-/// Writes a new file beside the old one, has it `finished`, and puts it in the old one's place. Returns it, locked.
+/// Writes a new file next to the old one, calls `finished`, then renames it over the old one. Returns it, locked.
 fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<File> {
     let (mut file, new) = create_beside(path)?;
-    // What is not locked is a leftover.
+    // Unlocked files count as leftovers.
     let locked = lock(&file).map(drop).map_err(|_| io::Error::from(ErrorKind::Interrupted));
     let written = locked.and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.sync_all());
     let result = written.and_then(|()| finished(&new)).and_then(|()| std::fs::rename(&new, path));
@@ -216,13 +216,13 @@ fn write_beside(path: &Path, text: &str, finished: impl FnOnce(&Path) -> io::Res
         sync_folder_of(path);
     }
     if result.is_err() {
-        // What is half written helps nobody.
+        // Failure is ignored: the next run removes it.
         let _ = std::fs::remove_file(&new);
     }
     result.map(|()| file)
 }
 
-/// A file beside another one that nobody else writes.
+/// Creates a file next to another one, under a name that no other run uses.
 fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     for number in 0..MOST_NEW {
         let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
@@ -239,31 +239,31 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Removes what runs that were killed have left beside a file; nobody holds a lock on it any more.
+/// Removes files left by killed runs, recognized by the missing lock.
 fn remove_leftovers(path: &Path) {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|other| is_leftover(other, name));
-        // A name alone is no proof: a link, or a folder, is somebody else's.
+        // Links and folders with such a name are not ours.
         if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let dead = OpenOptions::new().write(true).open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
             if dead {
-                // Another run may have removed it.
+                // Failure is ignored: another run may have removed it.
                 let _ = std::fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// Whether a name is that of a file which was to take the place of `name`.
+/// Whether `other` is the name of a replacement file for `name`.
 fn is_leftover(other: &str, name: &str) -> bool {
     let number = other.strip_prefix(name).and_then(|rest| rest.strip_prefix(NEW));
     number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
 }
 
-/// A new name is safe from a loss of power once the folder is on the disk. Some file systems cannot do that; the file is in its
-/// place all the same.
+/// Syncs the folder, so that a rename survives a power loss. Not all file systems support it; the file is in place
+/// anyway.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -286,17 +286,17 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("source-criteo-files-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("state.json");
-        // Of runs that were killed.
+        // Left by killed runs.
         for number in ["", "1", "99"] {
             std::fs::write(folder.join(format!("state.json{NEW}{number}")), "[").unwrap();
         }
-        std::fs::write(folder.join("state.json.new"), "somebody else's").unwrap();
+        std::fs::write(folder.join("state.json.new"), "another program's").unwrap();
         for text in ["one", "another"] {
             write(&path, text).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing is left beside it");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing is left next to it");
         assert!(write(&folder.join("missing/state.json"), "x").is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }
@@ -315,7 +315,7 @@ mod tests {
             assert!(is_refused());
             assert_eq!(kept.read().unwrap(), text.as_bytes());
         }
-        // What somebody else has put there is not overwritten.
+        // A file that another program put there is not overwritten.
         std::fs::write(folder.join("restored"), "[3]").unwrap();
         std::fs::rename(folder.join("restored"), &path).unwrap();
         assert!(kept.write("[4]").is_err());

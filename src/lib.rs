@@ -1,17 +1,17 @@
-//! source-criteo: one program that gets everything out of the Criteo advertising API.
+//! source-criteo: reads all data from the Criteo advertising API.
 //!
 //! ```text
 //! config ──parse──> Config ───────────────┐
 //! catalog ─select─> [Selected]  ──────────┤
 //! state ───parse──> Cursors ──────────────┤
 //!                                         v
-//!         Track::start                    pure: the next slice of a group of advertisers; today is an argument
+//!         Track::start                    pure: the next window of a group of advertisers; today is an argument
 //!                                         v
-//!         api::Client::fetch(call)        token -> memory -> budget -> attempt, until the whole body passes its check
+//!         api::Client::fetch(call)        slot -> budget -> memory -> token -> attempt, until the body passes `check`
 //!                                         v
-//!         rows::check, Totals::differing  whole, below the cap, and with Criteo's own sums; or else asked for in pieces
+//!         rows::check, Totals::differing  complete, below the row limit, equal to Criteo's totals; otherwise split
 //!                                         v
-//!         Output::slice                   a thread of its own: rows -> project::Plan -> lines, then the state
+//!         Output::slice                   a separate thread: rows -> project::Plan -> lines, then the state
 //! ```
 //!
 //! Each effect has one owner: [`protocol::output`] stdout, [`api`] the network, [`clock`] the time.

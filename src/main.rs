@@ -1,4 +1,4 @@
-//! From arguments to an exit code.
+//! Parses the arguments, runs the command, exits.
 
 use std::process::ExitCode;
 
@@ -12,23 +12,23 @@ use source_criteo::stop::StopSender;
 
 #[expect(clippy::print_stderr, reason = "without an output thread there is no other channel")]
 fn main() -> ExitCode {
-    // A core dump would hold the secrets. Where it cannot be forbidden there is nobody to tell yet. PR_SET_DUMPABLE would
-    // forbid more, but also `--config <(…)`: a user's own /proc/self/fd is closed to such a process.
+    // A core dump would contain secrets. Failure is ignored: there is no channel to report it yet. PR_SET_DUMPABLE is
+    // stricter, but breaks `--config <(…)`: it closes /proc/self/fd to its own user.
     let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0); // guard: core-dumps
     let (stop, stopped) = StopSender::new();
-    // Without handlers a signal still ends the process, only less gently.
+    // Without handlers, a signal still ends the process, just less gracefully.
     signals::listen(&stop).ok(); // guard: signal-handlers
     if let Some(stop) = reader::trouble() {
         return signals::end_by(&stop);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // A mistake shows what was typed, which a script may have from anywhere.
+        // The error quotes the arguments, which may contain secrets.
         Err(words) if words.use_stderr() => {
             eprint!("{}", redact::lines(&words.to_string()));
             return u8::try_from(words.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
-        // The help or the version; a disk may be full.
+        // Help or version; writing may fail on a full disk.
         Err(words) if words.print().is_err() => return ExitCode::FAILURE,
         Err(words) => return u8::try_from(words.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
     };

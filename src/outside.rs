@@ -1,7 +1,6 @@
-//! What comes from outside, and what must hold whatever it is: it is taken or refused in words, never with a panic, and what
-//! is written of it is always valid. Tried with documents that are made up (`properties.rs`) and with bytes that a
-//! fuzzer makes up (`scripts/fuzz`).
-#![expect(clippy::missing_panics_doc, reason = "each panics where what must hold does not")]
+//! Invariants for external input: it is accepted or refused with a message, never with a panic, and output derived from
+//! it is always valid. Checked with generated documents (`properties.rs`) and by a fuzzer (`scripts/fuzz`).
+#![expect(clippy::missing_panics_doc, reason = "each panics if its invariant is violated")]
 
 use std::sync::LazyLock;
 
@@ -21,19 +20,19 @@ use crate::streams::Stream;
 use crate::streams::catalog as streams;
 use crate::streams::report::Fingerprint;
 
-/// The text of a configuration file; `secret` is one that it may hold.
+/// A configuration file; `secret` is a secret that it may contain.
 pub fn config(text: &str, secret: &str) {
     if let Err(error) = Config::parse(text) {
         assert!(!error.message.is_empty() && !error.message.contains(secret), "{}", error.message);
     }
 }
 
-/// The text of a catalog file, of either protocol.
+/// A catalog file of either protocol.
 pub fn catalog(text: &str) {
     let _ = (airbyte::parse_catalog(text), singer::catalog::parse_catalog(text));
 }
 
-/// The text of a state file, of either protocol.
+/// A state file of either protocol.
 pub fn state(text: &str) {
     if let Ok(states) = airbyte::parse_state(text) {
         states.values().filter_map(|state| state.value().ok()).for_each(|state| state_of_report(&state));
@@ -44,7 +43,7 @@ pub fn state(text: &str) {
     }
 }
 
-/// The state of a report: what was understood is written so that it is understood again, as the same.
+/// A report's state: once parsed, it survives being written and parsed again.
 pub fn state_of_report(state: &Value) {
     let parse =
         |state: &Value| Cursors::parse(state, Fingerprint { keys: "a".to_owned(), values: "b".to_owned() }).ok();
@@ -55,24 +54,24 @@ pub fn state_of_report(state: &Value) {
     }
 }
 
-/// A text that is looked into without a tree.
+/// Text scanned without building a tree.
 pub fn text(text: &str, most: usize) {
     scan::try_out(text, most);
 }
 
-/// An answer of the API, and one that was cut behind so many bytes.
+/// An API response, and the same one truncated after `cut` bytes.
 pub fn answer(text: &str, cut: usize) {
     if let Some(stream) = &*REPORT {
         answer::try_out(text, stream);
     }
     for shape in [Shape::Plain, Shape::Report] {
-        assert!(REPORT.is_some(), "there is no such report any more");
+        assert!(REPORT.is_some(), "the report no longer exists");
         if let Some(stream) = &*REPORT {
             let _ = rows::check_into(text, shape, &mut Written(Plan::new(stream, &|_| true)));
         }
         let is_object = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
         if let Some(part) = text.get(..cut).filter(|part| is_object && part.trim_end().len() < text.trim_end().len()) {
-            // A whole object that more follows is no answer either, so every cut is noticed.
+            // A complete object followed by more is invalid, too, so every cut is noticed.
             assert!(rows::check(part).is_err() || rows::check(text).is_err(), "{part}");
         }
     }
@@ -84,7 +83,7 @@ static REPORT: LazyLock<Option<Stream>> = LazyLock::new(|| {
     streams.into_iter().find(|stream| stream.name == "campaign_statistics_daily")
 });
 
-/// Writes every row, and wants a line of JSON of each.
+/// Writes every row and expects one line of JSON for each.
 struct Written(Plan);
 
 impl RowSink for Written {
@@ -99,14 +98,14 @@ impl RowSink for Written {
     }
 }
 
-/// The bytes of a log file: the same rows, or a refusal, wherever they are cut.
+/// A log file: the same rows, or an error, however it is split into chunks.
 pub fn log_file(bytes: &[u8], cut: usize) {
     let (left, right) = bytes.split_at(cut.min(bytes.len()));
     let (whole, pieces) = (log_level::rows_of(&[bytes]), log_level::rows_of(&[left, right]));
     assert_eq!(whole.ok(), pieces.ok());
 }
 
-/// The headers of an answer, one a line.
+/// Response headers, one per line.
 pub fn headers(text: &str) {
     let mut headers = HeaderMap::new();
     for line in text.lines() {

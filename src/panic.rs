@@ -1,13 +1,13 @@
-//! What becomes of a fault of the connector's own: an error message of the protocol, with the place and without values.
+//! Turns panics into a protocol error message, with the location and without values.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 
-/// Where the last panic happened.
+/// Location of the last panic.
 static PLACE: Mutex<String> = Mutex::new(String::new());
 
-/// Notes the place of panics from now on, in place of words on stderr that may hold values.
+/// Records panic locations from now on, instead of printing messages that may contain values.
 pub(crate) fn listen() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(|place| format!("{}:{}", place.file(), place.line()));
@@ -15,22 +15,22 @@ pub(crate) fn listen() {
     }));
 }
 
-/// The error for the panic that has just been caught.
+/// The error for the panic just caught.
 pub(crate) fn error() -> Error {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Error::system(format!(
-        "The connector has met a fault of its own (at {place}) and stops here. What was written is right; the next sync goes \
-         on from the last state. Please report it with this message."
+        "The connector hit an internal error (at {place}) and stopped. Everything written so far is valid; the next \
+         sync resumes from the last state. Please report it with this message."
     ))
 }
 
-/// Panics where the environment asks for it, in builds for tests only.
+/// Panics if the environment requests it, in debug builds only.
 #[cfg(debug_assertions)]
 #[track_caller]
 pub(crate) fn point(name: &str) {
-    assert!(std::env::var("SOURCE_CRITEO_PANIC").as_deref() != Ok(name), "asked for");
+    assert!(std::env::var("SOURCE_CRITEO_PANIC").as_deref() != Ok(name), "requested");
 }
 
-/// Nothing, in builds for people.
+/// Does nothing in release builds.
 #[cfg(not(debug_assertions))]
 pub(crate) fn point(_: &str) {}

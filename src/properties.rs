@@ -1,7 +1,6 @@
-//! What must hold for all that comes from outside (`outside.rs`), tried with documents that are made up.
+//! Checks the invariants for external input (`outside.rs`) with generated documents.
 //!
-//! `PROPTEST_CASES=100000 cargo test --lib properties` tries for longer; what was ever found stays in
-//! `proptest-regressions/`.
+//! `PROPTEST_CASES=100000 cargo test --lib properties` runs more cases; failures are kept in `proptest-regressions/`.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::engine::log_level;
 use crate::outside;
 
-/// Names and values that mean something somewhere, so that arbitrary documents reach deep.
+/// Names and values with a meaning somewhere, so that generated documents reach deep code paths.
 const WORDS: &[&str] = &[
     "streams",
     "stream",
@@ -85,7 +84,7 @@ fn document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A document with a part of it replaced.
+/// A document with one part replaced.
 fn changed(whole: Value, path: &[usize], part: Value) -> Value {
     match (path.split_first(), whole) {
         (Some((step, rest)), Value::Array(mut items)) if !items.is_empty() => {
@@ -112,7 +111,7 @@ fn configuration() -> Value {
     })
 }
 
-/// A file of values, as programs write it that quote what needs it.
+/// A CSV file that quotes where needed.
 fn csv(table: &[Vec<String>], separator: char, end: &str) -> String {
     let quoted = |value: &String| {
         let is_plain = !value.contains([separator, '"', '\n', '\r']) && !value.is_empty();
@@ -121,7 +120,7 @@ fn csv(table: &[Vec<String>], separator: char, end: &str) -> String {
     table.iter().map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(&separator.to_string()) + end).collect()
 }
 
-/// What fuzzers start from, and what they once broke something with.
+/// Inputs that fuzzers start from, and inputs that once failed.
 #[test]
 fn the_corpus_of_the_fuzzer_holds() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
@@ -138,7 +137,7 @@ fn the_corpus_of_the_fuzzer_holds() {
                 "log_file" => (0..bytes.len()).for_each(|cut| outside::log_file(&bytes, cut)),
                 "state" => outside::state(&text),
                 "text" => (0..bytes.len()).for_each(|most| outside::text(&text, most)),
-                other => panic!("{other} is no target"),
+                other => panic!("{other} is not a target"),
             }
             inputs += 1;
         }
@@ -164,7 +163,7 @@ proptest! {
     fn texts_that_are_looked_into(document in document(), text in "[ \\[\\]{}\",:\\\\u0-9a-fé]{0,40}", most in 0usize..60) {
         outside::text(&document.to_string(), most);
         outside::text(&text, most);
-        // As texts, and as names.
+        // As strings and as keys.
         outside::text(&json!([text, {text.as_str(): document}]).to_string(), most);
     }
 

@@ -1,8 +1,8 @@
-//! Keeps secrets out of everything that is written, and keeps what is written from being obeyed. The secrets are those of the
-//! process, so that words can be cleaned wherever they are shortened: a part of a secret would not be known again.
+//! Masks secrets in all output, and removes terminal control characters. The secrets are global to the process, so that
+//! text can be cleaned wherever it is shortened: a partial secret would not be recognized afterwards.
 //!
-//! A secret is found in any spelling that servers, proxies and programs give a text: each of its bytes may be escaped by
-//! percent signs, HTML or JSON, and an escape may be escaped again. Its base64 and hex forms are found in the same way.
+//! A secret is found in any encoding that servers, proxies and programs apply: each byte may be percent-, HTML- or
+//! JSON-escaped, and an escape may be escaped again. Its base64 and hex forms are found in the same way.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -12,17 +12,17 @@ use serde_json::Value;
 use crate::config::SPEC;
 use crate::scan;
 
-/// Shorter values are not masked: they would tear holes into ordinary words.
+/// Shorter values are not masked: they would match parts of ordinary words.
 const SHORTEST: usize = 6;
-/// What stands in place of a secret.
+/// Replaces a secret.
 const MASK: &str = "***";
 /// How often an escape may be escaped again.
 const DEPTH: u32 = 3; // guard: spellings-of-secrets
-/// The most characters of the name or number of an HTML escape.
+/// Maximum length of an HTML escape's name or number.
 const LONGEST_ENTITY: usize = 8;
-/// No escape is longer, however often it is escaped again.
+/// Maximum length of an escape, including nested escapes.
 const LONGEST_ESCAPE: usize = 24;
-/// HTML's names of the signs that secrets have.
+/// HTML entity names of characters that occur in secrets.
 const ENTITIES: [(&str, char); 35] = [
     ("amp", '&'),
     ("quot", '"'),
@@ -61,24 +61,24 @@ const ENTITIES: [(&str, char); 35] = [
     ("hat", '^'),
 ];
 
-/// No secret is longer, and no more of it is known again.
+/// Maximum length of a secret; the rest is not recognized.
 const LONGEST: usize = 64 * 1024;
 
 static SECRETS: RwLock<Secrets> = RwLock::new(Secrets(Vec::new()));
 
-/// The forms of all secrets, each to be found in every spelling.
+/// The forms of all secrets, each found in every encoding.
 struct Secrets(Vec<Vec<u8>>);
 
-/// Makes a secret known.
+/// Registers a secret.
 pub fn add(secret: &str) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).add(secret);
 }
 
-/// Makes the secrets of a configuration known, also of one that is not valid: the texts under every key that the
-/// specification marks as secret.
+/// Registers a configuration's secrets, even if it is invalid: the strings under every key that the specification marks
+/// as secret.
 pub fn add_secrets_of(config: &str) {
     let properties = &SPEC["connectionSpecification"]["properties"];
-    // What is no JSON holds no secret behind its mistake that anybody would take for one.
+    // After a JSON syntax error, nothing is recognizable as a secret.
     let _ = scan::members(config.trim_start_matches('\u{feff}'), &mut |name, raw| {
         let is_secret = properties[name]["airbyte_secret"] == true;
         if let Some(secret) = scan::text(raw, LONGEST).filter(|_| is_secret && raw.starts_with('"')) {
@@ -89,32 +89,32 @@ pub fn add_secrets_of(config: &str) {
     });
 }
 
-/// The text with every known secret masked, in whatever spelling.
+/// Masks every known secret, in any encoding.
 #[must_use]
 pub fn clean(text: &str) -> String {
     clean_start(text, usize::MAX)
 }
 
-/// At most so many characters of what [`clean`] makes of a text; no more of the text is looked at than that takes.
+/// The first `characters` of [`clean`]'s result; no more of the text is processed than that needs.
 #[must_use]
 pub fn clean_start(text: &str, characters: usize) -> String {
     SECRETS.read().unwrap_or_else(PoisonError::into_inner).clean(text, characters)
 }
 
-/// Somebody's words as one line of a log or a terminal: without secrets, line breaks, and anything that a terminal obeys.
+/// Third-party text as one line of a log or terminal: without secrets, line breaks and control characters.
 #[must_use]
 pub fn line(text: &str) -> String {
     clean(text).chars().map(harmless).collect()
 }
 
-/// As [`line()`], with the line breaks of the text.
+/// As [`line()`], but keeps line breaks.
 #[must_use]
 pub fn lines(text: &str) -> String {
     clean(text).chars().map(|letter| if letter == '\n' { letter } else { harmless(letter) }).collect()
 }
 
-/// Masks the secrets in every text of a message, and takes away what a terminal obeys. The message stays valid JSON, which is
-/// not so where its text is masked.
+/// Masks secrets and control characters in every string of a message. Unlike masking its text, this keeps the JSON
+/// valid.
 pub fn clean_message(message: &mut Value) {
     match message {
         Value::String(text) => *text = lines(text),
@@ -124,14 +124,14 @@ pub fn clean_message(message: &mut Value) {
     }
 }
 
-/// A character, or a space in place of one that a terminal or a log obeys.
+/// Replaces a control character by a space.
 #[must_use]
 pub fn harmless(letter: char) -> char {
     if is_obeyed(letter) { ' ' } else { letter }
 }
 
-/// Whether terminals or logs do something at a character in place of showing it: control characters (C0, DEL, C1), line and
-/// paragraph separators, and signs that change the direction of what follows.
+/// Whether terminals or logs interpret a character instead of showing it: control characters (C0, DEL, C1), line and
+/// paragraph separators, and bidirectional formatting.
 #[must_use]
 pub fn is_obeyed(letter: char) -> bool {
     letter.is_control() // guard: control-characters
@@ -149,7 +149,7 @@ impl Secrets {
             url.query_pairs_mut().append_key_only(secret);
             url.query().map(str::to_owned)
         });
-        // The header of HTTP's basic authentication has the base64 of the encoded secret behind something else.
+        // HTTP basic authentication has the base64 of the encoded secret after a user name.
         for text in std::iter::once(secret).chain(encoded.as_deref().filter(|encoded| *encoded != secret)) {
             forms.extend((0..3).flat_map(|offset| base64(text.as_bytes(), offset)));
         }
@@ -161,7 +161,7 @@ impl Secrets {
     fn clean(&self, text: &str, characters: usize) -> String {
         let mut clean = String::new();
         let mut count = 0;
-        // Up to here everything belongs to a secret.
+        // End of the secret being masked.
         let mut masked_until = 0;
         for (at, letter) in text.char_indices() {
             let end = self.0.iter().filter_map(|form| end_of_match(text.as_bytes(), at, form)).max().unwrap_or(0); // guard: mask-secrets
@@ -185,8 +185,8 @@ impl Secrets {
     }
 }
 
-/// The base64 of a text that stands behind `offset` bytes of something else (modulo 3), in both alphabets: what is the same
-/// whatever stands around it, and that with the last sign if nothing stands behind it.
+/// The base64 of a text that follows `offset` other bytes (modulo 3), in both alphabets: the part that does not depend
+/// on its surroundings, and the same with the last character if nothing follows.
 fn base64(text: &[u8], offset: usize) -> Vec<Vec<u8>> {
     let padded: Vec<u8> = std::iter::repeat_n(0, offset).chain(text.iter().copied()).collect();
     let encoded = BASE64_NOPAD.encode(&padded).into_bytes();
@@ -203,14 +203,14 @@ fn base64(text: &[u8], offset: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Where the longest spelling of a form ends that begins at a place of a text; one that the end of the text cuts counts, once
-/// [`SHORTEST`] bytes of it are there.
+/// The end of the longest encoding of `form` that starts at `start`. One that the end of the text cuts off counts once
+/// [`SHORTEST`] bytes match.
 fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
     let (first, wanted) = (text.get(start)?, form.first()?);
     if !is_mark(*first) && !spells(*first, *wanted) {
         return None;
     }
-    // Where a spelling of so many bytes of the form may end.
+    // By number of matched bytes of the form: where such an encoding may end.
     let mut ends: Vec<Vec<usize>> = vec![Vec::new(); form.len() + 1];
     ends[0].push(start);
     for count in 0..form.len() {
@@ -219,7 +219,7 @@ fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
         while let Some(end) = here.get(at).copied() {
             at += 1;
             let rest = &text[end..];
-            // Lines may be broken within a secret, and signs that nobody sees may stand in it.
+            // A secret may contain line breaks and invisible characters.
             here.extend(unseen(rest).filter(|_| count > 0).map(|length| end + length));
             let is_cut = rest.first().is_none_or(|first| is_mark(*first) && rest.len() <= LONGEST_ESCAPE);
             if is_cut && count >= SHORTEST {
@@ -239,7 +239,7 @@ fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
     ends.pop()?.into_iter().max()
 }
 
-/// The length of a character at the beginning of a text that shows nothing: a line break, a control character, or one without width.
+/// The length of an invisible character at the start: a line break, a control character, or one without width.
 fn unseen(text: &[u8]) -> Option<usize> {
     match text {
         [byte, ..] if byte.is_ascii_control() => Some(1),
@@ -251,17 +251,17 @@ fn unseen(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a byte stands for another: some servers change the case of what they send back, and forms have `+` for a space.
+/// Whether a byte matches another: some servers change case, and forms write `+` for a space.
 fn spells(byte: u8, wanted: u8) -> bool {
     byte.eq_ignore_ascii_case(&wanted) || (byte == b'+' && wanted == b' ')
 }
 
-/// Whether an escape may begin with a byte.
+/// Whether an escape may start with a byte.
 fn is_mark(byte: u8) -> bool {
     matches!(byte, b'%' | b'&' | b'\\')
 }
 
-/// A byte or a character that a text spells, and where its spelling ends.
+/// A decoded byte or character, and the end of its encoding.
 #[derive(Clone, Copy, PartialEq)]
 struct Unit {
     bytes: [u8; 4],
@@ -289,7 +289,7 @@ impl Unit {
     }
 }
 
-/// What a text may spell at a place: the byte that is there, or what an escape of it means, whose signs may be escaped in turn.
+/// The possible decodings at a position: the byte itself, or an escape, whose characters may be escaped in turn.
 fn units(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
     let Some(first) = text.get(at) else { return Vec::new() };
     if depth == 0 || !is_mark(*first) {
@@ -316,7 +316,7 @@ fn units(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
     found
 }
 
-/// What stands behind an ampersand: a name or a number, and perhaps a semicolon.
+/// What may follow an ampersand: a name or a number, and an optional semicolon.
 fn entities(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
     let mut found = Vec::new();
     for sign in units(text, at, depth).iter().filter(|sign| sign.is(b'#')) {
@@ -327,7 +327,7 @@ fn entities(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
         found.extend(code.map(|code| Unit::character(code, start + digits.len())));
     }
     let name = word(text, at, u8::is_ascii_alphabetic);
-    // Without a semicolon more letters may follow.
+    // Without a semicolon, more letters may follow.
     let named = ENTITIES
         .iter()
         .filter(|(entity, _)| name.get(..entity.len()).is_some_and(|start| start.eq_ignore_ascii_case(entity)));
@@ -339,7 +339,7 @@ fn entities(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
     found
 }
 
-/// What stands behind a backslash, in JSON and in the languages that print texts in its way.
+/// What may follow a backslash, in JSON and in languages with similar escapes.
 fn backslashed(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
     let mut found = Vec::new();
     for sign in units(text, at, depth) {
@@ -363,7 +363,7 @@ fn backslashed(text: &[u8], at: usize, depth: u32) -> Vec<Unit> {
     found
 }
 
-/// The character of a surrogate pair whose first half has been read.
+/// Decodes a surrogate pair whose first half was read.
 fn low_half(text: &[u8], high: u32, at: usize, depth: u32) -> Option<Unit> {
     let slash = units(text, at, depth).into_iter().find(|unit| unit.is(b'\\') && text.get(unit.end) == Some(&b'u'))?;
     let low = u16::try_from(hex(text, slash.end + 1, 4)?).ok()?;
@@ -372,13 +372,13 @@ fn low_half(text: &[u8], high: u32, at: usize, depth: u32) -> Option<Unit> {
     Some(Unit::character(character, slash.end + 5))
 }
 
-/// The number that exactly so many hexadecimal digits mean.
+/// Parses exactly `length` hexadecimal digits.
 fn hex(text: &[u8], at: usize, length: usize) -> Option<u32> {
     let digits = text.get(at..at + length).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The ASCII characters of a kind from a place on.
+/// The run of ASCII characters of one kind at a position.
 fn word(text: &[u8], at: usize, is_part: fn(&u8) -> bool) -> &str {
     let rest = text.get(at..).unwrap_or_default();
     let length = rest.iter().take(LONGEST_ENTITY).take_while(|byte| is_part(byte)).count();
@@ -426,7 +426,8 @@ mod tests {
         text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
     }
 
-    /// What servers, proxies and programs make of a text, and how many characters of that come before the text's own.
+    /// The encodings that servers, proxies and programs apply to a secret, with the number of leading characters that
+    /// are not part of it.
     fn spellings(secret: &str) -> Vec<(String, usize)> {
         let basic = format!("client:{secret}");
         let own = [
@@ -459,7 +460,7 @@ mod tests {
         own.into_iter().map(|own| (own, 0)).chain(behind).collect()
     }
 
-    /// Whether a part of more than six characters of a secret is told.
+    /// Whether more than six consecutive characters of a secret are visible.
     fn is_told(told: &str, spelling: &str, start: usize) -> bool {
         let letters: Vec<char> = spelling.chars().skip(start).collect();
         letters.windows(7).any(|part| told.contains(&part.iter().collect::<String>()))
@@ -480,7 +481,7 @@ mod tests {
                 for told in [secrets.clean(&text, usize::MAX), secrets.clean(&text, cut)] {
                     prop_assert!(!is_told(&told, &spelling, start), "{spelling}: {told}");
                 }
-                // Somebody else has cut it: of its first bytes nobody can tell that they begin a secret.
+                // Truncated by a third party: its first bytes alone are not recognizable as a secret.
                 let told = secrets.clean(&text[..text.floor_char_boundary(cut)], usize::MAX);
                 let few = before.len() + start + SHORTEST * LONGEST_ESCAPE;
                 prop_assert!(!is_told(&told, &spelling, start) || told.len() <= few, "{spelling}: {told}");
@@ -518,7 +519,7 @@ mod tests {
     #[test]
     fn secrets_are_masked_across_signs_that_nobody_sees() {
         let secrets = knowing("abcdef-ghijkl+mno");
-        // An escape near the end of a text may be a cut one.
+        // An escape near the end of a text may be a truncated one.
         let more = "so on, ".repeat(20);
         for sign in
             ["\n", "\r\n", "\t", "\0", "\u{1b}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{2060}", "\u{feff}"]

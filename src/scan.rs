@@ -1,7 +1,6 @@
-//! Looks into JSON without making a tree of it: a tree takes up to thirty times the memory of its text.
+//! Scans JSON without building a tree, which takes up to thirty times the memory of its text.
 //!
-//! What comes from outside may be of any size. Whoever needs a part of it walks over the rest, and takes that part shortened or
-//! within a bound.
+//! External input may be of any size. Callers skip what they do not need, and get the rest shortened or bounded.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,15 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Takes the members of an object one by one, in their order; says what is wrong with one.
+/// Receives an object's members in order; returns an error message to reject one.
 type OnMember<'a, 'de> = &'a mut dyn FnMut(&str, &'de str) -> Result<(), String>;
-/// Takes the items of a list one by one.
+/// Receives a list's items in order.
 type OnItem<'a, 'de> = &'a mut dyn FnMut(&'de str) -> Result<(), String>;
 
-/// Walks over the members of an object; a text that is none has none.
+/// Visits the members of an object; text of another type has none.
 ///
 /// # Errors
-/// When the text is no JSON, or `on_member` refuses a member.
+/// If the text is not JSON, or the callback rejects a value.
 pub(crate) fn members<'de>(text: &'de str, on_member: OnMember<'_, 'de>) -> serde_json::Result<()> {
     if !text.trim_start().starts_with('{') {
         return Ok(());
@@ -28,10 +27,10 @@ pub(crate) fn members<'de>(text: &'de str, on_member: OnMember<'_, 'de>) -> serd
     reader.end()
 }
 
-/// Walks over the items of a list; a text that is none has none.
+/// Visits the items of a list; text of another type has none.
 ///
 /// # Errors
-/// When the text is no JSON, or `on_item` refuses an item.
+/// If the text is not JSON, or the callback rejects a value.
 pub(crate) fn items<'de>(text: &'de str, on_item: OnItem<'_, 'de>) -> serde_json::Result<()> {
     if !text.trim_start().starts_with('[') {
         return Ok(());
@@ -41,11 +40,11 @@ pub(crate) fn items<'de>(text: &'de str, on_item: OnItem<'_, 'de>) -> serde_json
     reader.end()
 }
 
-/// Walks over the items of the lists that the wanted members of an object hold. Unlike with [`members`], those in front of the
-/// place where a text was cut are found.
+/// Visits the items of the lists in the wanted members of an object. Unlike [`members`], it finds those before the
+/// point where the text was truncated.
 ///
 /// # Errors
-/// When the text is no JSON, or `on_item` refuses an item.
+/// If the text is not JSON, or the callback rejects a value.
 pub(crate) fn items_of<'de>(
     text: &'de str,
     is_wanted: &dyn Fn(&str) -> bool,
@@ -56,7 +55,7 @@ pub(crate) fn items_of<'de>(
     reader.end()
 }
 
-/// The text of a member of an object. Of several with the name the last counts, as in a tree.
+/// The raw text of an object's member. Of several with the same name the last counts, as in a tree.
 pub(crate) fn member(text: &str, is_wanted: impl Fn(&str) -> bool) -> Option<&str> {
     let mut found = None;
     let walk = members(text, &mut |name, value| {
@@ -68,12 +67,12 @@ pub(crate) fn member(text: &str, is_wanted: impl Fn(&str) -> bool) -> Option<&st
     walk.ok().and(found)
 }
 
-/// A text or a number as a text of at most so many bytes; `None` for anything else.
+/// A string or number as a string of at most `most` bytes; `None` for other types.
 pub(crate) fn text(raw: &str, most: usize) -> Option<String> {
     match raw.as_bytes().first()? {
         b'"' if raw.len() <= most => serde_json::from_str(raw).ok(),
         b'"' => (0..12).find_map(|fewer| {
-            // A cut within an escape is no text; no escape, nor a pair of them, is longer.
+            // A string cut within an escape is invalid. The longest escape, a surrogate pair, has 12 characters.
             let start = raw.get(..raw.floor_char_boundary(most).checked_sub(fewer)?)?;
             serde_json::from_str(&format!("{start}\"")).ok()
         }),
@@ -82,15 +81,15 @@ pub(crate) fn text(raw: &str, most: usize) -> Option<String> {
     }
 }
 
-/// The name of something, shortened.
+/// A name, shortened to `most` bytes.
 pub(crate) fn short(name: &str, most: usize) -> Cow<'_, str> {
     if name.len() <= most { name.into() } else { format!("{}…", &name[..name.floor_char_boundary(most)]).into() }
 }
 
-/// A tree of a text that has at most so many values.
+/// Builds a tree of at most `most` values.
 ///
 /// # Errors
-/// When the text is no JSON, or has more values.
+/// If the text is not JSON, or has more values.
 pub(crate) fn tree(text: &str, most: usize) -> serde_json::Result<Value> {
     let mut left = most;
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -99,10 +98,10 @@ pub(crate) fn tree(text: &str, most: usize) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Whether a text of JSON holds a string, or a name, of more than so many bytes.
+/// Whether JSON text has a string or key of more than `most` bytes.
 ///
-/// Nothing but a long string has no quotation mark anywhere in half as many bytes, so that it is enough to look for one there:
-/// only where there is none, the text is walked through.
+/// Only a long string can go half that length without a quotation mark. So it is enough to check blocks of that size,
+/// and to scan the text only if one has none.
 pub(crate) fn has_string_beyond(text: &str, most: usize) -> bool {
     let bytes = text.as_bytes();
     let size = (most / 2).max(1);
@@ -119,7 +118,7 @@ pub(crate) fn has_string_beyond(text: &str, most: usize) -> bool {
     (0..bytes.len() / size).any(is_quiet) && longest_string(text) > most
 }
 
-/// The bytes of the longest string of a text of JSON, as they stand there.
+/// The length of the longest string in JSON text, in bytes with escapes.
 fn longest_string(text: &str) -> usize {
     let (mut longest, mut start, mut is_escaped) = (0, None, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -137,7 +136,7 @@ fn longest_string(text: &str) -> usize {
     longest.max(start.map_or(0, |first| text.len() - first))
 }
 
-/// What must hold for any text: what is found without a tree is what a tree has, within the bound.
+/// Invariant for any text: scanning finds what a tree has, within the limit.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn try_out(text: &str, most: usize) {
     assert_eq!(has_string_beyond(text, most), longest_string(text) > most, "{text}");
@@ -173,7 +172,7 @@ pub(crate) fn try_out(text: &str, most: usize) {
     }
 }
 
-/// How many values there are in a tree.
+/// The number of values in a tree.
 #[cfg(any(test, feature = "fuzzing"))]
 fn count(tree: &Value) -> usize {
     1 + match tree {
@@ -218,7 +217,7 @@ impl<'de> Visitor<'de> for Items<'_, 'de> {
     }
 }
 
-/// The lists of some members.
+/// Visits the lists of the wanted members.
 struct ListsOf<'a, 'de> {
     is_wanted: &'a dyn Fn(&str) -> bool,
     on_item: OnItem<'a, 'de>,
@@ -243,7 +242,7 @@ impl<'de> Visitor<'de> for ListsOf<'_, 'de> {
     }
 }
 
-/// A list, or anything else in its place.
+/// Visits a list, and ignores values of other types.
 struct List<'a, 'de>(OnItem<'a, 'de>);
 
 impl<'de> DeserializeSeed<'de> for List<'_, 'de> {
@@ -295,7 +294,7 @@ impl<'de> Visitor<'de> for List<'_, 'de> {
     }
 }
 
-/// The name of a member, which is copied only where it has escapes.
+/// A member's name, copied only if it has escapes.
 pub(crate) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -322,7 +321,7 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// A value and how many more there may be.
+/// Builds a value; `left` counts down the values allowed.
 struct Tree<'a> {
     left: &'a mut usize,
     most: usize,

@@ -1,4 +1,4 @@
-//! How the process dies when it is told to: of the signal itself, so that whoever sent it sees its doing.
+//! Ends the process by re-raising the signal it received, so that the parent sees the right exit status.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::redact;
 use crate::stop::{Stop, StopSender};
 
-/// Tells `stop` of the first signal; a second one ends the process at once.
+/// Passes the first signal to `stop`; a second one ends the process immediately.
 ///
 /// # Errors
-/// When the system takes no handler.
+/// If no handler can be installed.
 pub fn listen(stop: &StopSender) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     if !ignores(SIGHUP) {
@@ -30,14 +30,14 @@ pub fn listen(stop: &StopSender) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends the process the way that fits the reason.
+/// Ends the process in a way that fits the reason.
 #[must_use]
 pub fn end_by(stop: &Stop) -> ExitCode {
     match stop {
         Stop::Signal(signal) => end_by_signal(*signal),
-        // What every program does whose reader has gone, such as `| head -1`.
+        // As other programs do when their reader is gone, such as `| head -1`.
         Stop::ReaderGone => end_by_signal(SIGPIPE),
-        // It has been told as an error of the run.
+        // Already reported as an error of the run.
         Stop::Panicked | Stop::Stalled => ExitCode::FAILURE,
         Stop::OutputFailed(error) => {
             complain(&format!("The output cannot be written: {error}."));
@@ -46,25 +46,25 @@ pub fn end_by(stop: &Stop) -> ExitCode {
     }
 }
 
-/// Raises the signal with its default disposition. The first process of a container is immune to signals, and exits with
-/// the number that a shell would show.
+/// Raises the signal with its default action. Process 1 of a container is immune to it, and exits with the status that
+/// a shell would report.
 fn end_by_signal(signal: i32) -> ! {
     if std::process::id() != 1 {
-        // It does not return, unless the system refuses; then the exit below serves.
+        // Returns only if the system refuses; then the exit below applies.
         let _ = emulate_default_handler(signal);
     }
     #[expect(clippy::exit, reason = "the one place that ends the process, after everything was written")]
     std::process::exit(128 + signal)
 }
 
-/// Whether the process was started to outlive its terminal, as by `nohup`.
+/// Whether the signal is ignored, as under `nohup`.
 fn ignores(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Says something to people; stdout is not theirs.
+/// Prints to stderr, since stdout carries the protocol.
 #[expect(clippy::print_stderr, reason = "the protocol's channel is broken when this is called")]
 fn complain(text: &str) {
     eprintln!("{}", redact::line(text));

@@ -1,14 +1,14 @@
-//! What somebody may have meant.
+//! Suggestions for mistyped names.
 
-/// How much alike two words must be, from 0 to 1.
+/// Minimum Jaro-Winkler similarity of a suggestion.
 const LEAST: f64 = 0.75;
-/// How many words are suggested.
+/// Maximum number of suggestions.
 const MOST: usize = 3;
 
-/// How much alike a mistyped word and the right one are.
+/// Minimum similarity of a typo and the intended word.
 const NEARLY: f64 = 0.92;
 
-/// The word that was probably meant, for words that may well mean something else.
+/// The probably intended word, for words that may be valid in another context.
 #[must_use]
 pub fn nearly<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let alike = known.into_iter().map(|known| (strsim::jaro_winkler(word, known), known));
@@ -18,7 +18,7 @@ pub fn nearly<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
         .map(|(_, word)| word)
 }
 
-/// ` Did you mean …?` with the words that are most alike, or nothing.
+/// ` Did you mean …?` with the most similar words, or an empty string.
 #[must_use]
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let folded = word.to_lowercase();

@@ -1,4 +1,4 @@
-//! Tables for people and for other programs.
+//! Tables for terminals, documents and other programs.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -7,24 +7,24 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::error::{Error, Result};
 use crate::redact::{harmless, is_obeyed};
 
-/// How a table is written.
+/// Output format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
-    /// Aligned, for people.
+    /// Aligned columns.
     #[default]
     Table,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Comma-separated values with a header.
     Csv,
-    /// For documents.
+    /// A Markdown table.
     Markdown,
 }
 
-/// No cell takes more columns of a terminal, unless there is room to spare.
+/// Maximum cell width in terminal columns, unless the terminal has room for all.
 const WIDEST_CELL: usize = 32;
 
-/// Rows of values under names.
+/// Rows of values under column names.
 #[derive(Debug, Default)]
 pub struct Table {
     names: Vec<String>,
@@ -32,22 +32,22 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table without rows.
+    /// An empty table.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { names: names.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row, with a value for each name.
+    /// Adds a row with one value per column.
     pub fn push(&mut self, row: Vec<Value>) {
         self.rows.push(row);
     }
 
-    /// The text of the table; `width` is that of the terminal, where there is one: columns that do not fit are left out of an
-    /// aligned table, and named below it, and no format has anything that a terminal obeys.
+    /// Renders the table. `width` is the terminal's, if there is one: an aligned table then drops columns that do not
+    /// fit and names them below, and no format contains terminal control characters.
     ///
     /// # Errors
-    /// When a value cannot be written, which no table of ours has.
+    /// If a value cannot be written as CSV, which does not happen for valid strings.
     pub fn render(&self, format: Format, width: Option<usize>) -> Result<String> {
         Ok(match format {
             Format::Table => self.aligned(width),
@@ -55,7 +55,7 @@ impl Table {
                 self.objects().map(|object| shown_json(&Value::Object(object))).collect::<Vec<_>>().join("\n")
             }
             Format::Csv => {
-                let broken = |error: String| Error::system(format!("The table cannot be written as CSV: {error}."));
+                let broken = |error: String| Error::system(format!("Cannot write the table as CSV: {error}."));
                 let mut writer = csv::Writer::from_writer(Vec::new());
                 let value = if width.is_some() { cell } else { text };
                 let names = self.names.iter().map(|name| defused(&value(&Value::from(name.as_str())))).collect();
@@ -85,7 +85,7 @@ impl Table {
         self.rows.iter().map(|row| self.names.iter().cloned().zip(row.iter().cloned()).collect())
     }
 
-    /// Whether a column has numbers, which stand to the right.
+    /// Whether a column has only numbers, which are right-aligned.
     fn is_right(&self, column: usize) -> bool {
         let values = || self.rows.iter().filter_map(|row| row.get(column)).filter(|value| !value.is_null());
         values().next().is_some() && values().all(Value::is_number)
@@ -101,7 +101,7 @@ impl Table {
                 cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).fold(name.width(), usize::max)
             })
             .collect();
-        // Long texts are cut before whole columns are left out.
+        // Long cells are truncated before whole columns are dropped.
         let has_room = width.is_none_or(|width| natural.iter().map(|width| width + 2).sum::<usize>() <= width + 2);
         let widths: Vec<usize> =
             natural.iter().map(|&width| if has_room { width } else { width.min(WIDEST_CELL) }).collect();
@@ -132,7 +132,7 @@ impl Table {
     }
 }
 
-/// A value on one line, without anything that a terminal obeys.
+/// A value on one line, without terminal control characters.
 fn cell(value: &Value) -> String {
     shown(&text(value))
 }
@@ -141,21 +141,21 @@ fn shown(text: &str) -> String {
     text.chars().map(harmless).collect()
 }
 
-/// A value in JSON whose signs that a terminal obeys are escaped, which does not change it.
+/// A value as JSON with terminal control characters escaped, which does not change it.
 fn shown_json(value: &Value) -> String {
     let escaped =
         |letter: char| if is_obeyed(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() };
     value.to_string().chars().map(escaped).collect()
 }
 
-/// A value in CSV. Numbers are never formulas, also those in a text.
+/// A CSV cell. Numbers, also in strings, are never formulas.
 fn csv_cell(value: &Value, text_of: fn(&Value) -> String) -> String {
     let text = text_of(value);
     let is_number = value.is_number() || text.parse::<f64>().is_ok_and(f64::is_finite);
     if is_number { text } else { defused(&text) }
 }
 
-/// A text that spreadsheets do not take for a formula: an apostrophe stands before what could begin one (OWASP, CSV injection).
+/// Prefixes an apostrophe to strings that spreadsheets would run as a formula (OWASP, CSV injection).
 fn defused(text: &str) -> String {
     let first = text.trim_start_matches(' ').chars().next();
     let is_formula = first.is_some_and(|first| "=+-@\t\r\n＝＋－＠".contains(first));
@@ -170,7 +170,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// A text of at most so many columns.
+/// Truncates a string to `width` terminal columns.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! Log events become the protocol's LOG messages, through the one owner of stdout.
+//! Turns log events into the protocol's LOG messages, written by the one owner of stdout.
 
 use std::fmt::{self, Write as _};
 
@@ -9,13 +9,13 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::protocol::airbyte;
 use crate::protocol::output::Output;
 
-/// Sends events of this crate up to a level to the output.
+/// Passes this crate's events, up to a level, to the output.
 struct LogMessages {
     output: Output,
     level: Level,
 }
 
-/// The level of an Airbyte source: INFO, unless `LOG_LEVEL`, which Airbyte sets, or `--debug` say otherwise.
+/// The log level of an Airbyte source: INFO, unless `LOG_LEVEL`, which Airbyte sets, or `--debug` changes it.
 pub(crate) fn level(is_debug: bool) -> Level {
     match std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()) {
         _ if is_debug => Level::DEBUG,
@@ -24,9 +24,9 @@ pub(crate) fn level(is_debug: bool) -> Level {
     }
 }
 
-/// Sends log events up to a level to `output` from now on.
+/// Sends log events, up to `level`, to `output` from now on.
 pub(crate) fn start(output: &Output, level: Level) {
-    // Fails only when a test in the same process has done it already.
+    // Fails only if a test in the same process already did it.
     let _ = tracing::subscriber::set_global_default(LogMessages { output: output.clone(), level });
 }
 

@@ -1,4 +1,4 @@
-//! What people see at a terminal: on stderr, so that it never mixes with the protocol on stdout.
+//! Terminal output, on stderr so that it never mixes with the protocol on stdout.
 
 use std::io::{IsTerminal, Write as _};
 
@@ -7,41 +7,41 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::engine::ladder::{Hold, Rung, Step};
 use crate::redact;
 
-/// Lines are not longer, however wide the terminal is: nobody reads them easily.
+/// Maximum line width, for readability.
 const WIDEST: usize = 110;
-/// Nor are they broken to fewer columns.
+/// Minimum width to wrap to.
 const NARROWEST: usize = 30;
 
-/// A terminal at which somebody sits.
+/// An interactive terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     width: usize,
     has_colours: bool,
 }
 
-/// A colour that most terminals have.
+/// A color that most terminals have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// For what is well.
+    /// Success.
     Green,
-    /// For what is to be known.
+    /// Notes and warnings.
     Yellow,
-    /// For what is broken.
+    /// Errors.
     Red,
-    /// For what matters less.
+    /// Less important text.
     Grey,
 }
 
 impl Terminal {
-    /// The terminal of stderr; `None` when nobody sits there.
+    /// The terminal on stderr; `None` if it is redirected.
     #[must_use]
     pub fn of_people() -> Option<Self> {
         Self::of(&std::io::stderr())
     }
 
-    /// The terminal of stdout; `None` when a program reads it, or a file takes it.
+    /// The terminal on stdout; `None` if it is a file or a pipe.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "it is only looked at")]
+    #[expect(clippy::disallowed_methods, reason = "nothing is written to it")]
     pub fn of_stdout() -> Option<Self> {
         Self::of(&std::io::stdout())
     }
@@ -49,20 +49,20 @@ impl Terminal {
     fn of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Option<Self> {
         stream.is_terminal().then(|| {
             let width = terminal_size::terminal_size_of(stream).map_or(80, |(width, _)| usize::from(width.0));
-            // An empty NO_COLOR counts as none (no-color.org).
+            // An empty NO_COLOR counts as unset (no-color.org).
             let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
             Self { width, has_colours: !is_plain && !is_dumb }
         })
     }
 
-    /// How many columns it has.
+    /// Width in columns.
     #[must_use]
     pub fn width(self) -> usize {
         self.width
     }
 
-    /// A text in a colour, where there are colours.
+    /// Colors a text, if the terminal has colors.
     #[must_use]
     pub fn paint(self, text: &str, colour: Colour) -> String {
         let code = match colour {
@@ -75,34 +75,34 @@ impl Terminal {
         if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
     }
 
-    /// Writes a line, or several.
+    /// Writes one or several lines.
     pub fn line(self, text: &str) {
         put(&safe(text));
     }
 
-    /// Writes a heading, with a line before it.
+    /// Writes a heading after an empty line.
     pub fn heading(self, text: &str) {
         put(&format!("\n{}", self.paint(text, Colour::Green)));
     }
 
-    /// Whether somebody can answer there.
+    /// Whether the user can type input.
     #[must_use]
     pub fn is_answered(&self) -> bool {
         std::io::stdin().is_terminal()
     }
 
-    /// Writes a text, broken between words.
+    /// Writes a text, wrapped between words.
     pub fn paragraph(self, text: &str) {
         put(&wrapped(&safe(text), self.width.clamp(NARROWEST, WIDEST)).join("\n"));
     }
 
-    /// Writes a question; the answer comes on its line.
+    /// Writes a prompt; the input follows on the same line.
     pub fn question(self, text: &str) {
         let _ = write!(std::io::stderr(), "{} ", self.paint(text, Colour::Yellow));
         let _ = std::io::stderr().flush();
     }
 
-    /// A rung of the ladder: a mark, its name, and how it holds.
+    /// Writes one step of the check: a mark, its name and its result.
     pub fn rung(self, rung: &Rung) {
         let (mark, colour, text) = match &rung.hold {
             Hold::Fine(text) => ("✓", Colour::Green, text.clone()),
@@ -111,7 +111,7 @@ impl Terminal {
                 let anchor = rung.step.name().replace(' ', "-");
                 ("✗", Colour::Red, format!("{error}\nMore about it: docs/credentials.md#{anchor}"))
             }
-            Hold::Untried => ("·", Colour::Grey, "not tried".to_owned()),
+            Hold::Untried => ("·", Colour::Grey, "skipped".to_owned()),
         };
         let column = Step::ALL.iter().map(|step| step.name().len()).max().unwrap_or(0) + 4;
         let lines = wrapped(&safe(&text), self.width.min(WIDEST).saturating_sub(column).max(NARROWEST));
@@ -121,18 +121,18 @@ impl Terminal {
     }
 }
 
-/// Nobody is told of a terminal that has gone: the run goes on without it.
+/// Errors are ignored: the run continues without its terminal.
 fn put(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A text without secrets, and without anything that a terminal obeys: some of it is somebody else's.
+/// A text without secrets and terminal control characters: some of it comes from third parties.
 #[must_use]
 pub fn safe(text: &str) -> String {
     redact::lines(text)
 }
 
-/// Breaks a text into lines of so many columns, between words.
+/// Wraps a text between words to `width` columns.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();

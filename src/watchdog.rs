@@ -1,12 +1,12 @@
-//! Ends a run that no longer moves.
+//! Ends a run that makes no progress.
 //!
-//! Every wait of a run has an end: the network has time limits, and whoever holds something never waits for somebody who waits
-//! for it. Where that turns out to be wrong, a run must not hang in silence. If nothing was sent, received or written for
-//! some minutes, and nobody waits for a limit that is known, the run ends with an error that says what each task waits for.
+//! Every wait should end: the network has time limits, and there is a lock order. If there is a bug in that, a run must
+//! not hang silently. If nothing was sent, received or written for some minutes, and no task waits for a known limit,
+//! the run ends with an error that lists what each task waits for.
 //!
-//! Known limits are the pauses that Criteo asks for, the call budget, the back-off between attempts, and the reader of stdout: a
-//! slow destination must not end a sync. They are of the process, like everything here, since the thread that writes and
-//! the requests wait for each other.
+//! Known limits are pauses that Criteo requests, the call budget, retry backoff, and the reader of stdout: a slow
+//! destination must not end a sync. The state is global to the process, since the writer thread and the requests wait
+//! for each other.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,16 +16,17 @@ use std::time::Duration;
 use crate::api;
 use crate::error::{Cause, Error};
 
-/// How long nothing may move. Longer than any single time limit: Criteo may take five minutes to begin an answer.
+/// How long a run may make no progress. Longer than any single time limit: Criteo may take five minutes to start
+/// responding.
 pub const PATIENCE: Duration = Duration::from_mins(10);
-/// How often it is looked in that time.
+/// Number of checks in that time.
 const LOOKS: u32 = 20;
-/// How many tasks an error names.
+/// Maximum number of tasks in an error.
 const MOST_TOLD: usize = 10;
 
 static WATCH: Watch = Watch::new();
 
-/// What is known of the tasks of a run.
+/// The tasks of a run and its progress.
 struct Watch {
     moves: AtomicU64,
     limits: AtomicUsize,
@@ -60,7 +61,8 @@ impl Watch {
         Task { watch: self, number }
     }
 
-    /// Resolves when nothing has moved for so long. Looks are counted, not hours: a machine that was asleep has not stalled.
+    /// Resolves after `patience` without progress. It counts checks, not time: a machine that was suspended has not
+    /// stalled.
     async fn stalled(&self, patience: Duration) -> Error {
         let (mut still, mut seen) = (0, self.moves.load(Ordering::Relaxed));
         while still < LOOKS {
@@ -72,22 +74,22 @@ impl Watch {
             seen = moves;
         }
         Error::transient(format!(
-            "Nothing was sent, received or written for {} s, so the sync has ended itself. What was written is right, and the \
-             next sync goes on from the last state. {}",
+            "Nothing was sent, received or written for {} s, so the sync stopped. Everything written so far is valid; \
+             the next sync resumes from the last state. {}",
             patience.as_secs(),
             self.waits()
         ))
         .because(Cause::Stalled)
     }
 
-    /// What the tasks wait for, in sentences.
+    /// Lists what the tasks wait for.
     fn waits(&self) -> String {
         let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
         for wait in self.tasks().waiting.values() {
             *counts.entry(wait.clone()).or_default() += 1;
         }
         if counts.is_empty() {
-            return "No request was under way.".to_owned();
+            return "No request was running.".to_owned();
         }
         let shown = counts.iter().take(MOST_TOLD).map(|((name, what), count)| match count {
             1 => format!("{name} waits for {what}"),
@@ -95,11 +97,11 @@ impl Watch {
         });
         let more = counts.len().saturating_sub(MOST_TOLD);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        format!("Under way: {}{more}.", shown.collect::<Vec<_>>().join("; "))
+        format!("Running: {}{more}.", shown.collect::<Vec<_>>().join("; "))
     }
 }
 
-/// A wait for a limit that is known; it ends when this is dropped.
+/// A wait for a known limit, until dropped.
 pub(crate) struct Limit(&'static Watch);
 
 impl Drop for Limit {
@@ -108,14 +110,14 @@ impl Drop for Limit {
     }
 }
 
-/// Something that is under way; it ends when this is dropped.
+/// A running task, until dropped.
 pub(crate) struct Task {
     watch: &'static Watch,
     number: u64,
 }
 
 impl Task {
-    /// Says what it waits for from now on.
+    /// Sets what it waits for.
     pub(crate) fn waits_for(&self, what: &'static str) {
         if let Some((_, waits_for)) = self.watch.tasks().waiting.get_mut(&self.number) {
             *waits_for = what;
@@ -129,22 +131,22 @@ impl Drop for Task {
     }
 }
 
-/// Something was sent, received or written.
+/// Records that something was sent, received or written.
 pub(crate) fn moved() {
     WATCH.moves.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Begins a wait for a limit that is known.
+/// Starts a wait for a known limit.
 pub(crate) fn limit() -> Limit {
     WATCH.limit()
 }
 
-/// Begins something that may wait; `name` is told to people.
+/// Starts a task that may wait; `name` appears in errors.
 pub(crate) fn task(name: String) -> Task {
     WATCH.task(name)
 }
 
-/// Resolves, with the error to end the run with, when nothing has moved for so long.
+/// Resolves, with the error to end the run with, after `patience` without progress.
 pub(crate) async fn stalled(patience: Duration) -> Error {
     WATCH.stalled(patience).await
 }

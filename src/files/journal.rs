@@ -1,29 +1,29 @@
-//! Writing a file in place so that a run that is killed at any moment leaves the old text or the new one.
+//! Writes a file in place so that a run killed at any moment leaves the old text or the new one.
 //!
-//! A single file that is mounted into a container cannot be replaced by another. The new text first goes behind the old one,
-//! as an entry with its length and its checksum; only when the entry is on the disk the new text goes to the front, and then
-//! the file is cut behind it. Whoever reads takes the last entry that is whole, and what stands before the entries if none
-//! is. The sign between them may not occur in JSON, so no document is taken for an entry.
+//! A file mounted into a container cannot be replaced by another. The new text is first appended as an entry with its
+//! length and checksum. Once the entry is on disk, the text is copied to the front and the file is truncated after it.
+//! A reader takes the last complete entry, or the text before the entries if none is complete. The separator cannot
+//! occur in JSON, so no document is mistaken for an entry.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 
 use flate2::Crc;
 
-/// Begins an entry: the control character "record separator".
+/// Starts an entry: the control character "record separator".
 const SIGN: u8 = 0x1e;
 
-/// Writes a text in place of what the file has.
+/// Replaces the file's content.
 pub(super) fn write(file: &mut File, text: &str) -> io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
     let length = text.len() as u64;
-    // The entry begins behind the place that the text will take.
+    // The entry starts after the space that the text needs at the front.
     let gap = usize::try_from(length.saturating_sub(end)).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut entry = vec![b' '; gap];
     entry.push(SIGN);
     entry.extend_from_slice(format!("{} {}\n{text}", text.len(), checksum(text.as_bytes())).as_bytes());
     if let Err(error) = file.write_all(&entry).and_then(|()| file.sync_all()) {
-        // The disk is full: the file is as it was.
+        // Restores the file, for example if the disk is full.
         file.set_len(end)?;
         return Err(error);
     }
@@ -34,7 +34,7 @@ pub(super) fn write(file: &mut File, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The whole file, as [`settled`].
+/// Reads the file through [`settled`].
 pub(super) fn read(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.rewind()?;
@@ -42,7 +42,7 @@ pub(super) fn read(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(settled(bytes))
 }
 
-/// What a file holds whose writing may have been cut off.
+/// The content of a file whose last write may have been interrupted.
 #[must_use]
 pub fn settled(mut bytes: Vec<u8>) -> Vec<u8> {
     let Some(front) = bytes.iter().position(|byte| *byte == SIGN) else { return bytes };
@@ -54,7 +54,7 @@ pub fn settled(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// The text of an entry that is whole. Behind it may stand what filled the place up to the next one.
+/// The text of a complete entry. Padding for a later entry may follow it.
 fn text_of(entry: &[u8]) -> Option<&[u8]> {
     let line = entry.iter().position(|byte| *byte == b'\n')?;
     let (length, sum) = std::str::from_utf8(entry.get(..line)?).ok()?.split_once(' ')?;
@@ -72,7 +72,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The states that the bytes of a file go through while it is written, cut off at every byte.
+    /// The file's content at every moment of a write, one per byte.
     fn stages(old: &[u8], text: &str) -> Vec<Vec<u8>> {
         let mut entry = old.to_vec();
         entry.resize(old.len().max(text.len()), b' ');
@@ -105,7 +105,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("source-criteo-journal-{}", std::process::id()));
         let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
         for text in ["", "[1]", "[1, 22, 333]", "{}"] {
-            // Behind a run that was killed with its entry written.
+            // As left by a run that was killed after writing its entry.
             let before = std::fs::read(&path).unwrap_or_default();
             let killed = stages(&before, text);
             std::fs::write(&path, &killed[killed.len() - 1 - text.len() / 2]).unwrap();
