@@ -1,4 +1,4 @@
-//! State in and out: how far each advertiser of a report has been read, and what is missing before that.
+//! Reads and writes the state of a report: the cursor of each advertiser, and the holes before it.
 //!
 //! ```json
 //! {"version":2,"fingerprint":"EUR|UTC|AdvertiserId,CampaignId,Day|5f1c…",
@@ -7,11 +7,11 @@
 //!  "density":{"rows_per_day":120}}
 //! ```
 //!
-//! Advertisers with the same cursor share a group, so that the state of ten thousand of them stays small. An
-//! advertiser that is absent today keeps its cursor. A hole is a window before the cursor that could not be read, or whose
-//! sums are others than Criteo's totals; the next sync asks for it again. The rows a day of all advertisers, where known, let
-//! the next sync plan its windows; nothing else depends on them. A state that cannot be understood is an error, never a
-//! silent full read. Version 1 (`advertisers` in place of `scope`, no holes) is read as well.
+//! Advertisers with the same cursor share a group, which keeps the state of ten thousand advertisers small. An
+//! advertiser that is absent today keeps its cursor. A hole is a window before the cursor that could not be read or
+//! failed the totals check; the next sync requests it again. The rows per day of all advertisers only help the next
+//! sync plan its windows. An invalid state is an error, never a silent full resync. Version 1 (`advertisers` instead of
+//! `scope`, no holes) is accepted too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -26,28 +26,28 @@ use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::streams::report::Fingerprint;
 
-/// The version of the state that this connector writes.
+/// State version that this connector writes.
 const VERSION: u64 = 2;
-/// What a stream without a cursor ends with, in the words of Airbyte's CDK; means nothing on input.
+/// Key of the final state of a stream without a cursor, as in Airbyte's CDK; ignored on input.
 const NO_CURSOR: &str = "__ab_no_cursor_state_message";
-/// After so many syncs sums that still differ are taken as Criteo's last word.
+/// After this many syncs, rows that still fail the totals check are accepted as they are.
 const MOST_TRIES: u32 = 3;
-/// The most values that the holes of a state have together, unless each advertiser has but one; and how many each has besides
+/// Most values in the holes of a state, unless each advertiser has a single hole; and values per hole in addition to
 /// its advertisers.
 const MOST_VALUES_OF_HOLES: usize = 100_000;
 const VALUES_OF_HOLE: usize = 6;
 
-/// Why a window before the cursor is not settled.
+/// Why a window before the cursor is a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// It could not be read.
     Unread,
-    /// It was read, and its sums are others than Criteo's totals.
+    /// It failed the totals check.
     Differs,
-    /// It was read in several syncs, and its sums were always others: it is not asked for again.
+    /// It failed the totals check in several syncs and is not requested again.
     Unproven,
-    /// It was read, and could not be compared with Criteo's totals: it is not asked for again.
+    /// It was read without a totals check and is not requested again.
     Uncompared,
 }
 
@@ -56,7 +56,7 @@ impl Why {
         matches!(self, Self::Unread | Self::Differs)
     }
 
-    /// What the tries of a hole are counted by: a window may differ in one sync and be in doubt for good in the next.
+    /// The reason by which tries are counted: `Unproven` continues the count of `Differs`.
     fn kind(self) -> Self {
         if self == Self::Unproven { Self::Differs } else { self }
     }
@@ -66,31 +66,31 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unread => "not read",
-            Self::Differs => "other sums than Criteo's totals",
-            Self::Unproven => "unproven: other sums than Criteo's totals in several syncs",
+            Self::Differs => "does not match Criteo's totals",
+            Self::Unproven => "unproven: did not match Criteo's totals in several syncs",
             Self::Uncompared => "unproven: not compared with Criteo's totals",
         })
     }
 }
 
-/// A window before the cursor that is not settled.
+/// A window before the cursor that is missing or unproven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hole {
-    /// The days.
+    /// The affected days.
     pub window: Window,
-    /// What is wrong with them.
+    /// The reason.
     pub why: Why,
-    /// How many syncs have tried.
+    /// Number of syncs that tried.
     pub tries: u32,
 }
 
-/// The last complete day of every advertiser of one stream, and the holes before it.
+/// The last complete day of each advertiser of a stream, and the holes before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursors {
     fingerprint: Fingerprint,
     by_advertiser: BTreeMap<AdvertiserId, NaiveDate>,
     holes: BTreeMap<AdvertiserId, Vec<Hole>>,
-    /// The holes that this run began with, to count tries by.
+    /// The holes at the start of this run, for counting tries.
     saved_holes: BTreeMap<AdvertiserId, Vec<Hole>>,
     retired_metrics: Vec<String>,
     rows_per_day: Option<u64>,
@@ -113,10 +113,10 @@ struct SavedHole {
 }
 
 impl Cursors {
-    /// Reads the state of a stream; `null` and `{}` mean a first sync. The second value is a warning.
+    /// Parses the state of a stream; `null` and `{}` mean a first sync. The second value is a warning.
     ///
     /// # Errors
-    /// `config_error` for a state of a newer version, a corrupt one, and one of rows with other keys.
+    /// `config_error` if the state has a newer version, is corrupt, or belongs to rows with other keys.
     pub fn parse(state: &Value, fingerprint: Fingerprint) -> Result<(Self, Option<String>)> {
         let mut cursors = Self {
             fingerprint,
@@ -136,8 +136,8 @@ impl Cursors {
             Some(1..=VERSION) => {}
             Some(newer) if newer > VERSION => {
                 return Err(Error::config(format!(
-                    "The saved state has version {newer}, and this release of the connector knows versions up to \
-                     {VERSION}. Use the newer release that wrote it, or reset the stream to read it from the start."
+                    "The saved state has version {newer}, but this release supports versions up to {VERSION}. Use the \
+                     newer release that wrote it, or reset the stream to resync it from the start."
                 )));
             }
             _ => return Err(corrupt("it has no version")), // guard: unknown-state
@@ -147,7 +147,7 @@ impl Cursors {
         let groups: Vec<Group> = serde_json::from_value(groups).map_err(|_| corrupt("its groups are malformed"))?;
         for group in groups {
             for id in group.scope.into_iter().map(AdvertiserId) {
-                // One that is in two groups is complete up to the earlier day for certain.
+                // An advertiser in two groups is certainly complete up to the earlier day.
                 cursors.by_advertiser.entry(id).and_modify(|day| *day = group.cursor.min(*day)).or_insert(group.cursor);
             }
         }
@@ -171,14 +171,14 @@ impl Cursors {
         Ok(())
     }
 
-    /// Rows a day of all advertisers together, as the last sync saw them.
+    /// Rows per day of all advertisers together, as of the last sync.
     #[must_use]
     pub fn rows_per_day(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         self.rows_per_day.map(|rows| rows as f64)
     }
 
-    /// Notes how many rows a day has.
+    /// Sets the rows per day.
     pub fn set_rows_per_day(&mut self, rows: f64) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, never negative")]
         let rows = rows.ceil() as u64;
@@ -190,16 +190,16 @@ impl Cursors {
             saved.and_then(|text| text.rsplit_once('|')).ok_or_else(|| corrupt("it has no fingerprint"))?;
         if keys != self.fingerprint.keys {
             return Err(Error::config(format!(
-                "Currency, time zone or dimensions of this stream have changed since the last sync (then {keys}, now \
-                 {now}). Rows read before would stay beside the new ones under other keys. Reset the stream, so that it \
-                 is read anew, or undo the change.",
+                "Currency, time zone or dimensions of this stream changed since the last sync (then {keys}, now \
+                 {now}). Rows already synced would remain next to new rows with different keys. Reset the stream, or \
+                 revert the change.",
                 now = self.fingerprint.keys
             )));
         }
         let changed = values != self.fingerprint.values;
         Ok(changed.then(|| {
-            "Metrics or filters have changed since the last sync. The days of the lookback are read again with the new \
-             ones; reset the stream to get them for all days."
+            "Metrics or filters changed since the last sync. Only the lookback days are read again with the new ones; \
+             reset the stream to resync all days."
                 .to_owned()
         }))
     }
@@ -210,26 +210,26 @@ impl Cursors {
         self.by_advertiser.get(advertiser).copied()
     }
 
-    /// Whether the sums of a day are taken as Criteo's last word, although they differ.
+    /// Whether a day is accepted as it is although it fails the totals check.
     #[must_use]
     pub fn is_unproven(&self, advertiser: &AdvertiserId, day: NaiveDate) -> bool {
         let mut holes = self.holes.get(advertiser).into_iter().flatten();
         holes.any(|hole| hole.why == Why::Unproven && (hole.window.start..=hole.window.end).contains(&day))
     }
 
-    /// Whether cursors and holes are the same.
+    /// Whether cursors and holes are equal; other fields do not count.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.by_advertiser == other.by_advertiser && self.holes == other.holes
     }
 
-    /// Whether there is no advertiser with a cursor.
+    /// Whether no advertiser has a cursor.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_advertiser.is_empty()
     }
 
-    /// Today's advertisers grouped by cursor; those without one come last.
+    /// Groups today's advertisers by cursor; those without one come last.
     #[must_use]
     pub fn groups(&self, advertisers: &[AdvertiserId]) -> Vec<(Option<NaiveDate>, Vec<AdvertiserId>)> {
         let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -240,7 +240,7 @@ impl Cursors {
         groups.into_iter().map(|((_, cursor), advertisers)| (cursor, advertisers)).collect()
     }
 
-    /// Advertisers of the state that are not among today's, with the last day that was read of each.
+    /// Describes advertisers of the state that are not among today's, with their cursors.
     #[must_use]
     pub fn absent(&self, advertisers: &[AdvertiserId]) -> Vec<String> {
         let known: HashSet<_> = advertisers.iter().collect();
@@ -248,19 +248,19 @@ impl Cursors {
         absent.map(|(advertiser, day)| format!("{advertiser} (up to {day})")).collect()
     }
 
-    /// The metrics that Criteo had taken away when the state was saved.
+    /// Metrics that Criteo had removed when the state was saved.
     #[must_use]
     pub fn retired_metrics(&self) -> &[String] {
         &self.retired_metrics
     }
 
-    /// Notes the metrics that Criteo has taken away.
+    /// Sets the metrics that Criteo has removed.
     pub fn set_retired_metrics(&mut self, metrics: &[String]) {
         self.retired_metrics = metrics.to_vec();
     }
 
-    /// Moves cursors and holes back to `day` that lie behind it: a clock that was wrong has made them. Returns the
-    /// advertisers.
+    /// Moves cursors after `day` back to it, and drops holes that start later: a wrong clock wrote them. Returns the
+    /// advertisers whose cursor moved.
     pub fn not_after(&mut self, day: NaiveDate) -> Vec<AdvertiserId> {
         let mut moved = Vec::new();
         for (advertiser, cursor) in self.by_advertiser.iter_mut().filter(|(_, cursor)| **cursor > day) {
@@ -274,7 +274,7 @@ impl Cursors {
         moved
     }
 
-    /// Takes away what lies before `day`, which nobody can read any more, and returns the windows that were never read.
+    /// Drops holes that end before `day`, the first that Criteo still serves, and returns those never read.
     pub fn forget_before(&mut self, day: NaiveDate) -> Vec<(AdvertiserId, Window)> {
         let mut lost = Vec::new();
         for (advertiser, holes) in &mut self.holes {
@@ -286,8 +286,7 @@ impl Cursors {
         lost
     }
 
-    /// The windows to ask for again, with the advertisers of each, as far as they lie before the day from which on each of
-    /// these is read anyway.
+    /// Windows to request again, each with its advertisers, up to the day from which an advertiser is read anyway.
     #[must_use]
     pub fn holes_before(&self, starts: &BTreeMap<AdvertiserId, NaiveDate>) -> Vec<(Window, Vec<AdvertiserId>)> {
         let mut due: BTreeMap<Window, Vec<AdvertiserId>> = BTreeMap::new();
@@ -302,8 +301,8 @@ impl Cursors {
         due.into_iter().collect()
     }
 
-    /// Notes that these days have been read for these advertisers, apart from the holes. What is in doubt for the third time
-    /// is taken as it is.
+    /// Records that these days were read for these advertisers, except for the holes. Days that fail the totals check
+    /// for the third time are accepted.
     pub fn settle(&mut self, advertisers: &[AdvertiserId], covered: Window, holes: &[(Window, Why)]) {
         for advertiser in advertisers {
             let known = self.holes.remove(advertiser).unwrap_or_default();
@@ -312,7 +311,7 @@ impl Cursors {
                 .flat_map(|hole| hole.window.without(covered).map(move |window| Hole { window, ..hole }))
                 .collect();
             for (window, why) in holes {
-                // What is not asked for again is not tried, and has one number, so that its windows join.
+                // Holes that are not requested again all count one try, so that adjacent ones merge.
                 let tries = if why.is_asked_again() { 1 + self.tries_before(advertiser, *window, *why) } else { 1 };
                 let why = if *why == Why::Differs && tries >= MOST_TRIES { Why::Unproven } else { *why };
                 left.push(Hole { window: *window, why, tries });
@@ -330,7 +329,7 @@ impl Cursors {
         saved.filter(is_same).map(|hole| hole.tries).max().unwrap_or(0)
     }
 
-    /// The holes of some advertisers, each with those that have it.
+    /// The holes of these advertisers, each with the advertisers that share it.
     #[must_use]
     pub fn holes(&self, of: &[AdvertiserId]) -> Vec<(Hole, Vec<AdvertiserId>)> {
         let mut holes: BTreeMap<Hole, Vec<AdvertiserId>> = BTreeMap::new();
@@ -342,8 +341,8 @@ impl Cursors {
         holes.into_iter().collect()
     }
 
-    /// All holes, each with those that have it. Where these are too many to save, each advertiser has a single one that spans
-    /// what is asked for again: that reads more than it must, and forgets nothing but which days are unproven.
+    /// All holes, each with its advertisers. If there are too many to save, each advertiser gets one hole that spans
+    /// all its days to request again. This re-reads more than needed, but loses only which days are unproven.
     fn holes_to_save(&self) -> Vec<(Hole, Vec<AdvertiserId>)> {
         let advertisers: Vec<_> = self.holes.keys().cloned().collect();
         let holes = self.holes(&advertisers);
@@ -367,15 +366,15 @@ impl Cursors {
         spans.into_iter().collect()
     }
 
-    /// The same in words.
+    /// Describes the holes of these advertisers.
     #[must_use]
     pub fn hole_texts(&self, of: &[AdvertiserId]) -> Vec<String> {
         let holes = self.holes(of).into_iter();
         holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, super::names(&ids), hole.why)).collect()
     }
 
-    /// Notes that everything up to `day` has been written for these advertisers. Never moves a cursor back; tells
-    /// whether one has moved.
+    /// Records that everything up to `day` is written for these advertisers. Never moves a cursor back; returns whether
+    /// one moved.
     pub fn advance(&mut self, advertisers: &[AdvertiserId], day: NaiveDate) -> bool {
         let mut has_moved = false;
         for advertiser in advertisers {
@@ -388,7 +387,7 @@ impl Cursors {
         has_moved
     }
 
-    /// The state to store.
+    /// The state to save.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let mut groups: BTreeMap<NaiveDate, Vec<String>> = BTreeMap::new();
@@ -421,7 +420,7 @@ impl Cursors {
     }
 }
 
-/// Holes of one kind that adjoin each other as one.
+/// Merges adjacent holes with the same reason and number of tries.
 fn joined(holes: &[Hole]) -> Vec<Hole> {
     let mut joined: Vec<Hole> = Vec::new();
     let mut sorted = holes.to_vec();
@@ -440,29 +439,29 @@ fn joined(holes: &[Hole]) -> Vec<Hole> {
     joined
 }
 
-/// The metrics that Criteo had taken away when a state was saved.
+/// The metrics that Criteo had removed when a state was saved.
 #[must_use]
 pub fn retired_metrics(state: &Value) -> Vec<String> {
     serde_json::from_value(state["retired_metrics"].clone()).unwrap_or_default()
 }
 
-/// Whether a state says that a stream has none.
+/// Whether this is the state of a stream without a cursor.
 #[must_use]
 pub fn is_no_cursor(state: &serde_json::Map<String, Value>) -> bool {
     state.contains_key(NO_CURSOR)
 }
 
-/// The state of a stream that is read whole every time.
+/// The state of a full-refresh stream.
 #[must_use]
 pub fn no_cursor() -> Value {
     json!({ NO_CURSOR: true })
 }
 
-/// The error for a state that nobody understands.
+/// The error for an invalid state.
 pub(super) fn corrupt(what: &str) -> Error {
     Error::config(format!(
-        "The saved state of this stream cannot be understood: {what}. It was not written by this connector or was \
-         changed since. Restore the last state that worked, or reset the stream to read it from the start."
+        "The saved state of this stream is invalid: {what}. It was not written by this connector, or was changed \
+         since. Restore the last working state, or reset the stream to resync it from the start."
     ))
 }
 
@@ -575,7 +574,7 @@ mod tests {
         for (tries, why) in [(1, "differs"), (2, "differs"), (3, "unproven"), (4, "unproven")] {
             let (mut cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
             cursors.advance(&ids(&["1"]), window(30, 30).end);
-            // Several answers of one run are one try.
+            // Several responses in one run count as one try.
             for end in [10, 30] {
                 cursors.settle(&ids(&["1"]), window(1, end), &[(window(3, 3), Why::Differs)]);
             }

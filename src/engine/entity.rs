@@ -1,8 +1,8 @@
-//! Streams of objects: read whole, page by page, and for many of them once for each of their parents.
+//! Reads streams of objects in full, page by page; child streams once per parent.
 //!
-//! Objects that others hang on (ad sets, creatives, segments, product sets, marketplace advertisers) are read once a run,
-//! whether their own stream is selected or not. Children of many parents are asked for at once, and a state tells up to
-//! which parent everything is written, so that a run that is interrupted goes on from there.
+//! Parent objects (ad sets, creatives, segments, product sets, marketplace advertisers) are read once per run, whether
+//! their own stream is selected or not. Children of several parents are read at the same time. The state records up to
+//! which parent everything is written, so that an interrupted run resumes there.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -30,46 +30,46 @@ use crate::streams::report::Report;
 use crate::streams::{Each, Entity, Permission, Rest, Variable, catalog};
 use crate::watchdog;
 
-/// Parents whose children are asked for at once.
+/// Parents whose children are read at the same time.
 const AT_ONCE: usize = 8;
-/// A state is written when so many more parents are done.
+/// A state is written each time this many more parents are done.
 const PARENTS_A_STATE: usize = 50;
-/// A list that changes while its pages are read is read anew, at most so many times in all.
+/// A list that changes while its pages are read is read again, this many times in total.
 const MOST_WALKS: u32 = 3;
-/// The version of the states of full refreshes of objects.
+/// State version of full refreshes of objects.
 pub(super) const VERSION: u64 = 1;
-/// The version of the states of objects that are read incrementally.
+/// State version of incremental streams of objects.
 const FLOOR_VERSION: u64 = 2;
-/// How far two clocks may differ.
+/// Tolerated difference between two clocks.
 const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
-/// Where Criteo has refused so many and accepted none, it refuses all.
+/// After this many refusals and no success, all requests are considered refused.
 pub(super) const MOST_REFUSED: usize = 3;
-/// Where so many lists in a row cannot be had, the others cannot, either.
+/// After this many failed lists in a row, the others are not tried.
 const MOST_IN_A_ROW: usize = 8;
-/// The most bytes of an answer that is written without some of its objects: the rest is in memory beside it.
+/// Longest response, in bytes, from which some objects are removed: the copy needs memory in addition to it.
 const LONGEST_REWRITTEN: usize = 24 * 1024 * 1024;
-/// Pages of this size are taken by every list (Criteo's default).
+/// Page size that every list accepts (Criteo's default).
 const SMALL_PAGE: u32 = 50;
 
-/// The values for the placeholders of a path and a query.
+/// Values for the placeholders in a path and query: one parent of a list.
 pub(super) type Place = BTreeMap<Variable, String>;
 
-/// Everything that the lists of a stream hang on.
+/// All parents of a stream.
 struct Places {
     places: Vec<Place>,
-    /// What was missing when they were listed; it has no references.
+    /// What was missing from their list; has no references.
     missing: List,
 }
 
-/// What the lists of all parents of a stream gave.
+/// Combined lists of all parents of a stream.
 struct Gathered {
     list: List,
     total: usize,
     accepted: usize,
     vanished: Vec<Error>,
-    /// Parents whose objects could not be read, in words, and why.
+    /// Descriptions of parents whose objects could not be read, with the errors.
     failed: Vec<(String, Error)>,
-    /// Failures since the last list that came.
+    /// Failures since the last success.
     in_a_row: usize,
 }
 
@@ -78,10 +78,10 @@ impl Gathered {
         Self { list: missing, total, accepted: 0, vanished: Vec::new(), failed: Vec::new(), in_a_row: 0 }
     }
 
-    /// Takes the list of one parent; some failures are the parent's alone. Returns whether the parent is done with.
+    /// Adds the list of one parent. Returns whether the parent is done; `false` means that it failed alone.
     ///
     /// # Errors
-    /// When the failure is no parent's alone, or so many have failed that asking the others makes no sense.
+    /// When the failure concerns all parents, or so many failed that trying the others is pointless.
     fn add(&mut self, each: Each, place: &Place, result: Result<List>) -> Result<bool> {
         let error = match result {
             Ok(list) => {
@@ -96,7 +96,7 @@ impl Gathered {
         let advertiser = place.get(&Variable::AdvertiserId).map(|id| AdvertiserId(id.clone()));
         match (error.cause, advertiser) {
             _ if each == Each::Nothing => return Err(error),
-            // An object may vanish at any time; an advertiser was listed a moment ago.
+            // Objects may be deleted at any time, but advertisers were listed a moment ago.
             (Some(Cause::NotFound), _) if !is_of_advertiser => {
                 self.vanished.push(error);
                 return Ok(true);
@@ -126,16 +126,19 @@ impl Gathered {
         }
     }
 
-    /// Tells what is missing.
+    /// Logs and records what is missing.
     fn conclude(mut self, name: &str) -> Result<List> {
         if !self.vanished.is_empty() {
             if self.vanished.len() == self.total && self.total > 2 {
                 return Err(self.vanished.swap_remove(0));
             }
             let (gone, total) = (self.vanished.len(), self.total);
-            // All of a few may have vanished, or the endpoint has.
+            // Either the few parents were all deleted, or the endpoint is gone.
             self.list.is_uncertain |= gone == total;
-            tracing::warn!("{name}: {gone} of {total} parents have none, or have vanished meanwhile.");
+            tracing::warn!(
+                "{name}: {gone} of {total} parents returned 404: they have no such list, or were deleted during the \
+                 sync."
+            );
         }
         if let Some((_, error)) = self.failed.first() {
             let places: Vec<_> = self.failed.iter().take(20).map(|(place, _)| place.as_str()).collect();
@@ -146,7 +149,7 @@ impl Gathered {
                 self.total,
                 places.join("; ")
             );
-            // The cause is that of a single list, and says nothing of the endpoint.
+            // The cause concerns one list, not the endpoint.
             let error = Error { cause: None, ..error.clone() }.in_context(&context);
             self.list.failure.get_or_insert(error);
         }
@@ -162,7 +165,7 @@ impl Gathered {
     }
 }
 
-/// Criteo's own words, for the end of a sentence of ours.
+/// Criteo's own message, to append to a sentence.
 fn words_of(error: &Error) -> String {
     match &error.words {
         Some(words) => format!(" Criteo says: {words}"),
@@ -170,13 +173,13 @@ fn words_of(error: &Error) -> String {
     }
 }
 
-/// A place, for people.
+/// Describes a place in messages.
 fn describe(place: &Place) -> String {
     let parts: Vec<_> = place.iter().map(|(variable, id)| format!("{} {id}", variable.name())).collect();
     parts.join(", ")
 }
 
-/// Whether an error may be about one of many requests alone, so that the others are worth asking.
+/// Whether an error may concern one request only, so that the others are worth trying.
 pub(super) fn is_of_one(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
     is_passing
@@ -184,7 +187,7 @@ pub(super) fn is_of_one(error: &Error) -> bool {
         || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow | Cause::MoreAnnounced))
 }
 
-/// The lists that others hang on, by the name of their stream; read when somebody first needs them.
+/// Lists of parent objects by stream name, read on first use.
 pub(super) struct Parents(HashMap<&'static str, OnceCell<Result<Arc<List>>>>);
 
 impl Default for Parents {
@@ -193,22 +196,21 @@ impl Default for Parents {
     }
 }
 
-/// How far each advertiser of an incremental stream of objects has been read: rows that were changed before are not written
-/// again.
+/// The cursor of each advertiser of an incremental stream of objects: objects last changed before it are not rewritten.
 pub(super) type Floor = BTreeMap<String, DateTime<Utc>>;
 
-/// Advertisers with one instant, as a state holds them.
+/// Advertisers with the same cursor, as saved.
 #[derive(Serialize, Deserialize)]
 struct Group {
     updated_at: DateTime<Utc>,
     scope: Vec<String>,
 }
 
-/// Reads the state of an incremental stream of objects: how far each advertiser was read, and the instants that lie in the
-/// future, which no clock that goes right can have written. What was read up to those nobody knows, so they count for nothing.
+/// Parses the state of an incremental stream of objects: the cursor of each advertiser, and discarded cursors in the
+/// future. Only a wrong clock can have written those, so their advertisers start over.
 ///
 /// # Errors
-/// `config_error` for a state that is none, or of a newer version.
+/// `config_error` if the state is invalid or has a newer version.
 pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
     if selected.sync_mode != SyncMode::Incremental || selected.stream.cursor() != Some("updated_at") {
         return Ok((Floor::new(), Vec::new()));
@@ -224,14 +226,15 @@ pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> R
                 Some(FLOOR_VERSION) => state["groups"].take(),
                 Some(newer) => {
                     return Err(Error::config(format!(
-                        "The saved state has version {newer}, and this release of the connector knows versions up to \
-                         {FLOOR_VERSION}. Use the newer release that wrote it, or reset the stream to read it from the start."
+                        "The saved state has version {newer}, but this release supports versions up to \
+                         {FLOOR_VERSION}. Use the newer release that wrote it, or reset the stream to resync it from \
+                         the start."
                     )));
                 }
                 None => return Err(cursor::corrupt("it has no version")),
             };
             serde_json::from_value(groups)
-                .map_err(|_| cursor::corrupt("it does not say up to which instant each advertiser was read"))?
+                .map_err(|_| cursor::corrupt("its cursors are malformed"))?
         }
     };
     let (mut floor, mut future) = (Floor::new(), Vec::new());
@@ -251,7 +254,7 @@ pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> R
     Ok((floor, future))
 }
 
-/// The state that a floor becomes.
+/// The state for a floor.
 fn state_of(floor: &Floor) -> Value {
     let mut groups: BTreeMap<DateTime<Utc>, Vec<&str>> = BTreeMap::new();
     for (advertiser, instant) in floor {
@@ -275,14 +278,14 @@ impl Run<'_> {
         let (mut floor, future) = floor(selected, state, self.clock.now())?;
         if let Some(latest) = future.iter().max() {
             tracing::warn!(
-                "{name}: the saved state says that objects were read up to {latest}, which is still to come: the clock of an \
-                 earlier sync was wrong. All objects of these advertisers are written again."
+                "{name}: the saved cursor {latest} is in the future because the clock of an earlier sync was wrong. \
+                 All objects of these advertisers are written again."
             );
         }
-        // Objects that change while pages are read come with the next sync.
+        // The next sync reads objects that change while pages are read.
         let latest_certain = self.clock.now() - CLOCK_SLACK;
         let list = if catalog::is_parent(name) {
-            // Children may have caused it to be read already.
+            // A child stream may have read it already.
             self.list(name).await?
         } else {
             Arc::new(self.read_lists(id, selected, entity, state).await?)
@@ -301,7 +304,7 @@ impl Run<'_> {
         if let Some(error) = error {
             return Err(error);
         }
-        // What no longer comes is gone, unless somebody has only lost sight of it.
+        // Objects missing from the list were deleted, unless the list was incomplete.
         if list.is_whole() && !self.has_missing {
             self.output.whole(id, self.scope());
         }
@@ -311,8 +314,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The error for advertisers whose objects Criteo refuses to list: those that the user has listed are missed, others are
-    /// left out with the warning that has been given.
+    /// The error for advertisers whose objects Criteo refuses to list, if the user configured them. Others were skipped
+    /// with a warning.
     pub(super) fn refused_error(&self, lost: &BTreeMap<AdvertiserId, Error>) -> Option<Error> {
         let is_of_consent = |error: &Error| error.cause == Some(Cause::ConsentMissing);
         let without_consent = lost.iter().filter(|(_, error)| is_of_consent(error)).map(|(id, _)| id.clone()).collect();
@@ -321,20 +324,20 @@ impl Run<'_> {
         self.lost_error(&without_consent).or_else(|| {
             let (_, error) = others.first().filter(|_| self.is_listed())?;
             Some(Error::config(format!(
-                "advertiser_ids lists advertisers that Criteo refuses here: {}. The others were read.{} Take them off the \
-                 list, or set skip_inaccessible_advertisers, and the others count as complete.",
+                "Criteo refuses this stream for some of the advertiser_ids: {}. The others were read.{} Remove them \
+                 from the list, or set skip_inaccessible_advertisers to sync the others without an error.",
                 names(&ids),
                 words_of(error)
             )))
         })
     }
 
-    /// What objects are read for: with less of it, some are missing that still exist.
+    /// Advertisers and countries of this sync: with fewer of them, existing objects are missing from the lists.
     fn scope(&self) -> Vec<String> {
         self.advertisers.iter().map(|id| &id.0).chain(&self.config.countries).cloned().collect()
     }
 
-    /// The advertisers of a report: for marketplaces only those that are one.
+    /// The advertisers of a report; for marketplace reports only marketplace advertisers.
     pub(super) async fn report_advertisers(&self, report: &Report) -> Result<Vec<AdvertiserId>> {
         if !matches!(report.endpoint, Endpoint::Marketplace(_)) {
             return Ok(self.advertisers.to_vec());
@@ -343,10 +346,10 @@ impl Run<'_> {
         Ok(places.into_iter().flat_map(BTreeMap::into_values).map(AdvertiserId).collect())
     }
 
-    /// The list of a stream that others hang on.
+    /// The list of a parent stream, read once per run.
     async fn list(&self, name: &str) -> Result<Arc<List>> {
         let (Some(cell), Some(entity)) = (self.parents.0.get(name), catalog::entity_of(name)) else {
-            return Err(Error::system(format!("{name} is no stream that others hang on.")));
+            return Err(Error::system(format!("{name} is not a parent stream.")));
         };
         let read = async || {
             let id = self.ids.get(name).copied();
@@ -364,7 +367,7 @@ impl Run<'_> {
             drop(lists);
             gathered.conclude(name).map(Arc::new)
         };
-        // Boxed, since product sets hang on ad sets and creatives, which are lists themselves.
+        // Boxed because of recursion: product sets have ad sets and creatives as parents.
         let task = watchdog::task(format!("A stream that is read for each object of {name}"));
         task.waits_for("their list");
         cell.get_or_init(|| Box::pin(read())).await.clone()
@@ -374,7 +377,7 @@ impl Run<'_> {
     async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Saved) -> Result<List> {
         let name = &selected.stream.name;
         let Places { mut places, missing } = self.places(entity.each).await?;
-        // A state says of all parents in front of one that they are done with, also of those that this list lacks.
+        // A state marks all parents before one as done, even those missing from this list.
         let are_all_known = missing.is_whole();
         let mut gathered = Gathered::new(places.len(), missing);
         let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), &state.value()?);
@@ -388,9 +391,9 @@ impl Run<'_> {
             .map(async |(index, place)| (index, self.walk(Some(id), entity, place).await))
             .buffer_unordered(AT_ONCE);
         while let Some((index, result)) = lists.next().await {
-            // A state never says of a parent that failed that it is done with.
+            // A failed parent is never saved as done.
             done[index] = gathered.add(entity.each, &places[index], result)?;
-            // What children would need of these objects is needed by nobody.
+            // This stream has no children, so its references are dropped.
             gathered.list.references.clear();
             while done.get(prefix) == Some(&true) {
                 prefix += 1;
@@ -407,7 +410,7 @@ impl Run<'_> {
         gathered.conclude(name)
     }
 
-    /// Everything that the lists of a stream hang on, in a fixed order.
+    /// All parents of a stream, in a fixed order.
     async fn places(&self, each: Each) -> Result<Places> {
         let missing = RefCell::new(List::default());
         let place = |variable, id: &str| Place::from([(variable, id.to_owned())]);
@@ -423,7 +426,7 @@ impl Run<'_> {
             missing.borrow_mut().add(missed);
             if list.references.iter().any(|reference| reference.id.is_empty()) {
                 return Err(Error::system(format!(
-                    "Criteo has sent objects of {name} without an id; update the connector."
+                    "Criteo sent objects of {name} without an id. Update the connector."
                 )));
             }
             Ok(list)
@@ -448,7 +451,7 @@ impl Run<'_> {
                 let creatives = match self.list("creatives").await {
                     Err(error) if error.is_refusal() => {
                         self.warn_once(format!(
-                            "Only the datasets of ad sets are known, not those of creatives. {error}"
+                            "Only datasets of ad sets are read, not those of creatives. {error}"
                         ));
                         missing.borrow_mut().is_uncertain = true;
                         Arc::default()
@@ -497,17 +500,17 @@ impl Run<'_> {
         Ok(Places { places, missing: missing.into_inner() })
     }
 
-    /// Walks one list to its end, and writes its rows to a stream where that is selected. Searches name the advertisers:
-    /// what is too long for one request or answer is asked for in halves of them.
+    /// Reads one list to its end, and writes its rows if a stream is given. Searches name the advertisers: if the
+    /// request or response is too large, each half of them is requested separately.
     async fn walk(&self, id: Option<StreamId>, entity: Entity, place: &Place) -> Result<List> {
         if !entity.request.is_search() {
             return self.walk_pages(id, entity, place, &[]).await;
         }
         let mut list = List::default();
         let mut todo = vec![self.advertisers.to_vec()];
-        // Lists of advertisers that wait until it is known that somebody is accepted.
+        // Groups of advertisers postponed until Criteo accepts any request.
         let (mut waiting, mut has_accepted) = (Vec::new(), false);
-        // Advertisers whose objects could not be read, and why. One at the front of all is found by so many halves.
+        // Advertisers whose objects could not be read. Isolating one takes log2(count) halvings.
         let (mut failed, mut failures_in_a_row) = (Vec::new(), 0);
         let most_in_a_row = MOST_IN_A_ROW.max(self.advertisers.len().max(1).ilog2() as usize + 2);
         while let Some(advertisers) = todo.pop().or_else(|| waiting.pop().filter(|_| has_accepted)) {
@@ -522,7 +525,7 @@ impl Run<'_> {
             };
             match (error.cause, &advertisers[..]) {
                 (Some(Cause::ConsentMissing), _) => {
-                    // Criteo does not say whom it refuses.
+                    // Criteo does not say which advertisers it refuses.
                     let consenting = self.still_consenting().await?;
                     let (left, gone): (Vec<_>, Vec<_>) =
                         advertisers.iter().cloned().partition(|id| consenting.contains(id));
@@ -540,7 +543,7 @@ impl Run<'_> {
                     Self::isolate(&advertisers, error, &mut list, &mut todo);
                 }
                 _ if error.is_refusal() => Self::isolate(&advertisers, error, &mut list, &mut todo),
-                // What fails for all of them may fail because of one.
+                // A single advertiser may cause the failure for all.
                 (_, several) if is_of_one(&error) && failures_in_a_row < most_in_a_row => {
                     failures_in_a_row += 1;
                     match several {
@@ -559,13 +562,13 @@ impl Run<'_> {
         if let Some(first) = first {
             let ids: Vec<_> = failed.into_iter().map(|(id, _)| id).collect();
             let context = format!("Objects of {} could not be read; those of the others were", names(&ids));
-            // The cause is that of a single request, and says nothing of the endpoint.
+            // The cause concerns one request, not the endpoint.
             list.failure.get_or_insert(Error { cause: None, ..first }.in_context(&context));
         }
         Ok(list)
     }
 
-    /// Asks for halves of some advertisers; a single one is lost.
+    /// Schedules each half of the advertisers; a single one is recorded as lost.
     fn isolate(advertisers: &[AdvertiserId], error: Error, list: &mut List, todo: &mut Vec<Vec<AdvertiserId>>) {
         if let [advertiser] = advertisers {
             list.lost.insert(advertiser.clone(), error);
@@ -586,12 +589,12 @@ impl Run<'_> {
         let mut in_flight = InFlight::default();
         let Some(mut limit) = entity.request.limit() else {
             let (body, page) = self.page(entity, place, advertisers, None).await?;
-            // An answer without pages that announces more than it holds has lost something.
+            // Without pages, announced objects that did not arrive are lost.
             page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
             self.write(id, entity, place, body, &mut in_flight);
             list.add(page.list);
             if let Some(rest) = entity.rest {
-                // Whoever has answered the first request is not refused.
+                // The first request succeeded, so this cannot be a refusal.
                 let as_failure = |error: Error| {
                     if error.is_refusal() { Error { kind: Kind::Transient, cause: None, ..error } } else { error }
                 };
@@ -608,7 +611,7 @@ impl Run<'_> {
             loop {
                 let asked = self.page(entity, place, advertisers, Some((limit, walk.offset()))).await;
                 let (body, page) = match asked {
-                    // Criteo does not say of every list how large its pages may be.
+                    // Criteo does not document the page size limit of every list.
                     Err(error) if error.cause == Some(Cause::Rejected) && limit > SMALL_PAGE => {
                         limit = SMALL_PAGE;
                         continue;
@@ -628,7 +631,7 @@ impl Run<'_> {
             if !walk.has_shifted {
                 if let Some(total) = walk.total.filter(|total| *total > walk.count) {
                     tracing::warn!(
-                        "Criteo says that there are {total} objects at {}, and sent {}.",
+                        "Criteo announced {total} objects at {}, but sent {}.",
                         entity.path,
                         walk.count
                     );
@@ -636,7 +639,7 @@ impl Run<'_> {
                 }
                 if walk.has_more {
                     tracing::warn!(
-                        "Criteo says that there is another page at {} behind {} objects, and sends none.",
+                        "Criteo announced another page at {} after {} objects, but sent none.",
                         entity.path,
                         walk.count
                     );
@@ -646,8 +649,8 @@ impl Run<'_> {
             }
             if walks >= MOST_WALKS {
                 tracing::warn!(
-                    "The list at {} has changed each of the {walks} times that it was read; an object may be missing. The \
-                     next sync reads it again.",
+                    "The list at {} changed during each of {walks} reads; an object may be missing. The next sync \
+                     reads it again.",
                     entity.path
                 );
                 list.is_uncertain = true;
@@ -658,7 +661,7 @@ impl Run<'_> {
         Ok(list)
     }
 
-    /// Asks for the objects that a list leaves out; what is not known of those is null.
+    /// Requests the objects that a list omits; their unknown fields are null.
     async fn rest(&self, entity: Entity, rest: Rest, place: &Place, list: &List) -> Result<Body> {
         let entity = Entity { query: rest.query, ..entity };
         let (body, page) = self.page(entity, place, &[], None).await?;
@@ -667,7 +670,7 @@ impl Run<'_> {
         self.part(entity, body, |_, object| pages::other(object, &known, rest.unknown)).await
     }
 
-    /// What `keep` keeps of the objects of an answer, or makes of them, in a body of its own.
+    /// A new body with the objects of a response that `keep` keeps or rewrites.
     async fn part(
         &self,
         entity: Entity,
@@ -676,7 +679,7 @@ impl Run<'_> {
     ) -> Result<Body> {
         if body.text()?.len() > LONGEST_REWRITTEN {
             return Err(Error::system(format!(
-                "Criteo has sent an answer of more than {} MiB at {}, of which only a part is to be written. Nothing of it was.",
+                "Criteo sent a response larger than {} MiB at {}, too large to filter. No objects of it were written.",
                 LONGEST_REWRITTEN / 1024 / 1024,
                 entity.path
             )));
@@ -697,7 +700,7 @@ impl Run<'_> {
     ) -> Result<(Body, Page)> {
         let value = |variable| place.get(&variable).map(String::as_str);
         let call = wire::objects(entity, &value, advertisers, limit_and_offset);
-        // A part of the advertisers is asked for where all of them at once could not be had.
+        // Fewer advertisers are requested only after a request for all of them failed.
         let is_suspect = !advertisers.is_empty() && advertisers.len() < self.advertisers.len();
         let call = Call { is_suspect, ..call };
         let mut asked: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
@@ -712,8 +715,8 @@ impl Run<'_> {
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
             Some(Cause::AnswerTooLarge) => Error::config(format!(
-                "All objects at once are more than {MOST_OBJECTS}, or have more than {SPACE_MIB} MiB, and this endpoint has no pages. Read fewer advertisers \
-                 at once (advertiser_ids)."
+                "The response has more than {MOST_OBJECTS} objects or {SPACE_MIB} MiB, and this endpoint has no pages. \
+                 Sync fewer advertisers (advertiser_ids)."
             ))
             .because(Cause::AnswerTooLarge),
             _ => error,
@@ -723,7 +726,7 @@ impl Run<'_> {
             return Ok((body, page));
         }
         self.warn_once(format!(
-            "Criteo has sent objects of advertisers that were not asked for at {} ({} in one answer); they are left out.",
+            "Criteo sent objects of advertisers that were not requested at {} ({} in one response); they are skipped.",
             entity.path,
             page.strangers.len()
         ));
@@ -742,7 +745,7 @@ impl Run<'_> {
     }
 }
 
-/// The error of a stream whose parents cannot be read; a permission that is missing is theirs.
+/// The error of a stream whose parents cannot be read; it names the permission that these lack.
 fn needed(name: &str, error: Error) -> Error {
     let permission = match error.cause {
         Some(Cause::PermissionMissing) => catalog::permission_of(name).map(Permission::label),
