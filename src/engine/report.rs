@@ -1,8 +1,7 @@
-//! Streams of reports: slices planned, fetched at once as far as the budget allows, proved, and written with the state
-//! that they lead to.
+//! Streams of reports: slices are planned, fetched concurrently within the budget, checked against totals, and written
+//! with the resulting state.
 //!
-//! `trouble` decides what becomes of a slice that cannot be read as it was asked for, `proof` what the totals say of one that
-//! was.
+//! `trouble` handles slices that cannot be read as requested; `proof` handles the totals check of those that were.
 
 mod proof;
 mod retired;
@@ -38,19 +37,20 @@ use proof::Proof;
 pub(super) use proof::list;
 use trouble::Trouble;
 
-/// What a request for a slice gave.
+/// The result of a request for a slice.
 enum Answer {
     /// Every row.
     Whole(Box<Whole>),
-    /// At the cap, too large for memory, or too long a span: rows are missing. `more` tells of rows that are announced.
+    /// At the row cap, too large for memory, or too long a span: rows are missing. `more` is the error if the response
+    /// announced more rows.
     Cut { more: Option<Error> },
-    /// The sums of these rows are others than Criteo's totals, and the slice is to be read again.
+    /// The sums of these rows differ from Criteo's totals, and the slice is to be read again.
     Differs { rows: u64, differences: Differences },
-    /// The sums are smaller than the totals, though this period has been read again: rows are probably missing.
+    /// The sums are below the totals even when read again: rows are probably missing.
     Short,
 }
 
-/// A whole answer.
+/// A whole response.
 struct Whole {
     body: Body,
     rows: u64,
@@ -58,22 +58,22 @@ struct Whole {
     repeated: (u64, u64),
     sums: Option<Sums>,
     totals: Option<Arc<Totals>>,
-    /// Where its sums are others than the totals all the same.
+    /// Where its sums differ from the totals nevertheless.
     doubts: Differences,
-    /// Why it could not be compared with totals, where it should have been.
+    /// Why a required totals check was not possible.
     unproven: Option<Error>,
-    /// The periods of rows that could not be summed up, by the number of the advertiser.
+    /// The periods of rows that could not be summed, with the advertiser's number.
     unsummed: BTreeSet<(u64, NaiveDate)>,
 }
 
-/// What a future of a stream has found out.
+/// The result of a future of a stream.
 enum Event {
     Answered(Slice, Result<Answer>),
     /// The ad sets that have rows in these days.
     AdSets(Slice, Window, Result<AdSets>),
-    /// The first day that Criteo serves of those from the slice's first one on; asked after this error.
+    /// The first day that Criteo serves from the slice's start on; searched after this error.
     Floor(Slice, Error, Result<Option<NaiveDate>>),
-    /// The advertisers whose consent is still there; asked after this error.
+    /// The advertisers that still have consent; requested after this error.
     Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
 }
 
@@ -85,7 +85,7 @@ impl Event {
     }
 }
 
-/// One stream that is being read.
+/// The read of one stream.
 struct Reading<'a> {
     run: &'a Run<'a>,
     id: StreamId,
@@ -98,7 +98,7 @@ struct Reading<'a> {
     tracks: Vec<Track>,
     turn: usize,
     slices: u64,
-    /// The sums of the parts of a window so far.
+    /// The sums of a window's parts so far.
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
     proof: Proof,
     trouble: Trouble,
@@ -109,10 +109,9 @@ struct Reading<'a> {
     account: Account,
 }
 
-/// How a read of a report ended.
 struct Outcome {
     result: Result<()>,
-    /// Whether any row has been handed over to be written.
+    /// Whether any row has been passed to the output.
     has_rows: bool,
 }
 
@@ -145,14 +144,14 @@ impl Run<'_> {
                     tracing::info!("{name}: Criteo's weeks begin on {first}.");
                 }
                 Some(Cause::Rejected) if report.is_custom => {
-                    // Several reports of the user's own may be alike.
-                    return Err(error.in_context(&format!("The report {name} is not what Criteo accepts")));
+                    // The name helps: the user may have several similar reports.
+                    return Err(error.in_context(&format!("Criteo does not accept the report {name}")));
                 }
                 Some(Cause::Rejected) if !has_rows => {
                     let Some(metric) = retired.suspect(&report, &error) else { return Err(error) };
                     if self.is_retired(&report, &metric, &advertisers).await {
                         tracing::warn!(
-                            "{name}: Criteo no longer has the metric {metric}; the report is read without it."
+                            "{name}: Criteo has removed the metric {metric}; reading the report without it."
                         );
                         report.metrics.retain(|name| *name != metric);
                         retired.names.push(metric);
@@ -224,14 +223,14 @@ impl<'a> Reading<'a> {
             self.divide();
         }
         if ended.is_err() {
-            // What else went wrong before is to be known, too.
+            // Report earlier errors, too.
             if let Some(other) = self.failure() {
                 tracing::warn!("{}: {other}", self.name);
             }
             return ended;
         }
         std::mem::take(&mut self.in_flight).settle().await?;
-        // What was read counts, also where something else is missing.
+        // What was read counts even if something else is missing.
         let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
         let failure = self.failure();
         if failure.is_none() || self.is_incremental {
@@ -244,19 +243,19 @@ impl<'a> Reading<'a> {
         let (added, dropped) = self.repeated;
         if added > 0 {
             tracing::warn!(
-                "{}: {added} rows had the key of another row in their answer and were added to it.",
+                "{}: {added} rows had the same key as another row in their response and were added to it.",
                 self.name
             );
         }
         if dropped > 0 {
             tracing::warn!(
-                "{}: {dropped} rows were equal to another row in their answer and were left out.",
+                "{}: {dropped} rows were equal to another row in their response and were skipped.",
                 self.name
             );
         }
     }
 
-    /// The next slice to ask for; tracks take turns.
+    /// The next slice to request; tracks take turns.
     fn next_slice(&mut self) -> Option<Slice> {
         for _ in 0..self.tracks.len() {
             self.turn = (self.turn + 1) % self.tracks.len();
@@ -268,12 +267,12 @@ impl<'a> Reading<'a> {
         None
     }
 
-    /// Handles what a future has found out; may ask for something else instead.
+    /// Handles the result of a future; may return another one.
     fn take(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         if let Event::Floor(slice, ..) = &event {
             self.end_search(slice);
         }
-        // The answers to slices that were given up belong to nobody.
+        // Ignore responses to slices that were given up.
         let id = event.slice().id;
         let Some(index) = self.tracks.iter().position(|track| track.has(id)) else { return Ok(None) };
         match event {
@@ -284,16 +283,20 @@ impl<'a> Reading<'a> {
                     Answer::Differs { rows, differences } => {
                         if let Some((first, last)) = differences.span() {
                             let is_again = self.tracks[index].reread(slice.id, rows, first, last);
-                            debug_assert!(is_again, "the last reading of a period is taken with its doubts");
+                            debug_assert!(is_again, "the last read of a period is accepted with its doubts");
                         }
                     }
                     Answer::Cut { more } => {
-                        tracing::info!("{}: the answer for {} is too much at once.", self.name, slice.window);
+                        tracing::info!(
+                            "{}: the response for {} hit the row or memory limit; splitting the request.",
+                            self.name,
+                            slice.window
+                        );
                         self.trouble.reasons.extend(more.map(|more| (slice.id, more)));
                         return Ok(self.split(index, slice));
                     }
                     Answer::Short => {
-                        tracing::info!("{}: rows of {} are missing.", self.name, slice.window);
+                        tracing::info!("{}: rows for {} are missing; splitting the request.", self.name, slice.window);
                         return Ok(self.split(index, Slice { is_short: true, ..slice }));
                     }
                 }
@@ -312,7 +315,7 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
-    /// Lets two tracks take over from each that is to be divided and has nothing under way.
+    /// Replaces each idle track that is to be divided with two.
     fn divide(&mut self) {
         let mut index = 0;
         while index < self.tracks.len() {
@@ -345,12 +348,12 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// The last day that would have been compared with totals.
+    /// The last day that the totals check covers.
     fn settled_until(&self) -> NaiveDate {
         days_before(self.range.today, SETTLED_AFTER + 1)
     }
 
-    /// Moves cursors and holes on to what a track has come to; returns the new state where it is one.
+    /// Updates cursors and holes from a track; returns the state if it has changed.
     fn move_on(&mut self, index: usize) -> Option<Value> {
         let track = &self.tracks[index];
         let densities: Option<f64> = self.tracks.iter().map(Track::rows_per_day).sum();
@@ -365,7 +368,7 @@ impl<'a> Reading<'a> {
                 self.cursors.advance(track.advertisers(), covered.end);
             }
             for advertiser in track.advertisers().iter() {
-                // Days behind the cursor are no holes: they are read anyway.
+                // Days after the cursor are not holes: the next sync reads them anyway.
                 let Some(cursor) = self.cursors.cursor(advertiser) else { continue };
                 let known = Window { end: covered.end.min(cursor), ..covered };
                 let is_known = |window: &Window| window.start <= known.end && window.end >= known.start;
@@ -379,7 +382,7 @@ impl<'a> Reading<'a> {
             }
         }
         if self.range.again_from.is_some() {
-            // The next sync begins at the cursor, and not here.
+            // The next sync starts at the cursor, not at `again_from`.
             let last = covered.map_or(NaiveDate::MIN, |covered| covered.end);
             for advertiser in track.advertisers().iter() {
                 let Some(cursor) = self.cursors.cursor(advertiser) else { continue };
@@ -391,7 +394,7 @@ impl<'a> Reading<'a> {
         (self.is_incremental && !self.cursors.says_the_same(&before)).then(|| self.cursors.to_value())
     }
 
-    /// Asks for a slice, and proves its answer.
+    /// Requests a slice and checks its response.
     fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let (run, report, range) = (self.run, self.report, self.range);
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
@@ -402,7 +405,10 @@ impl<'a> Reading<'a> {
             let answer = async {
                 let totals = if comparison.wants_totals {
                     let (window, advertisers) = (slice.window, &slice.advertisers);
-                    run.ledger.totals(run.client, report, window, advertisers, range.end, slice.is_reread()).await.map(Some)
+                    run.ledger
+                        .totals(run.client, report, window, advertisers, range.end, slice.is_reread())
+                        .await
+                        .map(Some)
                 } else {
                     Ok(None)
                 };
@@ -439,7 +445,7 @@ impl<'a> Reading<'a> {
                 judged.notes.iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
                 if comparison.is_summed && judged.unsummed > 0 {
                     run.warn_once(format!(
-                        "{name}: {} rows of {} have clicks, displays or cost that cannot be read as numbers, so they are \
+                        "{name}: {} rows for {} have clicks, displays or cost that are not numbers, so they are \
                          unproven.",
                         judged.unsummed, slice.window
                     ));
@@ -465,7 +471,7 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    /// Asks which ad sets have rows in the days of a slice, or in these and all behind them.
+    /// Requests the ad sets with rows in the days of a slice and, if possible, all later days.
     fn ask_ad_sets(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let list = self.report.ad_sets();
         let until_end = Window { start: slice.window.start, end: self.range.end };
@@ -476,7 +482,7 @@ impl<'a> Reading<'a> {
                 client.fetch(&call, |body| ad_sets(body, &list)).await.map(|(_, found)| found)
             };
             let (mut window, mut answer) = (until_end, ask(until_end).await);
-            // A list that is refused, late or cut may be there for fewer days.
+            // If the list is refused, late or truncated, try fewer days.
             if answer.as_ref().map_or(true, |found| found.has_others) && until_end != slice.window {
                 (window, answer) = (slice.window, ask(slice.window).await);
             }
@@ -485,12 +491,12 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    /// Looks for the first period that Criteo serves, by asking for single ones: half of those that are left each time.
-    /// Nothing is found where it does not even serve the last.
+    /// Finds the first period that Criteo serves by bisecting over single periods; `None` if it does not even serve the
+    /// last.
     fn ask_floor(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
         let (report, metrics, client) = (self.report, self.metrics.clone(), self.run.client);
         let periods = Window { start: slice.window.start, end: self.range.complete_until.max(slice.window.end) };
-        // A week, month or year that has only begun is served where a whole one is too long.
+        // Skip incomplete periods: they may be served where a whole one is too long.
         let is_whole = |period: &Window| period_end(period.start, report.grain) == period.end;
         let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
         let hint = self.trouble.latest_floor.and_then(|day| periods.iter().position(|period| period.start == day));
@@ -507,7 +513,7 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    /// The windows of this stream that are not settled, by advertiser, for people.
+    /// The unsettled windows of this stream by advertiser, for display.
     fn hole_texts(&self) -> Vec<String> {
         let advertisers: BTreeSet<_> = self.tracks.iter().flat_map(|track| track.advertisers().iter()).collect();
         let advertisers: Vec<_> = advertisers.into_iter().cloned().collect();
@@ -515,13 +521,13 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The error where Criteo says that an advertiser has no campaign, and its own totals have numbers of it.
+/// The error if Criteo reports no campaign for an advertiser for which its own totals have numbers.
 fn contradicted(error: &Error) -> Error {
-    let words = "Criteo says that there is no campaign, and its own totals have numbers on these days";
+    let words = "Criteo reports no campaign, but its own totals have numbers for these days";
     Error::config(format!("{words}. {error}")).because(Cause::Forbidden)
 }
 
-/// Whether all days of a slice are old enough to be compared with totals.
+/// Whether the first period of a slice is old enough for the totals check.
 fn is_settled_since(slice: &Slice, grain: Grain, today: NaiveDate) -> bool {
     is_settled(slice.window.start, grain, today)
 }

@@ -1,4 +1,4 @@
-//! Full refreshes of objects that were interrupted, and how they go on.
+//! Resumes interrupted full refreshes of objects.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::entity::{Place, VERSION};
 
-/// Objects that are new since the read began come with the next one, which must not be far.
+/// The longest age of an interrupted read: objects created since come only with the next full read.
 const LONGEST: TimeDelta = TimeDelta::days(1);
 
-/// A full refresh that was interrupted goes on only within the sync that it belongs to, with the same advertisers, and soon.
+/// An interrupted full refresh. It resumes only within the same sync, with the same advertisers, and soon.
 pub(super) struct Resume {
     sync_id: Option<i64>,
-    /// What the objects are read for.
+    /// A hash of what the objects are read for.
     scope: String,
     /// When the read began.
     since: DateTime<Utc>,
@@ -48,12 +48,12 @@ impl Resume {
     }
 }
 
-/// Whether a state is that of a full refresh, which an incremental sync has nothing of.
+/// Whether a state is that of a full refresh; incremental syncs ignore it.
 pub(super) fn is_of_full_refresh(state: &serde_json::Map<String, Value>) -> bool {
     state.contains_key("after")
 }
 
-/// Tells a place from the others of its stream; sorts as the places do.
+/// A unique key of a place within its stream; sorts as places do.
 fn key(place: &Place) -> String {
     place.values().map(String::as_str).collect::<Vec<_>>().join(" ")
 }

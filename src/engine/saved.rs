@@ -1,7 +1,7 @@
-//! The saved states of streams, as they came.
+//! The saved states of streams, unparsed.
 //!
-//! A state of ten thousand advertisers is small as a text and large as a tree, and a platform hands over those of all streams at
-//! once. So each stays a text until its stream is read.
+//! The state of ten thousand advertisers is small as a string and large as a tree, and a platform passes those of all
+//! streams together. So each stays a string until its stream is read.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::cursor::corrupt;
 use crate::error::Result;
 use crate::scan;
 
-/// No state of a stream has more values: twenty thousand advertisers, each with a cursor and a hole of its own, have fewer.
+/// The most values of a state: twenty thousand advertisers, each with a cursor and a hole, have fewer.
 const MOST_VALUES: usize = 300_000;
 
-/// The state of a stream; none at all is `null`.
+/// The state of a stream; without one, `null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved(Box<str>);
 
@@ -22,25 +22,25 @@ pub struct Saved(Box<str>);
 pub type States = BTreeMap<String, Saved>;
 
 impl Saved {
-    /// A state that is JSON.
+    /// Keeps a state, which must be JSON.
     #[must_use]
     pub fn of(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// Its text.
+    /// The state as JSON.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Its values.
+    /// The parsed state.
     ///
     /// # Errors
-    /// `config_error` where there are more than any state of this connector has.
+    /// `config_error` if it has more values than any state of this connector.
     pub fn value(&self) -> Result<Value> {
         scan::tree(&self.0, MOST_VALUES)
-            .map_err(|_| corrupt(&format!("it is no JSON, or has more than {MOST_VALUES} values")))
+            .map_err(|_| corrupt(&format!("it is not JSON or has more than {MOST_VALUES} values")))
     }
 }
 

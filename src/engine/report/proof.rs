@@ -1,4 +1,4 @@
-//! What Criteo's totals say of the rows of a report.
+//! Compares the rows of a report with Criteo's totals.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +15,17 @@ use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 
-/// After so many periods whose sums stay others, a stream's periods are no longer read again in the same run.
+/// After this many periods that still differ, a stream's periods are no longer read again in the same run.
 const MOST_DOUBTS: usize = 3;
 
-/// What has come of comparing a stream with its totals.
+/// The results of a stream's totals check.
 #[derive(Default)]
 pub(super) struct Proof {
-    /// Periods that were written though their sums differ.
+    /// Periods that were written although their sums differ.
     doubts: BTreeMap<AdvertiserId, BTreeSet<NaiveDate>>,
-    /// Windows that should have been compared, and why the first one was not.
+    /// Windows that could not be compared, and the first error.
     without_totals: Option<(Vec<Window>, Error)>,
-    /// Windows that were not compared, or whose rows could not all be summed up, by advertiser.
+    /// Windows that were not compared, or not with all their rows, by advertiser.
     uncompared: BTreeMap<AdvertiserId, BTreeSet<Window>>,
 }
 
@@ -36,7 +36,7 @@ impl Proof {
         }
     }
 
-    /// There are no totals for a slice, of which the days up to `settled` would have been compared.
+    /// Records that a slice has no totals; its days up to `settled` would have been compared.
     pub(super) fn lacks_totals(&mut self, slice: &Slice, settled: NaiveDate, error: Error) {
         self.without_totals.get_or_insert((Vec::new(), error)).0.push(slice.window);
         let window = Window { end: slice.window.end.min(settled), ..slice.window };
@@ -47,7 +47,7 @@ impl Proof {
         }
     }
 
-    /// Rows of these periods of a slice could not be summed up.
+    /// Records periods of a slice whose rows could not all be summed.
     pub(super) fn lacks_sums(&mut self, slice: &Slice, periods: &BTreeSet<(u64, NaiveDate)>, grain: Grain) {
         for advertiser in slice.advertisers.iter() {
             let of = number(&advertiser.0);
@@ -59,12 +59,12 @@ impl Proof {
         }
     }
 
-    /// The windows of an advertiser that nothing proves.
+    /// The windows of an advertiser that could not be compared.
     pub(super) fn uncompared_of(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = Window> {
         self.uncompared.get(advertiser).into_iter().flatten().copied()
     }
 
-    /// The periods of an advertiser that are in doubt.
+    /// The periods of an advertiser whose sums differ.
     pub(super) fn doubts_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
         let days = self.doubts.get(advertiser).into_iter().flatten().copied();
         days.map(move |start| Window { start, end: period_end(start, grain) })
@@ -75,15 +75,15 @@ impl Proof {
     }
 }
 
-/// How the answer for a slice is compared with totals.
+/// How the response for a slice is compared with totals.
 #[derive(Clone, Copy)]
 pub(super) struct Comparison<'a> {
     report: &'a Report,
     today: NaiveDate,
     compared: [bool; TOTAL_METRICS.len()],
-    /// Whether its rows are summed up.
+    /// Whether its rows are summed.
     pub is_summed: bool,
-    /// Whether the totals are asked for.
+    /// Whether totals are requested.
     pub wants_totals: bool,
     is_given_up: bool,
 }
@@ -95,8 +95,8 @@ impl Comparison<'_> {
         found
     }
 
-    /// What to do with an answer whose sums differ, before it is taken as it is: longer windows and periods that were read
-    /// once are read again; a period that lacks rows is asked for by advertisers or ad sets.
+    /// What to do with a response whose sums differ, before accepting it: long windows and periods read only once are
+    /// read again; a period that lacks rows is split by advertisers or ad sets.
     pub(super) fn read_again(&self, slice: &Slice, rows: u64, differences: &Differences) -> Option<Answer> {
         if differences.is_empty() || self.is_given_up || slice.reads >= LAST_READ {
             return None;
@@ -126,7 +126,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Sums up the parts of a window, and compares them when the last one is there, if there are totals to compare with.
+    /// Sums the parts of a window, and compares them with the totals, if any, once the last part is there.
     pub(super) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
         let Some(advertiser) = slice.advertisers.first() else { return };
         let key = (advertiser.clone(), slice.window.start);
@@ -142,13 +142,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Tells what could not be proved; an error for periods whose sums differ, which the next sync reads again.
+    /// Reports what could not be compared; an error for periods that differ and that the next sync reads again.
     pub(super) fn conclude_proof(&mut self) -> Option<Error> {
         let name = self.name;
         if let Some((windows, error)) = &self.proof.without_totals {
             tracing::warn!(
-                "{name}: Criteo's totals for {} could not be had, so the rows of these days are written without the \
-                 comparison and count as unproven. {error}",
+                "{name}: Criteo's totals for {} are not available, so the rows of these days are written without the \
+                 totals check and count as unproven. {error}",
                 list(windows.iter().map(ToString::to_string))
             );
         }
@@ -161,25 +161,25 @@ impl<'a> Reading<'a> {
             let is_final = !self.is_incremental || self.cursors.is_unproven(advertiser, *day);
             if is_final { accepted.push(text) } else { again.push(text) }
         }
-        let differ = "Clicks, displays or cost add up to other sums than Criteo's own totals on these days";
+        let differ = "Clicks, displays or cost do not match Criteo's own totals on these days";
         if !accepted.is_empty() {
             tracing::warn!(
-                "{name}: {differ}: {}. What Criteo sent was written; the days count as unproven.{}",
+                "{name}: {differ}: {}. The rows were written as received; the days count as unproven.{}",
                 list(accepted.into_iter()),
-                if self.is_incremental { " They differed in three syncs and are not asked for again." } else { "" }
+                if self.is_incremental { " They differed in three syncs and are not requested again." } else { "" }
             );
         }
         (!again.is_empty()).then(|| {
             Error::transient(format!(
-                "{differ}: {}. What Criteo sent was written, and the next sync reads these days again. After three syncs they \
-                 count as unproven; without verify_totals nothing is compared.",
+                "{differ}: {}. The rows were written as received, and the next sync reads these days again. After \
+                 three syncs they count as unproven. Set verify_totals to false to skip the totals check.",
                 list(again.into_iter())
             ))
         })
     }
 }
 
-/// The first few in a sentence.
+/// Joins the first few and counts the rest.
 pub(in crate::engine) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 10;
     let count = texts.len();

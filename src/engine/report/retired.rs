@@ -1,7 +1,7 @@
-//! Metrics that Criteo has taken away.
+//! Metrics that Criteo has removed.
 //!
-//! A ready-made report goes on without a metric only when Criteo refuses a request for that metric alone, twice: words in an
-//! error message may mean anything. The state remembers it, so that the next sync does not ask again.
+//! A built-in report drops a metric only if Criteo twice refuses a request for that metric alone: an error message that
+//! names it proves nothing. The state remembers it for the next sync.
 
 use chrono::Days;
 use serde_json::Value;
@@ -13,20 +13,18 @@ use crate::engine::{Run, cursor, rows};
 use crate::error::{Cause, Error};
 use crate::streams::report::Report;
 
-/// How often a metric must be refused alone.
 const REFUSALS: u32 = 2;
 
-/// What is known of the metrics of a report.
 #[derive(Default)]
 pub(super) struct Retired {
-    /// Those that Criteo has taken away.
+    /// Metrics that Criteo has removed.
     pub names: Vec<String>,
-    /// Those that it has not, though its words named them.
+    /// Metrics that errors named but that Criteo still serves.
     pub acquitted: Vec<String>,
 }
 
 impl Retired {
-    /// The metric that Criteo's words name, unless it is one of the proof or has been tried alone.
+    /// The metric that Criteo's error names, unless the totals check needs it or it was tried alone.
     pub(super) fn suspect(&self, report: &Report, error: &Error) -> Option<String> {
         let is_possible = |name: &&String| {
             !report.endpoint.total_metrics().contains(&name.as_str()) && !self.acquitted.contains(name)
@@ -36,29 +34,29 @@ impl Retired {
     }
 }
 
-/// Whether Criteo's words name this.
+/// Whether Criteo's error contains this word.
 pub(super) fn is_about(error: &Error, name: &str) -> bool {
     let words = error.words.as_deref().unwrap_or_default();
     words.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case(name))
 }
 
 impl Run<'_> {
-    /// Takes the metrics off a report that an earlier sync found to be taken away.
+    /// Removes from a report the metrics that an earlier sync found removed.
     pub(super) fn retired_metrics(&self, name: &str, report: &mut Report, state: &Value) -> Retired {
         let mut names = cursor::retired_metrics(state);
         names.retain(|name| !report.is_custom && report.metrics.contains(name));
         if !names.is_empty() {
             let list = names.join(", ");
             self.warn_once(format!(
-                "{name}: an earlier sync found that Criteo has taken away {list}; the report is read without. Reset the stream \
-                 to try again."
+                "{name}: an earlier sync found that Criteo has removed {list}; reading the report without it. Reset \
+                 the stream to try again."
             ));
             report.metrics.retain(|metric| !names.contains(metric));
         }
         Retired { names, ..Retired::default() }
     }
 
-    /// Whether Criteo refuses a request for nothing but this metric.
+    /// Whether Criteo refuses a request for this metric alone.
     pub(super) async fn is_retired(&self, report: &Report, metric: &str, advertisers: &[AdvertiserId]) -> bool {
         let day = self.clock.today(report.timezone) - Days::new(1);
         let metrics = [metric.to_owned()];

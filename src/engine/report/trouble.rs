@@ -1,7 +1,7 @@
-//! What becomes of a slice that Criteo refuses, cannot answer or answers with too many rows.
+//! Handles slices that Criteo refuses, fails to serve, or serves with too many rows.
 //!
-//! Whatever can be asked for in smaller pieces is. What is left is named: an advertiser that Criteo refuses is left out, and a
-//! window that cannot be read becomes a hole that the next sync asks for again. Neither holds the others back.
+//! Slices are split where possible. The rest is reported: a refused advertiser is skipped, and an unreadable window
+//! becomes a hole that the next sync requests again. Neither stops the others.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,63 +20,62 @@ use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
 
-/// A refusal of so many days or fewer is not taken for one of their number. Based on what is seen in use: connectors of others
-/// ask for a month at once, and nobody has published a limit. Criteo recommends four days, so a lower limit may exist; one that
-/// Criteo tells by `invalid-timespan` is found whatever it is.
+/// A refusal of this many days or fewer is not blamed on their number. Other connectors request a month, and no limit
+/// is documented; Criteo recommends four days, so a lower limit may exist. One reported as `invalid-timespan` is found
+/// anyway.
 const SURE_DAYS: u32 = 31;
-/// After so many searches that find no first day none is looked for any more when Criteo refuses a single advertiser without saying why. A guess, between two
-/// costs: a search is two requests for an advertiser that is refused altogether, and without one an account whose first
-/// advertisers are refused would not find a first day that is told in odd words.
+/// After this many searches without a first day, stop searching when Criteo refuses a single advertiser without a
+/// reason. A guess: a search costs two requests per refused advertiser, but without one an account whose first
+/// advertisers are refused would miss a first day that is reported in unusual words.
 const MOST_FLOORS: usize = 3;
-/// So many periods at the beginning of a first sync that are refused without a word of days are taken for days that Criteo no longer
-/// keeps. A guess, between two costs: fewer may be an accident, which the next sync undoes, and more would be asked for at every
-/// sync for nothing.
+/// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. A guess: fewer
+/// may be an accident, which the next sync repairs; a higher bound would make every sync request them in vain.
 const LEAST_REFUSED: usize = 5;
-/// After so many single advertisers that are refused, and none that is not, the request itself is what is refused.
+/// After this many refusals of single advertisers without a success, the request itself is refused.
 const MOST_REFUSED: usize = 3;
-/// After so many failures without a success between them, or as many as it takes to find a single day that cannot be read, there is
-/// no use in asking for pieces. A guess: each of them has used up its attempts, which takes minutes, so a longer row is an outage.
+/// After this many consecutive failures, or as many as it takes to isolate one unreadable day, stop splitting. A guess:
+/// each failure has used up its retries, which takes minutes, so a longer series is an outage.
 const MOST_FAILURES: u32 = 4;
-/// The same for answers that do not come in time, which smaller pieces may well do.
+/// The same for timeouts, which smaller requests may avoid.
 const MOST_SLOW: u32 = 8;
-/// Dimensions whose names stand in words about any report.
+/// Dimensions whose names occur in errors about any report.
 const OF_EVERY_REPORT: [&str; 7] = ["AdvertiserId", "Advertiser", "Hour", "Day", "Week", "Month", "Year"];
 
-/// What has gone wrong with a stream.
+/// The problems of a stream.
 #[derive(Default)]
 pub(super) struct Trouble {
     has_accepted: bool,
-    /// The first day of the windows that Criteo has answered.
+    /// The earliest first day of the windows that Criteo has served.
     served_from: Option<NaiveDate>,
     failures: Failures,
-    /// Advertisers that Criteo refuses, and how.
+    /// Advertisers that Criteo refuses, with the error.
     refused: Vec<(AdvertiserId, Error)>,
     /// Advertisers without consent.
     lost: BTreeSet<AdvertiserId>,
-    /// Windows that could not be read, with their advertisers, and why the first of them could not.
+    /// Unread windows with their advertisers, and the first error.
     unread: Option<(Vec<(Window, String)>, Error)>,
-    /// The first day that Criteo serves, where that is later than it should be.
+    /// The first day that Criteo serves, if later than expected.
     floor: Option<NaiveDate>,
     has_looked_for_floor: bool,
-    /// Whether that search is under way.
+    /// Whether that search is running.
     is_looking_for_floor: bool,
-    /// Advertisers whose own first day is looked for.
+    /// Advertisers whose own first day is being searched.
     searched: BTreeSet<AdvertiserId>,
-    /// The first day that was found last for a single advertiser, whose refusal says nothing of days: a hint for the next one.
+    /// The first day last found for a single advertiser whose refusal did not mention days: a hint for the next one.
     pub(super) latest_floor: Option<NaiveDate>,
-    /// Single advertisers that Criteo serves, with the day from which on their first day was looked for: what else it refuses of
-    /// them is about days.
+    /// Single advertisers that Criteo serves, with the day from which their first day was searched: further refusals
+    /// concern days.
     served: HashMap<AdvertiserId, NaiveDate>,
-    /// For how many single advertisers no first day was found.
+    /// The number of single advertisers without a first day.
     floors_missed: usize,
-    /// Why slices were made smaller, for those that cannot be.
+    /// Why slices were split, in case they cannot be.
     pub(super) reasons: HashMap<u64, Error>,
-    /// Why no more was asked for.
+    /// Why the stream stopped early.
     stopped: Option<Error>,
 }
 
 impl Trouble {
-    /// Criteo has answered a slice.
+    /// Records that Criteo has served a slice.
     pub(super) fn accepted(&mut self, slice: &Slice) {
         self.has_accepted = true;
         self.failures = Failures::default();
@@ -90,20 +89,20 @@ impl Trouble {
         from.is_some_and(|from| *from <= slice.window.start)
     }
 
-    /// Whether Criteo has answered nothing that begins as early as this slice.
+    /// Whether Criteo has served nothing that starts as early as this slice.
     fn is_earliest(&self, slice: &Slice) -> bool {
         self.served_from.is_none_or(|day| slice.window.start < day)
     }
 }
 
-/// How often a slice and its halves fail until the one day of one advertiser is found that cannot be read.
+/// How often a slice and its halves fail until one unreadable day of one advertiser is isolated.
 fn failures_of_one(slice: &Slice) -> u32 {
     let halvings = |count: u32| count.max(1).next_power_of_two().trailing_zeros();
     1 + halvings(slice.window.days()) + halvings(u32::try_from(slice.advertisers.len()).unwrap_or(u32::MAX / 2))
 }
 
 impl<'a> Reading<'a> {
-    /// Decides what becomes of a slice that met an error.
+    /// Handles a slice that failed.
     pub(super) fn handle(
         &mut self,
         index: usize,
@@ -129,7 +128,7 @@ impl<'a> Reading<'a> {
             Some(Cause::NoCampaign) => self.take_as_empty(index, &slice),
             Some(Cause::InvalidTimespan) => return Ok(self.shorten(index, slice, error)),
             Some(Cause::TooSlow) if self.trouble.failures.in_a_row < MOST_SLOW => {
-                tracing::info!("{}: {} does not come in time; asking for less.", self.name, slice.window);
+                tracing::info!("{}: the response for {} timed out; splitting the request.", self.name, slice.window);
                 self.trouble.failures.in_a_row += 1;
                 self.limit_days(slice.window.days() / 2);
                 self.trouble.reasons.insert(slice.id, error);
@@ -157,7 +156,7 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
-    /// Makes a slice smaller whose answer was cut or did not come in time.
+    /// Splits a slice whose response was truncated or timed out.
     pub(super) fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
         self.account.splits += 1;
         match self.tracks[index].cut(slice.id) {
@@ -170,12 +169,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A slice cannot be asked for in smaller pieces.
+    /// Handles a slice that cannot be split.
     pub(super) fn cannot_split(&mut self, index: usize, slice: &Slice, error: Option<Error>) {
         self.tracks[index].cannot_part();
         let error = self.trouble.reasons.remove(&slice.id).or(error);
         if slice.is_short {
-            // Its rows are worth more than nothing.
+            // Incomplete rows are better than none.
             self.tracks[index].read_at_last(slice.id);
         } else {
             let error = error.unwrap_or_else(|| self.too_much(slice));
@@ -183,7 +182,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Leaves a slice as a hole.
+    /// Makes a slice a hole.
     fn give_up(&mut self, index: usize, slice: &Slice, error: Error) {
         let unread = &mut self.trouble.unread.get_or_insert((Vec::new(), error)).0;
         unread.push((slice.window, names(&slice.advertisers)));
@@ -197,23 +196,23 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Criteo has nothing to report on for one advertiser.
+    /// Criteo has no campaign for the advertiser.
     fn take_as_empty(&mut self, index: usize, slice: &Slice) {
         self.trouble.accepted(slice);
         self.tracks[index].done(slice.id, 0, 0);
         self.tell_state(index);
     }
 
-    /// Nothing from this slice on is asked for any more.
+    /// Stops requesting this slice and later days.
     fn stop(&mut self, index: usize, slice: &Slice, error: Error) {
         self.tracks[index].stop_before(slice.id);
         self.trouble.stopped.get_or_insert(error);
     }
 
-    /// Criteo does not serve this span of days: too long, or too far back.
+    /// Criteo refuses this span of days: too long, or too far back.
     fn shorten(&mut self, index: usize, slice: Slice, error: Error) -> Option<LocalBoxFuture<'a, Event>> {
         if self.trouble.is_looking_for_floor {
-            // Its days may lie before the first.
+            // Its days may be before the first served day.
             self.tracks[index].wait(slice.id);
             return None;
         }
@@ -223,7 +222,7 @@ impl<'a> Reading<'a> {
             return Some(self.ask_floor(slice, error));
         }
         if self.can_be_halved(&slice) {
-            // Days as early as these are served, so it is the length.
+            // Days this early are served, so the span is too long.
             self.limit_days(slice.window.days() / 2);
             self.tracks[index].cut(slice.id);
         } else {
@@ -232,12 +231,12 @@ impl<'a> Reading<'a> {
         None
     }
 
-    /// Whether a slice can be asked for in fewer days.
+    /// Whether a slice can be split by days.
     fn can_be_halved(&self, slice: &Slice) -> bool {
         slice.part.is_none() && slice.window.halves(self.report.grain).is_some()
     }
 
-    /// The search for a first day that began with this slice has ended: what waited for it goes on.
+    /// Ends the search for a first day that began with this slice; waiting slices resume.
     pub(super) fn end_search(&mut self, slice: &Slice) {
         let is_of_one = slice.advertisers.first().is_some_and(|id| self.trouble.searched.remove(id));
         self.trouble.is_looking_for_floor &= is_of_one;
@@ -249,15 +248,15 @@ impl<'a> Reading<'a> {
         self.tracks.iter_mut().for_each(|track| track.limit_days(days));
     }
 
-    /// Whether Criteo's words name a part of a custom report that somebody has chosen. Periods and advertisers are in every
-    /// request, so their names say nothing.
+    /// Whether Criteo's error names a dimension or metric that the user has chosen. Periods and advertisers are in
+    /// every request, so their names prove nothing.
     fn is_about_request(&self, error: &Error) -> bool {
         let is_choice = |word: &&String| !OF_EVERY_REPORT.contains(&word.as_str());
         let mut words = self.report.dimensions.iter().filter(is_choice).chain(&self.report.metrics);
         self.report.is_custom && error.cause == Some(Cause::Rejected) && words.any(|word| is_about(error, word))
     }
 
-    /// Begins at the first day that Criteo serves. Where no such day was found, something else is refused.
+    /// Starts at the first day that Criteo serves. If none was found, the refusal has another reason.
     pub(super) fn begin_at_floor(
         &mut self,
         index: usize,
@@ -276,7 +275,7 @@ impl<'a> Reading<'a> {
                 self.trouble.floors_missed += 1;
                 return self.refuse(slice, error);
             }
-            // Its first days are served, or nothing is: it is the length, or a day behind the first.
+            // Its first day is served, or nothing is: the span is too long, or a later day is refused.
             Ok(_) if self.can_be_halved(slice) => {
                 if is_of_days {
                     self.limit_days(slice.window.days() / 2);
@@ -288,7 +287,7 @@ impl<'a> Reading<'a> {
                 self.give_up(index, slice, error);
                 return Ok(());
             }
-            // Without an answer nothing is known of the days.
+            // A failed search says nothing about the days.
             Err(error) => {
                 self.give_up(index, slice, error);
                 return Ok(());
@@ -296,8 +295,8 @@ impl<'a> Reading<'a> {
         };
         if !is_of_days && !self.is_like_a_floor(slice, floor) {
             tracing::warn!(
-                "{}: Criteo refuses days of {} before {floor}, and serves that day. If it no longer keeps them, set start_date \
-                 to {floor}; until then every sync asks for them again.",
+                "{}: Criteo refuses days of {} before {floor} but serves that day. If it no longer keeps them, set \
+                 start_date to {floor}; until then every sync requests them again.",
                 self.name,
                 names(&slice.advertisers)
             );
@@ -315,7 +314,7 @@ impl<'a> Reading<'a> {
         }
         self.trouble.latest_floor = Some(floor);
         tracing::warn!(
-            "{}: Criteo refuses to report on {} for days before {floor}, so that is its first day. {error}",
+            "{}: Criteo refuses to report on {} before {floor}, so reading starts on that day. {error}",
             self.name,
             names(&slice.advertisers)
         );
@@ -323,8 +322,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Whether days that are refused for no reason that names them may be older than what Criteo keeps: near the first day that it
-    /// is taken to keep, or many at the beginning of a first sync. Other days are missed.
+    /// Whether days refused without a stated reason may be older than Criteo's history: they are near its assumed
+    /// start, or many at the start of a first sync. Other days are holes.
     fn is_like_a_floor(&self, slice: &Slice, floor: NaiveDate) -> bool {
         let refused = Window { start: slice.window.start, end: days_before(floor, 1) };
         let is_new = slice.advertisers.first().is_none_or(|id| self.cursors.cursor(id).is_none());
@@ -332,8 +331,8 @@ impl<'a> Reading<'a> {
             || is_new && refused.singles(self.report.grain).count() >= LEAST_REFUSED
     }
 
-    /// Whether days before a first day are refused whoever asks: where Criteo says that it is about days, or there is nobody else, and
-    /// none was served before it.
+    /// Whether days before a first day are refused for all advertisers: Criteo says that it is about days, or there are
+    /// no other advertisers, and no earlier day was served.
     fn is_floor_of_all(&self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
         let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
         let is_of_days = error.cause == Some(Cause::InvalidTimespan);
@@ -341,7 +340,7 @@ impl<'a> Reading<'a> {
         !is_contradicted && (is_of_days || is_only_one)
     }
 
-    /// Criteo refuses a request and does not say which advertiser or which days are the reason: smaller requests tell.
+    /// Criteo refuses a request without saying for which advertisers or days: splits it to find out.
     fn isolate(&mut self, index: usize, slice: Slice, error: Error) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         let can_be_halved = self.can_be_halved(&slice);
         let track = &mut self.tracks[index];
@@ -353,7 +352,7 @@ impl<'a> Reading<'a> {
             || track.purpose == Purpose::Hole
             || self.trouble.is_served(&slice)
         {
-            // The advertiser is not refused, so it is the days. One that has a hole has been read in an earlier sync.
+            // The advertiser is served, so it is the days. One with a hole was served in an earlier sync.
             if can_be_halved {
                 track.cut(slice.id);
             } else {
@@ -362,15 +361,15 @@ impl<'a> Reading<'a> {
         } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
             track.ask_again(slice.id);
         } else if error.kind == Kind::Transient {
-            // What may pass is no refusal; pieces would use up the quota of attempts that all streams share.
+            // A transient error is not a refusal; splitting would use up the retries that all streams share.
             self.give_up(index, &slice, error);
         } else if slice.advertisers.first().is_some_and(|id| self.trouble.searched.contains(id)) {
             track.wait(slice.id);
         } else if !track.is_first(slice.id) {
-            // If days before it are served, it is neither the advertiser nor its first day.
+            // If earlier days are served, it is neither the advertiser nor its first day.
             track.wait_for_days_before(slice.id);
         } else if self.trouble.floors_missed < MOST_FLOORS {
-            // The first days may lie before what Criteo keeps.
+            // The first days may be older than Criteo's history.
             self.trouble.searched.extend(slice.advertisers.first().cloned());
             return Ok(Some(self.ask_floor(slice, error)));
         } else {
@@ -379,27 +378,27 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
-    /// Leaves out the advertiser of a slice. Where nobody is served, the stream fails.
+    /// Skips the advertiser of a slice. If none is served, the stream fails.
     fn refuse(&mut self, slice: &Slice, error: Error) -> Result<()> {
         let Some(advertiser) = slice.advertisers.first() else { return Err(error) };
-        tracing::warn!("{}: Criteo refuses to report on {advertiser}; the others are read on. {error}", self.name);
+        tracing::warn!("{}: Criteo refuses to report on {advertiser}; reading the others. {error}", self.name);
         self.trouble.refused.push((advertiser.clone(), error.clone()));
         self.tracks.retain(|track| track.advertisers()[..] != slice.advertisers[..]);
         let is_hopeless = self.trouble.refused.len() >= MOST_REFUSED || self.tracks.is_empty();
         if is_hopeless && !self.trouble.has_accepted { Err(error) } else { Ok(()) }
     }
 
-    /// Every attempt at a slice has failed: a part of it may be readable.
+    /// All retries of a slice have failed: a part of it may be readable.
     fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
         let most = MOST_FAILURES.max(failures_of_one(slice));
         let can_be_halved = self.can_be_halved(slice);
         let track = &mut self.tracks[index];
         let is_outage = self.trouble.failures.add(most);
-        // Others may be answered all the time.
+        // Other tracks may succeed meanwhile.
         if track.failures.add(most) || is_outage {
             self.stop(index, slice, error);
         } else if slice.part.is_none() && slice.is_suspect && slice.advertisers.len() > 1 {
-            // Fewer days were no better, so it may be one of the advertisers.
+            // Fewer days did not help, so it may be one of the advertisers.
             track.suspect(slice.window);
             track.divide(slice.id);
         } else if can_be_halved {
@@ -413,8 +412,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Criteo has refused a request because of an advertiser that it does not name: those that the portfolio has lost are
-    /// left out, or else the halves tell.
+    /// Criteo refuses a request because of an advertiser that it does not name: skips those that no longer grant
+    /// consent, or else splits the request by advertisers.
     pub(super) fn find_lost(
         &mut self,
         index: usize,
@@ -423,7 +422,7 @@ impl<'a> Reading<'a> {
         consenting: &Result<BTreeSet<AdvertiserId>>,
     ) {
         let known = self.run.lost.borrow().clone();
-        // Where the portfolio cannot be had, nobody is known to be lost.
+        // If the list of advertisers is not available, none is known to be lost.
         let consents = |id: &AdvertiserId| consenting.as_ref().map_or(true, |consenting| consenting.contains(id));
         let is_left = |id: &&AdvertiserId| consents(id) && !known.contains(id);
         let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
@@ -432,7 +431,7 @@ impl<'a> Reading<'a> {
         }
         let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
         let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
-        tracing::warn!("{}: Criteo refuses to report on {}; the others are read on. {error}", self.name, names(&lost));
+        tracing::warn!("{}: Criteo refuses to report on {}; reading the others. {error}", self.name, names(&lost));
         self.run.lost.borrow_mut().extend(lost.iter().cloned());
         self.trouble.lost.extend(lost);
         if left.is_empty() {
@@ -442,7 +441,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Why the stream is incomplete, if it is. What does not make it so is a warning.
+    /// The first reason why the stream is incomplete, if it is. Others are logged as warnings.
     pub(super) fn failure(&mut self) -> Option<Error> {
         let name = self.name;
         if let Some(first) = self.trouble.floor {
@@ -454,7 +453,7 @@ impl<'a> Reading<'a> {
         let unread = trouble.unread.map(|(windows, error)| unread_error(windows, error, self.is_incremental));
         let refused = (!trouble.refused.is_empty() && self.run.is_listed()).then(|| {
             let shown = list(trouble.refused.iter().map(|(id, error)| format!("{id} ({error})")));
-            Error::config(format!("Criteo refuses to report on advertisers that advertiser_ids lists: {shown}."))
+            Error::config(format!("Criteo refuses to report on advertisers listed in advertiser_ids: {shown}."))
         });
         let lost = self.run.lost_error(&trouble.lost);
         let mut errors = [trouble.stopped, unread, lost, refused, proof].into_iter().flatten();
@@ -468,20 +467,20 @@ impl<'a> Reading<'a> {
         let size = match self.report.row_cap {
             u64::MAX => format!("more than {SPACE_MIB} MiB"),
             cap => format!(
-                "{cap} rows, at which Criteo is taken to cut a report without a sign, or more than {SPACE_MIB} MiB"
+                "{cap} rows, at which Criteo is assumed to silently truncate a report, or more than {SPACE_MIB} MiB"
             ),
         };
         Error::config(format!(
-            "{what} of advertiser {} on {} has {size}, and cannot be read in smaller pieces. {}",
+            "{what} of advertiser {} on {} has {size}, and cannot be split further. {}",
             names(&slice.advertisers),
             slice.window,
             match self.report.endpoint {
                 Endpoint::Statistics if !self.report.can_filter_ad_sets() => {
-                    "Add the dimension AdsetId, by which such a report can be read in parts, or use fewer dimensions."
+                    "Add the dimension AdsetId, so that the report can be split, or use fewer dimensions."
                 }
-                Endpoint::Statistics => "Leave the stream out, or use a custom report with fewer dimensions.",
-                Endpoint::Transactions => "Read clicks or displays alone (transactions_event_type).",
-                _ => "Leave the stream out.",
+                Endpoint::Statistics => "Deselect the stream, or use a custom report with fewer dimensions.",
+                Endpoint::Transactions => "Read only clicks or only displays (transactions_event_type).",
+                _ => "Deselect the stream.",
             }
         ))
         .because(Cause::TooMuch)
