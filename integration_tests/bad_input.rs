@@ -248,8 +248,8 @@ fn mistakes_in_custom_reports_are_told_with_what_was_meant() {
     bench.file("config.json", &bench.config);
     let warned = bench.run(&["discover", "--config", "config.json"]).logs("WARN").join("\n");
     for words in [
-        "custom_reports[0].ad_set_idds: a report has no such member, so it is passed over. Did you mean ad_set_ids",
-        "custom_reports[0].advertiserIds: a report has no such member",
+        "custom_reports[0].ad_set_idds: unknown member, ignored. Did you mean ad_set_ids",
+        "custom_reports[0].advertiserIds: unknown member",
         "Criteo took CacPc30d off its list of metrics on 2026-07-27",
     ] {
         assert!(warned.contains(words), "{words}: {warned}");

@@ -271,7 +271,7 @@ fn mistakes_by_hand_are_told_with_what_was_meant() {
     slips.config["custom_reports"] = json!([{"name": "mine", "dimensions": ["Campain"], "metrics": ["Cliks"]}]);
     slips.file("config.json", &slips.config);
     let warned = slips.run(&["discover", "--config", "config.json"]).logs("WARN").join("\n");
-    for hint in ["start_dat: there is no such setting", "mean start_date?", "mean Campaign", "mean Clicks"] {
+    for hint in ["start_dat: unknown setting", "mean start_date?", "mean Campaign", "mean Clicks"] {
         assert!(warned.contains(hint), "{hint} is not in: {warned}");
     }
     assert_eq!(warned.lines().count(), 3, "{warned}");

@@ -369,13 +369,13 @@ fn a_version_beyond_its_year_is_told() {
 }
 
 const FLAWS: &[(&str, &str)] = &[
-    ("\"sandbox+secret/with=signs\"", "client_secret stands in quotes"),
-    ("sandbox+secret\u{200b}/with=signs", "client_secret holds a line break or a sign that cannot be seen"),
+    ("\"sandbox+secret/with=signs\"", "client_secret is wrapped in extra quotes"),
+    ("sandbox+secret\u{200b}/with=signs", "client_secret contains a line break or an invisible character"),
     ("************", "client_secret is masked"),
     ("<client_secret>", "client_secret is a placeholder"),
-    ("API Secret: sandbox+secret/with=signs", "client_secret has its name in front"),
-    ("sandbox%2Bsecret%2Fwith%3Dsigns", "client_secret has percent escapes"),
-    ("sandbox&#43;secret/with=signs", "client_secret has HTML escapes"),
+    ("API Secret: sandbox+secret/with=signs", "client_secret starts with its own label"),
+    ("sandbox%2Bsecret%2Fwith%3Dsigns", "client_secret contains percent escapes"),
+    ("sandbox&#43;secret/with=signs", "client_secret contains HTML escapes"),
 ];
 
 #[test]

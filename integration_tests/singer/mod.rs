@@ -246,7 +246,7 @@ fn settings_of_older_taps_are_taken_with_a_note() {
     let records = run.records("custom_by_device");
     assert!(!records.is_empty());
     assert!(records.iter().all(|record| record["currency"] == "USD" && record["advertiser_id"] != "1003"));
-    assert!(run.stderr.contains("WARNING reports: taken for custom_reports"), "{}", run.stderr);
+    assert!(run.stderr.contains("WARNING reports: read as custom_reports"), "{}", run.stderr);
 }
 
 /// In the layout of the Singer SDK: it must not mean "start again from nothing".

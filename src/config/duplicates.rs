@@ -1,4 +1,4 @@
-//! Members that a JSON text has twice. Parsers take the last of them without a word.
+//! Finds duplicate JSON members. Parsers silently keep the last one.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -7,11 +7,10 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-/// So many are named.
+/// At most this many are reported.
 const MOST_FOUND: usize = 50;
 
-/// The paths of the members that a JSON text has more than once, each named once, in the order of the text; none where
-/// the text is not JSON.
+/// The paths of duplicate members, each once, in document order; empty if the text is not JSON.
 pub(super) fn members(text: &str) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -21,7 +20,7 @@ pub(super) fn members(text: &str) -> Vec<String> {
     }
 }
 
-/// A value of the text, by its path.
+/// A value and its path.
 struct Place<'a> {
     path: String,
     found: &'a RefCell<Vec<String>>,

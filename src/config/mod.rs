@@ -1,15 +1,12 @@
-//! The user's intent, validated.
+//! Parses and validates the configuration, in three stages:
 //!
-//! A configuration passes three gates, and each rule lives in exactly one of them:
-//!
-//! 1. [`normalize`] accepts what people and platforms really write (numbers for ids, a comma string, stray
-//!    spaces, `null` for "not set") and turns it into the canonical document, where nothing is lost by it.
-//! 2. `spec.json`, the schema that Airbyte shows as a form, judges the canonical document.
+//! 1. [`normalize`] accepts what users and platforms write (numbers as ids, comma-separated strings, stray spaces,
+//!    `null` for "not set") and makes a canonical document, where that loses nothing.
+//! 2. `spec.json`, the schema that Airbyte shows as a form, validates the canonical document.
 //! 3. [`values`] parses it into types that cannot hold an invalid value.
 //!
-//! Every problem of every gate is collected and told at once, each with its JSON path. After that nobody checks
-//! the configuration again. The values of secrets never appear in a message, since no message prints a value
-//! that the schema marks as secret.
+//! The problems of all stages are reported together, each with its JSON path. Later code does not validate again.
+//! No message prints a value that the schema marks as secret.
 
 mod duplicates;
 mod normalize;
@@ -37,119 +34,119 @@ pub(crate) use normalize::{is_unset, switch};
 pub use problems::Problems;
 pub use values::{AdvertiserId, ApiVersion, Currency};
 
-/// Where the Criteo API lives unless the hidden setting `api_base_url` says otherwise.
+/// The root of the API unless the hidden setting `api_base_url` overrides it.
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
-/// The newest stable version of the API (developers.criteo.com, release notes of 2026-07).
+/// The newest stable API version (developers.criteo.com, release notes of 2026-07).
 pub const DEFAULT_API_VERSION: &str = "2026-07";
 
-/// No configuration has more values: twenty thousand advertisers and a hundred reports have fewer.
+/// Upper bound for the values in a configuration; 20,000 advertisers and 100 reports stay below it.
 const MOST_VALUES: usize = 200_000;
-/// So many settings that nobody knows are told.
+/// At most this many unknown settings are reported.
 const MOST_TOLD: usize = 50;
 
-/// The connector's specification as Airbyte wants it: a `ConnectorSpecification` object.
+/// The connector's specification, an Airbyte `ConnectorSpecification` object.
 pub static SPEC: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("spec.json")).unwrap_or_default());
 
 /// A valid configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// How to get a token.
+    /// Credentials of the app.
     pub credentials: Credentials,
-    /// The advertisers to read; empty means all of the portfolio.
+    /// Advertisers to read; empty means the whole portfolio.
     pub advertiser_ids: Vec<AdvertiserId>,
-    /// The first day of reports; `None` means as far back as each is taken to reach.
+    /// First day of reports; `None` means as far back as each report goes.
     pub start_date: Option<NaiveDate>,
-    /// From which day on reports are read again where a saved state is further on: what `--since` says.
+    /// `--since`: reread reports from this day, even if the saved cursor is later.
     pub again_from: Option<NaiveDate>,
-    /// The last day of reports; `None` means today in the report's zone.
+    /// Last day of reports; `None` means today in the report's time zone.
     pub end_date: Option<NaiveDate>,
-    /// The currency of all money in reports.
+    /// Currency of all money in reports.
     pub currency: Currency,
-    /// The zone whose days reports count in.
+    /// Time zone of the days in reports.
     pub timezone: Tz,
-    /// How many days before the cursor are read again; `None` means as many as the metrics of a report need.
+    /// Days before the cursor to reread; `None` means as many as the metrics of each report need.
     pub lookback_days: Option<u32>,
-    /// Whether reports are compared with Criteo's own totals.
+    /// Whether to run the totals check.
     pub verify_totals: bool,
-    /// Whether listed advertisers without consent are left out with a warning.
+    /// Whether listed advertisers without consent are skipped with a warning.
     pub skip_inaccessible_advertisers: bool,
-    /// Two-letter codes of the countries whose in-market brands and interests to read; empty means those of the segments.
+    /// Two-letter country codes for in-market brands and interests; empty means the countries of the segments.
     pub countries: Vec<String>,
-    /// Disclosed or undisclosed placements only; `None` leaves it to Criteo, which means the disclosed ones.
+    /// Only disclosed or only undisclosed placements; `None` means Criteo's default, disclosed.
     pub placements_disclosed: Option<bool>,
-    /// Placements of one environment only.
+    /// Only placements of this environment.
     pub placements_environment: Option<String>,
-    /// Transactions of one type of event only.
+    /// Only transactions credited to this event type.
     pub transactions_event_type: Option<String>,
-    /// The period of marketplace statistics.
+    /// Period of a row of marketplace statistics.
     pub mpo_interval: Interval,
-    /// Whether log files name products.
+    /// Whether log files include product ids.
     pub log_level_product_ids: bool,
-    /// The user's own reports.
+    /// Reports defined by the user.
     pub custom_reports: Vec<CustomReport>,
-    /// The version segment of the API's paths.
+    /// Version segment of API paths.
     pub api_version: ApiVersion,
-    /// The root of the API; the token endpoint lies under it.
+    /// Root of the API; the token endpoint is below it.
     pub api_base_url: Url,
-    /// How many rows mean that a report was cut; lower only in tests.
+    /// Row count at which Criteo truncates a report; lower only in tests.
     pub report_row_cap: u64,
-    /// How many calls of a class are under way at once; another number only in tests.
+    /// Concurrent requests per rate limit class; changed only in tests.
     pub calls_at_once: usize,
-    /// How long the waits between attempts are, in percent of the usual; fewer only in tests.
+    /// Retry delays in percent of the normal ones; lower only in tests.
     pub backoff_percent: u32,
-    /// How long nothing may move before a run ends itself; shorter only in tests.
+    /// How long a run may make no progress before it stops; shorter only in tests.
     pub stall_after: Duration,
-    /// What counts as today.
+    /// The source of the current time.
     pub clock: Clock,
-    /// What the user should know although the configuration is valid.
+    /// Problems that do not make the configuration invalid.
     pub warnings: Vec<String>,
-    /// The canonical document, for the CONTROL message that carries a rotated refresh token. Holds secrets.
+    /// The canonical document, for the CONTROL message with a rotated refresh token. Contains secrets.
     pub document: ConfigDocument,
 }
 
-/// How to get a token.
+/// Credentials of an app.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Public part of the app's key.
+    /// Public part of the key.
     pub client_id: String,
-    /// Secret part of the app's key.
+    /// Secret part of the key.
     pub client_secret: SecretString,
-    /// Present for apps of the type "authorization code".
+    /// Set for apps of the type "Authorization code".
     pub refresh_token: Option<SecretString>,
-    /// When the key was made, as far as that is known.
+    /// When the key was created, if known.
     pub key_created_at: Option<DateTime<Utc>>,
 }
 
-/// A statistics report of the user's own.
+/// A statistics report defined by the user.
 #[derive(Debug, Clone)]
 pub struct CustomReport {
-    /// The part of the stream's name behind `custom_`.
+    /// The stream name without its prefix `custom_`.
     pub name: String,
-    /// Dimensions in Criteo's spelling, whatever the user's.
+    /// Dimensions, in Criteo's spelling.
     pub dimensions: Vec<String>,
-    /// Metrics in Criteo's spelling.
+    /// Metrics, in Criteo's spelling.
     pub metrics: Vec<String>,
-    /// Overrides the currency of the configuration.
+    /// Overrides the configured currency.
     pub currency: Option<Currency>,
-    /// Overrides the zone of the configuration.
+    /// Overrides the configured time zone.
     pub timezone: Option<Tz>,
-    /// Criteo's `adSetIds` filter.
+    /// The API's `adSetIds` filter.
     pub ad_set_ids: Vec<String>,
-    /// Criteo's `adSetNames` filter.
+    /// The API's `adSetNames` filter.
     pub ad_set_names: Vec<String>,
-    /// Criteo's `adSetStatus` filter.
+    /// The API's `adSetStatus` filter.
     pub ad_set_status: Vec<String>,
-    /// Whether rows of one key are told apart by their number.
+    /// Whether rows with equal keys get a row number.
     pub row_number: bool,
 }
 
-/// The canonical configuration document; it holds secrets, so it cannot be printed by accident.
+/// The canonical configuration; contains secrets, so its `Debug` output is redacted.
 #[derive(Clone)]
 pub struct ConfigDocument(Value);
 
 impl ConfigDocument {
-    /// The whole document with a new refresh token, for Airbyte to store in place of the old one.
+    /// The document with a new refresh token, for Airbyte to store.
     #[must_use]
     pub fn with_refresh_token(&self, token: &str) -> Value {
         let mut document = self.0.clone();
@@ -167,7 +164,7 @@ impl std::fmt::Debug for ConfigDocument {
 }
 
 impl Config {
-    /// Parses the text of a configuration file.
+    /// Parses a configuration file.
     ///
     /// # Errors
     /// One [`Kind::Config`](crate::error::Kind::Config) error that lists every problem with its JSON path.
@@ -204,20 +201,19 @@ impl Config {
     }
 }
 
-/// Settings that nobody knows are passed over, since other programs have theirs in the same file; but not those that look like
-/// a slip of the pen.
+/// Warns of unknown settings that look like typos. Others are ignored, since other programs share the file.
 fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
     let Some(known) = schema["properties"].as_object() else { return Vec::new() };
     let keys = document.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains_key(*key));
     keys.filter_map(|key| {
         let meant = suggest::nearly(key, known.keys().map(String::as_str))?;
-        Some(format!("{}: there is no such setting, so it is passed over. Did you mean {meant}?", quote(key)))
+        Some(format!("{}: unknown setting, ignored. Did you mean {meant}?", quote(key)))
     })
     .take(MOST_TOLD)
     .collect()
 }
 
-/// Nobody else has members in a custom report, so each that is not known is told.
+/// Warns of every unknown member of a custom report: no other program adds members there.
 fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
     let Some(known) = normalize::report_schema(schema)["properties"].as_object() else { return Vec::new() };
     let reports = document["custom_reports"].as_array().into_iter().flatten().enumerate();
@@ -228,32 +224,32 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
     members
         .map(|(index, key)| {
             let hint = suggest::did_you_mean(key, known.keys().map(String::as_str));
-            format!("custom_reports[{index}].{}: a report has no such member, so it is passed over.{hint}", quote(key))
+            format!("custom_reports[{index}].{}: unknown member, ignored.{hint}", quote(key))
         })
         .take(MOST_TOLD)
         .collect()
 }
 
-/// Parses the text of a configuration file as far as its members, whatever they hold.
+/// Parses the top level of a configuration file and does not validate its members.
 ///
 /// # Errors
-/// [`Kind::Config`](crate::error::Kind::Config) with the place of the mistake, or with the members that are there twice.
+/// [`Kind::Config`](crate::error::Kind::Config) with the position of a syntax error, or with the duplicate members.
 pub fn parse_object(text: &str) -> Result<Map<String, Value>> {
     let text = text.trim_start_matches('\u{feff}');
     let value = scan::tree(text, MOST_VALUES).map_err(|error| match error.classify() {
         Category::Data => Error::config(format!(
-            "The configuration has more than {MOST_VALUES} values, so it is something else. Check the path."
+            "The configuration has more than {MOST_VALUES} values, so it is probably another file. Check the path."
         )),
         _ => Error::config(format!(
-            "The configuration is not valid JSON: the mistake is at line {}, column {}. Correct the file there; a working \
-             example is sample_configs/config.json.",
+            "The configuration is not valid JSON: syntax error at line {}, column {}. Fix the file there; \
+             sample_configs/config.json is a working example.",
             error.line(),
             error.column()
         )),
     })?;
     let mut problems = Problems::default();
     for path in duplicates::members(text) {
-        problems.push(&path, "is there more than once, and only one of them can count. Keep the right one.");
+        problems.push(&path, "is duplicated. Keep the right one.");
     }
     match value {
         Value::Object(_) if !problems.is_empty() => Err(problems.into_error()),

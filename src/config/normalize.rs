@@ -1,4 +1,4 @@
-//! Accepts what people and platforms really write, where nothing is lost by it.
+//! Accepts what users and platforms write, where the meaning is certain.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use super::{Problems, SPEC};
 use crate::streams::metrics::{self, fold};
 
-/// Settings that hold a day, which some platforms write with a time behind it.
+/// Date settings; some platforms append a time.
 const DAYS: &[&str] = &["start_date", "end_date"];
-/// What Criteo calls members of a report that have other names here.
+/// API names of report members that are named differently here.
 const OTHER_NAMES: &[(&str, &str)] = &[("reportname", "name"), ("adsetstatuses", "ad_set_status")];
 
-/// Turns a configuration as written into the canonical document that the schema judges.
+/// Turns a configuration into the canonical document that the schema validates.
 pub(super) fn normalize(
     object: Map<String, Value>,
     warnings: &mut Vec<String>,
@@ -35,13 +35,13 @@ pub(super) fn normalize(
     canonical
 }
 
-/// The schema of one of the user's reports.
+/// The schema of a custom report.
 pub(super) fn report_schema(schema: &Value) -> &Value {
     &schema["properties"]["custom_reports"]["items"]
 }
 
-/// Gives members the names of the schema where they come in another spelling: `timeZone` is `timezone`. Not those of
-/// secrets: other parts look for them, to mask them and to put a new one in their place.
+/// Renames members to the spelling of the schema: `timeZone` becomes `timezone`. Secrets must already be spelled right,
+/// since other code finds them by name, to mask them and to replace a token.
 fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut Problems) -> Map<String, Value> {
     let Some(known) = schema["properties"].as_object() else { return object };
     let mut result: Map<String, Value> = Map::new();
@@ -51,7 +51,7 @@ fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut 
         let same = || known.keys().find(|name| fold(name) == folded).map(String::as_str);
         let name = match other.map(|(_, name)| *name).or_else(same) {
             Some(name) if name != key && known[name]["airbyte_secret"] == true => {
-                problems.push(&format!("{path}{key}"), format!("must be written {name}."));
+                problems.push(&format!("{path}{key}"), format!("must be spelled {name}."));
                 &key
             }
             Some(name) => name,
@@ -59,7 +59,7 @@ fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut 
         };
         match result.get(name) {
             Some(before) if !is_unset(before) && !is_unset(&value) => {
-                problems.push(&format!("{path}{name}"), "is there in two spellings. Keep the right one.");
+                problems.push(&format!("{path}{name}"), "is given in two spellings. Keep the right one.");
             }
             Some(_) if is_unset(&value) => {}
             _ => {
@@ -70,14 +70,14 @@ fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut 
     result
 }
 
-/// One setting as the schema wants it; `path` is how it is named to people.
+/// Normalizes one setting; `path` is its name in messages.
 fn setting(key: &str, value: Value, schema: &Value, path: &str, warnings: &mut Vec<String>) -> Value {
     let value = trimmed(path, value, warnings);
     match (key, schema["type"].as_str()) {
         (key, _) if DAYS.contains(&key) => day(value),
         ("currency", _) => upper_case(value),
         ("countries", _) => each(list(value), upper_case),
-        // They are compared with Criteo's, which nobody writes with zeros in front unless Criteo does.
+        // Ids that differ only in leading zeros are the same advertiser.
         ("advertiser_ids", _) => without_doubles(list(value), |id| id.trim_start_matches('0')),
         (_, Some("array")) => list(value),
         (_, Some("integer")) => integer(value),
@@ -87,14 +87,14 @@ fn setting(key: &str, value: Value, schema: &Value, path: &str, warnings: &mut V
     }
 }
 
-/// `reports` of older Singer taps → `custom_reports`, with names that can be those of streams.
+/// `reports` of older Singer taps becomes `custom_reports`, with names that are valid in stream names.
 fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
     let is_set = |key: &str| object.get(key).is_some_and(|value| !is_unset(value));
     if !is_set("reports") {
         return object;
     }
     if is_set("custom_reports") {
-        warnings.push("reports: left out, since there are custom_reports, too.".to_owned());
+        warnings.push("reports: ignored, since custom_reports is set.".to_owned());
         return object;
     }
     let Some(Value::Array(mut reports)) = object.remove("reports") else { return object };
@@ -107,15 +107,15 @@ fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> 
         }
     }
     warnings.push(
-        "reports: taken for custom_reports, which is what this tap calls them. Their streams are custom_<name>, have \
-         columns in snake_case and go on from a state."
+        "reports: read as custom_reports, the name this tap uses. The streams are named custom_<name>, have snake_case \
+         columns and are incremental."
             .to_owned(),
     );
     object.insert("custom_reports".to_owned(), Value::Array(reports));
     object
 }
 
-/// `null`, an empty text and an empty list all mean "not set": forms send them for fields left blank.
+/// `null`, an empty string and an empty list mean "not set": forms send them for blank fields.
 pub(crate) fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -135,18 +135,18 @@ fn trimmed(key: &str, value: Value, warnings: &mut Vec<String>) -> Value {
     }
 }
 
-/// `"1, 2"`, `1`, `[1, "2"]` → `["1", "2"]`, without repetitions.
+/// `"1, 2"`, `1`, `[1, "2"]` → `["1", "2"]`, without duplicates.
 fn list(value: Value) -> Value {
     without_doubles(items(value), |item| item)
 }
 
-/// The items of a list in their order, as texts without white space around them.
+/// The items of a list in order, as trimmed strings.
 fn items(value: Value) -> Value {
     let items = match value {
         Value::String(text) => {
             let items: Vec<_> = text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect();
             if items.is_empty() {
-                // Commas without ids are a mistake, and must not come to mean "all".
+                // Commas without ids are a mistake, and must not be read as "all".
                 return Value::String(text);
             }
             items
@@ -163,7 +163,7 @@ fn items(value: Value) -> Value {
     Value::Array(texts.collect())
 }
 
-/// A list as a set that keeps its order. Of items that mean the same, the shortest stands in the place of the first.
+/// Removes duplicates and keeps the order. Of items with the same meaning, the shortest is kept, in the first position.
 fn without_doubles(value: Value, meaning: impl Fn(&str) -> &str) -> Value {
     let Value::Array(items) = value else { return value };
     let mut kept: Vec<Value> = Vec::with_capacity(items.len());
@@ -194,7 +194,7 @@ fn each(value: Value, change: impl Fn(Value) -> Value) -> Value {
     }
 }
 
-/// One of the words that the schema knows, in its spelling.
+/// The schema's spelling of an enum value.
 fn one_of(value: Value, words: &Value) -> Value {
     let meant = value.as_str().map(fold).and_then(|folded| {
         let mut words = words.as_array().into_iter().flatten();
@@ -203,7 +203,7 @@ fn one_of(value: Value, words: &Value) -> Value {
     meant.cloned().unwrap_or(value)
 }
 
-/// `2026-01-01T00:00:00Z` → `2026-01-01`; the time of a day says nothing, anything else behind it does.
+/// `2026-01-01T00:00:00Z` → `2026-01-01`. Only a time is dropped; any other suffix is left for the schema to reject.
 fn day(value: Value) -> Value {
     let parts = value.as_str().and_then(|text| text.split_once(['T', ' ']));
     let is_time = |text: &str| !text.is_empty() && text.bytes().all(|byte| b"0123456789:.+-Z".contains(&byte));
@@ -213,13 +213,13 @@ fn day(value: Value) -> Value {
     }
 }
 
-/// `"30"` and `30.0` → `30`
+/// `"30"` and `30.0` → `30`.
 fn integer(value: Value) -> Value {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     text.strip_suffix(".0").unwrap_or(&text).parse::<i64>().map_or(value, Value::from)
 }
 
-/// `"true"` → `true`
+/// `"true"` → `true`.
 pub(crate) fn switch(value: Value) -> Value {
     match value.as_str().map(str::to_ascii_lowercase).as_deref() {
         Some("true") => Value::from(true),
@@ -243,15 +243,15 @@ fn custom_reports(value: Value, warnings: &mut Vec<String>, problems: &mut Probl
             let path = format!("custom_reports[{index}].");
             let members = named(object, schema, &path, problems).into_iter().filter_map(|(key, value)| {
                 let value = match key.as_str() {
-                    // Names may have commas.
+                    // Names may contain commas.
                     "ad_set_names" if value.is_string() => Value::Array(vec![value]),
-                    // What is named twice is told.
+                    // Duplicates stay, so that they are reported.
                     "dimensions" => words(items(value), dimension),
                     "metrics" => words(items(value), metric),
                     "ad_set_status" => words(list(value), status),
                     _ => setting(&key, value, &schema["properties"][&key], &format!("{path}{key}"), warnings),
                 };
-                // An empty list of dimensions or metrics stays, so that the schema can say what is missing.
+                // Empty lists stay, so that the schema can report them.
                 let keep = matches!(key.as_str(), "dimensions" | "metrics") || !is_unset(&value);
                 keep.then_some((key, value))
             });
@@ -262,7 +262,7 @@ fn custom_reports(value: Value, warnings: &mut Vec<String>, problems: &mut Probl
     Value::Array(reports.collect())
 }
 
-/// Words of a list in Criteo's spelling, as far as they are known.
+/// Rewrites the known words of a list in Criteo's spelling.
 fn words(value: Value, known: impl Fn(&str) -> Option<String>) -> Value {
     let Value::Array(items) = value else { return value };
     let spelled = items.into_iter().map(|item| item.as_str().and_then(&known).map_or(item.clone(), Value::from));
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(canonical["start_date"], "x", "a blank field of a form is not there");
         let told = problems.into_error().message;
         for words in
-            ["3 problems", "timezone is there in two", "[0].ad_set_ids is there", "must be written client_secret"]
+            ["3 problems", "timezone is given in two", "[0].ad_set_ids is given", "must be spelled client_secret"]
         {
             assert!(told.contains(words), "{words}: {told}");
         }

@@ -1,4 +1,4 @@
-//! Everything that is wrong with a configuration, told at once and in the user's words.
+//! Collects the problems of a configuration, to report them together.
 
 use std::fmt::Write as _;
 
@@ -8,19 +8,19 @@ use serde_json::Value;
 use crate::api::quote;
 use crate::error::Error;
 
-/// Problems by JSON path (`custom_reports[0].metrics`), at most one a path, in the order found.
+/// Problems by JSON path (`custom_reports[0].metrics`), at most one per path, in the order found.
 #[derive(Debug, Default)]
 pub struct Problems {
     first: Vec<(String, String)>,
-    /// How many more there are, of which several may be of one path.
+    /// Number of problems that are not listed; several may share a path.
     more: usize,
 }
 
-/// So many are told.
+/// At most this many are listed.
 const MOST_TOLD: usize = 50;
 
 impl Problems {
-    /// Judges a document against a schema. Messages are ours: they say what is allowed, and never print a value.
+    /// Validates a document against a schema. The messages say what is allowed, and never print a value.
     pub(crate) fn of_schema(document: &Value, schema: &Value) -> Self {
         let mut problems = Self::default();
         let validator = match jsonschema::draft7::new(schema) {
@@ -48,7 +48,7 @@ impl Problems {
         problems
     }
 
-    /// Adds a problem, unless that path already has one (the first is the most basic).
+    /// Adds a problem, unless the path already has one: the first is the most basic.
     pub fn push(&mut self, path: &str, problem: impl Into<String>) {
         if self.first.iter().any(|(known, _)| known == path) {
             return;
@@ -60,7 +60,7 @@ impl Problems {
         }
     }
 
-    /// Adds the problems of another gate, one a path.
+    /// Adds the problems of another stage, one per path.
     pub(super) fn extend(&mut self, others: Self) {
         for (path, problem) in others.first {
             self.push(&path, problem);
@@ -68,13 +68,13 @@ impl Problems {
         self.more += others.more;
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// The one error that tells them all.
+    /// One error that lists all problems.
     #[must_use]
     pub fn into_error(self) -> Error {
         let mut text = match self.first.len() + self.more {
@@ -92,12 +92,12 @@ impl Problems {
     }
 }
 
-/// A path that may have names of the user's in it.
+/// Shortens a path, which may contain long names from the user's file.
 fn short(path: &str) -> String {
     if path.len() > 200 { quote(path) } else { path.to_owned() }
 }
 
-/// The schema of the value that a JSON pointer names.
+/// The schema of the value at a JSON pointer.
 fn schema_node<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     pointer.split('/').skip(1).fold(schema, |node, step| {
         if step.bytes().all(|byte| byte.is_ascii_digit()) { &node["items"] } else { &node["properties"][step] }
@@ -117,7 +117,7 @@ fn join(path: &str, step: &str) -> String {
 
 fn type_name(kind: &TypeKind) -> String {
     let name = |kind: &str| match kind {
-        "string" => "a text in quotes".to_owned(),
+        "string" => "a string in quotes".to_owned(),
         "integer" => "a whole number".to_owned(),
         "array" => "a list".to_owned(),
         "boolean" => "true or false".to_owned(),
@@ -129,7 +129,7 @@ fn type_name(kind: &TypeKind) -> String {
     }
 }
 
-/// What the schema of a value allows, from the words that stand beside the rule.
+/// What the schema allows, in the words of its `pattern_descriptor` where it has one.
 fn allowed(node: &Value) -> String {
     if let Some(descriptor) = node["pattern_descriptor"].as_str() {
         return descriptor.to_owned();
@@ -143,6 +143,6 @@ fn allowed(node: &Value) -> String {
         (Some(least), Some(most)) => format!("between {least} and {most}"),
         (Some(least), None) => format!("{least} or more"),
         _ if node["type"] == "array" => "a list with at least one entry".to_owned(),
-        _ => "a text that is not empty".to_owned(),
+        _ => "a non-empty string".to_owned(),
     }
 }

@@ -1,5 +1,4 @@
-//! Flaws of credentials that can be seen: what copying, forms and templates make of them. A flaw is told by its kind, never by
-//! the value.
+//! Visible flaws of credentials: traces of copying, forms and templates. Messages name the flaw, never the value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,11 +7,11 @@ use secrecy::ExposeSecret;
 
 use super::Credentials;
 
-/// Pairs of quotes that people and editors put around a value.
+/// Pairs of quotes that users and editors put around a value.
 const QUOTES: [(char, char); 8] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»'), ('‹', '›')];
 
-/// Words that stand for a value in examples.
+/// Placeholders used in examples, without blanks and punctuation.
 const PLACEHOLDERS: [&str; 12] = [
     "clientid",
     "clientsecret",
@@ -28,11 +27,11 @@ const PLACEHOLDERS: [&str; 12] = [
     "masked",
 ];
 
-/// What a label in front of a value is called, without blanks and dashes.
+/// Labels that users copy along with a value, without blanks and punctuation.
 const LABELS: [&str; 8] =
     ["clientid", "clientsecret", "refreshtoken", "apikey", "apisecret", "secret", "granttype", "token"];
 
-/// What is wrong with credentials, as far as it can be seen: a sentence without its full stop each.
+/// The visible flaws of the credentials, each as a sentence without its period.
 #[must_use]
 pub fn flaws(credentials: &Credentials) -> Vec<String> {
     let secret = credentials.client_secret.expose_secret();
@@ -47,27 +46,27 @@ pub fn flaws(credentials: &Credentials) -> Vec<String> {
     .collect()
 }
 
-/// A flaw of a value that can be seen.
+/// A visible flaw of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// A line break, or a sign of no width.
+    /// A line break or an invisible character.
     Invisible,
-    /// Quotes around it.
+    /// Quotes around the value.
     Quoted,
-    /// Stars in place of it.
+    /// Stars instead of the value.
     Masked,
-    /// The words of an example.
+    /// A placeholder from an example.
     Placeholder,
-    /// Its name in front of it.
+    /// The value with its label.
     Labelled,
-    /// `&amp;`
+    /// HTML escapes, such as `&amp;`.
     Html,
-    /// `%2B`
+    /// Percent escapes, such as `%2B`.
     Percent,
 }
 
 impl Flaw {
-    /// Whether what is there is no value at all.
+    /// Whether there is no real value at all.
     #[must_use]
     pub fn is_fatal(self) -> bool {
         matches!(self, Self::Masked | Self::Placeholder)
@@ -78,14 +77,14 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invisible => {
-                "holds a line break or a sign that cannot be seen, as copying from a page or a mail makes them"
+                "contains a line break or an invisible character, often copied from a web page or an email"
             }
-            Self::Quoted => "stands in quotes of its own",
-            Self::Masked => "is masked: there are stars or dots in place of it",
-            Self::Placeholder => "is a placeholder, as examples have it",
-            Self::Labelled => "has its name in front of it",
-            Self::Html => "has HTML escapes in it, such as &amp;",
-            Self::Percent => "has percent escapes in it, such as %2B",
+            Self::Quoted => "is wrapped in extra quotes",
+            Self::Masked => "is masked with stars or dots",
+            Self::Placeholder => "is a placeholder from an example",
+            Self::Labelled => "starts with its own label",
+            Self::Html => "contains HTML escapes, such as &amp;",
+            Self::Percent => "contains percent escapes, such as %2B",
         })
     }
 }
@@ -106,7 +105,7 @@ pub fn flaw(value: &str) -> Option<Flaw> {
     .find_map(|(flaw, is_there)| is_there.then_some(flaw))
 }
 
-/// The value without what is no part of it: invisible signs, and quotes around it.
+/// The value without invisible characters and enclosing quotes.
 #[must_use]
 pub fn cleaned(value: &str) -> Cow<'_, str> {
     if flaw(value).is_none() && value.trim().len() == value.len() {
@@ -120,7 +119,7 @@ pub fn cleaned(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// What stands between quotes, where the whole value stands there.
+/// The text between quotes, if they enclose the whole value.
 fn unquoted(value: &str) -> Option<&str> {
     QUOTES
         .iter()
@@ -143,17 +142,17 @@ fn is_placeholder(value: &str) -> bool {
     let rest = ["your", "my", "the", "insert", "enter", "criteo"]
         .iter()
         .fold(bare.as_str(), |rest, word| rest.strip_prefix(word).unwrap_or(rest));
-    // "the client_secret of your key file"
+    // For example "the client_secret of your key file".
     let is_sentence = value.split_whitespace().count() > 4;
     is_template || is_crossed_out || is_sentence || PLACEHOLDERS.contains(&rest.strip_suffix("here").unwrap_or(rest))
 }
 
-/// Whether a label stands in front of the value: `client_secret: …`.
+/// Whether the value starts with a label: `client_secret: …`.
 fn is_labelled(value: &str) -> bool {
     let Some((name, rest)) = value.split_once([':', '=']) else { return false };
     let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let is_label = LABELS.iter().any(|label| bare == *label || bare == format!("criteo{label}"));
-    // A secret may end with signs of equality.
+    // A secret may end with equals signs.
     is_label && !rest.trim_matches('=').is_empty()
 }
 
@@ -172,7 +171,8 @@ fn has_entity(value: &str) -> bool {
 fn has_percent_escape(value: &str) -> bool {
     value.split('%').skip(1).any(|part| {
         let code: String = part.chars().take(2).collect::<String>().to_uppercase();
-        // The signs that Criteo's secrets have and that an address cannot hold, or a percent sign that was escaped again.
+        // Escapes of characters that occur in Criteo's secrets and that URLs must escape, and of an escaped percent
+        // sign.
         ["2B", "2F", "3D", "25", "20", "26", "22", "0A", "0D", "3A", "40"].contains(&code.as_str())
     })
 }
@@ -186,8 +186,8 @@ mod tests {
         for (value, part) in [
             ("\"abcdef\"", "quotes"),
             ("“abcdef”", "quotes"),
-            ("abc\u{200b}def", "cannot be seen"),
-            ("\u{feff}abcdef", "cannot be seen"),
+            ("abc\u{200b}def", "invisible character"),
+            ("\u{feff}abcdef", "invisible character"),
             ("abc\ndef", "line break"),
             ("********", "stars"),
             ("••••••", "stars"),
@@ -198,8 +198,8 @@ mod tests {
             ("xxxxxx", "placeholder"),
             ("the client_secret of your key file", "placeholder"),
             ("${CRITEO_SECRET}", "placeholder"),
-            ("client_secret: abcdef", "name in front"),
-            ("API Secret=abcdef", "name in front"),
+            ("client_secret: abcdef", "its own label"),
+            ("API Secret=abcdef", "its own label"),
             ("a&amp;bcdef", "HTML"),
             ("a&#43;bcdef", "HTML"),
             ("a%2Bb%2Fc%3D", "percent"),

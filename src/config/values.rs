@@ -1,4 +1,4 @@
-//! From the canonical document to types that cannot hold an invalid value.
+//! Parses the canonical document into types that cannot hold an invalid value.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,25 +19,25 @@ use crate::streams::metrics::{self, Grain, fold};
 use crate::streams::report::ROW_CAP;
 use crate::{suggest, watchdog};
 
-/// The most reports of a configuration, and the most dimensions and metrics of one: each becomes a column of a stream.
+/// Limits for reports, and for the dimensions or metrics of one: each becomes a column of a stream.
 const MOST_REPORTS: usize = 100;
 const MOST_WORDS: usize = 300;
-/// Eight answers of 1.5 s each spend a minute's reports in 8 s.
+/// At 1.5 s per response, eight concurrent requests use up the reports of a minute in 8 s.
 const CALLS_AT_ONCE: usize = 8;
 
-/// An advertiser's id as Criteo writes it: digits, leading zeros kept.
+/// An advertiser's id in Criteo's spelling: digits, with leading zeros.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdvertiserId(pub String);
 
-/// A currency as ISO 4217 writes it: three capital letters.
+/// A currency code (ISO 4217): three capital letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Currency(pub String);
 
-/// The version segment of the API's paths, such as `2026-07`.
+/// The version segment of API paths, such as `2026-07`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiVersion(pub String);
 
-/// For people: what Criteo sends as an id may be anything.
+/// Safe to print: an id from Criteo may contain any characters.
 impl fmt::Display for AdvertiserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.chars().map(redact::harmless).collect::<String>())
@@ -56,7 +56,7 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// Parses every setting that the schema let pass; `None` where one of the required ones is not usable.
+/// Parses every setting that the schema accepted; `None` if a required one is unusable.
 pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Option<Config> {
     let api_base_url = base_url(document, problems);
     for_tests_only(document, api_base_url.as_ref(), problems);
@@ -66,7 +66,7 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
     if let (Some(start), Some(end)) = (start_date, end_date)
         && end < start
     {
-        problems.push("end_date", format!("lies before start_date ({start}). Choose a later day or leave it out."));
+        problems.push("end_date", format!("is before start_date ({start}). Choose a later day or leave it out."));
     }
     let timezone = timezone(document, "timezone", problems).unwrap_or(Tz::UTC);
     let custom_reports = custom_reports(document, &mut warnings, problems);
@@ -120,7 +120,7 @@ fn date(object: &Value, key: &str, problems: &mut Problems) -> Option<NaiveDate>
     let text = text(object, key)?;
     let date = text.parse().ok();
     if date.is_none() {
-        problems.push(key, "must be a day of the calendar, written YYYY-MM-DD.");
+        problems.push(key, "must be a calendar date (YYYY-MM-DD).");
     }
     date
 }
@@ -131,14 +131,14 @@ fn timezone(object: &Value, path: &str, problems: &mut Problems) -> Option<Tz> {
     if zone.is_none() {
         problems.push(
             path,
-            "is not a zone of the IANA database. Use UTC or a name such as Europe/Paris; abbreviations (PST) and \
-             offsets (UTC+1) are ambiguous when clocks change.",
+            "is not an IANA time zone. Use UTC or a name such as Europe/Paris; abbreviations (PST) and offsets (UTC+1) \
+             are ambiguous when clocks change.",
         );
     }
     zone
 }
 
-/// Plain http is for loopback only: everything sent to this URL carries credentials.
+/// Plain http is for loopback only, since every request carries credentials.
 fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
     let text = text(document, "api_base_url").unwrap_or(DEFAULT_API_BASE_URL);
     let url = Url::parse(text).ok().filter(|url| {
@@ -150,7 +150,7 @@ fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
     if url.is_none() {
         problems.push(
             "api_base_url",
-            "must be an https URL with the name of a host, without user name and query; plain http and bare addresses are \
+            "must be an https URL with a host name and without user name or query; plain http and IP addresses are \
              accepted for loopback only.",
         );
     }
@@ -165,11 +165,11 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Settings that would make a real account's data wrong are accepted against a simulated API only.
+/// Rejects settings that would corrupt a real account's data, unless the API is simulated.
 fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) {
     for key in ["now", "report_row_cap", "calls_at_once", "backoff_percent", "stall_seconds"] {
         if !document[key].is_null() && !api_base_url.is_some_and(is_loopback) {
-            problems.push(key, "is for tests, and accepted with a loopback api_base_url only.");
+            problems.push(key, "is for tests and accepted only with a loopback api_base_url.");
         }
     }
 }
@@ -180,17 +180,14 @@ fn clock(document: &Value, problems: &mut Problems) -> Clock {
 
 fn instant(document: &Value, key: &str, problems: &mut Problems) -> Option<DateTime<Utc>> {
     let instant = text(document, key)?.parse();
-    instant.inspect_err(|_| problems.push(key, "must be an instant such as 2026-07-01T12:00:00Z.")).ok()
+    instant.inspect_err(|_| problems.push(key, "must be a timestamp such as 2026-07-01T12:00:00Z.")).ok()
 }
 
 fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut Problems) -> Vec<CustomReport> {
     let mut reports: Vec<CustomReport> = Vec::new();
     let listed = document["custom_reports"].as_array().map_or(&[][..], Vec::as_slice);
     if listed.len() > MOST_REPORTS {
-        problems.push(
-            "custom_reports",
-            format!("lists {} reports, and one connection reads at most {MOST_REPORTS}.", listed.len()),
-        );
+        problems.push("custom_reports", format!("lists {} reports; the limit is {MOST_REPORTS}.", listed.len()));
     }
     for (index, value) in listed.iter().take(MOST_REPORTS).enumerate() {
         let path = format!("custom_reports[{index}]");
@@ -206,7 +203,7 @@ fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut P
             row_number: value["row_number"].as_bool().unwrap_or(false),
         };
         if !report.name.is_empty() && reports.iter().any(|other| other.name == report.name) {
-            problems.push(&format!("{path}.name"), "is used by another custom report already. Choose another name.");
+            problems.push(&format!("{path}.name"), "is already used by another custom report. Choose another name.");
         }
         vocabulary(&report, &path, warnings, problems);
         reports.push(report);
@@ -214,17 +211,14 @@ fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut P
     reports
 }
 
-/// Repetitions and clashing periods are mistakes; a word we do not know may be newer than this connector.
+/// Duplicates and conflicting periods are errors; an unknown word may be newer than this connector, so it only warns.
 fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, problems: &mut Problems) {
     for (key, words, known) in [
         ("dimensions", &report.dimensions, metrics::is_dimension as fn(&str) -> bool),
         ("metrics", &report.metrics, metrics::is_metric),
     ] {
         if words.len() > MOST_WORDS {
-            problems.push(
-                &format!("{path}.{key}"),
-                format!("lists {} {key}, and no report has more than {MOST_WORDS}.", words.len()),
-            );
+            problems.push(&format!("{path}.{key}"), format!("lists {} {key}; the limit is {MOST_WORDS}.", words.len()));
         }
         let mut seen = HashSet::new();
         for (index, word) in words.iter().take(MOST_WORDS).enumerate() {
@@ -232,8 +226,8 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
                 problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
             } else if let Some(day) = metrics::until(word).filter(|_| key == "metrics") {
                 warnings.push(format!(
-                    "{path}.{key}[{index}]: Criteo took {word} off its list of metrics on {day}. It is passed on as it is, \
-                     and Criteo will probably refuse the report."
+                    "{path}.{key}[{index}]: Criteo removed {word} from its list of metrics on {day}. It is sent as \
+                     written, and Criteo will probably reject the report."
                 ));
             } else if !known(word) {
                 let all: Vec<&str> = match key {
@@ -242,9 +236,9 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
                 };
                 let hint = suggest::did_you_mean(word, all);
                 warnings.push(format!(
-                    "{path}.{key}[{index}]: {word} is not among the {key} known to this version of the connector.{hint} It is \
-                     passed on to Criteo as it is, and its column is {}.",
-                    if key == "metrics" { "a number" } else { "a text" }
+                    "{path}.{key}[{index}]: {word} is not one of the {key} this version of the connector knows.{hint} \
+                     It is sent to Criteo as written, and its column is a {}.",
+                    if key == "metrics" { "number" } else { "string" }
                 ));
             }
         }
@@ -254,7 +248,8 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
     if long.len() > 1 {
         problems.push(
             &format!("{path}.dimensions"),
-            "names more than one of Week, Month and Year. Their borders do not meet, so rows would be cut: keep one.",
+            "contains more than one of Week, Month and Year. Their boundaries do not align, so rows would be split. \
+             Keep one.",
         );
     }
 }
