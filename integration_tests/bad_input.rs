@@ -250,7 +250,7 @@ fn mistakes_in_custom_reports_are_told_with_what_was_meant() {
     for words in [
         "custom_reports[0].ad_set_idds: unknown member, ignored. Did you mean ad_set_ids",
         "custom_reports[0].advertiserIds: unknown member",
-        "Criteo took CacPc30d off its list of metrics on 2026-07-27",
+        "Criteo removed CacPc30d from its list of metrics on 2026-07-27",
     ] {
         assert!(warned.contains(words), "{words}: {warned}");
     }
