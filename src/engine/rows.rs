@@ -1,7 +1,7 @@
-//! From the bytes of an answer to its rows, without a document tree.
+//! Turns the bytes of a response into rows, without a document tree.
 //!
-//! Criteo documents the JSON of its objects but not of its reports; these envelopes have been reported, and every report
-//! understands all of them, with the names of their members in any case:
+//! Criteo documents the JSON of its objects but not of its reports. These envelopes have been reported; every report
+//! accepts all of them, with member names in any case:
 //!
 //! | shape | seen for |
 //! | --- | --- |
@@ -12,7 +12,8 @@
 //! | `{"data":[{"attributes":{"rows":[…]}}]}`, `{"data":[{"attributes":{…}},…]}` | placements, transactions (reported) |
 //! | `{"columns":[…],"data":[[…],…],"rows":2}` | marketplace statistics (`OpenAPI` documents) |
 //!
-//! What stands around the rows (errors, warnings, announced numbers of rows) counts in each of them. Anything else is an error, never an empty report.
+//! Errors, warnings and announced row counts around the rows are honored in every shape. Any other shape is an error,
+//! never an empty report.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -26,34 +27,34 @@ use crate::error::{Cause, Error, Result};
 use crate::scan;
 use crate::streams::metrics::fold;
 
-/// Takes the rows of an answer one by one.
+/// Receives the rows of a response one by one.
 pub trait RowSink {
     /// Consumes one row.
     ///
     /// # Errors
-    /// Whatever makes the whole answer unusable.
+    /// If the whole response is unusable.
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error>;
 }
 
-/// The most bytes of a row: what becomes of it is in memory beside the answer.
+/// The most bytes of a row: its record is in memory together with the response.
 pub(super) const LONGEST_ROW: usize = 4 * 1024 * 1024;
-/// No table has more columns.
+/// The most columns of a table.
 const MOST_COLUMNS: usize = 1000;
-/// No answer holds its rows in more lists than this, where these are lists of values.
+/// The most lists of rows in a response, if rows are lists of values.
 const MOST_LISTS: usize = 100;
-/// At most so many members of an unknown shape are told, and so much of each.
+/// The most members of an unknown shape that are reported, and the most characters of each.
 const MOST_MEMBERS: usize = 20;
 const LONGEST_MEMBER: usize = 100;
-/// The name of a column, and a number, are shorter.
+/// The longest name of a column, or number.
 const LONGEST_NAME: usize = 256;
 
-/// What an answer may look like.
+/// The possible shapes of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Shape {
     /// A list of objects, bare or in `data`.
     #[default]
     Plain,
-    /// Rows of a report, in any of the places that have been reported.
+    /// Rows of a report, in any of the reported places.
     Report,
 }
 
@@ -66,24 +67,24 @@ impl RowSink for CheckOnly {
     }
 }
 
-/// What an answer says besides its rows.
+/// What a response says besides its rows.
 #[derive(Debug, Default)]
 pub struct Envelope {
-    /// How many rows it holds; `None` when no known place for rows was found.
+    /// How many rows it holds; `None` if no known place for rows was found.
     pub rows: Option<u64>,
     /// `errors[]`: a 200 can carry them.
     pub errors: AllTold,
-    /// `warnings[]`.
+    /// `warnings[]`, which do not make a response fail.
     pub warnings: AllTold,
-    /// The number of rows that it announces: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
+    /// The announced number of rows: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
     pub total_items: Option<u64>,
-    /// Whether it leads to a page behind it: a link, a token, a flag.
+    /// Whether it announces another page: a link, a token, a flag.
     pub has_more: bool,
-    /// The names of the first members, to name an unknown shape by.
+    /// The names of the first members, to describe an unknown shape.
     pub members: Vec<String>,
 }
 
-/// Members that lead to a page behind an answer, as [`fold`] spells them.
+/// Members that announce another page, as [`fold`] spells them.
 const NEXT: &[&str] = &[
     "next",
     "nextpage",
@@ -96,12 +97,12 @@ const NEXT: &[&str] = &[
     "hasnext",
     "hasnextpage",
 ];
-/// Links that lead to no page behind an answer.
+/// Links that do not announce another page.
 const OTHER_LINKS: &[&str] =
     &["self", "first", "last", "prev", "previous", "current", "related", "describedby", "about", "help"];
 
 impl Envelope {
-    /// Whether it announces more rows than it holds, or says itself that it was cut.
+    /// Whether it announces more rows than it holds, or says that it was truncated.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.warnings.is_row_limit
@@ -109,19 +110,19 @@ impl Envelope {
             || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
     }
 
-    /// Makes sure that an answer without pages does not announce more than the so many that it holds of `what`.
+    /// Checks that a response without pages announces no more than the `held` number of `what`.
     ///
     /// # Errors
     /// `Cause::MoreAnnounced`.
     pub fn must_be_whole(&self, held: u64, what: &str) -> Result<()> {
         let announced = match self.total_items.filter(|total| *total > held) {
-            Some(total) => format!("that there are {total} {what}, and sent {held}"),
-            None if self.has_more => format!("that there is another page behind {held} {what}"),
+            Some(total) => format!("{total} {what} but sent {held}"),
+            None if self.has_more => format!("another page after {held} {what}"),
             None => return Ok(()),
         };
         Err(Error::system(format!(
-            "Criteo says {announced}, where its documents know no pages. Nothing was dropped in silence; update the \
-             connector."
+            "Criteo announced {announced}, although it documents no pages here. No rows were silently dropped. Update \
+             the connector."
         ))
         .because(Cause::MoreAnnounced))
     }
@@ -137,17 +138,17 @@ impl Envelope {
     }
 }
 
-/// The name of a member as it is known here, shortened.
+/// A member's name as this module spells it, shortened.
 fn folded(name: &str) -> String {
     fold(&scan::short(name, LONGEST_NAME))
 }
 
-/// Whether a member leads to a page behind the answer.
+/// Whether a member announces another page.
 fn is_next(name: &str, raw: &str) -> bool {
     NEXT.contains(&folded(name).as_str()) && !is_nothing(raw)
 }
 
-/// Whether links lead to a page behind the answer: an object of links, or a list of them.
+/// Whether links announce another page: an object of links, or a list of them.
 fn links_lead_on(links: &str) -> bool {
     let mut leads_on = object_leads_on(links, true);
     // The text is a part of one that is JSON.
@@ -162,7 +163,7 @@ fn links_lead_on(links: &str) -> bool {
     leads_on
 }
 
-/// Whether a member of an object leads to a page behind the answer; among links, one that is not known does.
+/// Whether a member of an object announces another page; among links, an unknown one does.
 fn object_leads_on(object: &str, is_of_links: bool) -> bool {
     let mut leads_on = false;
     // The text is a part of one that is JSON.
@@ -174,7 +175,7 @@ fn object_leads_on(object: &str, is_of_links: bool) -> bool {
     leads_on
 }
 
-/// Whether a value, or the place that a link leads to, says nothing.
+/// Whether a value, or the target of a link, is empty.
 fn is_nothing(raw: &str) -> bool {
     const WORDS: &[&str] = &["", "null", "false", "no", "0"];
     let is_empty = |open, close| {
@@ -187,20 +188,20 @@ fn is_nothing(raw: &str) -> bool {
         || scan::member(raw, |name| name.eq_ignore_ascii_case("href")).is_some_and(is_nothing)
 }
 
-/// A number of rows, which may come as a text or with decimals.
+/// Parses a row count, which may be a string or have decimals.
 fn count(text: &str) -> Option<u64> {
     Decimal::parse(text.trim())?.whole()?.parse().ok()
 }
 
-/// The number of rows that a value announces.
+/// Parses a row count from a JSON value.
 fn announced(raw: &str) -> Option<u64> {
     count(&scan::text(raw, LONGEST_NAME)?)
 }
 
-/// Walks through an answer to its last bracket and hands every row to `sink`.
+/// Parses a response to its end and passes every row to `sink`.
 ///
 /// # Errors
-/// When the text is not one whole JSON document, or the sink refuses a row.
+/// If the body is not one complete JSON document, or the sink refuses a row.
 pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
     let mut envelope = Envelope::default();
     let mut table = Table { document: body, columns: None, lists: Vec::new() };
@@ -211,9 +212,9 @@ pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Re
     Ok(envelope)
 }
 
-/// Rows as lists of values, which come before or behind the names of their columns.
+/// Rows as lists of values, which may come before or after the column names.
 struct Table<'de> {
-    /// The text that everything is a part of.
+    /// The whole document.
     document: &'de str,
     columns: Option<&'de str>,
     /// Lists of rows, with their brackets.
@@ -226,7 +227,7 @@ impl Table<'_> {
         if self.lists.is_empty() {
             return Ok(());
         }
-        let columns = self.columns.ok_or_else(|| error("lists of values without the names of their columns"))?;
+        let columns = self.columns.ok_or_else(|| error("lists of values without column names"))?;
         let labels = labels(columns)?;
         let mut row = String::new();
         for list in &self.lists {
@@ -238,7 +239,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// Notes the list whose first and last items these are.
+    /// Registers the list with these first and last items.
     fn add(&mut self, first: &str, last: &str) -> Option<()> {
         let start = first.as_ptr().addr().checked_sub(self.document.as_ptr().addr())?;
         let end = last.as_ptr().addr().checked_sub(self.document.as_ptr().addr())? + last.len();
@@ -254,7 +255,7 @@ fn error(what: &str) -> serde_json::Error {
     serde::de::Error::custom(what)
 }
 
-/// The columns of a table, each as the beginning of a member of an object.
+/// The columns of a table, each as the start of an object's member.
 fn labels(columns: &str) -> serde_json::Result<Vec<String>> {
     let mut labels = Vec::new();
     scan::items(columns, &mut |column| {
@@ -271,9 +272,9 @@ fn labels(columns: &str) -> serde_json::Result<Vec<String>> {
 
 /// Writes a list of values as an object.
 fn row_of(values: &str, labels: &[String], row: &mut String) -> std::result::Result<(), String> {
-    const UNEVEN: &str = "a row has another number of values than there are columns";
+    const UNEVEN: &str = "a row has more or fewer values than there are columns";
     if !values.starts_with('[') {
-        return Err("a row that is no list among lists of values".to_owned());
+        return Err("a row that is not a list of values".to_owned());
     }
     row.clear();
     row.push('{');
@@ -290,32 +291,28 @@ fn row_of(values: &str, labels: &[String], row: &mut String) -> std::result::Res
     if left.next().is_some() { Err(UNEVEN.to_owned()) } else { Ok(()) }
 }
 
-/// What is said of a row that is too long.
 pub(super) fn too_long() -> String {
     format!("a row is larger than {} MiB", LONGEST_ROW / 1024 / 1024)
 }
 
-/// Checks that an answer is whole and holds rows, before any of them is used. Returns what stands around them.
+/// Checks that a response is complete and holds rows, before any of them is used. Returns what surrounds them.
 ///
 /// # Errors
-/// `transient_error` for an answer that is cut or no JSON at all, Criteo's own errors where a 200 carries some, and
-/// `system_error` for a shape that this connector does not know.
+/// `transient_error` for a truncated response or one that is not JSON, Criteo's errors if a 200 carries some, and
+/// `system_error` for an unknown shape.
 pub fn check(body: &str) -> Result<Envelope> {
     check_into(body, Shape::Plain, &mut CheckOnly)
 }
 
-/// As [`check`], with every row given to `sink` on the way.
+/// Like [`check`], and passes every row to `sink`.
 ///
 /// # Errors
-/// As [`check`].
+/// Like [`check`].
 pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<Envelope> {
     let envelope = each(body, shape, sink).map_err(|error| match error.classify() {
-        Category::Data => unknown_shape("its members are of other types").with_detail(quote(&error.to_string())),
-        category => Error::transient("Criteo sent an answer that is cut, or no JSON at all.").with_detail(format!(
-            "line {}, column {}: {category:?}",
-            error.line(),
-            error.column()
-        )),
+        Category::Data => unknown_shape("unexpected types").with_detail(quote(&error.to_string())),
+        category => Error::transient("Criteo sent a truncated response, or one that is not JSON.")
+            .with_detail(format!("line {}, column {}: {category:?}", error.line(), error.column())),
     })?;
     // guard: errors-in-answer
     if envelope.errors.count > 0 {
@@ -328,12 +325,11 @@ pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<E
     Ok(envelope)
 }
 
-/// The error for an answer that holds its rows in no known place.
+/// The error for a response without a known place for rows.
 #[must_use]
 pub fn unknown_shape(what: &str) -> Error {
     Error::system(format!(
-        "Criteo sent an answer of a shape that this version of the connector does not know ({what}). Nothing was dropped; \
-         update the connector."
+        "Criteo sent a response in an unknown format ({what}). No rows were dropped. Update the connector."
     ))
 }
 
@@ -350,7 +346,7 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
         Rows { envelope: self.envelope, table: self.table, shape: self.shape, sink: self.sink }
     }
 
-    /// A member of the envelope that holds no rows.
+    /// Reads a member of the envelope that holds no rows.
     fn around(&mut self, name: &str, raw: &'de str) {
         match name {
             "errors" | "error" => self.envelope.errors.add(raw),
@@ -415,7 +411,7 @@ impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
     }
 }
 
-/// The rows: a list, or the one object of an answer about a single one. `null` holds no place for rows.
+/// The rows: a list, or a single object. `null` is no place for rows.
 struct Rows<'a, 'de, S> {
     envelope: &'a mut Envelope,
     table: &'a mut Table<'de>,
@@ -438,7 +434,7 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
         self.envelope.rows = Some(self.envelope.rows.unwrap_or(0) + rows);
     }
 
-    /// The `data` of a report: its elements may hold rows themselves.
+    /// Reads the `data` of a report: its elements may hold rows themselves.
     fn data(mut self, raw: &'de str) -> serde_json::Result<()> {
         if raw.starts_with('{') {
             return self.element(raw);
@@ -446,7 +442,7 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
         self.deserialize(&mut serde_json::Deserializer::from_str(raw))
     }
 
-    /// An element that holds rows in its attributes, or is a row itself.
+    /// Reads an element that holds rows in its attributes, or is a row itself.
     fn element(&mut self, raw: &'de str) -> serde_json::Result<()> {
         let Some(inside) = rows_within(raw) else {
             self.sink.row(&mut serde_json::Deserializer::from_str(raw))?;
@@ -458,7 +454,7 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
     }
 }
 
-/// The text of a member of an object, in any case.
+/// The JSON of an object's member, its name in any case.
 fn member_of<'de>(raw: &'de str, wanted: &str) -> Option<&'de str> {
     scan::member(raw, |name| name.eq_ignore_ascii_case(wanted))
 }
@@ -489,7 +485,7 @@ impl<'de, S: RowSink> Visitor<'de> for Rows<'_, 'de, S> {
         Ok(())
     }
 
-    /// Beside a table, `rows` is their number.
+    /// Beside a table, `rows` is the row count.
     fn visit_u64<E: serde::de::Error>(self, rows: u64) -> std::result::Result<(), E> {
         self.announced(&rows.to_string())
     }
@@ -512,7 +508,7 @@ impl<'de, S: RowSink> Visitor<'de> for Rows<'_, 'de, S> {
         let mut count = 0;
         if self.shape == Shape::Report {
             self.add(0);
-            // The first element tells what all of them are.
+            // The first element shows the shape of all.
             let Some(first) = seq.next_element::<&'de RawValue>()? else { return Ok(()) };
             if first.get().starts_with('[') {
                 let mut last = first;
@@ -606,7 +602,7 @@ mod tests {
         assert!(each("null", Shape::Plain, &mut CheckOnly).is_err());
     }
 
-    /// Keeps the text of every row.
+    /// Keeps the JSON of every row.
     struct Texts(Vec<String>);
 
     impl RowSink for Texts {

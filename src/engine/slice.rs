@@ -1,17 +1,17 @@
-//! The calendar: which days to read, cut into windows.
+//! The calendar: which days to read, split into windows.
 //!
-//! Pure: today, the cursor and the length of a window are arguments. Days are days of the report's zone, and
-//! arithmetic is on the calendar, never on seconds, so that a day of 23 or 25 hours is a day.
+//! Pure: today, the cursor and the window length are arguments. Days are days of the report's time zone, and arithmetic
+//! is on the calendar, never on seconds, so a day may have 23 or 25 hours.
 //!
 //! ```text
-//!  history kept by Criteo                                     state: cursor = last day that is complete
+//!  history kept by Criteo                                     state: cursor = last complete day
 //!  │                                                          │
 //!  ▼        start_date                     cursor − lookback  ▼ yesterday  today
 //!  ├───────────┼──────────────────────────────────┼───────────┼────────┼─────┤
 //!              ├─ first sync: read everything ────┼───────────┼────────┼─────┤
 //!                                                 ├─ next sync: read again ──┤
-//!                                                   and go on; the cursor stops at yesterday,
-//!                                                   since today is still counting
+//!                                                   and continue; the cursor stops at yesterday,
+//!                                                   since today is partial
 //! ```
 
 use std::fmt;
@@ -30,27 +30,27 @@ pub struct Window {
 }
 
 impl fmt::Display for Window {
-    /// Its days in a sentence.
+    /// Writes one day, or the first and the last.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.start == self.end { write!(f, "{}", self.start) } else { write!(f, "{} to {}", self.start, self.end) }
     }
 }
 
 impl Window {
-    /// Whether a day lies in it.
+    /// Whether it includes a day.
     #[must_use]
     pub fn contains(self, day: NaiveDate) -> bool {
         (self.start..=self.end).contains(&day)
     }
 
-    /// Cuts a window in two at the border of a period; `None` when it is a single period.
+    /// Splits a window in two at the border of a period; `None` for a single period.
     ///
     /// # Examples
-    /// Ten days become five and five; a month of a monthly report stays whole.
+    /// Ten days become five and five; one month of a monthly report stays whole.
     #[must_use]
     pub fn halves(self, grain: Grain) -> Option<(Self, Self)> {
         let middle = self.start + Days::new(u64::from(self.days() / 2));
-        // The border nearest to the middle on its left, or else the first one on its right.
+        // The last border up to the middle, or else the first one after it.
         let border = match period_start(middle, grain) {
             border if border > self.start => border,
             _ => next_period(self.start, grain),
@@ -59,7 +59,7 @@ impl Window {
             .then(|| (Self { start: self.start, end: border - Days::new(1) }, Self { start: border, end: self.end }))
     }
 
-    /// What is left of it without the days of another.
+    /// What remains of it without the days of another.
     pub fn without(self, other: Self) -> impl Iterator<Item = Self> {
         let before = Self { start: self.start, end: self.end.min(days_before(other.start, 1)) };
         let after = Self { start: self.start.max(days_after(other.end, 1)), end: self.end };
@@ -69,7 +69,7 @@ impl Window {
         pieces.into_iter().filter(|piece| piece.start <= piece.end)
     }
 
-    /// Its single periods; it begins at the border of one.
+    /// Its single periods; it starts at the border of one.
     pub fn singles(self, grain: Grain) -> impl Iterator<Item = Self> {
         let period = move |start: NaiveDate| Self { start, end: period_end(start, grain).min(self.end) };
         let first = (self.start <= self.end).then(|| period(self.start));
@@ -83,29 +83,29 @@ impl Window {
     }
 }
 
-/// The days that a report may be asked for in this run.
+/// The days that may be requested of a report in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
-    /// First day of a first sync.
+    /// The first day of a first sync.
     pub start: NaiveDate,
-    /// The first day that the user asks for, if any.
+    /// The configured first day, if any.
     start_date: Option<NaiveDate>,
-    /// From which day on is read again where a cursor is further on.
+    /// The day from which to read again, even if the cursor is later.
     pub again_from: Option<NaiveDate>,
-    /// The oldest day that Criteo keeps.
+    /// The oldest day of Criteo's history.
     pub oldest: NaiveDate,
-    /// Last day: today, or the configured end.
+    /// The last day: today, or the configured end.
     pub end: NaiveDate,
-    /// The last day whose numbers may count as complete: the end, but never today.
+    /// The last day that may count as complete: the end, but never today.
     pub complete_until: NaiveDate,
-    /// The day that the run takes for today.
+    /// Today, fixed for the run.
     pub today: NaiveDate,
-    /// Set when the configured start lies before Criteo's history and `start` is the first day kept.
+    /// Whether the start is before Criteo's history, so that `start` is the oldest day kept.
     pub is_clamped: bool,
 }
 
 impl Range {
-    /// The range from the configured start (or the default history) to the configured end (or today).
+    /// Makes the range from the configured start (or the default history) to the configured end (or today).
     #[must_use]
     pub fn new(
         start_date: Option<NaiveDate>,
@@ -129,17 +129,18 @@ impl Range {
         }
     }
 
-    /// The range with its last period whole, as far as there is one: a part of its numbers would replace those of the whole.
+    /// Extends the range to the end of its last period, but not beyond today: partial numbers would replace those of
+    /// the whole period.
     #[must_use]
     pub fn in_periods(self, grain: Grain) -> Self {
         let end = period_end(self.end, grain).min(self.today);
         Self { end, complete_until: complete_until(end, self.today), ..self }
     }
 
-    /// The first day that may be asked for so that `day` is read.
+    /// The first day to request so that `day` is read.
     ///
-    /// A period cut in the middle would answer a part of its numbers under the key of the whole; one that has begun before
-    /// Criteo's history can only be left out.
+    /// A request from the middle of a period would return partial numbers under the period's key; a period that starts
+    /// before Criteo's history has to be skipped.
     #[must_use]
     pub fn whole(self, day: NaiveDate, grain: Grain) -> NaiveDate {
         match period_start(day, grain) {
@@ -148,19 +149,18 @@ impl Range {
         }
     }
 
-    /// Whole periods for the days of a hole that may be asked for; its first day may lie behind its last: then there is
-    /// nothing to read.
+    /// The whole periods to request for a hole; empty (`start` after `end`) if there is nothing to read.
     #[must_use]
     pub fn hole(self, hole: Window, grain: Grain) -> Window {
         let first = self.start_date.map_or(self.oldest, |day| day.max(self.oldest));
         Window { start: self.whole(hole.start.max(first), grain), end: period_end(hole.end, grain).min(self.end) }
     }
 
-    /// Where to begin for a group of advertisers that stands at `cursor`; days of the lookback are read again, since Criteo
-    /// still changes them. May lie behind the end: then there is nothing to read.
+    /// Where to resume for advertisers at `cursor`. The lookback is read again, since Criteo still changes it. If
+    /// `start` is after the end, there is nothing to read.
     ///
-    /// Behind a cursor only two things raise the first day: what Criteo no longer keeps, and what the user asks for. The
-    /// default history is for first syncs alone, so that a pause leaves no gap.
+    /// With a cursor, only Criteo's history and the configuration can raise the first day. The default history applies
+    /// to first syncs alone, so a pause leaves no gap.
     #[must_use]
     pub fn resume(self, cursor: Option<NaiveDate>, lookback_days: u32, grain: Grain) -> Resume {
         let whole = |day| self.whole(day, grain);
@@ -180,24 +180,24 @@ impl Range {
     }
 }
 
-/// The last day whose numbers may count as complete.
+/// The last day that may count as complete.
 fn complete_until(end: NaiveDate, today: NaiveDate) -> NaiveDate {
     end.min(days_before(today, 1)) // guard: state-until-yesterday
 }
 
-/// Where a read begins behind a cursor, and what lies between them.
+/// Where a read resumes, and which days it misses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resume {
     /// The first day to read.
     pub start: NaiveDate,
-    /// Days that have not been read and that Criteo no longer keeps.
+    /// Unread days that Criteo no longer keeps.
     pub lost: Option<Window>,
-    /// Days that have not been read and that the user does not ask for. The cursor stays before them.
+    /// Unread days that the configuration excludes. The cursor stays before them.
     pub left_out: Option<Window>,
 }
 
-/// The window that begins at `start`, a border of periods: at most `days` days, cut at the border of a period, but at least
-/// one period long and never beyond `end`.
+/// The window that starts at `start`, a border of periods: at most `days` days, ending at the border of a period, but
+/// at least one period long and never beyond `end`.
 #[must_use]
 pub fn window_at(start: NaiveDate, end: NaiveDate, days: u32, grain: Grain) -> Window {
     let border = match period_start(start + Days::new(u64::from(days.max(1))), grain) {
@@ -207,25 +207,25 @@ pub fn window_at(start: NaiveDate, end: NaiveDate, days: u32, grain: Grain) -> W
     Window { start, end: (border - Days::new(1)).min(end) }
 }
 
-/// The last day of the period that `day` lies in.
+/// The last day of the period of `day`.
 #[must_use]
 pub fn period_end(day: NaiveDate, grain: Grain) -> NaiveDate {
     next_period(day, grain) - Days::new(1)
 }
 
-/// The day so many days before another.
+/// The day `days` before another; saturates.
 #[must_use]
 pub fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
     day.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN)
 }
 
-/// The day so many days after another.
+/// The day `days` after another; saturates.
 #[must_use]
 pub fn days_after(day: NaiveDate, days: u32) -> NaiveDate {
     day.checked_add_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MAX)
 }
 
-/// The first day of the period that `day` lies in. A week starts on the weekday of its grain.
+/// The first day of the period of `day`. A week starts on the weekday of its grain.
 pub(super) fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
     match grain {
         Grain::Day => day,
@@ -235,7 +235,7 @@ pub(super) fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
     }
 }
 
-/// The first day of the period after the one that `day` lies in.
+/// The first day of the next period after that of `day`.
 fn next_period(day: NaiveDate, grain: Grain) -> NaiveDate {
     let start = period_start(day, grain);
     match grain {
@@ -325,7 +325,7 @@ mod tests {
                 prop_assert!(first <= asked || period_start(asked, grain) < range.oldest);
             }
             let Some(cursor) = cursor else { return Ok(()) };
-            // Days behind the cursor are read, or told; nothing but the user and Criteo's history leaves any out.
+            // Days after the cursor are read or reported; only the user and Criteo's history exclude any.
             let wanted = days_before(cursor, lookback - 1);
             let floor = start.unwrap_or(range.oldest).max(range.oldest);
             prop_assert!(first <= wanted.max(floor) || period_start(wanted.max(floor), grain) < range.oldest);

@@ -1,4 +1,4 @@
-//! The sums of an answer's rows by advertiser and period, made while the answer is judged.
+//! Sums the rows of a response by advertiser and period while the response is judged.
 
 use std::collections::HashMap;
 
@@ -11,24 +11,24 @@ use crate::error::Result;
 use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::report::Report;
 
-/// The parts of `TOTAL_METRICS`.
+/// One value for each of `TOTAL_METRICS`.
 pub(super) type Values = [f64; TOTAL_METRICS.len()];
 
-/// The place of the money among `TOTAL_METRICS`.
+/// The index of the cost in `TOTAL_METRICS`.
 const MONEY: usize = 2;
 /// Currencies without a minor unit (ISO 4217): their amounts are whole.
 const WHOLE_CURRENCIES: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
     "XPF",
 ];
-/// What rounding to whole units may hide in a row.
+/// The most that rounding to whole units changes a row.
 const HALF_A_UNIT: f64 = 0.5;
 
 /// Sums by advertiser and period.
 #[derive(Debug, Default, Clone)]
 pub struct Sums {
     pub(super) by_key: HashMap<(u64, NaiveDate), Sum>,
-    /// Half of the last digit of the numbers of each metric: what rounding may hide in each row.
+    /// Half of the last digit of each metric's numbers: the most that rounding changes a row.
     pub(super) rounding: Values,
 }
 
@@ -46,7 +46,7 @@ impl Sum {
 }
 
 impl Sums {
-    /// How many rows there were, by the number of the advertiser and the day.
+    /// Row counts with the advertiser's number and the day.
     pub fn rows(&self) -> impl Iterator<Item = (u64, NaiveDate, u32)> {
         self.by_key.iter().map(|((advertiser, day), sum)| (*advertiser, *day, sum.rows))
     }
@@ -60,16 +60,17 @@ impl Sums {
     }
 }
 
-/// The most precise number tells how Criteo rounds; trailing zeros may be left out. Nothing is known of a rounding of zero.
+/// The finer of two roundings: the most precise number shows how Criteo rounds, since trailing zeros may be missing.
+/// Zero means unknown.
 fn finer(one: f64, other: f64) -> f64 {
     if one == 0.0 || (other > 0.0 && other < one) { other } else { one }
 }
 
-/// Learns from the digits of numbers how they are rounded.
+/// Learns from their digits how numbers are rounded.
 #[derive(Debug, Default)]
 pub(super) struct Precision {
     rounding: Values,
-    /// Whether there is a whole amount of money other than nothing.
+    /// Whether there is a nonzero cost without decimals.
     has_whole_money: bool,
 }
 
@@ -88,7 +89,7 @@ impl Precision {
         }
     }
 
-    /// What rounding may hide in each row. Money that comes in nothing but whole units is rounded to them.
+    /// The most that rounding changes a row. If all costs are whole, they are rounded to whole units.
     pub(super) fn rounding(self, currency: &str) -> Values {
         let mut rounding = self.rounding;
         let is_whole = rounding[MONEY] == 0.0 && self.has_whole_money;
@@ -99,18 +100,18 @@ impl Precision {
     }
 }
 
-/// Judges an answer and sums it up; says how many rows it has. No advertisers stand for any.
+/// Judges a response and sums it; returns its number of rows, too. An empty list accepts all advertisers.
 ///
 /// # Errors
-/// As [`judge`].
+/// Like [`judge`].
 pub fn sum(body: &str, report: &Report, window: Window, advertisers: &[AdvertiserId]) -> Result<(u64, Sums)> {
     let expected = Expected { report, metrics: &report.metrics, window, advertisers, is_compared: true };
     let judged = judge(body, &expected)?;
-    // An answer that announces more than it holds is as good as one at the cap.
+    // A response that announces more than it holds counts as truncated.
     Ok((if judged.is_short { u64::MAX } else { judged.rows }, judged.sums))
 }
 
-/// An id as a number; ids of Criteo are digits, and others get a number of their own.
+/// An id as a number; Criteo's ids are digits, and others are hashed.
 pub(super) fn number(id: &str) -> u64 {
     id.parse().unwrap_or_else(|_| id.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.into())))
 }

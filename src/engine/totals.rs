@@ -1,9 +1,9 @@
-//! The proof that a report is complete: its clicks, displays and cost, summed by day and advertiser, against a request
-//! for just those sums.
+//! The totals check proves that a report is complete: it compares clicks, displays and cost by day and advertiser with
+//! a separate request for these sums.
 //!
-//! The coarse request has few rows, so it covers many windows at once, and streams that count in the same zone, currency
-//! and period share it. Both requests are made in the same run, since Criteo changes numbers for weeks; days that are not
-//! older than two days still count and are not compared.
+//! The request for totals has few rows, so it covers many windows, and streams with the same time zone, currency and
+//! period share it. Both requests are made in the same run, since Criteo changes numbers for weeks. Days that are not
+//! older than two days still change and are not compared.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 use crate::watchdog;
 
-/// The totals of some advertisers over some days. They are kept while windows are compared with them, so they take as little
-/// memory as they can.
+/// The totals of some advertisers over some days, stored compactly since they stay in memory while windows are
+/// compared.
 #[derive(Debug)]
 pub struct Totals {
     window: Window,
-    /// The numbers of the advertisers, in their order.
+    /// The advertisers' numbers, sorted.
     advertisers: Box<[u64]>,
-    /// In the order of advertisers and days.
+    /// Sorted by advertiser and day.
     totals: Box<[Total]>,
     rounding: Values,
 }
 
-/// The totals of an advertiser and a period.
+/// The totals of one advertiser and period.
 #[derive(Debug, Clone, Copy)]
 struct Total {
     day: NaiveDate,
-    /// The place of the advertiser among all of them.
+    /// The index of the advertiser.
     advertiser: u32,
     values: Values,
 }
@@ -68,8 +68,8 @@ impl Totals {
         self.totals.get(at).map(|total| &total.values)
     }
 
-    /// The periods within `window` whose sums are others, by advertiser. A part of a millionth counts as equal, and so does
-    /// what the rounding of each row may add up to. `compared` says which metrics the rows have.
+    /// The periods in `window` whose sums differ from the totals, by advertiser. A millionth is tolerated, plus what
+    /// the rounding of the rows may add up to. `compared` says which metrics the rows have.
     #[must_use]
     pub fn differing(
         &self,
@@ -111,37 +111,37 @@ impl Totals {
     }
 }
 
-/// The periods of advertisers whose sums are others than the totals.
+/// The periods of advertisers whose sums differ from the totals.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Differences {
-    /// First days and advertisers.
+    /// The first day of each period, with the advertiser.
     pub periods: BTreeSet<(NaiveDate, AdvertiserId)>,
     /// Whether the rows of a period add up to less than its totals, so that some are probably missing.
     pub is_short: bool,
 }
 
 impl Differences {
-    /// Whether there are none.
+    /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.periods.is_empty()
     }
 
-    /// The first and the last day.
+    /// The first days of the first and the last period.
     #[must_use]
     pub fn span(&self) -> Option<(NaiveDate, NaiveDate)> {
         Some((self.periods.first()?.0, self.periods.last()?.0))
     }
 }
 
-/// The totals that have been asked for, by zone, currency and period.
+/// The requested totals by time zone, currency and period.
 #[derive(Default)]
 pub struct Ledger {
     pages: std::sync::Mutex<HashMap<String, Arc<Mutex<Page>>>>,
     kept: std::sync::Mutex<Kept>,
 }
 
-/// The latest totals of all zones, currencies and periods; those that were used last come first.
+/// The latest totals of all time zones, currencies and periods, most recently used first.
 #[derive(Default)]
 struct Kept(VecDeque<(String, Arc<Totals>)>);
 
@@ -158,7 +158,7 @@ impl Kept {
         self.0.push_front((name.to_owned(), totals));
         let mut kept = 0;
         self.0.retain(|(_, totals)| {
-            // An entry takes memory of its own, as much as some sums.
+            // An entry's own memory equals that of some sums.
             let size = totals.totals.len() + totals.advertisers.len() + 8;
             kept += size;
             kept <= MOST_SUMS || size == kept
@@ -166,34 +166,34 @@ impl Kept {
     }
 }
 
-/// What is known of one zone, currency and period.
+/// The state of requests for one time zone, currency and period.
 struct Page {
-    /// The most days that are asked for at once.
+    /// The most days per request.
     most_days: u32,
-    /// How often in a row they could not be had.
+    /// Consecutive failures.
     failures: u32,
-    /// Windows whose totals could not be had.
+    /// Windows whose totals were not available.
     failed: Vec<(Window, Advertisers)>,
 }
 
-/// How many sums are kept in all, which is 16 MB: as many as eight streams, each with another zone, are answered at once. More
-/// would be memory for windows that are done.
+/// The most sums kept in total (16 MB), enough for eight streams with different time zones. More would only keep
+/// windows that are done.
 const MOST_SUMS: usize = 500_000;
-/// So many windows without totals are known again.
+/// The most windows without totals that are remembered.
 const MOST_FAILED: usize = 1000;
-/// The most days of one request. A year is a try: where Criteo refuses it, no more days are asked for than the report's
-/// own request has.
+/// The most days of one request. A year is tried first; if Criteo refuses it, the limit becomes the length of the
+/// report's own window.
 const MOST_DAYS: u32 = 366;
-/// After so many failures in a row totals are not asked for any more: the report's rows are then unproven.
+/// After this many consecutive failures, totals are no longer requested: the report's rows are then unproven.
 const MOST_FAILURES: u32 = 3;
-/// The most requests for the totals of one window, when these are asked for in pieces.
+/// The most requests for the totals of one window if it has to be split.
 const MOST_PIECES: u32 = 16;
 
 impl Ledger {
-    /// The totals for a window, from an earlier request where `is_fresh` does not ask for new ones.
+    /// The totals for a window, from an earlier request unless `is_fresh`.
     ///
     /// # Errors
-    /// Why there are none: what Criteo says, or that even those of a single period are too many rows.
+    /// Why they are not available: Criteo's error, or even a single period has too many rows.
     pub async fn totals(
         &self,
         client: &Client,
@@ -207,9 +207,9 @@ impl Ledger {
         let Report { endpoint, currency, timezone, grain, filters, .. } = &coarse;
         let name = format!("{endpoint:?} {currency} {timezone} {grain:?} {filters:?}");
         let page = Arc::clone(lock(&self.pages).entry(name.clone()).or_default());
-        // Held while asking, so that windows of the same days cause one request.
+        // Held during the request, so that windows of the same days cause only one.
         let task = watchdog::task(format!("A window from {}", window.start));
-        task.waits_for("totals that another one asks for");
+        task.waits_for("totals that another window requests");
         let mut page = page.lock().await;
         drop(task);
         if !is_fresh && let Some(totals) = lock(&self.kept).find(&name, window, advertisers) {
@@ -226,7 +226,7 @@ impl Ledger {
             }
             Err(error) if error.cause == Some(Cause::RetriesUsedUp) => page.failures = MOST_FAILURES,
             Err(error) => {
-                // Refusals may be about single advertisers, which are found out by the report's own requests.
+                // Refusals may concern single advertisers, which the report's own requests find.
                 let is_refusal = error.is_refusal() || error.cause == Some(Cause::RequestTooLong);
                 page.failures += u32::from(!is_refusal || advertisers.len() == 1);
                 page.note_failure(window, advertisers);
@@ -247,7 +247,7 @@ impl Default for Page {
 }
 
 impl Page {
-    /// Whether the totals of just this window and these advertisers could not be had before.
+    /// Whether the totals of exactly this window and these advertisers failed before.
     fn has_failed(&self, window: Window, advertisers: &Advertisers) -> bool {
         self.failed.iter().any(|(of, to)| *of == window && to == advertisers)
     }
@@ -258,7 +258,7 @@ impl Page {
         }
     }
 
-    /// Asks for a window and as many days behind it as one answer will hold; where that is refused, for the window alone.
+    /// Requests a window and as many later days as fit into one response; if refused, the window alone.
     async fn ask(
         &mut self,
         client: &Client,
@@ -282,7 +282,7 @@ impl Page {
         while asked != window {
             let shorter = match ask_once(client, coarse, asked, advertisers).await {
                 Ok(Some(sums)) => return Ok(Totals::new(asked, advertisers, sums)),
-                // At least the window itself is wanted.
+                // The window itself must be included.
                 Ok(None) => asked.halves(coarse.grain).map(|(left, _)| left).filter(|left| left.end >= window.end),
                 Err(error) if matches!(error.cause, Some(Cause::WeekStart(_))) => return Err(error),
                 Err(_) => {
@@ -297,7 +297,7 @@ impl Page {
         Ok(Totals::new(window, advertisers, sums))
     }
 
-    /// The totals of a window, in as many requests as it takes: by days, and then by advertisers.
+    /// Requests the totals of a window in pieces: split by days, then by advertisers.
     async fn ask_in_pieces(
         &mut self,
         client: &Client,
@@ -310,7 +310,7 @@ impl Page {
         let mut requests = 0;
         while let Some((window, advertisers)) = todo.pop() {
             requests += 1;
-            // Windows that overlap have pieces in common.
+            // Overlapping windows share pieces.
             let outcome = if self.has_failed(window, &advertisers) {
                 Err(not_to_be_had().because(Cause::TooSlow))
             } else {
@@ -339,7 +339,10 @@ impl Page {
                 }
                 None => {
                     outcome?;
-                    return Err(Error::config("Criteo's totals of a single day have more rows than one answer holds."));
+                    return Err(Error::config(
+                        "Criteo's totals for a single day have more rows than one response can \
+                     hold.",
+                    ));
                 }
             }
         }
@@ -348,22 +351,22 @@ impl Page {
 }
 
 fn not_to_be_had() -> Error {
-    Error::transient("Criteo's totals could not be had several times.")
+    Error::transient("Requests for Criteo's totals failed repeatedly.")
 }
 
-/// One request for totals; `None` when its answer was cut.
+/// Sends one request for totals; `None` if its response was truncated.
 async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Option<Sums>> {
     let call = wire::report(coarse, &coarse.metrics, advertisers, window, None);
-    // Rows of the same windows wait for them.
+    // Rows of the same windows wait for the totals, so these must not wait for the rows' memory.
     let call = Call { memory: Memory::Apart, ..call };
     let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window, advertisers)).await?;
     Ok((rows < coarse.row_cap).then_some(sums))
 }
 
-/// Days that are not older than so many still count.
+/// Days that are not older than this many days still change.
 pub const SETTLED_AFTER: u32 = 2;
 
-/// The last period that is compared: all of it is older than two days.
+/// Whether a period is compared: all of it is older than two days.
 #[must_use]
 pub fn is_settled(period: NaiveDate, grain: Grain, today: NaiveDate) -> bool {
     (today - period_end(period, grain)).num_days() > i64::from(SETTLED_AFTER)
