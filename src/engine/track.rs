@@ -1,9 +1,9 @@
-//! One group of advertisers on its way through the calendar: what to ask for next, what to do with an answer that was
-//! cut, and up to which day everything is complete.
+//! One group of advertisers read across the calendar: what to request next, how to split a truncated response, and up
+//! to which day everything is complete.
 //!
-//! Pure: it knows neither calls nor the clock. Windows are planned in the order of days and may be answered in any other:
-//! an answer is written when it is there, and the cursor moves over days whose slices, and all before them, are done. A
-//! window that cannot be read is a hole: the days behind it go on, and the cursor passes it once something behind it is read.
+//! Pure: no calls, no clock. Windows are planned in the order of days, but responses may arrive in any order and are
+//! written on arrival. The cursor moves over days whose slices, and all before them, are done. A window that cannot be
+//! read is a hole: later days continue, and the cursor passes the hole once something after it is read.
 //!
 //! ```text
 //!  start                                   next                    end
@@ -23,17 +23,17 @@ use super::slice::{Window, days_before, period_end, window_at};
 use crate::config::AdvertiserId;
 use crate::streams::metrics::Grain;
 
-/// Slices that are planned ahead of the first one that is not done.
+/// The most slices planned after the first one that is not done.
 const LOOK_AHEAD: usize = 16;
-/// A number of rows that is no chance when it comes twice.
+/// Below this, two windows with the same row count may be a coincidence.
 pub const LEAST_CAP: u64 = 50;
-/// The value of [`Slice::reads`] from which on rows are taken as they are.
+/// The value of [`Slice::reads`] from which rows are accepted as they are.
 pub const LAST_READ: u8 = 100;
 
-/// Advertisers that are asked for together.
+/// Advertisers that are requested together.
 pub type Advertisers = Arc<[AdvertiserId]>;
 
-/// What a request of a part of the rows is restricted to.
+/// The part of the rows that a request is restricted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Ad sets.
@@ -48,37 +48,37 @@ impl Part {
     }
 }
 
-/// The bounds of a request.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The number of rows at which an answer is cut.
+    /// The number of rows at which a response is truncated.
     pub row_cap: u64,
     /// The most days.
     pub most_days: u32,
-    /// Parts that a single ad set can be asked for in.
+    /// The environments by which a single ad set can be split.
     pub environments: &'static [&'static str],
 }
 
-/// What one request asks for.
+/// What one request covers.
 #[derive(Debug, Clone)]
 pub struct Slice {
-    /// Tells it from every other slice of the stream.
+    /// Unique within the stream.
     pub id: u64,
     /// The days.
     pub window: Window,
     /// The advertisers.
     pub advertisers: Advertisers,
-    /// The part of the rows; `None` means all.
+    /// The part of the rows; `None` for all.
     pub part: Option<Part>,
-    /// How often these days have been read before, because their numbers differed from the totals.
+    /// How often these days have been read before because their sums differed from the totals.
     pub reads: u8,
     /// How often Criteo has refused this request.
     pub refusals: u8,
-    /// Whether a larger slice that held this one has failed.
+    /// Whether a larger slice that included this one has failed.
     pub is_suspect: bool,
-    /// Set when its rows add up to less than the totals say.
+    /// Whether its rows add up to less than the totals.
     pub is_short: bool,
-    /// How large the answer will probably be.
+    /// The estimated size of the response.
     pub expected_bytes: usize,
 }
 
@@ -90,18 +90,18 @@ impl Slice {
     }
 }
 
-/// What became of a slice that was too much.
+/// The result of splitting a slice.
 #[derive(Debug)]
 pub enum Cut {
-    /// It will be asked for in smaller pieces, by days, advertisers or known ad sets.
+    /// It will be requested in smaller pieces, by days, advertisers or known ad sets.
     Smaller,
-    /// It is one period of one advertiser: only its ad sets can make it smaller.
+    /// It is one period of one advertiser: only its ad sets can split it.
     NeedsAdSets,
-    /// It cannot be made smaller.
+    /// It cannot be split.
     Unsplittable,
 }
 
-/// Failures without a success between them.
+/// Consecutive failures.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Failures {
     /// How many there were.
@@ -110,7 +110,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Counts one more; `true` when there are more than `most`, as the first of them has set it.
+    /// Counts a failure; `true` if there are more than `most`, as set by the first one.
     pub fn add(&mut self, most: u32) -> bool {
         if self.most == 0 {
             self.most = most;
@@ -120,14 +120,14 @@ impl Failures {
     }
 }
 
-/// What a track reads for.
+/// Why a track is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The cursor follows it.
+    /// To advance the cursor.
     Cursor,
-    /// Days before it are left out, so the cursor stays before these.
+    /// Days before it are skipped, so the cursor stays before them.
     BehindGap,
-    /// Days that an earlier sync could not read.
+    /// To fill a hole of an earlier sync.
     Hole,
 }
 
@@ -141,24 +141,23 @@ pub struct Track {
     next: NaiveDate,
     end: NaiveDate,
     slots: VecDeque<Slot>,
-    /// The parts that single periods are asked for in, and the days for which they are all parts.
+    /// The parts by which single periods are requested, and the days that they cover completely.
     parts: Vec<Part>,
     parts_of: Window,
-    /// Rows and bytes of the parts of a window, by its first day.
+    /// Rows and bytes of a window's parts, by its first day.
     parted: BTreeMap<NaiveDate, (u64, usize)>,
     awaits_ad_sets: bool,
     is_dividing: bool,
     density: Density,
     rows: u64,
-    /// The last window whose sums were others than the totals, and how many rows it had.
+    /// The last window whose sums differed from the totals, and its row count.
     differing: Option<(Window, u64)>,
-    /// Windows that could not be read.
     holes: Vec<Window>,
-    /// The last day that has been read with everything before it read or a hole.
+    /// The last read day before which everything is read or a hole.
     last_read: Option<NaiveDate>,
-    /// What it reads for.
+    /// Why it is read.
     pub purpose: Purpose,
-    /// What went wrong since its last answer.
+    /// Failures since its last success.
     pub failures: Failures,
 }
 
@@ -169,7 +168,7 @@ struct Slot {
     reads: u8,
     refusals: u8,
     is_suspect: bool,
-    /// Whether what it asks for has been read, once it is done.
+    /// Whether it was read, once it is done.
     is_read: bool,
     progress: Progress,
 }
@@ -178,15 +177,15 @@ struct Slot {
 enum Progress {
     Waiting,
     UnderWay(u64),
-    /// Too much at once: waits for the ad sets to be known, or for the track to be divided.
+    /// Too large: waits for the list of ad sets, or for the track to be divided.
     Parked,
-    /// Refused: waits for everything before it to be done.
+    /// Refused: waits until everything before it is done.
     Behind,
     Done,
 }
 
 impl Track {
-    /// A track over the days of `range`, which begins at the border of a period.
+    /// Makes a track over the days of `range`, which starts at the border of a period.
     #[must_use]
     pub fn new(advertisers: Advertisers, range: Window, grain: Grain, limits: Limits, density: Density) -> Self {
         Self {
@@ -218,7 +217,7 @@ impl Track {
         &self.advertisers
     }
 
-    /// Rows a day: those seen in this run, or else those that the last one saw.
+    /// Rows per day, from this run or else from the last one.
     #[must_use]
     pub fn rows_per_day(&self) -> Option<f64> {
         let open: u32 = self.slots.iter().filter(|slot| slot.progress != Progress::Done).map(|s| s.window.days()).sum();
@@ -229,19 +228,18 @@ impl Track {
         }
     }
 
-    /// How many days are not planned yet.
     #[must_use]
     pub fn days_left(&self) -> u32 {
         if self.next > self.end { 0 } else { Window { start: self.next, end: self.end }.days() }
     }
 
-    /// The windows that would be asked for if nothing more were learned.
+    /// The windows that would be requested if nothing more were learned.
     #[must_use]
     pub fn forecast(&self) -> Vec<Window> {
         tiles(Window { start: self.next, end: self.end }, self.window_days(), self.grain)
     }
 
-    /// Whether the slice is one of this track's, under way.
+    /// Whether a slice of this track with this id is under way.
     #[must_use]
     pub fn has(&self, id: u64) -> bool {
         self.slots.iter().any(|slot| slot.progress == Progress::UnderWay(id))
@@ -253,14 +251,14 @@ impl Track {
         self.slots.is_empty() && self.next > self.end
     }
 
-    /// Whether everything of a window is done.
+    /// Whether all slices of a window are done.
     #[must_use]
     pub fn is_window_done(&self, window: Window) -> bool {
         !self.slots.iter().any(|slot| slot.window == window && slot.progress != Progress::Done)
     }
 
-    /// The days from the first one on that are read or known holes; `None` when there are none yet. They end with a day that
-    /// was read, unless the track reads a hole: its last day lies before the cursor in any case.
+    /// The days from the first one on that are read or holes, if any. They end with a read day, unless the track fills
+    /// a hole: its days are before the cursor anyway.
     #[must_use]
     pub fn covered(&self) -> Option<Window> {
         let before_open = days_before(self.slots.front().map_or(self.next, |slot| slot.window.start), 1);
@@ -271,30 +269,30 @@ impl Track {
         end.filter(|day| *day >= self.start).map(|end| Window { start: self.start, end })
     }
 
-    /// The windows that could not be read, whatever is covered.
+    /// The windows that could not be read, covered or not.
     #[must_use]
     pub fn holes(&self) -> &[Window] {
         &self.holes
     }
 
-    /// Whether any answer for these advertisers was accepted whose days begin before this one.
+    /// Whether a response with days that start before this one was accepted for these advertisers.
     #[must_use]
     pub fn has_read_before(&self, day: NaiveDate) -> bool {
         self.last_read.is_some() || self.slots.iter().any(|slot| slot.is_read && slot.window.start < day)
     }
 
-    /// Whether something besides this slice is under way.
+    /// Whether another slice is under way.
     #[must_use]
     pub fn is_busy_besides(&self, id: u64) -> bool {
         self.slots.iter().any(|slot| matches!(slot.progress, Progress::UnderWay(other) if other != id))
     }
 
-    /// The most days that are asked for at once from now on.
+    /// Lowers the most days per request.
     pub fn limit_days(&mut self, days: u32) {
         self.limits.most_days = self.limits.most_days.min(days.max(1));
     }
 
-    /// The next slice to ask for, which is then under way with this id.
+    /// Returns the next slice to request and marks it as under way with this id.
     pub fn start(&mut self, id: u64) -> Option<Slice> {
         if self.is_dividing {
             return None;
@@ -320,7 +318,7 @@ impl Track {
         })
     }
 
-    /// Cuts a slot that was planned for more days than are asked for at once by now.
+    /// Splits a slot that has more days than are allowed by now.
     fn shorten(&mut self, index: usize) {
         let Some(slot) = self.slots.get(index) else { return };
         if slot.part.is_some() || slot.window.days() <= self.limits.most_days {
@@ -338,15 +336,15 @@ impl Track {
         self.density.window_days(self.limits.row_cap).min(self.limits.most_days)
     }
 
-    /// Plans the next window and returns the place of its first slot. Without knowledge of the density there is one
-    /// window at a time.
+    /// Plans the next window and returns the index of its first slot. While the density is unknown, there is one window
+    /// at a time.
     fn plan(&mut self) -> Option<usize> {
         let is_far_enough = self.slots.len() >= LOOK_AHEAD || (!self.density.is_known() && !self.slots.is_empty());
         if self.next > self.end || is_far_enough {
             return None;
         }
         if !self.parts_of.contains(self.next) {
-            // Ad sets that begin later may not be among them.
+            // The list may lack ad sets that start later.
             self.parts.clear();
         }
         let days = if self.parts.is_empty() { self.window_days() } else { 1 };
@@ -357,7 +355,7 @@ impl Track {
         Some(index)
     }
 
-    /// The answer to a slice is whole and on its way to be written.
+    /// Records that the response to a slice is complete and on its way to the output.
     pub fn done(&mut self, id: u64, rows: u64, bytes: usize) {
         let Some(slot) = self.slot(id) else { return };
         (slot.progress, slot.is_read) = (Progress::Done, true);
@@ -395,32 +393,32 @@ impl Track {
         }
     }
 
-    /// A slice cannot be read: it becomes a hole, and everything else goes on.
+    /// Makes a slice a hole; everything else continues.
     pub fn give_up(&mut self, id: u64) {
         let Some(slot) = self.slot(id) else { return };
         slot.progress = Progress::Done;
         let window = slot.window;
-        // The parts of one window may fail one by one.
+        // Several parts of one window may fail.
         if !self.holes.contains(&window) {
             self.holes.push(window); // guard: holes
         }
         self.forget_done();
     }
 
-    /// What is asked for from now on in place of this slice has failed once, as a part of it.
+    /// Marks the slots in `window`: they are part of a slice that has failed once.
     pub fn suspect(&mut self, window: Window) {
         let parts =
             self.slots.iter_mut().filter(|slot| window.start <= slot.window.start && slot.window.end <= window.end);
         parts.for_each(|slot| slot.is_suspect = true);
     }
 
-    /// Criteo serves nothing before `day`, the border of a period: what lies before it is not asked for.
+    /// Skips all days before `day`, the border of a period: Criteo does not serve them.
     pub fn begin_at(&mut self, day: NaiveDate) {
         let keeps = |slot: &Slot| slot.window.end >= day || slot.progress == Progress::Done;
         self.slots.retain(keeps);
         for slot in self.slots.iter_mut().filter(|slot| slot.window.start < day && slot.window.end >= day) {
             if slot.progress != Progress::Done {
-                // What is under way is asked for again; its answer belongs to nobody any more.
+                // Request it again and ignore the response to the old slice.
                 (slot.window.start, slot.progress) = (day, Progress::Waiting);
             }
         }
@@ -429,7 +427,7 @@ impl Track {
         self.forget_done();
     }
 
-    /// Asks for a slice once more that Criteo has refused.
+    /// Requests a slice again that Criteo has refused.
     pub fn ask_again(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
             slot.progress = Progress::Waiting;
@@ -443,31 +441,31 @@ impl Track {
         self.slots.front().is_some_and(|slot| slot.progress == Progress::UnderWay(id))
     }
 
-    /// Lets a slice wait until all days before it are done.
+    /// Makes a slice wait until all days before it are done.
     pub fn wait_for_days_before(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
             slot.progress = Progress::Behind;
         }
     }
 
-    /// Lets a slice wait until [`go_on`](Self::go_on).
+    /// Makes a slice wait until [`go_on`](Self::go_on).
     pub fn wait(&mut self, id: u64) {
         self.park(id);
     }
 
-    /// Asks for what was to wait.
+    /// Requests waiting slices.
     pub fn go_on(&mut self) {
         self.resume_parked();
     }
 
-    /// Asks for a slice a last time, whose rows are then taken as they are.
+    /// Requests a slice a last time; its rows are then accepted as they are.
     pub fn read_at_last(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
             (slot.progress, slot.reads) = (Progress::Waiting, LAST_READ);
         }
     }
 
-    /// The ad sets cannot be had: the periods that wait for them are asked for again, each by itself.
+    /// The ad sets are not available: requests the periods that wait for them again, each on its own.
     pub fn cannot_part(&mut self) {
         self.awaits_ad_sets = false;
         self.resume_parked();
@@ -479,7 +477,7 @@ impl Track {
         }
     }
 
-    /// Nothing from the first day of this slice on is asked for any more, and what lies before it goes on.
+    /// Stops at the first day of this slice; earlier days continue.
     pub fn stop_before(&mut self, id: u64) {
         let Some(day) = self.slot(id).map(|slot| slot.window.start) else { return };
         self.slots.retain(|slot| slot.window.start < day || slot.progress == Progress::Done);
@@ -490,10 +488,10 @@ impl Track {
         self.forget_done();
     }
 
-    /// The sums of a slice of so many rows are others than the totals in the periods from `first` to `last`: these are read
-    /// once more, in pieces of as many days as agree, or in halves and then eighths where none does; so is what lies around.
-    /// `false` when a single period has been read twice. Two windows in a row with one number of rows give away a cap that
-    /// nobody has documented, and later windows are planned for it.
+    /// The sums of a slice with `rows` rows differ from the totals in the periods from `first` to `last`. Reads these
+    /// again in pieces of as many days as agree before them, or, if none do, in halves and then eighths; also reads the
+    /// days around them again. `false` if a single period has been read twice. Two windows in a row with the same row
+    /// count reveal an undocumented row cap, and later windows are planned for it.
     pub fn reread(&mut self, id: u64, rows: u64, first: NaiveDate, last: NaiveDate) -> bool {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return true };
@@ -512,7 +510,7 @@ impl Track {
             if first > window.start {
                 pieces.push(Slot::waiting(Window { end: days_before(first, 1), ..window }, None, 0));
             }
-            // If an answer was cut, as many days fit into one as agree.
+            // If the response was truncated, as many days fit into one as agree.
             let differing = tiles(Window { start: first, end: last }, agreeing_days.max(1), grain);
             pieces.extend(differing.into_iter().map(|window| Slot::waiting(window, None, reads.saturating_add(1))));
             if last < window.end {
@@ -521,7 +519,7 @@ impl Track {
             self.replace(id, pieces);
             return true;
         }
-        // All of it: in halves at first, and then in eighths.
+        // All of it differs: split into halves, then eighths.
         let parts = if reads > 0 { 8 } else { 2 };
         let days = (window.days() / parts).max(1);
         let pieces = tiles(window, days, grain);
@@ -535,7 +533,7 @@ impl Track {
         reads == 0
     }
 
-    /// The answer to a slice was cut: asks for less.
+    /// Splits a slice whose response was truncated.
     pub fn cut(&mut self, id: u64) -> Cut {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return Cut::Smaller };
@@ -551,7 +549,7 @@ impl Track {
                 }
                 _ => vec![Part::of(left), Part::of(right)],
             };
-            // A slice that was planned before may have found out the same.
+            // An earlier slice may have made the same split.
             if let Some(index) = self.parts.iter().position(|known| *known == part) {
                 self.parts.splice(index..=index, pieces.clone());
             }
@@ -567,7 +565,7 @@ impl Track {
             self.divide(id);
             return Cut::Smaller;
         }
-        // Ad sets that have run on other days only are not in the list.
+        // The list lacks ad sets that ran on other days only.
         if !self.parts.is_empty() && self.parts_of.contains(window.start) {
             let parts = slots(window, &self.parts, reads);
             self.replace(id, parts);
@@ -580,8 +578,9 @@ impl Track {
         Cut::NeedsAdSets
     }
 
-    /// Asks for the days of `window`, which begins with this slice, in parts: these are all ad sets with rows in these days.
-    /// `false` when there is nothing to part. Rows of environments that nobody knows of could not be asked for by them.
+    /// Requests the days of `window`, which starts with this slice, by these ad sets: all with rows in these days.
+    /// `false` if there is nothing to split. If there are unknown environments, requests are not split by environment,
+    /// which would miss their rows.
     pub fn part(&mut self, id: u64, window: Window, ad_sets: &[String], has_unknown_environments: bool) -> bool {
         self.awaits_ad_sets = false;
         if has_unknown_environments {
@@ -611,13 +610,13 @@ impl Track {
         true
     }
 
-    /// Divides the advertisers as soon as nothing of the track is under way; until then nothing new is asked for.
+    /// Divides the advertisers once no slice of the track is under way; until then no new slice starts.
     pub fn divide(&mut self, id: u64) {
         self.park(id);
         self.is_dividing = true;
     }
 
-    /// The two halves of a track that is to be divided, when nothing of it is under way.
+    /// The two halves of a track that is to be divided, once no slice is under way.
     #[must_use]
     pub fn divided(&self) -> Option<[Self; 2]> {
         let is_busy = self.slots.iter().any(|slot| matches!(slot.progress, Progress::UnderWay(_)));
@@ -631,8 +630,8 @@ impl Track {
         })
     }
 
-    /// The same days for some of the advertisers. What is done stays done; what is under way is asked for again, and the
-    /// answers to the old slices belong to nobody any more.
+    /// The same days for some of the advertisers. What is done stays done; what is under way is requested again, and
+    /// responses to the old slices are ignored.
     #[must_use]
     pub fn restricted_to(&self, advertisers: Advertisers) -> Self {
         let mut track = Self { advertisers, is_dividing: false, awaits_ad_sets: false, ..self.clone() };
@@ -668,7 +667,7 @@ impl Slot {
     }
 }
 
-/// A window in pieces of so many days, cut at the borders of periods.
+/// Splits a window into pieces of `days` days, at the borders of periods.
 fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
     let mut tiles = Vec::new();
     let mut next = window.start;
@@ -680,7 +679,7 @@ fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
     tiles
 }
 
-/// The slots of a window: one, or one for each part.
+/// The slots of a window: one, or one per part.
 fn slots(window: Window, parts: &[Part], reads: u8) -> Vec<Slot> {
     match parts {
         [] => vec![Slot::waiting(window, None, reads)],

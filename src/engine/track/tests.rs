@@ -1,4 +1,5 @@
-//! Tracks against a simulated account: whatever is cut, lost, answered late or refused, every row is written once.
+//! Tracks against a simulated account: every row is written once, even if responses are truncated, lost, late or
+//! refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,7 @@ impl Account {
     }
 }
 
-/// What was written, how often was asked, and what the cursors say.
+/// What was written, the number of calls, and the cursors.
 #[derive(Default)]
 struct Outcome {
     written: BTreeMap<Row, u32>,
@@ -73,7 +74,7 @@ impl Outcome {
     }
 }
 
-/// Reads an account; `choices` decide which of the slices under way is answered next, and which answer is refused.
+/// Reads an account; `choices` decide which slice under way gets its response next, and which response is refused.
 fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) -> Outcome {
     let ids: Advertisers = (0..advertisers).map(|number| AdvertiserId(number.to_string())).collect();
     let mut tracks = vec![Track::new(ids, range, account.grain, limits(account.cap as u64), Density::new(None))];
@@ -99,7 +100,7 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
         let choice = usize::from(*choices.next().unwrap());
         let slice = under_way.swap_remove(choice % under_way.len());
         outcome.calls += 1;
-        assert!(outcome.calls < 20_000, "it does not end");
+        assert!(outcome.calls < 20_000, "the read never ends");
         let Some(index) = tracks.iter().position(|track| track.has(slice.id)) else { continue };
         let rows = account.rows(&slice);
         if rows.len() < account.cap {
@@ -113,7 +114,7 @@ fn read(account: &Account, range: Window, advertisers: usize, choices: &[u8]) ->
         match tracks[index].cut(slice.id) {
             Cut::Smaller => {}
             Cut::NeedsAdSets => {
-                // The ad sets of that advertiser from that day on, and no others; at times of that day alone.
+                // The advertiser's ad sets from that day on, sometimes of that day alone.
                 let end = if choice % 2 == 0 { range.end } else { slice.window.end };
                 let later = Slice { window: Window { end, ..slice.window }, ..slice.clone() };
                 let ad_sets: BTreeSet<String> =
@@ -149,7 +150,7 @@ proptest! {
         let account = Account::new(grain, cap, range, &busy);
         let outcome = read(&account, range, busy.len(), &choices);
         prop_assert_eq!(outcome.failed, 0);
-        prop_assert!(outcome.written.values().all(|times| *times == 1), "a row came twice");
+        prop_assert!(outcome.written.values().all(|times| *times == 1), "a row was written twice");
         prop_assert_eq!(outcome.written.len(), account.rows.len());
         prop_assert_eq!(outcome.cursors.len(), busy.len());
         prop_assert!(outcome.cursors.values().all(|cursor| *cursor == range.end));
@@ -160,14 +161,14 @@ proptest! {
         periods in 2u64..60, cap in 4usize..30, stop in 1usize..60,
         busy in prop::collection::vec((0usize..40, 1u64..5), 1..4), choices in prop::collection::vec(any::<u8>(), 1..40),
     ) {
-        // One advertiser has a period that cannot be read at all: it is a hole, and everything else is read.
+        // One advertiser has an unreadable period: it is a hole, and everything else is read.
         let range = Window { start: day(0), end: day(periods - 1) };
         let mut account = Account::new(Grain::Day, cap, range, &busy);
         let bad = day(stop as u64 % periods);
         account.rows.extend(std::iter::repeat_n((bad, 0, 0), cap));
         let outcome = read(&account, range, busy.len(), &choices);
         prop_assert_eq!(outcome.failed, 1);
-        // A hole at the end is not passed, unless some ad sets of that day were read.
+        // The cursor does not pass a hole at the end, unless some ad sets of that day were read.
         let cursor = outcome.cursors.get("0").copied();
         let is_before_hole = bad == range.end && cursor == (bad > range.start).then(|| days_before(bad, 1));
         prop_assert!(is_before_hole || cursor == Some(range.end), "{:?}", cursor);
@@ -217,7 +218,7 @@ fn a_period_that_differs_is_read_once_more() {
         if slice.window.end >= day(4) && slice.window.start <= day(4) {
             reads.push((slice.window.days(), slice.reads));
             if reads.len() < 3 {
-                // The second time says that it has been read twice.
+                // The second call returns that it has been read twice.
                 assert_eq!(track.reread(id, 1, day(4), day(4)), reads.len() == 1);
                 continue;
             }
