@@ -1,12 +1,12 @@
-# The image of the connector, for any machine that `docker build .` runs on. `scripts/image` builds and tries it without Docker.
-# A release sets PROGRAM to `given`: then the image has the static program that was built and tried before, from
-# `dist/image/<architecture>/`, and nothing is compiled for another architecture in an emulator.
+# The connector's image, for the architecture of the build machine. `scripts/image` builds and tests it without Docker.
+# Releases set PROGRAM to `given`: the image then gets the tested static program from `dist/image/<architecture>/`, so that
+# nothing is compiled in an emulator.
 ARG PROGRAM=compiled
 FROM rust:1.95-slim-trixie AS toolchain
 WORKDIR /build
 
 FROM toolchain AS compiled
-# First the dependencies, for empty programs: these layers last until one of them changes.
+# Build the dependencies first, with empty sources: the layer stays cached until a dependency changes.
 COPY Cargo.lock Cargo.toml ./
 COPY sandbox/Cargo.toml sandbox/
 RUN mkdir src sandbox/src && touch src/lib.rs sandbox/src/lib.rs && echo 'fn main() {}' >src/main.rs \
@@ -14,7 +14,7 @@ RUN mkdir src sandbox/src && touch src/lib.rs sandbox/src/lib.rs && echo 'fn mai
 COPY schemas schemas
 COPY sandbox/src sandbox/src
 COPY src src
-# Cargo goes by the times of files, and those of the copied ones are older than the build of the empty ones.
+# Cargo compares timestamps, and the copied files are older than the build of the empty ones.
 RUN touch src/lib.rs src/main.rs sandbox/src/lib.rs && cargo build --release --locked
 
 FROM toolchain AS given
@@ -23,7 +23,7 @@ COPY dist/image/${TARGETARCH}/source-criteo target/release/
 
 FROM ${PROGRAM} AS program
 
-# Airbyte's platform starts connectors through `sh -c`, and needs sleep, mv and kill.
+# Airbyte starts connectors through `sh -c` and needs sleep, mv and kill.
 FROM debian:trixie-slim
 LABEL io.airbyte.name=source-criteo
 LABEL io.airbyte.version=0.1.0
@@ -32,7 +32,7 @@ RUN groupadd --gid 1000 airbyte \
     && install --directory --owner airbyte --group airbyte /airbyte /config /secrets /source
 COPY --from=program /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=program /build/target/release/source-criteo /usr/local/bin/
-# By number, so that Kubernetes can tell that it is not root.
+# Numeric, so that Kubernetes can verify that it is not root.
 USER 1000:1000
 WORKDIR /airbyte
 ENV AIRBYTE_ENTRYPOINT=/usr/local/bin/source-criteo
