@@ -161,7 +161,7 @@ pub const CASES: &[Case] = &[
                 assert!(took.as_secs_f64() < most * slowness(), "{took:?} of {most} s");
             }
             let logs = checked.logs("INFO").join(" ");
-            assert!(logs.contains("20 of 50 were tried"), "{logs}");
+            assert!(logs.contains("20 of 50 were tested"), "{logs}");
             let status = &checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"]["status"];
             format!("{}; within 30 s", status.as_str().unwrap())
         },

@@ -218,7 +218,7 @@ fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
     let fault = json!({"match": {"path": "/ads"}, "times": null, "do": {"mutate": {"/metadata": {"totalItems": 500}}}});
     bench.sandbox.add_fault(fault).unwrap();
     let short = tap_streams(&bench, &["ads"], &[]);
-    assert!(short.stderr.contains("Criteo says that there are 500 objects"), "{}", short.stderr);
+    assert!(short.stderr.contains("Criteo announced 500 objects"), "{}", short.stderr);
     assert!(activated(&short).is_empty());
 
     // All of a few parents have nothing at their path.

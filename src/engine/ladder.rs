@@ -1,11 +1,11 @@
-//! Criteo's maze of access as a ladder: each rung stands on those below it, and problems that do not hang together are found
-//! in one go.
+//! Checks every step of Criteo's setup. A failed step stops those that depend on it; independent problems are reported
+//! together.
 //!
 //! ```text
 //! configuration → network → key → app → consent ┬→ advertisers
-//!                                               ├→ permissions      one small request for each group of streams
+//!                                               ├→ permissions      one small request per group of streams
 //!                                               ├→ custom reports   one day of each
-//!                                               └→ first sync       how many requests, how many minutes
+//!                                               └→ first sync       estimated requests and minutes
 //! ```
 
 mod probes;
@@ -25,54 +25,53 @@ use crate::protocol::output::Output;
 use crate::streams::{Permission, Source, Stream, catalog};
 use probes::{custom_reports, permissions};
 
-/// A rung that takes longer is broken: somebody waits for it.
+/// Timeout per step, as the user is waiting.
 const MOST_FOR_RUNG: Duration = Duration::from_secs(15);
-/// What the requests for permissions and custom reports may take together; a sync waits longer for a report.
+/// Timeout for the requests for permissions and custom reports together. Syncs wait longer for reports.
 const MOST_FOR_PROBES: Duration = Duration::from_secs(25);
-/// How many months before its end a version of the API is called old (developers.criteo.com, Versioning policy).
+/// Months before the end of an API version in which to warn (developers.criteo.com, Versioning policy).
 const LAST_MONTHS: u32 = 3;
 
-/// What is said of a configuration without mistakes.
 const VALID: &str = "It is valid.";
 
-/// How a rung held.
+/// The result of a step.
 #[derive(Debug, Clone)]
 pub enum Hold {
-    /// As it must.
+    /// The step passed.
     Fine(String),
-    /// It holds, but there is something to know.
+    /// The step passed with a warning.
     Note(String),
-    /// It does not, and a sync would miss something.
+    /// The step failed: a sync would miss data.
     Broken(Error),
-    /// Nobody knows, since a rung below it is broken.
+    /// Not checked, because an earlier step failed.
     Untried,
 }
 
-/// A step that a configuration must take before it can read, from the bottom up.
+/// A step that must pass before a sync can read data, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The configuration is valid.
     Configuration,
     /// Criteo can be reached.
     Network,
-    /// Criteo knows the key.
+    /// Criteo accepts the key.
     Key,
-    /// Its app may call.
+    /// The key's app may call the API.
     App,
-    /// Somebody has given it consent.
+    /// At least one advertiser granted the app consent.
     Consent,
-    /// The advertisers that are wanted have.
+    /// All configured advertisers granted consent.
     Advertisers,
-    /// What the app may read.
+    /// The app has the permissions of the streams.
     Permissions,
-    /// Criteo accepts the user's own reports.
+    /// Criteo accepts the custom reports.
     CustomReports,
-    /// What a sync will take.
+    /// Estimates the duration of the first sync.
     FirstSync,
 }
 
 impl Step {
-    /// All steps.
+    /// All steps, in order.
     pub const ALL: [Self; 9] = [
         Self::Configuration,
         Self::Network,
@@ -85,7 +84,7 @@ impl Step {
         Self::FirstSync,
     ];
 
-    /// Its name, which is also its heading in `docs/credentials.md`.
+    /// The name of the step, also its heading in `docs/credentials.md`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -102,32 +101,32 @@ impl Step {
     }
 }
 
-/// A step, and how it held.
+/// A step with its result.
 #[derive(Debug, Clone)]
 pub struct Rung {
     /// The step.
     pub step: Step,
-    /// How it held.
+    /// The result.
     pub hold: Hold,
 }
 
-/// How far a configuration came.
+/// The results of all steps.
 #[derive(Debug, Default)]
 pub struct Climb {
-    /// All rungs, from the bottom up.
+    /// Steps with results, in order.
     pub rungs: Vec<Rung>,
-    /// The permissions that the app is known to lack.
+    /// Permissions that the app is known to lack.
     pub lacking: Vec<Permission>,
 }
 
-/// The rungs that were climbed, each told to somebody at once.
+/// Runs the steps, and reports each result immediately.
 pub struct Ladder<'a> {
     climb: Climb,
     tell: &'a mut dyn FnMut(&Rung),
 }
 
 impl<'a> Ladder<'a> {
-    /// Stands on the ground.
+    /// Starts an empty report; `tell` receives each result.
     pub fn new(tell: &'a mut dyn FnMut(&Rung)) -> Self {
         Self { climb: Climb::default(), tell }
     }
@@ -142,13 +141,13 @@ impl<'a> Ladder<'a> {
         self.step(step, Hold::Fine(text.into()));
     }
 
-    /// A rung that nothing above it can do without.
+    /// Fails a step that all later steps depend on.
     fn give_up(mut self, step: Step, error: Error) -> Climb {
         self.step(step, Hold::Broken(error));
         self.leave()
     }
 
-    /// Nobody knows about what is left.
+    /// Marks the remaining steps as untried.
     fn leave(mut self) -> Climb {
         for step in Step::ALL.into_iter().skip(self.climb.rungs.len()) {
             self.step(step, Hold::Untried);
@@ -156,22 +155,22 @@ impl<'a> Ladder<'a> {
         self.climb
     }
 
-    /// The ladder of a configuration that is none.
+    /// The report for an invalid configuration.
     #[must_use]
     pub fn without_config(self, error: Error) -> Climb {
         self.give_up(Step::Configuration, error)
     }
 
-    /// The ladder of a configuration that is valid on a machine that cannot connect, such as one whose proxy has no address.
+    /// The report for a valid configuration on a machine that cannot connect, for example because of an invalid proxy.
     #[must_use]
     pub fn without_client(mut self, error: Error) -> Climb {
         self.fine(Step::Configuration, VALID);
         self.give_up(Step::Network, error)
     }
 
-    /// Climbs as far as it goes.
+    /// Runs all steps as far as possible.
     pub async fn climb(mut self, client: &Client, output: &Output, config: &Config) -> Climb {
-        let answers = format!("{} answers.", config.api_base_url.host_str().unwrap_or_default());
+        let answers = format!("{} responds.", config.api_base_url.host_str().unwrap_or_default());
         self.fine(Step::Configuration, VALID);
         match within(client.authenticate()).await {
             Ok(()) => self.fine(Step::Network, answers),
@@ -181,7 +180,7 @@ impl<'a> Ladder<'a> {
             }
             Err(error) => return self.give_up(Step::Network, error),
         }
-        let known = "Criteo has given a token for it.";
+        let known = "Criteo issued an access token.";
         match client.clock_warning() {
             Some(warning) => self.step(Step::Key, Hold::Note(format!("{known} {warning}"))),
             None => self.fine(Step::Key, known),
@@ -191,7 +190,7 @@ impl<'a> Ladder<'a> {
         let today = super::clock_of(client, config).today(chrono_tz::Tz::UTC);
         let portfolio = match (app, portfolio) {
             (Ok(app), _) if is_retail_media(&app) => return self.give_up(Step::App, retail_media(&app)),
-            // The list of advertisers decides: nothing else is known to be answered for every app.
+            // The list of advertisers decides: it is the only request known to work for every app.
             (app, Ok(portfolio)) => {
                 self.step(Step::App, app_hold(app, &config.api_version, today));
                 portfolio
@@ -243,20 +242,19 @@ impl<'a> Ladder<'a> {
     }
 }
 
-/// Somebody waits: no rung takes longer.
+/// Limits a step to its timeout.
 async fn within<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(MOST_FOR_RUNG, asked).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 fn too_slow() -> Error {
     Error::transient(
-        "Criteo has not answered in time. Probably it is slow or down at the moment, or a proxy holds the answer back: try again \
-         in some minutes.",
+        "Criteo did not respond in time. It may be slow or down, or a proxy may be delaying it. Try again in a few \
+         minutes.",
     )
 }
 
-/// What Criteo says about the app that the key belongs to. No other program is known to ask that, so whatever goes wrong here
-/// proves nothing.
+/// Requests the app of the key. No other client is known to use this endpoint, so a failure here proves nothing.
 async fn app(client: &Client) -> Result<Value> {
     let error = match me(client, "marketing-solutions").await {
         Ok(app) => return Ok(app),
@@ -268,14 +266,14 @@ async fn app(client: &Client) -> Result<Value> {
     me(client, "retail-media").await.map_err(|_| error)
 }
 
-/// What is to be known of an app that can call.
+/// The result for an app that can call the API.
 fn app_hold(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> Hold {
     match app {
         Ok(app) => with_age(&format!("It is \"{}\".", name_of(&app)), version, today),
         Err(error) => {
             let words = error.to_string();
             let about = format!(
-                "Criteo does not say which app it is ({}); a sync does not need to know.",
+                "Criteo does not report the name of the app ({}); syncs do not need it.",
                 words.trim_end_matches('.')
             );
             let (Hold::Fine(text) | Hold::Note(text)) = with_age(&about, version, today) else { return Hold::Untried };
@@ -284,7 +282,7 @@ fn app_hold(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> Hold 
     }
 }
 
-/// Somebody else's words, so they are told with care.
+/// The name of the app, quoted because it comes from outside.
 fn name_of(app: &Value) -> String {
     api::quote(app["name"].as_str().unwrap_or("without a name"))
 }
@@ -295,14 +293,14 @@ fn is_retail_media(app: &Value) -> bool {
 
 fn retail_media(app: &Value) -> Error {
     Error::config(format!(
-        "The app \"{}\" is of the service Retail Media, which has none of the data that this connector reads. The service \
-         of an app cannot be changed: create another app on partners.criteo.com, with the service \"C-Growth and marketing \
-         solutions\", and use a key of that one.",
+        "The app \"{}\" belongs to the service Retail Media, which lacks the data that this connector reads. The \
+         service of an app cannot be changed: create a new app on partners.criteo.com with the service \"C-Growth and \
+         marketing solutions\", and use its key.",
         name_of(app)
     ))
 }
 
-/// What a service says about the app (`GET /{version}/{service}/me`).
+/// Requests the app from a service (`GET /{version}/{service}/me`).
 async fn me(client: &Client, service: &str) -> Result<Value> {
     let call = Call {
         method: reqwest::Method::GET,
@@ -326,12 +324,12 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
     Ok(app)
 }
 
-/// The day from which a version is no longer served, as far as Criteo documents it: each is for a year.
+/// The documented end of an API version: each is supported for a year.
 fn end_of(version: &ApiVersion) -> Option<NaiveDate> {
     format!("{version}-01").parse::<NaiveDate>().ok().map(|start| start + Months::new(12))
 }
 
-/// What the age of the version means for an app that can call.
+/// Adds what the age of the API version means to the result for an app.
 fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> Hold {
     let Some(end) = end_of(version) else {
         return Hold::Note(format!("{app} api_version {version} may change at any time."));
@@ -339,29 +337,29 @@ fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> Hold {
     let month = end.format("%B %Y");
     if end.with_day(1).unwrap_or(end) < today.with_day(1).unwrap_or(today) {
         return Hold::Note(format!(
-            "{app} Criteo documents version {version} of the API until {month} only, and still answers it: a newer version \
-             probably answers in its place, whose columns may be others. {NEWER}"
+            "{app} Criteo's schedule supports API version {version} only until {month}. It still responds, probably \
+             with a newer version, whose columns may differ. {NEWER}"
         ));
     }
-    let text = format!("{app} By its schedule Criteo serves version {version} of the API until about {month}.");
+    let text = format!("{app} Criteo's schedule supports API version {version} until about {month}.");
     if end - Months::new(LAST_MONTHS) > today.with_day(1).unwrap_or(today) {
         Hold::Fine(text)
     } else {
-        Hold::Note(format!("{text} Update the connector before, or choose a newer api_version."))
+        Hold::Note(format!("{text} Update the connector before then, or choose a newer api_version."))
     }
 }
 
-/// What to do about a version that has ended.
-const NEWER: &str = "Take api_version out of the configuration, choose a newer one, or update the connector.";
+/// Advice for an API version that is no longer supported.
+const NEWER: &str = "Remove api_version from the configuration, choose a newer one, or update the connector.";
 
-/// The error for a list of advertisers that is not there: whether another version has it is tried.
+/// The error for a missing list of advertisers. Tries whether another API version has it.
 async fn without_version(client: &Client, config: &Config, today: NaiveDate, error: Error) -> Error {
     let call = super::list_of_advertisers();
     for version in newest_versions(today) {
         if version != config.api_version.0 && within_time(client.is_answered_by(&version, &call)).await {
             let words = error.words.as_deref().map(|words| format!(" Criteo says: {words}")).unwrap_or_default();
             let message = format!(
-                "Criteo does not answer version {} of the API any more, but version {version}. {NEWER}{words}",
+                "Criteo no longer serves API version {}, but it serves version {version}. {NEWER}{words}",
                 config.api_version
             );
             return Error { message, ..error };
@@ -374,8 +372,8 @@ async fn within_time(answered: impl Future<Output = bool>) -> bool {
     tokio::time::timeout(MOST_FOR_RUNG, answered).await.unwrap_or(false)
 }
 
-/// The versions that are in service on a day, the newest first, and the one that this release is written for: Criteo publishes
-/// one in January and one in July.
+/// The versions in service on a day, newest first, and the default of this release. Criteo publishes one in January and
+/// one in July.
 fn newest_versions(today: NaiveDate) -> Vec<String> {
     let (year, half) = (today.year(), if today.month() < 7 { "01" } else { "07" });
     let before = if half == "07" { format!("{year}-01") } else { format!("{}-07", year - 1) };
@@ -394,7 +392,7 @@ fn advertisers(portfolio: &Portfolio, config: &Config) -> Hold {
     }
 }
 
-/// What the first sync of the streams that an app with the least permissions can read will take.
+/// Estimates the first sync of the reports that are selected by default.
 fn first_sync(
     client: &Client,
     output: &Output,
@@ -421,11 +419,11 @@ fn first_sync(
     let requests: usize = plans.sum();
     let a_minute = super::reports_a_minute(config, portfolio);
     let rows = rows.map_or_else(String::new, |rows| {
-        format!("Yesterday has {rows} {} by campaign. ", if rows == 1 { "row" } else { "rows" })
+        format!("Yesterday's campaign report has {rows} {}. ", if rows == 1 { "row" } else { "rows" })
     });
     format!(
-        "{rows}The first sync of all {} reports takes about {requests} requests or fewer, {} at the {a_minute} that Criteo allows a \
-         minute; later ones take a few.",
+        "{rows}The first sync of all {} reports takes up to about {requests} requests, {} at Criteo's limit of \
+         {a_minute} per minute; later syncs take a few.",
         selected.len(),
         match requests.saturating_sub(1) / a_minute {
             0 => "less than a minute".to_owned(),

@@ -1,4 +1,4 @@
-//! Small requests that tell whether larger ones will be answered.
+//! Sends small requests to find out whether larger ones would succeed.
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
@@ -15,31 +15,31 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::report::Report;
 use crate::streams::{Permission, Source, Stream, Variable};
 
-/// At most so many custom reports are tried: at 40 reports a minute, more would take longer than anybody waits.
+/// Most custom reports to test: at 40 reports per minute, more would take too long.
 const MOST_PROBES: usize = 20;
-/// An advertiser that Criteo refuses says nothing about a report, so others are tried, but no more than these.
+/// Most advertisers to try per report: Criteo may refuse one of them for reasons unrelated to the report.
 const MOST_ADVERTISERS: usize = 3;
-/// Requests of one rung that are under way at once.
+/// Requests of one step that are in flight at the same time.
 const AT_ONCE: usize = 8;
 
-/// What was found out about the permissions.
+/// The permissions of the app.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// Those that the app lacks.
+    /// Permissions that the app lacks.
     pub lacking: Vec<Permission>,
-    /// Those that nobody knows about, and why.
+    /// Permissions that could not be tested, and why.
     unknown: Vec<(Permission, Error)>,
     has: Vec<Permission>,
-    /// What was refused of those that it has.
+    /// Refusals despite a permission.
     remarks: Vec<(Permission, Error)>,
-    /// The rows of yesterday by campaign, where reports can be read.
+    /// Rows in yesterday's campaign report, if reports can be read.
     pub rows: Option<u64>,
 }
 
-/// An id that nothing has.
+/// An id that does not exist.
 const NO_ID: &str = "0";
 
-/// The streams that stand for the groups.
+/// The stream that tests each permission.
 const GROUPS: [(Permission, &str); 5] = [
     (Permission::Campaigns, "campaigns"),
     (Permission::Creatives, "ads"),
@@ -74,7 +74,7 @@ pub(super) async fn permissions(
             Source::LogLevel => return (permission, Ok(Answered::default())),
         };
         let answer = asked(client, &call, deadline).await.or_else(|error| {
-            // A place that does not exist is refused behind the permission.
+            // Criteo checks the permission first, so a missing object shows that the app has it.
             let is_behind = matches!(error.cause, Some(Cause::NotFound | Cause::Rejected));
             if is_behind && call.path.iter().any(|part| part == NO_ID) { Ok(Answered::default()) } else { Err(error) }
         });
@@ -95,12 +95,12 @@ pub(super) async fn permissions(
     groups
 }
 
-/// What came of a small request that was answered.
+/// The result of a small request that succeeded.
 #[derive(Default)]
 struct Answered {
-    /// How many rows there are, where that is known.
+    /// The number of rows, if known.
     rows: Option<u64>,
-    /// What was refused all the same.
+    /// An error of another part of the request.
     remark: Option<Error>,
 }
 
@@ -109,8 +109,8 @@ async fn asked(client: &Client, call: &Call, deadline: Instant) -> Result<Answer
     answer.map(|(_, envelope)| Answered { rows: Some(envelope.rows.unwrap_or(0)), remark: None })
 }
 
-/// Asks for one day of all advertisers, so that the rows can be counted. A refusal may be about one of them only, so then some
-/// are asked for alone.
+/// Requests one day of all advertisers to count the rows. A refusal may concern one advertiser only, so some are then
+/// requested alone.
 async fn report_probe(
     client: &Client,
     report: &Report,
@@ -126,7 +126,7 @@ async fn report_probe(
     let mut refusals = vec![refusal];
     for advertiser in portfolio.advertisers.iter().take(MOST_ADVERTISERS) {
         match asked(client, &call(std::slice::from_ref(advertiser)), deadline).await {
-            // How many rows there are in all is still not known.
+            // The total number of rows remains unknown.
             Ok(_) => return Ok(Answered { rows: None, remark: Some(refusals.swap_remove(0)) }),
             Err(error) => refusals.push(error),
         }
@@ -140,8 +140,8 @@ async fn report_probe(
 }
 
 impl Groups {
-    /// Streams can be left out, so a permission that is missing breaks the rung only where nothing is left or the
-    /// configuration itself needs it.
+    /// Streams can be deselected, so a missing permission fails the step only if no stream is left or custom reports
+    /// need it.
     pub(super) fn hold(&self, streams: &[Stream], has_custom_reports: bool) -> Hold {
         let labels = |permissions: &[Permission]| permissions.iter().map(|p| p.label()).collect::<Vec<_>>().join(", ");
         let mut text = format!(
@@ -155,18 +155,18 @@ impl Groups {
         });
         if !self.lacking.is_empty() {
             text += &format!(
-                " It lacks {}: leave these out. Permissions are frozen once an app is activated: for more, create an app on \
-                 partners.criteo.com that has them.",
+                " It lacks {}: deselect these streams. Permissions are frozen once an app is activated; for more, \
+                 create a new app on partners.criteo.com.",
                 lacks.collect::<Vec<_>>().join(", ")
             );
         }
         for (labels, words) in told_once(&self.remarks) {
-            text += &format!(" {labels}: not everything is answered. {words}");
+            text += &format!(" {labels}: some requests fail. {words}");
         }
         for (labels, words) in told_once(&self.unknown) {
-            text += &format!(" Not known: {labels}. {words}");
+            text += &format!(" Unknown: {labels}. {words}");
         }
-        // What the configuration itself asks for must work. Streams are chosen in a catalog, which is not here.
+        // Custom reports are configured, so they must work. Other streams are selected in a catalog, not known here.
         let is_needed = has_custom_reports
             && (self.lacking.contains(&Permission::Analytics)
                 || self.unknown.iter().any(|(permission, error)| {
@@ -181,12 +181,12 @@ impl Groups {
     }
 }
 
-/// Whether a refusal is about what there is to read, and not about whether it may be read.
+/// Whether a refusal concerns missing data, not missing permission.
 fn is_about_data(error: &Error) -> bool {
     matches!(error.cause, Some(Cause::ConsentMissing | Cause::NoCampaign))
 }
 
-/// The same trouble with several permissions is told once: their labels, and the words.
+/// Groups equal messages: the labels of the permissions, and the message.
 fn told_once(errors: &[(Permission, Error)]) -> Vec<(String, &str)> {
     let mut troubles: Vec<(String, &str)> = Vec::new();
     for (permission, error) in errors {
@@ -198,13 +198,13 @@ fn told_once(errors: &[(Permission, Error)]) -> Vec<(String, &str)> {
     troubles
 }
 
-/// The last whole day of a report.
+/// The last complete day of a report.
 fn yesterday(report: &Report, clock: Clock) -> Window {
     let day = days_before(clock.today(report.timezone), 1);
     Window { start: day, end: day }
 }
 
-/// Asks for a day of each report of the user's own: Criteo does not say which dimensions and metrics go together.
+/// Requests one day of each custom report: Criteo does not document which dimensions and metrics are compatible.
 pub(super) async fn custom_reports(
     client: &Client,
     config: &Config,
@@ -222,7 +222,7 @@ pub(super) async fn custom_reports(
         .enumerate()
         .collect();
     if reports.is_empty() {
-        return Hold::Fine("There are none.".to_owned());
+        return Hold::Fine("None configured.".to_owned());
     }
     let probes = reports.iter().take(MOST_PROBES).map(async |(index, (stream, report))| {
         let mut refused = None;
@@ -230,7 +230,7 @@ pub(super) async fn custom_reports(
             let (window, advertisers) = (yesterday(report, clock), std::slice::from_ref(advertiser));
             let call = wire::report(report, &report.metrics, advertisers, window, None);
             let expected = Expected { report, metrics: &report.metrics, window, advertisers, is_compared: true };
-            // A check must not succeed where a sync fails.
+            // The check must not pass if a sync would fail.
             let rehearsal = client.fetch(&call, |body| rehearse(body, &expected, stream));
             let answer = timeout_at(deadline, rehearsal).await;
             match answer.unwrap_or_else(|_| Err(too_slow())) {
@@ -247,14 +247,14 @@ pub(super) async fn custom_reports(
     let mut refused: Vec<_> = outcomes.into_iter().flatten().collect();
     refused.sort_by_key(|(index, _)| *index);
     let tried = match (reports.len(), reports.len().min(MOST_PROBES)) {
-        (1, _) => "The one there is was tried with one day.".to_owned(),
-        (all, tried) if all == tried => format!("All {all} were tried with one day."),
-        (all, tried) => format!("{tried} of {all} were tried with one day; more would take too long."),
+        (1, _) => "Tested with one day.".to_owned(),
+        (all, tried) if all == tried => format!("All {all} were tested with one day."),
+        (all, tried) => format!("{tried} of {all} were tested with one day; more would take too long."),
     };
     if refused.is_empty() {
         return Hold::Fine(tried);
     }
-    // Others may have campaigns; where all are refused, a sync would bring nothing.
+    // Untested advertisers may work. If all are refused, a sync would return no rows.
     let is_every_advertiser = portfolio.advertisers.len() <= MOST_ADVERTISERS;
     let is_lasting = refused.iter().any(|(_, error)| match error.cause {
         Some(Cause::NoCampaign) => false,
@@ -267,7 +267,7 @@ pub(super) async fn custom_reports(
         .collect();
     let is_pair = refused.iter().any(|(_, error)| error.cause == Some(Cause::Rejected));
     let advice = if is_pair {
-        " Some dimensions and metrics do not go together, and Criteo does not say which: leave out what it names."
+        " Some dimensions and metrics are incompatible, and Criteo does not document which. Remove those that it names."
     } else {
         ""
     };
