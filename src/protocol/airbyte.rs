@@ -1,7 +1,7 @@
-//! Airbyte's protocol 0.2: the messages that are written and the documents that are read.
+//! Airbyte protocol 0.2: the messages written and the documents read.
 //!
-//! Reading is tolerant: unknown keys are ignored, every optional may be `null`, keys may even be repeated (PyAirbyte
-//! writes `global_` twice), and a state may be a list of messages or a single one.
+//! Parsing is tolerant: unknown keys are ignored, optional values may be `null`, keys may be repeated (PyAirbyte writes
+//! `global_` twice), and a state may be a list of messages or a single one.
 
 use std::collections::HashSet;
 
@@ -16,31 +16,31 @@ use crate::error::{Error, Result};
 use crate::scan;
 use crate::streams::Stream;
 
-/// No document of a platform has more values.
+/// Maximum number of values in a document.
 const MOST_VALUES: usize = 400_000;
-/// No stream of a catalog has more values, and no catalog more streams.
+/// Maximum number of values per stream of a catalog, and of streams.
 const MOST_VALUES_OF_ENTRY: usize = 50_000;
 const MOST_STREAMS: usize = 2000;
-/// No name of a stream is longer.
+/// Maximum length of a stream name, in bytes.
 const LONGEST_NAME: usize = 300;
 
-/// How far a stream has come (`AirbyteStreamStatus`).
+/// A stream's status (`AirbyteStreamStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Before anything else of the stream.
+    /// Before any other message of the stream.
     Started,
     /// With the first record.
     Running,
     /// Everything was read.
     Complete,
-    /// Something is missing; the stream's error says what.
+    /// Something is missing; the stream's error has the details.
     Incomplete,
 }
 
-/// How a stream is to be read.
+/// How to read a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
-    /// Everything, whatever the state.
+    /// Everything, regardless of the state.
     FullRefresh,
     /// From the state on.
     Incremental,
@@ -49,20 +49,20 @@ pub enum SyncMode {
 /// A stream of the configured catalog, as the user's platform wrote it.
 #[derive(Debug, Clone)]
 pub struct Configured {
-    /// Its name, which may be unknown to us.
+    /// Its name; may not exist.
     pub name: String,
-    /// How to read it; an error where the mode is none of the protocol's.
+    /// How to read it, or the unknown mode.
     pub sync_mode: Result<SyncMode, String>,
-    /// The columns that the user wants; `None` wants all.
+    /// The selected columns; `None` selects all.
     pub columns: Option<HashSet<String>>,
-    /// The platform's number of this sync; a full refresh goes on only within the one it was interrupted in.
+    /// The platform's id of this sync; an interrupted full refresh resumes only within the same one.
     pub sync_id: Option<i64>,
-    /// The schemas of columns that take the place of ours; only Singer's catalogs may have such.
+    /// Column schemas that override ours; only in Singer catalogs.
     pub properties: Map<String, Value>,
 }
 
 impl Configured {
-    /// A stream of which the platform has said no more than this.
+    /// A stream without sync id and schema overrides.
     #[must_use]
     pub fn new(name: &str, sync_mode: Result<SyncMode, String>, columns: Option<HashSet<String>>) -> Self {
         Self { name: name.to_owned(), sync_mode, columns, sync_id: None, properties: Map::new() }
@@ -108,7 +108,7 @@ fn catalog_entry(stream: &Stream) -> Value {
     entry
 }
 
-/// A `ConfiguredAirbyteCatalog` of all these streams: incremental where they can be, with their keys.
+/// A `ConfiguredAirbyteCatalog` of these streams: incremental if possible, with their keys.
 #[must_use]
 pub fn configured_catalog(streams: &[Stream]) -> Value {
     let streams = streams.iter().map(|stream| {
@@ -148,8 +148,7 @@ pub fn stream_status(stream: &str, status: Status) -> Value {
     }})
 }
 
-/// `TRACE` of type `STREAM_STATUS`: running, and waiting for the API's call budget until `quota_reset` (milliseconds since
-/// the epoch).
+/// `TRACE` of type `STREAM_STATUS`: running, and waiting for the rate limit until `quota_reset` (epoch milliseconds).
 #[must_use]
 pub fn rate_limited(stream: &str, quota_reset: i64) -> Value {
     let mut message = stream_status(stream, Status::Running);
@@ -192,7 +191,7 @@ pub fn state(stream: &str, state: &Value, records: u64) -> Value {
     }})
 }
 
-/// `CONTROL` with a whole configuration in place of the stored one.
+/// `CONTROL` with a full configuration that replaces the stored one.
 #[must_use]
 pub fn control(config: &Value) -> Value {
     json!({"type": "CONTROL", "control": {
@@ -202,13 +201,13 @@ pub fn control(config: &Value) -> Value {
     }})
 }
 
-/// What stands before the data of every record.
+/// The start of a record message, up to its data.
 #[must_use]
 pub fn record_prefix(stream: &str, emitted_at: i64) -> Vec<u8> {
     format!(r#"{{"type":"RECORD","record":{{"stream":"{stream}","emitted_at":{emitted_at},"data":"#).into_bytes()
 }
 
-/// What stands behind the data of a record: the columns that had to be emptied, and the end of the line.
+/// The end of a record message after its data, including the columns set to null.
 pub fn record_suffix<'a>(misfits: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
     let mut any = false;
     for column in misfits {
@@ -220,10 +219,10 @@ pub fn record_suffix<'a>(misfits: impl Iterator<Item = &'a str>, out: &mut Vec<u
     out.extend_from_slice(if any { b"]}}}\n" } else { b"}}\n" });
 }
 
-/// Reads a configured catalog.
+/// Parses a configured catalog.
 ///
 /// # Errors
-/// `config_error` when the text is not a catalog.
+/// `config_error` if the text is not a catalog.
 pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
     let mut configured = Vec::new();
     let is_catalog = each_stream(text, &mut |index, entry| {
@@ -246,16 +245,15 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
         return Ok(configured);
     }
     Err(Error::config(
-        "The catalog has no list of streams. It must be a configured catalog, {\"streams\":[{\"stream\":{\"name\":…},\
-         \"sync_mode\":…}]}; sample_configs/ has one to start from.",
+        "The catalog has no list of streams. It must be a configured catalog, \
+         {\"streams\":[{\"stream\":{\"name\":…},\"sync_mode\":…}]}; sample_configs/ has an example.",
     ))
 }
 
-/// Takes the entries of a catalog one by one, so that no more than one is in memory as a tree. `false` where there is no list of
-/// them.
+/// Visits the entries of a catalog, with only one in memory as a tree. `false` if there is no list of them.
 ///
 /// # Errors
-/// `config_error` where the text is no JSON, an entry is too large, or `on_entry` refuses it.
+/// `config_error` if the text is not JSON, an entry is too large, or `on_entry` rejects it.
 pub(super) fn each_stream(text: &str, on_entry: &mut dyn FnMut(usize, &Value) -> Result<()>) -> Result<bool> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error, "The catalog"))?;
@@ -285,10 +283,10 @@ pub(super) fn each_stream(text: &str, on_entry: &mut dyn FnMut(usize, &Value) ->
     }
 }
 
-/// Reads a state: a list of state messages, one of them, or nothing. By stream; of several, the last counts.
+/// Parses a state: a list of state messages, a single one, or nothing. Of several for one stream, the last counts.
 ///
 /// # Errors
-/// `config_error` when the text is no such thing: a state is never taken for "start again from nothing".
+/// `config_error` for anything else: an invalid state must not start a sync from scratch.
 pub fn parse_state(text: &str) -> Result<States> {
     if text.trim().is_empty() {
         return Ok(States::new());
@@ -317,12 +315,12 @@ pub fn parse_state(text: &str) -> Result<States> {
         return Ok(states);
     }
     Err(Error::config(
-        "The state cannot be understood: it must be a list of Airbyte state messages of the type STREAM, such as this connector \
-         writes. Restore the last state that worked, or reset the streams to read them from the start.",
+        "The state is invalid: it must be a list of Airbyte state messages of type STREAM, as written by this \
+         connector. Restore the last working state, or reset the streams to read them from the start.",
     ))
 }
 
-/// Adds the state of a message, or of what is in one.
+/// Adds the state in a message, or in a message's content.
 fn add_state(entry: &str, states: &mut States) -> Option<()> {
     let member = |text, wanted: &str| scan::member(text, |name| name == wanted);
     let word = |text| member(text, "type").and_then(|raw| scan::text(raw, LONGEST_NAME));
@@ -337,7 +335,7 @@ fn add_state(entry: &str, states: &mut States) -> Option<()> {
     Some(())
 }
 
-/// Parses a document of the user's; `what` names it.
+/// Parses a document from the user; `what` names it in errors.
 pub(super) fn parse(text: &str, what: &str) -> Result<Value> {
     scan::tree(text.trim_start_matches('\u{feff}'), MOST_VALUES).map_err(|error| not_json(&error, what))
 }
@@ -346,7 +344,7 @@ fn not_json(error: &serde_json::Error, what: &str) -> Error {
     let (line, column) = (error.line(), error.column());
     Error::config(match error.classify() {
         Category::Data => format!("{what} cannot be read: {}.", quote(&error.to_string())),
-        _ => format!("{what} is not valid JSON: the mistake is at line {line}, column {column}."),
+        _ => format!("{what} is not valid JSON: syntax error at line {line}, column {column}."),
     })
 }
 

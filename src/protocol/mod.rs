@@ -1,4 +1,4 @@
-//! The wire formats that the outside world speaks, and the one owner of stdout.
+//! The wire formats, and the one owner of stdout.
 
 pub mod airbyte;
 pub mod output;
@@ -7,11 +7,11 @@ pub mod singer;
 pub mod state_file;
 mod writer;
 
-/// The words around records and states. What is read, and how, is the same in both.
+/// The messages around records and states. What is read, and how, is the same in both.
 #[derive(Debug)]
 pub enum Protocol {
-    /// Messages of Airbyte, logs among them.
+    /// Airbyte messages, including logs.
     Airbyte,
-    /// Messages of Singer on stdout, with one state of all streams; words for people on stderr.
+    /// Singer messages on stdout, with one state for all streams; logs on stderr.
     Singer(Box<singer::Tap>),
 }

@@ -1,10 +1,9 @@
-//! The one owner of stdout: it counts records, keeps the order of statuses and states, and knows when nobody reads
-//! any more.
+//! The one owner of stdout: it counts records, keeps statuses and states in order, and detects that the reader is gone.
 //!
-//! A thread of its own writes, so that a reader that stalls does not stall a download. Everybody else holds an
-//! [`Output`], which never blocks: what is on its way is bounded by the memory budget of the bodies. A state goes out
-//! directly behind the last record of its slice, and only if that slice was written whole; after a slice that failed,
-//! no state of its stream goes out any more.
+//! A separate thread writes, so that a stalled reader does not stall a download. All other code holds an [`Output`],
+//! which never blocks; the memory budget of the bodies limits what is queued. A state is written directly after the
+//! last record of its slice, and only if the slice was written completely; after a failed slice, no more states of its
+//! stream are written.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -25,16 +24,16 @@ use crate::stop::StopSender;
 use crate::streams::Stream;
 use crate::terminal::Terminal;
 
-/// How often a wait for the reader looks whether the run is to end.
+/// How often a wait for the reader checks for a stop.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Values of columns that the rows of a slice do not carry, by the name of the column.
+/// Values of columns that a slice's rows do not contain, by column name.
 pub type Constants = Vec<(&'static str, String)>;
 
-/// Names a stream of this run.
+/// Index of a stream in this run.
 pub type StreamId = usize;
 
-/// What is sent to the thread.
+/// A message to the writer thread.
 pub(super) enum Message {
     Line(Value),
     Document(String),
@@ -76,7 +75,7 @@ pub(super) enum Message {
         error: Error,
     },
     Answer(Answered),
-    /// How many windows of a report are done, and how many are to come as far as that is known.
+    /// Finished windows of a report, and the known number of remaining ones.
     Progress {
         stream: StreamId,
         done: u64,
@@ -98,28 +97,28 @@ pub(super) enum Message {
     },
 }
 
-/// A handle to the thread that writes.
+/// A handle to the writer thread.
 #[derive(Clone)]
 pub struct Output {
     sender: Sender<Message>,
 }
 
 impl Output {
-    /// Starts the thread. When the reader goes away, `stop` is told.
+    /// Starts the thread. It reports to `stop` if the reader goes away.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
     pub fn start(protocol: Protocol, stop: StopSender) -> io::Result<Self> {
-        // A line that is drawn again and again would mix with the messages.
+        // A progress line would mix with the messages on the same terminal.
         let terminal = Terminal::of_people().filter(|_| Terminal::of_stdout().is_none());
         Self::spawn(Box::new(io::stdout()), protocol, stop, terminal)
     }
 
-    /// The same for another place than stdout, of which nobody at a terminal is told.
+    /// As [`Self::start`], for another destination than stdout and without terminal output.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be started.
     pub fn to(out: Box<dyn io::Write + Send>, protocol: Protocol, stop: StopSender) -> io::Result<Self> {
         Self::spawn(out, protocol, stop, None)
     }
@@ -141,13 +140,13 @@ impl Output {
         self.send(Message::Line(message));
     }
 
-    /// Writes a text that is no message.
+    /// Writes text that is not a message.
     pub fn document(&self, text: String) {
         self.send(Message::Document(text));
     }
 
-    /// Announces a stream of this run, so that it gets its last status whatever happens. Streams are numbered from 0 in
-    /// the order of these calls.
+    /// Registers a stream of this run, so that it gets a final status in any case. Streams are numbered from 0 in the
+    /// order of these calls.
     pub fn announce(&self, stream: &Stream, plan: Plan, is_whole: bool, is_selected: &dyn Fn(&str) -> bool) {
         self.send(Message::Announce(Box::new(Announcement {
             name: stream.name.clone(),
@@ -158,29 +157,28 @@ impl Output {
         })));
     }
 
-    /// What a Singer tap was given, before any stream is announced: a state to carry along, and its settings. In a test
-    /// nothing is written.
+    /// Passes a Singer tap's state and settings, before any stream is announced. A test run discards its output.
     pub fn begin(&self, state: singer::State, settings: singer::Settings, is_test: bool) {
         self.send(Message::Begin { state, settings, is_test });
     }
 
-    /// Keeps the states of this run in a file, too, beside those of other streams that are in it.
+    /// Also stores this run's states in a file, next to states of other streams in it.
     pub fn keep_states(&self, file: StateFile) {
         self.send(Message::KeepStates(Box::new(file)));
     }
 
-    /// Begins a stream, unless it has begun.
+    /// Starts a stream, unless it was started.
     pub fn open(&self, stream: StreamId) {
         self.send(Message::Open { stream });
     }
 
-    /// The state that a stream stands at before anything of it is written: a sign of life until there is another.
+    /// Sets a stream's initial state, repeated as a heartbeat until there is a new one.
     pub fn remember(&self, stream: StreamId, state: Value) {
         self.send(Message::Remember { stream, state });
     }
 
-    /// Writes the rows of a checked body as records, and then the state that they lead to. The answer comes when the
-    /// last byte is on its way.
+    /// Writes a checked body's rows as records, then the state that they lead to. The reply comes after the last byte
+    /// was passed on.
     #[must_use]
     pub fn slice(
         &self,
@@ -194,53 +192,52 @@ impl Output {
         answer
     }
 
-    /// Writes a state, unless it says what the last one said.
+    /// Writes a state, unless it equals the last one.
     pub fn state(&self, stream: StreamId, state: Value) {
         self.send(Message::State { stream, state });
     }
 
-    /// Says that everything that there is of a stream has been written; `scope` is what it was read for, such as the
-    /// advertisers.
+    /// Reports that a stream was written completely; `scope` is what it covers, such as the advertisers.
     pub fn whole(&self, stream: StreamId, scope: Vec<String>) {
         self.send(Message::Whole { stream, scope });
     }
 
-    /// Says that a stream of the catalog cannot be read.
+    /// Reports that a stream of the catalog cannot be read.
     pub fn refuse(&self, stream: String, error: Error) {
         self.send(Message::Refused { stream, error });
     }
 
-    /// Resolves when the first record of a stream has been written.
+    /// Resolves when a stream's first record was written.
     pub async fn first_record(&self, stream: StreamId) {
         let (reply, answer) = oneshot::channel();
         self.send(Message::FirstRecord { stream, reply });
         if answer.await.is_err() {
-            // The stream has ended without one.
+            // The stream ended without a record.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Tells of an answer of Criteo's, for the words at the end and the figures that tools around Singer collect.
+    /// Counts an HTTP call, for the summary and for Singer metrics.
     pub fn answer(&self, answered: Answered) {
         self.send(Message::Answer(answered));
     }
 
-    /// Tells how many windows of a report are done, and how many are to come as far as that is known.
+    /// Reports a report's finished windows, and the known number of remaining ones.
     pub fn progress(&self, stream: StreamId, done: u64, ahead: usize) {
         self.send(Message::Progress { stream, done, ahead });
     }
 
-    /// Tells what a report came to.
+    /// Reports a report's totals.
     pub fn account(&self, stream: StreamId, account: Account) {
         self.send(Message::Account { stream, account: Box::new(account) });
     }
 
-    /// Says how many rows are to be expected of a stream.
+    /// Reports the expected number of rows of a stream.
     pub fn estimate(&self, stream: &str, rows: u64) {
         self.message(airbyte::estimate(stream, rows));
     }
 
-    /// Says of all open streams that they wait for the call budget.
+    /// Reports that all open streams wait for the call budget.
     pub fn waiting(&self, wait: Duration) {
         self.send(Message::Waiting { wait });
     }
@@ -250,8 +247,8 @@ impl Output {
         self.send(Message::Close { stream, error });
     }
 
-    /// Writes what is left and marks streams that were not ended as incomplete. Waits for the reader as long as it
-    /// takes, but no longer than `patience` once `stop` says that the run is to end. Whether everything was written.
+    /// Writes what is left and marks unfinished streams as incomplete. Waits for the reader as long as it takes, but at
+    /// most `patience` once `stop` requests the end. Returns whether everything was written.
     #[must_use]
     pub fn finish(&self, stop: &StopSender, patience: Duration) -> bool {
         let (reply, done) = channel();
@@ -269,7 +266,7 @@ impl Output {
     }
 
     fn send(&self, message: Message) {
-        // The thread lives as long as the process; without it there is nobody to tell.
+        // Never fails: the thread lives as long as the process.
         let _ = self.sender.send(message);
     }
 }

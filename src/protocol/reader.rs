@@ -1,10 +1,10 @@
-//! Whether anybody reads stdout, before anything is asked of Criteo or written to a file.
+//! Checks that stdout has a reader, before Criteo is called or a file is written.
 
 use std::path::Path;
 
 use crate::stop::Stop;
 
-/// Why nothing that is written to stdout could arrive, as far as the system tells (Linux).
+/// Why output cannot arrive, as far as the system can tell (Linux).
 #[must_use]
 pub fn trouble() -> Option<Stop> {
     let stdout = Path::new("/proc/self/fd/1");
@@ -12,12 +12,12 @@ pub fn trouble() -> Option<Stop> {
         return Some(Stop::ReaderGone);
     }
     is_closed(stdout).then(|| {
-        Stop::OutputFailed("standard output is closed (to throw the output away, redirect it: >/dev/null)".to_owned())
+        Stop::OutputFailed("standard output is closed (to discard the output, redirect it: >/dev/null)".to_owned())
     })
 }
 
-/// The standard library opens /dev/null, for reading and writing, in place of a stdout that is closed when the program starts.
-/// A shell opens it for writing only.
+/// If stdout is closed at startup, the standard library opens /dev/null for reading and writing instead. A shell opens
+/// it for writing only.
 fn is_closed(stdout: &Path) -> bool {
     let leads_nowhere = std::fs::read_link(stdout).is_ok_and(|target| target == Path::new("/dev/null"));
     let is_readable = || {
@@ -35,7 +35,7 @@ fn is_pipe(stdout: &Path) -> bool {
     std::fs::metadata(stdout).is_ok_and(|found| found.file_type().is_fifo())
 }
 
-/// A pipe that nobody reads cannot be opened for writing without waiting: the system says that there is no such device.
+/// Opening a pipe without a reader for non-blocking writes fails with `ENXIO`.
 #[cfg(unix)]
 fn is_without_reader(stdout: &Path) -> bool {
     use std::os::unix::fs::OpenOptionsExt as _;

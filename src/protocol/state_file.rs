@@ -1,4 +1,4 @@
-//! The states of a run in a file, for those who read by hand: read at its start, written as it goes on.
+//! The states of a run in a file, for `read --state-file`: read at the start, updated during the run.
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
@@ -10,40 +10,40 @@ use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
 use crate::files::Kept;
 
-/// The file is written at most this often, and at the end.
+/// Minimum time between two writes, except for the last.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A file with the last state of each stream, as Airbyte's platform would store them. It belongs to one run at a time.
+/// A file with each stream's last state, as Airbyte's platform would store it. One run at a time may use it.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
     file: Kept,
     states: States,
-    /// When it was written last.
+    /// Time of the last write.
     written: Option<Instant>,
     is_stale: bool,
 }
 
 impl StateFile {
-    /// Takes the file for this run, makes it if it is missing, and reads the states in it. It is written at once: who cannot
-    /// write it should know before anything is read.
+    /// Locks the file for this run, creates it if it is missing, and reads its states. It is written immediately, so
+    /// that a file that is not writable is reported before anything is read.
     ///
     /// # Errors
-    /// [`Kind::Config`](crate::error::Kind::Config) when the file cannot be written or has no states;
-    /// [`Kind::Transient`](crate::error::Kind::Transient) while another run has it.
+    /// [`Kind::Config`](crate::error::Kind::Config) if the file is not writable or has no states;
+    /// [`Kind::Transient`](crate::error::Kind::Transient) while another run uses it.
     pub fn open(path: PathBuf, parse: impl FnOnce(Vec<u8>) -> Result<States>) -> Result<Self> {
         let mut file = Kept::open_or_make(&path).map_err(|error| match error {
             TryLockError::WouldBlock => Error::transient(format!(
-                "Another run is using the state file {}. Two at once would lose each other's states, so this one has read \
-                 nothing. Wait for the other to end, or give each run a file of its own.",
+                "Another run is using the state file {}. Concurrent runs would overwrite each other's states, so this \
+                 one has not read anything. Wait for the other run to end, or give each run its own file.",
                 path.display()
             )),
             TryLockError::Error(error) => cannot_be_written(&path, &error),
         })?;
         if !file.is_locked() {
             tracing::warn!(
-                "The file system of {} has no locks. Make sure that no other run uses this state file at the same time: two \
-                 would lose each other's states.",
+                "The file system of {} does not support locks. Make sure that no other run uses this state file at the \
+                 same time: they would overwrite each other's states.",
                 path.display()
             );
         }
@@ -53,20 +53,20 @@ impl StateFile {
         Ok(file)
     }
 
-    /// The states that it holds.
+    /// The stored states.
     #[must_use]
     pub fn states(&self) -> &States {
         &self.states
     }
 
-    /// Takes in the state of a stream, all of whose records have been written.
+    /// Stores the state of a stream whose records were all written.
     pub(super) fn keep(&mut self, stream: &str, state: &Value) -> Result<()> {
         self.states.insert(stream.to_owned(), Saved::from(state));
         self.is_stale = true;
         if self.written.is_none_or(|written| written.elapsed() >= PAUSE) { self.save() } else { Ok(()) }
     }
 
-    /// Writes what has not been written yet.
+    /// Writes the file if it is out of date.
     pub(super) fn save(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.is_stale) {
             return Ok(());
@@ -84,7 +84,7 @@ impl StateFile {
 
 fn cannot_be_written(path: &Path, error: &std::io::Error) -> Error {
     Error::config(format!(
-        "The state file {} cannot be written: {error}. Choose another place, or mend that.",
+        "The state file {} cannot be written: {error}. Fix this or choose another path.",
         path.display()
     ))
 }

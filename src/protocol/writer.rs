@@ -1,4 +1,5 @@
-//! The thread behind [`Output`](super::output::Output): it alone writes to stdout, and keeps the books of the streams.
+//! The thread that serves [`Output`](super::output::Output): only it writes to stdout, and it keeps the state of each
+//! stream.
 
 mod alive;
 pub(super) mod book;
@@ -32,21 +33,21 @@ use singer::batch::BatchFiles;
 use singer::log::Metric;
 use summary::Summary;
 
-/// Lines are collected up to this size; larger writes gain nothing through a pipe of 64 KiB.
+/// Lines are buffered up to this size; larger writes gain nothing through a 64 KiB pipe.
 const BUFFER: usize = 64 * 1024;
 
-/// Everything that the thread knows.
+/// The thread's state.
 pub(super) struct Writer {
     protocol: Protocol,
     lines: Lines,
     /// Whether the last message was a state.
     ends_with_state: bool,
-    /// The streams that have failed, with the words for it.
+    /// The failed streams with their error messages.
     failures: Vec<String>,
-    /// When a record or a state was written last.
+    /// When the last record or state was written.
     beat: Instant,
     books: Vec<Book>,
-    /// Where states go besides stdout.
+    /// Where states go in addition to stdout.
     state_file: Option<StateFile>,
     summary: Summary,
     stop: StopSender,
@@ -75,7 +76,7 @@ impl Writer {
 
     /// Handles messages until the end.
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
-        // What a panic leaves behind is made whole again, since the streams must still be closed.
+        // After a panic, the thread continues, since the streams must still be closed.
         while let Some(is_over) = catch_unwind(AssertUnwindSafe(|| self.step(receiver))).unwrap_or_else(|_| {
             self.mend();
             Some(false)
@@ -86,8 +87,8 @@ impl Writer {
         }
     }
 
-    /// Handles one message, or notices that none comes. `None` when nobody can send any more, and otherwise whether that
-    /// was the last.
+    /// Handles one message, or a timeout. `None` if there are no senders left, otherwise whether it was the last
+    /// message.
     fn step(&mut self, receiver: &Receiver<Message>) -> Option<bool> {
         let message = match receiver.try_recv() {
             Ok(message) => message,
@@ -106,13 +107,13 @@ impl Writer {
         };
         if let Message::Finish { reply } = message {
             self.finish();
-            // Whoever asked may have lost patience.
+            // Fails if the caller stopped waiting.
             let _ = reply.send(());
             return Some(true);
         }
         self.handle(message);
         self.show_progress();
-        // Words alone are no sign of life.
+        // Platforms do not count logs as a heartbeat.
         if self.beat.elapsed() >= LONGEST_STATELESS {
             self.repeat_states();
             self.beat = Instant::now();
@@ -120,7 +121,7 @@ impl Writer {
         Some(false)
     }
 
-    /// Behind a panic: half a line goes, and so do states whose records may have gone with it.
+    /// Recovers from a panic: drops an incomplete line, and states whose records may be lost with it.
     fn mend(&mut self) {
         let whole = self.lines.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.lines.buffer.truncate(whole);
@@ -150,7 +151,7 @@ impl Writer {
             Message::Slice { stream, body, constants, state, reply } => {
                 let result = self.slice(stream, &body, &constants, state);
                 drop(body);
-                // The engine may have given the stream up meanwhile.
+                // Fails if the engine gave up on the stream.
                 let _ = reply.send(result);
             }
             Message::State { stream, state } => self.state(stream, state),
@@ -162,7 +163,7 @@ impl Writer {
             Message::FirstRecord { stream, reply } => {
                 match self.books.get_mut(stream) {
                     Some(book) if book.records == 0 => book.on_first_record = Some(reply),
-                    // Whoever asked may have gone.
+                    // Fails if the caller no longer waits.
                     _ => drop(reply.send(())),
                 }
             }
@@ -201,7 +202,7 @@ impl Writer {
         }
     }
 
-    /// What a tap was told, before its streams.
+    /// Sets a tap's state and settings, before its streams.
     fn begin(&mut self, state: singer::State, settings: singer::Settings, is_test: bool) {
         if let Protocol::Singer(tap) = &mut self.protocol {
             tap.state = state;
@@ -232,7 +233,7 @@ impl Writer {
         }
         let is_open = |book: &&mut Book| !book.has_failed && book.progress != Progress::Closed;
         let Some(book) = self.books.get_mut(stream).filter(is_open) else {
-            return Err(Error::system("The stream has failed or ended before."));
+            return Err(Error::system("The stream already failed or ended."));
         };
         panic::point("output");
         book.stream.plan.start_slice(constants);
@@ -259,8 +260,8 @@ impl Writer {
                 return Err(interrupted());
             }
             return Err(Error::system(format!(
-                "A row of an answer from Criteo cannot be made a record ({}). Nothing of it was dropped: the stream stops \
-                 here, and the next sync tries again.",
+                "A row in a response from Criteo cannot be converted to a record ({}). No rows were skipped: the \
+                 stream stops here, and the next sync tries again.",
                 quote(&error.to_string())
             )));
         }
@@ -274,7 +275,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A state follows its records: where they wait in a file, it waits with them.
+    /// Writes a state after its records; if they wait in a batch file, the state waits, too.
     fn state(&mut self, stream: StreamId, state: Value) {
         let Some(book) = self.books.get_mut(stream).filter(|book| !book.has_failed) else { return };
         match &book.files {
@@ -304,7 +305,7 @@ impl Writer {
         }
     }
 
-    /// Only what the reader of stdout has been given goes into the file of states.
+    /// Stores a state in the state file, but only if it reached stdout.
     fn keep_state(&mut self, stream: StreamId, state: &Value) {
         if let (Some(file), Some(book), None) = (&mut self.state_file, self.books.get(stream), &self.lines.broken)
             && let Err(error) = file.keep(&book.stream.name, state)
@@ -313,7 +314,7 @@ impl Writer {
         }
     }
 
-    /// Hands the files of a stream over, and then the state that waited for them.
+    /// Hands over a stream's batch files, then the state that waited for them.
     fn hand_over(&mut self, stream: StreamId) {
         let Some(book) = self.books.get_mut(stream) else { return };
         match book.hand_over() {
@@ -332,7 +333,7 @@ impl Writer {
                 self.flush();
             }
             Err(error) => {
-                // Its records are lost, and so it must never come.
+                // Its records are lost, so the state must not be written.
                 book.pending_state = None;
                 book.has_failed = true;
                 self.stop.send(Stop::OutputFailed(error.to_string()));
@@ -340,8 +341,8 @@ impl Writer {
         }
     }
 
-    /// Everything that there is of a stream has been written. If it was read for fewer than the last time, what did not
-    /// come may still exist.
+    /// Activates the version of a completely written stream, unless it covers less than the last time: then missing
+    /// records may still exist.
     fn whole(&mut self, stream: StreamId, scope: &[String]) {
         let Protocol::Singer(tap) = &mut self.protocol else { return };
         let Some(book) = self.books.get(stream).filter(|book| !book.has_failed) else { return };
@@ -351,8 +352,10 @@ impl Writer {
         if tap.state.widen(name, scope) {
             self.line(&message);
         } else {
-            let text =
-                format!("{name}: fewer advertisers or countries than before were read, so no version is activated.");
+            let text = format!(
+                "{name}: not sending ACTIVATE_VERSION: this sync covered fewer advertisers or countries than \
+                         the last one."
+            );
             self.line(&airbyte::log(Level::WARN, &text));
         }
     }
@@ -364,7 +367,7 @@ impl Writer {
         self.hand_over(stream);
         let Some(book) = self.books.get_mut(stream) else { return };
         book.progress = Progress::Closed;
-        // Only what is under way repeats its state.
+        // Only open streams repeat their states.
         (book.first_state, book.last_state) = (None, None);
         let name = book.stream.name.clone();
         if let Protocol::Singer(tap) = &self.protocol {
@@ -376,7 +379,7 @@ impl Writer {
         if let Some(error) = error {
             self.fail(&name, error);
         }
-        // The platform wants the last state directly before the last status.
+        // The platform expects the last state directly before the final status.
         let status = if error.is_some() { Status::Incomplete } else { Status::Complete };
         self.line(&airbyte::stream_status(&name, status));
         for (level, text) in logs {
@@ -398,7 +401,7 @@ impl Writer {
             self.close(stream, Some(&interrupted()));
         }
         self.sum_up();
-        // Targets keep the last state only if nothing comes behind it.
+        // Targets keep the last state only if it is the last message.
         if let Protocol::Singer(tap) = &self.protocol
             && !self.books.is_empty()
             && !self.ends_with_state
@@ -412,7 +415,7 @@ impl Writer {
         {
             self.stop.send(Stop::OutputFailed(error.message));
         }
-        // Meltano shows the last line of a tap that fails, of whatever it has printed.
+        // Meltano shows only the last line that a failed tap printed.
         if let (Protocol::Singer(_), Some(first)) = (&self.protocol, self.failures.first()) {
             let count = match self.failures.len() {
                 1 => "1 stream is".to_owned(),
@@ -423,8 +426,8 @@ impl Writer {
         }
     }
 
-    /// Writes a message. Secrets are masked in messages that carry words; a CONTROL message must carry one, and states
-    /// and catalogs are data.
+    /// Writes a message. Secrets are masked in messages with text. A CONTROL message must contain one, and states and
+    /// catalogs are data.
     fn line(&mut self, message: &Value) {
         let kind = message["type"].as_str().unwrap_or_default();
         if let Protocol::Singer(_) = self.protocol
@@ -446,7 +449,7 @@ impl Writer {
         self.lines.buffer.push(b'\n');
     }
 
-    /// Says on stderr what a message of Airbyte's says, as far as people need it.
+    /// Logs an Airbyte message to stderr, in a Singer tap.
     fn say(&self, message: &Value) {
         let Protocol::Singer(tap) = &self.protocol else { return };
         let say = |level, stream, text: &str| tap.log.line(level, stream, text);
@@ -458,8 +461,8 @@ impl Writer {
             Some("CONTROL") => say(
                 Level::WARN,
                 None,
-                "Criteo has replaced the refresh token. Singer has no place for it: the old one may not work any more, so \
-                 use an app of the type \"Client credentials\".",
+                "Criteo rotated the refresh token, and Singer cannot store the new one. The old one may stop working: \
+                 use an app of type \"Client credentials\".",
             ),
             _ => {
                 let error = &message["trace"]["error"];
@@ -486,7 +489,7 @@ impl Writer {
 }
 
 impl Protocol {
-    /// The message for the state that a stream has come to.
+    /// The message for a stream's state.
     fn state(&mut self, book: &Book, state: &Value) -> Value {
         match self {
             Self::Airbyte => airbyte::state(&book.stream.name, state, book.records_since_state),
@@ -500,7 +503,7 @@ impl Protocol {
 
 fn interrupted() -> Error {
     Error::transient(
-        "The sync was interrupted before the stream was complete. The next one goes on from the last state.",
+        "The sync was interrupted before the stream was complete. The next sync resumes from the last state.",
     )
 }
 

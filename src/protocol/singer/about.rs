@@ -1,18 +1,18 @@
-//! `--about`: what the tap is, can do and can be told, from the specification of the connector.
+//! `--about`: the tap's name, capabilities and settings, from the connector's specification.
 
 use serde_json::{Map, Value, json};
 
 use super::settings;
 use crate::config::SPEC;
 
-/// What the tap can do, in the words of the Meltano Hub.
+/// The tap's capabilities, in the Meltano Hub's terms.
 pub const CAPABILITIES: &[&str] =
     &["about", "activate-version", "batch", "catalog", "discover", "state", "structured-logging", "test"];
 
-/// What only Airbyte's forms need.
+/// Keys that only Airbyte's forms use.
 const AIRBYTE_ONLY: &[&str] = &["airbyte_secret", "airbyte_hidden", "order", "group", "pattern_descriptor"];
 
-/// The settings as a JSON schema: those of the connector that are not hidden, and those of a tap.
+/// The settings as a JSON schema: the connector's visible ones and the tap's own.
 #[must_use]
 pub fn settings() -> Value {
     let specification = &SPEC["connectionSpecification"];
@@ -23,7 +23,7 @@ pub fn settings() -> Value {
     json!({"type": "object", "required": specification["required"], "properties": properties})
 }
 
-/// A setting without what only Airbyte's forms need, with what Meltano's need.
+/// A setting without Airbyte's keys and with Meltano's.
 fn singer(property: &Value) -> Value {
     let Some(object) = property.as_object() else { return property.clone() };
     let mut setting = object.clone();
@@ -42,7 +42,7 @@ fn singer(property: &Value) -> Value {
     Value::Object(setting)
 }
 
-/// The whole document, for programs.
+/// The document as JSON.
 #[must_use]
 pub fn json() -> Value {
     json!({
@@ -56,7 +56,7 @@ pub fn json() -> Value {
     })
 }
 
-/// The document for people.
+/// The document as plain text.
 #[must_use]
 pub fn text() -> String {
     let mut text = format!(

@@ -1,6 +1,6 @@
-//! Records in files that a target loads whole: `BATCH`, as the Singer SDK writes it.
+//! Records in files that a target loads: `BATCH`, as the Singer SDK writes it.
 //!
-//! Targets never delete the files, so every run removes those that earlier ones have left more than a day ago.
+//! Targets do not delete the files, so every run removes files older than a day.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,33 +14,33 @@ use serde_json::{Value, json};
 
 use crate::clock;
 
-/// What the names of our files have in common, behind the user's prefix.
+/// Part of all our file names, after the user's prefix.
 const MARK: &str = "tap-criteo-batch-";
-/// A target has loaded a file by then, or never will.
+/// Age at which a file is removed: by then, the target loaded it or never will.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
-/// Records wait no longer for others to share a file with, since their state waits with them.
+/// Maximum time that records wait to share a file, since their state waits with them.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// Bytes that are written at once.
+/// Size of a single write, in bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// Where the files go, and what they are like.
+/// Location and format of the files.
 #[derive(Debug, Clone)]
 pub struct Batches {
-    /// The folder; it is made if it is missing.
+    /// The folder, created if missing.
     pub folder: PathBuf,
-    /// What the names of the files begin with.
+    /// Prefix of the file names.
     pub prefix: String,
-    /// Whether they are compressed by gzip.
+    /// Whether they are compressed with gzip.
     pub is_compressed: bool,
-    /// Records in a file.
+    /// Records per file.
     pub size: u64,
 }
 
 impl Batches {
-    /// Makes the folder, and removes what earlier runs have left in it.
+    /// Creates the folder, and removes old files of earlier runs.
     ///
     /// # Errors
-    /// When there can be no such folder.
+    /// If the folder cannot be created or read.
     pub fn prepare(&self) -> io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         let mark = format!("{}{MARK}", self.prefix);
@@ -49,7 +49,7 @@ impl Batches {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
             if is_ours && age.is_some_and(|age| age > LONGEST_LIFE) {
-                // Another run may have removed it.
+                // Fails if another run removed it.
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -57,26 +57,26 @@ impl Batches {
     }
 }
 
-/// The files of one stream.
+/// The batch files of one stream.
 #[derive(Debug)]
 pub struct BatchFiles {
     batches: Batches,
     stream: String,
-    /// What goes into the open file next.
+    /// Bytes not yet written to the open file.
     pub buffer: Vec<u8>,
     open: Option<(Sink, Named)>,
     records: u64,
     number: u64,
-    /// Files that are whole and that no message has named yet.
+    /// Complete files that no message has named yet.
     manifest: Vec<Named>,
-    /// Those that the last message has named.
+    /// Files named by the last message.
     named: Vec<Named>,
     since: Option<Instant>,
-    /// Whether records have been lost: nothing may be handed over any more.
+    /// Whether records were lost: nothing may be handed over after that.
     is_broken: bool,
 }
 
-/// A file, and what a message calls it.
+/// A file, and its URL in messages.
 #[derive(Debug)]
 struct Named {
     path: PathBuf,
@@ -90,7 +90,7 @@ enum Sink {
 }
 
 impl BatchFiles {
-    /// The files of a stream; none is made before its first record.
+    /// The files of a stream; the first is created with the first record.
     #[must_use]
     pub fn new(batches: Batches, stream: &str) -> Self {
         Self {
@@ -107,10 +107,10 @@ impl BatchFiles {
         }
     }
 
-    /// Notes that the buffer holds one more whole record.
+    /// Records that the buffer contains one more complete record.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn end_record(&mut self) -> io::Result<()> {
         self.since.get_or_insert_with(Instant::now);
         self.records += 1;
@@ -125,34 +125,34 @@ impl BatchFiles {
         written
     }
 
-    /// Records have been lost: what no message has named helps nobody, and on a full disk its room is wanted.
+    /// Drops all unnamed files after records were lost, which also frees space on a full disk.
     fn discard(&mut self) {
         self.is_broken = true;
         let open = self.open.take().map(|(_, file)| file);
         remove(open.into_iter().chain(self.manifest.drain(..)));
     }
 
-    /// Removes the files of the last message, which could not be written: nobody knows of them.
+    /// Removes the files of the last message, which could not be written.
     pub fn withdraw(&mut self) {
         remove(self.named.drain(..));
     }
 
-    /// Whether no record waits.
+    /// Whether no records are waiting.
     #[must_use]
     pub fn are_empty(&self) -> bool {
         self.since.is_none()
     }
 
-    /// Whether the records are many enough, or old enough, to be handed over.
+    /// Whether there are enough records to hand over, or they waited long enough.
     #[must_use]
     pub fn are_due(&self) -> bool {
         !self.manifest.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LONGEST_WAIT)
     }
 
-    /// Ends the files, and returns the message that hands them over, if there are any.
+    /// Closes the files and returns the message that hands them over, if there are any.
     ///
     /// # Errors
-    /// When the last file cannot be written.
+    /// If the last file cannot be written.
     pub fn hand_over(&mut self) -> io::Result<Option<Value>> {
         if !self.is_broken {
             self.end_file().inspect_err(|_| self.discard())?;
@@ -202,7 +202,7 @@ impl BatchFiles {
         Ok(())
     }
 
-    /// The next file; only its owner may read it.
+    /// Creates the next file, readable only by its owner.
     fn create(&mut self) -> io::Result<(Sink, Named)> {
         self.number += 1;
         let Batches { folder, prefix, is_compressed, .. } = &self.batches;
@@ -228,7 +228,7 @@ impl BatchFiles {
 
 fn remove(files: impl Iterator<Item = Named>) {
     for file in files {
-        // Somebody else may have removed it.
+        // Fails if another program removed it.
         let _ = std::fs::remove_file(file.path);
     }
 }

@@ -1,4 +1,4 @@
-//! Singer's catalog: written by `--discover`, read back with a selection and with types that the user has changed.
+//! Singer's catalog: written by `--discover`, read back with a selection and with types that the user changed.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::Stream;
 use crate::streams::schema::ColumnType;
 
-/// The catalog of `--discover`, indented: Meltano waits for ever for the end of a line of more than 64 KiB.
+/// The catalog for `--discover`, indented: Meltano hangs on lines of more than 64 KiB.
 #[must_use]
 pub fn catalog(streams: &[Stream]) -> String {
     let streams: Vec<Value> = streams
@@ -53,10 +53,10 @@ pub fn catalog(streams: &[Stream]) -> String {
     serde_json::to_string_pretty(&json!({"streams": streams})).unwrap_or_default()
 }
 
-/// Reads a catalog with its selection.
+/// Parses a catalog with its selection.
 ///
 /// # Errors
-/// `config_error` when the text is not a catalog.
+/// `config_error` if the text is not a catalog.
 pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
     let mut configured = Vec::new();
     let mut left_out = Vec::new();
@@ -87,30 +87,30 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
     })?;
     if !is_catalog {
         return Err(Error::config(
-            "The catalog has no list of streams. It must be a Singer catalog, such as --discover prints.",
+            "The catalog has no list of streams. It must be a Singer catalog, as printed by --discover.",
         ));
     }
     for name in left_out.into_iter().filter(|name| configured.iter().any(|of: &Configured| of.name == *name)) {
-        tracing::warn!("The catalog has {name} selected in one entry and not in another. It is read.");
+        tracing::warn!("The catalog selects {name} in one entry and not in another. The stream is read.");
     }
     Ok(configured)
 }
 
-/// The streams that are read without a catalog.
+/// The streams read without a catalog.
 #[must_use]
 pub fn defaults(streams: &[Stream]) -> Vec<Configured> {
     let selected = streams.iter().filter(|stream| stream.is_selected_by_default());
     selected.map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
 }
 
-/// Gives a stream the types that the catalog wants for its columns: Meltano lets people change them, and values are cast
-/// to them. Columns that are not keys may be null whatever the catalog says, since Criteo may leave any of them out.
+/// Applies the catalog's column types to a stream: Meltano users may change them, and values are cast to them. Columns
+/// outside of the key stay nullable in any case, since Criteo may omit any of them.
 pub fn retype(stream: &mut Stream, properties: &Map<String, Value>) {
     let Some(own) = stream.schema["properties"].as_object_mut() else { return };
     for (name, property) in own.iter_mut() {
         let Some(wanted) = properties.get(name).filter(|wanted| wanted.is_object()) else { continue };
         let is_same = super::property(wanted) == super::property(property);
-        // The time of a clock is a text in Singer's words, and stays what it is.
+        // A local time is a plain string in Singer's dialect; keep its type.
         let is_text = ColumnType::of_property(wanted) == ColumnType::Text;
         if is_same || is_text && ColumnType::of_property(property) == ColumnType::LocalDateTime {
             continue;
@@ -136,14 +136,14 @@ fn make_nullable(property: &mut Value) {
     }
 }
 
-/// The columns that a catalog of an older release lacks: Meltano keeps catalogs over upgrades.
+/// Columns missing from a catalog of an older release: Meltano keeps catalogs across upgrades.
 #[must_use]
 pub fn lacking<'a>(stream: &'a Stream, properties: &Map<String, Value>) -> Vec<&'a str> {
     let own = stream.schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     own.filter(|name| !properties.is_empty() && !properties.contains_key(*name)).collect()
 }
 
-/// The metadata of one stream by breadcrumb.
+/// A stream's metadata by breadcrumb.
 struct Metadata(BTreeMap<Vec<String>, Value>);
 
 impl Metadata {
@@ -164,8 +164,8 @@ impl Metadata {
         self.0.get(&key).cloned().unwrap_or_default()
     }
 
-    /// As the Singer SDK resolves it: unsupported is off, automatic is on whatever is selected, then the selection, then
-    /// the default, and on where nothing is said.
+    /// As in the Singer SDK: unsupported is off, automatic is on; otherwise the selection decides, then the default,
+    /// and a column without either is on.
     fn is_selected(&self, breadcrumb: &[&str], legacy: Option<bool>) -> bool {
         let of = self.at(breadcrumb);
         match of["inclusion"].as_str() {

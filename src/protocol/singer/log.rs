@@ -1,4 +1,4 @@
-//! What a tap tells people: lines on stderr, as text or in the form that Meltano takes apart.
+//! A tap's log on stderr, as text or in the structured form that Meltano parses.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -9,34 +9,34 @@ use tracing::Level;
 use crate::clock;
 use crate::redact;
 
-/// The variable that names a file with the settings of Python's `logging`, which Meltano writes for taps that can log in
-/// its form.
+/// Environment variable with the path of a Python `logging` configuration, which Meltano writes for taps that support
+/// structured logs.
 const SETTINGS: &str = "SINGER_SDK_LOG_CONFIG";
-/// The formatter that asks for that form.
+/// The formatter that selects the structured form.
 const STRUCTURED: &str = "StructuredFormatter";
-/// Meltano reads lines of up to 64 KiB while it discovers; nobody reads longer ones.
+/// Maximum line length in characters. Meltano reads at most 64 KiB per line during discovery.
 const LONGEST: usize = 12 * 1024;
 
-/// Writes to stderr.
+/// The log on stderr.
 #[derive(Debug)]
 pub struct Log {
     is_structured: bool,
     level: Level,
 }
 
-/// A figure that tools around Singer collect.
+/// A metric that Singer tools collect.
 #[derive(Debug)]
 pub enum Metric<'a> {
-    /// Records that were written.
+    /// Records written.
     RecordCount(u64),
-    /// How long a stream took, and whether it was complete.
+    /// Duration of a stream, and whether it was complete.
     SyncDuration(Duration, bool),
-    /// How long an answer of Criteo's took: the path, and the status if there was an answer.
+    /// Duration of an HTTP call: path, and status if there was a response.
     HttpRequestDuration(&'a str, Option<u16>, Duration),
 }
 
 impl Log {
-    /// As `SINGER_SDK_LOG_CONFIG` asks for; plain text without it, or where its file is no JSON.
+    /// Reads `SINGER_SDK_LOG_CONFIG`; plain text without it, or if its file is not JSON.
     #[must_use]
     pub fn from_environment(is_debug: bool) -> Self {
         let text = std::env::var_os(SETTINGS).and_then(|path| std::fs::read_to_string(path).ok());
@@ -56,7 +56,7 @@ impl Log {
         }
     }
 
-    /// The least severe level that is told.
+    /// The least severe level that is logged.
     #[must_use]
     pub fn level(&self) -> Level {
         self.level
@@ -80,7 +80,7 @@ impl Log {
         write(&line);
     }
 
-    /// Writes a figure; those of single answers are many, and for those who debug.
+    /// Writes a metric. Those of single HTTP calls are many, so they need the debug level.
     pub fn metric(&self, stream: Option<&str>, metric: &Metric<'_>) {
         let level = if matches!(metric, Metric::HttpRequestDuration(..)) { Level::DEBUG } else { Level::INFO };
         if level > self.level {
@@ -99,7 +99,7 @@ impl Log {
 }
 
 impl Metric<'_> {
-    /// The form of the Singer SDK.
+    /// The metric in the Singer SDK's format.
     fn point(&self, stream: Option<&str>) -> Value {
         let (kind, metric, value, mut tags) = match self {
             Self::RecordCount(count) => ("counter", "record_count", json!(count), Map::new()),
@@ -125,7 +125,7 @@ impl Metric<'_> {
     }
 }
 
-/// What Meltano wants of every line. Neither `event` nor `level` may occur anywhere else in it.
+/// The fields that Meltano requires in every line. Neither `event` nor `level` may occur anywhere else in it.
 fn structured(level: Level, stream: Option<&str>) -> Map<String, Value> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit")]
     let seconds = clock::now_millis() as f64 / 1000.0;
@@ -143,7 +143,7 @@ fn structured(level: Level, stream: Option<&str>) -> Map<String, Value> {
     line
 }
 
-/// A level in the words of Python.
+/// Parses one of Python's log levels.
 fn level(name: &str) -> Option<Level> {
     match name.to_ascii_uppercase().as_str() {
         "DEBUG" | "NOTSET" => Some(Level::DEBUG),
@@ -155,7 +155,7 @@ fn level(name: &str) -> Option<Level> {
 }
 
 fn write(line: &str) {
-    // Nobody can be told that stderr is gone.
+    // There is no channel left to report that stderr is gone.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

@@ -1,7 +1,7 @@
-//! Singer, as Meltano and the Singer SDK speak it: the documents that are read and the messages that are written.
+//! Singer, as Meltano and the Singer SDK use it: the documents read and the messages written.
 //!
-//! The streams, their columns and their states are those of Airbyte's mode; only the words around them differ. Reading is
-//! tolerant: what other taps and older ones have left in a state is carried along.
+//! Streams, columns and states are the same as in Airbyte mode; only the messages around them differ. Parsing is
+//! tolerant: entries of other or older taps in a state are preserved.
 
 pub mod about;
 pub mod batch;
@@ -20,19 +20,19 @@ use crate::clock;
 use crate::streams::Stream;
 use crate::streams::schema::ColumnType;
 
-/// What the thread that writes knows beyond the words of the protocol.
+/// The writer thread's Singer context.
 #[derive(Debug)]
 pub struct Tap {
     /// The state of all streams.
     pub state: State,
-    /// How people are told.
+    /// The log on stderr.
     pub log: Log,
-    /// What the user has set.
+    /// The user's settings.
     pub settings: Settings,
 }
 
-/// A property in the words of Singer. Its `date-time` is an instant with a zone (RFC 3339), and targets refuse others, so the
-/// time of a clock is a text; `airbyte_type` is a word of Airbyte's alone.
+/// A property in Singer's schema dialect. Its `date-time` has a time zone (RFC 3339), and targets reject others, so a
+/// local time is a plain string. `airbyte_type` is Airbyte only.
 #[must_use]
 pub fn property(of: &Value) -> Value {
     let mut property = of.clone();
@@ -46,7 +46,7 @@ pub fn property(of: &Value) -> Value {
     property
 }
 
-/// The schema of a stream with its properties in the words of Singer.
+/// A stream's schema in Singer's dialect.
 #[must_use]
 pub fn json_schema(stream: &Stream) -> Value {
     let mut schema = stream.schema.clone();
@@ -72,20 +72,20 @@ pub fn schema(stream: &Stream, is_selected: &dyn Fn(&str) -> bool) -> Value {
     message
 }
 
-/// What stands before the data of every record.
+/// The start of a record message, up to its data.
 #[must_use]
 pub fn record_prefix(stream: &str) -> Vec<u8> {
     format!(r#"{{"type":"RECORD","stream":"{stream}","record":"#).into_bytes()
 }
 
-/// What stands behind the data of a record; the time is the same for all records of a slice.
+/// The end of a record message after its data; the time is the same for all records of a slice.
 #[must_use]
 pub fn record_suffix(version: Option<i64>) -> Vec<u8> {
     let version = version.map(|version| format!(",\"version\":{version}")).unwrap_or_default();
     format!(",\"time_extracted\":\"{}\"{version}}}\n", clock::now_text()).into_bytes()
 }
 
-/// `ACTIVATE_VERSION`: the records of this version are all that there are.
+/// `ACTIVATE_VERSION`: the target may remove records of other versions.
 #[must_use]
 pub fn activate_version(stream: &str, version: i64) -> Value {
     json!({"type": "ACTIVATE_VERSION", "stream": stream, "version": version})

@@ -1,4 +1,4 @@
-//! The settings that only a Singer tap has, named as in the Singer SDK.
+//! Settings of the Singer tap only, named as in the Singer SDK.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use super::batch::Batches;
 use crate::config::{Problems, is_unset, switch};
 use crate::error::{Error, Result};
 
-/// Records in a file of a batch, unless the settings say otherwise; the SDK's number.
+/// Default number of records per batch file, as in the SDK.
 const BATCH_SIZE: u64 = 10_000;
 
 /// Their JSON schemas, by name.
@@ -18,34 +18,34 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         "emit_activate_version_messages": {
             "type": "boolean",
             "title": "Activate Versions",
-            "description": "Tell targets when all objects of a stream have been read, so that they can mark or remove those that are gone. Not where fewer advertisers or countries were read than the last time, and never for reports. Does not go with batches.",
+            "description": "Send ACTIVATE_VERSION after a full read of objects, so that targets can mark or remove deleted ones. Skipped when a sync covers fewer advertisers or countries than the last one, and never sent for reports. Cannot be combined with batch_config.",
             "default": false,
         },
         "batch_config": {
             "type": "object",
             "title": "Batches",
-            "description": "Hand records to the target in files, for targets that take BATCH messages; several times faster where they do.",
+            "description": "Pass records to the target in files. Several times faster, but the target must support BATCH messages.",
             "required": ["encoding", "storage"],
             "properties": {
                 "encoding": {
                     "type": "object",
                     "title": "Batch Encoding",
-                    "description": "How the files are written.",
+                    "description": "File format.",
                     "required": ["format"],
                     "properties": {
-                        "format": {"type": "string", "enum": ["jsonl"], "title": "Batch Encoding Format", "description": "One JSON object a line."},
+                        "format": {"type": "string", "enum": ["jsonl"], "title": "Batch Encoding Format", "description": "One JSON object per line."},
                         "compression": {
                             "type": "string",
                             "enum": ["gzip", "none"],
                             "title": "Batch Compression",
-                            "description": "Compressed by gzip, or not; not unless it is set.",
+                            "description": "File compression; none by default.",
                         },
                     },
                 },
                 "storage": {
                     "type": "object",
                     "title": "Batch Storage",
-                    "description": "Where the files go.",
+                    "description": "File location.",
                     "required": ["root"],
                     "properties": {
                         "root": {
@@ -53,14 +53,14 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
                             "pattern": "^(file://)?/",
                             "pattern_descriptor": "an absolute folder, such as file:///tmp/batches",
                             "title": "Batch Folder",
-                            "description": "Where the files go: an absolute folder, such as file:///tmp/batches, that tap and target both see.",
+                            "description": "Absolute path of a folder that tap and target can both access, such as file:///tmp/batches.",
                         },
                         "prefix": {
                             "type": "string",
                             "pattern": "^[^/]*$",
                             "pattern_descriptor": "a name without slashes",
                             "title": "Batch File Prefix",
-                            "description": "What the names of the files begin with.",
+                            "description": "Prefix of the file names.",
                         },
                     },
                 },
@@ -68,27 +68,27 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
                     "type": "integer",
                     "minimum": 1,
                     "title": "Batch Size",
-                    "description": "Records in a file; 10,000 unless it is set.",
+                    "description": "Records per file; 10,000 by default.",
                 },
             },
         },
     })
 });
 
-/// What the user has set.
+/// The tap's settings.
 #[derive(Debug, Default)]
 pub struct Settings {
     /// Whether full reads of objects end with `ACTIVATE_VERSION`.
     pub activates_versions: bool,
-    /// Where records go instead of stdout.
+    /// Batch files, if records go there instead of stdout.
     pub batches: Option<Batches>,
 }
 
 impl Settings {
-    /// Reads the settings of this module out of all settings.
+    /// Extracts the tap's settings from all settings.
     ///
     /// # Errors
-    /// `config_error` with every mistake in them.
+    /// `config_error` that lists every mistake.
     pub fn parse(all: &Map<String, Value>) -> Result<Self> {
         let own = SCHEMA.as_object().into_iter().flatten().map(|(name, _)| name);
         let own = own.filter_map(|name| Some((name.clone(), all.get(name).filter(|value| !is_unset(value))?.clone())));
@@ -102,8 +102,8 @@ impl Settings {
         let batch = &own["batch_config"];
         if activates_versions && batch.is_object() {
             return Err(Error::config(
-                "emit_activate_version_messages does not go with batch_config: records in files carry no version. Set one of \
-                 them.",
+                "emit_activate_version_messages cannot be combined with batch_config, since records in files have no \
+                 version. Set only one of them.",
             ));
         }
         let batches = batch["storage"]["root"].as_str().map(|root| Batches {

@@ -1,4 +1,4 @@
-//! Singer's state: one document of all streams, in which what others have left is carried along.
+//! Singer's state: one document for all streams, which preserves other taps' entries.
 
 use serde_json::{Map, Value, json};
 
@@ -6,26 +6,26 @@ use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte;
 
-/// The member of a bookmark that says what a stream was read for when its last version was activated.
+/// Bookmark key with the scope of the last activated version.
 const SCOPE: &str = "activated_for";
 
-/// A state as it came, with the bookmarks of our streams and everything else, which is carried along.
+/// A state as received: our streams' bookmarks, and everything else unchanged.
 #[derive(Debug, Default, Clone)]
 pub struct State(Map<String, Value>);
 
 impl State {
-    /// Reads a state; nothing, `{}`, `[]` and `null` mean a first sync. Meltano's own wrapping is understood.
+    /// Parses a state; an empty text, `{}`, `[]` and `null` mean a first sync. Meltano's wrapper is supported.
     ///
     /// # Errors
-    /// `config_error` when the text is no state: it is never taken for "start again from nothing".
+    /// `config_error` for anything else: an invalid state must not start a sync from scratch.
     pub fn parse(text: &str) -> Result<Self> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
         let corrupt = || {
             Error::config(
-                "The state cannot be understood: it must be a Singer state, {\"bookmarks\":{…}}. Restore the last state that \
-                 worked, or remove it to read everything from the start.",
+                "The state is invalid: it must be a Singer state, {\"bookmarks\":{…}}. Restore the last working state, \
+                 or remove it to read everything from the start.",
             )
         };
         let document = match airbyte::parse(text, "The state")? {
@@ -47,15 +47,15 @@ impl State {
         }
     }
 
-    /// The states of streams. Those in the layout of others are among them, so that they are refused where a stream of
-    /// ours has them: they must not mean "start again from nothing".
+    /// The states of streams, including bookmarks in other layouts: those are rejected if they belong to one of our
+    /// streams, since they must not start a sync from scratch.
     #[must_use]
     pub fn streams(&self) -> States {
         let bookmarks = self.0.get("bookmarks").and_then(Value::as_object).into_iter().flatten();
         bookmarks.map(|(name, bookmark)| (name.clone(), Saved::from(bookmark))).collect()
     }
 
-    /// Notes what a stream that was read whole was read for; whether that is no less than the last time.
+    /// Records the scope of a full read. Returns whether it covers at least the previous scope.
     pub fn widen(&mut self, stream: &str, scope: &[String]) -> bool {
         let Some(bookmark) = self.bookmark(stream) else { return true };
         let known = bookmark.get(SCOPE).and_then(Value::as_array).into_iter().flatten();
@@ -66,7 +66,7 @@ impl State {
         is_wide
     }
 
-    /// The bookmark of a stream, made if it is missing.
+    /// A stream's bookmark, created if missing.
     fn bookmark(&mut self, stream: &str) -> Option<&mut Map<String, Value>> {
         let bookmarks = self.0.entry("bookmarks").or_insert_with(|| json!({}));
         if bookmarks.is_null() {
@@ -79,12 +79,12 @@ impl State {
         bookmark.as_object_mut()
     }
 
-    /// Notes where a stream has come to; `cursor` is the column that its state counts in.
+    /// Sets a stream's state; `cursor` is its cursor column.
     pub fn set(&mut self, stream: &str, state: &Value, cursor: Option<&str>) {
         let is_whole = state.as_object().is_some_and(crate::engine::cursor::is_no_cursor);
         let mut bookmark = state.clone();
         if let (Some(cursor), Some(object)) = (cursor, bookmark.as_object_mut()) {
-            // For people: the least cursor of all advertisers; objects count in instants.
+            // For the user: the earliest cursor of all advertisers. Objects use timestamps as cursors.
             let groups = object.get("groups").and_then(Value::as_array).into_iter().flatten();
             let cursors = groups.filter_map(|group| group["cursor"].as_str().or(group["updated_at"].as_str()));
             if let Some(value) = cursors.min().map(str::to_owned) {
@@ -95,8 +95,8 @@ impl State {
         let Some(known) = self.bookmark(stream) else { return };
         let scope = known.remove(SCOPE);
         *known = match bookmark {
-            // A stream that is read whole every time has nothing to go on from. Its bookmark says so: one that is absent
-            // would let Meltano keep an older one when it merges states.
+            // A full-refresh stream has nothing to resume from. Its bookmark states this explicitly: if it were absent,
+            // Meltano would keep an older one when it merges states.
             _ if is_whole => Map::from_iter([("version".to_owned(), json!(1)), ("after".to_owned(), Value::Null)]),
             Value::Object(bookmark) => bookmark,
             _ => Map::new(),
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    /// `STATE` with everything in it; never an empty one, which targets swallow.
+    /// `STATE` with the full document; never an empty one, which targets drop.
     #[must_use]
     pub fn message(&self) -> Value {
         let mut value = self.0.clone();

@@ -1,4 +1,4 @@
-//! Signs of life of a run that waits.
+//! Heartbeats of a waiting run.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use super::Writer;
 use crate::clock;
 use crate::protocol::airbyte;
 
-/// A run that says nothing for so long says that it lives.
+/// After this silence, a run logs that it is still running.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(50);
-/// Platforms take a run for dead that sends neither records nor states for long: a state is repeated after this time.
+/// Platforms end runs that send neither records nor states for long: a state is repeated after this time.
 pub(super) const LONGEST_STATELESS: Duration = Duration::from_mins(5);
 
 impl Writer {
-    /// Nothing has happened for a while: somebody should know that the run lives.
+    /// Logs that the run is alive after a silence.
     pub(super) fn still_alive(&mut self, now: Instant) {
         let open: Vec<_> =
             self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.stream.name).collect();
@@ -37,13 +37,13 @@ impl Writer {
             }
         }
         let seconds = wait.as_secs();
-        let text = format!("Criteo's limit of calls a minute is used up; going on in {seconds} s.");
+        let text = format!("Rate limit reached; resuming in {seconds} s.");
         self.line(&airbyte::log(tracing::Level::INFO, &text));
         self.repeat_states();
         self.flush();
     }
 
-    /// Repeats the last state of every open stream: a sign of life that platforms understand.
+    /// Repeats every open stream's last state, a heartbeat that platforms recognize.
     pub(super) fn repeat_states(&mut self) {
         for index in 0..self.books.len() {
             let book = &mut self.books[index];

@@ -1,4 +1,4 @@
-//! What the writer knows of one stream.
+//! The writer's state of one stream.
 
 use std::io;
 use std::time::Instant;
@@ -12,20 +12,20 @@ use crate::engine::account::Account;
 use crate::engine::project::Plan;
 use crate::protocol::singer::batch::BatchFiles;
 
-/// At most so many fields are named.
+/// Maximum number of fields listed in a message.
 const MOST_FIELDS: usize = 20;
-/// At most so many advertisers or days are named.
+/// Maximum number of advertisers or days listed in a message.
 const MOST_NAMED: usize = 5;
 
-/// What is announced of a stream.
+/// A stream's setup.
 pub(in crate::protocol) struct Announcement {
     pub name: String,
-    /// The column that the state counts in.
+    /// The cursor column.
     pub cursor: Option<String>,
     /// Singer's `SCHEMA`.
     pub schema: Value,
     pub plan: Plan,
-    /// Whether it is read whole, whatever the state.
+    /// Whether every sync reads it completely.
     pub is_whole: bool,
 }
 
@@ -39,26 +39,26 @@ pub(super) struct Book {
     pub has_failed: bool,
     pub progress: Progress,
     pub opened: Option<Instant>,
-    /// Singer's number of a full read that ends with the removal of what it did not bring.
+    /// Singer's version of a full read, after which the target removes older records.
     pub version: Option<i64>,
-    /// Where records go instead of stdout.
+    /// Batch files, if records go there instead of stdout.
     pub files: Option<BatchFiles>,
-    /// A state that waits for the records before it, which are in files that were not handed over.
+    /// A state that waits until the batch files before it were handed over.
     pub pending_state: Option<Value>,
-    /// Windows that are done and to come, of a report.
+    /// Finished and remaining windows of a report.
     pub windows: (u64, usize),
-    /// What a report came to.
+    /// A report's totals.
     pub account: Option<Account>,
-    /// Who wants to know of the first record.
+    /// Notified of the first record.
     pub on_first_record: Option<oneshot::Sender<()>>,
 }
 
-/// How far a stream has come.
+/// A stream's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Progress {
     Announced,
     Open,
-    /// With records.
+    /// With at least one record.
     Running,
     Closed,
 }
@@ -87,19 +87,19 @@ impl Book {
         matches!(self.progress, Progress::Open | Progress::Running)
     }
 
-    /// Ends the files of a stream; the message that hands them over, if there are any.
+    /// Closes the batch files and returns the message that hands them over, if there are any.
     pub(super) fn hand_over(&mut self) -> io::Result<Option<Value>> {
         self.files.as_mut().map_or(Ok(None), BatchFiles::hand_over)
     }
 
-    /// Takes back the files that were handed over last.
+    /// Removes the files that were handed over last.
     pub(super) fn withdraw(&mut self) {
         if let Some(files) = &mut self.files {
             files.withdraw();
         }
     }
 
-    /// What people are told when the stream ends.
+    /// The log messages at the end of a stream.
     pub(super) fn closing_words(&self) -> Vec<(Level, String)> {
         let name = &self.stream.name;
         let mut logs = vec![(Level::INFO, self.came_to())];
@@ -107,8 +107,8 @@ impl Book {
         if self.records > 0 && !never_named.is_empty() {
             let list = never_named.join(", ");
             let text = format!(
-                "{name}: Criteo has not sent {list} in any row, so they are null. If that is not for want of sales, the API may \
-                 have renamed or dropped them: update the connector."
+                "{name}: no row contained {list}, so these columns are null. If the account has sales, Criteo may have \
+                 renamed or removed them: update the connector."
             );
             logs.push((Level::WARN, text));
         }
@@ -120,14 +120,14 @@ impl Book {
             (
                 &self.stream.plan.unknown_fields,
                 self.stream.plan.more_unknown,
-                "fields that this version of the connector does not know",
-                "Update it to get them",
+                "fields unknown to this version of the connector",
+                "Update it to read them",
             ),
             (
                 &self.stream.plan.misfit_columns,
                 0,
                 "values that do not fit their columns",
-                "They are null, and the records say so",
+                "They are null, and each record lists them",
             ),
         ] {
             if !counts.is_empty() {
@@ -136,7 +136,7 @@ impl Book {
                 let more = match counts.len() - list.len() {
                     0 => String::new(),
                     unnamed if more == 0 => format!(" and {unnamed} more"),
-                    _ => " and more than can be told".to_owned(),
+                    _ => " and more".to_owned(),
                 };
                 logs.push((Level::WARN, format!("{name}: Criteo sent {what}: {}{more}. {then}.", list.join(", "))));
             }
@@ -144,13 +144,13 @@ impl Book {
         logs
     }
 
-    /// Records, windows and time; and where the rows are from, as far as that is known.
+    /// A stream's records, windows and time, its rows by advertiser if known, and days without rows.
     fn came_to(&self) -> String {
         let mut text = format!("{}: {}", self.stream.name, counted(self.records, "record"));
         let Some(account) = &self.account else { return text + "." };
         text += &format!(" in {}", counted(account.windows, "window"));
         if account.splits > 0 {
-            text += &format!(", {} answers were too much at once", account.splits);
+            text += &format!(", {} responses hit a limit and were split", account.splits);
         }
         if let Some(opened) = self.opened {
             text += &format!(", {:.1} s", opened.elapsed().as_secs_f64());
@@ -179,18 +179,18 @@ impl Book {
         if !account.holes.is_empty() {
             let (some, more) = account.holes.split_at(account.holes.len().min(MOST_NAMED));
             let more = if more.is_empty() { "" } else { " and others" };
-            text += &format!("; not settled: {}{more}", some.join(", "));
+            text += &format!("; to be read again: {}{more}", some.join(", "));
         }
         text + "."
     }
 }
 
-/// So many of something, with an s where it is not one.
+/// A count with its noun, in the plural unless it is one.
 pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

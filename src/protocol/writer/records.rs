@@ -1,4 +1,4 @@
-//! Rows on their way to where records go.
+//! Writes rows as records.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::protocol::singer::batch::BatchFiles;
 use crate::stop::{Stop, StopSender};
 use crate::watchdog;
 
-/// Whole lines on their way to stdout.
+/// A buffer of complete lines for stdout.
 pub(super) struct Lines {
     pub buffer: Vec<u8>,
     pub out: Box<dyn Write + Send>,
@@ -30,13 +30,13 @@ impl Lines {
     }
 }
 
-/// Where the records of a slice go, and in which words.
+/// The destination and format of a slice's records.
 pub(super) enum Place<'a> {
-    /// Messages of Airbyte, which tell of values that did not fit.
+    /// Airbyte messages, which list values that did not fit.
     Airbyte { lines: &'a mut Lines, prefix: Vec<u8> },
-    /// Messages of Singer.
+    /// Singer messages.
     Singer { lines: &'a mut Lines, prefix: Vec<u8>, suffix: Vec<u8> },
-    /// Files of a batch of Singer's.
+    /// Singer batch files.
     Files(&'a mut BatchFiles),
 }
 
@@ -48,7 +48,7 @@ impl Place<'_> {
         }
     }
 
-    /// Writes what stands before a row, and before the first one of a stream. Returns where the row goes.
+    /// Writes what precedes a row, or a stream's first row. Returns the buffer for the row.
     fn begin(&mut self, first_of: Option<&String>) -> &mut Vec<u8> {
         match self {
             Self::Airbyte { lines, prefix } => {
@@ -64,7 +64,7 @@ impl Place<'_> {
         self.buffer()
     }
 
-    /// Writes what stands behind a row.
+    /// Writes what follows a row.
     fn end<'a>(&mut self, misfits: impl Iterator<Item = &'a str>) {
         match self {
             Self::Airbyte { lines, .. } => airbyte::record_suffix(misfits, &mut lines.buffer),
@@ -74,7 +74,7 @@ impl Place<'_> {
     }
 }
 
-/// Writes rows as records.
+/// Writes a slice's rows as records.
 pub(super) struct Records<'a> {
     pub book: &'a mut Book,
     pub place: Place<'a>,
@@ -97,7 +97,7 @@ impl RowSink for Records<'_> {
         self.book.records_since_state += 1;
         watchdog::moved();
         if let Some(reply) = self.book.on_first_record.take() {
-            // Whoever asked may have gone.
+            // Fails if the caller no longer waits.
             let _ = reply.send(());
         }
         match &mut self.place {
@@ -109,7 +109,7 @@ impl RowSink for Records<'_> {
             Place::Airbyte { lines, .. } | Place::Singer { lines, .. } if lines.buffer.len() >= BUFFER => {
                 lines.flush();
                 if lines.broken.is_some() {
-                    return Err(D::Error::custom("nobody reads any more"));
+                    return Err(D::Error::custom("the output has no reader"));
                 }
             }
             _ => return Ok(()),

@@ -1,4 +1,4 @@
-//! What people are told of a run as a whole: how far it is, and what it came to.
+//! Progress and summary of a run.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -12,24 +12,24 @@ use crate::api::Answered;
 use crate::protocol::{Protocol, airbyte};
 use crate::terminal::{Terminal, safe};
 
-/// The line at a terminal is drawn anew at most this often.
+/// Minimum time between two updates of the progress line.
 const REDRAW: Duration = Duration::from_millis(200);
-/// Where there is no terminal, progress is told this often.
+/// Without a terminal, progress is logged this often.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
-/// From this share of refused calls on, somebody else is probably calling with the same key.
+/// From this share of rate-limited calls on, another program probably uses the same app.
 const MANY_REFUSED: f64 = 0.05;
 
-/// What is counted of a run.
+/// The counters of a run.
 pub(super) struct Summary {
     started: Instant,
     calls: u64,
-    /// Calls that the rate limit refused.
+    /// Calls refused by the rate limit.
     refused: u64,
-    /// Calls that failed otherwise.
+    /// Calls that failed for other reasons.
     failed: u64,
     pub warnings: u64,
     calls_left: Option<usize>,
-    /// Somebody who sees stderr, and not stdout.
+    /// The terminal on stderr, if stdout goes elsewhere.
     terminal: Option<Terminal>,
     drawn: Option<Instant>,
     pub told: Instant,
@@ -61,31 +61,31 @@ impl Summary {
         self.calls_left = answered.calls_left.or(self.calls_left);
     }
 
-    /// Takes the line of progress away, for words that stay.
+    /// Clears the progress line before other output.
     fn clear(&mut self) {
         if self.terminal.is_some() && self.drawn.take().is_some() {
-            // Nobody is told of a terminal that has gone.
+            // Errors are ignored: the terminal may be gone.
             let _ = write!(std::io::stderr(), "\r\u{1b}[K");
         }
     }
 }
 
 impl Writer {
-    /// Says something to somebody at a terminal who does not see stdout.
+    /// Prints a line at the terminal of a user who does not see stdout.
     pub(super) fn tell(&mut self, text: &str) {
         self.summary.clear();
-        // A tap's words are on stderr already.
+        // A tap's logs are already on stderr.
         if let (Some(terminal), Protocol::Airbyte) = (self.summary.terminal, &self.protocol) {
             terminal.line(text);
         }
     }
 
-    /// Words on stderr are about to come.
+    /// Makes room for other output on stderr.
     pub(super) fn make_room(&mut self) {
         self.summary.clear();
     }
 
-    /// Tells how far the run is, if it is time.
+    /// Shows progress, if it is due.
     pub(super) fn show_progress(&mut self) {
         let is_due = match self.summary.terminal {
             Some(_) => self.summary.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW),
@@ -98,7 +98,7 @@ impl Writer {
         if let Some(terminal) = self.summary.terminal {
             self.summary.drawn = Some(Instant::now());
             let text: String = safe(&text).chars().take(terminal.width().saturating_sub(1)).collect();
-            // Nobody is told of a terminal that has gone.
+            // Errors are ignored: the terminal may be gone.
             let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
         } else {
             self.summary.told = Instant::now();
@@ -128,14 +128,14 @@ impl Writer {
         text
     }
 
-    /// What the run came to, and what to do about it, if there is something.
+    /// Logs the summary, with a hint if there is something to improve.
     pub(super) fn sum_up(&mut self) {
         if self.books.is_empty() {
             return;
         }
         let summary = &self.summary;
         let records: u64 = self.books.iter().map(|book| book.records).sum();
-        // Streams that were refused before they began have no book.
+        // Streams rejected before they started have no book.
         let is_begun =
             |failure: &&String| self.books.iter().any(|book| failure.starts_with(&format!("{}: ", book.stream.name)));
         let refused = self.failures.iter().filter(|failure| !is_begun(failure)).count();
@@ -169,16 +169,16 @@ impl Writer {
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let refused = self.summary.refused as f64 / self.summary.calls.max(1) as f64;
         if refused >= MANY_REFUSED && self.summary.refused > 2 {
-            let text = "Many calls were refused by the rate limit: another program probably uses the same app. An app of its \
-                        own gives this one all the calls.";
+            let text = "The rate limit refused many calls: another program probably uses the same app. A separate app \
+                        would give this one all of the budget.";
             return Some(text.to_owned());
         }
         split.next_back().map(|name| {
-            format!("Most answers for {name} were too much at once: with fewer dimensions, or fewer columns, it is read faster.")
+            format!("Most responses for {name} hit the row limit. Fewer dimensions or columns would make it faster.")
         })
     }
 
-    /// What somebody at a terminal should know of a message that goes to stdout.
+    /// Prints warnings and errors that go to stdout at the terminal, too.
     pub(super) fn pass_on(&mut self, message: &Value) {
         let (level, words) = (&message["log"]["level"], message["log"]["message"].as_str());
         if level == "WARN" {
@@ -199,7 +199,7 @@ impl Writer {
     }
 }
 
-/// A time as people say it.
+/// A rounded duration.
 fn span(time: Duration) -> String {
     match time.as_secs() {
         0..10 => format!("{:.1} s", time.as_secs_f64()),

@@ -1,4 +1,4 @@
-//! The books of a run, on paper.
+//! Tests of the writer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::engine::project::Plan;
 use crate::streams::catalog;
 use serde_json::json;
 
-/// A place to write to that the test can look into.
+/// An output that the test can inspect.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -23,7 +23,7 @@ impl Write for Paper {
     }
 }
 
-/// A writer with two streams, and the paper that it writes on.
+/// A writer with two streams, and its output.
 fn writer() -> (Writer, Paper) {
     let paper = Paper::default();
     let (stop, _stopped) = StopSender::new();
@@ -43,7 +43,7 @@ fn writer() -> (Writer, Paper) {
 }
 
 impl Paper {
-    /// The messages since the last time.
+    /// The messages since the last call.
     fn messages(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -57,7 +57,7 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
         paper.messages().iter().map(|message| message["type"].as_str().unwrap().to_owned()).collect()
     };
     writer.still_alive(Instant::now());
-    assert!(types().is_empty(), "nothing has begun");
+    assert!(types().is_empty(), "no stream has started");
     writer.open(0);
     writer.state(0, json!({"version": 1}));
     assert_eq!(types(), ["TRACE", "STATE"]);
