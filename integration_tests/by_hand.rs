@@ -157,7 +157,7 @@ fn a_preview_of_what_is_refused_says_why() {
     bench.file("config.json", &bench.config);
     let (code, stdout, stderr) = piped(&bench, &["preview", "audiences", "--config", "config.json"]);
     assert!(code == Some(1) && stdout.is_empty(), "{stdout}");
-    assert!(stderr.contains("ERROR This stream needs the permission \"Audiences: Read\""), "{stderr}");
+    assert!(stderr.contains("ERROR Missing permission \"Audiences: Read\""), "{stderr}");
 }
 
 #[test]
@@ -247,11 +247,11 @@ fn days_named_by_hand_are_read_whatever_the_state_says() {
 
     // Nothing to read is not passed over in silence.
     let (days, warned) = read(&["--until", "2026-10-15"]);
-    assert!(days.is_empty() && warned.contains("nothing is read of advertisers"), "{warned}");
+    assert!(days.is_empty() && warned.contains("are not read: the cursor is"), "{warned}");
     // A gap stays a gap.
     let (days, warned) = read(&["--since", "2026-10-28"]);
     assert_eq!(days, between("2026-10-28", "2026-11-01"));
-    assert!(warned.contains("are left out"), "{warned}");
+    assert!(warned.contains("are skipped because --since is after the cursor"), "{warned}");
     assert!(kept().contains("\"cursor\":\"2026-10-24\""), "{}", kept());
     assert_eq!(read(&[]), (between("2026-10-24", "2026-11-01"), String::new()));
 }
@@ -325,8 +325,8 @@ fn every_read_says_what_it_came_to() {
         let rows = records.iter().filter(|row| row["advertiser_id"] == advertiser).count();
         assert!(rows > 0 && of_report.contains(&format!("{advertiser} {rows}")), "{of_report}");
     }
-    let splits = transcript.logs("INFO").iter().filter(|line| line.contains("is too much at once")).count();
-    assert!(splits > 0 && of_report.contains(&format!("{splits} answers were too much at once")), "{of_report}");
+    let splits = transcript.logs("INFO").iter().filter(|line| line.contains("hit the row or memory limit")).count();
+    assert!(splits > 0 && of_report.contains(&format!("{splits} responses hit a limit and were split")), "{of_report}");
     let calls = bench.sandbox.requests().iter().filter(|request| !request.line.contains("oauth2")).count();
     let of_run = lines.last().unwrap();
     let all = records.len() + transcript.records("campaigns").len();

@@ -69,7 +69,7 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
         assert_eq!(first.code, Some(1), "{name}");
         assert_eq!(first.statuses(REPORT).last(), Some(&"INCOMPLETE"), "{name}");
         assert!(message(&first).contains("2026-10-20 of 1001"), "{name}: {}", message(&first));
-        let is_summed_up = |log: &&str| log.contains("not settled: 2026-10-20 of 1001 (not read)");
+        let is_summed_up = |log: &&str| log.contains("to be read again: 2026-10-20 of 1001 (not read)");
         assert!(first.logs("INFO").iter().any(is_summed_up), "{name}: {:?}", first.logs("INFO"));
         let days: std::collections::BTreeSet<_> =
             first.records(REPORT).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
@@ -187,7 +187,7 @@ fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
         assert_eq!(transcript.code, Some(0), "{name}: {:?}", transcript.errors());
         assert_report(&bench, &transcript, REPORT, &preset(REPORT));
         let warned =
-            transcript.logs("WARN").iter().any(|log| log.contains("totals") && log.contains("could not be had"));
+            transcript.logs("WARN").iter().any(|log| log.contains("totals") && log.contains("are not available"));
         assert_eq!(warned, is_unproven, "{name}: {:?}", transcript.logs("WARN"));
         // Days that are not older than two are never compared.
         let hole = json!([{"from": bench.today() - Days::new(100), "to": "2026-10-29", "scope": ["1001", "1002", "1003"],
@@ -240,7 +240,7 @@ fn history_that_is_shorter_than_documented_moves_the_start() {
         query["startDate"] = json!(floor);
         assert_report(&bench, &transcript, REPORT, &query);
         // What does not speak of days is true of each advertiser by itself.
-        let words = if code == "odd" { "for days before" } else { "reach back" };
+        let words = if code == "odd" { "refuses to report on" } else { "assumed to go back" };
         let warned = transcript.logs("WARN").iter().any(|log| log.contains(words) && log.contains(&floor.to_string()));
         assert!(warned, "{:?}", transcript.logs("WARN"));
     }
@@ -304,7 +304,7 @@ fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
         fault(&bench, day, json!({"mutate": {"/Rows/0/Clicks": "a few"}}));
     }
     let transcript = incremental(&bench, None);
-    let told = transcript.logs("WARN").iter().any(|log| log.contains("cannot be read as numbers"));
+    let told = transcript.logs("WARN").iter().any(|log| log.contains("that are not numbers"));
     assert!(told, "{:?}", transcript.logs("WARN"));
     let holes = state_of(&transcript)["holes"].clone();
     let uncompared = holes.as_array().unwrap().iter().filter(|hole| hole["why"] == "uncompared");

@@ -237,7 +237,7 @@ fn a_refused_advertiser_does_not_hide_a_report_that_is_wrong() {
     let status = &checked.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
     assert_eq!(status["status"], "FAILED");
     assert!(status["message"].as_str().unwrap().contains("Reach is not available by Category"), "{status}");
-    assert!(checked.logs("WARN").iter().any(|line| line.contains("has not given the app its consent")));
+    assert!(checked.logs("WARN").iter().any(|line| line.contains("has not granted the app consent")));
 }
 
 /// Whether `check` succeeded, and all that it said.
@@ -358,10 +358,7 @@ fn a_version_beyond_its_year_is_told() {
     let mut bench = Bench::new(Options::default(), 3);
     bench.config["api_version"] = json!("2025-07");
     let (is_well, said) = checked(&bench);
-    assert!(
-        !is_well && said.contains("no longer serves API version 2025-07, but it serves version 2026-07"),
-        "{said}"
-    );
+    assert!(!is_well && said.contains("no longer serves API version 2025-07, but it serves version 2026-07"), "{said}");
     let list = json!({"data": [{"id": "1001"}]}).to_string();
     always(&bench, json!({"path": "/2025-07/advertisers/me"}), json!({"status": 200, "body": list}));
     let (_, said) = checked(&bench);

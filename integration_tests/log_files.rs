@@ -74,9 +74,9 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
         let transcript = sync(&bench, None);
         assert_eq!(transcript.code, Some(0), "{floor} {words}: {:?}", transcript.errors());
         let told = if words == "invalid_timespan" {
-            ["taken to reach back 30 days", &format!("refuses days before {first_day}")]
+            ["assumed to go back 30 days", &format!("refuses days before {first_day}")]
         } else {
-            ["refuses the log files of", &format!("for days before {first_day}")]
+            ["refuses the log files of", &format!("before {first_day}")]
         };
         assert!(warns(&transcript, &told), "{floor} {words}: {:?}", transcript.logs("WARN"));
         assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-29");
@@ -138,8 +138,8 @@ fn days_that_fell_off_between_two_syncs_are_named() {
     let second = sync(&bench, Some(&first.final_state()));
     assert_eq!(second.code, Some(0), "{:?}", second.errors());
     let warnings = second.logs("WARN");
-    let by_documents = format!("the files of 2026-10-30 to {}", oldest - Days::new(1));
-    let by_answers = format!("the files of {oldest} to {}", first_day - Days::new(1));
+    let by_documents = format!("the log files for 2026-10-30 to {}", oldest - Days::new(1));
+    let by_answers = format!("the log files for {oldest} to {}", first_day - Days::new(1));
     assert!(warns(&second, &[&by_documents, "are missing", "1001, 1002, 1003"]), "{warnings:?}");
     assert!(warns(&second, &[&by_answers, "are missing", "1001, 1002, 1003"]), "{warnings:?}");
     assert_eq!(days_of(&second, "1001").first().unwrap(), &first_day.to_string());
@@ -177,7 +177,7 @@ fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_i
         assert_eq!((first.code, first.statuses(LOG).last()), (Some(1), Some(&"INCOMPLETE")), "{name}");
         let message = first.errors()[0]["message"].as_str().unwrap();
         assert!(message.contains("Not read: 2026-10-25 of 1002."), "{name}: {message}");
-        let summed_up = |log: &&str| log.contains("not settled: 2026-10-25 of 1002 (not read)");
+        let summed_up = |log: &&str| log.contains("to be read again: 2026-10-25 of 1002 (not read)");
         assert!(first.logs("INFO").iter().any(summed_up), "{name}: {:?}", first.logs("INFO"));
         let hole = |tries: u32| json!([{"from": "2026-10-25", "to": "2026-10-25", "scope": ["1002"], "why": "unread", "tries": tries}]);
         let all = json!([{"cursor": "2026-10-29", "scope": ["1001", "1002", "1003"]}]);

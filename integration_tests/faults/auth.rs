@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options { token_calls: Some(0), ..Options::default() }, 10);
             let transcript = read(&bench, &["campaigns"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 2);
-            let words = told(&transcript, &["gave a token and then refused it"]);
+            let words = told(&transcript, &["issued a token and then refused it"]);
             let first = format!("{}; {words}", story(&bench, &transcript, "campaigns"));
             let bench = super::bench(Options::default(), 20);
             let catalog =
@@ -141,7 +141,7 @@ pub const CASES: &[Case] = &[
             format!(
                 "exit {}; {}",
                 transcript.code.unwrap(),
-                told(&transcript, &["has not begun to answer within 30 s"])
+                told(&transcript, &["did not start responding within 30 s"])
             )
         },
     },
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
             let refusing = super::bench(Options::default(), 3);
             let page = json!({"status": 400, "body": "<html>Blocked", "headers": {"Content-Type": "text/html"}});
             fault(&refusing, "/oauth2/token", json!(null), page);
-            check_told(&refusing.check(), &["text/html in place of JSON", "<html>Blocked"]);
+            check_told(&refusing.check(), &["text/html instead of JSON", "<html>Blocked"]);
             format!("every row once with each; HTML for ever: {told}")
         },
     },
@@ -408,7 +408,7 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(told) && said.contains(reason), "{arguments:?}: {said}");
-        let (before, after) = (said.find(told).unwrap(), said.find("has replaced the refresh token").unwrap());
+        let (before, after) = (said.find(told).unwrap(), said.find("rotated the refresh token").unwrap());
         assert!(before < after, "{said}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), bench.config.to_string());
     }
@@ -424,7 +424,7 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
 fn the_message_for_a_dead_refresh_token_begins_with_the_likely_cause() {
     let mut bench = rotating();
     bench.config["refresh_token"] = json!("used-up-long-ago");
-    check_told(&bench.check(), &["Most likely it has been used up", "another program with the same token"]);
+    check_told(&bench.check(), &["It was probably used up", "another program received the new one"]);
 }
 
 /// Criteo's clock decides which day is today, and both times are told once.
@@ -447,7 +447,7 @@ fn the_clock_of_criteo_counts_where_ours_is_wrong() {
         fault(&bench, "/oauth2/token", json!(null), json!({"headers": {"Date": date}}));
         for transcript in [bench.check(), read(&bench, &[REPORT])] {
             let warnings = transcript.logs("WARN");
-            let count = warnings.iter().filter(|log| log.contains("The clock of this machine says")).count();
+            let count = warnings.iter().filter(|log| log.contains("This machine's clock says")).count();
             assert_eq!(count, usize::from(is_told), "{now} {date}: {warnings:?}");
         }
         let days: Vec<_> = bench.report_requests().iter().map(|body| body["endDate"].to_string()).collect();

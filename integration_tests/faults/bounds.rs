@@ -338,7 +338,7 @@ pub const CASES: &[Case] = &[
             let mut stories = Vec::new();
             let tree = list("[0]", 15 * MIB);
             for (status, body, word) in [
-                (200, format!(r#"{{"access_token":"t0k3n-of-the-test","expires_in":{tree}}}"#), "no token"),
+                (200, format!(r#"{{"access_token":"t0k3n-of-the-test","expires_in":{tree}}}"#), "instead of a token"),
                 (401, format!(r#"{{"error":"invalid_client","more":{tree}}}"#), "invalid_client"),
             ] {
                 let bench = bench(Options::default(), 3);

@@ -170,7 +170,7 @@ pub const CASES: &[Case] = &[
                 let second = bench.run(&other);
                 assert_eq!((second.code, bench.token_requests()), (Some(1), calls));
                 assert_eq!(second.errors()[0]["failure_type"], "transient_error");
-                told(&second, &["Another run is using the state file", "has read nothing"]);
+                told(&second, &["Another run is using the state file", "has not read anything"]);
             }
             let first = Transcript::of(reader.join().unwrap());
             whole(&bench, &first);

@@ -107,7 +107,7 @@ pub const CASES: &[Case] = &[
                     .iter()
                     .all(|reason| reason["rate_limited"]["quota_reset"].as_i64().unwrap() > 1_000_000_000_000)
             );
-            assert!(transcript.logs("INFO").iter().any(|log| log.contains("limit of calls a minute")));
+            assert!(transcript.logs("INFO").iter().any(|log| log.contains("Rate limit reached")));
             format!("{}; RATE_LIMITED was told: {}", whole(&bench, &transcript), !limited.is_empty())
         },
     },
@@ -156,7 +156,7 @@ pub const CASES: &[Case] = &[
             assert!(distinct.len() <= 2 * streams, "{} requests met the outage", distinct.len());
             let errors = transcript.errors();
             assert!(
-                errors.iter().any(|error| error["message"].as_str().unwrap().contains("so it was not tried again"))
+                errors.iter().any(|error| error["message"].as_str().unwrap().contains("so this one was not retried"))
             );
             format!("exit {}; at most a hundred retries for {streams} streams", transcript.code.unwrap())
         },

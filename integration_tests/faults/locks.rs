@@ -96,7 +96,7 @@ pub const CASES: &[Case] = &[
             assert_in_time(started, Duration::from_secs(20));
             let words = told(
                 &transcript,
-                &["Nothing was sent, received or written for 3 s", "statistics/report waits for the answer"],
+                &["Nothing was sent, received or written for 3 s", "statistics/report waits for the response"],
             );
             assert_eq!(transcript.errors()[0]["failure_type"], "transient_error");
             let first = story(&bench, &transcript, REPORT);

@@ -108,7 +108,7 @@ fn is_asked_once(bench: &Bench) -> bool {
 
 /// A read of log files behind a link that must not be followed.
 fn refused(transcript: &Transcript, bench: &Bench, link: &str, word: &str) {
-    told(transcript, &["It is not followed", word]);
+    told(transcript, &["It was not followed", word]);
     assert!(!transcript.stdout.contains("tell-nobody"), "{}", transcript.stdout);
     assert!(transcript.records(LOGS.0).is_empty() && is_asked_once(bench), "{link}");
 }
@@ -391,8 +391,8 @@ pub const CASES: &[Case] = &[
                 ("file:///etc/passwd?tell-nobody", "file:"),
                 ("ftp://127.0.0.1/tell-nobody", "ftp:"),
                 ("data:text/plain,tell-nobody", "data:"),
-                ("http://user:tell-nobody@127.0.0.1/a", "a user in it"),
-                ("tell-nobody", "that is none"),
+                ("http://user:tell-nobody@127.0.0.1/a", "contains a user name"),
+                ("tell-nobody", "an invalid download link"),
             ] {
                 let bench = bench(Options::default(), 3);
                 link_to(&bench, link);
@@ -404,7 +404,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             fault(&bench, "/files/", json!(null), json!({"redirect": target}));
             let transcript = read(&bench, &[LOGS.0]);
-            told(&transcript, &["redirect the download", "/elsewhere"]);
+            told(&transcript, &["redirects the download", "/elsewhere"]);
             assert!(!transcript.stdout.contains("tell-nobody") && is_asked_once(&bench), "{}", transcript.stdout);
             assert!(elsewhere.accept().is_err(), "somebody called there");
             "told: not followed; each list asked for once; nobody called".to_owned()
@@ -461,7 +461,7 @@ fn private_links() -> String {
         ("https://[::ffff:192.168.1.1]/tell-nobody", "private network"),
         ("https://127.0.0.1/tell-nobody", "127.0.0.1"),
         ("https://localhost/tell-nobody", "localhost"),
-        ("https://private.criteo.example/tell-nobody", "whose name has an address of a private network"),
+        ("https://private.criteo.example/tell-nobody", "resolves to an address in a private network"),
         ("http://private.criteo.example/tell-nobody", "http:"),
     ] {
         let mut bench = bench_of_today();

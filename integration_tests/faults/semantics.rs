@@ -54,8 +54,7 @@ pub const CASES: &[Case] = &[
             let first = story(&by_ad_set, &transcript, "ad_statistics_daily");
             let too_much = bench(Options { row_cap: 2, ..Options::default() }, 3);
             let transcript = read(&too_much, &["ad_statistics_daily"]);
-            let words =
-                told(&transcript, &["cannot be read in smaller pieces", "a custom report with fewer dimensions"]);
+            let words = told(&transcript, &["cannot be split further", "a custom report with fewer dimensions"]);
             format!("{first}; else {}; {words}", story(&too_much, &transcript, "ad_statistics_daily"))
         },
     },
