@@ -1,6 +1,6 @@
 # The connector's image, for the architecture of the build machine. `scripts/image` builds and tests it without Docker.
-# Releases set PROGRAM to `given`: the image then gets the tested static program from `dist/image/<architecture>/`, so that
-# nothing is compiled in an emulator.
+# Releases set PROGRAM to `given`: the image then gets the tested static program from `dist/image/<architecture>/`, so
+# that nothing is compiled in an emulator.
 ARG PROGRAM=compiled
 FROM rust:1.95-slim-trixie AS toolchain
 WORKDIR /build

@@ -1,4 +1,4 @@
-//! The streams of a configuration, made from the [`table`]: adding one means a line there and a file in `schemas/`.
+//! Makes the streams of a configuration from the [`table`]. A new stream needs a line there and a file in `schemas/`.
 
 mod table;
 
@@ -11,7 +11,7 @@ use super::{Entity, Permission, Source, Stream};
 use crate::config::Config;
 use table::{Kind, STREAMS};
 
-/// Where the objects of a stream are found; `None` for reports and unknown names.
+/// The endpoint of an object stream; `None` for reports and unknown names.
 #[must_use]
 pub fn entity_of(name: &str) -> Option<Entity> {
     STREAMS.iter().find(|def| def.name == name).and_then(|def| match &def.kind {
@@ -20,22 +20,22 @@ pub fn entity_of(name: &str) -> Option<Entity> {
     })
 }
 
-/// The permission that a ready-made stream needs.
+/// The permission that a built-in stream needs.
 #[must_use]
 pub fn permission_of(name: &str) -> Option<Permission> {
     STREAMS.iter().find(|def| def.name == name).map(|def| def.permission)
 }
 
-/// The streams of objects that others hang on.
+/// Streams whose objects are needed to read other streams.
 pub const PARENTS: &[&str] = &["ad_sets", "creatives", "audience_segments", "product_sets", "mpo_advertisers"];
 
-/// Whether other streams hang on the objects of this one.
+/// Whether other streams need the objects of this one.
 #[must_use]
 pub fn is_parent(name: &str) -> bool {
     PARENTS.contains(&name)
 }
 
-/// Every stream that this configuration gives, in the order in which they are read.
+/// All streams of this configuration, in reading order.
 #[must_use]
 pub fn streams(config: &Config) -> Vec<Stream> {
     let ready_made = STREAMS.iter().filter(|def| def.is_in(&config.api_version)).map(|def| {
@@ -84,7 +84,7 @@ pub fn streams(config: &Config) -> Vec<Stream> {
     ready_made.chain(custom).collect()
 }
 
-/// Names the column of the period after the interval; the file has `day`.
+/// Renames the period column of the schema file, `day`, to match the interval.
 fn name_period(schema: &mut Value, interval: Interval) {
     let Some(properties) = schema["properties"].as_object_mut() else { return };
     let column_type = if interval.name == "Hour" { ColumnType::DateTime } else { ColumnType::Date };
@@ -109,7 +109,7 @@ mod tests {
         Config::parse(&config.to_string()).unwrap()
     }
 
-    /// `UPDATE_SCHEMAS=1 cargo test schema_files` writes the files of the ready-made reports anew.
+    /// `UPDATE_SCHEMAS=1 cargo test schema_files` rewrites the schema files of the built-in reports.
     #[test]
     fn schema_files_of_reports_say_what_the_table_of_metrics_says() {
         for stream in streams(&config()) {

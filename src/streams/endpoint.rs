@@ -1,43 +1,43 @@
-//! Criteo's endpoints for reports, with what is peculiar to each.
+//! The API's report endpoints and how they differ.
 
 use super::metrics::Grain;
 
-/// The metrics whose sums prove that a report is complete: additive, and settled after two days.
+/// The metrics of the totals check: additive, and final after two days.
 pub const TOTAL_METRICS: [&str; 3] = ["Displays", "Clicks", "AdvertiserCost"];
 /// Their names in the other reports, in the same order.
 const PLACEMENT_TOTALS: [&str; 3] = ["Displays", "Clicks", "Cost"];
 pub(super) const AD_LEVEL_TOTALS: [&str; 3] = ["Impressions", "Clicks", "Spend"];
-/// An endpoint for reports.
+/// A report endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     /// `/statistics/report`: up to 100,000 rows, two years.
     Statistics,
-    /// `/placements/report`: no dimension of time, up to 20,000 rows, three months, nothing of today.
+    /// `/placements/report`: no time dimension, up to 20,000 rows, three months, without today.
     Placements,
-    /// `/transactions/report`: a row an event, two years.
+    /// `/transactions/report`: one row per event, two years.
     Transactions,
-    /// `/marketing-solutions/statistics-adlevel/report`: no dimension of time, up to five advertisers at once.
+    /// `/marketing-solutions/statistics-adlevel/report`: no time dimension, up to five advertisers per request.
     AdLevel,
-    /// `/marketing-solutions/marketplace-performance-outcomes/stats/…`: one advertiser at once, up to a year, or up to 31
-    /// days by the hour.
+    /// `/marketing-solutions/marketplace-performance-outcomes/stats/…`: one advertiser per request, up to a year, or up
+    /// to 31 days if hourly.
     Marketplace(&'static str),
 }
 
-/// The interval of marketplace statistics, in Criteo's words.
+/// An interval of marketplace statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
-    /// The value of `intervalSize`.
+    /// The value of `intervalSize`, in Criteo's spelling.
     pub name: &'static str,
-    /// The column of the period.
+    /// The period column.
     pub column: &'static str,
-    /// The period that windows may not cut.
+    /// The period that a window must not split.
     pub grain: Grain,
-    /// The most days of one request.
+    /// The most days per request.
     pub most_days: u32,
 }
 
 impl Interval {
-    /// The intervals that Criteo knows.
+    /// Every interval of the API.
     pub const ALL: [Self; 4] = [
         Self { name: "Hour", column: "hour", grain: Grain::Day, most_days: 31 },
         Self { name: "Day", column: "day", grain: Grain::Day, most_days: 365 },
@@ -45,7 +45,7 @@ impl Interval {
         Self { name: "Year", column: "year", grain: Grain::Year, most_days: 365 },
     ];
 
-    /// An interval by its name; days where the name is unknown.
+    /// The interval with this name; `Day` if the name is unknown.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self::ALL.into_iter().find(|interval| interval.name == name).unwrap_or(Self::ALL[1])
@@ -53,7 +53,7 @@ impl Interval {
 }
 
 impl Endpoint {
-    /// The names of displays, clicks and cost in its reports.
+    /// The names of displays, clicks and cost in this endpoint's reports.
     #[must_use]
     pub fn total_metrics(self) -> [&'static str; TOTAL_METRICS.len()] {
         match self {

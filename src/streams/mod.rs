@@ -1,7 +1,7 @@
-//! Streams as data: what there is to read, with key, cursor, schema and how to ask for it.
+//! Streams as data: their keys, cursors, schemas and requests.
 //!
-//! [`catalog`] is the table, [`report`] turns a report into a stream, [`metrics`] is the vocabulary of reports.
-//! Nothing here knows HTTP or a protocol.
+//! [`catalog`] is the table of streams, [`report`] turns a report into a stream, and [`metrics`] has the dimensions and
+//! metrics of reports. This module does not depend on HTTP or on a protocol.
 
 pub mod catalog;
 pub mod endpoint;
@@ -14,13 +14,13 @@ use serde_json::Value;
 use endpoint::Endpoint;
 use report::Report;
 
-/// What stands behind a history that no document of Criteo's has.
+/// Marks a history that Criteo does not document.
 pub const ASSUMED: &str = " (assumed)";
 
-/// A read permission of a Criteo app. Permissions are frozen once the app is activated.
+/// A read permission of a Criteo app. Activating the app freezes its permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Every app may ask.
+    /// Available to every app.
     None,
     /// "Campaigns: Read" (scope `MarketingSolutions_Campaign_Read`).
     Campaigns,
@@ -35,15 +35,15 @@ pub enum Permission {
 }
 
 impl Permission {
-    /// All that an app can have.
+    /// All permissions that can be granted.
     pub const ALL: [Self; 5] =
         [Self::Campaigns, Self::Audiences, Self::Analytics, Self::Creatives, Self::Recommendations];
 
-    /// The words of Criteo's developer portal.
+    /// The label in Criteo's developer portal.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::None => "no permission",
+            Self::None => "none needed",
             Self::Campaigns => "Campaigns: Read",
             Self::Audiences => "Audiences: Read",
             Self::Analytics => "Analytics: Read",
@@ -53,35 +53,35 @@ impl Permission {
     }
 }
 
-/// How to ask for the rows of a stream of objects.
+/// How to request the objects of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// `GET path`: everything in one answer.
+    /// `GET path`: everything in one response.
     Get,
-    /// `GET path?limit=…&offset=…`
+    /// `GET path?limit=…&offset=…`.
     PagedGet {
-        /// Rows to ask for at once; Criteo may serve fewer.
+        /// Rows per page; Criteo may return fewer.
         limit: u32,
     },
-    /// `POST path` with `{"filters":{"advertiserIds":[…]}}`: everything in one answer.
+    /// `POST path` with `{"filters":{"advertiserIds":[…]}}`: everything in one response.
     Search,
     /// `POST path?limit=…&offset=…` with `{"data":{"type":…,"attributes":{"advertiserIds":[…]}}}`.
     PagedSearch {
         /// The `type` of the search resource.
         resource: &'static str,
-        /// Rows to ask for at once; Criteo may serve fewer.
+        /// Rows per page; Criteo may return fewer.
         limit: u32,
     },
 }
 
 impl Request {
-    /// Whether the request names the advertisers.
+    /// Whether the request lists the advertisers.
     #[must_use]
     pub fn is_search(self) -> bool {
         matches!(self, Self::Search | Self::PagedSearch { .. })
     }
 
-    /// The size of a page, where there are pages.
+    /// The page size, if the endpoint has pages.
     #[must_use]
     pub fn limit(self) -> Option<u32> {
         match self {
@@ -91,50 +91,50 @@ impl Request {
     }
 }
 
-/// What a stream of objects is asked for once each.
+/// What a stream sends one request for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Each {
-    /// Once.
+    /// A single request.
     Nothing,
-    /// For each advertiser.
+    /// One request per advertiser.
     Advertiser,
-    /// For each ad set.
+    /// One request per ad set.
     AdSet,
-    /// For each dataset of an ad set or a creative.
+    /// One request per dataset of an ad set or a creative.
     Dataset,
-    /// For each audience segment that is a contact list.
+    /// One request per audience segment that is a contact list.
     ContactList,
-    /// For each advertiser and each country of its audience segments, or of the configuration.
+    /// One request per advertiser and country, where countries come from its audience segments or the configuration.
     Country,
-    /// For each product set.
+    /// One request per product set.
     ProductSet,
-    /// For each advertiser of the marketplace.
+    /// One request per marketplace advertiser.
     MarketplaceAdvertiser,
 }
 
-/// A placeholder of a path or a query; its name is also that of the column that it fills.
+/// A placeholder in a path or query. The column that it fills has the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variable {
-    /// `advertiser_id`
+    /// `advertiser_id`.
     AdvertiserId,
-    /// `ad_set_id`
+    /// `ad_set_id`.
     AdSetId,
-    /// `country`, two letters
+    /// `country`, two letters.
     Country,
-    /// `dataset_id`
+    /// `dataset_id`.
     DatasetId,
-    /// `product_set_id`
+    /// `product_set_id`.
     ProductSetId,
-    /// `segment_id`
+    /// `segment_id`.
     SegmentId,
 }
 
 impl Variable {
-    /// All of them.
+    /// Every placeholder.
     pub const ALL: &[Self] =
         &[Self::AdvertiserId, Self::AdSetId, Self::Country, Self::DatasetId, Self::ProductSetId, Self::SegmentId];
 
-    /// Its name between braces in a path.
+    /// The name, which stands in braces in a path.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -148,73 +148,73 @@ impl Variable {
     }
 }
 
-/// A part of a query.
+/// A query parameter.
 #[derive(Debug, Clone, Copy)]
 pub enum Parameter {
-    /// Always the same value.
+    /// A constant value.
     Fixed(&'static str, &'static str),
     /// The value of a placeholder.
     Of(&'static str, Variable),
 }
 
-/// A second request for a list, for objects that the first leaves out.
+/// A second request for objects that the first one omits.
 #[derive(Debug, Clone, Copy)]
 pub struct Rest {
-    /// The query in place of the first one.
+    /// The query, instead of the first request's.
     pub query: &'static [Parameter],
-    /// Members of these objects that the answer does not tell, folded.
+    /// Members that the response lacks for these objects, case-folded.
     pub unknown: &'static [&'static str],
 }
 
-/// A stream of objects: where they are found.
+/// The endpoint of an object stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Entity {
-    /// The path below the version segment, with placeholders such as `{ad_set_id}`.
+    /// The path after the API version, with placeholders such as `{ad_set_id}`.
     pub path: &'static str,
-    /// The query, besides pages.
+    /// Query parameters, without those for paging.
     pub query: &'static [Parameter],
-    /// How to ask.
+    /// The kind of request.
     pub request: Request,
-    /// How often to ask.
+    /// What to send one request for.
     pub each: Each,
-    /// Placeholders whose values the rows do not carry themselves; they become columns.
+    /// Placeholders added as columns, since the rows lack their values.
     pub columns: &'static [Variable],
-    /// The first version of the API that has it; `None` where all that Criteo still serves have.
+    /// The first API version with this endpoint; `None` if every supported version has it.
     pub since: Option<&'static str>,
-    /// What is asked for besides.
+    /// A second request, if one is needed.
     pub rest: Option<Rest>,
-    /// Whether rows tell when they were changed last (`updated_at`).
+    /// Whether rows have `updated_at`, the time of the last change.
     pub has_updates: bool,
 }
 
-/// Where the rows of a stream come from.
+/// The source of a stream's rows.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// Objects, read whole at every sync.
+    /// Objects; every sync reads all of them.
     Entity(Entity),
     /// A report, read window by window.
     Report(Report),
-    /// Criteo's log files, read day by day.
+    /// Criteo's log files, read per day.
     LogLevel,
 }
 
-/// One stream, ready to be discovered and read.
+/// A stream, ready for discovery and reading.
 #[derive(Debug, Clone)]
 pub struct Stream {
-    /// The name, the same in both protocols.
+    /// The name, in both protocols.
     pub name: String,
     /// The JSON schema of a record (draft 7).
     pub schema: Value,
-    /// The columns that tell records apart.
+    /// The columns that identify a record.
     pub primary_key: Vec<String>,
-    /// The permission that the app needs.
+    /// The permission the app needs.
     pub permission: Permission,
-    /// Where the rows come from.
+    /// The source of the rows.
     pub source: Source,
 }
 
 impl Stream {
-    /// Method and path of its requests, with placeholders.
+    /// Method and path of the requests, with placeholders.
     #[must_use]
     pub fn endpoint(&self) -> String {
         match &self.source {
@@ -234,7 +234,7 @@ impl Stream {
         }
     }
 
-    /// How far back Criteo keeps it, in words, and whether that is only assumed; empty for objects.
+    /// The history that Criteo keeps, in words, with a mark if it is assumed; empty for objects.
     #[must_use]
     pub fn history(&self) -> String {
         match &self.source {
@@ -245,21 +245,21 @@ impl Stream {
         }
     }
 
-    /// Whether a Singer tap reads it without being told to: what an app with the least permissions that make sense
-    /// (Campaigns, Creatives, Analytics) can read, apart from log files, which are large.
+    /// Whether a Singer tap reads it by default: what an app with the minimum useful permissions (Campaigns, Creatives,
+    /// Analytics) can read, without log files, which are large.
     #[must_use]
     pub fn is_selected_by_default(&self) -> bool {
         !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
             && !matches!(self.source, Source::LogLevel)
     }
 
-    /// Whether every read brings all that there is: objects that do not tell when they were changed.
+    /// Whether the sync reads every object: in full refresh mode, and always for objects without `updated_at`.
     #[must_use]
     pub fn is_read_whole(&self, is_incremental: bool) -> bool {
         matches!(self.source, Source::Entity(_)) && !(is_incremental && self.cursor().is_some())
     }
 
-    /// Whether only the advertisers to read are asked for.
+    /// Whether requests are limited to the advertisers to read.
     #[must_use]
     pub fn is_by_advertiser(&self) -> bool {
         match &self.source {
@@ -268,7 +268,7 @@ impl Stream {
         }
     }
 
-    /// Whether a read that was interrupted can go on from its last state.
+    /// Whether an interrupted read can resume from its last state.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         match &self.source {
@@ -277,7 +277,7 @@ impl Stream {
         }
     }
 
-    /// The cursor column of a stream that can be read incrementally.
+    /// The cursor column, if the stream can be read incrementally.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         match &self.source {

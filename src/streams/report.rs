@@ -1,6 +1,6 @@
-//! A report as a stream: dimensions and metrics in, columns, key and schema out.
+//! Reports as streams: turns dimensions and metrics into columns, key and schema.
 //!
-//! Statistics have their columns from the table of metrics; the smaller reports have fixed ones, in their schema files.
+//! Columns of statistics come from the table of metrics; smaller reports have fixed columns in their schema files.
 
 use std::sync::Arc;
 
@@ -12,19 +12,18 @@ use super::metrics::{self, Grain};
 use super::schema::ColumnType;
 use crate::config::{Config, Currency, CustomReport};
 
-/// How far back Criteo keeps statistics, in days (two years, `OpenAPI` document).
+/// Days of statistics that Criteo keeps (two years, `OpenAPI` document).
 pub const HISTORY_DAYS: u32 = 730;
-/// The most rows Criteo answers at once (developers.criteo.com, Analytics, which has the number alone).
+/// The most rows per response (developers.criteo.com, Analytics, which states only the number).
 pub const ROW_CAP: u64 = 100_000;
-/// How far back reports by the hour, and those that take a request for every day, go unless the user asks for more, in
-/// days.
+/// Default history, in days, of hourly reports and of those that need one request per day.
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
-/// How long Criteo may credit a sale to a click: its widest attribution window.
+/// Criteo's widest attribution window: how long it may credit a sale to a click.
 const WIDEST_ATTRIBUTION_DAYS: u32 = 30;
-/// How many days are read again when no metric is credited to anything: numbers of the last two days still count.
+/// Days to reread if no metric has an attribution window: figures of the last two days may still change.
 const SETTLING_DAYS: u32 = 3;
-/// Dimensions over which clicks, displays and cost add up to the totals. For others, such as the product category, nothing
-/// says that they do.
+/// Dimensions over which clicks, displays and cost add up to the totals. For others, such as the product category, this
+/// is not documented.
 const PROVABLE: &[&str] = &[
     "AdvertiserId",
     "Advertiser",
@@ -47,74 +46,74 @@ const PROVABLE: &[&str] = &[
     "Channel",
 ];
 
-/// One report: what to ask for, and in which money and time.
+/// A report: its dimensions, metrics, currency and time zone.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Dimensions to request, in Criteo's spelling: those asked for, the ids of names, and the day.
+    /// Dimensions to request, in Criteo's spelling, including ids of names and the day.
     pub dimensions: Vec<String>,
     /// Metrics to request, in Criteo's spelling.
     pub metrics: Vec<String>,
-    /// The currency of the money.
+    /// Currency of the money.
     pub currency: Currency,
-    /// The zone whose days count.
+    /// Time zone of the days.
     pub timezone: Tz,
-    /// The period that windows may not cut, and whose start is the cursor.
+    /// The period that a window must not split; its start is the cursor.
     pub grain: Grain,
-    /// Whether rows by the hour are among them.
+    /// Whether rows are hourly.
     pub is_hourly: bool,
-    /// Criteo's filters.
+    /// The API's filters.
     pub filters: Filters,
-    /// Whether it is the user's own.
+    /// Whether the user defined it.
     pub is_custom: bool,
-    /// Where it is asked for.
+    /// The endpoint to request.
     pub endpoint: Endpoint,
-    /// The number of rows at which Criteo cuts an answer.
+    /// The row count at which Criteo truncates a response.
     pub row_cap: u64,
-    /// How far back Criteo keeps it, in days.
+    /// Days of history that Criteo keeps.
     pub history_days: u32,
-    /// The most days of one request.
+    /// The most days per request.
     pub most_days: u32,
-    /// The most advertisers of one request.
+    /// The most advertisers per request.
     pub most_advertisers: usize,
-    /// Whether rows that share a key are numbered because the user wants that.
+    /// Whether the user wants row numbers for rows that share a key.
     pub numbers_rows: bool,
-    /// The columns of a report whose columns do not follow from its dimensions and metrics.
+    /// The columns, where they do not follow from dimensions and metrics.
     pub fixed_columns: Arc<[RowColumn]>,
     cursor: &'static str,
 }
 
-/// A column of a report, as its rows are read.
+/// A column, as the rows are read.
 #[derive(Debug, Clone)]
 pub struct RowColumn {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What its values are.
+    /// The type of its values.
     pub column_type: ColumnType,
-    /// Whether it is part of the key.
+    /// Whether it is part of the primary key.
     pub is_key: bool,
 }
 
-/// Restricts a report to some ad sets; empty lists restrict nothing.
+/// Filters of a report; empty lists do not restrict it.
 #[derive(Debug, Clone, Default)]
 pub struct Filters {
-    /// `adSetIds`
+    /// `adSetIds`.
     pub ad_set_ids: Vec<String>,
-    /// `adSetNames`
+    /// `adSetNames`.
     pub ad_set_names: Vec<String>,
-    /// `adSetStatus`: `Active`, `NotRunning`, `Dead`
+    /// `adSetStatus`: `Active`, `NotRunning` or `Dead`.
     pub ad_set_status: Vec<String>,
-    /// `disclosed` of placements; `false` means the undisclosed ones.
+    /// `disclosed` of placements; `false` means undisclosed ones.
     pub disclosed: Option<bool>,
-    /// `environment` of placements: `Web`, `Android`, `Ios`
+    /// `environment` of placements: `Web`, `Android` or `Ios`.
     pub environment: Option<String>,
-    /// `eventType` of transactions: `Click`, `Display`
+    /// `eventType` of transactions: `Click` or `Display`.
     pub event_type: Option<String>,
 }
 
-/// The environments that placements can be asked for in parts by.
+/// The environments by which placements can be requested in parts.
 pub const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
 
-/// A column of a report.
+/// A column and its place in the schema.
 struct Column {
     name: String,
     column_type: ColumnType,
@@ -123,7 +122,7 @@ struct Column {
 }
 
 impl Report {
-    /// A ready-made report.
+    /// A built-in report.
     #[must_use]
     pub fn preset(dimensions: &[&str], metrics: &[&str], config: &Config) -> Self {
         let dimensions = dimensions.iter().map(|&name| name.to_owned()).collect();
@@ -131,7 +130,7 @@ impl Report {
         Self::new(dimensions, metrics, config.currency.clone(), config.timezone, Filters::default(), config)
     }
 
-    /// A report of the user's own.
+    /// A user-defined report.
     #[must_use]
     pub fn custom(custom: &CustomReport, config: &Config) -> Self {
         let report = Self::new(
@@ -158,7 +157,7 @@ impl Report {
         filters: Filters,
         config: &Config,
     ) -> Self {
-        // A name alone does not tell two campaigns of the same name apart: its id comes along.
+        // Two campaigns may share a name, so the id is requested, too.
         for index in 0..dimensions.len() {
             let id = metrics::dimension(&dimensions[index]).filter(|d| d.is_name()).and_then(|d| d.pair);
             if let Some(id) = id
@@ -170,7 +169,7 @@ impl Report {
         if !dimensions.iter().any(|name| name == "AdvertiserId") {
             dimensions.insert(0, "AdvertiserId".to_owned());
         }
-        // Without a period every window would be one row; with the hour alone there is no day to resume from.
+        // Without a period every window would be one row; with only the hour there is no day to resume from.
         let is_hourly = dimensions.iter().any(|name| name == "Hour");
         let grain =
             dimensions.iter().filter_map(|name| Grain::of_dimension(name)).min_by_key(|grain| grain.longest_days());
@@ -182,7 +181,7 @@ impl Report {
             dimensions,
             metrics,
             currency,
-            // A local hour comes twice when clocks are set back; an hour in UTC never does.
+            // A local hour occurs twice when clocks go back; a UTC hour never does.
             timezone: if is_hourly { Tz::UTC } else { timezone },
             cursor: match grain {
                 Grain::Day => "day",
@@ -204,7 +203,7 @@ impl Report {
         }
     }
 
-    /// One of the smaller reports, with fixed columns.
+    /// A smaller report, with fixed columns.
     #[must_use]
     pub fn small(endpoint: Endpoint, dimensions: &[&str], metrics: &[&str], config: &Config) -> Self {
         let base = Self {
@@ -221,7 +220,7 @@ impl Report {
                 history_days: 90,
                 most_days: 1,
                 filters: Filters {
-                    // Left out it is `true` by Criteo's documents; said, the table does not hang on that.
+                    // Criteo's default is `true`; sending it makes the table independent of that default.
                     disclosed: Some(config.placements_disclosed.unwrap_or(true)),
                     environment: config.placements_environment.clone(),
                     ..Filters::default()
@@ -242,7 +241,7 @@ impl Report {
                     grain: interval.grain,
                     is_hourly: interval.name == "Hour",
                     timezone: if interval.name == "Hour" { Tz::UTC } else { config.timezone },
-                    // No cap is known: the answer is asked for without a number of rows.
+                    // Criteo documents no row limit here, and the request has none.
                     row_cap: u64::MAX,
                     most_days: interval.most_days,
                     most_advertisers: 1,
@@ -252,20 +251,20 @@ impl Report {
         }
     }
 
-    /// Whether its rows do not say which day they are of: each day is asked for alone.
+    /// Whether rows do not name their day, so that each day needs its own request.
     #[must_use]
     pub fn is_without_time(&self) -> bool {
         matches!(self.endpoint, Endpoint::Placements | Endpoint::AdLevel)
     }
 
-    /// Parts that a single ad set of a single day can be asked for in.
+    /// The parts into which a single day of a single ad set can be split.
     #[must_use]
     pub fn environments(&self) -> &'static [&'static str] {
         let is_by_environment = self.dimensions.iter().any(|name| name == "Environment");
         if is_by_environment && self.filters.environment.is_none() { &ENVIRONMENTS } else { &[] }
     }
 
-    /// The report of the sums that prove this one: by advertiser and period alone.
+    /// The report of the totals check: the totals per advertiser and period.
     #[must_use]
     pub fn totals(&self) -> Self {
         let mut dimensions = vec!["AdvertiserId".to_owned()];
@@ -276,21 +275,21 @@ impl Report {
         Self { dimensions, metrics, numbers_rows: false, fixed_columns: Arc::default(), ..self.clone() }
     }
 
-    /// The report that lists the ad sets of this one, and their environments where it can be asked for by these.
+    /// The report that lists the ad sets of this one, and their environments where it can be split by these.
     #[must_use]
     pub fn ad_sets(&self) -> Self {
         let mut dimensions = vec!["AdvertiserId".to_owned(), "AdsetId".to_owned()];
         if !self.environments().is_empty() {
             dimensions.push("Environment".to_owned());
         }
-        // Texts need dimensions of their own.
+        // Text metrics cannot be requested without their own dimensions.
         let is_number =
             |metric: &&String| self.endpoint != Endpoint::AdLevel || AD_LEVEL_TOTALS.contains(&metric.as_str());
         let metrics = self.metrics.iter().filter(is_number).cloned().collect();
         Self { dimensions, metrics, numbers_rows: false, fixed_columns: Arc::default(), ..self.clone() }
     }
 
-    /// Whether its sums must be the totals: it is not filtered, and its dimensions are known to be additive.
+    /// Whether the totals check applies: the report has no filters, and its dimensions are known to be additive.
     #[must_use]
     pub fn is_provable(&self) -> bool {
         let Filters { ad_set_ids, ad_set_names, ad_set_status, .. } = &self.filters;
@@ -300,8 +299,8 @@ impl Report {
             && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
     }
 
-    /// Whether its sums must be the totals of each day. Without a dimension of time that takes a request a day, so it is worth it
-    /// only for days that are read in parts.
+    /// Whether the totals check applies to days that are split. Without a time dimension it needs one request per day,
+    /// which is worth it only for these.
     #[must_use]
     pub fn is_provable_in_parts(&self) -> bool {
         self.is_without_time() && !self.dimensions.iter().any(|name| name == "CategoryId")
@@ -313,19 +312,21 @@ impl Report {
         self.endpoint.total_metrics().map(|name| metrics.iter().any(|metric| metric == name))
     }
 
-    /// Whether requests for some ad sets together give the rows of one for all: only if each row belongs to one ad set.
+    /// Whether the report can be split by ad sets, which requires that each row belongs to one ad set.
     #[must_use]
     pub fn can_filter_ad_sets(&self) -> bool {
-        // Without their id in the key, rows of an ad with several of them would share one in different answers.
+        // Without the ad set in the key, rows of an ad in several ad sets would share a key across responses.
         self.dimensions.iter().any(|name| name == "AdsetId")
     }
 
-    /// How many days Criteo may still change: the widest attribution window of the metrics, at most 30 days (33 for transactions).
+    /// Days that Criteo may still change: the widest attribution window of the metrics, at most 30 days (33 for
+    /// transactions).
     #[must_use]
     pub fn lookback_days(&self, metrics: &[String]) -> u32 {
         match self.endpoint {
             Endpoint::Statistics => {}
-            // Should Criteo select by the click or view: an order so much later is told some days after that.
+            // In case Criteo selects by the click or view: an order may follow 30 days later, and be reported some days
+            // after that.
             Endpoint::Transactions => return WIDEST_ATTRIBUTION_DAYS + SETTLING_DAYS,
             _ => return WIDEST_ATTRIBUTION_DAYS,
         }
@@ -336,7 +337,7 @@ impl Report {
         days.max().unwrap_or(SETTLING_DAYS).clamp(SETTLING_DAYS, WIDEST_ATTRIBUTION_DAYS)
     }
 
-    /// How far back Criteo is taken to keep it, in words.
+    /// The history that Criteo keeps, in words.
     #[must_use]
     pub fn history(&self) -> String {
         match self.history_days {
@@ -345,20 +346,21 @@ impl Report {
         }
     }
 
-    /// Whether no document of Criteo's says how far back it goes: statistics by day, transactions and placements have one.
+    /// Whether the history is undocumented: Criteo documents that of daily statistics, transactions and placements
+    /// only.
     #[must_use]
     pub fn is_history_assumed(&self) -> bool {
         self.is_hourly || matches!(self.endpoint, Endpoint::AdLevel | Endpoint::Marketplace(_))
     }
 
-    /// The column that the state counts in.
+    /// The cursor column.
     #[must_use]
     pub fn cursor_column(&self) -> &'static str {
         self.cursor
     }
 
-    /// Whether rows that share a key are numbered: Criteo names a category in one row and calls it "Unknown" in another, and
-    /// the user may want it.
+    /// Whether rows that share a key are numbered: if the user wants it, or with categories, which Criteo names in one
+    /// row and calls "Unknown" in another.
     #[must_use]
     pub fn has_twins(&self) -> bool {
         self.numbers_rows || self.dimensions.iter().any(|name| name == "CategoryId")
@@ -374,20 +376,20 @@ impl Report {
         columns.map(|Column { name, column_type, is_key, .. }| RowColumn { name, column_type, is_key }).collect()
     }
 
-    /// Whether its requests name a currency.
+    /// Whether requests include a currency.
     #[must_use]
     pub fn asks_for_currency(&self) -> bool {
         !matches!(self.endpoint, Endpoint::AdLevel | Endpoint::Marketplace(_))
     }
 
-    /// How many days back the report is read where the user names no start.
+    /// Days of history to read without a start date.
     #[must_use]
     pub fn default_history_days(&self) -> u32 {
         let is_costly = self.is_hourly || self.endpoint == Endpoint::AdLevel;
         if is_costly { HOURLY_HISTORY_DAYS } else { self.history_days }
     }
 
-    /// Every requested dimension in its id form, the period, and the currency; `row_number` where there are twins.
+    /// The requested dimensions as ids, the period and the currency, plus `row_number` if rows are numbered.
     #[must_use]
     pub fn primary_key(&self) -> Vec<String> {
         self.columns().into_iter().filter(|column| column.is_key).map(|column| column.name).collect()
@@ -412,13 +414,13 @@ impl Report {
     pub fn selected_metrics(&self, selected: &dyn Fn(&str) -> bool) -> Vec<String> {
         let wanted: Vec<_> =
             self.metrics.iter().filter(|name| selected(&metrics::column_name(name))).cloned().collect();
-        // Only statistics can be asked for without a metric.
+        // Only statistics can be requested without a metric.
         let is_needed = wanted.is_empty() && self.endpoint != Endpoint::Statistics;
         if is_needed { self.metrics.iter().take(1).cloned().collect() } else { wanted }
     }
 
-    /// What a state is bound to. Rows with another currency, zone or dimensions have other keys; other metrics or
-    /// filters only change values.
+    /// What a state depends on. Another currency, time zone or dimension changes the keys of rows; other metrics or
+    /// filters change only values.
     #[must_use]
     pub fn fingerprint(&self, selected_metrics: &[String]) -> Fingerprint {
         let sorted = |names: &[String]| {
@@ -441,7 +443,7 @@ impl Report {
         let currency = if self.asks_for_currency() { self.currency.to_string() } else { String::new() };
         let numbered = if self.numbers_rows { "|row_number" } else { "" };
         Fingerprint {
-            // Where none is asked for, money is in the advertiser's currency.
+            // Without a requested currency, money is in the advertiser's currency.
             keys: format!("{currency}|{}|{}{numbered}", self.timezone, sorted(&self.dimensions)),
             values: format!("{:016x}", fnv1a(values.join("|").as_bytes())),
         }
@@ -462,7 +464,7 @@ impl Report {
                 push(metrics::column_name(requested), ColumnType::Text, about, true);
                 continue;
             };
-            // Criteo answers both halves of a pair, whichever is asked for.
+            // Criteo returns both the id and the name, whichever is requested.
             for half in [Some(dimension), dimension.pair.and_then(metrics::dimension)].into_iter().flatten() {
                 let about = format!("{} (Criteo's dimension {}).", half.about, half.name);
                 push(metrics::column_name(half.name), half.column_type, about, !half.is_name());
@@ -489,16 +491,16 @@ impl Report {
     }
 }
 
-/// What a state is bound to, in two halves with different consequences.
+/// What a state depends on, in two parts with different consequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Currency, zone and dimensions: when they change, old rows would stay beside new ones under other keys.
+    /// Currency, time zone and dimensions: after a change, old rows would remain next to new ones with different keys.
     pub keys: String,
-    /// A hash of metrics and filters: when they change, rows read before keep their old columns.
+    /// A hash of metrics and filters: after a change, rows already synced keep their old columns.
     pub values: String,
 }
 
-/// The FNV-1a hash: small, and the same on every machine and in every release.
+/// The FNV-1a hash: small, and stable across machines and releases.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

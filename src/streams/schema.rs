@@ -1,18 +1,18 @@
-//! Between JSON schemas and the types of columns.
+//! Converts between JSON schemas and column types.
 //!
-//! Schemas are the flat subset that Airbyte's destinations understand: one type a field besides `null`, no
-//! `$ref`, no `allOf`, no `additionalProperties: false`.
+//! Schemas use the flat subset that Airbyte's destinations understand: one type per field besides `null`, no `$ref`, no
+//! `allOf`, no `additionalProperties: false`.
 
 use serde_json::{Map, Value, json};
 
-/// The type of a column, as the row path treats it.
+/// The type of a column, as rows are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
-    /// A text; numbers become their digits, so ids keep leading zeros and all their digits.
+    /// A string. Numbers are kept digit by digit, so ids keep leading zeros.
     Text,
-    /// A number, with every digit the API sent.
+    /// A number, with every digit that the API sent.
     Number,
-    /// A number that is certainly whole.
+    /// A number that is always whole.
     Integer,
     /// `true` or `false`.
     Boolean,
@@ -20,16 +20,16 @@ pub enum ColumnType {
     Date,
     /// An instant in UTC, `YYYY-MM-DDThh:mm:ssZ`.
     DateTime,
-    /// The time of a clock in the zone of the row, `YYYY-MM-DDThh:mm:ss`.
+    /// A local time in the zone of the row, `YYYY-MM-DDThh:mm:ss`.
     LocalDateTime,
-    /// An object, passed on as it is.
+    /// An object, passed through unchanged.
     Object,
-    /// A list, passed on as it is.
+    /// A list, passed through unchanged.
     List,
 }
 
 impl ColumnType {
-    /// Reads the type off a property of a schema; of several in an `anyOf`, the first that is not null.
+    /// The type of a schema property; of an `anyOf`, the first branch that is not null.
     #[must_use]
     pub fn of_property(property: &Value) -> Self {
         if let Some(branches) = property["anyOf"].as_array() {
@@ -56,7 +56,7 @@ impl ColumnType {
         }
     }
 
-    /// Writes a property of a schema. Keys are the only columns that are never null.
+    /// The schema property of a column. Only keys are never null.
     #[must_use]
     pub fn property(self, is_key: bool, description: &str) -> Value {
         let name = match self {

@@ -1,4 +1,4 @@
-//! The table of streams: a line here and a file in `schemas/` make a stream.
+//! The table of streams. A stream is a line here and a file in `schemas/`.
 
 use crate::config::ApiVersion;
 use crate::streams::endpoint::Endpoint;
@@ -28,7 +28,7 @@ pub(super) struct Small {
     pub since: Option<&'static str>,
 }
 
-/// The metrics of every ready-made report: sums only, so that they can be added up over any rows.
+/// Metrics of every built-in report: only sums, so that any rows can be added up.
 const PRESET_METRICS: &[&str] = &[
     "Displays",
     "Clicks",
@@ -73,8 +73,7 @@ const fn entity(
 }
 
 impl StreamDef {
-    /// Whether this version of the API has the stream. Versions without a date are newer than all others, but lack what
-    /// is not meant for them.
+    /// Whether this API version has the stream. Undated versions count as newest, but lack some streams.
     pub(super) fn is_in(&self, version: &ApiVersion) -> bool {
         if !version.0.starts_with("20") && NOT_IN_PREVIEW.contains(&self.name) {
             return false;
@@ -100,7 +99,7 @@ impl StreamDef {
         self
     }
 
-    /// Asked for once each, with columns for what the rows do not carry.
+    /// Sends one request per item, and adds columns that the rows lack.
     const fn each(self, each: Each, columns: &'static [Variable]) -> Self {
         self.with(Change::Each(each, columns))
     }
@@ -109,7 +108,7 @@ impl StreamDef {
         self.with(Change::Query(query))
     }
 
-    /// Another key than `id`.
+    /// Replaces the key `id`.
     const fn key(self, key: &'static [&'static str]) -> Self {
         self.with(Change::Key(key))
     }
@@ -118,7 +117,7 @@ impl StreamDef {
         self.with(Change::Since(version))
     }
 
-    /// Asked for a second time, for objects that the first answer leaves out.
+    /// Adds a second request, for objects that the first one omits.
     const fn rest(self, rest: Rest) -> Self {
         self.with(Change::Rest(rest))
     }
@@ -150,21 +149,21 @@ macro_rules! schema {
     };
 }
 
-/// `entity!(name, permission, path, request)`: a stream of objects whose schema file bears its name.
+/// `entity!(name, permission, path, request)`: an object stream; the schema file has its name.
 macro_rules! entity {
     ($name:literal, $permission:ident, $path:literal, $request:expr) => {
         entity($name, schema!($name), Permission::$permission, $path, $request)
     };
 }
 
-/// `report!(name, dimensions…)`: ready-made statistics, whose schema file bears their name.
+/// `report!(name, dimensions…)`: built-in statistics; the schema file has their name.
 macro_rules! report {
     ($name:literal, $($dimension:literal),+) => {
         report($name, schema!($name), &[$($dimension),+])
     };
 }
 
-/// `small!(name, permission, report)`: a report with fixed columns, whose schema file bears its name.
+/// `small!(name, permission, report)`: a report with fixed columns; the schema file has its name.
 macro_rules! small {
     ($name:literal, $permission:ident, $small:expr) => {
         StreamDef {
@@ -176,7 +175,7 @@ macro_rules! small {
     };
 }
 
-/// The additive metrics of placements; ratios can be made from them.
+/// The additive metrics of placements; ratios can be derived from them.
 const PLACEMENT_METRICS: &[&str] =
     &["Clicks", "Displays", "Cost", "SalesPc30d", "RevenuePc30d", "SalesPv1d", "RevenuePv1d"];
 
@@ -184,16 +183,16 @@ const fn marketplace(what: &'static str, primary_key: &'static [&'static str]) -
     Small { endpoint: Endpoint::Marketplace(what), dimensions: &[], metrics: &[], primary_key, since: None }
 }
 
-/// The size of pages that Criteo allows for audiences.
+/// The largest page that Criteo allows for audiences.
 const PAGE: u32 = 100;
-/// The size of pages elsewhere: Criteo's default, since it names no maximum.
+/// The page size elsewhere: Criteo's default, since no maximum is documented.
 const DEFAULT_PAGE: u32 = 50;
 
 use Each::{AdSet, Advertiser, ContactList, Country, Dataset, MarketplaceAdvertiser, ProductSet};
 use Request::{Get, PagedGet, PagedSearch, Search};
 use Variable::{AdSetId, AdvertiserId};
 
-/// Every ready-made stream, in the order in which they are read.
+/// Every built-in stream, in reading order.
 pub(super) static STREAMS: &[StreamDef] = &[
     entity!("application", None, "marketing-solutions/me", Get).key(&["application_id"]),
     entity!("advertisers", None, "advertisers/me", Get),
@@ -312,8 +311,8 @@ pub(super) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId]),
-    // Finished budgets come only with a day that they end after, and `spend` then leaves out what was spent since: so they are
-    // asked for apart, and their spend is not known. `withSpend` and the like are filters, and would lose rows.
+    // Criteo returns finished budgets only with `endAfterDate`, and then excludes spend after that date from `spend`. So
+    // a second request fetches them, with unknown spend. `withSpend` and the like are filters and would lose rows.
     entity!(
         "mpo_budgets",
         Campaigns,
@@ -445,7 +444,7 @@ pub(super) static STREAMS: &[StreamDef] = &[
     },
 ];
 
-/// Streams that the versions `preview` and `experimental` do not have (`OpenAPI` documents).
+/// Streams missing from the versions `preview` and `experimental` (`OpenAPI` documents).
 const NOT_IN_PREVIEW: &[&str] = &[
     "ads",
     "creatives",
