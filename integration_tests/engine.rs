@@ -152,7 +152,9 @@ fn a_day_whose_sums_stay_others_is_a_hole_that_three_syncs_ask_for() {
             }
             _ => transcript.logs("WARN").iter().map(|&log| log.to_owned()).collect(),
         };
-        let is_told = told.iter().any(|text| text.contains("other sums") && text.contains("2026-09-02 of 1001"));
+        let is_told = told
+            .iter()
+            .any(|text| text.contains("do not match Criteo's own totals") && text.contains("2026-09-02 of 1001"));
         assert_eq!(is_told, is_asked, "{tries}: {told:?}");
         let saved = transcript.final_state();
         let of_stream = &saved[0]["stream"]["stream_state"];

@@ -378,7 +378,7 @@ fn the_first_day_is_found_behind_two_advertisers_that_are_refused() {
         let transcript = incremental(&bench, None);
         assert_eq!(transcript.code, Some(i32::from(!is_found)), "{refused}: {:?}", transcript.errors());
         if is_found {
-            let words = format!("for days before {}", first + Days::new(1));
+            let words = format!("before {}, so reading starts", first + Days::new(1));
             assert!(transcript.logs("WARN").iter().any(|log| log.contains(&words)), "{:?}", transcript.logs("WARN"));
             assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1003", "1004", "1005"]));
         }

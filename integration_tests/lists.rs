@@ -82,7 +82,7 @@ fn a_report_that_announces_more_in_its_smallest_piece_says_so() {
     let bench = Bench::new(Options::default(), 2);
     fault(&bench, &json!({"path": "/stats/campaigns"}), &json!({"mutate": {"/links": {"next": "/page/2"}}}));
     let said = incomplete(&bench.read(&bench.catalog(&[name], "incremental"), None), name);
-    assert!(said.contains("another page behind") && said.contains("rows of this report"), "{said}");
+    assert!(said.contains("another page after") && said.contains("rows of this report"), "{said}");
 }
 
 #[test]

@@ -374,7 +374,7 @@ fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
             assert_eq!(transcript.statuses("advertisers").last(), Some(&"COMPLETE"));
             let errors = transcript.errors();
             let error = errors.iter().find(|error| error["stream_descriptor"]["name"] == name).unwrap();
-            assert!(error["message"].as_str().unwrap().contains("Criteo says that there"), "{error}");
+            assert!(error["message"].as_str().unwrap().contains("Criteo announced"), "{error}");
         }
         // The list of advertisers itself.
         let bench = Bench::new(Options::default(), 1);
@@ -733,9 +733,9 @@ fn assert_truth_of_log(bench: &Bench, transcript: &Transcript) {
 #[test]
 fn a_log_file_that_is_gone_costs_its_day_alone() {
     for (action, words) in [
-        (json!({"status": 404}), "the file is gone"),
-        (json!({"status": 410}), "the file is gone"),
-        (json!({"status": 403}), "the file is gone"),
+        (json!({"status": 404}), "the file was deleted"),
+        (json!({"status": 410}), "the file was deleted"),
+        (json!({"status": 403}), "the file was deleted"),
     ] {
         let bench = Bench::new(Options::default(), 10);
         let fault = json!({"match": {"path": "/files/1002_2026-10-25"}, "times": null, "do": action});

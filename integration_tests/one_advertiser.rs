@@ -30,7 +30,7 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
             .collect();
         let (there, wanted) = (by_key(transcript.records(report), stream), by_key(wanted, stream));
         assert_eq!(there.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{report}");
-        let words = format!("1001 for days before {first}");
+        let words = format!("1001 before {first}");
         assert!(transcript.logs("WARN").iter().any(|log| log.contains(&words)), "{:?}", transcript.logs("WARN"));
     }
 }

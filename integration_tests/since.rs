@@ -95,7 +95,7 @@ fn days_behind_the_cursor_that_cannot_be_read_are_asked_for_again() {
     let cursor = kept(&bench)["groups"].clone();
     let again = read(&bench, REPORT, &["--since", "2026-08-10", "--until", "2026-08-20"]);
     assert_eq!(again.code, Some(1));
-    assert!(message(&again).contains("The next sync asks for these days again"), "{}", message(&again));
+    assert!(message(&again).contains("The next sync requests these days again"), "{}", message(&again));
     assert_eq!(kept(&bench)["groups"], cursor);
     let holes = &kept(&bench)["holes"];
     assert_eq!((&holes[0]["from"], &holes[0]["to"]), (&json!("2026-08-19"), &json!("2026-08-20")), "{holes}");

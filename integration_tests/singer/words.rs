@@ -12,11 +12,7 @@ fn what_fails_is_said_last_on_stderr_and_the_others_are_read() {
     bench.file("all.json", &everything(&bench));
     let run = tap(&bench, &["--catalog", "all.json"]);
     assert_eq!(run.code, Some(1));
-    assert!(
-        run.stderr.contains("ERROR audiences: This stream needs the permission \"Audiences: Read\""),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("ERROR audiences: Missing permission \"Audiences: Read\""), "{}", run.stderr);
     assert!(run.stderr.trim_end().lines().last().unwrap().starts_with("ERROR "), "{}", run.stderr);
     assert!(!run.records("campaigns").is_empty());
     assert!(run.last_state()["bookmarks"]["campaign_statistics_daily"].is_object());
@@ -71,7 +67,7 @@ fn a_test_tries_every_stream_and_writes_nothing() {
     assert!(refused.sandbox.requests().is_empty(), "schemas need no request");
     let run = tap(&refused, &["--test"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
-    assert!(run.stderr.contains("campaign_statistics_daily: This stream needs the permission"), "{}", run.stderr);
+    assert!(run.stderr.contains("campaign_statistics_daily: Missing permission"), "{}", run.stderr);
 }
 
 /// The file that Meltano writes for taps with the capability `structured-logging`.

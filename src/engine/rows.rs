@@ -151,7 +151,7 @@ fn is_next(name: &str, raw: &str) -> bool {
 /// Whether links announce another page: an object of links, or a list of them.
 fn links_lead_on(links: &str) -> bool {
     let mut leads_on = object_leads_on(links, true);
-    // The text is a part of one that is JSON.
+    // Cannot fail: the string is part of a valid document.
     let _ = scan::items(links, &mut |link| {
         let relation = scan::member(link, |name| name.eq_ignore_ascii_case("rel"));
         leads_on |= match relation.and_then(|raw| scan::text(raw, LONGEST_NAME)) {
@@ -166,7 +166,7 @@ fn links_lead_on(links: &str) -> bool {
 /// Whether a member of an object announces another page; among links, an unknown one does.
 fn object_leads_on(object: &str, is_of_links: bool) -> bool {
     let mut leads_on = false;
-    // The text is a part of one that is JSON.
+    // Cannot fail: the string is part of a valid document.
     let _ = scan::members(object, &mut |name, raw| {
         let is_known = || OTHER_LINKS.contains(&folded(name).as_str());
         leads_on |= is_next(name, raw) || is_of_links && !is_known() && !is_nothing(raw);
