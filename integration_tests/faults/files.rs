@@ -201,7 +201,7 @@ pub const CASES: &[Case] = &[
             std::fs::rename(restored, bench.directory.join("state.json")).unwrap();
             let output = child.wait_with_output().unwrap();
             let said = String::from_utf8(output.stderr).unwrap();
-            assert!(said.contains("another program has replaced or removed it"), "{said}");
+            assert!(said.contains("another program replaced or removed it"), "{said}");
             assert_eq!(states(&bench.directory.join("state.json")), json!([]));
             format!("exit {}, told; the other program's states are there", output.status.code().unwrap())
         },
