@@ -9,16 +9,16 @@ use super::sums::Sums;
 use super::track::Slice;
 use crate::streams::metrics::Grain;
 
-/// Totals of one report: windows, splits, rows and days with rows.
+/// Figures of one report.
 #[derive(Debug, Default)]
 pub struct Account {
     /// Number of slices written.
     pub windows: u64,
     /// Responses that hit the row or memory limit and were split.
     pub splits: u64,
-    /// Rows by advertiser number, where a response can be broken down by advertiser.
+    /// Rows by advertiser number, where known.
     pub rows_of: BTreeMap<u64, u64>,
-    /// Whether all responses could be broken down.
+    /// Whether `rows_of` has all rows.
     pub is_apart: bool,
     /// Descriptions of the windows that remain holes.
     pub holes: Vec<String>,
@@ -34,7 +34,7 @@ impl Account {
         Self { is_apart: true, grain: Some(grain), ..Self::default() }
     }
 
-    /// Adds a slice. `sums` is set if the slice took part in the totals check.
+    /// Adds a slice; `sums` is set if the totals check covers it.
     pub fn add(&mut self, slice: &Slice, rows: u64, sums: Option<&Sums>) {
         self.windows += 1;
         for (advertiser, day, rows) in sums.into_iter().flat_map(Sums::rows) {
@@ -48,7 +48,7 @@ impl Account {
         }
     }
 
-    /// Windows without rows between periods with rows, where the days are known.
+    /// Windows without rows between periods with rows, where known.
     #[must_use]
     pub fn gaps(&self) -> Vec<Window> {
         let days = self.days.iter().zip(self.days.iter().skip(1));

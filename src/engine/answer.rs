@@ -1,7 +1,6 @@
-//! Validates the response to a report request before any of its rows is written: complete, in a known format, and only
-//! rows that were requested.
+//! Validates a report response before any row is written: complete, in a known format, and only requested rows.
 //!
-//! One pass does. If two rows seem to share a key, a second pass ([`merge`]) verifies it and sums them if possible.
+//! If two rows seem to share a key, a second pass ([`merge`]) verifies it and sums them if possible.
 
 mod merge;
 
@@ -28,10 +27,9 @@ use crate::streams::metrics::{Grain, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// Most names listed in a message.
 const MOST_NAMED: usize = 20;
 
-/// What a report request covers, and so what its response may contain.
+/// What the response to a report request may contain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
     pub report: &'a Report,
@@ -43,12 +41,11 @@ pub(super) struct Expected<'a> {
     pub is_compared: bool,
 }
 
-/// Validation result of one response.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     /// Rows received, before merging.
     pub rows: u64,
-    /// Whether the response announces more rows than it has, or says that it is truncated.
+    /// Whether more rows are announced than received, or the response is marked as truncated.
     pub is_short: bool,
     /// The error for announced rows that are missing.
     pub more: Option<Error>,
@@ -74,12 +71,10 @@ pub(super) struct Merged {
     pub dropped: u64,
 }
 
-/// Validates a response.
-///
 /// # Errors
-/// Same as [`rows::check_into`]; `Cause::OutsideRequest` for rows that were not requested, `Cause::WeekStart` for weeks
-/// that start on another day than planned, `Cause::RepeatedKey` for rows that share a key and cannot be summed, and a
-/// system error for a key column that is missing or unreadable.
+/// Same as [`rows::check_into`]; `Cause::OutsideRequest` for rows not requested, `Cause::WeekStart` for weeks that
+/// start on an unplanned day, `Cause::RepeatedKey` for rows with the same key that cannot be summed, and a system error
+/// for a missing or unreadable key column.
 pub(super) fn judge(body: &str, expected: &Expected<'_>) -> Result<Judged> {
     let mut counting =
         Counting { judging: Judging::new(expected), seen: Hashes::default(), repeated: Hashes::default() };
@@ -159,7 +154,7 @@ pub(super) fn text_of(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// Hashes of keys, mixed well enough to need no further hashing.
+/// Hashes of keys, which need no further hashing.
 type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
 
 #[derive(Default)]
@@ -179,7 +174,7 @@ impl Hasher for AsItIs {
     }
 }
 
-/// A fast hash of a column's value. Collisions are harmless: rows with equal hashes are compared in full.
+/// A fast hash of a value. Collisions are harmless: rows with equal hashes are compared in full.
 fn hash(column: usize, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = (column as u64 + 1).wrapping_mul(FACTOR) ^ bytes.len() as u64;
@@ -194,20 +189,16 @@ fn hash(column: usize, bytes: &[u8]) -> u64 {
     hash.wrapping_mul(FACTOR) ^ (hash >> 29)
 }
 
-/// How validation treats a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Advertiser,
-    /// The cursor column.
     Period,
     /// The other date of a transaction: Criteo does not document which of the two a window selects.
     Event,
-    /// The hour, next to the day.
     Hour,
     Currency,
     /// A metric of the totals check, by index.
     Total(usize),
-    /// Another key column.
     Key,
     Other,
 }
@@ -218,14 +209,13 @@ struct Part {
     reading: Reading,
     role: Role,
     is_key: bool,
-    /// Last row with this column: if a row has two spellings of a name, the first one counts.
+    /// Last row with this column: of two spellings in a row, the first counts.
     row: u64,
-    /// Last raw value and its hash, cached since the next row often has the same.
+    /// Last raw value and its hash: the next row often has the same.
     last: String,
     last_hash: u64,
 }
 
-/// Validates rows one at a time.
 struct Judging<'a> {
     expected: &'a Expected<'a>,
     layout: Layout,
@@ -236,7 +226,7 @@ struct Judging<'a> {
     /// First day of the period in which the window starts.
     first_day: NaiveDate,
     row: u64,
-    /// Hash of the current row's key; the fields below are the current row's too.
+    /// Hash of the current row's key; the next fields are the current row's too.
     key: u64,
     advertiser: Option<u64>,
     day: Option<NaiveDate>,
@@ -251,12 +241,12 @@ struct Judging<'a> {
     precision: Precision,
     unsummed: u64,
     unsummed_periods: BTreeSet<(u64, NaiveDate)>,
-    /// Bit set of the weekdays of all periods except the first day of the window.
+    /// Bit set of weekdays of the periods, without the window's first day.
     weekdays: u8,
     outside: Option<String>,
     /// Describes a row with a period outside the window.
     outside_window: Option<String>,
-    /// Number of rows with an event date, and whether any of these is outside the window.
+    /// Rows with an event date, and whether any is outside the window.
     events: u64,
     outside_by_event: bool,
     unreadable: Option<Error>,
@@ -399,7 +389,6 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Checks that need all rows.
     fn verdict(&self) -> Result<()> {
         let report = self.expected.report;
         if let Some(part) = self.parts.iter().find(|part| self.must_be_named(part) && part.row == 0) {
@@ -438,7 +427,7 @@ impl<'a> Judging<'a> {
         self.events > 0 && self.events == self.row && !self.outside_by_event
     }
 
-    /// Whether some row must have the column: it is part of the key, and the request does not determine it.
+    /// Whether some row must have the column: a key column that the request does not determine.
     fn must_be_named(&self, part: &Part) -> bool {
         match part.role {
             Role::Advertiser => self.expected.advertisers.len() != 1,
@@ -463,7 +452,6 @@ impl<'a> Judging<'a> {
         raw.clone_into(&mut self.parts[index].last);
     }
 
-    /// Reads a date or datetime that must be within the window.
     fn period(&mut self, index: usize, raw: &str) {
         let part = &self.parts[index];
         if part.last == raw {
@@ -502,7 +490,7 @@ impl<'a> Judging<'a> {
         raw.clone_into(&mut part.last);
     }
 
-    /// Reads the event date of a transaction; an invalid one counts as outside the window.
+    /// An invalid event date counts as outside the window.
     fn event(&mut self, index: usize, raw: &str) {
         self.events += 1;
         let part = &self.parts[index];
@@ -561,7 +549,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Reads another key column; null, empty and missing count as the same value.
+    /// Null, empty and missing count as the same value.
     fn key_part(&mut self, index: usize, raw: &str) {
         let part = &self.parts[index];
         if part.reading.column_type == ColumnType::Text {
@@ -614,7 +602,7 @@ impl Fields for Judging<'_> {
     fn unknown(&mut self, _: String, _: &str) {}
 }
 
-/// Validates rows and collects hashes of keys that may be duplicates.
+/// Validates rows and collects hashes of possible duplicate keys.
 struct Counting<'a> {
     judging: Judging<'a>,
     seen: Hashes,

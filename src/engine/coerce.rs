@@ -11,13 +11,12 @@ use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// How to read the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
     pub column_type: ColumnType,
-    /// Time zone of the column. Instants with a zone are converted to it; those without are already in it.
+    /// Instants with a zone are converted to this zone; those without are already in it.
     pub zone: Option<Tz>,
-    /// Period whose first day the column holds; it may come as `2026`, `2026-11` or `2026-W46`.
+    /// The column holds the first day of this period, which may come as `2026`, `2026-11` or `2026-W46`.
     pub period: Option<Grain>,
 }
 
@@ -34,10 +33,8 @@ impl Reading {
     }
 }
 
-/// Result of converting a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Written as is or in canonical form.
     Written,
     /// No value; `null` was written.
     Null,
@@ -74,7 +71,7 @@ pub(super) fn coerce(raw: &str, reading: Reading, out: &mut Vec<u8>) -> Outcome 
     if outcome.is_none() { Outcome::Null } else { Outcome::Misfit }
 }
 
-/// The content of a JSON string. Values that are not free text rarely need unescaping, apart from slashes.
+/// The content of a JSON string, which rarely needs unescaping.
 pub(super) fn unescaped(raw: &str) -> std::borrow::Cow<'_, str> {
     let inside = raw.get(1..raw.len() - 1).unwrap_or_default();
     if inside.contains('\\') { serde_json::from_str::<String>(raw).unwrap_or_default().into() } else { inside.into() }
@@ -222,7 +219,6 @@ pub(super) fn iso_day(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(number(&[y1, y2, y3, y4])?).ok()?, number(&[m1, m2])?, number(&[d1, d2])?)
 }
 
-/// The day of a date or datetime value.
 pub(super) fn day_of(text: &str, reading: Reading) -> Option<NaiveDate> {
     match reading.column_type {
         ColumnType::DateTime => {
@@ -271,7 +267,6 @@ impl Moment {
         self.local.checked_sub_signed(ahead).map(|local| local.and_utc())
     }
 
-    /// The local time in a zone.
     fn local_in(self, zone: Option<Tz>) -> Option<NaiveDateTime> {
         match (self.offset, zone) {
             (Some(_), Some(zone)) => Some(zone.from_utc_datetime(&self.instant()?.naive_utc()).naive_local()),
@@ -300,7 +295,6 @@ fn moment(text: &str) -> Option<Moment> {
     Some(Moment { local: day.and_time(clock_time(clock)?), offset })
 }
 
-/// Parses one or two digits.
 fn small(text: &str) -> Option<u32> {
     if text.len() <= 2 && are_digits(text) { text.parse().ok() } else { None }
 }

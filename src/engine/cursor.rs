@@ -26,14 +26,12 @@ use crate::config::AdvertiserId;
 use crate::error::{Error, Result};
 use crate::streams::report::Fingerprint;
 
-/// State version that this connector writes.
 const VERSION: u64 = 2;
-/// Key of the final state of a stream without a cursor, as in Airbyte's CDK; ignored on input.
+/// Final state of a stream without a cursor, as in Airbyte's CDK; ignored on input.
 const NO_CURSOR: &str = "__ab_no_cursor_state_message";
-/// After this many syncs, rows that still fail the totals check are accepted as they are.
+/// After this many syncs, rows that still fail the totals check are accepted.
 const MOST_TRIES: u32 = 3;
-/// Most values in the holes of a state, unless each advertiser has a single hole; and values per hole in addition to
-/// its advertisers.
+/// Most values in the holes of a state, unless each advertiser has one hole; and values per hole besides advertisers.
 const MOST_VALUES_OF_HOLES: usize = 100_000;
 const VALUES_OF_HOLE: usize = 6;
 
@@ -56,7 +54,7 @@ impl Why {
         matches!(self, Self::Unread | Self::Differs)
     }
 
-    /// The reason by which tries are counted: `Unproven` continues the count of `Differs`.
+    /// `Unproven` continues the count of tries of `Differs`.
     fn kind(self) -> Self {
         if self == Self::Unproven { Self::Differs } else { self }
     }
@@ -210,7 +208,7 @@ impl Cursors {
         self.by_advertiser.get(advertiser).copied()
     }
 
-    /// Whether a day is accepted as it is although it fails the totals check.
+    /// Whether a day is accepted although it fails the totals check.
     #[must_use]
     pub fn is_unproven(&self, advertiser: &AdvertiserId, day: NaiveDate) -> bool {
         let mut holes = self.holes.get(advertiser).into_iter().flatten();
@@ -259,8 +257,7 @@ impl Cursors {
         self.retired_metrics = metrics.to_vec();
     }
 
-    /// Moves cursors after `day` back to it, and drops holes that start later: a wrong clock wrote them. Returns the
-    /// advertisers whose cursor moved.
+    /// Moves cursors after `day` back to it, and drops later holes: a wrong clock wrote them. Returns the advertisers.
     pub fn not_after(&mut self, day: NaiveDate) -> Vec<AdvertiserId> {
         let mut moved = Vec::new();
         for (advertiser, cursor) in self.by_advertiser.iter_mut().filter(|(_, cursor)| **cursor > day) {
@@ -274,7 +271,7 @@ impl Cursors {
         moved
     }
 
-    /// Drops holes that end before `day`, the first that Criteo still serves, and returns those never read.
+    /// Drops holes before `day`, the first that Criteo serves, and returns those never read.
     pub fn forget_before(&mut self, day: NaiveDate) -> Vec<(AdvertiserId, Window)> {
         let mut lost = Vec::new();
         for (advertiser, holes) in &mut self.holes {
@@ -286,7 +283,7 @@ impl Cursors {
         lost
     }
 
-    /// Windows to request again, each with its advertisers, up to the day from which an advertiser is read anyway.
+    /// Windows to request again, each with its advertisers, before the start of the regular read.
     #[must_use]
     pub fn holes_before(&self, starts: &BTreeMap<AdvertiserId, NaiveDate>) -> Vec<(Window, Vec<AdvertiserId>)> {
         let mut due: BTreeMap<Window, Vec<AdvertiserId>> = BTreeMap::new();
@@ -301,8 +298,8 @@ impl Cursors {
         due.into_iter().collect()
     }
 
-    /// Records that these days were read for these advertisers, except for the holes. Days that fail the totals check
-    /// for the third time are accepted.
+    /// Records that these days were read, except for the holes. Days that fail the totals check for the third time are
+    /// accepted.
     pub fn settle(&mut self, advertisers: &[AdvertiserId], covered: Window, holes: &[(Window, Why)]) {
         for advertiser in advertisers {
             let known = self.holes.remove(advertiser).unwrap_or_default();
@@ -329,7 +326,7 @@ impl Cursors {
         saved.filter(is_same).map(|hole| hole.tries).max().unwrap_or(0)
     }
 
-    /// The holes of these advertisers, each with the advertisers that share it.
+    /// Holes, each with the advertisers that share it.
     #[must_use]
     pub fn holes(&self, of: &[AdvertiserId]) -> Vec<(Hole, Vec<AdvertiserId>)> {
         let mut holes: BTreeMap<Hole, Vec<AdvertiserId>> = BTreeMap::new();
@@ -341,8 +338,8 @@ impl Cursors {
         holes.into_iter().collect()
     }
 
-    /// All holes, each with its advertisers. If there are too many to save, each advertiser gets one hole that spans
-    /// all its days to request again. This re-reads more than needed, but loses only which days are unproven.
+    /// All holes, each with its advertisers. If too many, each advertiser gets one hole that spans all its days to
+    /// request again: this re-reads more than needed, but loses only which days are unproven.
     fn holes_to_save(&self) -> Vec<(Hole, Vec<AdvertiserId>)> {
         let advertisers: Vec<_> = self.holes.keys().cloned().collect();
         let holes = self.holes(&advertisers);
@@ -373,8 +370,7 @@ impl Cursors {
         holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, super::names(&ids), hole.why)).collect()
     }
 
-    /// Records that everything up to `day` is written for these advertisers. Never moves a cursor back; returns whether
-    /// one moved.
+    /// Moves cursors forward to `day`, up to which everything is written. Returns whether one moved.
     pub fn advance(&mut self, advertisers: &[AdvertiserId], day: NaiveDate) -> bool {
         let mut has_moved = false;
         for advertiser in advertisers {
@@ -457,7 +453,6 @@ pub fn no_cursor() -> Value {
     json!({ NO_CURSOR: true })
 }
 
-/// The error for an invalid state.
 pub(super) fn corrupt(what: &str) -> Error {
     Error::config(format!(
         "The saved state of this stream is invalid: {what}. It was not written by this connector, or was changed \

@@ -1,4 +1,4 @@
-//! Estimates rows and bytes per day of a report, and from these the number of days per window.
+//! Estimates rows and bytes per day of a report to choose the days per window.
 
 use super::slice::Window;
 
@@ -8,14 +8,14 @@ const FIRST_DAYS: u32 = 31;
 const CAUTIOUS_DAYS: u32 = 7;
 /// Longest window, however sparse the data.
 const MOST_DAYS: u32 = 366;
-/// Each window is at most this many times as long as the one before, as later days may be denser.
+/// Longest window relative to the one before, as later days may be denser.
 const MOST_GROWTH: u32 = 4;
 /// Fraction of the row cap that a window targets.
 const FILL: f64 = 0.6;
 /// Response size that a window targets, in bytes.
 const ANSWER_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
 
-/// Estimated rows and bytes per day of a report, and the longest window allowed so far.
+/// Estimated rows and bytes per day, and the longest window so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Density {
     rows_per_day: Option<f64>,
@@ -57,7 +57,7 @@ impl Density {
         bytes
     }
 
-    /// Days to request, to keep the rows well below `row_cap` and the response near 16 MiB.
+    /// Days to request, to stay well below `row_cap` and near 16 MiB.
     #[must_use]
     pub fn window_days(&self, row_cap: u64) -> u32 {
         #[expect(clippy::cast_precision_loss, reason = "a cap has six digits")]
@@ -68,8 +68,7 @@ impl Density {
         days.max(1)
     }
 
-    /// Updates the estimate from a complete response. It rises immediately and falls slowly, since a quiet month may be
-    /// followed by a busy one.
+    /// Updates the estimate, which falls slowly, since a busy month may follow a quiet one.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn learn(&mut self, window: Window, rows: u64, bytes: usize) {
         let days = f64::from(window.days());
@@ -80,7 +79,7 @@ impl Density {
         self.longest_days = self.longest_days.max(window.days().saturating_mul(MOST_GROWTH)).min(MOST_DAYS);
     }
 
-    /// Records that a window was too long: later windows are at most half as long.
+    /// Limits later windows to half of one that was too long.
     pub fn learn_too_long(&mut self, window: Window) {
         self.longest_days = (window.days() / 2).clamp(1, self.longest_days);
     }

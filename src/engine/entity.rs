@@ -30,23 +30,20 @@ use crate::streams::report::Report;
 use crate::streams::{Each, Entity, Permission, Rest, Variable, catalog};
 use crate::watchdog;
 
-/// Parents whose children are read at the same time.
 const AT_ONCE: usize = 8;
-/// A state is written each time this many more parents are done.
+/// Parents per saved state.
 const PARENTS_A_STATE: usize = 50;
-/// A list that changes while its pages are read is read again, this many times in total.
+/// Most reads of a list that changes while its pages are read.
 const MOST_WALKS: u32 = 3;
-/// State version of full refreshes of objects.
 pub(super) const VERSION: u64 = 1;
 /// State version of incremental streams of objects.
 const FLOOR_VERSION: u64 = 2;
-/// Tolerated difference between two clocks.
 const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
-/// After this many refusals and no success, all requests are considered refused.
+/// Refusals without a success after which the rest counts as refused.
 pub(super) const MOST_REFUSED: usize = 3;
 /// After this many failed lists in a row, the others are not tried.
 const MOST_IN_A_ROW: usize = 8;
-/// Longest response, in bytes, from which some objects are removed: the copy needs memory in addition to it.
+/// Longest response to filter, in bytes: the copy needs memory too.
 const LONGEST_REWRITTEN: usize = 24 * 1024 * 1024;
 /// Page size that every list accepts (Criteo's default).
 const SMALL_PAGE: u32 = 50;
@@ -54,14 +51,12 @@ const SMALL_PAGE: u32 = 50;
 /// Values for the placeholders in a path and query: one parent of a list.
 pub(super) type Place = BTreeMap<Variable, String>;
 
-/// All parents of a stream.
 struct Places {
     places: Vec<Place>,
     /// What was missing from their list; has no references.
     missing: List,
 }
 
-/// Combined lists of all parents of a stream.
 struct Gathered {
     list: List,
     total: usize,
@@ -69,7 +64,6 @@ struct Gathered {
     vanished: Vec<Error>,
     /// Descriptions of parents whose objects could not be read, with the errors.
     failed: Vec<(String, Error)>,
-    /// Failures since the last success.
     in_a_row: usize,
 }
 
@@ -81,7 +75,7 @@ impl Gathered {
     /// Adds the list of one parent. Returns whether the parent is done; `false` means that it failed alone.
     ///
     /// # Errors
-    /// When the failure concerns all parents, or so many failed that trying the others is pointless.
+    /// When the failure concerns all parents, or too many failed.
     fn add(&mut self, each: Each, place: &Place, result: Result<List>) -> Result<bool> {
         let error = match result {
             Ok(list) => {
@@ -126,7 +120,6 @@ impl Gathered {
         }
     }
 
-    /// Logs and records what is missing.
     fn conclude(mut self, name: &str) -> Result<List> {
         if !self.vanished.is_empty() {
             if self.vanished.len() == self.total && self.total > 2 {
@@ -173,13 +166,12 @@ fn words_of(error: &Error) -> String {
     }
 }
 
-/// Describes a place in messages.
 fn describe(place: &Place) -> String {
     let parts: Vec<_> = place.iter().map(|(variable, id)| format!("{} {id}", variable.name())).collect();
     parts.join(", ")
 }
 
-/// Whether an error may concern one request only, so that the others are worth trying.
+/// Whether an error may concern one request only.
 pub(super) fn is_of_one(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
     is_passing
@@ -196,7 +188,7 @@ impl Default for Parents {
     }
 }
 
-/// The cursor of each advertiser of an incremental stream of objects: objects last changed before it are not rewritten.
+/// The cursor of each advertiser: objects last changed before it are not written again.
 pub(super) type Floor = BTreeMap<String, DateTime<Utc>>;
 
 /// Advertisers with the same cursor, as saved.
@@ -206,8 +198,8 @@ struct Group {
     scope: Vec<String>,
 }
 
-/// Parses the state of an incremental stream of objects: the cursor of each advertiser, and discarded cursors in the
-/// future. Only a wrong clock can have written those, so their advertisers start over.
+/// Parses the state of an incremental stream of objects: the cursors, and discarded cursors in the future. Only a wrong
+/// clock can have written those, so their advertisers start over.
 ///
 /// # Errors
 /// `config_error` if the state is invalid or has a newer version.
@@ -254,7 +246,6 @@ pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> R
     Ok((floor, future))
 }
 
-/// The state for a floor.
 fn state_of(floor: &Floor) -> Value {
     let mut groups: BTreeMap<DateTime<Utc>, Vec<&str>> = BTreeMap::new();
     for (advertiser, instant) in floor {
@@ -332,7 +323,7 @@ impl Run<'_> {
         })
     }
 
-    /// Advertisers and countries of this sync: with fewer of them, existing objects are missing from the lists.
+    /// Advertisers and countries of this sync: with fewer, existing objects are missing from lists.
     fn scope(&self) -> Vec<String> {
         self.advertisers.iter().map(|id| &id.0).chain(&self.config.countries).cloned().collect()
     }
@@ -373,11 +364,10 @@ impl Run<'_> {
         cell.get_or_init(|| Box::pin(read())).await.clone()
     }
 
-    /// Reads the lists of all parents of a stream.
     async fn read_lists(&self, id: StreamId, selected: &Selected, entity: Entity, state: &Saved) -> Result<List> {
         let name = &selected.stream.name;
         let Places { mut places, missing } = self.places(entity.each).await?;
-        // A state marks all parents before one as done, even those missing from this list.
+        // A state also marks earlier parents missing from this list as done.
         let are_all_known = missing.is_whole();
         let mut gathered = Gathered::new(places.len(), missing);
         let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), &state.value()?);
@@ -500,8 +490,8 @@ impl Run<'_> {
         Ok(Places { places, missing: missing.into_inner() })
     }
 
-    /// Reads one list to its end, and writes its rows if a stream is given. Searches name the advertisers: if the
-    /// request or response is too large, each half of them is requested separately.
+    /// Reads one list, and writes its rows if a stream is given. If a search for advertisers is too large, each half of
+    /// them is requested separately.
     async fn walk(&self, id: Option<StreamId>, entity: Entity, place: &Place) -> Result<List> {
         if !entity.request.is_search() {
             return self.walk_pages(id, entity, place, &[]).await;
@@ -745,7 +735,7 @@ impl Run<'_> {
     }
 }
 
-/// The error of a stream whose parents cannot be read; it names the permission that these lack.
+/// The error of a stream whose parents cannot be read.
 fn needed(name: &str, error: Error) -> Error {
     let permission = match error.cause {
         Some(Cause::PermissionMissing) => catalog::permission_of(name).map(Permission::label),

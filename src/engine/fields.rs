@@ -25,10 +25,8 @@ const VALUE: &str = "value";
 /// Suffix of marketplace statistics columns that count the same seller only.
 const SAME_SELLER: &str = "_same_seller";
 
-/// Finds the column of each member of a row.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// Folded column names.
     columns: Vec<String>,
     /// Folded API keys whose column has a different name.
     aliases: HashMap<String, usize>,
@@ -46,7 +44,7 @@ struct Place {
     next: usize,
 }
 
-/// Cached keys per object, more than any Criteo object has. Other keys are looked up each time.
+/// Most cached keys per object, more than any Criteo object has.
 const MOST_LEARNED: usize = 1000;
 /// Reported names of members without a column are cut to this length.
 const LONGEST_UNKNOWN: usize = 100;
@@ -86,7 +84,6 @@ impl Layout {
         Self { columns: names.into_iter().map(fold).collect(), aliases, places: vec![Place::default()] }
     }
 
-    /// Members seen so far in rows and their attributes.
     pub(super) fn members(&self) -> Vec<&str> {
         let top = self.places.iter().filter(|place| place.prefix.is_empty());
         top.flat_map(|place| &place.learned)
@@ -145,7 +142,7 @@ impl Layout {
         Destination::Unknown
     }
 
-    /// The place of nested objects with this prefix; several spellings share one.
+    /// Several spellings of a nested object share one place.
     fn new_place(&mut self, prefix: String) -> Destination {
         if let Some(known) = self.places.iter().skip(1).position(|place| place.prefix == prefix) {
             return Destination::Place(known + 1);
@@ -155,7 +152,6 @@ impl Layout {
     }
 }
 
-/// Receives the values of a row.
 pub(super) trait Fields {
     /// Whether `unknown` is called for members without a column.
     const WANTS_UNKNOWN: bool;
@@ -168,8 +164,6 @@ pub(super) trait Fields {
     fn unknown(&mut self, name: String, raw: &str);
 }
 
-/// Reads a row into `fields`.
-///
 /// # Errors
 /// When the row is not an object or a value is rejected.
 pub(super) fn read<'de, F: Fields, D: Deserializer<'de>>(row: D, fields: &mut F) -> Result<(), D::Error> {
@@ -249,7 +243,7 @@ impl<'de, F: Fields> Visitor<'de> for RowAt<'_, F> {
     }
 }
 
-/// Looks up the destination of a key; keeps the key itself only if it may be unknown.
+/// Looks up the destination of a key; keeps the key if it may be unknown.
 struct Key<'a, F> {
     fields: &'a mut F,
     place: usize,

@@ -1,12 +1,11 @@
-//! Finds the first day that Criteo serves. Its docs give retention periods, but not in which time zone or calendar.
+//! Finds the first day that Criteo serves. Its docs give retention periods, but no time zone or calendar.
 
 use chrono::NaiveDate;
 
 use super::slice::days_after;
 use crate::error::{Kind, Result};
 
-/// Up to this many days after the documented first day, any refusal may be about the day itself: months differ by up to
-/// three days in length.
+/// Days after the documented first day that may be refused too: months differ by up to three days in length.
 const SLACK: u32 = 3;
 
 /// Whether a refused day may be past Criteo's retention, which by its docs starts at `oldest`.

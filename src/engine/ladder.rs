@@ -27,7 +27,7 @@ use probes::{custom_reports, permissions};
 
 /// Timeout per step, as the user is waiting.
 const MOST_FOR_RUNG: Duration = Duration::from_secs(15);
-/// Timeout for the requests for permissions and custom reports together. Syncs wait longer for reports.
+/// Timeout for permissions and custom reports together. Syncs wait longer for reports.
 const MOST_FOR_PROBES: Duration = Duration::from_secs(25);
 /// Months before the end of an API version in which to warn (developers.criteo.com, Versioning policy).
 const LAST_MONTHS: u32 = 3;
@@ -126,7 +126,7 @@ pub struct Ladder<'a> {
 }
 
 impl<'a> Ladder<'a> {
-    /// Starts an empty report; `tell` receives each result.
+    /// Starts an empty report; the callback receives each result.
     pub fn new(tell: &'a mut dyn FnMut(&Rung)) -> Self {
         Self { climb: Climb::default(), tell }
     }
@@ -147,7 +147,6 @@ impl<'a> Ladder<'a> {
         self.leave()
     }
 
-    /// Marks the remaining steps as untried.
     fn leave(mut self) -> Climb {
         for step in Step::ALL.into_iter().skip(self.climb.rungs.len()) {
             self.step(step, Hold::Untried);
@@ -161,7 +160,7 @@ impl<'a> Ladder<'a> {
         self.give_up(Step::Configuration, error)
     }
 
-    /// The report for a valid configuration on a machine that cannot connect, for example because of an invalid proxy.
+    /// The report for a machine that cannot connect, for example because of an invalid proxy.
     #[must_use]
     pub fn without_client(mut self, error: Error) -> Climb {
         self.fine(Step::Configuration, VALID);
@@ -190,7 +189,7 @@ impl<'a> Ladder<'a> {
         let today = super::clock_of(client, config).today(chrono_tz::Tz::UTC);
         let portfolio = match (app, portfolio) {
             (Ok(app), _) if is_retail_media(&app) => return self.give_up(Step::App, retail_media(&app)),
-            // The list of advertisers decides: it is the only request known to work for every app.
+            // Only the list of advertisers is known to work for every app.
             (app, Ok(portfolio)) => {
                 self.step(Step::App, app_hold(app, &config.api_version, today));
                 portfolio
@@ -242,7 +241,6 @@ impl<'a> Ladder<'a> {
     }
 }
 
-/// Limits a step to its timeout.
 async fn within<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(MOST_FOR_RUNG, asked).await.unwrap_or_else(|_| Err(too_slow()))
 }
@@ -254,7 +252,7 @@ fn too_slow() -> Error {
     )
 }
 
-/// Requests the app of the key. No other client is known to use this endpoint, so a failure here proves nothing.
+/// Requests the app of the key. A failure proves nothing, as no other client is known to use this endpoint.
 async fn app(client: &Client) -> Result<Value> {
     let error = match me(client, "marketing-solutions").await {
         Ok(app) => return Ok(app),
@@ -329,7 +327,7 @@ fn end_of(version: &ApiVersion) -> Option<NaiveDate> {
     format!("{version}-01").parse::<NaiveDate>().ok().map(|start| start + Months::new(12))
 }
 
-/// Adds what the age of the API version means to the result for an app.
+/// Adds the age of the API version to the result for an app.
 fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> Hold {
     let Some(end) = end_of(version) else {
         return Hold::Note(format!("{app} api_version {version} may change at any time."));
@@ -349,7 +347,6 @@ fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> Hold {
     }
 }
 
-/// Advice for an API version that is no longer supported.
 const NEWER: &str = "Remove api_version from the configuration, choose a newer one, or update the connector.";
 
 /// The error for a missing list of advertisers. Tries whether another API version has it.
@@ -372,8 +369,7 @@ async fn within_time(answered: impl Future<Output = bool>) -> bool {
     tokio::time::timeout(MOST_FOR_RUNG, answered).await.unwrap_or(false)
 }
 
-/// The versions in service on a day, newest first, and the default of this release. Criteo publishes one in January and
-/// one in July.
+/// The supported versions, newest first, and the default. Criteo publishes one in January and one in July.
 fn newest_versions(today: NaiveDate) -> Vec<String> {
     let (year, half) = (today.year(), if today.month() < 7 { "01" } else { "07" });
     let before = if half == "07" { format!("{year}-01") } else { format!("{}-07", year - 1) };

@@ -1,4 +1,4 @@
-//! Merges rows of one response that share a key: sums them if that is certain to be correct, and fails otherwise.
+//! Sums rows of one response that share a key, or fails if the result could be wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,18 +17,16 @@ use crate::streams::metrics::{self, column_name};
 use crate::streams::report::Report;
 use crate::streams::schema::ColumnType;
 
-/// Longest response to merge, in bytes; most duplicate keys in it; and most bytes of their rows. Merging needs this
-/// memory in addition to the response.
+/// Bounds of the memory for merging: bytes of the response, number of duplicate keys, and bytes of their rows.
 const LONGEST_MERGED: usize = 24 * 1024 * 1024;
 const MOST_REPEATED: usize = 10_000;
 const MOST_GROUPED: usize = 16 * 1024 * 1024;
-/// Rows in table format grow when written with column names: they may reach this size, or that of the response.
+/// Table rows grow when written with column names: up to this size, or that of the response.
 const LONGEST_TABLE: usize = 4 * 1024 * 1024;
 /// Memory per value in addition to its text, in bytes.
 const SIZE_OF_VALUE: usize = 96;
 
-/// Merges rows that share a key; `repeated` has the hashes of keys that may be duplicates. `None` if only the hashes
-/// collided.
+/// Merges rows that share a key. `repeated` has hashes of possible duplicates; `None` means that only hashes collided.
 ///
 /// # Errors
 /// `Cause::RepeatedKey` if rows share a key and cannot be summed.
@@ -123,21 +121,17 @@ impl Fields for Cells {
     }
 }
 
-/// Rows that share a key.
 struct Group {
     key: Vec<String>,
     rows: u64,
-    /// The values of the first row.
     first: BTreeMap<usize, String>,
     unknown: BTreeMap<String, String>,
     /// The sums, or why there are none.
     sums: std::result::Result<BTreeMap<usize, Decimal>, String>,
-    /// Why the rows cannot be merged.
     obstacle: Option<String>,
 }
 
 impl Group {
-    /// Writes the merged row.
     fn write(&self, parts: &[Part], out: &mut String) {
         out.push('{');
         let nothing = BTreeMap::new();
@@ -168,7 +162,6 @@ struct Merging<'a> {
     judging: Judging<'a>,
     repeated: &'a Hashes,
     row: Cells,
-    /// Columns that can be summed.
     metrics: BTreeSet<usize>,
     /// Why no rows can be merged.
     obstacle: Option<String>,

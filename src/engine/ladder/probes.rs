@@ -17,15 +17,13 @@ use crate::streams::{Permission, Source, Stream, Variable};
 
 /// Most custom reports to test: at 40 reports per minute, more would take too long.
 const MOST_PROBES: usize = 20;
-/// Most advertisers to try per report: Criteo may refuse one of them for reasons unrelated to the report.
+/// Most advertisers to try per report: Criteo may refuse one for unrelated reasons.
 const MOST_ADVERTISERS: usize = 3;
 /// Requests of one step that are in flight at the same time.
 const AT_ONCE: usize = 8;
 
-/// The permissions of the app.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// Permissions that the app lacks.
     pub lacking: Vec<Permission>,
     /// Permissions that could not be tested, and why.
     unknown: Vec<(Permission, Error)>,
@@ -36,7 +34,6 @@ pub(super) struct Groups {
     pub rows: Option<u64>,
 }
 
-/// An id that does not exist.
 const NO_ID: &str = "0";
 
 /// The stream that tests each permission.
@@ -95,12 +92,10 @@ pub(super) async fn permissions(
     groups
 }
 
-/// The result of a small request that succeeded.
 #[derive(Default)]
 struct Answered {
-    /// The number of rows, if known.
     rows: Option<u64>,
-    /// An error of another part of the request.
+    /// The refusal of a request for all advertisers, if one alone succeeded.
     remark: Option<Error>,
 }
 
@@ -109,8 +104,7 @@ async fn asked(client: &Client, call: &Call, deadline: Instant) -> Result<Answer
     answer.map(|(_, envelope)| Answered { rows: Some(envelope.rows.unwrap_or(0)), remark: None })
 }
 
-/// Requests one day of all advertisers to count the rows. A refusal may concern one advertiser only, so some are then
-/// requested alone.
+/// Requests one day of all advertisers to count the rows, and single advertisers if refused.
 async fn report_probe(
     client: &Client,
     report: &Report,
@@ -140,8 +134,7 @@ async fn report_probe(
 }
 
 impl Groups {
-    /// Streams can be deselected, so a missing permission fails the step only if no stream is left or custom reports
-    /// need it.
+    /// A missing permission fails the step only if no stream is left or custom reports need it.
     pub(super) fn hold(&self, streams: &[Stream], has_custom_reports: bool) -> Hold {
         let labels = |permissions: &[Permission]| permissions.iter().map(|p| p.label()).collect::<Vec<_>>().join(", ");
         let mut text = format!(
@@ -204,7 +197,7 @@ fn yesterday(report: &Report, clock: Clock) -> Window {
     Window { start: day, end: day }
 }
 
-/// Requests one day of each custom report: Criteo does not document which dimensions and metrics are compatible.
+/// Requests one day of each custom report, since Criteo does not document compatible dimensions and metrics.
 pub(super) async fn custom_reports(
     client: &Client,
     config: &Config,
