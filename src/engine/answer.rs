@@ -374,8 +374,8 @@ impl<'a> Judging<'a> {
         if self.outside_window.is_some() && self.is_by_event() {
             self.notes.insert(
                 "Criteo selects these rows by event date, not by order date. Orders whose click or view is before the \
-                 first day are missing, and orders after the last day are included. Events of one order on several days \
-                 may share a key; a destination that merges by key keeps only one of them."
+                 first day are missing, and orders after the last day are included. Events of one order on several \
+                 days may share a key; a destination that merges by key keeps only one of them."
                     .to_owned(),
             );
         }
@@ -405,10 +405,8 @@ impl<'a> Judging<'a> {
             // guard: week-start
             && found != first
         {
-            return Err(Error::system(format!(
-                "Criteo's weeks start on {found}, but the request assumed {first}."
-            ))
-            .because(Cause::WeekStart(found)));
+            return Err(Error::system(format!("Criteo's weeks start on {found}, but the request assumed {first}."))
+                .because(Cause::WeekStart(found)));
         }
         if let Some(what) =
             self.outside.as_ref().or_else(|| self.outside_window.as_ref().filter(|_| !self.is_by_event()))
@@ -511,11 +509,7 @@ impl<'a> Judging<'a> {
         let upper = text.to_uppercase();
         let asked = self.expected.report.currency.to_string();
         if upper != text && self.notes.len() < MOST_NAMED {
-            self.notes.insert(format!(
-                "Criteo spells the currency {}; records have {}.",
-                quote(&text),
-                quote(&upper)
-            ));
+            self.notes.insert(format!("Criteo spells the currency {}; records have {}.", quote(&text), quote(&upper)));
         }
         // A row without a currency has the requested one.
         let is_asked = upper.is_empty() || upper == asked;

@@ -225,8 +225,7 @@ pub(super) fn floor(selected: &Selected, state: &Saved, now: DateTime<Utc>) -> R
                 }
                 None => return Err(cursor::corrupt("it has no version")),
             };
-            serde_json::from_value(groups)
-                .map_err(|_| cursor::corrupt("its cursors are malformed"))?
+            serde_json::from_value(groups).map_err(|_| cursor::corrupt("its cursors are malformed"))?
         }
     };
     let (mut floor, mut future) = (Floor::new(), Vec::new());
@@ -440,9 +439,7 @@ impl Run<'_> {
                 let ad_sets = of_list("ad_sets").await?;
                 let creatives = match self.list("creatives").await {
                     Err(error) if error.is_refusal() => {
-                        self.warn_once(format!(
-                            "Only datasets of ad sets are read, not those of creatives. {error}"
-                        ));
+                        self.warn_once(format!("Only datasets of ad sets are read, not those of creatives. {error}"));
                         missing.borrow_mut().is_uncertain = true;
                         Arc::default()
                     }
@@ -620,11 +617,7 @@ impl Run<'_> {
             }
             if !walk.has_shifted {
                 if let Some(total) = walk.total.filter(|total| *total > walk.count) {
-                    tracing::warn!(
-                        "Criteo announced {total} objects at {}, but sent {}.",
-                        entity.path,
-                        walk.count
-                    );
+                    tracing::warn!("Criteo announced {total} objects at {}, but sent {}.", entity.path, walk.count);
                     list.is_uncertain = true;
                 }
                 if walk.has_more {

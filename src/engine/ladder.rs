@@ -211,7 +211,7 @@ impl<'a> Ladder<'a> {
         let count = portfolio.consenting.len();
         let ids = super::names(&portfolio.consenting);
         let have = if count == 1 { "advertiser has" } else { "advertisers have" };
-        self.fine(Step::Consent, format!("{count} {have} given the app consent: {ids}."));
+        self.fine(Step::Consent, format!("{count} {have} granted the app consent: {ids}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()
         {
