@@ -61,7 +61,7 @@ pub fn now_epoch_seconds() -> i64 {
     real_now().timestamp()
 }
 
-#[expect(clippy::disallowed_methods, reason = "this module is the one place that may ask for the time")]
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that may read the time")]
 fn real_now() -> DateTime<Utc> {
     Utc::now()
 }

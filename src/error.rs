@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// The user: configuration, credentials, permissions, catalog or state.
     Config,
-    /// Nobody; a later retry may succeed: rate limits, outages, the network.
+    /// No action needed, a later retry may succeed: rate limits, outages, the network.
     Transient,
     /// The developers or the operator: the connector or its machine failed.
     System,

@@ -40,7 +40,7 @@ pub fn end_by(stop: &Stop) -> ExitCode {
         // Already reported as an error of the run.
         Stop::Panicked | Stop::Stalled => ExitCode::FAILURE,
         Stop::OutputFailed(error) => {
-            complain(&format!("The output cannot be written: {error}."));
+            complain(&format!("Cannot write the output: {error}."));
             ExitCode::FAILURE
         }
     }

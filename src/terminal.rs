@@ -62,7 +62,7 @@ impl Terminal {
         self.width
     }
 
-    /// Colors a text, if the terminal has colors.
+    /// Adds color, if the terminal supports it.
     #[must_use]
     pub fn paint(self, text: &str, colour: Colour) -> String {
         let code = match colour {
@@ -91,7 +91,7 @@ impl Terminal {
         std::io::stdin().is_terminal()
     }
 
-    /// Writes a text, wrapped between words.
+    /// Writes text, wrapped between words.
     pub fn paragraph(self, text: &str) {
         put(&wrapped(&safe(text), self.width.clamp(NARROWEST, WIDEST)).join("\n"));
     }
@@ -126,13 +126,13 @@ fn put(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A text without secrets and terminal control characters: some of it comes from third parties.
+/// Removes secrets and terminal control characters from text, some of which comes from third parties.
 #[must_use]
 pub fn safe(text: &str) -> String {
     redact::lines(text)
 }
 
-/// Wraps a text between words to `width` columns.
+/// Wraps text between words to `width` columns.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();

@@ -218,7 +218,7 @@ pub const CASES: &[Case] = &[
                     let output = shell(&bench, &format!("\"$0\" {command} {closed}"));
                     let said = String::from_utf8(output.stderr).unwrap();
                     assert_eq!(output.status.code(), Some(1), "{command}: {said}");
-                    assert!(said.starts_with("The output cannot be written: standard output is closed"), "{said}");
+                    assert!(said.starts_with("Cannot write the output: standard output is closed"), "{said}");
                 }
             }
             assert!(bench.sandbox.requests().is_empty());

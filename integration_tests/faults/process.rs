@@ -146,7 +146,7 @@ pub const CASES: &[Case] = &[
             let written = child.wait_with_output().unwrap();
             let words = String::from_utf8(written.stderr).unwrap();
             assert!(
-                words.starts_with("The output cannot be written: No space left") && words.lines().count() == 1,
+                words.starts_with("Cannot write the output: No space left") && words.lines().count() == 1,
                 "{words}"
             );
             format!("signal {}; exit {} and told", output.status.signal().unwrap(), written.status.code().unwrap())

@@ -1,7 +1,7 @@
 //! The only access to Criteo: connections, token, call budget, retries.
 //!
 //! Knows nothing of streams and protocols. A [`Call`] goes in; the full body of a response that passed the caller's
-//! check comes out, or an [`Error`] that says what to do. Every attempt takes one call from the budget and asks for the
+//! check comes out, or an [`Error`] that says what to do. Every attempt takes one call from the budget and gets the
 //! current token.
 
 mod auth;

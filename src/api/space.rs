@@ -8,7 +8,7 @@
 //! 2. the totals of a time zone, currency and period (`totals::Page`);
 //! 3. a slot for a concurrent call (`Pace::place`);
 //! 4. the call budget (`Pace::wait`): waited for with a slot, never with memory;
-//! 5. memory: [`Memory::Answers`] for rows and objects, [`Memory::Apart`] for what steers a read;
+//! 5. memory: [`Memory::Answers`] for rows and objects, [`Memory::Apart`] for totals and advertisers;
 //! 6. the token (`Auth`), and with it the exclusive use of a refresh token;
 //! 7. memory for the token endpoint's response, which is always free: there is one renewal at a time.
 //!

@@ -228,7 +228,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
     let is_catalog = each_stream(text, &mut |index, entry| {
         let stream = &entry["stream"];
         let Some(name) = stream["name"].as_str() else {
-            return Err(Error::config(format!("The catalog is not valid: streams[{index}].stream.name is missing.")));
+            return Err(Error::config(format!("The catalog is invalid: streams[{index}].stream.name is missing.")));
         };
         let sync_mode = match entry["sync_mode"].as_str() {
             Some("full_refresh") => Ok(SyncMode::FullRefresh),
@@ -267,7 +267,7 @@ pub(super) fn each_stream(text: &str, on_entry: &mut dyn FnMut(usize, &Value) ->
             }
             Ok(entry) => on_entry(index, &entry),
             Err(error) => Err(Error::config(format!(
-                "The catalog is not valid: streams[{index}] has {}.",
+                "The catalog is invalid: streams[{index}] has {}.",
                 quote(&error.to_string())
             ))),
         };

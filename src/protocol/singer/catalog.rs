@@ -62,7 +62,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
     let mut left_out = Vec::new();
     let is_catalog = airbyte::each_stream(text, &mut |index, entry| {
         let Some(name) = entry["tap_stream_id"].as_str().or(entry["stream"].as_str()) else {
-            return Err(Error::config(format!("The catalog is not valid: streams[{index}].tap_stream_id is missing.")));
+            return Err(Error::config(format!("The catalog is invalid: streams[{index}].tap_stream_id is missing.")));
         };
         let metadata = Metadata::of(entry);
         if !metadata.is_selected(&[], entry["selected"].as_bool()) {

@@ -135,7 +135,7 @@ impl Writer {
         }
         let summary = &self.summary;
         let records: u64 = self.books.iter().map(|book| book.records).sum();
-        // Streams rejected before they started have no book.
+        // Streams rejected before they started are not in `books`.
         let is_begun =
             |failure: &&String| self.books.iter().any(|book| failure.starts_with(&format!("{}: ", book.stream.name)));
         let refused = self.failures.iter().filter(|failure| !is_begun(failure)).count();
