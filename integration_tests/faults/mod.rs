@@ -277,13 +277,14 @@ fn row(case: &Case, happened: &str) -> String {
 
 fn table(happened: impl Fn(&Case) -> String) -> String {
     let mut text = "# Fault matrix\n\n\
-        What the connector is made to survive, and what came of it. Each row is a test, `case_` and its number, which fails where\n\
-        something else happens than the row says; this writes them anew:\n\n\
+        What the connector must survive, and the outcome. Each row is a test, `case_` and its number, which fails if\n\
+        the outcome differs. To rewrite the table:\n\n\
         ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written\n```\n\n\
-        Runs that end by themselves are also held against the rules of every run (`integration_tests/lint.rs`): only whole messages of\n\
-        the protocol, no secret in any spelling, each stream closed once, exit code and errors that agree, counts in states, no\n\
-        foreign host, at most 7 attempts a request, no silence above a minute, at most 128 MiB. `scripts/guards` takes a guard\n\
-        out of the program for each part of this table and shows that its rows fail then.\n"
+        Runs that are not killed must also pass the rules for every run (`integration_tests/lint.rs`): only whole\n\
+        protocol messages, no secret in any spelling, each stream closed once, matching exit code and errors, counts\n\
+        in states, no foreign host, at most 7 attempts per request, no silence longer than a minute, at most 128\n\
+        MiB. For each part of this table, `scripts/guards` removes a guard from the program and shows that its rows\n\
+        then fail.\n"
         .to_owned();
     for part in PARTS {
         let title = part.title;
