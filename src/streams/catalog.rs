@@ -88,7 +88,7 @@ pub fn streams(config: &Config) -> Vec<Stream> {
 fn name_period(schema: &mut Value, interval: Interval) {
     let Some(properties) = schema["properties"].as_object_mut() else { return };
     let column_type = if interval.name == "Hour" { ColumnType::DateTime } else { ColumnType::Date };
-    let about = format!("First instant of the period: {}.", interval.name.to_lowercase());
+    let about = format!("Start of the {}.", interval.name.to_lowercase());
     let renamed = std::mem::take(properties).into_iter().map(|(name, property)| match name.as_str() {
         "day" if interval.column != "day" => (interval.column.to_owned(), column_type.property(true, &about)),
         _ => (name, property),

@@ -480,10 +480,10 @@ impl Report {
             push(metrics::column_name(requested), column_type, about, false);
         }
         push("currency".into(), ColumnType::Text, "Currency of all money in the row (ISO 4217).".into(), true);
-        push("timezone".into(), ColumnType::Text, "Time zone that the periods of the row count in.".into(), false);
+        push("timezone".into(), ColumnType::Text, "Time zone of the row's periods.".into(), false);
         if self.has_twins() {
-            let about = "Tells rows apart that Criteo sends under one key, such as a category named in one row and \
-                         unknown in another; 1 for the first."
+            let about = "Distinguishes rows that Criteo sends with the same key, such as a category named in one row \
+                         and unknown in another; 1 for the first."
                 .to_owned();
             push("row_number".into(), ColumnType::Integer, about, true);
         }

@@ -1,12 +1,12 @@
-//! What Criteo has changed in its list of metrics since it published it, on all live versions at once (history of the
-//! `OpenAPI` documents).
+//! Changes to Criteo's list of metrics since its publication. Each applied to all live versions together (history of
+//! the `OpenAPI` documents).
 
 use super::{fold, metric_of_word};
 
-/// The day on which Criteo published the list.
+/// When Criteo published the list.
 const PUBLISHED: &str = "2025-10-02";
 
-/// Metrics that came later, by the day of the edit.
+/// Metrics added later, by date.
 const ADDED: &[(&str, &[&str])] = &[
     (
         "2026-01-29",
@@ -38,13 +38,13 @@ const ADDED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The day since which Criteo lists a metric.
+/// When Criteo added a metric to the list.
 #[must_use]
 pub fn since(metric: &str) -> &'static str {
     ADDED.iter().find(|(_, names)| names.contains(&metric)).map_or(PUBLISHED, |(day, _)| day)
 }
 
-/// The day on which Criteo took a metric off the list, in whatever spelling; `None` for others.
+/// When Criteo removed a metric from the list, for any spelling; `None` for others.
 #[must_use]
 pub fn until(metric: &str) -> Option<&'static str> {
     match fold(metric) {
@@ -54,12 +54,12 @@ pub fn until(metric: &str) -> Option<&'static str> {
     }
 }
 
-/// Criteo's spelling of a metric that is on the list no more.
+/// Criteo's spelling of a removed metric.
 #[must_use]
 pub fn retired(word: &str) -> Option<String> {
     let wanted = fold(word);
     let added = ADDED.iter().flat_map(|(_, names)| *names).find(|name| fold(name) == wanted);
-    // Those that were renamed are on the list without their last letter.
+    // Renamed metrics are listed without their last letter.
     let renamed = || Some(format!("{}h", metric_of_word(wanted.strip_suffix('h')?)?.name));
     until(word)?;
     added.map(|&name| name.to_owned()).or_else(renamed)

@@ -1,29 +1,29 @@
-//! What Criteo says of its metrics, in our words, and where it says so. The entries are keyed by the measure at the
-//! beginning of a name, since `SalesPc30d` and `SalesAllPv24h` differ in scope and window alone.
+//! Criteo's descriptions of its metrics, in our words, with their sources. Entries are keyed by the measure at the
+//! start of a name: `SalesPc30d` and `SalesAllPv24h` differ only in scope and window.
 
 use super::names::Parts;
 
-/// A page on which Criteo describes metrics.
+/// A page that describes metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     /// The naming convention, the scale of percentages and a list of metrics.
     StatisticsMetrics,
-    /// The page of the report with the full list of its metrics.
+    /// The full list of metrics, on the page of the report.
     CampaignStatistics,
     /// The list of metrics in the help of the user interface.
     AvailableMetrics,
-    /// What `All` stands for.
+    /// The meaning of `All`.
     ModeledMetrics,
-    /// People, reach and chances to show an ad.
+    /// People, reach and opportunities to show an ad.
     AudiencePerformance,
     /// Which displays count as viewed.
     Viewability,
-    /// The windows of time, and the advertiser's own rule.
+    /// Attribution windows, and the advertiser's own rule.
     AttributionModels,
 }
 
 impl Page {
-    /// Every page, in the order in which the documents list them.
+    /// Every page, in the order of the documents.
     pub const EVERY: [Self; 7] = [
         Self::StatisticsMetrics,
         Self::CampaignStatistics,
@@ -34,7 +34,7 @@ impl Page {
         Self::AttributionModels,
     ];
 
-    /// The title of the page.
+    /// The title.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Page {
         }
     }
 
-    /// Where the page is.
+    /// The site.
     #[must_use]
     pub fn domain(self) -> &'static str {
         match self {
@@ -57,19 +57,19 @@ impl Page {
         }
     }
 
-    /// Title and domain, as a source is named.
+    /// Title and site, as a citation.
     #[must_use]
     pub fn cited(self) -> String {
         format!("{} ({})", self.title(), self.domain())
     }
 }
 
-/// What a metric counts, and the page that says so.
+/// What a metric counts, and its source.
 #[derive(Debug, Clone, Copy)]
 pub struct Meaning {
-    /// In our words.
+    /// The description, in our words.
     pub text: &'static str,
-    /// The page.
+    /// The page that says so.
     pub source: Page,
 }
 
@@ -80,20 +80,20 @@ const fn by(source: Page, text: &'static str) -> Meaning {
 use Page::{AudiencePerformance, AvailableMetrics, CampaignStatistics, ModeledMetrics, StatisticsMetrics, Viewability};
 
 const OF_ALL: &[Meaning] = &[
-    by(StatisticsMetrics, "on other devices than that of the ad, too"),
-    by(ModeledMetrics, "observed, and modelled for people who refuse to be tracked"),
+    by(StatisticsMetrics, "also on devices other than the ad's"),
+    by(ModeledMetrics, "observed, plus modeled for people who opt out of tracking"),
 ];
 const OF_OFFLINE: &[Meaning] = &[by(CampaignStatistics, "in stores only")];
 const OF_OMNICHANNEL: &[Meaning] = &[by(CampaignStatistics, "online and in stores")];
 
-/// What a word in a name adds to what is counted.
+/// A word in a name that widens or narrows what is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Other devices, and models.
+    /// Other devices, and modeled values.
     All,
-    /// Stores.
+    /// Stores only.
     Offline,
-    /// Stores and the web.
+    /// Stores and online.
     Omnichannel,
 }
 
@@ -111,7 +111,7 @@ impl Scope {
         }
     }
 
-    /// What it says.
+    /// Its meanings, each with a source.
     #[must_use]
     pub fn meanings(self) -> &'static [Meaning] {
         match self {
@@ -121,13 +121,13 @@ impl Scope {
         }
     }
 
-    /// What it says, in a sentence.
+    /// Its meanings, joined.
     #[must_use]
     pub fn text(self) -> String {
         self.meanings().iter().map(|meaning| meaning.text).collect::<Vec<_>>().join("; ")
     }
 
-    /// Where it stands in a name, as a word of its own: `AllInMediaCost` begins with another one.
+    /// The position in a name, as a word of its own: in `AllInMediaCost`, `All` is part of another word.
     pub(super) fn position(self, name: &str) -> Option<usize> {
         let position = name.find(self.word())?;
         let after = name[position + self.word().len()..].chars().next();
@@ -137,68 +137,62 @@ impl Scope {
     }
 }
 
-/// Measures that come with several scopes and windows.
+/// Measures that occur with several scopes and windows.
 const FAMILIES: &[(&str, Meaning)] = &[
-    ("Sales", by(CampaignStatistics, "orders and other conversions that are credited to the ads")),
-    ("RevenueGenerated", by(CampaignStatistics, "what the credited sales were worth")),
-    ("Revenue", by(CampaignStatistics, "what the credited sales were worth")),
-    ("ConversionRate", by(CampaignStatistics, "credited sales by clicks")),
-    ("ECos", by(AvailableMetrics, "cost of sale, that is cost by credited revenue")),
-    ("CostPerOrder", by(CampaignStatistics, "cost by the number of credited orders")),
-    ("AverageCart", by(CampaignStatistics, "credited revenue by the number of credited sales")),
-    ("Roas", by(CampaignStatistics, "return on advertising spend, that is credited revenue by cost")),
-    ("AdvertiserValue", by(AvailableMetrics, "credited revenue weighted with the margins in the product catalog")),
-    ("CostOfAdvertiserValue", by(AvailableMetrics, "cost set against the advertiser value")),
-    ("AppInstalls", by(CampaignStatistics, "installations of the app")),
-    ("InstallRate", by(CampaignStatistics, "app installs by clicks")),
-    ("CostPerInstall", by(CampaignStatistics, "cost by app installs")),
+    ("Sales", by(CampaignStatistics, "orders and other conversions credited to the ads")),
+    ("RevenueGenerated", by(CampaignStatistics, "value of the credited sales")),
+    ("Revenue", by(CampaignStatistics, "value of the credited sales")),
+    ("ConversionRate", by(CampaignStatistics, "credited sales per click")),
+    ("ECos", by(AvailableMetrics, "cost of sale: cost divided by credited revenue")),
+    ("CostPerOrder", by(CampaignStatistics, "cost per credited order")),
+    ("AverageCart", by(CampaignStatistics, "credited revenue per credited sale")),
+    ("Roas", by(CampaignStatistics, "return on ad spend: credited revenue divided by cost")),
+    ("AdvertiserValue", by(AvailableMetrics, "credited revenue weighted by the margins in the product catalog")),
+    ("CostOfAdvertiserValue", by(AvailableMetrics, "cost relative to the advertiser value")),
+    ("AppInstalls", by(CampaignStatistics, "app installs")),
+    ("InstallRate", by(CampaignStatistics, "app installs per click")),
+    ("CostPerInstall", by(CampaignStatistics, "cost per app install")),
 ];
 
-/// Metrics whose description holds for this very name.
+/// Descriptions that apply to a single metric, by its full name.
 const SINGLE: &[(&str, Meaning)] = &[
     ("Clicks", by(StatisticsMetrics, "clicks on the ads")),
-    ("Displays", by(StatisticsMetrics, "how often ads were shown")),
-    ("AdvertiserCost", by(CampaignStatistics, "what was spent on the ads")),
+    ("Displays", by(StatisticsMetrics, "number of times ads were shown")),
+    ("AdvertiserCost", by(CampaignStatistics, "ad spend")),
     ("PostInstallSales", by(CampaignStatistics, "sales and other completed events after an app install")),
-    ("PostInstallConversionRate", by(CampaignStatistics, "sales after app installs by clicks")),
-    ("PostInstallOrderValue", by(CampaignStatistics, "what the sales after app installs were worth")),
-    ("PostInstallCostOfSale", by(CampaignStatistics, "cost of sale of campaigns for app installs")),
-    ("PostInstallCostPerOrder", by(CampaignStatistics, "cost by orders after app installs")),
-    ("PostInstallRoas", by(CampaignStatistics, "return on advertising spend from sales after app installs")),
+    ("PostInstallConversionRate", by(CampaignStatistics, "sales after app installs, per click")),
+    ("PostInstallOrderValue", by(CampaignStatistics, "value of the sales after app installs")),
+    ("PostInstallCostOfSale", by(CampaignStatistics, "cost of sale of app install campaigns")),
+    ("PostInstallCostPerOrder", by(CampaignStatistics, "cost per order after an app install")),
+    ("PostInstallRoas", by(CampaignStatistics, "return on ad spend from sales after app installs")),
     ("ExposedUsers", by(AudiencePerformance, "people who were served an ad")),
     (
         "Audience",
-        by(
-            AudiencePerformance,
-            "people who could be served an ad; devices that are known to belong to one person count once",
-        ),
+        by(AudiencePerformance, "people who could be served an ad; devices known to belong to one person count once"),
     ),
-    ("Reach", by(AudiencePerformance, "share of the potential users (Audience) that was served an ad")),
-    ("ClickThroughRate", by(CampaignStatistics, "share of those who were served an ad that clicked")),
-    ("Cpc", by(CampaignStatistics, "cost of a click")),
-    ("ECpc", by(CampaignStatistics, "cost of a click")),
-    ("ECpm", by(CampaignStatistics, "cost of a thousand displays")),
-    ("Visits", by(CampaignStatistics, "users who did something on the site or app within an hour after a click")),
+    ("Reach", by(AudiencePerformance, "share of the potential users (Audience) who were served an ad")),
+    ("ClickThroughRate", by(CampaignStatistics, "share of the people served an ad who clicked")),
+    ("Cpc", by(CampaignStatistics, "cost per click")),
+    ("ECpc", by(CampaignStatistics, "cost per click")),
+    ("ECpm", by(CampaignStatistics, "cost per thousand displays")),
+    ("Visits", by(CampaignStatistics, "users who acted on the site or app within an hour of a click")),
     (
         "QualifiedVisits",
-        by(CampaignStatistics, "users who did two things, or bought, on the site or app within an hour after a click"),
+        by(CampaignStatistics, "users who took two actions, or bought, on the site or app within an hour of a click"),
     ),
-    ("CostPerVisit", by(CampaignStatistics, "cost by visits")),
-    ("BounceRate", by(AvailableMetrics, "share of the visitors who left after one page")),
-    ("PotentialDisplays", by(AudiencePerformance, "chances to show an ad: the bid requests received")),
-    ("OverallCompetitionWin", by(CampaignStatistics, "displays by the chances to show an ad")),
+    ("CostPerVisit", by(CampaignStatistics, "cost per visit")),
+    ("BounceRate", by(AvailableMetrics, "share of visitors who left after one page")),
+    ("PotentialDisplays", by(AudiencePerformance, "opportunities to show an ad: bid requests received")),
+    ("OverallCompetitionWin", by(CampaignStatistics, "displays divided by the opportunities to show an ad")),
     (
         "ViewableDisplays",
-        by(StatisticsMetrics, "displays of which at least half was on the screen for at least a second"),
+        by(StatisticsMetrics, "displays with at least half of the ad on screen for at least one second"),
     ),
-    ("NonViewableDisplays", by(StatisticsMetrics, "displays that were measured and did not count as viewed")),
-    (
-        "UntrackableDisplays",
-        by(Viewability, "displays of which nobody can tell whether they were viewed, such as native ones"),
-    ),
+    ("NonViewableDisplays", by(StatisticsMetrics, "measured displays that did not count as viewed")),
+    ("UntrackableDisplays", by(Viewability, "displays that cannot be measured for viewing, such as native ads")),
 ];
 
-/// Everything that Criteo says, by the names or parts of names that it says it of.
+/// Every description, by the name or part of a name it applies to.
 #[must_use]
 pub fn glossary() -> Vec<(String, Meaning)> {
     let single = SINGLE.iter().map(|(name, meaning)| ((*name).to_owned(), *meaning));
@@ -209,7 +203,7 @@ pub fn glossary() -> Vec<(String, Meaning)> {
     scopes.chain(families).chain(single).collect()
 }
 
-/// What Criteo says of a metric.
+/// Criteo's description of a metric.
 pub(super) fn meaning(name: &str, parts: &Parts) -> Option<Meaning> {
     let of =
         |table: &[(&str, Meaning)], key: &str| table.iter().find(|(word, _)| *word == key).map(|(_, meaning)| *meaning);
@@ -299,7 +293,7 @@ mod tests {
         assert_eq!(told(Scope::Omnichannel), with("Omnichannel"));
     }
 
-    /// What Criteo's pages say of unit and sums, by the first word of the names.
+    /// Units and sums according to Criteo's pages, by the first word of the names.
     #[test]
     fn units_are_those_of_the_descriptions() {
         let expected = [

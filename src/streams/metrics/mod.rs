@@ -1,8 +1,8 @@
-//! The vocabulary of `/statistics/report`: all dimensions and metrics with type, meaning, unit, attribution window and
-//! whether values may be summed.
+//! Dimensions and metrics of `/statistics/report`, with type, meaning, unit, attribution window and whether values can
+//! be summed.
 //!
-//! The names are Criteo's enum (`OpenAPI` document of 2026-07, which 2026-01 and 2027-01 share). Criteo edits that
-//! enum in place on all live versions, so it is never a closed list: unknown words pass with a warning.
+//! The names are Criteo's enum (`OpenAPI` document of 2026-07; 2026-01 and 2027-01 have the same). Criteo edits that
+//! enum in place on all live versions, so unknown words are accepted with a warning.
 
 mod edits;
 mod meanings;
@@ -20,27 +20,27 @@ use chrono::Weekday;
 use self::names::Parts;
 use super::schema::ColumnType;
 
-/// What the values of a metric are.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of events or things.
+    /// Number of events or things.
     Count,
-    /// A number of people. One person may be in many rows.
+    /// Number of people, who may each be in many rows.
     People,
-    /// Money in the currency of the report.
+    /// Money in the report's currency.
     Money,
-    /// Money in euros, whatever the currency of the report.
+    /// Money in euros, regardless of the report's currency.
     Euro,
-    /// What people write in percent, as a decimal.
+    /// A percentage, sent as a decimal.
     Percentage,
     /// Any other quotient without a unit.
     Ratio,
-    /// A word.
+    /// A string.
     Text,
 }
 
 impl Unit {
-    /// One word for a table; empty for texts.
+    /// One word for tables; empty for strings.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -60,38 +60,38 @@ impl Unit {
         match self {
             Self::Count => "a count",
             Self::People => "a number of people",
-            Self::Money => "money in the currency of the row",
-            Self::Euro => "money in euros, whatever the currency of the row",
+            Self::Money => "money in the row's currency",
+            Self::Euro => "money in euros, regardless of the row's currency",
             Self::Percentage => "a percentage",
             Self::Ratio => "a ratio",
-            Self::Text => "a text",
+            Self::Text => "a string",
         }
     }
 
-    /// How values are written, where that can be mistaken.
+    /// How values are written, where that is ambiguous.
     #[must_use]
     pub fn scale(self) -> Option<&'static str> {
         match self {
-            Self::Percentage => Some("as a decimal (0.05 is 5 %)"),
-            Self::Ratio => Some("as a plain quotient (4 is four to one)"),
+            Self::Percentage => Some("as a decimal (0.05 is 5%)"),
+            Self::Ratio => Some("as a plain number (4 is four to one)"),
             _ => None,
         }
     }
 }
 
-/// One metric of the statistics report.
+/// A metric of the statistics report.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
     /// Criteo's name.
     pub name: &'static str,
-    /// What its values are.
+    /// The unit of its values.
     pub unit: Unit,
-    /// Whether values of several rows may be summed.
+    /// Whether values can be summed over rows.
     pub additive: bool,
 }
 
 impl Metric {
-    /// Only clicks and displays are certain to be whole: a fraction in another count would be lost otherwise.
+    /// Only clicks and displays are certain to be integers; other counts might have fractions.
     #[must_use]
     pub fn column_type(&self) -> ColumnType {
         match (self.name, self.unit) {
@@ -101,38 +101,38 @@ impl Metric {
         }
     }
 
-    /// What Criteo says that it counts; `None` where no page is known that describes it.
+    /// What it counts according to Criteo; `None` if no page is known to describe it.
     #[must_use]
     pub fn meaning(&self) -> Option<Meaning> {
         meanings::meaning(self.name, &Parts::of(self.name))
     }
 
-    /// What words such as `All` in its name add.
+    /// The scopes in its name, such as `All`.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
         Parts::of(self.name).scopes
     }
 
-    /// What the name says about the time that a sale may lie after the click or view it is credited to.
+    /// The attribution windows in its name: how long after a click or view a sale is credited to it.
     #[must_use]
     pub fn attribution(&self) -> Option<String> {
         Parts::of(self.name).attribution()
     }
 
-    /// For how many days after a click or view Criteo may still credit something to it, derived from the name; `None` for
-    /// numbers that are credited to nothing.
+    /// Days after a click or view in which Criteo may still credit something to it, derived from the name; `None` for
+    /// metrics without attribution.
     #[must_use]
     pub fn attribution_days(&self) -> Option<u32> {
         Parts::of(self.name).attribution_days()
     }
 
-    /// Whether rows may be summed, in a sentence.
+    /// Whether rows can be summed, in a sentence.
     #[must_use]
     pub fn sums(&self) -> &'static str {
         if self.additive { "may be summed over rows" } else { "must not be summed over rows" }
     }
 
-    /// Where each thing that is said of it comes from: a page of Criteo's, or `None` where it is derived.
+    /// The source of each fact: a page of Criteo's, or `None` if derived.
     #[must_use]
     pub fn facts(&self) -> Vec<(&'static str, Option<Page>)> {
         let (meaning, parts) = (self.meaning(), Parts::of(self.name));
@@ -155,7 +155,7 @@ impl Metric {
         facts
     }
 
-    /// A sentence for the field's description, with the API's name in it.
+    /// The description of the column.
     #[must_use]
     pub fn description(&self) -> String {
         let mut text = format!("Criteo's metric {}: ", self.name);
@@ -184,23 +184,23 @@ impl Metric {
     }
 }
 
-/// One dimension of the statistics report.
+/// A dimension of the statistics report.
 #[derive(Debug, Clone, Copy)]
 pub struct Dimension {
     /// Criteo's name.
     pub name: &'static str,
-    /// The column's name, where the general rule does not give it.
+    /// The column name, where it differs from the general rule.
     pub alias: Option<&'static str>,
-    /// The type of the column.
+    /// The column type.
     pub column_type: ColumnType,
-    /// The dimension that Criteo answers along with this one: the name of an id, the id of a name.
+    /// The dimension that Criteo returns together with this one: the name of an id, or the id of a name.
     pub pair: Option<&'static str>,
-    /// What it says about a row.
+    /// What it describes.
     pub about: &'static str,
 }
 
 impl Dimension {
-    /// Whether this is the name half of a pair of id and name.
+    /// Whether this is the name of an id.
     #[must_use]
     pub fn is_name(&self) -> bool {
         self.alias.is_some_and(|alias| alias.ends_with("_name"))
@@ -223,7 +223,7 @@ const fn text(name: &'static str, about: &'static str) -> Dimension {
     Dimension { name, alias: None, column_type: ColumnType::Text, pair: None, about }
 }
 
-/// The 26 dimensions. The aliases make reports join with the entity streams.
+/// The 26 dimensions. With the aliases, reports join with the object streams.
 pub const DIMENSIONS: &[Dimension] = &[
     id("AdsetId", Some("ad_set_id"), "Adset", "Id of the ad set"),
     name("Adset", "ad_set_name", "AdsetId", "Name of the ad set"),
@@ -237,7 +237,7 @@ pub const DIMENSIONS: &[Dimension] = &[
     period("Month", ColumnType::Date, "First day of the month"),
     period("Year", ColumnType::Date, "First day of the year"),
     text("Os", "Operating system"),
-    text("Device", "Kind of device"),
+    text("Device", "Device type"),
     id("CampaignId", None, "Campaign", "Id of the campaign"),
     name("Campaign", "campaign_name", "CampaignId", "Name of the campaign"),
     id("AdId", None, "Ad", "Id of the ad"),
@@ -253,12 +253,12 @@ pub const DIMENSIONS: &[Dimension] = &[
     text("SocialPlatform", "Social platform"),
 ];
 
-/// The period that a request may not cut, and whose start is the cursor.
+/// The period that a request must not split; its start is the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grain {
-    /// One day; also that of reports by the hour, which are asked for in whole days.
+    /// One day; also for hourly reports, which are requested in whole days.
     Day,
-    /// Seven days from this weekday on: Monday, unless Criteo's answers show another.
+    /// Seven days from this weekday: Monday, unless Criteo's responses show another.
     Week(Weekday),
     /// A calendar month.
     Month,
@@ -290,7 +290,7 @@ impl Grain {
         }
     }
 
-    /// The most days that a period has.
+    /// The most days in a period.
     #[must_use]
     pub fn longest_days(self) -> u32 {
         match self {
@@ -301,33 +301,33 @@ impl Grain {
         }
     }
 
-    /// Whether a period is longer than a day, so that a request may not cut it.
+    /// Whether a period is longer than a day, so that a request could split it.
     #[must_use]
     pub fn is_long(self) -> bool {
         self != Self::Day
     }
 }
 
-/// Looks a dimension up by Criteo's name.
+/// Finds a dimension by Criteo's name.
 #[must_use]
 pub fn dimension(name: &str) -> Option<&'static Dimension> {
     DIMENSIONS.iter().find(|dimension| dimension.name == name)
 }
 
-/// Looks a metric up by Criteo's name.
+/// Finds a metric by Criteo's name.
 #[must_use]
 pub fn metric(name: &str) -> Option<&'static Metric> {
     table::METRICS.iter().find(|metric| metric.name == name)
 }
 
-/// The known dimension that a word means in whatever spelling: `adSetId`, `ad_set_id`, `ADSETID`, or the column.
+/// Finds a dimension in any spelling: `adSetId`, `ad_set_id`, `ADSETID`, or the column.
 #[must_use]
 pub fn dimension_of_word(word: &str) -> Option<&'static Dimension> {
     let wanted = fold(word);
     DIMENSIONS.iter().find(|of| fold(of.name) == wanted || of.alias.is_some_and(|alias| fold(alias) == wanted))
 }
 
-/// The known metric that a word means in whatever spelling.
+/// Finds a metric in any spelling.
 #[must_use]
 pub fn metric_of_word(word: &str) -> Option<&'static Metric> {
     let wanted = fold(word);
@@ -352,7 +352,7 @@ pub fn is_metric(name: &str) -> bool {
     metric(name).is_some()
 }
 
-/// The column that a dimension or metric becomes.
+/// The column of a dimension or metric.
 #[must_use]
 pub fn column_name(api_name: &str) -> String {
     match dimension(api_name).and_then(|dimension| dimension.alias) {
@@ -406,16 +406,16 @@ mod tests {
     fn the_attribution_is_read_from_the_name() {
         let window = |name: &str| metric(name).unwrap().attribution();
         assert_eq!(window("Clicks"), None);
-        assert_eq!(window("SalesAllPc30d").unwrap(), "clicks of the 30 days before");
+        assert_eq!(window("SalesAllPc30d").unwrap(), "clicks in the previous 30 days");
         assert_eq!(
             window("RevenueGeneratedPc30dPv24h").unwrap(),
-            "clicks of the 30 days before and views of the 24 hours before"
+            "clicks in the previous 30 days and views in the previous 24 hours"
         );
         assert_eq!(
             window("SalesClientAttribution").unwrap(),
-            "the clicks and views that the advertiser's own rule names"
+            "clicks and views under the advertiser's own attribution rule"
         );
         assert_eq!(window("SalesLc").unwrap(), "the last click");
-        assert_eq!(window("VisitsPV1D").unwrap(), "views of the 24 hours before");
+        assert_eq!(window("VisitsPV1D").unwrap(), "views in the previous 24 hours");
     }
 }

@@ -1,9 +1,9 @@
-//! The grammar of Criteo's names.
+//! Parses Criteo's names of metrics.
 
 use super::meanings::{Page, Scope};
 
-/// Criteo's name as a column: an underscore before a capital that follows a small letter or a digit, then small
-/// letters throughout; a digit followed by a final `D` or `H` belongs together.
+/// The column of an API name: an underscore before each capital after a small letter or digit, all in lower case. A
+/// digit and a final `D` or `H` stay together.
 ///
 /// `SalesAllPc30dPv24h` → `sales_all_pc30d_pv24h`, `ECosPc30d` → `ecos_pc30d`, `VisitsPV1D` → `visits_pv1d`.
 #[must_use]
@@ -26,21 +26,21 @@ pub fn snake_case(api_name: &str) -> String {
     column
 }
 
-/// What is left of a name when spelling does not count: `AdsetId`, `adSetId` and `ad_set_id` are one.
+/// A name without underscores and case, to compare spellings: `AdsetId`, `adSetId` and `ad_set_id` are equal.
 #[must_use]
 pub fn fold(name: &str) -> String {
     name.chars().filter(|letter| *letter != '_').map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// What ends the name of a metric that is credited to clicks and views.
+/// An attribution window, written at the end of a metric's name.
 #[derive(Debug)]
 pub(super) struct Window {
     suffix: &'static str,
     /// What a sale is credited to.
     pub(super) words: &'static str,
-    /// The days that it may take.
+    /// The longest time from click or view to sale, in days.
     days: u32,
-    /// The page of Criteo's that says so; `None` where the words are derived from the name.
+    /// The page that describes it; `None` if derived from the name.
     pub(super) source: Option<Page>,
 }
 
@@ -52,24 +52,24 @@ const fn derived(suffix: &'static str, words: &'static str, days: u32) -> Window
     Window { suffix, words, days, source: None }
 }
 
-/// The longer suffixes first.
+/// Longer suffixes come first.
 const WINDOWS: &[Window] = &[
-    described("ClientAttribution", "the clicks and views that the advertiser's own rule names", 30),
-    described("Pc30d", "clicks of the 30 days before", 30),
-    described("Pc30", "clicks of the 30 days before", 30),
-    described("Pc7d", "clicks of the 7 days before", 7),
-    described("Pc1d", "clicks of the 24 hours before", 1),
-    described("Pv24h", "views of the 24 hours before", 1),
-    described("Pv24", "views of the 24 hours before", 1),
-    described("Pv1d", "views of the 24 hours before", 1),
-    described("PV1D", "views of the 24 hours before", 1),
+    described("ClientAttribution", "clicks and views under the advertiser's own attribution rule", 30),
+    described("Pc30d", "clicks in the previous 30 days", 30),
+    described("Pc30", "clicks in the previous 30 days", 30),
+    described("Pc7d", "clicks in the previous 7 days", 7),
+    described("Pc1d", "clicks in the previous 24 hours", 1),
+    described("Pv24h", "views in the previous 24 hours", 1),
+    described("Pv24", "views in the previous 24 hours", 1),
+    described("Pv1d", "views in the previous 24 hours", 1),
+    described("PV1D", "views in the previous 24 hours", 1),
     derived("Lc", "the last click", 30),
     derived("Pc", "clicks", 30),
     derived("Pv", "views", 30),
     derived("Pi", "app installs", 30),
 ];
 
-/// A metric's name taken apart: `OmnichannelSalesAllPc30d` is the measure `Sales`, two scopes and a window.
+/// The parts of a metric's name: `OmnichannelSalesAllPc30d` is the measure `Sales`, two scopes and a window.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) measure: String,
@@ -91,7 +91,7 @@ impl Parts {
         Self { measure, scopes, windows }
     }
 
-    /// What the name says about the time that a sale may lie after the click or view it is credited to.
+    /// What a sale is credited to, according to the name.
     pub(super) fn attribution(&self) -> Option<String> {
         let words: Vec<_> = self.windows.iter().map(|window| window.words).collect();
         (!words.is_empty()).then(|| words.join(" and "))
@@ -102,13 +102,13 @@ impl Parts {
         self.windows.iter().map(|window| window.days).max()
     }
 
-    /// Whether it counts what happens after an app install, which names write in several ways.
+    /// Whether it counts what happens after an app install, which names express in several ways.
     pub(super) fn is_post_install(&self) -> bool {
         self.windows.iter().any(|window| window.suffix == "Pi")
     }
 }
 
-/// Takes the attribution windows off the end of a name.
+/// Splits the attribution windows off a name.
 fn windows(metric: &str) -> (&str, Vec<&'static Window>) {
     let mut rest = metric;
     let mut windows = Vec::new();

@@ -1,7 +1,7 @@
 //! Every metric of `/statistics/report`, in the order of Criteo's enum (`OpenAPI` document of 2026-07).
 //!
-//! Units agree with what Criteo says of its metrics (`meanings.rs`), and are derived from the grammar of the names for the
-//! others. Criteo says of none whether it may be summed: that follows from meaning and unit.
+//! Units follow Criteo's descriptions (`meanings.rs`), or else the names. Whether a metric can be summed is never
+//! documented and follows from meaning and unit.
 
 use super::Metric;
 use super::Unit::{Count, Euro, Money, People, Percentage, Ratio, Text};
