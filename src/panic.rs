@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 
-/// Location of the last panic.
 static PLACE: Mutex<String> = Mutex::new(String::new());
 
 /// Records panic locations from now on, instead of printing messages that may contain values.
@@ -15,7 +14,6 @@ pub(crate) fn listen() {
     }));
 }
 
-/// The error for the panic just caught.
 pub(crate) fn error() -> Error {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Error::system(format!(
@@ -31,6 +29,5 @@ pub(crate) fn point(name: &str) {
     assert!(std::env::var("SOURCE_CRITEO_PANIC").as_deref() != Ok(name), "requested");
 }
 
-/// Does nothing in release builds.
 #[cfg(not(debug_assertions))]
 pub(crate) fn point(_: &str) {}

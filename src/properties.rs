@@ -84,7 +84,6 @@ fn document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A document with one part replaced.
 fn changed(whole: Value, path: &[usize], part: Value) -> Value {
     match (path.split_first(), whole) {
         (Some((step, rest)), Value::Array(mut items)) if !items.is_empty() => {

@@ -14,7 +14,6 @@ use crate::scan;
 
 /// Shorter values are not masked: they would match parts of ordinary words.
 const SHORTEST: usize = 6;
-/// Replaces a secret.
 const MASK: &str = "***";
 /// How often an escape may be escaped again.
 const DEPTH: u32 = 3; // guard: spellings-of-secrets
@@ -256,7 +255,6 @@ fn spells(byte: u8, wanted: u8) -> bool {
     byte.eq_ignore_ascii_case(&wanted) || (byte == b'+' && wanted == b' ')
 }
 
-/// Whether an escape may start with a byte.
 fn is_mark(byte: u8) -> bool {
     matches!(byte, b'%' | b'&' | b'\\')
 }
@@ -372,7 +370,6 @@ fn low_half(text: &[u8], high: u32, at: usize, depth: u32) -> Option<Unit> {
     Some(Unit::character(character, slash.end + 5))
 }
 
-/// Parses exactly `length` hexadecimal digits.
 fn hex(text: &[u8], at: usize, length: usize) -> Option<u32> {
     let digits = text.get(at..at + length).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

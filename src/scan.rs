@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 
 /// Receives an object's members in order; returns an error message to reject one.
 type OnMember<'a, 'de> = &'a mut dyn FnMut(&str, &'de str) -> Result<(), String>;
-/// Receives a list's items in order.
 type OnItem<'a, 'de> = &'a mut dyn FnMut(&'de str) -> Result<(), String>;
 
 /// Visits the members of an object; text of another type has none.
@@ -81,7 +80,6 @@ pub(crate) fn text(raw: &str, most: usize) -> Option<String> {
     }
 }
 
-/// A name, shortened to `most` bytes.
 pub(crate) fn short(name: &str, most: usize) -> Cow<'_, str> {
     if name.len() <= most { name.into() } else { format!("{}…", &name[..name.floor_char_boundary(most)]).into() }
 }
@@ -172,7 +170,6 @@ pub(crate) fn try_out(text: &str, most: usize) {
     }
 }
 
-/// The number of values in a tree.
 #[cfg(any(test, feature = "fuzzing"))]
 fn count(tree: &Value) -> usize {
     1 + match tree {

@@ -2,7 +2,6 @@
 
 /// Minimum Jaro-Winkler similarity of a suggestion.
 const LEAST: f64 = 0.75;
-/// Maximum number of suggestions.
 const MOST: usize = 3;
 
 /// Minimum similarity of a typo and the intended word.

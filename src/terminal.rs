@@ -9,7 +9,6 @@ use crate::redact;
 
 /// Maximum line width, for readability.
 const WIDEST: usize = 110;
-/// Minimum width to wrap to.
 const NARROWEST: usize = 30;
 
 /// An interactive terminal.

@@ -19,14 +19,11 @@ use crate::error::{Cause, Error};
 /// How long a run may make no progress. Longer than any single time limit: Criteo may take five minutes to start
 /// responding.
 pub const PATIENCE: Duration = Duration::from_mins(10);
-/// Number of checks in that time.
 const LOOKS: u32 = 20;
-/// Maximum number of tasks in an error.
 const MOST_TOLD: usize = 10;
 
 static WATCH: Watch = Watch::new();
 
-/// The tasks of a run and its progress.
 struct Watch {
     moves: AtomicU64,
     limits: AtomicUsize,
@@ -82,7 +79,6 @@ impl Watch {
         .because(Cause::Stalled)
     }
 
-    /// Lists what the tasks wait for.
     fn waits(&self) -> String {
         let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
         for wait in self.tasks().waiting.values() {
@@ -117,7 +113,6 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Sets what it waits for.
     pub(crate) fn waits_for(&self, what: &'static str) {
         if let Some((_, waits_for)) = self.watch.tasks().waiting.get_mut(&self.number) {
             *waits_for = what;

@@ -53,7 +53,6 @@ const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
 /// Smaller clock differences are ignored.
 const SLACK: TimeDelta = TimeDelta::minutes(2);
 
-/// What happened to a token that the API refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Discarded {
     /// This call discarded it.
@@ -75,12 +74,10 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// The value of the `Authorization` header.
     pub(super) fn authorization(&self) -> String {
         format!("Bearer {}", self.value.expose_secret())
     }
 
-    /// Records that the API accepted it.
     pub(super) fn served(&self) {
         self.has_served.store(true, Ordering::Relaxed);
     }
@@ -268,7 +265,6 @@ impl Auth {
         self.differing_times().map(|times| times.there - times.here)
     }
 
-    /// A warning about clocks that differ.
     pub(super) fn clock_warning(&self) -> Option<String> {
         let Times { here, there } = self.differing_times()?;
         let text = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
@@ -366,7 +362,6 @@ fn grant(answer: &Answer, key: &Key) -> std::result::Result<Grant, Failure> {
     }
 }
 
-/// A refusal from the token endpoint.
 #[derive(Default)]
 struct Refused {
     code: Option<String>,

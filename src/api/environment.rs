@@ -3,10 +3,8 @@
 
 use crate::error::{Error, Result};
 
-/// Start of every certificate in a PEM file.
 const CERTIFICATE: &[u8] = b"-----BEGIN";
 
-/// Mozilla's certificate authorities.
 pub(super) fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     roots.filter_map(|root| reqwest::Certificate::from_der(root).ok())

@@ -57,7 +57,6 @@ fn refused(what: &str) -> Error {
     ))
 }
 
-/// Whether an address is on the public internet.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -139,7 +138,6 @@ impl Resolve for Names {
     }
 }
 
-/// The error for a link whose host resolves to a private address.
 pub(super) fn private_name(host: &str) -> Error {
     refused(&format!("a download link to {}, which resolves to an address in a private network", quote(host)))
 }

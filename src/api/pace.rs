@@ -23,7 +23,6 @@ pub enum CallClass {
     Other,
 }
 
-/// A response's rate limit headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateLimit {
     /// `x-ratelimit-limit`: calls per minute.
@@ -146,7 +145,6 @@ impl Pace {
         self.budget(class).take(Instant::now())
     }
 
-    /// Adopts the server's own figures.
     pub(super) fn learn(&self, class: CallClass, seen: &RateLimit) {
         self.budget(class).learn(seen, Instant::now());
     }

@@ -144,7 +144,6 @@ impl AllTold {
     }
 }
 
-/// Criteo's description of an error.
 #[derive(Debug, Default)]
 struct Problem {
     code: Option<String>,

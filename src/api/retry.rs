@@ -15,7 +15,6 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// Maximum number of attempts per request.
     fn most_attempts(self) -> u32 {
         match self {
             Self::Sync => 6,
@@ -69,14 +68,11 @@ impl Quota {
     }
 }
 
-/// Why an attempt failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Permanent: reported immediately.
     Final(Error),
-    /// The API refused the token.
     Unauthorized(Error),
-    /// Retryable.
     Passing {
         /// The error to report if it persists.
         error: Error,
@@ -105,7 +101,6 @@ impl Failure {
     }
 }
 
-/// The attempts made at one request.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     count: u32,
@@ -165,7 +160,6 @@ impl Attempts {
         }
     }
 
-    /// Records a success.
     pub(super) fn succeeded(&self, quota: &Quota) {
         quota.give(if self.count == 0 { REWARD } else { COST });
     }

@@ -50,7 +50,6 @@ pub enum Memory {
     Apart,
 }
 
-/// A client's budgets.
 #[derive(Debug)]
 pub(super) struct Spaces {
     answers: Arc<Space>,
@@ -120,7 +119,6 @@ impl Space {
         Arc::new(Self { mib, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// The total size in MiB.
     pub(super) fn mib(&self) -> usize {
         self.mib
     }
@@ -182,7 +180,6 @@ impl Drop for Ticket<'_> {
 }
 
 impl Share {
-    /// Its size in MiB.
     pub(super) fn mib(&self) -> usize {
         self.mib
     }

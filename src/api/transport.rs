@@ -44,28 +44,21 @@ const FIRST_CAPACITY: usize = 33 * MIB;
 /// deflate expands by a factor of at most 1032.
 const PIECE: usize = 1024;
 
-/// Connections, and the memory budgets for bodies.
 pub(super) struct Transport {
     http: reqwest::Client,
     names: Names,
     spaces: Spaces,
 }
 
-/// A response with its full body.
 pub(super) struct Answer {
-    /// HTTP status.
     pub status: u16,
-    /// The host that responded.
     pub host: String,
-    /// A redirect's target.
     pub location: Option<String>,
-    /// Rate limit headers.
     pub rate_limit: RateLimit,
     /// The wait that the server requests.
     pub retry_after: Option<Duration>,
     /// The server's time (`Date`).
     pub date: Option<DateTime<Utc>>,
-    /// The decompressed body.
     pub body: Body,
     content_type: Option<String>,
 }
@@ -161,7 +154,6 @@ impl Transport {
             self.names.must_be_public(&host);
         }
         let mut request = reqwest::Request::new(reqwest::Method::GET, url);
-        // The file itself is compressed.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
         watchdog::moved();
@@ -253,7 +245,6 @@ impl Transport {
 pub struct Download {
     response: reqwest::Response,
     decoder: MultiGzDecoder<Vec<u8>>,
-    /// The unread rest of the last chunk.
     rest: Vec<u8>,
     host: String,
     is_complete: bool,

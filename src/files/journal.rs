@@ -13,7 +13,6 @@ use flate2::Crc;
 /// Starts an entry: the control character "record separator".
 const SIGN: u8 = 0x1e;
 
-/// Replaces the file's content.
 pub(super) fn write(file: &mut File, text: &str) -> io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
     let length = text.len() as u64;
@@ -34,7 +33,6 @@ pub(super) fn write(file: &mut File, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Reads the file through [`settled`].
 pub(super) fn read(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.rewind()?;

@@ -19,7 +19,6 @@ pub struct StateFile {
     path: PathBuf,
     file: Kept,
     states: States,
-    /// Time of the last write.
     written: Option<Instant>,
     is_stale: bool,
 }

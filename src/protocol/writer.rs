@@ -36,11 +36,9 @@ use summary::Summary;
 /// Lines are buffered up to this size; larger writes gain nothing through a 64 KiB pipe.
 const BUFFER: usize = 64 * 1024;
 
-/// The thread's state.
 pub(super) struct Writer {
     protocol: Protocol,
     lines: Lines,
-    /// Whether the last message was a state.
     ends_with_state: bool,
     /// The failed streams with their error messages.
     failures: Vec<String>,
@@ -74,7 +72,6 @@ impl Writer {
         }
     }
 
-    /// Handles messages until the end.
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
         // After a panic, the thread continues, since the streams must still be closed.
         while let Some(is_over) = catch_unwind(AssertUnwindSafe(|| self.step(receiver))).unwrap_or_else(|_| {
@@ -489,7 +486,6 @@ impl Writer {
 }
 
 impl Protocol {
-    /// The message for a stream's state.
     fn state(&mut self, book: &Book, state: &Value) -> Value {
         match self {
             Self::Airbyte => airbyte::state(&book.stream.name, state, book.records_since_state),

@@ -20,7 +20,6 @@ const MARK: &str = "tap-criteo-batch-";
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// Maximum time that records wait to share a file, since their state waits with them.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// Size of a single write, in bytes.
 const BUFFER: usize = 256 * 1024;
 
 /// Location and format of the files.
@@ -69,14 +68,12 @@ pub struct BatchFiles {
     number: u64,
     /// Complete files that no message has named yet.
     manifest: Vec<Named>,
-    /// Files named by the last message.
     named: Vec<Named>,
     since: Option<Instant>,
     /// Whether records were lost: nothing may be handed over after that.
     is_broken: bool,
 }
 
-/// A file, and its URL in messages.
 #[derive(Debug)]
 struct Named {
     path: PathBuf,

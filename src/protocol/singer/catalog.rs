@@ -143,7 +143,6 @@ pub fn lacking<'a>(stream: &'a Stream, properties: &Map<String, Value>) -> Vec<&
     own.filter(|name| !properties.is_empty() && !properties.contains_key(*name)).collect()
 }
 
-/// A stream's metadata by breadcrumb.
 struct Metadata(BTreeMap<Vec<String>, Value>);
 
 impl Metadata {

@@ -143,7 +143,6 @@ fn structured(level: Level, stream: Option<&str>) -> Map<String, Value> {
     line
 }
 
-/// Parses one of Python's log levels.
 fn level(name: &str) -> Option<Level> {
     match name.to_ascii_uppercase().as_str() {
         "DEBUG" | "NOTSET" => Some(Level::DEBUG),

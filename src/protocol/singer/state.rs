@@ -66,7 +66,6 @@ impl State {
         is_wide
     }
 
-    /// A stream's bookmark, created if missing.
     fn bookmark(&mut self, stream: &str) -> Option<&mut Map<String, Value>> {
         let bookmarks = self.0.entry("bookmarks").or_insert_with(|| json!({}));
         if bookmarks.is_null() {

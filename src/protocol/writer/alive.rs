@@ -12,7 +12,6 @@ pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(50);
 pub(super) const LONGEST_STATELESS: Duration = Duration::from_mins(5);
 
 impl Writer {
-    /// Logs that the run is alive after a silence.
     pub(super) fn still_alive(&mut self, now: Instant) {
         let open: Vec<_> =
             self.books.iter().filter(|book| book.is_under_way()).map(|book| &*book.stream.name).collect();

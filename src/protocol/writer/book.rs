@@ -12,24 +12,19 @@ use crate::engine::account::Account;
 use crate::engine::project::Plan;
 use crate::protocol::singer::batch::BatchFiles;
 
-/// Maximum number of fields listed in a message.
 const MOST_FIELDS: usize = 20;
-/// Maximum number of advertisers or days listed in a message.
 const MOST_NAMED: usize = 5;
 
-/// A stream's setup.
 pub(in crate::protocol) struct Announcement {
     pub name: String,
     /// The cursor column.
     pub cursor: Option<String>,
-    /// Singer's `SCHEMA`.
     pub schema: Value,
     pub plan: Plan,
     /// Whether every sync reads it completely.
     pub is_whole: bool,
 }
 
-/// One stream of this run.
 pub(super) struct Book {
     pub stream: Announcement,
     pub records: u64,
@@ -47,18 +42,15 @@ pub(super) struct Book {
     pub pending_state: Option<Value>,
     /// Finished and remaining windows of a report.
     pub windows: (u64, usize),
-    /// A report's totals.
     pub account: Option<Account>,
     /// Notified of the first record.
     pub on_first_record: Option<oneshot::Sender<()>>,
 }
 
-/// A stream's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Progress {
     Announced,
     Open,
-    /// With at least one record.
     Running,
     Closed,
 }
@@ -92,14 +84,12 @@ impl Book {
         self.files.as_mut().map_or(Ok(None), BatchFiles::hand_over)
     }
 
-    /// Removes the files that were handed over last.
     pub(super) fn withdraw(&mut self) {
         if let Some(files) = &mut self.files {
             files.withdraw();
         }
     }
 
-    /// The log messages at the end of a stream.
     pub(super) fn closing_words(&self) -> Vec<(Level, String)> {
         let name = &self.stream.name;
         let mut logs = vec![(Level::INFO, self.came_to())];
@@ -190,7 +180,6 @@ pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -12,7 +12,6 @@ use crate::protocol::singer::batch::BatchFiles;
 use crate::stop::{Stop, StopSender};
 use crate::watchdog;
 
-/// A buffer of complete lines for stdout.
 pub(super) struct Lines {
     pub buffer: Vec<u8>,
     pub out: Box<dyn Write + Send>,
@@ -33,10 +32,15 @@ impl Lines {
 /// The destination and format of a slice's records.
 pub(super) enum Place<'a> {
     /// Airbyte messages, which list values that did not fit.
-    Airbyte { lines: &'a mut Lines, prefix: Vec<u8> },
-    /// Singer messages.
-    Singer { lines: &'a mut Lines, prefix: Vec<u8>, suffix: Vec<u8> },
-    /// Singer batch files.
+    Airbyte {
+        lines: &'a mut Lines,
+        prefix: Vec<u8>,
+    },
+    Singer {
+        lines: &'a mut Lines,
+        prefix: Vec<u8>,
+        suffix: Vec<u8>,
+    },
     Files(&'a mut BatchFiles),
 }
 
@@ -64,7 +68,6 @@ impl Place<'_> {
         self.buffer()
     }
 
-    /// Writes what follows a row.
     fn end<'a>(&mut self, misfits: impl Iterator<Item = &'a str>) {
         match self {
             Self::Airbyte { lines, .. } => airbyte::record_suffix(misfits, &mut lines.buffer),
@@ -74,7 +77,6 @@ impl Place<'_> {
     }
 }
 
-/// Writes a slice's rows as records.
 pub(super) struct Records<'a> {
     pub book: &'a mut Book,
     pub place: Place<'a>,

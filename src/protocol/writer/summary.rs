@@ -19,13 +19,11 @@ const TOLD_EVERY: Duration = Duration::from_mins(1);
 /// From this share of rate-limited calls on, another program probably uses the same app.
 const MANY_REFUSED: f64 = 0.05;
 
-/// The counters of a run.
 pub(super) struct Summary {
     started: Instant,
     calls: u64,
     /// Calls refused by the rate limit.
     refused: u64,
-    /// Calls that failed for other reasons.
     failed: u64,
     pub warnings: u64,
     calls_left: Option<usize>,
@@ -61,7 +59,6 @@ impl Summary {
         self.calls_left = answered.calls_left.or(self.calls_left);
     }
 
-    /// Clears the progress line before other output.
     fn clear(&mut self) {
         if self.terminal.is_some() && self.drawn.take().is_some() {
             // Errors are ignored: the terminal may be gone.
@@ -80,12 +77,10 @@ impl Writer {
         }
     }
 
-    /// Makes room for other output on stderr.
     pub(super) fn make_room(&mut self) {
         self.summary.clear();
     }
 
-    /// Shows progress, if it is due.
     pub(super) fn show_progress(&mut self) {
         let is_due = match self.summary.terminal {
             Some(_) => self.summary.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW),

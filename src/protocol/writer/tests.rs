@@ -23,7 +23,6 @@ impl Write for Paper {
     }
 }
 
-/// A writer with two streams, and its output.
 fn writer() -> (Writer, Paper) {
     let paper = Paper::default();
     let (stop, _stopped) = StopSender::new();
@@ -43,7 +42,6 @@ fn writer() -> (Writer, Paper) {
 }
 
 impl Paper {
-    /// The messages since the last call.
     fn messages(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
