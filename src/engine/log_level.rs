@@ -1,10 +1,9 @@
 //! The stream of log files: gzip CSV behind signed links, read day by day in chunks.
 //!
-//! Files can be of any size, so rows are passed on in small slices as they arrive. When a connection breaks or a link
-//! expires, the file is requested again and rows already written are skipped, provided the storage reports the same
-//! file version. Criteo may still add files to recent days, so a day counts as read only once it is some days old;
-//! younger days are listed and read again by every sync, with the same keys. As with reports, a day that cannot be read
-//! becomes a hole in the state and later days are still read.
+//! Files can be of any size, so rows are passed on in small slices. When a connection breaks or a link expires, the
+//! file is requested again and written rows are skipped if the storage reports the same version. Criteo may add files
+//! to recent days, so these are listed and read again by every sync, with the same keys, and count as read only some
+//! days later. An unreadable day becomes a hole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,41 +33,37 @@ use crate::streams::report::Fingerprint;
 
 /// How many days Criteo keeps log files, ending yesterday.
 const HISTORY_DAYS: u32 = 30;
-/// Days younger than this may still get files, so they do not count as read.
+/// Younger days may still get files, so they do not count as read.
 const SETTLING_DAYS: u32 = 3;
-/// Rows are handed over in portions of about this many bytes.
+/// Bytes per portion of rows.
 const PORTION: usize = 1024 * 1024;
-/// How often a file is requested without any new row.
+/// Requests of a file without a new row.
 const MOST_ATTEMPTS: u32 = 6;
-/// After this many consecutive days whose files cannot be listed, the advertiser is given up.
+/// Consecutive unlisted days before an advertiser is given up.
 const MOST_FAILURES: u32 = 4;
-/// The most searches for the first served day.
+/// Searches for the first served day.
 const MOST_FLOORS: usize = 3;
-/// The most bytes of a row; a stray quotation mark would merge all later rows into one.
+/// A stray quotation mark would merge all later rows into one.
 const LONGEST_ROW: usize = 4 * 1024 * 1024;
-/// The most bytes of a header; a file without line breaks is not a log file.
+/// A file without line breaks is not a log file.
 const LONGEST_HEADER: usize = 1024 * 1024;
-/// The most columns of a file.
 const MOST_COLUMNS: usize = 5000;
-/// The most files of an advertiser and day, and the longest names and links: all are in memory at the same time.
+/// Per advertiser and day; all names and links are in memory at the same time.
 const MOST_FILES: usize = 10_000;
 const LONGEST_NAME: usize = 1024;
 const LONGEST_LINK: usize = 8 * 1024;
 const LONGEST_LIST: usize = 8 * 1024 * 1024;
-/// The magic number of gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 /// Columns that this connector fills, never the file.
 const OWN_COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "other_columns"];
 
-/// A file as Criteo lists it.
 struct LogFile {
     name: String,
     url: String,
-    /// Whether the name has a suffix because another file has the same name.
+    /// Whether the name has a suffix, since another file has the same.
     is_marked: bool,
 }
 
-/// The read of one stream of log files.
 struct Reader<'a> {
     run: &'a Run<'a>,
     id: StreamId,
@@ -128,7 +123,7 @@ impl Reader<'_> {
         let run = self.run;
         let mut starts = BTreeMap::new();
         for (cursor, advertisers) in self.cursors.groups(run.advertisers) {
-            // Settled days do not change, so they are read again only if the user asks for a lookback.
+            // Settled days do not change, so the default lookback is zero.
             let resume = self.range.resume(cursor, run.config.lookback_days.unwrap_or(0), Grain::Day);
             self.tell_gaps(cursor, &advertisers, resume);
             let days = Window { start: resume.start, end: self.range.end };
@@ -162,9 +157,6 @@ impl Reader<'_> {
 
     /// Reads days of an advertiser in order. `moves_cursor` is false if unread days lie between the cursor and the
     /// first day.
-    ///
-    /// # Errors
-    /// Errors that affect the whole stream.
     async fn read_days(&mut self, advertiser: &AdvertiserId, days: Window, moves_cursor: bool) -> Result<()> {
         let mut failures_in_a_row = 0;
         let mut own_floor = None;
@@ -177,7 +169,7 @@ impl Reader<'_> {
             if let Err(Unread::List(error)) = &outcome
                 && self.may_lie_before_the_floor(advertiser, day, error)
             {
-                // A refusal that does not mention days holds for this advertiser only.
+                // A refusal that does not mention days concerns only this advertiser.
                 let is_of_all = error.cause == Some(Cause::InvalidTimespan);
                 let hint = self.progress.own_floor;
                 self.progress.floors_sought += usize::from(hint.is_none());
@@ -223,7 +215,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether a refusal may mean that Criteo no longer keeps the files of this day.
+    /// Whether Criteo may no longer keep the files of this day.
     fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
         let is_earliest = self.progress.served_from.is_none_or(|served| day < served);
         let is_near_the_floor = is_near(day, self.range.oldest);
@@ -237,7 +229,7 @@ impl Reader<'_> {
             }
     }
 
-    /// Requests nothing before this day and warns about days that no sync has read.
+    /// Skips earlier days and warns about unread ones.
     fn begin_at(&mut self, floor: NaiveDate) {
         self.progress.floor = Some(floor);
         for (cursor, advertisers) in self.cursors.groups(self.run.advertisers) {
@@ -249,7 +241,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Records the outcome of a day, also in the state.
     fn note(&mut self, advertiser: &AdvertiserId, day: NaiveDate, hole: Option<Error>, moves_cursor: bool) {
         let window = Window { start: day, end: day };
         let before = self.cursors.clone();
@@ -291,7 +282,7 @@ impl Reader<'_> {
     }
 }
 
-/// Warns about days that no sync has read and that Criteo no longer keeps.
+/// Warns about unread days that Criteo no longer keeps.
 fn tell_lost(name: &str, lost: Window, cursor: NaiveDate, advertisers: &[AdvertiserId]) {
     tracing::warn!(
         "{name}: the log files for {lost} of advertisers {} are missing: Criteo no longer keeps them, and the last \
@@ -300,8 +291,7 @@ fn tell_lost(name: &str, lost: Window, cursor: NaiveDate, advertisers: &[Adverti
     );
 }
 
-/// Whether an error is about the requested days and not about the advertiser. `has_read`: the advertiser has been
-/// served.
+/// Whether an error concerns the days and not the advertiser. `has_read`: the advertiser has been served.
 fn is_about_days(error: &Error, has_read: bool) -> bool {
     match error.cause {
         Some(Cause::ConsentMissing | Cause::PermissionMissing) => false,
@@ -311,7 +301,7 @@ fn is_about_days(error: &Error, has_read: bool) -> bool {
 }
 
 impl Run<'_> {
-    /// The first day of a window whose files Criteo lists; `None` if it does not even list those of the last day.
+    /// The first day of a window whose files are listed; `None` if even the last is not.
     async fn first_served(
         &self,
         advertiser: &AdvertiserId,
@@ -346,7 +336,6 @@ impl Run<'_> {
         failure.map_or(Ok(()), |error| Err(Unread::Files(error)))
     }
 
-    /// Reads a file, requesting new links as needed.
     async fn read_whole(
         &self,
         id: StreamId,
@@ -363,7 +352,7 @@ impl Run<'_> {
             if attempts > MOST_ATTEMPTS || error.kind != Kind::Transient {
                 return Err(error);
             }
-            // A fresh link that fails will never work, unless rows were read since the last one.
+            // A fresh link that fails immediately will never work.
             let is_gone = error.cause == Some(Cause::NotFound);
             if is_gone && is_link_new && reading.written == written {
                 return Err(error.with_hint("A new link did not help, so the file was deleted or never existed."));
@@ -391,7 +380,7 @@ impl Run<'_> {
             if let Some(flaw) = list.flaw {
                 return Err(flaw);
             }
-            // The announced total may count elements or the files in them.
+            // The total may count elements or the files in them.
             let held = envelope.rows.unwrap_or(0).max(list.files.len() as u64);
             envelope.must_be_whole(held, "log files for this day")?;
             Ok(distinct(list.files))
@@ -414,7 +403,7 @@ impl Run<'_> {
         }
     }
 
-    /// Reads a file to its end and writes the rows that have not been written yet.
+    /// Reads a file to its end and writes new rows.
     async fn read_file(&self, id: StreamId, url: &str, reading: &mut Reading<'_>) -> Result<()> {
         let mut download = self.client.download(url).await?;
         reading.is_same(download.version());
@@ -444,7 +433,6 @@ impl Run<'_> {
     }
 }
 
-/// The files that a response lists.
 #[derive(Default)]
 struct FileList {
     files: Vec<LogFile>,
@@ -454,7 +442,6 @@ struct FileList {
 }
 
 impl FileList {
-    /// Adds the files of one element of the list.
     fn take(&mut self, attributes: Option<&str>) -> Result<()> {
         let files = attributes.and_then(|raw| scan::member(raw, |name| name == "files"));
         let files = files.filter(|raw| raw.starts_with('[')).ok_or_else(|| rows::unknown_shape("no list of files"))?;
@@ -493,26 +480,22 @@ struct Element<'a> {
     attributes: Option<&'a RawValue>,
 }
 
-/// Why a day could not be read.
 enum Unread {
-    /// Criteo does not list its files.
+    /// The files of the day cannot be listed.
     List(Error),
-    /// It lists files that cannot be downloaded.
+    /// Listed files cannot be downloaded.
     Files(Error),
 }
 
-/// What is known of the advertisers so far.
 #[derive(Default)]
 struct Progress {
-    /// How many days could be listed.
+    /// Number of listed days.
     accepted: u64,
-    /// Their advertisers.
     accepted_of: BTreeSet<AdvertiserId>,
-    /// The first of those days.
     served_from: Option<NaiveDate>,
     /// The first day that Criteo serves, if later than expected.
     floor: Option<NaiveDate>,
-    /// The first day of a single advertiser whose refusal did not mention days.
+    /// The same for one advertiser whose refusal did not mention days.
     own_floor: Option<NaiveDate>,
     floors_sought: usize,
     lost: BTreeMap<AdvertiserId, Error>,
@@ -528,10 +511,7 @@ impl Progress {
         self.served_from = Some(self.served_from.map_or(day, |served| served.min(day)));
     }
 
-    /// Records that an advertiser cannot be read; the others continue.
-    ///
-    /// # Errors
-    /// If the failure concerns more than this advertiser.
+    /// Skips an advertiser, or fails if the error concerns more than this one.
     fn refuse(&mut self, name: &str, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
         // Refused days say nothing about the advertiser.
         if error.is_refusal() && error.cause != Some(Cause::InvalidTimespan) {
@@ -543,15 +523,14 @@ impl Progress {
         } else {
             return Err(error);
         }
-        // If the first few are all refused, do not try the rest.
+        // If the first few are all refused, skip the rest.
         if self.accepted == 0 && self.lost.len() >= MOST_REFUSED.min(total) { Err(error) } else { Ok(()) }
     }
 }
 
-/// Merges files listed twice and makes names unique. Of files with one name in different places, one keeps the name and
-/// the others get a suffix derived from their place: the one whose place ends with the name keeps it, or else the one
-/// whose place sorts first. A suffix depends neither on the order of the list nor on other files, and a place excludes
-/// the signature.
+/// Merges duplicates and makes names unique. Of files with one name in different places, the one whose place ends with
+/// the name keeps it (or else the first by place); the others get a suffix hashed from their place. Suffixes depend
+/// neither on the order nor on other files, and places exclude the signature.
 fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
     let mut by_name: BTreeMap<String, BTreeMap<String, LogFile>> = BTreeMap::new();
     for file in files {
@@ -569,27 +548,26 @@ fn distinct(files: Vec<LogFile>) -> Vec<LogFile> {
     by_name.into_iter().flat_map(marked).collect()
 }
 
-/// The path of a file's link, without the host, which may change.
+/// The path of a link, without the host, which may change.
 fn place(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path));
     path.to_owned()
 }
 
-/// A short hash of a place (FNV-1a). It is part of keys, so it must never change between releases.
+/// FNV-1a. Part of keys, so it must never change.
 fn mark(place: &str) -> String {
     let hash = place.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")
 }
 
-/// Turns the bytes of a file into rows of JSON.
+/// Parses a file into rows of JSON.
 struct Reading<'a> {
     constants: Map<String, Value>,
     columns: &'a [&'a str],
     /// `None` until the header shows the delimiter.
     csv: Option<csv_core::Reader>,
     header: Vec<Destination>,
-    /// The part of the header received so far.
     head: Vec<u8>,
     /// The fields of the current record, and where each ends.
     fields: Vec<u8>,
@@ -604,7 +582,6 @@ struct Reading<'a> {
     portion: String,
 }
 
-/// Where the values of a column of the file go.
 enum Destination {
     Column(String),
     Other(String),
@@ -640,7 +617,7 @@ impl<'a> Reading<'a> {
         self.portion.clear();
     }
 
-    /// If the file has changed, all of it is written again: rows with the same number replace each other.
+    /// A changed file is written again in full: rows with the same number replace each other.
     fn is_same(&mut self, version: Option<String>) {
         if self.version.is_some() && self.version != version {
             self.written = 0;
@@ -648,7 +625,7 @@ impl<'a> Reading<'a> {
         self.version = version;
     }
 
-    /// Takes bytes up to the end of a record and returns how many. `bytes` must not be empty.
+    /// Takes nonempty bytes up to the end of a record and returns how many.
     fn feed(&mut self, bytes: &[u8]) -> Result<usize> {
         if self.csv.is_some() {
             return self.step(bytes);
@@ -694,7 +671,7 @@ impl<'a> Reading<'a> {
             self.begin()?;
         }
         if self.csv.is_some() {
-            // Empty input means the end; it flushes a last row without a line break.
+            // Empty input flushes a last row without a line break.
             while self.length > 0 || self.count > 0 {
                 self.step(&[])?;
             }
@@ -777,7 +754,6 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Takes the collected rows as a JSON list.
     fn take(&mut self) -> Option<String> {
         (!self.portion.is_empty()).then(|| std::mem::take(&mut self.portion) + "]")
     }

@@ -1,9 +1,8 @@
 //! Plan, fetch, emit, checkpoint: turns calls into streams.
 //!
-//! The engine decides what to request and when a state may be saved. It knows neither HTTP nor stdout: calls go through
-//! [`Client`], and checked bodies go to [`Output`], which writes their rows and then the state. Streams, groups of
-//! advertisers and windows are read concurrently within the call budget; the memory budget keeps fetching and writing
-//! in step.
+//! The engine decides what to request and when a state may be saved. Calls go through [`Client`]; checked bodies go to
+//! [`Output`], which writes their rows and then the state. Streams, groups of advertisers and windows are read
+//! concurrently within the call budget; the memory budget keeps fetching and writing in step.
 
 pub mod account;
 mod ad_sets;
@@ -56,18 +55,15 @@ use saved::{Saved, States};
 use slice::Window;
 use totals::Ledger;
 
-/// Who may give consent (developers.criteo.com, Authorization requests).
+/// Who may grant consent (developers.criteo.com, Authorization requests).
 const CONSENTERS: &str = "an administrator, business manager or technical manager";
-/// The most advertisers that one sync reads (the message of [`too_many`] repeats it): each has a cursor in the state of
-/// each stream.
+/// Per sync ([`too_many`] repeats it): each has a cursor in the state of each stream.
 const MOST_ADVERTISERS: usize = 20_000;
-/// The most advertisers that the API may list; all are needed to know who has granted consent.
+/// The API may list more than are read.
 const MOST_CONSENTING: usize = 200_000;
-/// The longest id of an advertiser, including quotation marks.
+/// Including quotation marks.
 const LONGEST_ID: usize = 66;
-/// The most kinds of Criteo's warnings that one run logs.
 const MOST_WARNINGS: usize = 50;
-/// The most streams that are read at the same time.
 const STREAMS_AT_ONCE: usize = 8;
 
 /// A selected stream and how to read it.
@@ -94,7 +90,7 @@ impl Selected {
 /// The advertisers to read.
 #[derive(Debug)]
 pub struct Portfolio {
-    /// Those to read: with consent and, if the configuration lists any, listed.
+    /// With consent and, if any are listed, listed.
     pub advertisers: Vec<AdvertiserId>,
     /// Listed in the configuration but without consent.
     pub missing: Vec<AdvertiserId>,
@@ -122,13 +118,12 @@ fn without_consent(advertisers: &[AdvertiserId]) -> Error {
     ))
 }
 
-/// The clock that decides which day is today: Criteo's, where this machine's differs.
+/// Criteo's clock, if this machine's differs: it decides which day is today.
 #[must_use]
 pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
-/// The warning if Criteo keeps less history than assumed.
 fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
     format!(
         "{name}: these reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
@@ -136,7 +131,7 @@ fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::Nai
     )
 }
 
-/// The error of a stream with unread windows, based on the first one's error.
+/// The error for unread windows, based on the first one's error.
 fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bool) -> Error {
     let joined = joined(windows).into_iter();
     let shown = report::list(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
@@ -144,7 +139,7 @@ fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bo
     Error { message: format!("Not read: {shown}. All other days were read.{again} {}", error.message), ..error }
 }
 
-/// Merges adjoining or overlapping windows of the same advertisers, sorted by day.
+/// Merges adjoining windows of the same advertisers, sorted by day.
 fn joined(mut windows: Vec<(Window, String)>) -> Vec<(Window, String)> {
     windows.sort_by(|(one, of_one), (other, of_other)| (of_one, one.start).cmp(&(of_other, other.start)));
     windows.dedup_by(|(next, of_next), (window, of_window)| {
@@ -156,17 +151,16 @@ fn joined(mut windows: Vec<(Window, String)>) -> Vec<(Window, String)> {
     windows
 }
 
-/// Lists at most twenty ids.
 fn names(advertisers: &[AdvertiserId]) -> String {
     let names: Vec<_> = advertisers.iter().take(20).map(ToString::to_string).collect();
     format!("{}{}", names.join(", "), if advertisers.len() > 20 { " and others" } else { "" })
 }
 
-/// Fetches the advertisers with consent and chooses those to read. They are then sent with every request: Criteo
-/// refuses a report without advertisers, although its documentation says that none means all.
+/// Lists the advertisers with consent and chooses those to read. Every request names them: Criteo refuses reports
+/// without advertisers, although its documentation says that none means all.
 ///
 /// # Errors
-/// If the call fails, or no advertiser has granted consent.
+/// If the call fails or no advertiser has granted consent.
 pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
     let consenting = consenting(client).await?;
     if consenting.is_empty() {
@@ -191,13 +185,11 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
     Ok(Portfolio { advertisers, missing, consenting })
 }
 
-/// Removes duplicates and keeps the order.
 fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId> {
     let mut known = HashSet::new();
     advertisers.filter(|id| known.insert(id.clone())).collect()
 }
 
-/// The call that lists the advertisers with consent.
 fn list_of_advertisers() -> Call {
     Call {
         method: Method::GET,
@@ -212,7 +204,6 @@ fn list_of_advertisers() -> Call {
     }
 }
 
-/// Collects the advertisers of a response.
 #[derive(Default)]
 struct Ids {
     ids: Vec<AdvertiserId>,
@@ -220,7 +211,6 @@ struct Ids {
     flaw: Option<Error>,
 }
 
-/// The part of a listed advertiser that is read.
 #[derive(Deserialize)]
 struct Listed<'a> {
     #[serde(borrow, default)]
@@ -264,7 +254,6 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
     Ok(answer?.1)
 }
 
-/// What the streams of a run share.
 struct Run<'a> {
     client: &'a Client,
     output: &'a Output,
@@ -279,10 +268,8 @@ struct Run<'a> {
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
     ledger: Ledger,
     parents: Parents,
-    /// The selected streams by name.
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<String>>,
-    /// The codes of Criteo's warnings that were logged.
     warning_kinds: RefCell<HashSet<String>>,
     /// The first day of Criteo's weeks, if a response has shown that it is not Monday.
     week_start: Cell<Option<Weekday>>,
@@ -297,8 +284,7 @@ pub enum Extent {
     FirstRecord,
 }
 
-/// Reads the selected streams concurrently; a failed stream does not stop the others. Returns the number of incomplete
-/// streams.
+/// Reads the selected streams concurrently and returns how many are incomplete.
 pub async fn read(
     client: &Client,
     output: &Output,
@@ -345,14 +331,14 @@ pub async fn read(
                 let state = states.get(&stream.name).unwrap_or(nothing);
                 let all = run.read(id, selected, state);
                 let result = match extent {
-                    // Streams with children are read to the end for their sake.
+                    // Streams with children are read to the end.
                     Extent::FirstRecord if !catalog::is_parent(&stream.name) => tokio::select! {
                         result = all => result,
                         () = output.first_record(id) => Ok(()),
                     },
                     _ => all.await,
                 };
-                // What could be read is written; every stream that lacks advertisers reports it.
+                // Every stream that lacks listed advertisers reports it.
                 result.and_then(|()| missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err))
             }
             Err(error) => Err(error.clone()),
@@ -368,7 +354,7 @@ pub async fn read(
 /// Logs what a read would request. Requests only the advertisers.
 ///
 /// # Errors
-/// If the advertisers cannot be listed. Streams that would fail before their first call are logged.
+/// If the advertisers cannot be listed.
 pub async fn dry_run(
     client: &Client,
     output: &Output,
@@ -418,7 +404,7 @@ pub async fn dry_run(
     Ok(can_be_read)
 }
 
-/// How many reports Criteo allows per minute (developers.criteo.com, Rate limits).
+/// From developers.criteo.com, Rate limits.
 fn reports_a_minute(config: &Config, portfolio: &Portfolio) -> usize {
     if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 }
 }
@@ -470,19 +456,19 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The advertisers that still have consent; requested once, after Criteo has refused one.
+    /// Requested once, after Criteo has refused an advertiser.
     async fn still_consenting(&self) -> Result<BTreeSet<AdvertiserId>> {
         let ask = async || Ok(consenting(self.client).await?.into_iter().collect());
         self.consenting.get_or_try_init(ask).await.cloned()
     }
 
-    /// Whether an inaccessible advertiser is an error: the user lists advertisers and does not skip inaccessible ones.
+    /// Whether an inaccessible advertiser is an error.
     fn is_listed(&self) -> bool {
         !self.config.advertiser_ids.is_empty() && !self.config.skip_inaccessible_advertisers
     }
 
-    /// The error for advertisers refused during the run. Listed ones are an error; others are skipped with the warning
-    /// already logged, unless none is left.
+    /// The error for advertisers refused during the run: listed ones, or if none is left. Others were skipped with a
+    /// warning.
     fn lost_error(&self, lost: &BTreeSet<AdvertiserId>) -> Option<Error> {
         let is_listed = self.is_listed();
         let lost: Vec<_> = lost.iter().cloned().collect();
@@ -497,7 +483,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Logs a warning once, though several streams or responses may cause it.
     fn warn_once(&self, warning: String) {
         if !self.warnings.borrow().contains(&warning) {
             tracing::warn!("{warning}");
@@ -505,8 +490,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Logs the warnings of a response in Criteo's words: each code once, up to a limit. The row-limit warning is
-    /// handled elsewhere.
+    /// Logs each of Criteo's warnings once, up to a limit, except the row limit, which is handled elsewhere.
     fn pass_on(&self, warnings: &AllTold) {
         for warning in warnings.first.iter().filter(|warning| !warning.is_row_limit()) {
             let mut kinds = self.warning_kinds.borrow_mut();
@@ -518,7 +502,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Slices on their way to stdout; each reports when it has been written.
+/// Slices on their way to stdout.
 #[derive(Default)]
 struct InFlight(VecDeque<oneshot::Receiver<Result<()>>>);
 

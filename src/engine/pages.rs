@@ -1,8 +1,7 @@
 //! Walks the pages of a list of objects to the end, however the server pages.
 //!
-//! Each page starts with the last object of the previous one. If it does not, the list has changed meanwhile and
-//! objects may have been skipped. The list ends where no new objects come: limits, short pages and totals are
-//! unreliable.
+//! Each page starts with the last object of the previous one; if not, the list has changed and objects may be missing.
+//! The list ends where no new objects come: limits, short pages and totals are unreliable.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -20,12 +19,12 @@ use crate::error::{Cause, Error, Result};
 use crate::scan;
 use crate::streams::metrics::fold;
 
-/// The most pages without new objects that are skipped because a total announces more.
+/// Pages without new objects that are skipped because a total announces more.
 const MOST_PROBES: u32 = 3;
 
-/// The most objects of one response: something is kept of each.
+/// Per response: something is kept of each.
 pub(super) const MOST_OBJECTS: u64 = 100_000;
-/// The longest id or instant.
+/// Of ids and instants.
 const LONGEST_ID: usize = 256;
 
 /// What child streams need of an object.
@@ -38,7 +37,7 @@ pub(super) struct Reference {
     pub country: Option<String>,
 }
 
-/// The members that are read of an object, or of its attributes.
+/// The members read of an object or its attributes.
 #[derive(Default)]
 struct Looked<'de> {
     id: Option<&'de str>,
@@ -65,7 +64,6 @@ impl<'de> Looked<'de> {
         *place = Some(raw);
     }
 
-    /// The members of the attributes, if there are any.
     fn inside(&self) -> Option<Self> {
         let mut inside = Self::default();
         let attributes = self.attributes.filter(|raw| raw.starts_with('{'))?;
@@ -76,7 +74,6 @@ impl<'de> Looked<'de> {
         walk.ok().map(|()| inside)
     }
 
-    /// What child streams need; `inside` are the attributes.
     fn reference(&self, inside: Option<&Self>) -> Reference {
         let attributes = inside.unwrap_or(self);
         // Unusable values are skipped here and judged when the row becomes a record.
@@ -113,17 +110,15 @@ impl<'de> Visitor<'de> for Looked<'de> {
     }
 }
 
-/// The result of reading a list of objects.
 #[derive(Debug, Default)]
 pub(super) struct List {
     pub references: Vec<Reference>,
     /// The latest `updatedAt` of each advertiser.
     pub latest: BTreeMap<String, DateTime<Utc>>,
-    /// Advertisers that Criteo refuses, with the error.
     pub lost: BTreeMap<AdvertiserId, Error>,
-    /// The first error, if a part of the list could not be read.
+    /// The first error of an unread part.
     pub failure: Option<Error>,
-    /// Set if the list changed during every attempt, so that objects may be missing.
+    /// Whether the list changed during every attempt, so that objects may be missing.
     pub is_uncertain: bool,
 }
 
@@ -155,9 +150,9 @@ pub(super) struct Page {
     pub envelope: Envelope,
     pub list: List,
     pub count: u64,
-    /// The requested advertisers; empty if the request names none.
+    /// Empty if the request names none.
     asked: HashSet<String>,
-    /// The indexes of objects of other advertisers.
+    /// Indexes of objects of other advertisers.
     pub strangers: HashSet<u64>,
     first: Option<String>,
     last: Option<String>,
@@ -165,12 +160,11 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The response to a request that names these advertisers, or none.
     pub(super) fn of(asked: HashSet<String>) -> Self {
         Self { asked, ..Self::default() }
     }
 
-    /// Checks that the page has no more objects than can be kept.
+    /// Checks the number of objects.
     ///
     /// # Errors
     /// `Cause::AnswerTooLarge` if it has.
@@ -281,16 +275,15 @@ fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
     Ok(text + "}")
 }
 
-/// The state of a walk over the pages of a list.
+/// The state of a walk.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    /// How many objects have been read.
     pub count: u64,
     last: Option<String>,
     seen: HashSet<u64>,
-    /// How many objects the last page had.
+    /// Objects on the last page.
     served: u64,
-    /// The offset of a probe after the end: pages without new objects may be followed by others.
+    /// The offset after the end: pages without new objects may precede others.
     probe: Option<u64>,
     empty_probes: u32,
     pub total: Option<u64>,
@@ -300,27 +293,20 @@ pub(super) struct Walk {
     pub has_shifted: bool,
 }
 
-/// What to do with a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It has new objects.
     Rows,
-    /// It has no new objects, but the list may continue.
+    /// No new objects, but the list may continue.
     Nothing,
-    /// The list has ended.
     End,
 }
 
 impl Walk {
-    /// The offset of the next page.
     pub(super) fn offset(&self) -> u64 {
         self.probe.unwrap_or(self.count.saturating_sub(1)) // guard: served-rows
     }
 
-    /// Registers a page.
-    ///
-    /// # Errors
-    /// If no object of a full page is new: the server repeats itself.
+    /// Fails if no object of a full page is new: the server repeats itself.
     pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<Step> {
         self.total = page.envelope.total_items.or(self.total);
         self.has_more = page.envelope.has_more;

@@ -17,7 +17,6 @@ use crate::protocol::airbyte::SyncMode;
 use crate::streams::report::Report;
 
 impl Run<'_> {
-    /// Plans the requests of a report as far as they are known beforehand.
     pub(super) fn plan(
         &self,
         selected: &Selected,
@@ -96,7 +95,7 @@ impl Run<'_> {
                     window.end
                 );
             }
-            // If others resume from a state, a new advertiser needs a read from the start.
+            // A new advertiser beside others with a state needs a read from the start.
             let is_late = cursor.is_none() && range.again_from.is_some() && !cursors.is_empty();
             if is_late {
                 tracing::warn!(
@@ -118,7 +117,6 @@ impl Run<'_> {
     }
 }
 
-/// What the tracks of a report share.
 struct Planner<'a> {
     name: &'a str,
     report: &'a Report,
@@ -126,7 +124,6 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The tracks that read a window of some advertisers; none if the window is empty.
     fn tracks(
         &self,
         advertisers: &[AdvertiserId],
@@ -179,7 +176,7 @@ impl Planner<'_> {
     }
 }
 
-/// A day is complete only when it is over; a later cursor comes from a wrong clock.
+/// No day is complete before it is over: a later cursor comes from a wrong clock.
 fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
     let yesterday = days_before(range.today, 1);
     let moved = cursors.not_after(yesterday);
@@ -206,7 +203,6 @@ pub(super) fn tell_lost_holes(name: &str, cursors: &mut Cursors, first: NaiveDat
     }
 }
 
-/// The requests of a report.
 pub(super) struct ReportPlan {
     pub metrics: Vec<String>,
     pub range: Range,
@@ -215,11 +211,9 @@ pub(super) struct ReportPlan {
     pub tracks: Vec<Track>,
 }
 
-/// What a dry run reports for a stream.
 pub(super) struct Forecast {
     pub text: String,
     pub requests: usize,
-    /// The expected rows, if known.
     pub rows: Option<u64>,
 }
 
@@ -243,7 +237,7 @@ impl ReportPlan {
         Forecast { text, requests, rows }
     }
 
-    /// The expected number of rows, if the last sync has saved the rows per day.
+    /// Known if the last sync has saved the rows per day.
     pub(super) fn expected_rows(&self) -> Option<u64> {
         let rows = self.tracks.iter().map(|track| Some(track.rows_per_day()? * f64::from(track.days_left())));
         let rows: Option<f64> = rows.sum();

@@ -18,11 +18,9 @@ use crate::api::quote;
 use crate::streams::schema::ColumnType;
 use crate::streams::{Source, Stream};
 
-/// The column that numbers rows with the same key.
+/// Numbers rows with the same key.
 pub(super) const ROW_NUMBER: &str = "row_number";
-/// The most names of fields unknown to the schema that are kept.
 const MOST_UNKNOWN: usize = 100;
-/// The column of the currency.
 pub(super) const CURRENCY: &str = "currency";
 
 /// How the rows of one stream become records.
@@ -30,32 +28,31 @@ pub(super) const CURRENCY: &str = "currency";
 pub struct Plan {
     columns: Vec<Column>,
     layout: Layout,
-    /// Where the stream's responses hold their rows.
+    /// The shape of responses.
     pub shape: Shape,
-    /// Counts rows per key, for streams whose keys are not unique without a row number.
+    /// Counts rows per key, where keys need a row number.
     twins: Option<Twins>,
-    /// Hashes of the keys written so far, for objects: lists and pages may repeat them.
+    /// Hashes of written keys, for objects: lists and pages may repeat them.
     written: Option<HashSet<u64>>,
-    /// How many rows repeated a key; `None` if pages overlap, where repeats are normal.
+    /// Rows with a repeated key; `None` if pages overlap, where repeats are normal.
     pub repeated: Option<u64>,
-    /// Skips rows of some advertisers that were last changed before an instant.
     floor: Option<Floor>,
-    /// Whether keys may be empty: in reports, dimensions may have no value. At least one key of each row has a value.
+    /// Whether keys may be empty: dimensions of reports may have no value, but not all of them.
     has_empty_keys: bool,
-    /// Whether rows name every requested column, as those of reports do.
+    /// Whether rows name every requested column.
     names_all_columns: bool,
     has_key: bool,
-    /// Columns whose constant is valid for the current slice only.
+    /// Columns with a constant of the current slice.
     slice_constants: Vec<usize>,
-    /// The output ranges of the current row's key and floor columns.
+    /// Output ranges of the row's key and floor columns.
     values: Vec<(usize, Range<usize>)>,
     row: u64,
     misfits: Vec<usize>,
-    /// Fields unknown to the schema, with the number of rows that had them.
+    /// Rows per field unknown to the schema.
     pub unknown_fields: BTreeMap<String, u64>,
-    /// How often further unknown fields occurred; their names are not kept.
+    /// Occurrences of further unknown fields.
     pub more_unknown: u64,
-    /// Columns with values of the wrong type, with the number of rows.
+    /// Rows per column with values of the wrong type.
     pub misfit_columns: BTreeMap<String, u64>,
 }
 
@@ -66,12 +63,12 @@ struct Column {
     label: Vec<u8>,
     reading: Reading,
     is_key: bool,
-    /// Whether values are uppercased: Criteo's spelling of a currency may change, and it is part of the key.
+    /// Whether to uppercase values: Criteo's spelling of a currency may change, and it is part of the key.
     is_upper: bool,
     is_selected: bool,
     /// Written if a row lacks the column.
     constant: Option<Vec<u8>>,
-    /// The last row that had it, so that a duplicate member is not written twice.
+    /// The last row that had it; a duplicate member is not written twice.
     row: u64,
 }
 
@@ -89,7 +86,6 @@ struct Twins {
 }
 
 impl Column {
-    /// Sets the value for rows that lack the column, in the column's type.
     fn set_constant(&mut self, value: &str) {
         let mut constant = Vec::new();
         coerce(&Value::from(value).to_string(), self.reading, &mut constant);
@@ -98,7 +94,7 @@ impl Column {
 }
 
 impl Plan {
-    /// Makes the plan of a stream with the selected columns. Key and cursor columns cannot be deselected.
+    /// Plans the selected columns. Key and cursor columns cannot be deselected.
     #[must_use]
     pub fn new(stream: &Stream, is_selected: &dyn Fn(&str) -> bool) -> Self {
         let properties = stream.schema["properties"].as_object();
@@ -157,18 +153,18 @@ impl Plan {
         }
     }
 
-    /// Skips rows of these advertisers whose `updated_at` is before the advertiser's instant.
+    /// Skips rows whose `updated_at` is before their advertiser's instant.
     pub fn skip_until(&mut self, instants: BTreeMap<String, DateTime<Utc>>) {
         let column = |name: &str| self.columns.iter().position(|column| column.name == name);
         if let (Some(updated_at), Some(advertiser_id)) = (column("updated_at"), column("advertiser_id")) {
-            // Needed to know the advertiser of a row, even if the user has deselected it.
+            // Needed even if deselected.
             self.columns[advertiser_id].is_selected = true;
             self.floor = Some(Floor { updated_at, advertiser_id, instants });
         }
     }
 
-    /// Starts a slice and sets constants for columns that its rows lack. Row numbers restart: keys of different slices
-    /// differ by their day (except for transactions that Criteo selects by the event, which a note reports).
+    /// Starts a slice and sets the columns that its rows lack. Row numbers restart: keys of different slices differ by
+    /// their day, except for transactions that Criteo selects by the event, which a note reports.
     pub fn start_slice(&mut self, constants: &[(&'static str, String)]) {
         if let Some(twins) = &mut self.twins {
             twins.seen.clear();
@@ -184,7 +180,7 @@ impl Plan {
         }
     }
 
-    /// The columns of the last row whose value had the wrong type and was written as `null`.
+    /// The last row's columns with a value of the wrong type, written as `null`.
     pub fn misfits(&self) -> impl Iterator<Item = &str> {
         self.misfits.iter().map(|&column| self.columns[column].name.as_str())
     }
@@ -199,8 +195,7 @@ impl Plan {
         if self.names_all_columns { columns.map(|(_, column)| column.name.as_str()).collect() } else { Vec::new() }
     }
 
-    /// Appends one row as a JSON object on one line; `false` if the caller must remove it again because the row is not
-    /// to be written.
+    /// Appends one row as a line of JSON; on `false` the caller must remove it again.
     ///
     /// # Errors
     /// If the row is not an object, or a key column has no usable value.
@@ -232,7 +227,6 @@ impl Plan {
         known.zip(updated_at).is_none_or(|(known, updated_at)| updated_at >= *known)
     }
 
-    /// Whether the key of the row has not been written yet.
     fn is_new(&mut self, out: &[u8]) -> bool {
         let Some(written) = &mut self.written else { return true };
         let mut hasher = DefaultHasher::new();
@@ -334,13 +328,12 @@ fn no_key<E: serde::de::Error>(column: &str, value: &str) -> E {
     E::custom(format!("a row without a usable value for its key {column}: {}", quote(value)))
 }
 
-/// A JSON string without unneeded escapes, so that equal strings are equal bytes.
+/// Normalizes the escapes of a JSON string, so that equal strings are equal bytes.
 fn plain(value: &[u8]) -> Cow<'_, [u8]> {
     let text = if value.contains(&b'\\') { serde_json::from_slice::<String>(value).ok() } else { None };
     text.map_or(Cow::Borrowed(value), |text| Value::from(text).to_string().into_bytes().into())
 }
 
-/// Writes a row as a record.
 struct Writing<'a> {
     plan: &'a mut Plan,
     out: &'a mut Vec<u8>,

@@ -1,7 +1,7 @@
-//! Streams of reports: slices are planned, fetched concurrently within the budget, checked against totals, and written
-//! with the resulting state.
+//! Streams of reports: plans slices, fetches them concurrently, checks totals, and writes rows with the resulting
+//! state.
 //!
-//! `trouble` handles slices that cannot be read as requested; `proof` handles the totals check of those that were.
+//! `trouble` handles slices that cannot be read as requested; `proof` compares the others with totals.
 
 mod proof;
 mod retired;
@@ -37,43 +37,42 @@ use proof::Proof;
 pub(super) use proof::list;
 use trouble::Trouble;
 
-/// The result of a request for a slice.
 enum Answer {
-    /// Every row.
     Whole(Box<Whole>),
-    /// At the row cap, too large for memory, or too long a span: rows are missing. `more` is the error if the response
-    /// announced more rows.
-    Cut { more: Option<Error> },
-    /// The sums of these rows differ from Criteo's totals, and the slice is to be read again.
-    Differs { rows: u64, differences: Differences },
-    /// The sums are below the totals even when read again: rows are probably missing.
+    /// Rows are missing: row cap, memory, or span. `more` is set if more rows were announced.
+    Cut {
+        more: Option<Error>,
+    },
+    /// Sums differ from Criteo's totals: read again.
+    Differs {
+        rows: u64,
+        differences: Differences,
+    },
+    /// Sums are below the totals even when read again: rows are probably missing.
     Short,
 }
 
-/// A whole response.
 struct Whole {
     body: Body,
     rows: u64,
-    /// Rows that were added to others with their key, and rows that were left out as equal to others.
+    /// Rows added to others with the same key, and rows skipped as duplicates.
     repeated: (u64, u64),
     sums: Option<Sums>,
     totals: Option<Arc<Totals>>,
-    /// Where its sums differ from the totals nevertheless.
+    /// Periods whose sums still differ.
     doubts: Differences,
     /// Why a required totals check was not possible.
     unproven: Option<Error>,
-    /// The periods of rows that could not be summed, with the advertiser's number.
+    /// Periods with rows that could not be summed, and the advertiser's number.
     unsummed: BTreeSet<(u64, NaiveDate)>,
 }
 
-/// The result of a future of a stream.
 enum Event {
     Answered(Slice, Result<Answer>),
-    /// The ad sets that have rows in these days.
     AdSets(Slice, Window, Result<AdSets>),
-    /// The first day that Criteo serves from the slice's start on; searched after this error.
+    /// The first served day, searched after this error.
     Floor(Slice, Error, Result<Option<NaiveDate>>),
-    /// The advertisers that still have consent; requested after this error.
+    /// Who still grants consent, requested after this error.
     Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
 }
 
@@ -85,7 +84,6 @@ impl Event {
     }
 }
 
-/// The read of one stream.
 struct Reading<'a> {
     run: &'a Run<'a>,
     id: StreamId,
@@ -98,20 +96,18 @@ struct Reading<'a> {
     tracks: Vec<Track>,
     turn: usize,
     slices: u64,
-    /// The sums of a window's parts so far.
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
     proof: Proof,
     trouble: Trouble,
     in_flight: InFlight,
     has_rows: bool,
-    /// Rows that were added to others with their key, and rows that were left out as equal to others.
+    /// Rows added to others with the same key, and rows skipped as duplicates.
     repeated: (u64, u64),
     account: Account,
 }
 
 struct Outcome {
     result: Result<()>,
-    /// Whether any row has been passed to the output.
     has_rows: bool,
 }
 
@@ -144,7 +140,7 @@ impl Run<'_> {
                     tracing::info!("{name}: Criteo's weeks begin on {first}.");
                 }
                 Some(Cause::Rejected) if report.is_custom => {
-                    // The name helps: the user may have several similar reports.
+                    // The user may have several similar reports.
                     return Err(error.in_context(&format!("Criteo does not accept the report {name}")));
                 }
                 Some(Cause::Rejected) if !has_rows => {
@@ -255,7 +251,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The next slice to request; tracks take turns.
+    /// Tracks take turns.
     fn next_slice(&mut self) -> Option<Slice> {
         for _ in 0..self.tracks.len() {
             self.turn = (self.turn + 1) % self.tracks.len();
@@ -267,7 +263,6 @@ impl<'a> Reading<'a> {
         None
     }
 
-    /// Handles the result of a future; may return another one.
     fn take(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         if let Event::Floor(slice, ..) = &event {
             self.end_search(slice);
@@ -353,7 +348,7 @@ impl<'a> Reading<'a> {
         days_before(self.range.today, SETTLED_AFTER + 1)
     }
 
-    /// Updates cursors and holes from a track; returns the state if it has changed.
+    /// Updates cursors and holes; returns the state if it has changed.
     fn move_on(&mut self, index: usize) -> Option<Value> {
         let track = &self.tracks[index];
         let densities: Option<f64> = self.tracks.iter().map(Track::rows_per_day).sum();
@@ -394,7 +389,6 @@ impl<'a> Reading<'a> {
         (self.is_incremental && !self.cursors.says_the_same(&before)).then(|| self.cursors.to_value())
     }
 
-    /// Requests a slice and checks its response.
     fn ask(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let (run, report, range) = (self.run, self.report, self.range);
         let call = wire::report(report, &self.metrics, &slice.advertisers, slice.window, slice.part.as_ref());
@@ -471,7 +465,7 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    /// Requests the ad sets with rows in the days of a slice and, if possible, all later days.
+    /// Requests the ad sets of all days from the slice on, or else of the slice.
     fn ask_ad_sets(&self, slice: Slice) -> LocalBoxFuture<'a, Event> {
         let list = self.report.ad_sets();
         let until_end = Window { start: slice.window.start, end: self.range.end };
@@ -482,7 +476,6 @@ impl<'a> Reading<'a> {
                 client.fetch(&call, |body| ad_sets(body, &list)).await.map(|(_, found)| found)
             };
             let (mut window, mut answer) = (until_end, ask(until_end).await);
-            // If the list is refused, late or truncated, try fewer days.
             if answer.as_ref().map_or(true, |found| found.has_others) && until_end != slice.window {
                 (window, answer) = (slice.window, ask(slice.window).await);
             }
@@ -491,12 +484,11 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    /// Finds the first period that Criteo serves by bisecting over single periods; `None` if it does not even serve the
-    /// last.
+    /// Bisects for the first served period; `None` if even the last is refused.
     fn ask_floor(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
         let (report, metrics, client) = (self.report, self.metrics.clone(), self.run.client);
         let periods = Window { start: slice.window.start, end: self.range.complete_until.max(slice.window.end) };
-        // Skip incomplete periods: they may be served where a whole one is too long.
+        // An incomplete period may be served where a whole one is too long.
         let is_whole = |period: &Window| period_end(period.start, report.grain) == period.end;
         let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
         let hint = self.trouble.latest_floor.and_then(|day| periods.iter().position(|period| period.start == day));
@@ -513,7 +505,6 @@ impl<'a> Reading<'a> {
         .boxed_local()
     }
 
-    /// The unsettled windows of this stream by advertiser, for display.
     fn hole_texts(&self) -> Vec<String> {
         let advertisers: BTreeSet<_> = self.tracks.iter().flat_map(|track| track.advertisers().iter()).collect();
         let advertisers: Vec<_> = advertisers.into_iter().cloned().collect();
@@ -521,13 +512,12 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The error if Criteo reports no campaign for an advertiser for which its own totals have numbers.
+/// The error if Criteo reports no campaign but has totals.
 fn contradicted(error: &Error) -> Error {
     let words = "Criteo reports no campaign, but its own totals have numbers for these days";
     Error::config(format!("{words}. {error}")).because(Cause::Forbidden)
 }
 
-/// Whether the first period of a slice is old enough for the totals check.
 fn is_settled_since(slice: &Slice, grain: Grain, today: NaiveDate) -> bool {
     is_settled(slice.window.start, grain, today)
 }

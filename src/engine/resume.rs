@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::entity::{Place, VERSION};
 
-/// The longest age of an interrupted read: objects created since come only with the next full read.
+/// Objects created since an interrupted read come only with the next one, so it must be recent.
 const LONGEST: TimeDelta = TimeDelta::days(1);
 
-/// An interrupted full refresh. It resumes only within the same sync, with the same advertisers, and soon.
+/// An interrupted full refresh. It resumes only soon, within the same sync and with the same advertisers.
 pub(super) struct Resume {
     sync_id: Option<i64>,
-    /// A hash of what the objects are read for.
+    /// A hash of the advertisers and countries.
     scope: String,
     /// When the read began.
     since: DateTime<Utc>,
@@ -53,7 +53,7 @@ pub(super) fn is_of_full_refresh(state: &serde_json::Map<String, Value>) -> bool
     state.contains_key("after")
 }
 
-/// A unique key of a place within its stream; sorts as places do.
+/// Unique within the stream; sorts as places do.
 fn key(place: &Place) -> String {
     place.values().map(String::as_str).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! Turns the bytes of a response into rows, without a document tree.
 //!
-//! Criteo documents the JSON of its objects but not of its reports. These envelopes have been reported; every report
-//! accepts all of them, with member names in any case:
+//! Criteo does not document the JSON of its reports. These envelopes have been reported; every report accepts all of
+//! them, with member names in any case:
 //!
 //! | shape | seen for |
 //! | --- | --- |
@@ -12,8 +12,8 @@
 //! | `{"data":[{"attributes":{"rows":[…]}}]}`, `{"data":[{"attributes":{…}},…]}` | placements, transactions (reported) |
 //! | `{"columns":[…],"data":[[…],…],"rows":2}` | marketplace statistics (`OpenAPI` documents) |
 //!
-//! Errors, warnings and announced row counts around the rows are honored in every shape. Any other shape is an error,
-//! never an empty report.
+//! Errors, warnings and announced row counts are honored in every shape. Any other shape is an error, never an empty
+//! report.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -36,16 +36,14 @@ pub trait RowSink {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error>;
 }
 
-/// The most bytes of a row: its record is in memory together with the response.
+/// In bytes; a row's record is in memory together with the response.
 pub(super) const LONGEST_ROW: usize = 4 * 1024 * 1024;
-/// The most columns of a table.
 const MOST_COLUMNS: usize = 1000;
-/// The most lists of rows in a response, if rows are lists of values.
 const MOST_LISTS: usize = 100;
-/// The most members of an unknown shape that are reported, and the most characters of each.
+/// Members of an unknown shape that are reported, and characters of each.
 const MOST_MEMBERS: usize = 20;
 const LONGEST_MEMBER: usize = 100;
-/// The longest name of a column, or number.
+/// Of column names and numbers.
 const LONGEST_NAME: usize = 256;
 
 /// The possible shapes of a response.
@@ -70,17 +68,17 @@ impl RowSink for CheckOnly {
 /// What a response says besides its rows.
 #[derive(Debug, Default)]
 pub struct Envelope {
-    /// How many rows it holds; `None` if no known place for rows was found.
+    /// The number of rows; `None` if no place for rows was found.
     pub rows: Option<u64>,
     /// `errors[]`: a 200 can carry them.
     pub errors: AllTold,
-    /// `warnings[]`, which do not make a response fail.
+    /// `warnings[]`.
     pub warnings: AllTold,
-    /// The announced number of rows: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
+    /// The announced rows: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
     pub total_items: Option<u64>,
     /// Whether it announces another page: a link, a token, a flag.
     pub has_more: bool,
-    /// The names of the first members, to describe an unknown shape.
+    /// The first members, to describe an unknown shape.
     pub members: Vec<String>,
 }
 
@@ -110,7 +108,7 @@ impl Envelope {
             || self.total_items.is_some_and(|total| total > self.rows.unwrap_or(0))
     }
 
-    /// Checks that a response without pages announces no more than the `held` number of `what`.
+    /// Checks that a response without pages announces no more than `held` of `what`.
     ///
     /// # Errors
     /// `Cause::MoreAnnounced`.
@@ -138,7 +136,6 @@ impl Envelope {
     }
 }
 
-/// A member's name as this module spells it, shortened.
 fn folded(name: &str) -> String {
     fold(&scan::short(name, LONGEST_NAME))
 }
@@ -148,7 +145,7 @@ fn is_next(name: &str, raw: &str) -> bool {
     NEXT.contains(&folded(name).as_str()) && !is_nothing(raw)
 }
 
-/// Whether links announce another page: an object of links, or a list of them.
+/// Links may be an object or a list.
 fn links_lead_on(links: &str) -> bool {
     let mut leads_on = object_leads_on(links, true);
     // Cannot fail: the string is part of a valid document.
@@ -163,7 +160,7 @@ fn links_lead_on(links: &str) -> bool {
     leads_on
 }
 
-/// Whether a member of an object announces another page; among links, an unknown one does.
+/// Among links, unknown members count, too.
 fn object_leads_on(object: &str, is_of_links: bool) -> bool {
     let mut leads_on = false;
     // Cannot fail: the string is part of a valid document.
@@ -175,7 +172,7 @@ fn object_leads_on(object: &str, is_of_links: bool) -> bool {
     leads_on
 }
 
-/// Whether a value, or the target of a link, is empty.
+/// Whether a value or link is empty.
 fn is_nothing(raw: &str) -> bool {
     const WORDS: &[&str] = &["", "null", "false", "no", "0"];
     let is_empty = |open, close| {
@@ -188,20 +185,19 @@ fn is_nothing(raw: &str) -> bool {
         || scan::member(raw, |name| name.eq_ignore_ascii_case("href")).is_some_and(is_nothing)
 }
 
-/// Parses a row count, which may be a string or have decimals.
+/// A row count may be a string or have decimals.
 fn count(text: &str) -> Option<u64> {
     Decimal::parse(text.trim())?.whole()?.parse().ok()
 }
 
-/// Parses a row count from a JSON value.
 fn announced(raw: &str) -> Option<u64> {
     count(&scan::text(raw, LONGEST_NAME)?)
 }
 
-/// Parses a response to its end and passes every row to `sink`.
+/// Passes every row of a response to `sink`.
 ///
 /// # Errors
-/// If the body is not one complete JSON document, or the sink refuses a row.
+/// If the body is not one complete JSON document or the sink refuses a row.
 pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
     let mut envelope = Envelope::default();
     let mut table = Table { document: body, columns: None, lists: Vec::new() };
@@ -212,9 +208,8 @@ pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Re
     Ok(envelope)
 }
 
-/// Rows as lists of values, which may come before or after the column names.
+/// Rows as lists of values, before or after the column names.
 struct Table<'de> {
-    /// The whole document.
     document: &'de str,
     columns: Option<&'de str>,
     /// Lists of rows, with their brackets.
@@ -222,7 +217,6 @@ struct Table<'de> {
 }
 
 impl Table<'_> {
-    /// Makes an object of each list of values.
     fn each(&self, sink: &mut impl RowSink) -> serde_json::Result<()> {
         if self.lists.is_empty() {
             return Ok(());
@@ -255,7 +249,7 @@ fn error(what: &str) -> serde_json::Error {
     serde::de::Error::custom(what)
 }
 
-/// The columns of a table, each as the start of an object's member.
+/// Each column as the start of an object's member.
 fn labels(columns: &str) -> serde_json::Result<Vec<String>> {
     let mut labels = Vec::new();
     scan::items(columns, &mut |column| {
@@ -270,7 +264,6 @@ fn labels(columns: &str) -> serde_json::Result<Vec<String>> {
     Ok(labels)
 }
 
-/// Writes a list of values as an object.
 fn row_of(values: &str, labels: &[String], row: &mut String) -> std::result::Result<(), String> {
     const UNEVEN: &str = "a row has more or fewer values than there are columns";
     if !values.starts_with('[') {
@@ -295,11 +288,11 @@ pub(super) fn too_long() -> String {
     format!("a row is larger than {} MiB", LONGEST_ROW / 1024 / 1024)
 }
 
-/// Checks that a response is complete and holds rows, before any of them is used. Returns what surrounds them.
+/// Checks that a response is complete and holds rows, and returns what surrounds them.
 ///
 /// # Errors
-/// `transient_error` for a truncated response or one that is not JSON, Criteo's errors if a 200 carries some, and
-/// `system_error` for an unknown shape.
+/// `transient_error` if it is truncated or not JSON, Criteo's errors if a 200 carries some, `system_error` for an
+/// unknown shape.
 pub fn check(body: &str) -> Result<Envelope> {
     check_into(body, Shape::Plain, &mut CheckOnly)
 }
@@ -346,7 +339,6 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
         Rows { envelope: self.envelope, table: self.table, shape: self.shape, sink: self.sink }
     }
 
-    /// Reads a member of the envelope that holds no rows.
     fn around(&mut self, name: &str, raw: &'de str) {
         match name {
             "errors" | "error" => self.envelope.errors.add(raw),
@@ -434,7 +426,6 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
         self.envelope.rows = Some(self.envelope.rows.unwrap_or(0) + rows);
     }
 
-    /// Reads the `data` of a report: its elements may hold rows themselves.
     fn data(mut self, raw: &'de str) -> serde_json::Result<()> {
         if raw.starts_with('{') {
             return self.element(raw);
@@ -454,12 +445,10 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
     }
 }
 
-/// The JSON of an object's member, its name in any case.
 fn member_of<'de>(raw: &'de str, wanted: &str) -> Option<&'de str> {
     scan::member(raw, |name| name.eq_ignore_ascii_case(wanted))
 }
 
-/// The list of rows in the attributes of an element.
 fn rows_within(raw: &str) -> Option<&str> {
     let attributes = member_of(raw, "attributes")?;
     let rows = member_of(attributes, "rows")?;

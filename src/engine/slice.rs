@@ -1,7 +1,7 @@
 //! The calendar: which days to read, split into windows.
 //!
-//! Pure: today, the cursor and the window length are arguments. Days are days of the report's time zone, and arithmetic
-//! is on the calendar, never on seconds, so a day may have 23 or 25 hours.
+//! Pure: today is an argument. Days are days of the report's time zone; arithmetic is on the calendar, never on
+//! seconds, so a day may have 23 or 25 hours.
 //!
 //! ```text
 //!  history kept by Criteo                                     state: cursor = last complete day
@@ -43,7 +43,7 @@ impl Window {
         (self.start..=self.end).contains(&day)
     }
 
-    /// Splits a window in two at the border of a period; `None` for a single period.
+    /// Splits at the border of a period; `None` for a single period.
     ///
     /// # Examples
     /// Ten days become five and five; one month of a monthly report stays whole.
@@ -59,7 +59,7 @@ impl Window {
             .then(|| (Self { start: self.start, end: border - Days::new(1) }, Self { start: border, end: self.end }))
     }
 
-    /// What remains of it without the days of another.
+    /// Its days without those of another.
     pub fn without(self, other: Self) -> impl Iterator<Item = Self> {
         let before = Self { start: self.start, end: self.end.min(days_before(other.start, 1)) };
         let after = Self { start: self.start.max(days_after(other.end, 1)), end: self.end };
@@ -83,7 +83,7 @@ impl Window {
     }
 }
 
-/// The days that may be requested of a report in this run.
+/// The days that a run may request of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// The first day of a first sync.
@@ -96,16 +96,16 @@ pub struct Range {
     pub oldest: NaiveDate,
     /// The last day: today, or the configured end.
     pub end: NaiveDate,
-    /// The last day that may count as complete: the end, but never today.
+    /// The end, but never today.
     pub complete_until: NaiveDate,
     /// Today, fixed for the run.
     pub today: NaiveDate,
-    /// Whether the start is before Criteo's history, so that `start` is the oldest day kept.
+    /// Whether the configured start is before Criteo's history.
     pub is_clamped: bool,
 }
 
 impl Range {
-    /// Makes the range from the configured start (or the default history) to the configured end (or today).
+    /// From the configured start (or the default history) to the configured end (or today).
     #[must_use]
     pub fn new(
         start_date: Option<NaiveDate>,
@@ -129,8 +129,8 @@ impl Range {
         }
     }
 
-    /// Extends the range to the end of its last period, but not beyond today: partial numbers would replace those of
-    /// the whole period.
+    /// Extends the range to the end of its last period, but not beyond today: partial numbers would replace the whole
+    /// period's.
     #[must_use]
     pub fn in_periods(self, grain: Grain) -> Self {
         let end = period_end(self.end, grain).min(self.today);
@@ -139,8 +139,8 @@ impl Range {
 
     /// The first day to request so that `day` is read.
     ///
-    /// A request from the middle of a period would return partial numbers under the period's key; a period that starts
-    /// before Criteo's history has to be skipped.
+    /// From the middle of a period, Criteo returns partial numbers under the period's key, so a period that starts
+    /// before its history is skipped.
     #[must_use]
     pub fn whole(self, day: NaiveDate, grain: Grain) -> NaiveDate {
         match period_start(day, grain) {
@@ -149,18 +149,17 @@ impl Range {
         }
     }
 
-    /// The whole periods to request for a hole; empty (`start` after `end`) if there is nothing to read.
+    /// The whole periods to request for a hole; empty if `start` is after `end`.
     #[must_use]
     pub fn hole(self, hole: Window, grain: Grain) -> Window {
         let first = self.start_date.map_or(self.oldest, |day| day.max(self.oldest));
         Window { start: self.whole(hole.start.max(first), grain), end: period_end(hole.end, grain).min(self.end) }
     }
 
-    /// Where to resume for advertisers at `cursor`. The lookback is read again, since Criteo still changes it. If
-    /// `start` is after the end, there is nothing to read.
+    /// Where to resume after `cursor`. The lookback is read again, since Criteo still changes it. A `start` after the
+    /// end means nothing to read.
     ///
-    /// With a cursor, only Criteo's history and the configuration can raise the first day. The default history applies
-    /// to first syncs alone, so a pause leaves no gap.
+    /// The default history applies to first syncs alone, so a pause leaves no gap.
     #[must_use]
     pub fn resume(self, cursor: Option<NaiveDate>, lookback_days: u32, grain: Grain) -> Resume {
         let whole = |day| self.whole(day, grain);
@@ -180,24 +179,23 @@ impl Range {
     }
 }
 
-/// The last day that may count as complete.
 fn complete_until(end: NaiveDate, today: NaiveDate) -> NaiveDate {
     end.min(days_before(today, 1)) // guard: state-until-yesterday
 }
 
-/// Where a read resumes, and which days it misses.
+/// Where a read resumes and what it misses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resume {
     /// The first day to read.
     pub start: NaiveDate,
     /// Unread days that Criteo no longer keeps.
     pub lost: Option<Window>,
-    /// Unread days that the configuration excludes. The cursor stays before them.
+    /// Unread days before the configured start. The cursor stays before them.
     pub left_out: Option<Window>,
 }
 
-/// The window that starts at `start`, a border of periods: at most `days` days, ending at the border of a period, but
-/// at least one period long and never beyond `end`.
+/// The window from `start`, a border of periods, of at most `days` days: it ends at the border of a period, is at least
+/// one period long and never beyond `end`.
 #[must_use]
 pub fn window_at(start: NaiveDate, end: NaiveDate, days: u32, grain: Grain) -> Window {
     let border = match period_start(start + Days::new(u64::from(days.max(1))), grain) {
@@ -225,7 +223,7 @@ pub fn days_after(day: NaiveDate, days: u32) -> NaiveDate {
     day.checked_add_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MAX)
 }
 
-/// The first day of the period of `day`. A week starts on the weekday of its grain.
+/// A week starts on the weekday of its grain.
 pub(super) fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
     match grain {
         Grain::Day => day,
@@ -235,7 +233,6 @@ pub(super) fn period_start(day: NaiveDate, grain: Grain) -> NaiveDate {
     }
 }
 
-/// The first day of the next period after that of `day`.
 fn next_period(day: NaiveDate, grain: Grain) -> NaiveDate {
     let start = period_start(day, grain);
     match grain {

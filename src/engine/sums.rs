@@ -1,4 +1,4 @@
-//! Sums the rows of a response by advertiser and period while the response is judged.
+//! Sums the rows of a response by advertiser and period.
 
 use std::collections::HashMap;
 
@@ -21,14 +21,13 @@ const WHOLE_CURRENCIES: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
     "XPF",
 ];
-/// The most that rounding to whole units changes a row.
 const HALF_A_UNIT: f64 = 0.5;
 
 /// Sums by advertiser and period.
 #[derive(Debug, Default, Clone)]
 pub struct Sums {
     pub(super) by_key: HashMap<(u64, NaiveDate), Sum>,
-    /// Half of the last digit of each metric's numbers: the most that rounding changes a row.
+    /// Half of each metric's last digit: the most that rounding changes a row.
     pub(super) rounding: Values,
 }
 
@@ -60,17 +59,14 @@ impl Sums {
     }
 }
 
-/// The finer of two roundings: the most precise number shows how Criteo rounds, since trailing zeros may be missing.
-/// Zero means unknown.
+/// The most precise number shows how Criteo rounds; trailing zeros may be missing. Zero means unknown.
 fn finer(one: f64, other: f64) -> f64 {
     if one == 0.0 || (other > 0.0 && other < one) { other } else { one }
 }
 
-/// Learns from their digits how numbers are rounded.
 #[derive(Debug, Default)]
 pub(super) struct Precision {
     rounding: Values,
-    /// Whether there is a nonzero cost without decimals.
     has_whole_money: bool,
 }
 
@@ -89,7 +85,7 @@ impl Precision {
         }
     }
 
-    /// The most that rounding changes a row. If all costs are whole, they are rounded to whole units.
+    /// If all costs are whole, they are rounded to whole units.
     pub(super) fn rounding(self, currency: &str) -> Values {
         let mut rounding = self.rounding;
         let is_whole = rounding[MONEY] == 0.0 && self.has_whole_money;
@@ -100,7 +96,7 @@ impl Precision {
     }
 }
 
-/// Judges a response and sums it; returns its number of rows, too. An empty list accepts all advertisers.
+/// Judges and sums a response; also returns its row count. No advertisers accept all.
 ///
 /// # Errors
 /// Like [`judge`].
@@ -111,7 +107,7 @@ pub fn sum(body: &str, report: &Report, window: Window, advertisers: &[Advertise
     Ok((if judged.is_short { u64::MAX } else { judged.rows }, judged.sums))
 }
 
-/// An id as a number; Criteo's ids are digits, and others are hashed.
+/// Criteo's ids are digits; others are hashed.
 pub(super) fn number(id: &str) -> u64 {
     id.parse().unwrap_or_else(|_| id.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.into())))
 }

@@ -1,9 +1,8 @@
-//! The totals check proves that a report is complete: it compares clicks, displays and cost by day and advertiser with
-//! a separate request for these sums.
+//! The totals check compares clicks, displays and cost by day and advertiser with a separate request for their sums.
 //!
-//! The request for totals has few rows, so it covers many windows, and streams with the same time zone, currency and
-//! period share it. Both requests are made in the same run, since Criteo changes numbers for weeks. Days that are not
-//! older than two days still change and are not compared.
+//! Totals have few rows, so one request covers many windows and all streams with the same time zone, currency and
+//! period. It is made in the same run as the rows, since Criteo changes numbers for weeks. Days up to two days old
+//! still change and are not compared.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,8 +21,7 @@ use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 use crate::watchdog;
 
-/// The totals of some advertisers over some days, stored compactly since they stay in memory while windows are
-/// compared.
+/// Totals of some advertisers and days, stored compactly.
 #[derive(Debug)]
 pub struct Totals {
     window: Window,
@@ -34,11 +32,10 @@ pub struct Totals {
     rounding: Values,
 }
 
-/// The totals of one advertiser and period.
 #[derive(Debug, Clone, Copy)]
 struct Total {
     day: NaiveDate,
-    /// The index of the advertiser.
+    /// An index.
     advertiser: u32,
     values: Values,
 }
@@ -68,8 +65,8 @@ impl Totals {
         self.totals.get(at).map(|total| &total.values)
     }
 
-    /// The periods in `window` whose sums differ from the totals, by advertiser. A millionth is tolerated, plus what
-    /// the rounding of the rows may add up to. `compared` says which metrics the rows have.
+    /// The periods in `window` whose sums differ, by advertiser. Tolerates a millionth and the rounding of the rows.
+    /// `compared` says which metrics the rows have.
     #[must_use]
     pub fn differing(
         &self,
@@ -111,12 +108,12 @@ impl Totals {
     }
 }
 
-/// The periods of advertisers whose sums differ from the totals.
+/// Periods whose sums differ from the totals.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Differences {
     /// The first day of each period, with the advertiser.
     pub periods: BTreeSet<(NaiveDate, AdvertiserId)>,
-    /// Whether the rows of a period add up to less than its totals, so that some are probably missing.
+    /// Whether a period adds up to less than its totals, so that rows are probably missing.
     pub is_short: bool,
 }
 
@@ -127,7 +124,7 @@ impl Differences {
         self.periods.is_empty()
     }
 
-    /// The first days of the first and the last period.
+    /// The first days of its first and last period.
     #[must_use]
     pub fn span(&self) -> Option<(NaiveDate, NaiveDate)> {
         Some((self.periods.first()?.0, self.periods.last()?.0))
@@ -141,7 +138,7 @@ pub struct Ledger {
     kept: std::sync::Mutex<Kept>,
 }
 
-/// The latest totals of all time zones, currencies and periods, most recently used first.
+/// The latest totals, most recently used first.
 #[derive(Default)]
 struct Kept(VecDeque<(String, Arc<Totals>)>);
 
@@ -166,34 +163,29 @@ impl Kept {
     }
 }
 
-/// The state of requests for one time zone, currency and period.
 struct Page {
-    /// The most days per request.
     most_days: u32,
     /// Consecutive failures.
     failures: u32,
-    /// Windows whose totals were not available.
+    /// Windows without totals.
     failed: Vec<(Window, Advertisers)>,
 }
 
-/// The most sums kept in total (16 MB), enough for eight streams with different time zones. More would only keep
-/// windows that are done.
+/// Sums kept in total: 16 MB, enough for eight streams with different time zones.
 const MOST_SUMS: usize = 500_000;
-/// The most windows without totals that are remembered.
 const MOST_FAILED: usize = 1000;
-/// The most days of one request. A year is tried first; if Criteo refuses it, the limit becomes the length of the
-/// report's own window.
+/// A year per request is a try; if refused, the limit is the report's own window.
 const MOST_DAYS: u32 = 366;
-/// After this many consecutive failures, totals are no longer requested: the report's rows are then unproven.
+/// Consecutive failures until totals are no longer requested and rows stay unproven.
 const MOST_FAILURES: u32 = 3;
-/// The most requests for the totals of one window if it has to be split.
+/// Requests per window.
 const MOST_PIECES: u32 = 16;
 
 impl Ledger {
-    /// The totals for a window, from an earlier request unless `is_fresh`.
+    /// Reuses earlier totals unless `is_fresh`.
     ///
     /// # Errors
-    /// Why they are not available: Criteo's error, or even a single period has too many rows.
+    /// Criteo's error, or even a single period has too many rows.
     pub async fn totals(
         &self,
         client: &Client,
@@ -207,7 +199,7 @@ impl Ledger {
         let Report { endpoint, currency, timezone, grain, filters, .. } = &coarse;
         let name = format!("{endpoint:?} {currency} {timezone} {grain:?} {filters:?}");
         let page = Arc::clone(lock(&self.pages).entry(name.clone()).or_default());
-        // Held during the request, so that windows of the same days cause only one.
+        // Held during the request, so that the same days are requested once.
         let task = watchdog::task(format!("A window from {}", window.start));
         task.waits_for("totals that another window requests");
         let mut page = page.lock().await;
@@ -226,7 +218,7 @@ impl Ledger {
             }
             Err(error) if error.cause == Some(Cause::RetriesUsedUp) => page.failures = MOST_FAILURES,
             Err(error) => {
-                // Refusals may concern single advertisers, which the report's own requests find.
+                // The report's own requests find advertisers that are refused.
                 let is_refusal = error.is_refusal() || error.cause == Some(Cause::RequestTooLong);
                 page.failures += u32::from(!is_refusal || advertisers.len() == 1);
                 page.note_failure(window, advertisers);
@@ -247,7 +239,6 @@ impl Default for Page {
 }
 
 impl Page {
-    /// Whether the totals of exactly this window and these advertisers failed before.
     fn has_failed(&self, window: Window, advertisers: &Advertisers) -> bool {
         self.failed.iter().any(|(of, to)| *of == window && to == advertisers)
     }
@@ -258,7 +249,7 @@ impl Page {
         }
     }
 
-    /// Requests a window and as many later days as fit into one response; if refused, the window alone.
+    /// Requests as many days as fit into one response; if refused, the window alone.
     async fn ask(
         &mut self,
         client: &Client,
@@ -297,7 +288,7 @@ impl Page {
         Ok(Totals::new(window, advertisers, sums))
     }
 
-    /// Requests the totals of a window in pieces: split by days, then by advertisers.
+    /// Splits a window by days, then by advertisers.
     async fn ask_in_pieces(
         &mut self,
         client: &Client,
@@ -354,19 +345,19 @@ fn not_to_be_had() -> Error {
     Error::transient("Requests for Criteo's totals failed repeatedly.")
 }
 
-/// Sends one request for totals; `None` if its response was truncated.
+/// `None` if the response was truncated.
 async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Option<Sums>> {
     let call = wire::report(coarse, &coarse.metrics, advertisers, window, None);
-    // Rows of the same windows wait for the totals, so these must not wait for the rows' memory.
+    // Rows wait for the totals, so these must not wait for the rows' memory.
     let call = Call { memory: Memory::Apart, ..call };
     let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window, advertisers)).await?;
     Ok((rows < coarse.row_cap).then_some(sums))
 }
 
-/// Days that are not older than this many days still change.
+/// Days up to this age still change.
 pub const SETTLED_AFTER: u32 = 2;
 
-/// Whether a period is compared: all of it is older than two days.
+/// Whether all of a period is older than two days.
 #[must_use]
 pub fn is_settled(period: NaiveDate, grain: Grain, today: NaiveDate) -> bool {
     (today - period_end(period, grain)).num_days() > i64::from(SETTLED_AFTER)

@@ -1,9 +1,9 @@
-//! One group of advertisers read across the calendar: what to request next, how to split a truncated response, and up
+//! Reads one group of advertisers across the calendar: what to request next, how to split truncated responses, and up
 //! to which day everything is complete.
 //!
-//! Pure: no calls, no clock. Windows are planned in the order of days, but responses may arrive in any order and are
-//! written on arrival. The cursor moves over days whose slices, and all before them, are done. A window that cannot be
-//! read is a hole: later days continue, and the cursor passes the hole once something after it is read.
+//! Pure: no calls, no clock. Windows are planned by day, but written in any order. The cursor moves over days whose
+//! slices, and all before them, are done. An unreadable window is a hole: later days continue, and the cursor passes it
+//! once one of them is read.
 //!
 //! ```text
 //!  start                                   next                    end
@@ -23,17 +23,17 @@ use super::slice::{Window, days_before, period_end, window_at};
 use crate::config::AdvertiserId;
 use crate::streams::metrics::Grain;
 
-/// The most slices planned after the first one that is not done.
+/// Slices planned after the first one that is not done.
 const LOOK_AHEAD: usize = 16;
 /// Below this, two windows with the same row count may be a coincidence.
 pub const LEAST_CAP: u64 = 50;
-/// The value of [`Slice::reads`] from which rows are accepted as they are.
+/// From this value of [`Slice::reads`], rows are accepted as they are.
 pub const LAST_READ: u8 = 100;
 
 /// Advertisers that are requested together.
 pub type Advertisers = Arc<[AdvertiserId]>;
 
-/// The part of the rows that a request is restricted to.
+/// The part of the rows to request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Ad sets.
@@ -70,11 +70,11 @@ pub struct Slice {
     pub advertisers: Advertisers,
     /// The part of the rows; `None` for all.
     pub part: Option<Part>,
-    /// How often these days have been read before because their sums differed from the totals.
+    /// How often these days were read because their sums differed.
     pub reads: u8,
     /// How often Criteo has refused this request.
     pub refusals: u8,
-    /// Whether a larger slice that included this one has failed.
+    /// Whether a larger slice around this one failed.
     pub is_suspect: bool,
     /// Whether its rows add up to less than the totals.
     pub is_short: bool,
@@ -93,9 +93,9 @@ impl Slice {
 /// The result of splitting a slice.
 #[derive(Debug)]
 pub enum Cut {
-    /// It will be requested in smaller pieces, by days, advertisers or known ad sets.
+    /// By days, advertisers or known ad sets.
     Smaller,
-    /// It is one period of one advertiser: only its ad sets can split it.
+    /// One period of one advertiser: only ad sets can split it.
     NeedsAdSets,
     /// It cannot be split.
     Unsplittable,
@@ -110,7 +110,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Counts a failure; `true` if there are more than `most`, as set by the first one.
+    /// Counts a failure; `true` beyond `most`, as set by the first one.
     pub fn add(&mut self, most: u32) -> bool {
         if self.most == 0 {
             self.most = most;
@@ -141,16 +141,16 @@ pub struct Track {
     next: NaiveDate,
     end: NaiveDate,
     slots: VecDeque<Slot>,
-    /// The parts by which single periods are requested, and the days that they cover completely.
+    /// The parts of single periods, and the days for which they are complete.
     parts: Vec<Part>,
     parts_of: Window,
-    /// Rows and bytes of a window's parts, by its first day.
+    /// Rows and bytes of parts, by first day.
     parted: BTreeMap<NaiveDate, (u64, usize)>,
     awaits_ad_sets: bool,
     is_dividing: bool,
     density: Density,
     rows: u64,
-    /// The last window whose sums differed from the totals, and its row count.
+    /// The last differing window and its row count.
     differing: Option<(Window, u64)>,
     holes: Vec<Window>,
     /// The last read day before which everything is read or a hole.
@@ -168,7 +168,6 @@ struct Slot {
     reads: u8,
     refusals: u8,
     is_suspect: bool,
-    /// Whether it was read, once it is done.
     is_read: bool,
     progress: Progress,
 }
@@ -177,15 +176,15 @@ struct Slot {
 enum Progress {
     Waiting,
     UnderWay(u64),
-    /// Too large: waits for the list of ad sets, or for the track to be divided.
+    /// Too large: waits for ad sets or for the track to be divided.
     Parked,
-    /// Refused: waits until everything before it is done.
+    /// Refused: waits for all earlier days.
     Behind,
     Done,
 }
 
 impl Track {
-    /// Makes a track over the days of `range`, which starts at the border of a period.
+    /// `range` starts at the border of a period.
     #[must_use]
     pub fn new(advertisers: Advertisers, range: Window, grain: Grain, limits: Limits, density: Density) -> Self {
         Self {
@@ -228,12 +227,13 @@ impl Track {
         }
     }
 
+    /// Days that are not planned yet.
     #[must_use]
     pub fn days_left(&self) -> u32 {
         if self.next > self.end { 0 } else { Window { start: self.next, end: self.end }.days() }
     }
 
-    /// The windows that would be requested if nothing more were learned.
+    /// The windows to request if nothing more is learned.
     #[must_use]
     pub fn forecast(&self) -> Vec<Window> {
         tiles(Window { start: self.next, end: self.end }, self.window_days(), self.grain)
@@ -257,8 +257,8 @@ impl Track {
         !self.slots.iter().any(|slot| slot.window == window && slot.progress != Progress::Done)
     }
 
-    /// The days from the first one on that are read or holes, if any. They end with a read day, unless the track fills
-    /// a hole: its days are before the cursor anyway.
+    /// The leading days that are read or holes. They end with a read day, unless the track fills a hole, which is
+    /// before the cursor anyway.
     #[must_use]
     pub fn covered(&self) -> Option<Window> {
         let before_open = days_before(self.slots.front().map_or(self.next, |slot| slot.window.start), 1);
@@ -275,7 +275,7 @@ impl Track {
         &self.holes
     }
 
-    /// Whether a response with days that start before this one was accepted for these advertisers.
+    /// Whether a response with earlier days was accepted.
     #[must_use]
     pub fn has_read_before(&self, day: NaiveDate) -> bool {
         self.last_read.is_some() || self.slots.iter().any(|slot| slot.is_read && slot.window.start < day)
@@ -292,7 +292,7 @@ impl Track {
         self.limits.most_days = self.limits.most_days.min(days.max(1));
     }
 
-    /// Returns the next slice to request and marks it as under way with this id.
+    /// Starts the next slice, with this id.
     pub fn start(&mut self, id: u64) -> Option<Slice> {
         if self.is_dividing {
             return None;
@@ -318,7 +318,7 @@ impl Track {
         })
     }
 
-    /// Splits a slot that has more days than are allowed by now.
+    /// Splits a slot with too many days.
     fn shorten(&mut self, index: usize) {
         let Some(slot) = self.slots.get(index) else { return };
         if slot.part.is_some() || slot.window.days() <= self.limits.most_days {
@@ -336,8 +336,7 @@ impl Track {
         self.density.window_days(self.limits.row_cap).min(self.limits.most_days)
     }
 
-    /// Plans the next window and returns the index of its first slot. While the density is unknown, there is one window
-    /// at a time.
+    /// Plans the next window and returns the index of its first slot. One at a time while the density is unknown.
     fn plan(&mut self) -> Option<usize> {
         let is_far_enough = self.slots.len() >= LOOK_AHEAD || (!self.density.is_known() && !self.slots.is_empty());
         if self.next > self.end || is_far_enough {
@@ -355,7 +354,7 @@ impl Track {
         Some(index)
     }
 
-    /// Records that the response to a slice is complete and on its way to the output.
+    /// The response is complete and on its way to the output.
     pub fn done(&mut self, id: u64, rows: u64, bytes: usize) {
         let Some(slot) = self.slot(id) else { return };
         (slot.progress, slot.is_read) = (Progress::Done, true);
@@ -369,7 +368,7 @@ impl Track {
                 && let Some((rows, bytes)) = self.parted.remove(&window.start)
                 && rows < self.limits.row_cap / 10 * 6
             {
-                // The busy days are over.
+                // The windows are small again: stop splitting by ad sets.
                 self.parts.clear();
                 self.density.learn(window, rows, bytes);
             }
@@ -405,14 +404,14 @@ impl Track {
         self.forget_done();
     }
 
-    /// Marks the slots in `window`: they are part of a slice that has failed once.
+    /// Marks the slots in `window` as parts of a failed slice.
     pub fn suspect(&mut self, window: Window) {
         let parts =
             self.slots.iter_mut().filter(|slot| window.start <= slot.window.start && slot.window.end <= window.end);
         parts.for_each(|slot| slot.is_suspect = true);
     }
 
-    /// Skips all days before `day`, the border of a period: Criteo does not serve them.
+    /// Skips all days before `day`, the border of a period.
     pub fn begin_at(&mut self, day: NaiveDate) {
         let keeps = |slot: &Slot| slot.window.end >= day || slot.progress == Progress::Done;
         self.slots.retain(keeps);
@@ -458,14 +457,14 @@ impl Track {
         self.resume_parked();
     }
 
-    /// Requests a slice a last time; its rows are then accepted as they are.
+    /// Requests a slice a last time and accepts its rows as they are.
     pub fn read_at_last(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
             (slot.progress, slot.reads) = (Progress::Waiting, LAST_READ);
         }
     }
 
-    /// The ad sets are not available: requests the periods that wait for them again, each on its own.
+    /// Without a list of ad sets, requests the waiting periods one by one.
     pub fn cannot_part(&mut self) {
         self.awaits_ad_sets = false;
         self.resume_parked();
@@ -488,10 +487,10 @@ impl Track {
         self.forget_done();
     }
 
-    /// The sums of a slice with `rows` rows differ from the totals in the periods from `first` to `last`. Reads these
-    /// again in pieces of as many days as agree before them, or, if none do, in halves and then eighths; also reads the
-    /// days around them again. `false` if a single period has been read twice. Two windows in a row with the same row
-    /// count reveal an undocumented row cap, and later windows are planned for it.
+    /// The sums of a slice of `rows` rows differ in the periods from `first` to `last`: reads these again in pieces of
+    /// as many days as agree before them, or else in halves and then eighths, and the other days, too. `false` if a
+    /// single period has been read twice. Two windows in a row with the same row count reveal an undocumented row cap,
+    /// which later windows respect.
     pub fn reread(&mut self, id: u64, rows: u64, first: NaiveDate, last: NaiveDate) -> bool {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return true };
@@ -510,7 +509,7 @@ impl Track {
             if first > window.start {
                 pieces.push(Slot::waiting(Window { end: days_before(first, 1), ..window }, None, 0));
             }
-            // If the response was truncated, as many days fit into one as agree.
+            // A truncated response fits as many days as agree.
             let differing = tiles(Window { start: first, end: last }, agreeing_days.max(1), grain);
             pieces.extend(differing.into_iter().map(|window| Slot::waiting(window, None, reads.saturating_add(1))));
             if last < window.end {
@@ -578,9 +577,8 @@ impl Track {
         Cut::NeedsAdSets
     }
 
-    /// Requests the days of `window`, which starts with this slice, by these ad sets: all with rows in these days.
-    /// `false` if there is nothing to split. If there are unknown environments, requests are not split by environment,
-    /// which would miss their rows.
+    /// Splits `window`, which starts with this slice, by all ad sets with rows in it. `false` if there is nothing to
+    /// split. With unknown environments, requests by environment would miss rows.
     pub fn part(&mut self, id: u64, window: Window, ad_sets: &[String], has_unknown_environments: bool) -> bool {
         self.awaits_ad_sets = false;
         if has_unknown_environments {
@@ -610,13 +608,13 @@ impl Track {
         true
     }
 
-    /// Divides the advertisers once no slice of the track is under way; until then no new slice starts.
+    /// Divides the advertisers once no slice is under way; until then none starts.
     pub fn divide(&mut self, id: u64) {
         self.park(id);
         self.is_dividing = true;
     }
 
-    /// The two halves of a track that is to be divided, once no slice is under way.
+    /// The halves of a track to divide, once no slice is under way.
     #[must_use]
     pub fn divided(&self) -> Option<[Self; 2]> {
         let is_busy = self.slots.iter().any(|slot| matches!(slot.progress, Progress::UnderWay(_)));
@@ -630,8 +628,8 @@ impl Track {
         })
     }
 
-    /// The same days for some of the advertisers. What is done stays done; what is under way is requested again, and
-    /// responses to the old slices are ignored.
+    /// The same days for fewer advertisers. Done slices stay done; others are requested again, and late responses are
+    /// ignored.
     #[must_use]
     pub fn restricted_to(&self, advertisers: Advertisers) -> Self {
         let mut track = Self { advertisers, is_dividing: false, awaits_ad_sets: false, ..self.clone() };
@@ -667,7 +665,6 @@ impl Slot {
     }
 }
 
-/// Splits a window into pieces of `days` days, at the borders of periods.
 fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
     let mut tiles = Vec::new();
     let mut next = window.start;
@@ -679,7 +676,7 @@ fn tiles(window: Window, days: u32, grain: Grain) -> Vec<Window> {
     tiles
 }
 
-/// The slots of a window: one, or one per part.
+/// One slot, or one per part.
 fn slots(window: Window, parts: &[Part], reads: u8) -> Vec<Slot> {
     match parts {
         [] => vec![Slot::waiting(window, None, reads)],

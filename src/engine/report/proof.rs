@@ -15,17 +15,16 @@ use crate::streams::endpoint::TOTAL_METRICS;
 use crate::streams::metrics::Grain;
 use crate::streams::report::Report;
 
-/// After this many periods that still differ, a stream's periods are no longer read again in the same run.
+/// After this many differing periods, a run reads no more of them again.
 const MOST_DOUBTS: usize = 3;
 
-/// The results of a stream's totals check.
 #[derive(Default)]
 pub(super) struct Proof {
-    /// Periods that were written although their sums differ.
+    /// Written although their sums differ.
     doubts: BTreeMap<AdvertiserId, BTreeSet<NaiveDate>>,
     /// Windows that could not be compared, and the first error.
     without_totals: Option<(Vec<Window>, Error)>,
-    /// Windows that were not compared, or not with all their rows, by advertiser.
+    /// Not, or not completely, compared.
     uncompared: BTreeMap<AdvertiserId, BTreeSet<Window>>,
 }
 
@@ -36,7 +35,7 @@ impl Proof {
         }
     }
 
-    /// Records that a slice has no totals; its days up to `settled` would have been compared.
+    /// Records a slice without totals; days after `settled` need none.
     pub(super) fn lacks_totals(&mut self, slice: &Slice, settled: NaiveDate, error: Error) {
         self.without_totals.get_or_insert((Vec::new(), error)).0.push(slice.window);
         let window = Window { end: slice.window.end.min(settled), ..slice.window };
@@ -47,7 +46,7 @@ impl Proof {
         }
     }
 
-    /// Records periods of a slice whose rows could not all be summed.
+    /// Records periods with rows that could not be summed.
     pub(super) fn lacks_sums(&mut self, slice: &Slice, periods: &BTreeSet<(u64, NaiveDate)>, grain: Grain) {
         for advertiser in slice.advertisers.iter() {
             let of = number(&advertiser.0);
@@ -59,12 +58,10 @@ impl Proof {
         }
     }
 
-    /// The windows of an advertiser that could not be compared.
     pub(super) fn uncompared_of(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = Window> {
         self.uncompared.get(advertiser).into_iter().flatten().copied()
     }
 
-    /// The periods of an advertiser whose sums differ.
     pub(super) fn doubts_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
         let days = self.doubts.get(advertiser).into_iter().flatten().copied();
         days.map(move |start| Window { start, end: period_end(start, grain) })
@@ -75,15 +72,12 @@ impl Proof {
     }
 }
 
-/// How the response for a slice is compared with totals.
 #[derive(Clone, Copy)]
 pub(super) struct Comparison<'a> {
     report: &'a Report,
     today: NaiveDate,
     compared: [bool; TOTAL_METRICS.len()],
-    /// Whether its rows are summed.
     pub is_summed: bool,
-    /// Whether totals are requested.
     pub wants_totals: bool,
     is_given_up: bool,
 }
@@ -95,8 +89,8 @@ impl Comparison<'_> {
         found
     }
 
-    /// What to do with a response whose sums differ, before accepting it: long windows and periods read only once are
-    /// read again; a period that lacks rows is split by advertisers or ad sets.
+    /// Handles differing sums: long windows and periods read only once are read again; periods that lack rows are split
+    /// by advertisers or ad sets.
     pub(super) fn read_again(&self, slice: &Slice, rows: u64, differences: &Differences) -> Option<Answer> {
         if differences.is_empty() || self.is_given_up || slice.reads >= LAST_READ {
             return None;
@@ -126,7 +120,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Sums the parts of a window, and compares them with the totals, if any, once the last part is there.
+    /// Sums the parts of a window and compares them once the last is there.
     pub(super) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
         let Some(advertiser) = slice.advertisers.first() else { return };
         let key = (advertiser.clone(), slice.window.start);
@@ -142,7 +136,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reports what could not be compared; an error for periods that differ and that the next sync reads again.
+    /// Reports uncompared windows; fails for periods that the next sync reads again.
     pub(super) fn conclude_proof(&mut self) -> Option<Error> {
         let name = self.name;
         if let Some((windows, error)) = &self.proof.without_totals {

@@ -1,7 +1,7 @@
 //! Metrics that Criteo has removed.
 //!
-//! A built-in report drops a metric only if Criteo twice refuses a request for that metric alone: an error message that
-//! names it proves nothing. The state remembers it for the next sync.
+//! A built-in report drops a metric only if Criteo twice refuses it alone: being named in an error proves nothing. The
+//! state remembers it.
 
 use chrono::Days;
 use serde_json::Value;
@@ -17,14 +17,13 @@ const REFUSALS: u32 = 2;
 
 #[derive(Default)]
 pub(super) struct Retired {
-    /// Metrics that Criteo has removed.
     pub names: Vec<String>,
-    /// Metrics that errors named but that Criteo still serves.
+    /// Named in errors but still served.
     pub acquitted: Vec<String>,
 }
 
 impl Retired {
-    /// The metric that Criteo's error names, unless the totals check needs it or it was tried alone.
+    /// The metric that the error names, unless the totals check needs it or it was tried.
     pub(super) fn suspect(&self, report: &Report, error: &Error) -> Option<String> {
         let is_possible = |name: &&String| {
             !report.endpoint.total_metrics().contains(&name.as_str()) && !self.acquitted.contains(name)
@@ -34,14 +33,12 @@ impl Retired {
     }
 }
 
-/// Whether Criteo's error contains this word.
 pub(super) fn is_about(error: &Error, name: &str) -> bool {
     let words = error.words.as_deref().unwrap_or_default();
     words.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case(name))
 }
 
 impl Run<'_> {
-    /// Removes from a report the metrics that an earlier sync found removed.
     pub(super) fn retired_metrics(&self, name: &str, report: &mut Report, state: &Value) -> Retired {
         let mut names = cursor::retired_metrics(state);
         names.retain(|name| !report.is_custom && report.metrics.contains(name));

@@ -1,7 +1,7 @@
 //! Handles slices that Criteo refuses, fails to serve, or serves with too many rows.
 //!
-//! Slices are split where possible. The rest is reported: a refused advertiser is skipped, and an unreadable window
-//! becomes a hole that the next sync requests again. Neither stops the others.
+//! Slices are split where possible. Otherwise a refused advertiser is skipped, and an unreadable window becomes a hole
+//! that the next sync requests again.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,62 +20,54 @@ use crate::engine::{floor_warning, names, unread_error};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::streams::endpoint::Endpoint;
 
-/// A refusal of this many days or fewer is not blamed on their number. Other connectors request a month, and no limit
-/// is documented; Criteo recommends four days, so a lower limit may exist. One reported as `invalid-timespan` is found
-/// anyway.
+/// Refusals of this many days or fewer are not blamed on their number. Other connectors request a month, and Criteo
+/// recommends four days; no limit is documented. A lower limit reported as `invalid-timespan` is found anyway.
 const SURE_DAYS: u32 = 31;
-/// After this many searches without a first day, stop searching when Criteo refuses a single advertiser without a
-/// reason. A guess: a search costs two requests per refused advertiser, but without one an account whose first
-/// advertisers are refused would miss a first day that is reported in unusual words.
+/// After this many failed searches for a first day, unexplained refusals of single advertisers cause no more. A guess:
+/// a search costs two requests per advertiser, but without any, an account whose first advertisers are refused would
+/// miss a first day reported in unusual words.
 const MOST_FLOORS: usize = 3;
 /// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. A guess: fewer
-/// may be an accident, which the next sync repairs; a higher bound would make every sync request them in vain.
+/// may be an accident; more would be requested in vain by every sync.
 const LEAST_REFUSED: usize = 5;
-/// After this many refusals of single advertisers without a success, the request itself is refused.
+/// After this many refused advertisers without a success, the request itself is refused.
 const MOST_REFUSED: usize = 3;
-/// After this many consecutive failures, or as many as it takes to isolate one unreadable day, stop splitting. A guess:
-/// each failure has used up its retries, which takes minutes, so a longer series is an outage.
+/// After this many consecutive failures, or as many as isolate one unreadable day, stop splitting. A guess: each takes
+/// minutes of retries, so a longer series is an outage.
 const MOST_FAILURES: u32 = 4;
 /// The same for timeouts, which smaller requests may avoid.
 const MOST_SLOW: u32 = 8;
 /// Dimensions whose names occur in errors about any report.
 const OF_EVERY_REPORT: [&str; 7] = ["AdvertiserId", "Advertiser", "Hour", "Day", "Week", "Month", "Year"];
 
-/// The problems of a stream.
 #[derive(Default)]
 pub(super) struct Trouble {
     has_accepted: bool,
-    /// The earliest first day of the windows that Criteo has served.
+    /// The earliest day served.
     served_from: Option<NaiveDate>,
     failures: Failures,
-    /// Advertisers that Criteo refuses, with the error.
     refused: Vec<(AdvertiserId, Error)>,
-    /// Advertisers without consent.
     lost: BTreeSet<AdvertiserId>,
-    /// Unread windows with their advertisers, and the first error.
+    /// Unread windows and the first error.
     unread: Option<(Vec<(Window, String)>, Error)>,
     /// The first day that Criteo serves, if later than expected.
     floor: Option<NaiveDate>,
     has_looked_for_floor: bool,
-    /// Whether that search is running.
     is_looking_for_floor: bool,
-    /// Advertisers whose own first day is being searched.
+    /// Advertisers whose first day is being searched.
     searched: BTreeSet<AdvertiserId>,
-    /// The first day last found for a single advertiser whose refusal did not mention days: a hint for the next one.
+    /// A hint: the last first day found for an advertiser whose refusal did not mention days.
     pub(super) latest_floor: Option<NaiveDate>,
-    /// Single advertisers that Criteo serves, with the day from which their first day was searched: further refusals
-    /// concern days.
+    /// Served advertisers, with the day from which their first day was searched: further refusals concern days.
     served: HashMap<AdvertiserId, NaiveDate>,
-    /// The number of single advertisers without a first day.
     floors_missed: usize,
-    /// Why slices were split, in case they cannot be.
+    /// Why slices were split.
     pub(super) reasons: HashMap<u64, Error>,
     /// Why the stream stopped early.
     stopped: Option<Error>,
 }
 
 impl Trouble {
-    /// Records that Criteo has served a slice.
     pub(super) fn accepted(&mut self, slice: &Slice) {
         self.has_accepted = true;
         self.failures = Failures::default();
@@ -83,26 +75,23 @@ impl Trouble {
         self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
     }
 
-    /// Whether Criteo serves the advertiser of a slice.
     fn is_served(&self, slice: &Slice) -> bool {
         let from = slice.advertisers.first().and_then(|id| self.served.get(id));
         from.is_some_and(|from| *from <= slice.window.start)
     }
 
-    /// Whether Criteo has served nothing that starts as early as this slice.
     fn is_earliest(&self, slice: &Slice) -> bool {
         self.served_from.is_none_or(|day| slice.window.start < day)
     }
 }
 
-/// How often a slice and its halves fail until one unreadable day of one advertiser is isolated.
+/// Failures until one unreadable day of one advertiser is isolated.
 fn failures_of_one(slice: &Slice) -> u32 {
     let halvings = |count: u32| count.max(1).next_power_of_two().trailing_zeros();
     1 + halvings(slice.window.days()) + halvings(u32::try_from(slice.advertisers.len()).unwrap_or(u32::MAX / 2))
 }
 
 impl<'a> Reading<'a> {
-    /// Handles a slice that failed.
     pub(super) fn handle(
         &mut self,
         index: usize,
@@ -156,7 +145,6 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
-    /// Splits a slice whose response was truncated or timed out.
     pub(super) fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
         self.account.splits += 1;
         match self.tracks[index].cut(slice.id) {
@@ -169,7 +157,6 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Handles a slice that cannot be split.
     pub(super) fn cannot_split(&mut self, index: usize, slice: &Slice, error: Option<Error>) {
         self.tracks[index].cannot_part();
         let error = self.trouble.reasons.remove(&slice.id).or(error);
@@ -182,7 +169,6 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Makes a slice a hole.
     fn give_up(&mut self, index: usize, slice: &Slice, error: Error) {
         let unread = &mut self.trouble.unread.get_or_insert((Vec::new(), error)).0;
         unread.push((slice.window, names(&slice.advertisers)));
@@ -203,7 +189,7 @@ impl<'a> Reading<'a> {
         self.tell_state(index);
     }
 
-    /// Stops requesting this slice and later days.
+    /// Skips this slice and all later days.
     fn stop(&mut self, index: usize, slice: &Slice, error: Error) {
         self.tracks[index].stop_before(slice.id);
         self.trouble.stopped.get_or_insert(error);
@@ -231,12 +217,11 @@ impl<'a> Reading<'a> {
         None
     }
 
-    /// Whether a slice can be split by days.
     fn can_be_halved(&self, slice: &Slice) -> bool {
         slice.part.is_none() && slice.window.halves(self.report.grain).is_some()
     }
 
-    /// Ends the search for a first day that began with this slice; waiting slices resume.
+    /// Resumes the slices that waited for this search.
     pub(super) fn end_search(&mut self, slice: &Slice) {
         let is_of_one = slice.advertisers.first().is_some_and(|id| self.trouble.searched.remove(id));
         self.trouble.is_looking_for_floor &= is_of_one;
@@ -248,15 +233,15 @@ impl<'a> Reading<'a> {
         self.tracks.iter_mut().for_each(|track| track.limit_days(days));
     }
 
-    /// Whether Criteo's error names a dimension or metric that the user has chosen. Periods and advertisers are in
-    /// every request, so their names prove nothing.
+    /// Whether the error names a dimension or metric of the user's choice. Periods and advertisers are in every
+    /// request.
     fn is_about_request(&self, error: &Error) -> bool {
         let is_choice = |word: &&String| !OF_EVERY_REPORT.contains(&word.as_str());
         let mut words = self.report.dimensions.iter().filter(is_choice).chain(&self.report.metrics);
         self.report.is_custom && error.cause == Some(Cause::Rejected) && words.any(|word| is_about(error, word))
     }
 
-    /// Starts at the first day that Criteo serves. If none was found, the refusal has another reason.
+    /// Starts at the first served day. If there is none, the refusal has another reason.
     pub(super) fn begin_at_floor(
         &mut self,
         index: usize,
@@ -275,7 +260,7 @@ impl<'a> Reading<'a> {
                 self.trouble.floors_missed += 1;
                 return self.refuse(slice, error);
             }
-            // Its first day is served, or nothing is: the span is too long, or a later day is refused.
+            // The span is too long, or a later day is refused.
             Ok(_) if self.can_be_halved(slice) => {
                 if is_of_days {
                     self.limit_days(slice.window.days() / 2);
@@ -322,8 +307,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Whether days refused without a stated reason may be older than Criteo's history: they are near its assumed
-    /// start, or many at the start of a first sync. Other days are holes.
+    /// Whether days refused without a reason may be older than Criteo's history: near its assumed start, or many at the
+    /// start of a first sync.
     fn is_like_a_floor(&self, slice: &Slice, floor: NaiveDate) -> bool {
         let refused = Window { start: slice.window.start, end: days_before(floor, 1) };
         let is_new = slice.advertisers.first().is_none_or(|id| self.cursors.cursor(id).is_none());
@@ -331,8 +316,8 @@ impl<'a> Reading<'a> {
             || is_new && refused.singles(self.report.grain).count() >= LEAST_REFUSED
     }
 
-    /// Whether days before a first day are refused for all advertisers: Criteo says that it is about days, or there are
-    /// no other advertisers, and no earlier day was served.
+    /// Whether a first day holds for all advertisers: Criteo says that it is about days, or there are no others, and no
+    /// earlier day was served.
     fn is_floor_of_all(&self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
         let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
         let is_of_days = error.cause == Some(Cause::InvalidTimespan);
@@ -340,7 +325,7 @@ impl<'a> Reading<'a> {
         !is_contradicted && (is_of_days || is_only_one)
     }
 
-    /// Criteo refuses a request without saying for which advertisers or days: splits it to find out.
+    /// Splits a refused request to find the advertiser or the days.
     fn isolate(&mut self, index: usize, slice: Slice, error: Error) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         let can_be_halved = self.can_be_halved(&slice);
         let track = &mut self.tracks[index];
@@ -352,7 +337,7 @@ impl<'a> Reading<'a> {
             || track.purpose == Purpose::Hole
             || self.trouble.is_served(&slice)
         {
-            // The advertiser is served, so it is the days. One with a hole was served in an earlier sync.
+            // The advertiser is served, so it is the days. A hole proves that, too.
             if can_be_halved {
                 track.cut(slice.id);
             } else {
@@ -361,7 +346,7 @@ impl<'a> Reading<'a> {
         } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
             track.ask_again(slice.id);
         } else if error.kind == Kind::Transient {
-            // A transient error is not a refusal; splitting would use up the retries that all streams share.
+            // Transient errors are no refusals; splitting would use up the shared retries.
             self.give_up(index, &slice, error);
         } else if slice.advertisers.first().is_some_and(|id| self.trouble.searched.contains(id)) {
             track.wait(slice.id);
@@ -388,7 +373,7 @@ impl<'a> Reading<'a> {
         if is_hopeless && !self.trouble.has_accepted { Err(error) } else { Ok(()) }
     }
 
-    /// All retries of a slice have failed: a part of it may be readable.
+    /// All retries failed: a part may be readable.
     fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
         let most = MOST_FAILURES.max(failures_of_one(slice));
         let can_be_halved = self.can_be_halved(slice);
@@ -412,8 +397,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Criteo refuses a request because of an advertiser that it does not name: skips those that no longer grant
-    /// consent, or else splits the request by advertisers.
+    /// Criteo refuses an unnamed advertiser: skips those without consent, or else splits the request.
     pub(super) fn find_lost(
         &mut self,
         index: usize,
@@ -422,7 +406,7 @@ impl<'a> Reading<'a> {
         consenting: &Result<BTreeSet<AdvertiserId>>,
     ) {
         let known = self.run.lost.borrow().clone();
-        // If the list of advertisers is not available, none is known to be lost.
+        // Without the list, none is known to be lost.
         let consents = |id: &AdvertiserId| consenting.as_ref().map_or(true, |consenting| consenting.contains(id));
         let is_left = |id: &&AdvertiserId| consents(id) && !known.contains(id);
         let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
@@ -441,7 +425,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The first reason why the stream is incomplete, if it is. Others are logged as warnings.
+    /// The first error of the stream; others are logged as warnings.
     pub(super) fn failure(&mut self) -> Option<Error> {
         let name = self.name;
         if let Some(first) = self.trouble.floor {
