@@ -91,7 +91,7 @@ pub enum Command {
     Setup(SetupArguments),
     /// List the streams with key, cursor, permission and history.
     Streams {
-        /// Configuration file; adds custom reports and applies settings such as api_version.
+        /// Configuration file; adds custom reports and applies the API version.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         /// Output format.

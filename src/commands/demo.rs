@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::protocol::airbyte::{self, Configured, SyncMode};
 use crate::streams::catalog;
 
-/// Days of reports that the demo reads.
 const DAYS: u64 = 14;
 
 impl Session {

@@ -13,7 +13,6 @@ use crate::suggest;
 use crate::table::{Format, Table};
 use crate::terminal::{Terminal, wrapped};
 
-/// The longest line of an explanation, in columns.
 const WIDTH: usize = 90;
 
 impl Session {
@@ -76,8 +75,7 @@ fn settling(days: u32) -> String {
     format!("after {days} day{}", if days == 1 { "" } else { "s" })
 }
 
-/// One line per page of Criteo's with the facts it states, in the order of the facts, and a last line for derived
-/// facts.
+/// One line per page of Criteo's with the facts it states, and a last line for derived facts.
 fn sources(metric: &Metric) -> Vec<String> {
     let mut sources: Vec<(Option<Page>, Vec<&str>)> = Vec::new();
     for (fact, source) in metric.facts() {

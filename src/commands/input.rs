@@ -11,7 +11,6 @@ use crate::protocol::state_file::StateFile;
 use crate::streams::Stream;
 use crate::streams::metrics::fold;
 
-/// The streams named on the command line, each once.
 pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configured>> {
     let mut seen = HashSet::new();
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
@@ -23,7 +22,7 @@ pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configur
     Ok(configured)
 }
 
-/// The stream's name in its own spelling, where only one stream matches; else the name as given.
+/// The stream whose name matches in any spelling; else the name as given.
 pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     if streams.iter().any(|stream| stream.name == name) {
         return name;
@@ -36,7 +35,6 @@ pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     }
 }
 
-/// Reads the saved states of the streams; without a file, there are none.
 pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> {
     match path {
         Some(path) => airbyte::parse_state(&state_text(path, absent).await?),
@@ -44,7 +42,7 @@ pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> 
     }
 }
 
-/// Reads the states of a state file without opening it for writing.
+/// Reads a state file without opening it for writing.
 pub(super) async fn kept_states(path: &Path) -> Result<States> {
     if is_missing(path)? {
         return Ok(States::new());
@@ -52,13 +50,13 @@ pub(super) async fn kept_states(path: &Path) -> Result<States> {
     airbyte::parse_state(&read_file(path, "state").await?)
 }
 
-/// Opens a state file for this sync, and creates it if it does not exist.
+/// Opens a state file, and creates it if missing.
 pub(super) fn state_file(path: &Path) -> Result<StateFile> {
     is_missing(path)?;
     StateFile::open(path.to_owned(), |bytes| airbyte::parse_state(&text_of(bytes, path, "state")?))
 }
 
-/// Whether a state file has yet to be created; rejects anything but a regular file.
+/// Whether a state file is yet to be created; rejects anything but a regular file.
 fn is_missing(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::config(format!(
@@ -72,7 +70,7 @@ fn is_missing(path: &Path) -> Result<bool> {
     }
 }
 
-/// The text of a state file; `absent` is the hint to show if there is no file.
+/// Reads a state file; `absent` is the hint for a missing one.
 pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
     match std::fs::metadata(path) {
         // Devices are read: /dev/null means no state.
@@ -88,12 +86,12 @@ pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
     }
 }
 
-/// Whether a path is a descriptor opened by the shell, such as `<(command)`, whose other end has a writer.
+/// Whether the shell opened the path, such as `<(command)`, so that a writer exists.
 fn is_open(path: &Path) -> bool {
     ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder)) && !path.is_dir()
 }
 
-/// The kind of a path that cannot be read from: a folder or a socket.
+/// The kind of a path that cannot be read from.
 pub(super) fn no_file(path: &Path) -> Option<&'static str> {
     std::fs::metadata(path).ok().map(|found| kind(&found)).filter(|kind| [FOLDER, SOCKET].contains(kind))
 }
@@ -122,7 +120,7 @@ fn kind(found: &std::fs::Metadata) -> &'static str {
     if found.is_dir() { FOLDER } else { DEVICE }
 }
 
-/// Merges catalog entries of the same stream, with a warning: the sync mode of the first entry, the columns of all.
+/// Merges entries of one stream, with a warning: sync mode of the first, columns of all.
 pub(super) fn once(catalog: Vec<Configured>) -> Vec<Configured> {
     let mut kept: Vec<Configured> = Vec::with_capacity(catalog.len());
     let mut doubles = Vec::new();

@@ -41,10 +41,10 @@ use refresh_token::Origin;
 
 const NAME: &str = "source-criteo";
 
-/// How long to wait for the last lines to be written when the run stops.
+/// Time for writing the last lines when the run stops.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The largest accepted file, in MiB. The state of 20,000 advertisers in all streams is about 10 MiB.
+/// The largest file, in MiB. The state of 20,000 advertisers in all streams is about 10 MiB.
 fn largest(what: &str) -> u64 {
     match what {
         "state" => 16,
@@ -56,19 +56,16 @@ fn largest(what: &str) -> u64 {
 
 const MIB: u64 = 1024 * 1024;
 
-/// How long to wait for the writer of a named pipe. It is usually already running.
+/// Time for the writer of a named pipe, which is usually already running.
 const PIPE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The hint for a missing `--state` file.
 const WITHOUT_STATE: &str = "Check the path. For a first sync, omit --state, or use --state-file, which creates the \
                              file and keeps it up to date.";
 
-/// What every command needs.
 struct Session {
     output: Output,
     /// Whether stdout carries Airbyte messages.
     is_airbyte: bool,
-    /// The source of the configuration read so far.
     origin: RefCell<Origin>,
 }
 
@@ -140,7 +137,6 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
     })
 }
 
-/// The program, or one of its commands, for its manual page.
 fn manual_of(name: Option<&str>) -> Result<clap::Command> {
     let mut program = Cli::command();
     program.build();
@@ -219,13 +215,12 @@ impl Session {
         }
     }
 
-    /// Prints text to stdout.
     fn print(&self, text: &str) -> ExitCode {
         self.output.document(text.trim_end().to_owned());
         ExitCode::SUCCESS
     }
 
-    /// The given configuration, or a placeholder that has all streams: the list of streams does not depend on the key.
+    /// The given configuration, or a placeholder with all streams, which do not depend on the key.
     async fn config_or_any(&self, path: Option<&Path>) -> Result<Config> {
         match path {
             Some(path) => self.config(path).await,
@@ -262,12 +257,10 @@ fn parse_config(text: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// Reads a text file given by the user.
 async fn read_file(path: &Path, what: &str) -> Result<String> {
     text_of(read_bytes(path, what).await?, path, what)
 }
 
-/// Decodes a file given by the user.
 fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -278,7 +271,7 @@ fn text_of(bytes: Vec<u8>, path: &Path, what: &str) -> Result<String> {
     })
 }
 
-/// Reads a file, or standard input for `-`. Either may block forever, so it runs in a thread, where signals still work.
+/// Reads a file or, for `-`, standard input. Either may block forever, so a thread reads and signals still work.
 async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
     if let Some(kind) = input::no_file(path) {
         return Err(Error::config(format!("The {what} file {} is {kind}. Name a file.", path.display())));
@@ -327,7 +320,6 @@ fn too_large(path: &Path, what: &str) -> Error {
     ))
 }
 
-/// Whether a path looks like the content of a configuration file.
 fn is_content(path: &str) -> bool {
     let folded = path.to_lowercase();
     path.contains(['{', '\n']) || ["secret:", "secret=", "secret ", "_secret"].iter().any(|part| folded.contains(part))

@@ -25,11 +25,9 @@ use crate::streams::{Source, catalog};
 use crate::table::{Format, Table};
 use crate::terminal::{Colour, Terminal};
 
-/// Days of a report shown by default.
 const DAYS: u32 = 14;
 /// The cost column of each kind of report.
 const SPEND: [&str; 3] = ["advertiser_cost", "cost", "spend"];
-/// The longest bar of the chart, in columns.
 const BAR: usize = 30;
 
 impl Session {
@@ -94,7 +92,6 @@ impl Session {
     }
 }
 
-/// The messages received so far.
 #[derive(Default)]
 struct Rows {
     records: Vec<Map<String, Value>>,
@@ -139,7 +136,6 @@ impl Seen {
     }
 }
 
-/// Receives the messages instead of stdout.
 struct Catch {
     seen: Arc<Seen>,
     line: Vec<u8>,
@@ -164,7 +160,6 @@ impl io::Write for Catch {
     }
 }
 
-/// Cost as bars, and cost and clicks as numbers, one line per day.
 fn chart(days: &BTreeMap<String, (f64, f64)>, terminal: Option<Terminal>) -> Option<String> {
     let most = days.values().map(|(spend, _)| *spend).fold(0.0, f64::max);
     if most <= 0.0 {

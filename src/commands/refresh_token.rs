@@ -21,7 +21,6 @@ use crate::protocol::airbyte;
 use crate::protocol::output::Output;
 use crate::terminal::Terminal;
 
-/// The source of the configuration.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// A single file.
@@ -31,13 +30,11 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// The origin of a configuration given by path.
     pub(super) fn of(path: &Path) -> Self {
         if path == Path::new("-") { Self::Elsewhere("standard input") } else { Self::File(path.to_owned()) }
     }
 }
 
-/// Stores rotated refresh tokens.
 pub(super) struct Keeper {
     file: Option<TokenFile>,
     output: Output,
@@ -111,14 +108,12 @@ impl RefreshTokens for Keeper {
     }
 }
 
-/// A writable configuration file.
 struct TokenFile {
     /// The real path, with symbolic links resolved.
     path: PathBuf,
     client_id: String,
 }
 
-/// The members used here, as written in the file.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow)]

@@ -53,10 +53,10 @@ const STEPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Keys older than this should be active, so their age explains no failure.
+/// The age of an older key explains no failure.
 const YOUNG: Duration = Duration::from_mins(15);
 
-/// The message for the person who grants consent. `docs/credentials.md` has the same text, as a test checks.
+/// Sent to the person who grants consent. A test compares it with `docs/credentials.md`.
 const CONSENT: &str = include_str!("setup/consent.txt");
 
 impl Session {
@@ -108,8 +108,7 @@ impl Session {
     }
 }
 
-/// Rejects flags that contradict each other or the configuration, and existing files. At a terminal, `setup` asks for
-/// another name of the configuration instead.
+/// Rejects contradicting flags and existing files. At a terminal, `setup` asks for another configuration file instead.
 fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     let mut config = Map::new();
     for name in ["client_id", "client_secret"] {
@@ -132,7 +131,6 @@ fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     }
 }
 
-/// Asks where to write a catalog until it is written or skipped.
 async fn offer_catalog(terminal: Terminal, streams: &[Stream]) -> Result<Option<PathBuf>> {
     loop {
         let question = "Write a catalog of the streams this app can read? File name, or Enter to skip:";
@@ -154,7 +152,7 @@ fn write_catalog(path: &Path, streams: &[Stream]) -> Result<()> {
     files::write(path, &catalog).map_err(|error| cannot_write(path, &error))
 }
 
-/// A path as users type it: possibly quoted, or starting with `~/`.
+/// A path as users type it: quoted, or starting with `~/`.
 fn path_of(answer: &str) -> PathBuf {
     let answer = answer.trim_matches(['"', '\'']);
     match (answer.strip_prefix("~/"), std::env::home_dir()) {
@@ -163,7 +161,6 @@ fn path_of(answer: &str) -> PathBuf {
     }
 }
 
-/// Shows text at the terminal, or logs it.
 fn say(terminal: Option<Terminal>, text: &str) {
     if let Some(terminal) = terminal {
         terminal.paragraph(text);
@@ -194,7 +191,6 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     Ok((arguments.config.clone(), config))
 }
 
-/// Adds the settings other than the key.
 fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &str) {
     config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
     if !arguments.advertiser_ids.is_empty() {
@@ -207,7 +203,7 @@ fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &s
     }
 }
 
-/// Reads the key file. A file younger than [`YOUNG`] also dates the key, since both are created together.
+/// Reads the key file. A file younger than [`YOUNG`] also dates the key: both are created together.
 async fn read_key(path: &Path) -> Result<Map<String, Value>> {
     let bytes = read_bytes(path, "key").await?;
     let key = key_file::decode(&bytes).as_deref().and_then(key_file::parse).ok_or_else(|| {
@@ -238,7 +234,6 @@ async fn read_key(path: &Path) -> Result<Map<String, Value>> {
     Ok(config)
 }
 
-/// Asks a user at a terminal.
 struct Guide {
     terminal: Terminal,
 }
@@ -274,7 +269,6 @@ impl Guide {
         Ok((file, config))
     }
 
-    /// Walks through the portal and returns the key.
     async fn portal(&self) -> Result<Map<String, Value>> {
         let terminal = self.terminal;
         let mut permissions = vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics];
@@ -319,7 +313,6 @@ impl Guide {
         Ok(key.unwrap_or_default())
     }
 
-    /// Asks for the key file until it can be read.
     async fn key(&self) -> Result<Map<String, Value>> {
         loop {
             let path = ask(self.terminal, "Path of the key file:").await?;
@@ -330,7 +323,7 @@ impl Guide {
         }
     }
 
-    /// Asks for a setting until it is valid; an optional one may be left empty.
+    /// Asks for a setting until it is valid; an optional one may be empty.
     async fn valid(&self, setting: &str, question: &str) -> Result<String> {
         let schema = &SPEC["connectionSpecification"];
         let is_required = schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == setting));
@@ -347,7 +340,6 @@ impl Guide {
     }
 }
 
-/// Asks a question and returns the reply, trimmed.
 async fn ask(terminal: Terminal, question: &str) -> Result<String> {
     terminal.question(question);
     let line = tokio::task::spawn_blocking(|| {

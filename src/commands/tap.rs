@@ -17,10 +17,9 @@ use crate::protocol::singer::{self, Settings, State, about};
 use crate::redact;
 use crate::streams::{Stream, catalog};
 
-/// Prefix of settings in the environment, as in the Singer SDK.
+/// As in the Singer SDK.
 const ENVIRONMENT: &str = "TAP_CRITEO_";
 
-/// The hint for a missing `--state` file.
 const WITHOUT_STATE: &str = "Check the path, or omit --state to read everything from the start.";
 
 impl Session {
@@ -114,7 +113,7 @@ impl Session {
     }
 }
 
-/// Settings from the environment. Values that are JSON are parsed, except numbers, since ids are strings.
+/// Values that are JSON are parsed, except numbers, since ids are strings.
 fn environment() -> Map<String, Value> {
     let texts =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -127,7 +126,7 @@ fn environment() -> Map<String, Value> {
         .collect()
 }
 
-/// Warns that the catalog lacks columns: Meltano keeps a catalog across upgrades and drops new columns silently.
+/// Meltano keeps a catalog across upgrades and silently drops new columns.
 fn warn_of_old_catalog(streams: &[Stream], configured: &[Configured]) {
     let lacking = configured.iter().filter_map(|configured| {
         let stream = streams.iter().find(|stream| stream.name == configured.name)?;

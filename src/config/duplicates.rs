@@ -7,7 +7,6 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-/// At most this many are reported.
 const MOST_FOUND: usize = 50;
 
 /// The paths of duplicate members, each once, in document order; empty if the text is not JSON.
@@ -20,7 +19,6 @@ pub(super) fn members(text: &str) -> Vec<String> {
     }
 }
 
-/// A value and its path.
 struct Place<'a> {
     path: String,
     found: &'a RefCell<Vec<String>>,

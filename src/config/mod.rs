@@ -39,9 +39,8 @@ pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
 /// The newest stable API version (developers.criteo.com, release notes of 2026-07).
 pub const DEFAULT_API_VERSION: &str = "2026-07";
 
-/// Upper bound for the values in a configuration; 20,000 advertisers and 100 reports stay below it.
+/// Far above the values of 20,000 advertisers and 100 reports.
 const MOST_VALUES: usize = 200_000;
-/// At most this many unknown settings are reported.
 const MOST_TOLD: usize = 50;
 
 /// The connector's specification, an Airbyte `ConnectorSpecification` object.
@@ -201,7 +200,7 @@ impl Config {
     }
 }
 
-/// Warns of unknown settings that look like typos. Others are ignored, since other programs share the file.
+/// Warns of unknown settings that look like typos. Others may belong to programs that share the file.
 fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
     let Some(known) = schema["properties"].as_object() else { return Vec::new() };
     let keys = document.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains_key(*key));
@@ -213,7 +212,7 @@ fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
     .collect()
 }
 
-/// Warns of every unknown member of a custom report: no other program adds members there.
+/// Warns of all unknown members of custom reports: no other program adds any.
 fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
     let Some(known) = normalize::report_schema(schema)["properties"].as_object() else { return Vec::new() };
     let reports = document["custom_reports"].as_array().into_iter().flatten().enumerate();

@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use super::{Problems, SPEC};
 use crate::streams::metrics::{self, fold};
 
-/// Date settings; some platforms append a time.
+/// Some platforms append a time.
 const DAYS: &[&str] = &["start_date", "end_date"];
 /// API names of report members that are named differently here.
 const OTHER_NAMES: &[(&str, &str)] = &[("reportname", "name"), ("adsetstatuses", "ad_set_status")];
 
-/// Turns a configuration into the canonical document that the schema validates.
+/// Makes the canonical document that the schema validates.
 pub(super) fn normalize(
     object: Map<String, Value>,
     warnings: &mut Vec<String>,
@@ -35,13 +35,12 @@ pub(super) fn normalize(
     canonical
 }
 
-/// The schema of a custom report.
 pub(super) fn report_schema(schema: &Value) -> &Value {
     &schema["properties"]["custom_reports"]["items"]
 }
 
-/// Renames members to the spelling of the schema: `timeZone` becomes `timezone`. Secrets must already be spelled right,
-/// since other code finds them by name, to mask them and to replace a token.
+/// Renames members to the schema's spelling: `timeZone` becomes `timezone`. Secrets must already be spelled right,
+/// since other code finds them by name to mask and replace them.
 fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut Problems) -> Map<String, Value> {
     let Some(known) = schema["properties"].as_object() else { return object };
     let mut result: Map<String, Value> = Map::new();
@@ -70,7 +69,6 @@ fn named(object: Map<String, Value>, schema: &Value, path: &str, problems: &mut 
     result
 }
 
-/// Normalizes one setting; `path` is its name in messages.
 fn setting(key: &str, value: Value, schema: &Value, path: &str, warnings: &mut Vec<String>) -> Value {
     let value = trimmed(path, value, warnings);
     match (key, schema["type"].as_str()) {
@@ -87,7 +85,7 @@ fn setting(key: &str, value: Value, schema: &Value, path: &str, warnings: &mut V
     }
 }
 
-/// `reports` of older Singer taps becomes `custom_reports`, with names that are valid in stream names.
+/// `reports` of older Singer taps become `custom_reports`, with names that are valid in stream names.
 fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> Map<String, Value> {
     let is_set = |key: &str| object.get(key).is_some_and(|value| !is_unset(value));
     if !is_set("reports") {
@@ -115,7 +113,7 @@ fn of_older_taps(mut object: Map<String, Value>, warnings: &mut Vec<String>) -> 
     object
 }
 
-/// `null`, an empty string and an empty list mean "not set": forms send them for blank fields.
+/// Forms send an empty string or list, or `null`, for blank fields.
 pub(crate) fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -140,7 +138,6 @@ fn list(value: Value) -> Value {
     without_doubles(items(value), |item| item)
 }
 
-/// The items of a list in order, as trimmed strings.
 fn items(value: Value) -> Value {
     let items = match value {
         Value::String(text) => {
@@ -163,7 +160,7 @@ fn items(value: Value) -> Value {
     Value::Array(texts.collect())
 }
 
-/// Removes duplicates and keeps the order. Of items with the same meaning, the shortest is kept, in the first position.
+/// Removes duplicates. Of items with the same meaning, keeps the shortest, in the first position.
 fn without_doubles(value: Value, meaning: impl Fn(&str) -> &str) -> Value {
     let Value::Array(items) = value else { return value };
     let mut kept: Vec<Value> = Vec::with_capacity(items.len());
@@ -194,7 +191,6 @@ fn each(value: Value, change: impl Fn(Value) -> Value) -> Value {
     }
 }
 
-/// The schema's spelling of an enum value.
 fn one_of(value: Value, words: &Value) -> Value {
     let meant = value.as_str().map(fold).and_then(|folded| {
         let mut words = words.as_array().into_iter().flatten();
@@ -203,7 +199,7 @@ fn one_of(value: Value, words: &Value) -> Value {
     meant.cloned().unwrap_or(value)
 }
 
-/// `2026-01-01T00:00:00Z` → `2026-01-01`. Only a time is dropped; any other suffix is left for the schema to reject.
+/// `2026-01-01T00:00:00Z` → `2026-01-01`. Other suffixes stay, for the schema to reject.
 fn day(value: Value) -> Value {
     let parts = value.as_str().and_then(|text| text.split_once(['T', ' ']));
     let is_time = |text: &str| !text.is_empty() && text.bytes().all(|byte| b"0123456789:.+-Z".contains(&byte));
@@ -262,7 +258,6 @@ fn custom_reports(value: Value, warnings: &mut Vec<String>, problems: &mut Probl
     Value::Array(reports.collect())
 }
 
-/// Rewrites the known words of a list in Criteo's spelling.
 fn words(value: Value, known: impl Fn(&str) -> Option<String>) -> Value {
     let Value::Array(items) = value else { return value };
     let spelled = items.into_iter().map(|item| item.as_str().and_then(&known).map_or(item.clone(), Value::from));

@@ -12,15 +12,13 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 pub struct Problems {
     first: Vec<(String, String)>,
-    /// Number of problems that are not listed; several may share a path.
     more: usize,
 }
 
-/// At most this many are listed.
 const MOST_TOLD: usize = 50;
 
 impl Problems {
-    /// Validates a document against a schema. The messages say what is allowed, and never print a value.
+    /// Validates a document. The messages say what is allowed, and never print a value.
     pub(crate) fn of_schema(document: &Value, schema: &Value) -> Self {
         let mut problems = Self::default();
         let validator = match jsonschema::draft7::new(schema) {
@@ -60,7 +58,6 @@ impl Problems {
         }
     }
 
-    /// Adds the problems of another stage, one per path.
     pub(super) fn extend(&mut self, others: Self) {
         for (path, problem) in others.first {
             self.push(&path, problem);
@@ -92,12 +89,11 @@ impl Problems {
     }
 }
 
-/// Shortens a path, which may contain long names from the user's file.
+/// A path may contain long names from the user's file.
 fn short(path: &str) -> String {
     if path.len() > 200 { quote(path) } else { path.to_owned() }
 }
 
-/// The schema of the value at a JSON pointer.
 fn schema_node<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     pointer.split('/').skip(1).fold(schema, |node, step| {
         if step.bytes().all(|byte| byte.is_ascii_digit()) { &node["items"] } else { &node["properties"][step] }
@@ -129,7 +125,7 @@ fn type_name(kind: &TypeKind) -> String {
     }
 }
 
-/// What the schema allows, in the words of its `pattern_descriptor` where it has one.
+/// What the schema allows; its `pattern_descriptor` comes first.
 fn allowed(node: &Value) -> String {
     if let Some(descriptor) = node["pattern_descriptor"].as_str() {
         return descriptor.to_owned();

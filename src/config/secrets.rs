@@ -7,11 +7,10 @@ use secrecy::ExposeSecret;
 
 use super::Credentials;
 
-/// Pairs of quotes that users and editors put around a value.
 const QUOTES: [(char, char); 8] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»'), ('‹', '›')];
 
-/// Placeholders used in examples, without blanks and punctuation.
+/// Without blanks and punctuation.
 const PLACEHOLDERS: [&str; 12] = [
     "clientid",
     "clientsecret",
@@ -27,7 +26,7 @@ const PLACEHOLDERS: [&str; 12] = [
     "masked",
 ];
 
-/// Labels that users copy along with a value, without blanks and punctuation.
+/// Labels that are copied along with a value, without blanks and punctuation.
 const LABELS: [&str; 8] =
     ["clientid", "clientsecret", "refreshtoken", "apikey", "apisecret", "secret", "granttype", "token"];
 
@@ -119,7 +118,6 @@ pub fn cleaned(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The text between quotes, if they enclose the whole value.
 fn unquoted(value: &str) -> Option<&str> {
     QUOTES
         .iter()
@@ -147,7 +145,6 @@ fn is_placeholder(value: &str) -> bool {
     is_template || is_crossed_out || is_sentence || PLACEHOLDERS.contains(&rest.strip_suffix("here").unwrap_or(rest))
 }
 
-/// Whether the value starts with a label: `client_secret: …`.
 fn is_labelled(value: &str) -> bool {
     let Some((name, rest)) = value.split_once([':', '=']) else { return false };
     let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();

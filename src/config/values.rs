@@ -19,7 +19,7 @@ use crate::streams::metrics::{self, Grain, fold};
 use crate::streams::report::ROW_CAP;
 use crate::{suggest, watchdog};
 
-/// Limits for reports, and for the dimensions or metrics of one: each becomes a column of a stream.
+/// Limits for reports, and for the dimensions or metrics of each, which become columns.
 const MOST_REPORTS: usize = 100;
 const MOST_WORDS: usize = 300;
 /// At 1.5 s per response, eight concurrent requests use up the reports of a minute in 8 s.
@@ -56,7 +56,7 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// Parses every setting that the schema accepted; `None` if a required one is unusable.
+/// Parses the settings that the schema accepted; `None` if a required one is unusable.
 pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Option<Config> {
     let api_base_url = base_url(document, problems);
     for_tests_only(document, api_base_url.as_ref(), problems);
@@ -165,7 +165,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Rejects settings that would corrupt a real account's data, unless the API is simulated.
+/// These settings would corrupt a real account's data.
 fn for_tests_only(document: &Value, api_base_url: Option<&Url>, problems: &mut Problems) {
     for key in ["now", "report_row_cap", "calls_at_once", "backoff_percent", "stall_seconds"] {
         if !document[key].is_null() && !api_base_url.is_some_and(is_loopback) {
@@ -211,7 +211,7 @@ fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut P
     reports
 }
 
-/// Duplicates and conflicting periods are errors; an unknown word may be newer than this connector, so it only warns.
+/// Duplicates and conflicting periods are errors; unknown words may be newer than this connector.
 fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, problems: &mut Problems) {
     for (key, words, known) in [
         ("dimensions", &report.dimensions, metrics::is_dimension as fn(&str) -> bool),

@@ -18,12 +18,11 @@ pub const HISTORY_DAYS: u32 = 730;
 pub const ROW_CAP: u64 = 100_000;
 /// Default history, in days, of hourly reports and of those that need one request per day.
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
-/// Criteo's widest attribution window: how long it may credit a sale to a click.
+/// Criteo's widest attribution window.
 const WIDEST_ATTRIBUTION_DAYS: u32 = 30;
-/// Days to reread if no metric has an attribution window: figures of the last two days may still change.
+/// Days to reread without attribution windows: figures of the last two days may change.
 const SETTLING_DAYS: u32 = 3;
-/// Dimensions over which clicks, displays and cost add up to the totals. For others, such as the product category, this
-/// is not documented.
+/// Dimensions over which clicks, displays and cost add up to the totals; undocumented for others, such as the category.
 const PROVABLE: &[&str] = &[
     "AdvertiserId",
     "Advertiser",
@@ -113,7 +112,6 @@ pub struct Filters {
 /// The environments by which placements can be requested in parts.
 pub const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
 
-/// A column and its place in the schema.
 struct Column {
     name: String,
     column_type: ColumnType,

@@ -11,15 +11,13 @@ pub(super) struct Key {
     pub client_secret: String,
 }
 
-/// Upper bound for the number of values in a key file.
 const MOST_VALUES: usize = 1000;
 
-/// The labels of each part of the key, ignoring blanks, `_` and `-`. Criteo's pages say "API Key" and "API Secret",
-/// other sources "Client ID" and "Client Secret"; no sample file is public.
+/// Labels of the key's parts, without blanks, `_` and `-`. Criteo's pages say "API Key" and "API Secret", other sources
+/// "Client ID" and "Client Secret"; no sample file is public.
 const ID: [&str; 3] = ["clientid", "apikey", "apiclientid"];
 const SECRET: [&str; 4] = ["clientsecret", "apisecret", "apikeysecret", "apiclientsecret"];
 
-/// Column separators of tables.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
 /// Decodes UTF-8 and UTF-16, the latter also without a byte order mark.
@@ -39,8 +37,8 @@ fn decode_wide(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<String> {
     String::from_utf16(&pairs.iter().map(|pair| number(*pair)).collect::<Vec<_>>()).ok()
 }
 
-/// Finds both parts. Criteo does not document the format; JSON, tables with a header, and labels followed by a value on
-/// the same or the next line are accepted.
+/// Finds both parts. The format is undocumented: accepts JSON, tables with a header, and labels followed by a value on
+/// the same or next line.
 pub(super) fn parse(text: &str) -> Option<Key> {
     let text = text.trim_start_matches('\u{feff}');
     if let Ok(document) = scan::tree(text, MOST_VALUES) {
@@ -49,7 +47,6 @@ pub(super) fn parse(text: &str) -> Option<Key> {
     of_table(text).or_else(|| Some(Key { client_id: value(text, &ID)?, client_secret: value(text, &SECRET)? }))
 }
 
-/// The first object with both parts.
 fn of_json(document: &Value) -> Option<Key> {
     match document {
         Value::Object(object) => {
@@ -66,7 +63,6 @@ fn of_json(document: &Value) -> Option<Key> {
     }
 }
 
-/// A header line, and a line of values after it.
 fn of_table(text: &str) -> Option<Key> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     SEPARATORS.iter().find_map(|separator| {
@@ -82,7 +78,7 @@ fn of_table(text: &str) -> Option<Key> {
     })
 }
 
-/// The cells of a table line; separators in quotes do not count.
+/// The cells of a line; separators in quotes do not count.
 fn cells(line: &str, separator: char) -> Vec<String> {
     let mut is_quoted = false;
     let cells = line.split(|letter: char| {
@@ -92,12 +88,11 @@ fn cells(line: &str, separator: char) -> Vec<String> {
     cells.map(|cell| secrets::cleaned(cell).into_owned()).collect()
 }
 
-/// A label reduced to its letters and digits, in lower case.
 fn bare(label: &str) -> String {
     label.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase()
 }
 
-/// The value after a label, on the same line or on the next one that is not empty.
+/// The value after a label, on the same line or the next one with text.
 fn value(text: &str, labels: &[&str]) -> Option<String> {
     let mut lines = text.lines();
     let rest = lines.by_ref().find_map(|line| behind_label(line, labels))?;
@@ -111,7 +106,6 @@ fn is_label(line: &str) -> bool {
     behind_label(line, &ID).is_some() || behind_label(line, &SECRET).is_some()
 }
 
-/// The rest of a line after a label, wherever the label starts.
 fn behind_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
     labels.iter().find_map(|label| {
         line.char_indices().find_map(|(start, _)| {
@@ -124,7 +118,7 @@ fn behind_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
     })
 }
 
-/// The text after `label`, which may contain blanks, `_` and `-` and is matched in any case.
+/// The text after `label`, matched in any case and with blanks, `_` or `-` in it.
 fn without<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     let mut letters = text.char_indices();
     for wanted in label.chars() {

@@ -4,7 +4,6 @@ use crate::config::ApiVersion;
 use crate::streams::endpoint::Endpoint;
 use crate::streams::{Each, Entity, Parameter, Permission, Request, Rest, Variable};
 
-/// A line of the table.
 pub(super) struct StreamDef {
     pub name: &'static str,
     pub schema: &'static str,
@@ -28,7 +27,7 @@ pub(super) struct Small {
     pub since: Option<&'static str>,
 }
 
-/// Metrics of every built-in report: only sums, so that any rows can be added up.
+/// Only sums, so that any rows can be added up.
 const PRESET_METRICS: &[&str] = &[
     "Displays",
     "Clicks",
@@ -108,7 +107,6 @@ impl StreamDef {
         self.with(Change::Query(query))
     }
 
-    /// Replaces the key `id`.
     const fn key(self, key: &'static [&'static str]) -> Self {
         self.with(Change::Key(key))
     }
@@ -122,7 +120,6 @@ impl StreamDef {
         self.with(Change::Rest(rest))
     }
 
-    /// The rows have `updated_at`.
     const fn updates(self) -> Self {
         self.with(Change::Updates)
     }
@@ -192,7 +189,7 @@ use Each::{AdSet, Advertiser, ContactList, Country, Dataset, MarketplaceAdvertis
 use Request::{Get, PagedGet, PagedSearch, Search};
 use Variable::{AdSetId, AdvertiserId};
 
-/// Every built-in stream, in reading order.
+/// The built-in streams, in reading order.
 pub(super) static STREAMS: &[StreamDef] = &[
     entity!("application", None, "marketing-solutions/me", Get).key(&["application_id"]),
     entity!("advertisers", None, "advertisers/me", Get),
@@ -311,8 +308,8 @@ pub(super) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId]),
-    // Criteo returns finished budgets only with `endAfterDate`, and then excludes spend after that date from `spend`. So
-    // a second request fetches them, with unknown spend. `withSpend` and the like are filters and would lose rows.
+    // Criteo returns finished budgets only with `endAfterDate`, and then excludes spend after that date from `spend`.
+    // So a second request fetches them, with unknown spend. `withSpend` and the like are filters and would lose rows.
     entity!(
         "mpo_budgets",
         Campaigns,
@@ -444,7 +441,7 @@ pub(super) static STREAMS: &[StreamDef] = &[
     },
 ];
 
-/// Streams missing from the versions `preview` and `experimental` (`OpenAPI` documents).
+/// According to the `OpenAPI` documents of `preview` and `experimental`.
 const NOT_IN_PREVIEW: &[&str] = &[
     "ads",
     "creatives",

@@ -6,7 +6,6 @@ use super::{fold, metric_of_word};
 /// When Criteo published the list.
 const PUBLISHED: &str = "2025-10-02";
 
-/// Metrics added later, by date.
 const ADDED: &[(&str, &[&str])] = &[
     (
         "2026-01-29",

@@ -203,7 +203,6 @@ pub fn glossary() -> Vec<(String, Meaning)> {
     scopes.chain(families).chain(single).collect()
 }
 
-/// Criteo's description of a metric.
 pub(super) fn meaning(name: &str, parts: &Parts) -> Option<Meaning> {
     let of =
         |table: &[(&str, Meaning)], key: &str| table.iter().find(|(word, _)| *word == key).map(|(_, meaning)| *meaning);

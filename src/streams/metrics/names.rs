@@ -52,7 +52,7 @@ const fn derived(suffix: &'static str, words: &'static str, days: u32) -> Window
     Window { suffix, words, days, source: None }
 }
 
-/// Longer suffixes come first.
+/// Longer suffixes first.
 const WINDOWS: &[Window] = &[
     described("ClientAttribution", "clicks and views under the advertiser's own attribution rule", 30),
     described("Pc30d", "clicks in the previous 30 days", 30),
@@ -91,13 +91,12 @@ impl Parts {
         Self { measure, scopes, windows }
     }
 
-    /// What a sale is credited to, according to the name.
+    /// What a sale is credited to.
     pub(super) fn attribution(&self) -> Option<String> {
         let words: Vec<_> = self.windows.iter().map(|window| window.words).collect();
         (!words.is_empty()).then(|| words.join(" and "))
     }
 
-    /// The widest attribution window, in days.
     pub(super) fn attribution_days(&self) -> Option<u32> {
         self.windows.iter().map(|window| window.days).max()
     }
@@ -108,7 +107,6 @@ impl Parts {
     }
 }
 
-/// Splits the attribution windows off a name.
 fn windows(metric: &str) -> (&str, Vec<&'static Window>) {
     let mut rest = metric;
     let mut windows = Vec::new();
