@@ -8,9 +8,10 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
-use source_criteo::streams::endpoint::Endpoint;
-use source_criteo::streams::metrics::{self, Page};
-use source_criteo::streams::{Source, Stream, catalog};
+use source_criteo::products::endpoint::Endpoint;
+use source_criteo::products::marketing::metrics;
+use source_criteo::products::marketing::metrics::Page;
+use source_criteo::products::{Source, Stream, marketing};
 
 use crate::harness::Bench;
 use crate::samples::{repository, sample};
@@ -315,7 +316,7 @@ fn the_table_of_streams_says_what_is_declared() {
 /// Streams that a configuration without reports of its own has.
 fn all_streams() -> Vec<Stream> {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "2027-01"});
-    catalog::streams(&Config::parse(&config.to_string()).unwrap())
+    catalog::streams(&Config::parse(&config.to_string()).unwrap().reports)
 }
 
 /// What belongs to what, by the names of columns: `campaign_id` names a row of `campaigns`, and in the marketplace one of

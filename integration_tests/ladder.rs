@@ -556,7 +556,7 @@ fn setup_leads_somebody_at_a_terminal_through_the_portal() {
 #[test]
 fn the_page_on_credentials_says_what_the_program_says() {
     let page = repository("docs/credentials.md");
-    for rung in source_criteo::engine::ladder::Step::ALL.map(source_criteo::engine::ladder::Step::name) {
+    for rung in source_criteo::check::Step::ALL.map(source_criteo::check::Step::name) {
         assert!(page.contains(&format!("\n### {rung}\n")), "{rung} has no heading");
     }
     assert!(
@@ -565,8 +565,8 @@ fn the_page_on_credentials_says_what_the_program_says() {
     );
     let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();
     let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();
-    for permission in source_criteo::streams::Permission::ALL {
-        let streams = source_criteo::streams::catalog::streams(&config);
+    for permission in source_criteo::products::Permission::ALL {
+        let streams = source_criteo::products::marketing::streams(&config.reports);
         let names = streams.iter().filter(|s| s.permission == permission).map(|s| format!("`{}`", s.name));
         writeln!(table, "| {} | {} |", permission.label(), names.collect::<Vec<_>>().join(", ")).unwrap();
     }

@@ -7,8 +7,8 @@ use criteo_sandbox::{Options, Sandbox};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use source_criteo::config::Config;
-use source_criteo::streams::endpoint::Endpoint;
-use source_criteo::streams::{Parameter, Source, catalog};
+use source_criteo::products::endpoint::Endpoint;
+use source_criteo::products::{Parameter, Source, marketing};
 
 use crate::harness::{Bench, http, token};
 use Dates::{Days, Instants};
@@ -148,7 +148,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
         let path = format!("{folder}/openapi-marketing-solutions-{version}.json");
         let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": version});
-        let streams = catalog::streams(&Config::parse(&config.to_string()).unwrap());
+        let streams = catalog::streams(&Config::parse(&config.to_string()).unwrap().reports);
         let mut lines = Vec::new();
         let mut differences = Vec::new();
         let mut covered = BTreeSet::new();

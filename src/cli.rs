@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::table::Format;
+use crate::support::table::Format;
 
 /// Reads the Criteo advertising API and writes Airbyte protocol messages, one JSON object per line. With no command, it
 /// is a Singer tap.
@@ -267,7 +267,7 @@ pub enum DemoCommand {
 impl Command {
     /// Whether the command is interactive: it reports problems on stderr as text instead of on stdout as messages.
     #[must_use]
-    pub fn is_for_people(&self) -> bool {
+    pub fn is_human_facing(&self) -> bool {
         match self {
             Self::Setup(_)
             | Self::Streams { .. }

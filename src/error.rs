@@ -71,7 +71,7 @@ pub enum Cause {
     /// The response exceeds the memory budget.
     AnswerTooLarge,
     /// Other responses use up the memory budget.
-    NoRoom,
+    Exhausted,
     /// The response was late or stalled more than once.
     TooSlow,
     /// Every attempt failed.

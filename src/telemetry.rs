@@ -6,8 +6,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::output::Output;
 use crate::protocol::airbyte;
-use crate::protocol::output::Output;
 
 /// Passes this crate's events, up to a level, to the output.
 struct LogMessages {

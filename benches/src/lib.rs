@@ -9,11 +9,12 @@ use serde::de::{Deserialize as _, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use source_criteo::config::Config;
-use source_criteo::engine::project::Plan;
-use source_criteo::engine::rows::{self, RowSink, Shape};
-use source_criteo::engine::slice::Window;
-use source_criteo::engine::sums;
-use source_criteo::streams::{Source, Stream, catalog};
+use source_criteo::rows::project::Plan;
+use source_criteo::rows::envelope;
+use source_criteo::rows::envelope::{RowSink, Shape};
+use source_criteo::model::calendar::Window;
+use source_criteo::read::sums;
+use source_criteo::products::{Source, Stream, marketing};
 
 /// Lines go into a buffer that is emptied at this size, as the connector does.
 const BUFFER: usize = 64 * 1024;
@@ -43,7 +44,7 @@ pub const PASSES: &[Pass] = &[
 /// The stream with this name that a configuration has.
 pub fn stream(config: &str, name: &str) -> Result<Stream> {
     let config = Config::parse(config)?;
-    catalog::streams(&config).into_iter().find(|stream| stream.name == name).context("there is no such stream")
+    catalog::streams(&config.reports).into_iter().find(|stream| stream.name == name).context("there is no such stream")
 }
 
 fn check(stream: &Stream, body: &str) -> Result<u64> {

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::outside::answer(text, text.len() / 2));
+libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::testing::invariants::answer(text, text.len() / 2));

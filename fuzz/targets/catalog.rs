@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::outside::catalog(text));
+libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::testing::invariants::catalog(text));

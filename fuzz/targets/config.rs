@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::outside::config(text, "hunter2hunter2"));
+libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::testing::invariants::config(text, "hunter2hunter2"));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::outside::headers(text));
+libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::testing::invariants::headers(text));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::outside::text(text, text.len() / 3));
+libfuzzer_sys::fuzz_target!(|text: &str| source_criteo::testing::invariants::text(text, text.len() / 3));

@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use super::Session;
-use crate::api::Patience;
+use crate::check::{Check, CheckReport, Step, StepOutcome, StepResult};
+use crate::commands::Session;
 use crate::config::Config;
-use crate::engine::ladder::{Climb, Hold, Ladder, Rung, Step};
 use crate::error::{Error, Kind, Result};
+use crate::http::RetryProfile;
 use crate::protocol::airbyte;
-use crate::terminal::Terminal;
+use crate::support::terminal::{self, Colour, Terminal};
 
 impl Session {
     /// Runs every step and shows each as soon as it is done.
-    pub(super) async fn check(&self, config: Result<Config>, with_exit_code: bool) -> Result<ExitCode> {
-        let outcome = verdict(&self.climb(config).await?);
+    pub(crate) async fn check(&self, config: Result<Config>, with_exit_code: bool) -> Result<ExitCode> {
+        let outcome = verdict(&self.run_checks(config).await?);
         if let Err(error) = &outcome
             && error.kind == Kind::System
         {
@@ -25,49 +25,49 @@ impl Session {
     }
 
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
-    pub(super) async fn climb(&self, config: Result<Config>) -> Result<Climb> {
-        let terminal = Terminal::of_people();
-        let mut tell = |rung: &Rung| match &terminal {
-            Some(terminal) => terminal.rung(rung),
-            None => log(rung),
+    pub(crate) async fn run_checks(&self, config: Result<Config>) -> Result<CheckReport> {
+        let terminal = Terminal::stderr();
+        let mut tell = |result: &StepResult| match &terminal {
+            Some(terminal) => show(*terminal, result),
+            None => log(result),
         };
-        let ladder = Ladder::new(&mut tell);
+        let check = Check::new(&mut tell);
         match config {
-            Ok(config) => match self.client(&config, Patience::Check) {
-                Ok(client) => Ok(ladder.climb(&client, &self.output, &config).await),
+            Ok(config) => match self.client(&config, RetryProfile::Check) {
+                Ok(client) => Ok(check.run_checks(&client, &self.output, &config).await),
                 Err(error) if error.kind == Kind::System => Err(error),
-                Err(error) => Ok(ladder.without_client(error)),
+                Err(error) => Ok(check.without_client(error)),
             },
             Err(error) if error.kind == Kind::System => Err(error),
-            Err(error) => Ok(ladder.without_config(error)),
+            Err(error) => Ok(check.without_config(error)),
         }
     }
 }
 
-fn log(rung: &Rung) {
-    match &rung.hold {
-        Hold::Fine(text) => tracing::info!("{}: {text}", rung.step.name()),
-        Hold::Note(text) => tracing::warn!("{}: {text}", rung.step.name()),
+fn log(result: &StepResult) {
+    match &result.outcome {
+        StepOutcome::Passed(text) => tracing::info!("{}: {text}", result.step.name()),
+        StepOutcome::Warning(text) => tracing::warn!("{}: {text}", result.step.name()),
         // Part of the final status.
-        Hold::Broken(_) | Hold::Untried => {}
+        StepOutcome::Failed(_) | StepOutcome::Skipped => {}
     }
 }
 
 /// The result of the check as one text: all problems, or what is worth knowing.
-pub(super) fn verdict(climb: &Climb) -> Result<String> {
-    let broken: Vec<(Step, &Error)> = climb
-        .rungs
+pub(crate) fn verdict(report: &CheckReport) -> Result<String> {
+    let broken: Vec<(Step, &Error)> = report
+        .results
         .iter()
-        .filter_map(|rung| match &rung.hold {
-            Hold::Broken(error) => Some((rung.step, error)),
+        .filter_map(|result| match &result.outcome {
+            StepOutcome::Failed(error) => Some((result.step, error)),
             _ => None,
         })
         .collect();
     match broken[..] {
         [] => {
-            let said = climb.rungs.iter().filter_map(|rung| match &rung.hold {
-                Hold::Note(text) => Some(text.as_str()),
-                Hold::Fine(text) if [Step::App, Step::Advertisers, Step::FirstSync].contains(&rung.step) => {
+            let said = report.results.iter().filter_map(|result| match &result.outcome {
+                StepOutcome::Warning(text) => Some(text.as_str()),
+                StepOutcome::Passed(text) if [Step::App, Step::Advertisers, Step::FirstSync].contains(&result.step) => {
                     Some(text.as_str())
                 }
                 _ => None,
@@ -81,4 +81,25 @@ pub(super) fn verdict(climb: &Climb) -> Result<String> {
             Err(Error { message, ..first.clone() })
         }
     }
+}
+
+/// Writes one step of the check: a mark, its name and its result.
+fn show(terminal: Terminal, result: &StepResult) {
+    let (mark, colour, text) = match &result.outcome {
+        StepOutcome::Passed(text) => ("✓", Colour::Green, text.clone()),
+        StepOutcome::Warning(text) => ("!", Colour::Yellow, text.clone()),
+        StepOutcome::Failed(error) => {
+            let anchor = result.step.name().replace(' ', "-");
+            ("✗", Colour::Red, format!("{error}\nMore about it: docs/credentials.md#{anchor}"))
+        }
+        StepOutcome::Skipped => ("·", Colour::Grey, "skipped".to_owned()),
+    };
+    let column = Step::ALL.iter().map(|step| step.name().len()).max().unwrap_or(0) + 4;
+    let lines = terminal::wrapped(
+        &terminal::safe(&text),
+        terminal.width().min(terminal::WIDEST).saturating_sub(column).max(terminal::NARROWEST),
+    );
+    let head = format!("{} {:<width$}", terminal.paint(mark, colour), result.step.name(), width = column - 2);
+    let rest = format!("\n{:column$}", "");
+    terminal::put(&format!("{head}{}", lines.join(&rest)));
 }

@@ -6,17 +6,18 @@ use chrono::{Days, NaiveTime};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use super::{Session, input, parse_config, read_file};
 use crate::cli::DemoCommand;
-use crate::engine::Extent;
+use crate::commands::{Session, input, parse_config, read_file};
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{self, Configured, SyncMode};
-use crate::streams::catalog;
+use crate::products::marketing;
+use crate::protocol::airbyte;
+use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::read::ReadUntil;
 
 const DAYS: u64 = 14;
 
 impl Session {
-    pub(super) async fn demo(&self, command: DemoCommand) -> Result<ExitCode> {
+    pub(crate) async fn demo(&self, command: DemoCommand) -> Result<ExitCode> {
         let options = Options::default();
         let now = options.today.and_time(NaiveTime::MIN).and_utc() + chrono::TimeDelta::hours(12);
         let mut config = json!({
@@ -44,14 +45,14 @@ impl Session {
                 let config = config?;
                 let catalog = match catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(&path, "catalog").await?)?),
-                    None => catalog::streams(&config)
+                    None => marketing::streams(&config.reports)
                         .into_iter()
-                        .map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None))
+                        .map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None))
                         .collect(),
                 };
                 let states =
                     input::states(state.as_deref(), "Check the path, or omit --state for a first sync.").await?;
-                self.read(&config, &catalog, &states, Extent::All).await
+                self.read(&config, &catalog, &states, ReadUntil::All).await
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use super::Session;
+use crate::commands::Session;
 use crate::config::Config;
+use crate::products::marketing;
 use crate::protocol::airbyte;
-use crate::streams::catalog;
 
 impl Session {
-    pub(super) fn discover(&self, config: &Config) -> ExitCode {
-        self.output.message(airbyte::catalog(&catalog::streams(config)));
+    pub(crate) fn discover(&self, config: &Config) -> ExitCode {
+        self.output.message(airbyte::catalog(&marketing::streams(&config.reports)));
         ExitCode::SUCCESS
     }
 }

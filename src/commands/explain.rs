@@ -4,21 +4,22 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::Session;
-use crate::config::Config;
+use crate::commands::Session;
 use crate::error::{Error, Result};
-use crate::streams::metrics::{self, Dimension, Metric, Page, fold};
-use crate::streams::{Stream, catalog};
-use crate::suggest;
-use crate::table::{Format, Table};
-use crate::terminal::{Terminal, wrapped};
+use crate::products::marketing::metrics;
+use crate::products::marketing::metrics::{Dimension, Metric, Page, fold};
+use crate::products::report::ReportOptions;
+use crate::products::{Stream, marketing};
+use crate::support::suggest;
+use crate::support::table::{Format, Table};
+use crate::support::terminal::{Terminal, wrapped};
 
 const WIDTH: usize = 90;
 
 impl Session {
-    pub(super) fn explain(&self, config: &Config, name: &str) -> Result<ExitCode> {
-        let streams = catalog::streams(config);
-        let width = Terminal::of_stdout().map(Terminal::width);
+    pub(crate) fn explain(&self, options: &ReportOptions, name: &str) -> Result<ExitCode> {
+        let streams = marketing::streams(options);
+        let width = Terminal::stdout().map(Terminal::width);
         let wanted = fold(name);
         let is_it = |other: &str| fold(other) == wanted || fold(&metrics::column_name(other)) == wanted;
         let mut texts = Vec::new();

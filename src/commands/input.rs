@@ -3,19 +3,20 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{MIB, largest, read_file, text_of, too_large};
-use crate::engine::saved::States;
+use crate::commands::{MIB, largest, read_file, text_of, too_large};
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{self, Configured, SyncMode};
-use crate::protocol::state_file::StateFile;
-use crate::streams::Stream;
-use crate::streams::metrics::fold;
+use crate::output::state_file::StateFile;
+use crate::products::Stream;
+use crate::products::marketing::metrics::fold;
+use crate::protocol::airbyte;
+use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::state::saved::States;
 
-pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configured>> {
+pub(crate) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<ConfiguredStream>> {
     let mut seen = HashSet::new();
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
     let names = names.map(|name| meant(name, streams)).filter(|name| seen.insert(*name));
-    let configured: Vec<_> = names.map(|name| Configured::new(name, Ok(SyncMode::Incremental), None)).collect();
+    let configured: Vec<_> = names.map(|name| ConfiguredStream::new(name, Ok(SyncMode::Incremental), None)).collect();
     if configured.is_empty() {
         return Err(Error::config("--streams is empty. `source-criteo streams` lists the streams."));
     }
@@ -23,7 +24,7 @@ pub(super) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configur
 }
 
 /// The stream whose name matches in any spelling; else the name as given.
-pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
+pub(crate) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     if streams.iter().any(|stream| stream.name == name) {
         return name;
     }
@@ -35,7 +36,7 @@ pub(super) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     }
 }
 
-pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> {
+pub(crate) async fn states(path: Option<&Path>, absent: &str) -> Result<States> {
     match path {
         Some(path) => airbyte::parse_state(&state_text(path, absent).await?),
         None => Ok(States::new()),
@@ -43,7 +44,7 @@ pub(super) async fn states(path: Option<&Path>, absent: &str) -> Result<States> 
 }
 
 /// Reads a state file without opening it for writing.
-pub(super) async fn kept_states(path: &Path) -> Result<States> {
+pub(crate) async fn kept_states(path: &Path) -> Result<States> {
     if is_missing(path)? {
         return Ok(States::new());
     }
@@ -51,7 +52,7 @@ pub(super) async fn kept_states(path: &Path) -> Result<States> {
 }
 
 /// Opens a state file, and creates it if missing.
-pub(super) fn state_file(path: &Path) -> Result<StateFile> {
+pub(crate) fn state_file(path: &Path) -> Result<StateFile> {
     is_missing(path)?;
     StateFile::open(path.to_owned(), |bytes| airbyte::parse_state(&text_of(bytes, path, "state")?))
 }
@@ -71,7 +72,7 @@ fn is_missing(path: &Path) -> Result<bool> {
 }
 
 /// Reads a state file; `absent` is the hint for a missing one.
-pub(super) async fn state_text(path: &Path, absent: &str) -> Result<String> {
+pub(crate) async fn state_text(path: &Path, absent: &str) -> Result<String> {
     match std::fs::metadata(path) {
         // Devices are read: /dev/null means no state.
         Ok(found) if !found.is_file() && kind(&found) != DEVICE && !is_open(path) => Err(Error::config(format!(
@@ -92,12 +93,12 @@ fn is_open(path: &Path) -> bool {
 }
 
 /// The kind of a path that cannot be read from.
-pub(super) fn no_file(path: &Path) -> Option<&'static str> {
+pub(crate) fn no_file(path: &Path) -> Option<&'static str> {
     std::fs::metadata(path).ok().map(|found| kind(&found)).filter(|kind| [FOLDER, SOCKET].contains(kind))
 }
 
 /// Whether a path is a named pipe on disk, which may never get a writer.
-pub(super) fn is_named_pipe(path: &Path) -> bool {
+pub(crate) fn is_named_pipe(path: &Path) -> bool {
     !is_open(path) && std::fs::metadata(path).is_ok_and(|found| kind(&found) == FIFO)
 }
 
@@ -121,8 +122,8 @@ fn kind(found: &std::fs::Metadata) -> &'static str {
 }
 
 /// Merges entries of one stream, with a warning: sync mode of the first, columns of all.
-pub(super) fn once(catalog: Vec<Configured>) -> Vec<Configured> {
-    let mut kept: Vec<Configured> = Vec::with_capacity(catalog.len());
+pub(crate) fn once(catalog: Vec<ConfiguredStream>) -> Vec<ConfiguredStream> {
+    let mut kept: Vec<ConfiguredStream> = Vec::with_capacity(catalog.len());
     let mut doubles = Vec::new();
     for configured in catalog {
         let Some(first) = kept.iter_mut().find(|first| first.name == configured.name) else {

@@ -1,19 +1,21 @@
 //! The commands, one file each.
 
-mod check;
+pub(crate) mod check;
 #[cfg(feature = "demo")]
-mod demo;
-mod discover;
-mod explain;
-mod input;
-mod preview;
-mod read;
-mod refresh_token;
-mod setup;
-mod spec;
-mod streams;
-mod tap;
+pub(crate) mod demo;
+pub(crate) mod discover;
+pub(crate) mod explain;
+pub(crate) mod input;
+pub(crate) mod preview;
+pub(crate) mod read;
+pub(crate) mod refresh_token;
+pub(crate) mod setup;
+pub(crate) mod spec;
+pub(crate) mod streams;
+pub(crate) mod tap;
 
+use crate::config::secrets;
+use crate::products::report::ReportOptions;
 use std::cell::RefCell;
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
@@ -26,18 +28,17 @@ use clap::CommandFactory as _;
 use tokio::sync::watch;
 
 use crate::cli::{Cli, Command, Days, TapArguments};
+use crate::commands::refresh_token::Origin;
 use crate::config::Config;
-use crate::engine::Extent;
 use crate::error::{Cause, Error, Result};
-use crate::files;
-use crate::panic;
-use crate::protocol::output::Output;
+use crate::output::Output;
+use crate::products::marketing;
 use crate::protocol::{Protocol, airbyte, singer};
-use crate::redact;
-use crate::stop::{Stop, StopSender};
-use crate::streams::catalog;
+use crate::read::ReadUntil;
+use crate::support::files;
+use crate::support::panic;
+use crate::support::stop::{Stop, StopSender};
 use crate::telemetry;
-use refresh_token::Origin;
 
 const NAME: &str = "source-criteo";
 
@@ -84,12 +85,12 @@ pub enum Ending {
 /// If the system cannot create a thread or an event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
-    let (protocol, level) = if cli.command.as_ref().is_some_and(|command| !command.is_for_people()) {
+    let (protocol, level) = if cli.command.as_ref().is_some_and(|command| !command.is_human_facing()) {
         (Protocol::Airbyte, telemetry::level(cli.debug))
     } else {
         let log = singer::Log::from_environment(cli.debug);
         let level = log.level();
-        let tap = singer::Tap { state: singer::State::default(), log, settings: singer::Settings::default() };
+        let tap = singer::SingerContext { state: singer::State::default(), log, settings: singer::Settings::default() };
         (Protocol::Singer(Box::new(tap)), level)
     };
     let is_airbyte = matches!(protocol, Protocol::Airbyte);
@@ -159,8 +160,8 @@ impl Session {
             Command::Check { config, exit_code } => self.check(self.config(&config.config).await, exit_code).await,
             Command::Discover(file) => Ok(self.discover(&self.config(&file.config).await?)),
             Command::Setup(arguments) => self.setup(arguments).await,
-            Command::Streams { config, format } => self.streams(&self.config_or_any(config.as_deref()).await?, format),
-            Command::Explain { name, config } => self.explain(&self.config_or_any(config.as_deref()).await?, &name),
+            Command::Streams { config, format } => self.streams(&self.report_options(config.as_deref()).await?, format),
+            Command::Explain { name, config } => self.explain(&self.report_options(config.as_deref()).await?, &name),
             Command::Preview { config, what } => {
                 let config = self.config(&config.config).await?;
                 self.preview(config, &what).await
@@ -178,18 +179,18 @@ impl Session {
             }
             Command::Read { config, input } => {
                 let config = self.config(&config.config).await?;
-                let configured_start = config.start_date;
+                let configured_start = config.read.start_date;
                 let config = within(config, &input.days)?;
                 let catalog = match &input.catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
-                    None => input::named(&input.streams, &catalog::streams(&config))?,
+                    None => input::named(&input.streams, &marketing::streams(&config.reports))?,
                 };
                 let states = match &input.state_file {
                     Some(path) if input.dry_run => input::kept_states(path).await?,
                     Some(path) => {
                         let file = input::state_file(path)?;
                         let states = file.states().clone();
-                        self.output.keep_states(file);
+                        self.output.persist_states(file);
                         states
                     }
                     None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
@@ -207,7 +208,7 @@ impl Session {
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
                 } else {
-                    self.read(&config, &catalog, &states, Extent::All).await
+                    self.read(&config, &catalog, &states, ReadUntil::All).await
                 }
             }
             #[cfg(feature = "demo")]
@@ -220,11 +221,11 @@ impl Session {
         ExitCode::SUCCESS
     }
 
-    /// The given configuration, or a placeholder with all streams, which do not depend on the key.
-    async fn config_or_any(&self, path: Option<&Path>) -> Result<Config> {
+    /// What the reports of a configuration are; the defaults where there is none.
+    async fn report_options(&self, path: Option<&Path>) -> Result<ReportOptions> {
         match path {
-            Some(path) => self.config(path).await,
-            None => parse_config(r#"{"client_id": "none", "client_secret": "none", "currency": "EUR"}"#),
+            Some(path) => Ok(self.config(path).await?.reports),
+            None => Ok(ReportOptions::default()),
         }
     }
 
@@ -236,10 +237,10 @@ impl Session {
 
 /// Applies `--since` and `--until`.
 fn within(mut config: Config, days: &Days) -> Result<Config> {
-    config.start_date = days.since.or(config.start_date);
-    config.again_from = days.since;
-    config.end_date = days.until.or(config.end_date);
-    match (config.start_date, config.end_date) {
+    config.read.start_date = days.since.or(config.read.start_date);
+    config.read.again_from = days.since;
+    config.read.end_date = days.until.or(config.read.end_date);
+    match (config.read.start_date, config.read.end_date) {
         (Some(start), Some(end)) if end < start => {
             Err(Error::config(format!("The last day, {end}, is before the first, {start}.")))
         }
@@ -249,12 +250,16 @@ fn within(mut config: Config, days: &Days) -> Result<Config> {
 
 /// Parses a configuration, registers its secrets for masking and logs its warnings.
 fn parse_config(text: &str) -> Result<Config> {
-    redact::add_secrets_of(text);
+    secrets::mask_secrets_of(text);
     let config = Config::parse(text)?;
-    for warning in &config.warnings {
+    log_warnings(&config.warnings);
+    Ok(config)
+}
+
+fn log_warnings(warnings: &[String]) {
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(config)
 }
 
 async fn read_file(path: &Path, what: &str) -> Result<String> {

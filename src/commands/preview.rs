@@ -8,22 +8,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-use super::read::select;
-use super::{PATIENCE, Session, input, within};
-use crate::api::Patience;
 use crate::cli::PreviewArguments;
+use crate::commands::read::select;
+use crate::commands::{PATIENCE, Session, input, within};
 use crate::config::Config;
-use crate::engine::slice::days_before;
-use crate::engine::{self, Extent};
 use crate::error::{Error, Result};
+use crate::http::RetryProfile;
+use crate::model::calendar::days_before;
+use crate::output::Output;
+use crate::products::{Source, marketing};
 use crate::protocol::Protocol;
-use crate::protocol::airbyte::{Configured, SyncMode};
-use crate::protocol::output::Output;
-use crate::redact;
-use crate::stop::StopSender;
-use crate::streams::{Source, catalog};
-use crate::table::{Format, Table};
-use crate::terminal::{Colour, Terminal};
+use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::read;
+use crate::read::ReadUntil;
+use crate::support::redact;
+use crate::support::stop::StopSender;
+use crate::support::table::{Format, Table};
+use crate::support::terminal::{Colour, Terminal};
 
 const DAYS: u32 = 14;
 /// The cost column of each kind of report.
@@ -31,21 +32,21 @@ const SPEND: [&str; 3] = ["advertiser_cost", "cost", "spend"];
 const BAR: usize = 30;
 
 impl Session {
-    pub(super) async fn preview(&self, config: Config, what: &PreviewArguments) -> Result<ExitCode> {
+    pub(crate) async fn preview(&self, config: Config, what: &PreviewArguments) -> Result<ExitCode> {
         let mut config = within(config, &what.days)?;
-        let client = self.client(&config, Patience::Check)?;
+        let client = self.client(&config, RetryProfile::Check)?;
         if what.days.since.is_none() {
             // The first token response carries Criteo's clock, and the read reuses the token.
             client.authenticate().await?;
-            let today = || engine::clock_of(&client, &config).today(config.timezone);
-            let end = config.end_date.unwrap_or_else(today);
+            let today = || read::clock_of(&client, &config).today(config.reports.timezone);
+            let end = config.read.end_date.unwrap_or_else(today);
             let first = days_before(end, DAYS - 1);
-            config.start_date = Some(config.start_date.map_or(first, |day| day.max(first)));
+            config.read.start_date = Some(config.read.start_date.map_or(first, |day| day.max(first)));
         }
         // Previews skip the totals check.
-        config.verify_totals = false;
-        let streams = catalog::streams(&config);
-        let wanted = Configured::new(input::meant(&what.stream, &streams), Ok(SyncMode::FullRefresh), None);
+        config.read.verify_totals = false;
+        let streams = marketing::streams(&config.reports);
+        let wanted = ConfiguredStream::new(input::meant(&what.stream, &streams), Ok(SyncMode::FullRefresh), None);
         let (selected, refused) = select(&config, &[wanted]);
         if let Some((_, error)) = refused.into_iter().next() {
             return Err(error);
@@ -58,7 +59,7 @@ impl Session {
                 .map_err(|error| Error::system(format!("Cannot start a thread: {error}.")))?;
         let states = BTreeMap::new();
         tokio::select! {
-            _ = engine::read(&client, &output, &config, &selected, &states, Extent::All) => {
+            _ = read::read(&client, &output, &config, &selected, &states, ReadUntil::All) => {
                 // Wait for rows still in the output queue.
                 let _ = output.finish(&stop, PATIENCE);
             }
@@ -75,7 +76,7 @@ impl Session {
             let value = |column: &&String| record.get(*column).cloned().unwrap_or(Value::Null);
             table.push(columns.iter().map(value).collect());
         }
-        let terminal = Terminal::of_stdout();
+        let terminal = Terminal::stdout();
         self.print(&table.render(what.format, terminal.map(Terminal::width))?);
         if what.format == Format::Table {
             if rows.records.is_empty() {
@@ -189,7 +190,7 @@ fn bar(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::commands::preview::*;
 
     #[test]
     fn bars_are_as_long_as_what_they_stand_for() {

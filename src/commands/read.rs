@@ -3,67 +3,73 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::Session;
-use super::refresh_token::Keeper;
-use crate::api::{Auth, Client, Patience};
+use crate::commands::Session;
+use crate::commands::refresh_token::Keeper;
 use crate::config::Config;
-use crate::engine::saved::States;
-use crate::engine::{self, Extent, Selected};
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::Configured;
+use crate::http::{Auth, Client, RetryProfile};
+use crate::products::{Stream, marketing};
+use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer;
-use crate::streams::{Stream, catalog};
-use crate::{suggest, watchdog};
+use crate::read;
+use crate::read::{ReadUntil, SelectedStream};
+use crate::state::saved::States;
+use crate::support::{suggest, watchdog};
 
 impl Session {
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &self,
         config: &Config,
-        catalog: &[Configured],
+        catalog: &[ConfiguredStream],
         states: &States,
-        extent: Extent,
+        extent: ReadUntil,
     ) -> Result<ExitCode> {
         let (selected, refused) = select(config, catalog);
         let refusals = refused.len();
         for (name, error) in refused {
-            self.output.refuse(name, error);
+            self.output.reject_stream(name, error);
         }
         let incomplete = if selected.is_empty() {
             0
         } else {
-            let client = self.client(config, Patience::Sync)?;
+            let client = self.client(config, RetryProfile::Sync)?;
             tokio::select! {
                 biased;
-                incomplete = engine::read(&client, &self.output, config, &selected, states, extent) => incomplete,
-                error = watchdog::stalled(config.stall_after) => return Err(error),
+                incomplete = read::read(&client, &self.output, config, &selected, states, extent) => incomplete,
+                error = watchdog::stalled(config.test.stall_after) => return Err(error),
             }
         };
         Ok(if incomplete + refusals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    pub(super) async fn dry_run(&self, config: &Config, catalog: &[Configured], states: &States) -> Result<ExitCode> {
+    pub(crate) async fn dry_run(
+        &self,
+        config: &Config,
+        catalog: &[ConfiguredStream],
+        states: &States,
+    ) -> Result<ExitCode> {
         let (selected, refused) = select(config, catalog);
         for (_, error) in &refused {
             tracing::error!("{error}");
         }
-        let client = self.client(config, Patience::Sync)?;
-        let can_be_read = engine::dry_run(&client, &self.output, config, &selected, states).await?;
+        let client = self.client(config, RetryProfile::Sync)?;
+        let can_be_read = read::dry_run(&client, &self.output, config, &selected, states).await?;
         Ok(if can_be_read && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    pub(super) fn client(&self, config: &Config, patience: Patience) -> Result<Arc<Client>> {
+    pub(crate) fn client(&self, config: &Config, profile: RetryProfile) -> Result<Arc<Client>> {
         let keeper = Keeper::new(config, &self.origin.borrow(), self.output.clone(), self.is_airbyte);
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.waiting(wait));
         let output = self.output.clone();
-        let on_answer = Box::new(move |answered| output.answer(answered));
-        Client::new(config, patience, Auth::new(config, Box::new(keeper)), on_wait, on_answer)
+        let on_response = Box::new(move |answered| output.response(answered));
+        Client::new(config, profile, Auth::new(config, Box::new(keeper)), on_wait, on_response)
     }
 }
 
 /// The streams selected by a catalog, and the names and errors of those that cannot be read.
-pub(super) fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>, Vec<(String, Error)>) {
-    let streams = catalog::streams(config);
+pub(crate) fn select(config: &Config, catalog: &[ConfiguredStream]) -> (Vec<SelectedStream>, Vec<(String, Error)>) {
+    let streams = marketing::streams(&config.reports);
     let (mut selected, mut refused) = (Vec::new(), Vec::new());
     for configured in catalog {
         match find(configured, &streams) {
@@ -74,7 +80,7 @@ pub(super) fn select(config: &Config, catalog: &[Configured]) -> (Vec<Selected>,
     (selected, refused)
 }
 
-fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
+fn find(configured: &ConfiguredStream, streams: &[Stream]) -> Result<SelectedStream> {
     let Some(stream) = streams.iter().find(|stream| stream.name == configured.name) else {
         let hint = suggest::did_you_mean(&configured.name, streams.iter().map(|stream| stream.name.as_str()));
         return Err(Error::config(format!(
@@ -88,7 +94,7 @@ fn find(configured: &Configured, streams: &[Stream]) -> Result<Selected> {
             let mut stream = stream.clone();
             singer::catalog::retype(&mut stream, &configured.properties);
             let columns = configured.columns.clone();
-            Ok(Selected { stream, sync_mode: *sync_mode, columns, sync_id: configured.sync_id })
+            Ok(SelectedStream { stream, sync_mode: *sync_mode, columns, sync_id: configured.sync_id })
         }
         Err(other) => Err(Error::config(format!(
             "The catalog selects the stream {} with the unknown sync mode {other}. Use full_refresh or incremental \

@@ -13,16 +13,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api::{RefreshTokens, Turn};
 use crate::config::{Config, ConfigDocument};
 use crate::error::{Error, Result};
-use crate::files::{self, Kept};
+use crate::http::{RefreshTokens, Turn};
+use crate::output::Output;
 use crate::protocol::airbyte;
-use crate::protocol::output::Output;
-use crate::terminal::Terminal;
+use crate::support::files;
+use crate::support::files::Kept;
+use crate::support::terminal::Terminal;
 
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// A single file.
     File(PathBuf),
     /// A source that cannot store a token, described for a message.
@@ -30,12 +31,12 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         if path == Path::new("-") { Self::Elsewhere("standard input") } else { Self::File(path.to_owned()) }
     }
 }
 
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     file: Option<TokenFile>,
     output: Output,
     document: ConfigDocument,
@@ -45,9 +46,9 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Warns immediately, before the old token is used, if a new token could not be stored.
-    pub(super) fn new(config: &Config, origin: &Origin, output: Output, is_airbyte: bool) -> Self {
+    pub(crate) fn new(config: &Config, origin: &Origin, output: Output, is_airbyte: bool) -> Self {
         // A platform stores the token of the CONTROL message; a user at a terminal does not.
-        let has_platform = is_airbyte && Terminal::of_people().is_none();
+        let has_platform = is_airbyte && Terminal::stderr().is_none();
         let has_token = config.credentials.refresh_token.is_some();
         let file = match has_token.then(|| TokenFile::of(origin, &config.credentials.client_id)) {
             None => None,
@@ -97,7 +98,7 @@ impl RefreshTokens for Keeper {
             ),
             // Platforms store it; at a terminal the user has to.
             None => {
-                if let Some(terminal) = Terminal::of_people() {
+                if let Some(terminal) = Terminal::stderr() {
                     terminal.paragraph(
                         "Criteo rotated the refresh token. The CONTROL message on stdout has the new one: put it into \
                          the configuration, since the old one may stop working.",
@@ -183,7 +184,7 @@ fn with_token(text: &str, token: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::commands::refresh_token::*;
 
     #[test]
     fn only_the_token_of_the_top_is_replaced() {

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::Session;
+use crate::commands::Session;
 use crate::config::SPEC;
 use crate::protocol::airbyte;
 
 impl Session {
-    pub(super) fn spec(&self) -> ExitCode {
+    pub(crate) fn spec(&self) -> ExitCode {
         self.output.message(airbyte::spec(&SPEC));
         ExitCode::SUCCESS
     }

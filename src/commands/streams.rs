@@ -4,23 +4,23 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::Session;
-use crate::config::Config;
+use crate::commands::Session;
 use crate::error::Result;
-use crate::streams::{ASSUMED, catalog};
-use crate::table::{Format, Table};
-use crate::terminal::Terminal;
+use crate::products::report::ReportOptions;
+use crate::products::{ASSUMED, marketing};
+use crate::support::table::{Format, Table};
+use crate::support::terminal::Terminal;
 
 impl Session {
-    pub(super) fn streams(&self, config: &Config, format: Format) -> Result<ExitCode> {
+    pub(crate) fn streams(&self, options: &ReportOptions, format: Format) -> Result<ExitCode> {
         let mut table = Table::new(["stream", "permission", "history", "cursor", "key"]);
-        for stream in catalog::streams(config) {
+        for stream in marketing::streams(options) {
             let cursor = stream.cursor().unwrap_or_default().to_owned();
             let permission = stream.permission.label().to_owned();
             // The full word would leave no room for the keys in a terminal of 120 columns.
             let (key, history) = (stream.primary_key.join(", "), stream.history().replace(ASSUMED, "?"));
             table.push([stream.name, permission, history, cursor, key].map(Value::from).to_vec());
         }
-        Ok(self.print(&table.render(format, Terminal::of_stdout().map(Terminal::width))?))
+        Ok(self.print(&table.render(format, Terminal::stdout().map(Terminal::width))?))
     }
 }

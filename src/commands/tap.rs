@@ -1,21 +1,23 @@
 //! Without a command: a Singer tap.
 
+use crate::config::secrets;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value};
 
-use super::read::select;
-use super::refresh_token::Origin;
-use super::{Session, input, parse_config, read_file};
 use crate::cli::{AboutFormat, TapArguments, TestKind};
-use crate::config::{self, Config};
-use crate::engine::Extent;
+use crate::commands::read::select;
+use crate::commands::refresh_token::Origin;
+use crate::commands::{Session, input, log_warnings, parse_config, read_file};
+use crate::config;
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::Configured;
-use crate::protocol::singer::{self, Settings, State, about};
-use crate::redact;
-use crate::streams::{Stream, catalog};
+use crate::products::{Stream, marketing};
+use crate::protocol::airbyte::ConfiguredStream;
+use crate::protocol::singer;
+use crate::protocol::singer::{Settings, State, about};
+use crate::read::ReadUntil;
 
 /// As in the Singer SDK.
 const ENVIRONMENT: &str = "TAP_CRITEO_";
@@ -23,7 +25,7 @@ const ENVIRONMENT: &str = "TAP_CRITEO_";
 const WITHOUT_STATE: &str = "Check the path, or omit --state to read everything from the start.";
 
 impl Session {
-    pub(super) async fn tap(&self, tap: &TapArguments) -> Result<ExitCode> {
+    pub(crate) async fn tap(&self, tap: &TapArguments) -> Result<ExitCode> {
         if tap.about {
             self.output.document(match tap.format {
                 AboutFormat::Text => about::text(),
@@ -38,19 +40,16 @@ impl Session {
                  see --help), or as a Singer tap with --config FILE (add --discover for the catalog).",
             ));
         }
-        let mut all = self.tap_settings(&tap.config).await?;
+        let all = self.tap_settings(&tap.config).await?;
         if tap.discover {
-            // The streams do not depend on the key, which may not exist yet.
-            for (name, placeholder) in [("client_id", "none"), ("client_secret", "none"), ("currency", "EUR")] {
-                all.entry(name).or_insert_with(|| Value::from(placeholder));
-            }
-        }
-        let config = parse_config(&Value::Object(all.clone()).to_string())?;
-        let streams = catalog::streams(&config);
-        if tap.discover {
-            self.output.document(singer::catalog::catalog(&streams));
+            // Streams do not depend on the key, which may not exist yet when users choose streams.
+            let (options, warnings) = config::report_options(all)?;
+            log_warnings(&warnings);
+            self.output.document(singer::catalog::catalog(&marketing::streams(&options)));
             return Ok(ExitCode::SUCCESS);
         }
+        let config = parse_config(&Value::Object(all.clone()).to_string())?;
+        let streams = marketing::streams(&config.reports);
         let mut settings = Settings::parse(&all)?;
         let is_test = tap.test.is_some();
         if is_test {
@@ -64,7 +63,7 @@ impl Session {
         // Interrupted full reads may resume, unless ACTIVATE_VERSION is sent: then each sync must read every object.
         let sync_id = (!settings.activates_versions).then_some(0);
         let configured: Vec<_> =
-            configured.into_iter().map(|configured| Configured { sync_id, ..configured }).collect();
+            configured.into_iter().map(|configured| ConfiguredStream { sync_id, ..configured }).collect();
         if tap.test == Some(TestKind::Schema) {
             return self.print_schemas(&config, &configured);
         }
@@ -79,11 +78,11 @@ impl Session {
             })?;
         }
         self.output.begin(state, settings, is_test);
-        let extent = if is_test { Extent::FirstRecord } else { Extent::All };
+        let extent = if is_test { ReadUntil::FirstRecord } else { ReadUntil::All };
         self.read(&config, &configured, &states, extent).await
     }
 
-    fn print_schemas(&self, config: &Config, configured: &[Configured]) -> Result<ExitCode> {
+    fn print_schemas(&self, config: &Config, configured: &[ConfiguredStream]) -> Result<ExitCode> {
         let (selected, refused) = select(config, configured);
         for selected in selected {
             self.output.message(singer::schema(&selected.stream, &|column| selected.wants(column)));
@@ -106,7 +105,7 @@ impl Session {
             }
             let text = read_file(path, "configuration").await?;
             // Before any error message can quote the text.
-            redact::add_secrets_of(&text);
+            secrets::mask_secrets_of(&text);
             settings.extend(config::parse_object(&text)?);
         }
         Ok(settings)
@@ -127,7 +126,7 @@ fn environment() -> Map<String, Value> {
 }
 
 /// Meltano keeps a catalog across upgrades and silently drops new columns.
-fn warn_of_old_catalog(streams: &[Stream], configured: &[Configured]) {
+fn warn_of_old_catalog(streams: &[Stream], configured: &[ConfiguredStream]) {
     let lacking = configured.iter().filter_map(|configured| {
         let stream = streams.iter().find(|stream| stream.name == configured.name)?;
         let columns = singer::catalog::lacking(stream, &configured.properties);

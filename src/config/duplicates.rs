@@ -7,10 +7,10 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-const MOST_FOUND: usize = 50;
+const MAX_FOUND: usize = 50;
 
 /// The paths of duplicate members, each once, in document order; empty if the text is not JSON.
-pub(super) fn members(text: &str) -> Vec<String> {
+pub(crate) fn members(text: &str) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_str(text);
     match reader.deserialize_any(Place { path: String::new(), found: &found }) {
@@ -44,7 +44,7 @@ impl<'de> Visitor<'de> for Place<'_> {
         while let Some(name) = members.next_key::<String>()? {
             let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
             let mut found = self.found.borrow_mut();
-            if !seen.insert(name) && found.len() < MOST_FOUND && !found.contains(&path) {
+            if !seen.insert(name) && found.len() < MAX_FOUND && !found.contains(&path) {
                 found.push(path.clone());
             }
             drop(found);
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::duplicates::*;
 
     #[test]
     fn members_are_found_at_every_depth_and_named_once() {

@@ -8,40 +8,38 @@
 //! The problems of all stages are reported together, each with its JSON path. Later code does not validate again.
 //! No message prints a value that the schema marks as secret.
 
-mod duplicates;
-mod normalize;
-mod problems;
+pub(crate) mod duplicates;
+pub(crate) mod normalize;
+pub(crate) mod problems;
 pub mod secrets;
-mod values;
+pub(crate) mod values;
 
+use crate::config::values::Parsed;
+use crate::model::ids::AdvertiserId;
+use crate::products::report::ReportOptions;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use crate::api::quote;
-use crate::clock::Clock;
+pub(crate) use crate::config::normalize::{is_unset, switch};
+pub use crate::config::problems::Problems;
 use crate::error::{Error, Result};
-use crate::scan;
-use crate::streams::endpoint::Interval;
-use crate::suggest;
-pub(crate) use normalize::{is_unset, switch};
-pub use problems::Problems;
-pub use values::{AdvertiserId, ApiVersion, Currency};
+use crate::support::clock::Clock;
+use crate::support::scan;
+use crate::support::suggest;
+use crate::support::text::excerpt;
 
 /// The root of the API unless the hidden setting `api_base_url` overrides it.
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
-/// The newest stable API version (developers.criteo.com, release notes of 2026-07).
-pub const DEFAULT_API_VERSION: &str = "2026-07";
 
 /// Far above the values of 20,000 advertisers and 100 reports.
-const MOST_VALUES: usize = 200_000;
-const MOST_TOLD: usize = 50;
+const MAX_VALUES: usize = 200_000;
+const MAX_TOLD: usize = 50;
 
 /// The connector's specification, an Airbyte `ConnectorSpecification` object.
 pub static SPEC: LazyLock<Value> =
@@ -52,6 +50,23 @@ pub static SPEC: LazyLock<Value> =
 pub struct Config {
     /// Credentials of the app.
     pub credentials: Credentials,
+    /// Root of the API; the token endpoint is below it.
+    pub api_base_url: Url,
+    /// What to read.
+    pub read: ReadOptions,
+    /// What the reports are.
+    pub reports: ReportOptions,
+    /// What tests change.
+    pub test: TestHooks,
+    /// Problems that do not make the configuration invalid.
+    pub warnings: Vec<String>,
+    /// The canonical document, for the CONTROL message with a rotated refresh token. Contains secrets.
+    pub document: ConfigDocument,
+}
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
     /// Advertisers to read; empty means the whole portfolio.
     pub advertiser_ids: Vec<AdvertiserId>,
     /// First day of reports; `None` means as far back as each report goes.
@@ -60,10 +75,6 @@ pub struct Config {
     pub again_from: Option<NaiveDate>,
     /// Last day of reports; `None` means today in the report's time zone.
     pub end_date: Option<NaiveDate>,
-    /// Currency of all money in reports.
-    pub currency: Currency,
-    /// Time zone of the days in reports.
-    pub timezone: Tz,
     /// Days before the cursor to reread; `None` means as many as the metrics of each report need.
     pub lookback_days: Option<u32>,
     /// Whether to run the totals check.
@@ -72,24 +83,13 @@ pub struct Config {
     pub skip_inaccessible_advertisers: bool,
     /// Two-letter country codes for in-market brands and interests; empty means the countries of the segments.
     pub countries: Vec<String>,
-    /// Only disclosed or only undisclosed placements; `None` means Criteo's default, disclosed.
-    pub placements_disclosed: Option<bool>,
-    /// Only placements of this environment.
-    pub placements_environment: Option<String>,
-    /// Only transactions credited to this event type.
-    pub transactions_event_type: Option<String>,
-    /// Period of a row of marketplace statistics.
-    pub mpo_interval: Interval,
     /// Whether log files include product ids.
     pub log_level_product_ids: bool,
-    /// Reports defined by the user.
-    pub custom_reports: Vec<CustomReport>,
-    /// Version segment of API paths.
-    pub api_version: ApiVersion,
-    /// Root of the API; the token endpoint is below it.
-    pub api_base_url: Url,
-    /// Row count at which Criteo truncates a report; lower only in tests.
-    pub report_row_cap: u64,
+}
+
+/// Settings that only tests may change, against a loopback API.
+#[derive(Debug, Clone, Copy)]
+pub struct TestHooks {
     /// Concurrent requests per rate limit class; changed only in tests.
     pub calls_at_once: usize,
     /// Retry delays in percent of the normal ones; lower only in tests.
@@ -98,10 +98,6 @@ pub struct Config {
     pub stall_after: Duration,
     /// The source of the current time.
     pub clock: Clock,
-    /// Problems that do not make the configuration invalid.
-    pub warnings: Vec<String>,
-    /// The canonical document, for the CONTROL message with a rotated refresh token. Contains secrets.
-    pub document: ConfigDocument,
 }
 
 /// Credentials of an app.
@@ -115,29 +111,6 @@ pub struct Credentials {
     pub refresh_token: Option<SecretString>,
     /// When the key was created, if known.
     pub key_created_at: Option<DateTime<Utc>>,
-}
-
-/// A statistics report defined by the user.
-#[derive(Debug, Clone)]
-pub struct CustomReport {
-    /// The stream name without its prefix `custom_`.
-    pub name: String,
-    /// Dimensions, in Criteo's spelling.
-    pub dimensions: Vec<String>,
-    /// Metrics, in Criteo's spelling.
-    pub metrics: Vec<String>,
-    /// Overrides the configured currency.
-    pub currency: Option<Currency>,
-    /// Overrides the configured time zone.
-    pub timezone: Option<Tz>,
-    /// The API's `adSetIds` filter.
-    pub ad_set_ids: Vec<String>,
-    /// The API's `adSetNames` filter.
-    pub ad_set_names: Vec<String>,
-    /// The API's `adSetStatus` filter.
-    pub ad_set_status: Vec<String>,
-    /// Whether rows with equal keys get a row number.
-    pub row_number: bool,
 }
 
 /// The canonical configuration; contains secrets, so its `Debug` output is redacted.
@@ -176,21 +149,14 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn from_object(object: Map<String, Value>) -> Result<Self> {
-        let mut warnings = Vec::new();
-        let mut problems = Problems::default();
-        let document = Value::Object(normalize::normalize(object, &mut warnings, &mut problems));
-        let schema = &SPEC["connectionSpecification"];
-        warnings.extend(mistyped(&document, schema));
-        warnings.extend(unknown_in_reports(&document, schema));
-        problems.extend(Problems::of_schema(&document, schema));
-        let config = values::parse(&document, warnings, &mut problems);
-        match (config, problems.is_empty()) {
-            (Some(mut config), true) => {
-                config.warnings.extend(secrets::flaws(&config.credentials));
-                Ok(config)
-            }
-            _ => Err(problems.into_error()),
-        }
+        let (parsed, document) = parse_settings(object, &SPEC["connectionSpecification"])?;
+        let Parsed { credentials, api_base_url, read, reports, test, mut warnings } = parsed;
+        // The schema requires both.
+        let (Some(credentials), Some(api_base_url)) = (credentials, api_base_url) else {
+            return Err(Error::config("The configuration has no credentials."));
+        };
+        warnings.extend(secrets::flaws(&credentials));
+        Ok(Self { credentials, api_base_url, read, reports, test, warnings, document: ConfigDocument(document) })
     }
 
     /// Whether the API is simulated on this machine.
@@ -200,15 +166,40 @@ impl Config {
     }
 }
 
+/// Validates the settings that are there and ignores required ones that are missing: what the streams are does not depend on a key.
+/// Returns what the reports are, and warnings.
+///
+/// # Errors
+/// As [`Config::parse`], for the settings that are there.
+pub fn report_options(object: Map<String, Value>) -> Result<(ReportOptions, Vec<String>)> {
+    let mut schema = SPEC["connectionSpecification"].clone();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("required");
+    }
+    parse_settings(object, &schema).map(|(parsed, _)| (parsed.reports, parsed.warnings))
+}
+
+/// Passes a document through the three gates.
+fn parse_settings(object: Map<String, Value>, schema: &Value) -> Result<(Parsed, Value)> {
+    let mut warnings = Vec::new();
+    let mut problems = Problems::default();
+    let document = Value::Object(normalize::normalize(object, &mut warnings, &mut problems));
+    warnings.extend(mistyped(&document, schema));
+    warnings.extend(unknown_in_reports(&document, schema));
+    problems.extend(Problems::of_schema(&document, schema));
+    let parsed = values::parse(&document, warnings, &mut problems);
+    if problems.is_empty() { Ok((parsed, document)) } else { Err(problems.into_error()) }
+}
+
 /// Warns of unknown settings that look like typos. Others may belong to programs that share the file.
 fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
     let Some(known) = schema["properties"].as_object() else { return Vec::new() };
     let keys = document.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains_key(*key));
     keys.filter_map(|key| {
-        let meant = suggest::nearly(key, known.keys().map(String::as_str))?;
-        Some(format!("{}: unknown setting, ignored. Did you mean {meant}?", quote(key)))
+        let meant = suggest::closest(key, known.keys().map(String::as_str))?;
+        Some(format!("{}: unknown setting, ignored. Did you mean {meant}?", excerpt(key)))
     })
-    .take(MOST_TOLD)
+    .take(MAX_TOLD)
     .collect()
 }
 
@@ -223,9 +214,9 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
     members
         .map(|(index, key)| {
             let hint = suggest::did_you_mean(key, known.keys().map(String::as_str));
-            format!("custom_reports[{index}].{}: unknown member, ignored.{hint}", quote(key))
+            format!("custom_reports[{index}].{}: unknown member, ignored.{hint}", excerpt(key))
         })
-        .take(MOST_TOLD)
+        .take(MAX_TOLD)
         .collect()
 }
 
@@ -235,9 +226,9 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
 /// [`Kind::Config`](crate::error::Kind::Config) with the position of a syntax error, or with the duplicate members.
 pub fn parse_object(text: &str) -> Result<Map<String, Value>> {
     let text = text.trim_start_matches('\u{feff}');
-    let value = scan::tree(text, MOST_VALUES).map_err(|error| match error.classify() {
+    let value = scan::tree(text, MAX_VALUES).map_err(|error| match error.classify() {
         Category::Data => Error::config(format!(
-            "The configuration has more than {MOST_VALUES} values, so it is probably another file. Check the path."
+            "The configuration has more than {MAX_VALUES} values, so it is probably another file. Check the path."
         )),
         _ => Error::config(format!(
             "The configuration is not valid JSON: syntax error at line {}, column {}. Fix the file there; \

@@ -6,8 +6,9 @@ use std::collections::hash_map::Entry;
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
-use super::{Problems, SPEC};
-use crate::streams::metrics::{self, fold};
+use crate::config::{Problems, SPEC};
+use crate::products::marketing::metrics;
+use crate::products::marketing::metrics::fold;
 
 /// Some platforms append a time.
 const DAYS: &[&str] = &["start_date", "end_date"];
@@ -15,7 +16,7 @@ const DAYS: &[&str] = &["start_date", "end_date"];
 const OTHER_NAMES: &[(&str, &str)] = &[("reportname", "name"), ("adsetstatuses", "ad_set_status")];
 
 /// Makes the canonical document that the schema validates.
-pub(super) fn normalize(
+pub(crate) fn normalize(
     object: Map<String, Value>,
     warnings: &mut Vec<String>,
     problems: &mut Problems,
@@ -35,7 +36,7 @@ pub(super) fn normalize(
     canonical
 }
 
-pub(super) fn report_schema(schema: &Value) -> &Value {
+pub(crate) fn report_schema(schema: &Value) -> &Value {
     &schema["properties"]["custom_reports"]["items"]
 }
 
@@ -278,7 +279,7 @@ fn status(word: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::normalize::*;
     use serde_json::json;
 
     fn canonical(value: &Value) -> Value {

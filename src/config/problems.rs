@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use crate::api::quote;
 use crate::error::Error;
+use crate::support::text::excerpt;
 
 /// Problems by JSON path (`custom_reports[0].metrics`), at most one per path, in the order found.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Problems {
     more: usize,
 }
 
-const MOST_TOLD: usize = 50;
+const MAX_TOLD: usize = 50;
 
 impl Problems {
     /// Validates a document. The messages say what is allowed, and never print a value.
@@ -51,14 +51,14 @@ impl Problems {
         if self.first.iter().any(|(known, _)| known == path) {
             return;
         }
-        if self.first.len() < MOST_TOLD {
+        if self.first.len() < MAX_TOLD {
             self.first.push((short(path), problem.into()));
         } else {
             self.more += 1;
         }
     }
 
-    pub(super) fn extend(&mut self, others: Self) {
+    pub(crate) fn extend(&mut self, others: Self) {
         for (path, problem) in others.first {
             self.push(&path, problem);
         }
@@ -91,7 +91,7 @@ impl Problems {
 
 /// A path may contain long names from the user's file.
 fn short(path: &str) -> String {
-    if path.len() > 200 { quote(path) } else { path.to_owned() }
+    if path.len() > 200 { excerpt(path) } else { path.to_owned() }
 }
 
 fn schema_node<'a>(schema: &'a Value, pointer: &str) -> &'a Value {

@@ -1,11 +1,13 @@
 //! Visible flaws of credentials: traces of copying, forms and templates. Messages name the flaw, never the value.
 
+use crate::config::SPEC;
+use crate::support::{redact, scan};
 use std::borrow::Cow;
 use std::fmt;
 
 use secrecy::ExposeSecret;
 
-use super::Credentials;
+use crate::config::Credentials;
 
 const QUOTES: [(char, char); 8] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»'), ('‹', '›')];
@@ -174,9 +176,24 @@ fn has_percent_escape(value: &str) -> bool {
     })
 }
 
+/// Registers a configuration's secrets, even if it is invalid: the strings under every key that the specification marks
+/// as secret.
+pub(crate) fn mask_secrets_of(config: &str) {
+    let properties = &SPEC["connectionSpecification"]["properties"];
+    // After a JSON syntax error, nothing is recognizable as a secret.
+    let _ = scan::members(config.trim_start_matches('\u{feff}'), &mut |name, raw| {
+        let is_secret = properties[name]["airbyte_secret"] == true;
+        if let Some(secret) = scan::text(raw, redact::MAX_LEN).filter(|_| is_secret && raw.starts_with('"')) {
+            redact::add(&secret);
+            redact::add(secret.trim());
+        }
+        Ok(())
+    });
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::secrets::*;
 
     #[test]
     fn each_flaw_is_told_by_its_kind() {

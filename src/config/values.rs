@@ -1,7 +1,7 @@
 //! Parses the canonical document into types that cannot hold an invalid value.
 
+use crate::model::ids::{AdvertiserId, ApiVersion, Currency};
 use std::collections::HashSet;
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,56 +11,35 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{Config, ConfigDocument, Credentials, CustomReport, DEFAULT_API_BASE_URL, DEFAULT_API_VERSION, Problems};
-use crate::clock::Clock;
-use crate::redact;
-use crate::streams::endpoint::Interval;
-use crate::streams::metrics::{self, Grain, fold};
-use crate::streams::report::ROW_CAP;
-use crate::{suggest, watchdog};
+use crate::config::{Credentials, DEFAULT_API_BASE_URL, Problems, ReadOptions, TestHooks};
+use crate::model::calendar::Grain;
+use crate::products::endpoint::Interval;
+use crate::products::marketing::metrics;
+use crate::products::marketing::metrics::fold;
+use crate::products::report::{CustomReport, ReportOptions};
+use crate::support::clock::Clock;
+use crate::support::{suggest, watchdog};
 
 /// Limits for reports, and for the dimensions or metrics of each, which become columns.
-const MOST_REPORTS: usize = 100;
-const MOST_WORDS: usize = 300;
+const MAX_REPORTS: usize = 100;
+const MAX_WORDS: usize = 300;
 /// At 1.5 s per response, eight concurrent requests use up the reports of a minute in 8 s.
 const CALLS_AT_ONCE: usize = 8;
 
-/// An advertiser's id in Criteo's spelling: digits, with leading zeros.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AdvertiserId(pub String);
-
-/// A currency code (ISO 4217): three capital letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Currency(pub String);
-
-/// The version segment of API paths, such as `2026-07`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiVersion(pub String);
-
-/// Safe to print: an id from Criteo may contain any characters.
-impl fmt::Display for AdvertiserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.chars().map(redact::harmless).collect::<String>())
-    }
+/// What a document says, as far as it says it.
+pub(crate) struct Parsed {
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) api_base_url: Option<Url>,
+    pub(crate) read: ReadOptions,
+    pub(crate) reports: ReportOptions,
+    pub(crate) test: TestHooks,
+    pub(crate) warnings: Vec<String>,
 }
 
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for ApiVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Parses the settings that the schema accepted; `None` if a required one is unusable.
-pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Option<Config> {
+/// Parses every setting that the schema let pass.
+pub(crate) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Parsed {
     let api_base_url = base_url(document, problems);
     for_tests_only(document, api_base_url.as_ref(), problems);
-    let clock = clock(document, problems);
     let start_date = date(document, "start_date", problems);
     let end_date = date(document, "end_date", problems);
     if let (Some(start), Some(end)) = (start_date, end_date)
@@ -68,44 +47,52 @@ pub(super) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
     {
         problems.push("end_date", format!("is before start_date ({start}). Choose a later day or leave it out."));
     }
-    let timezone = timezone(document, "timezone", problems).unwrap_or(Tz::UTC);
-    let custom_reports = custom_reports(document, &mut warnings, problems);
-    Some(Config {
-        credentials: Credentials {
-            client_id: text(document, "client_id")?.to_owned(),
-            client_secret: SecretString::from(text(document, "client_secret")?),
+    let key_created_at = instant(document, "key_created_at", problems);
+    let credentials =
+        text(document, "client_id").zip(text(document, "client_secret")).map(|(id, secret)| Credentials {
+            client_id: id.to_owned(),
+            client_secret: SecretString::from(secret),
             refresh_token: text(document, "refresh_token").map(SecretString::from),
-            key_created_at: instant(document, "key_created_at", problems),
+            key_created_at,
+        });
+    let none = ReportOptions::default();
+    Parsed {
+        credentials,
+        api_base_url,
+        read: ReadOptions {
+            advertiser_ids: texts(&document["advertiser_ids"]).map(AdvertiserId).collect(),
+            start_date,
+            again_from: None,
+            end_date,
+            lookback_days: document["lookback_days"].as_u64().and_then(|days| u32::try_from(days).ok()),
+            verify_totals: document["verify_totals"].as_bool().unwrap_or(true),
+            skip_inaccessible_advertisers: document["skip_inaccessible_advertisers"].as_bool().unwrap_or(false),
+            countries: texts(&document["countries"]).collect(),
+            log_level_product_ids: document["log_level_product_ids"].as_bool().unwrap_or(false),
         },
-        advertiser_ids: texts(&document["advertiser_ids"]).map(AdvertiserId).collect(),
-        start_date,
-        again_from: None,
-        end_date,
-        currency: Currency(text(document, "currency")?.to_owned()),
-        timezone,
-        lookback_days: document["lookback_days"].as_u64().and_then(|days| u32::try_from(days).ok()),
-        verify_totals: document["verify_totals"].as_bool().unwrap_or(true),
-        skip_inaccessible_advertisers: document["skip_inaccessible_advertisers"].as_bool().unwrap_or(false),
-        countries: texts(&document["countries"]).collect(),
-        placements_disclosed: document["placements_disclosed"].as_bool(),
-        placements_environment: text(document, "placements_environment").map(str::to_owned),
-        transactions_event_type: text(document, "transactions_event_type").map(str::to_owned),
-        mpo_interval: Interval::named(text(document, "mpo_interval").unwrap_or("Day")),
-        log_level_product_ids: document["log_level_product_ids"].as_bool().unwrap_or(false),
-        custom_reports,
-        api_version: ApiVersion(text(document, "api_version").unwrap_or(DEFAULT_API_VERSION).to_owned()),
-        api_base_url: api_base_url?,
-        report_row_cap: document["report_row_cap"].as_u64().unwrap_or(ROW_CAP),
-        calls_at_once: document["calls_at_once"]
-            .as_u64()
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(CALLS_AT_ONCE),
-        backoff_percent: document["backoff_percent"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
-        stall_after: document["stall_seconds"].as_u64().map_or(watchdog::PATIENCE, Duration::from_secs),
-        clock,
+        reports: ReportOptions {
+            currency: text(document, "currency").map_or(none.currency, |code| Currency(code.to_owned())),
+            timezone: timezone(document, "timezone", problems).unwrap_or(none.timezone),
+            api_version: text(document, "api_version")
+                .map_or(none.api_version, |version| ApiVersion(version.to_owned())),
+            custom_reports: custom_reports(document, &mut warnings, problems),
+            placements_disclosed: document["placements_disclosed"].as_bool(),
+            placements_environment: text(document, "placements_environment").map(str::to_owned),
+            transactions_event_type: text(document, "transactions_event_type").map(str::to_owned),
+            mpo_interval: text(document, "mpo_interval").map_or(none.mpo_interval, Interval::named),
+            report_row_cap: document["report_row_cap"].as_u64().unwrap_or(none.report_row_cap),
+        },
+        test: TestHooks {
+            calls_at_once: document["calls_at_once"]
+                .as_u64()
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(CALLS_AT_ONCE),
+            backoff_percent: document["backoff_percent"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
+            stall_after: document["stall_seconds"].as_u64().map_or(watchdog::PATIENCE, Duration::from_secs),
+            clock: clock(document, problems),
+        },
         warnings,
-        document: ConfigDocument(document.clone()),
-    })
+    }
 }
 
 fn text<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
@@ -157,7 +144,7 @@ fn base_url(document: &Value, problems: &mut Problems) -> Option<Url> {
     url
 }
 
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
         Some("localhost") => true,
         Some(host) => host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
@@ -186,10 +173,10 @@ fn instant(document: &Value, key: &str, problems: &mut Problems) -> Option<DateT
 fn custom_reports(document: &Value, warnings: &mut Vec<String>, problems: &mut Problems) -> Vec<CustomReport> {
     let mut reports: Vec<CustomReport> = Vec::new();
     let listed = document["custom_reports"].as_array().map_or(&[][..], Vec::as_slice);
-    if listed.len() > MOST_REPORTS {
-        problems.push("custom_reports", format!("lists {} reports; the limit is {MOST_REPORTS}.", listed.len()));
+    if listed.len() > MAX_REPORTS {
+        problems.push("custom_reports", format!("lists {} reports; the limit is {MAX_REPORTS}.", listed.len()));
     }
-    for (index, value) in listed.iter().take(MOST_REPORTS).enumerate() {
+    for (index, value) in listed.iter().take(MAX_REPORTS).enumerate() {
         let path = format!("custom_reports[{index}]");
         let report = CustomReport {
             name: text(value, "name").unwrap_or_default().to_owned(),
@@ -217,11 +204,11 @@ fn vocabulary(report: &CustomReport, path: &str, warnings: &mut Vec<String>, pro
         ("dimensions", &report.dimensions, metrics::is_dimension as fn(&str) -> bool),
         ("metrics", &report.metrics, metrics::is_metric),
     ] {
-        if words.len() > MOST_WORDS {
-            problems.push(&format!("{path}.{key}"), format!("lists {} {key}; the limit is {MOST_WORDS}.", words.len()));
+        if words.len() > MAX_WORDS {
+            problems.push(&format!("{path}.{key}"), format!("lists {} {key}; the limit is {MAX_WORDS}.", words.len()));
         }
         let mut seen = HashSet::new();
-        for (index, word) in words.iter().take(MOST_WORDS).enumerate() {
+        for (index, word) in words.iter().take(MAX_WORDS).enumerate() {
             if !seen.insert(fold(word)) {
                 problems.push(&format!("{path}.{key}[{index}]"), format!("repeats {word}. Name it once."));
             } else if let Some(day) = metrics::until(word).filter(|_| key == "metrics") {

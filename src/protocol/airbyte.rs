@@ -9,20 +9,20 @@ use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 
-use crate::api::quote;
-use crate::clock;
-use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
-use crate::scan;
-use crate::streams::Stream;
+use crate::products::Stream;
+use crate::state::saved::{Saved, States};
+use crate::support::clock;
+use crate::support::scan;
+use crate::support::text::excerpt;
 
 /// Maximum number of values in a document.
-const MOST_VALUES: usize = 400_000;
+const MAX_VALUES: usize = 400_000;
 /// Maximum number of values per stream of a catalog, and of streams.
-const MOST_VALUES_OF_ENTRY: usize = 50_000;
-const MOST_STREAMS: usize = 2000;
+const MAX_VALUES_OF_ENTRY: usize = 50_000;
+const MAX_STREAMS: usize = 2000;
 /// Maximum length of a stream name, in bytes.
-const LONGEST_NAME: usize = 300;
+const MAX_NAME_LEN: usize = 300;
 
 /// A stream's status (`AirbyteStreamStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum SyncMode {
 
 /// A stream of the configured catalog, as the user's platform wrote it.
 #[derive(Debug, Clone)]
-pub struct Configured {
+pub struct ConfiguredStream {
     /// Its name; may not exist.
     pub name: String,
     /// How to read it, or the unknown mode.
@@ -61,7 +61,7 @@ pub struct Configured {
     pub properties: Map<String, Value>,
 }
 
-impl Configured {
+impl ConfiguredStream {
     /// A stream without sync id and schema overrides.
     #[must_use]
     pub fn new(name: &str, sync_mode: Result<SyncMode, String>, columns: Option<HashSet<String>>) -> Self {
@@ -223,7 +223,7 @@ pub fn record_suffix<'a>(misfits: impl Iterator<Item = &'a str>, out: &mut Vec<u
 ///
 /// # Errors
 /// `config_error` if the text is not a catalog.
-pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
+pub fn parse_catalog(text: &str) -> Result<Vec<ConfiguredStream>> {
     let mut configured = Vec::new();
     let is_catalog = each_stream(text, &mut |index, entry| {
         let stream = &entry["stream"];
@@ -238,7 +238,10 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
         };
         let columns = stream["json_schema"]["properties"].as_object();
         let columns = columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
-        configured.push(Configured { sync_id: entry["sync_id"].as_i64(), ..Configured::new(name, sync_mode, columns) });
+        configured.push(ConfiguredStream {
+            sync_id: entry["sync_id"].as_i64(),
+            ..ConfiguredStream::new(name, sync_mode, columns)
+        });
         Ok(())
     })?;
     if is_catalog {
@@ -254,21 +257,21 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
 ///
 /// # Errors
 /// `config_error` if the text is not JSON, an entry is too large, or `on_entry` rejects it.
-pub(super) fn each_stream(text: &str, on_entry: &mut dyn FnMut(usize, &Value) -> Result<()>) -> Result<bool> {
+pub(crate) fn each_stream(text: &str, on_entry: &mut dyn FnMut(usize, &Value) -> Result<()>) -> Result<bool> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error, "The catalog"))?;
     let streams = scan::member(text, |name| name == "streams").filter(|raw| raw.starts_with('['));
     let Some(streams) = streams else { return Ok(false) };
     let (mut index, mut refused) = (0, None);
     let walk = scan::items(streams, &mut |entry| {
-        let taken = match scan::tree(entry, MOST_VALUES_OF_ENTRY) {
-            _ if index >= MOST_STREAMS => {
-                Err(Error::config(format!("The catalog has more than {MOST_STREAMS} entries.")))
+        let taken = match scan::tree(entry, MAX_VALUES_OF_ENTRY) {
+            _ if index >= MAX_STREAMS => {
+                Err(Error::config(format!("The catalog has more than {MAX_STREAMS} entries.")))
             }
             Ok(entry) => on_entry(index, &entry),
             Err(error) => Err(Error::config(format!(
                 "The catalog is invalid: streams[{index}] has {}.",
-                quote(&error.to_string())
+                excerpt(&error.to_string())
             ))),
         };
         index += 1;
@@ -323,11 +326,11 @@ pub fn parse_state(text: &str) -> Result<States> {
 /// Adds the state in a message, or in a message's content.
 fn add_state(entry: &str, states: &mut States) -> Option<()> {
     let member = |text, wanted: &str| scan::member(text, |name| name == wanted);
-    let word = |text| member(text, "type").and_then(|raw| scan::text(raw, LONGEST_NAME));
+    let word = |text| member(text, "type").and_then(|raw| scan::text(raw, MAX_NAME_LEN));
     let state = if word(entry).as_deref() == Some("STATE") { member(entry, "state")? } else { entry };
     let stream = member(state, "stream")?;
     let name = member(member(stream, "stream_descriptor")?, "name").filter(|raw| raw.starts_with('"'))?;
-    let name = scan::text(name, LONGEST_NAME)?;
+    let name = scan::text(name, MAX_NAME_LEN)?;
     if !matches!(word(state).as_deref(), Some("STREAM") | None) {
         return None;
     }
@@ -336,21 +339,21 @@ fn add_state(entry: &str, states: &mut States) -> Option<()> {
 }
 
 /// Parses a document from the user; `what` names it in errors.
-pub(super) fn parse(text: &str, what: &str) -> Result<Value> {
-    scan::tree(text.trim_start_matches('\u{feff}'), MOST_VALUES).map_err(|error| not_json(&error, what))
+pub(crate) fn parse(text: &str, what: &str) -> Result<Value> {
+    scan::tree(text.trim_start_matches('\u{feff}'), MAX_VALUES).map_err(|error| not_json(&error, what))
 }
 
 fn not_json(error: &serde_json::Error, what: &str) -> Error {
     let (line, column) = (error.line(), error.column());
     Error::config(match error.classify() {
-        Category::Data => format!("{what} cannot be read: {}.", quote(&error.to_string())),
+        Category::Data => format!("{what} cannot be read: {}.", excerpt(&error.to_string())),
         _ => format!("{what} is not valid JSON: syntax error at line {line}, column {column}."),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::protocol::airbyte::*;
 
     #[test]
     fn states_as_their_writers_write_them_are_read() {

@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use crate::config::secrets;
-use crate::scan;
+use crate::support::scan;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub client_id: String,
     pub client_secret: String,
 }
 
-const MOST_VALUES: usize = 1000;
+const MAX_VALUES: usize = 1000;
 
 /// Labels of the key's parts, without blanks, `_` and `-`. Criteo's pages say "API Key" and "API Secret", other sources
 /// "Client ID" and "Client Secret"; no sample file is public.
@@ -21,7 +21,7 @@ const SECRET: [&str; 4] = ["clientsecret", "apisecret", "apikeysecret", "apiclie
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
 /// Decodes UTF-8 and UTF-16, the latter also without a byte order mark.
-pub(super) fn decode(bytes: &[u8]) -> Option<String> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     let is_wide = |first: usize| bytes.len() >= 4 && bytes[first] == 0 && bytes[first + 2] == 0;
     match bytes {
         [0xff, 0xfe, rest @ ..] => decode_wide(rest, u16::from_le_bytes),
@@ -39,9 +39,9 @@ fn decode_wide(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<String> {
 
 /// Finds both parts. The format is undocumented: accepts JSON, tables with a header, and labels followed by a value on
 /// the same or next line.
-pub(super) fn parse(text: &str) -> Option<Key> {
+pub(crate) fn parse(text: &str) -> Option<Key> {
     let text = text.trim_start_matches('\u{feff}');
-    if let Ok(document) = scan::tree(text, MOST_VALUES) {
+    if let Ok(document) = scan::tree(text, MAX_VALUES) {
         return of_json(&document);
     }
     of_table(text).or_else(|| Some(Key { client_id: value(text, &ID)?, client_secret: value(text, &SECRET)? }))
@@ -140,7 +140,7 @@ fn cleaned(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::commands::setup::key_file::*;
 
     #[test]
     fn both_parts_are_found_however_they_are_written() {

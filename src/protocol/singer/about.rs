@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::settings;
 use crate::config::SPEC;
+use crate::protocol::singer::settings;
 
 /// The tap's capabilities, in the Meltano Hub's terms.
 pub const CAPABILITIES: &[&str] =

@@ -12,14 +12,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::clock;
+use crate::support::clock;
 
 /// Part of all our file names, after the user's prefix.
 const MARK: &str = "tap-criteo-batch-";
 /// Age at which a file is removed: by then, the target loaded it or never will.
-const LONGEST_LIFE: Duration = Duration::from_hours(24);
+const MAX_LIFE_TIME: Duration = Duration::from_hours(24);
 /// Maximum time that records wait to share a file, since their state waits with them.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const MAX_WAIT_TIME: Duration = Duration::from_secs(20);
 const BUFFER: usize = 256 * 1024;
 
 /// Location and format of the files.
@@ -47,7 +47,7 @@ impl Batches {
             let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&mark));
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
-            if is_ours && age.is_some_and(|age| age > LONGEST_LIFE) {
+            if is_ours && age.is_some_and(|age| age > MAX_LIFE_TIME) {
                 // Fails if another run removed it.
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -143,7 +143,7 @@ impl BatchFiles {
     /// Whether there are enough records to hand over, or they waited long enough.
     #[must_use]
     pub fn are_due(&self) -> bool {
-        !self.manifest.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LONGEST_WAIT)
+        !self.manifest.is_empty() || self.since.is_some_and(|since| since.elapsed() >= MAX_WAIT_TIME)
     }
 
     /// Closes the files and returns the message that hands them over, if there are any.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::protocol::airbyte::{self, Configured, SyncMode};
-use crate::streams::Stream;
-use crate::streams::schema::ColumnType;
+use crate::products::Stream;
+use crate::products::schema::ColumnType;
+use crate::protocol::airbyte;
+use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 
 /// The catalog for `--discover`, indented: Meltano hangs on lines of more than 64 KiB.
 #[must_use]
@@ -28,7 +29,7 @@ pub fn catalog(streams: &[Stream]) -> String {
                 "stream": stream.name,
                 "key_properties": stream.primary_key,
                 "replication_method": method,
-                "schema": super::json_schema(stream),
+                "schema": crate::protocol::singer::json_schema(stream),
             });
             if let Some(cursor) = cursor {
                 root["valid-replication-keys"] = json!([cursor]);
@@ -57,7 +58,7 @@ pub fn catalog(streams: &[Stream]) -> String {
 ///
 /// # Errors
 /// `config_error` if the text is not a catalog.
-pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
+pub fn parse_catalog(text: &str) -> Result<Vec<ConfiguredStream>> {
     let mut configured = Vec::new();
     let mut left_out = Vec::new();
     let is_catalog = airbyte::each_stream(text, &mut |index, entry| {
@@ -82,7 +83,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
             names.cloned().collect::<HashSet<_>>()
         });
         let properties = properties.cloned().unwrap_or_default();
-        configured.push(Configured { properties, ..Configured::new(name, sync_mode, columns) });
+        configured.push(ConfiguredStream { properties, ..ConfiguredStream::new(name, sync_mode, columns) });
         Ok(())
     })?;
     if !is_catalog {
@@ -90,7 +91,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
             "The catalog has no list of streams. It must be a Singer catalog, as printed by --discover.",
         ));
     }
-    for name in left_out.into_iter().filter(|name| configured.iter().any(|of: &Configured| of.name == *name)) {
+    for name in left_out.into_iter().filter(|name| configured.iter().any(|of: &ConfiguredStream| of.name == *name)) {
         tracing::warn!("The catalog selects {name} in one entry and not in another. The stream is read.");
     }
     Ok(configured)
@@ -98,9 +99,9 @@ pub fn parse_catalog(text: &str) -> Result<Vec<Configured>> {
 
 /// The streams read without a catalog.
 #[must_use]
-pub fn defaults(streams: &[Stream]) -> Vec<Configured> {
+pub fn defaults(streams: &[Stream]) -> Vec<ConfiguredStream> {
     let selected = streams.iter().filter(|stream| stream.is_selected_by_default());
-    selected.map(|stream| Configured::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
+    selected.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
 }
 
 /// Applies the catalog's column types to a stream: Meltano users may change them, and values are cast to them. Columns
@@ -109,7 +110,7 @@ pub fn retype(stream: &mut Stream, properties: &Map<String, Value>) {
     let Some(own) = stream.schema["properties"].as_object_mut() else { return };
     for (name, property) in own.iter_mut() {
         let Some(wanted) = properties.get(name).filter(|wanted| wanted.is_object()) else { continue };
-        let is_same = super::property(wanted) == super::property(property);
+        let is_same = crate::protocol::singer::property(wanted) == crate::protocol::singer::property(property);
         // A local time is a plain string in Singer's dialect; keep its type.
         let is_text = ColumnType::of_property(wanted) == ColumnType::Text;
         if is_same || is_text && ColumnType::of_property(property) == ColumnType::LocalDateTime {
@@ -177,7 +178,7 @@ impl Metadata {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::protocol::singer::catalog::*;
 
     #[test]
     fn selection_is_resolved_as_the_sdk_does() {

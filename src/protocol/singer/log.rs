@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tracing::Level;
 
-use crate::clock;
-use crate::redact;
+use crate::support::clock;
+use crate::support::redact;
 
 /// Environment variable with the path of a Python `logging` configuration, which Meltano writes for taps that support
 /// structured logs.
@@ -15,7 +15,7 @@ const SETTINGS: &str = "SINGER_SDK_LOG_CONFIG";
 /// The formatter that selects the structured form.
 const STRUCTURED: &str = "StructuredFormatter";
 /// Maximum line length in characters. Meltano reads at most 64 KiB per line during discovery.
-const LONGEST: usize = 12 * 1024;
+const MAX_LEN: usize = 12 * 1024;
 
 /// The log on stderr.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Log {
         if level > self.level {
             return;
         }
-        let text: String = redact::line(text).chars().take(LONGEST).collect();
+        let text: String = redact::line(text).chars().take(MAX_LEN).collect();
         let line = if self.is_structured {
             let mut line = structured(level, stream);
             line.insert("message".into(), json!(text));
@@ -160,7 +160,7 @@ fn write(line: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::protocol::singer::log::*;
 
     #[test]
     fn settings_of_python_say_form_and_level() {

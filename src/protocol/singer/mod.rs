@@ -12,17 +12,17 @@ pub mod state;
 
 use serde_json::{Map, Value, json};
 
-pub use log::Log;
-pub use settings::Settings;
-pub use state::State;
+pub use crate::protocol::singer::log::Log;
+pub use crate::protocol::singer::settings::Settings;
+pub use crate::protocol::singer::state::State;
 
-use crate::clock;
-use crate::streams::Stream;
-use crate::streams::schema::ColumnType;
+use crate::products::Stream;
+use crate::products::schema::ColumnType;
+use crate::support::clock;
 
 /// The writer thread's Singer context.
 #[derive(Debug)]
-pub struct Tap {
+pub struct SingerContext {
     /// The state of all streams.
     pub state: State,
     /// The log on stderr.

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::batch::Batches;
 use crate::config::{Problems, is_unset, switch};
 use crate::error::{Error, Result};
+use crate::protocol::singer::batch::Batches;
 
 /// Default number of records per batch file, as in the SDK.
 const BATCH_SIZE: u64 = 10_000;
@@ -118,7 +118,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::protocol::singer::settings::*;
 
     fn parse(all: &Value) -> Result<Settings> {
         Settings::parse(all.as_object().unwrap())

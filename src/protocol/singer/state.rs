@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::saved::{Saved, States};
 use crate::error::{Error, Result};
 use crate::protocol::airbyte;
+use crate::state::saved::{Saved, States};
 
 /// Bookmark key with the scope of the last activated version.
 const SCOPE: &str = "activated_for";
@@ -80,7 +80,7 @@ impl State {
 
     /// Sets a stream's state; `cursor` is its cursor column.
     pub fn set(&mut self, stream: &str, state: &Value, cursor: Option<&str>) {
-        let is_whole = state.as_object().is_some_and(crate::engine::cursor::is_no_cursor);
+        let is_whole = state.as_object().is_some_and(crate::state::cursor::is_no_cursor);
         let mut bookmark = state.clone();
         if let (Some(cursor), Some(object)) = (cursor, bookmark.as_object_mut()) {
             // For the user: the earliest cursor of all advertisers. Objects use timestamps as cursors.
@@ -116,7 +116,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::protocol::singer::state::*;
 
     #[test]
     fn states_are_carried_along_and_never_misunderstood() {

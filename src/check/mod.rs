@@ -1,0 +1,435 @@
+//! Checks every step of Criteo's setup. A failed step stops those that depend on it; independent problems are reported
+//! together.
+//!
+//! ```text
+//! configuration → network → key → app → consent ┬→ advertisers
+//!                                               ├→ permissions      one small request per group of streams
+//!                                               ├→ custom reports   one day of each
+//!                                               └→ first sync       estimated requests and minutes
+//! ```
+
+pub(crate) mod probes;
+
+use crate::support::text::excerpt;
+use std::time::Duration;
+
+use chrono::{Datelike as _, Months, NaiveDate};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::check::probes::{custom_reports, permissions};
+use crate::config::Config;
+use crate::error::{Cause, Error, Kind, Result};
+use crate::http::{Call, CallClass, Client, Memory};
+use crate::model::ids::ApiVersion;
+use crate::output::Output;
+use crate::products::report::DEFAULT_API_VERSION;
+use crate::products::{Permission, Source, Stream, marketing};
+use crate::protocol::airbyte::SyncMode;
+use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
+use crate::rows::envelope;
+
+/// Timeout per step, as the user is waiting.
+const MAX_FOR_RUNG: Duration = Duration::from_secs(15);
+/// Timeout for permissions and custom reports together. Syncs wait longer for reports.
+const MAX_FOR_PROBES: Duration = Duration::from_secs(25);
+/// Months before the end of an API version in which to warn (developers.criteo.com, Versioning policy).
+const LAST_MONTHS: u32 = 3;
+
+const VALID: &str = "It is valid.";
+
+/// The result of a step.
+#[derive(Debug, Clone)]
+pub enum StepOutcome {
+    /// The step passed.
+    Passed(String),
+    /// The step passed with a warning.
+    Warning(String),
+    /// The step failed: a sync would miss data.
+    Failed(Error),
+    /// Not checked, because an earlier step failed.
+    Skipped,
+}
+
+/// A step that must pass before a sync can read data, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The configuration is valid.
+    Configuration,
+    /// Criteo can be reached.
+    Network,
+    /// Criteo accepts the key.
+    Key,
+    /// The key's app may call the API.
+    App,
+    /// At least one advertiser granted the app consent.
+    Consent,
+    /// All configured advertisers granted consent.
+    Advertisers,
+    /// The app has the permissions of the streams.
+    Permissions,
+    /// Criteo accepts the custom reports.
+    CustomReports,
+    /// Estimates the duration of the first sync.
+    FirstSync,
+}
+
+impl Step {
+    /// All steps, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Configuration,
+        Self::Network,
+        Self::Key,
+        Self::App,
+        Self::Consent,
+        Self::Advertisers,
+        Self::Permissions,
+        Self::CustomReports,
+        Self::FirstSync,
+    ];
+
+    /// The name of the step, also its heading in `docs/credentials.md`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Network => "network",
+            Self::Key => "key",
+            Self::App => "app",
+            Self::Consent => "consent",
+            Self::Advertisers => "advertisers",
+            Self::Permissions => "permissions",
+            Self::CustomReports => "custom reports",
+            Self::FirstSync => "first sync",
+        }
+    }
+}
+
+/// A step with its result.
+#[derive(Debug, Clone)]
+pub struct StepResult {
+    /// The step.
+    pub step: Step,
+    /// The result.
+    pub outcome: StepOutcome,
+}
+
+/// The results of all steps.
+#[derive(Debug, Default)]
+pub struct CheckReport {
+    /// Steps with results, in order.
+    pub results: Vec<StepResult>,
+    /// Permissions that the app is known to lack.
+    pub lacking: Vec<Permission>,
+}
+
+/// Runs the steps, and reports each result immediately.
+pub struct Check<'a> {
+    report: CheckReport,
+    tell: &'a mut dyn FnMut(&StepResult),
+}
+
+impl<'a> Check<'a> {
+    /// Starts an empty report; the callback receives each result.
+    pub fn new(tell: &'a mut dyn FnMut(&StepResult)) -> Self {
+        Self { report: CheckReport::default(), tell }
+    }
+
+    fn step(&mut self, step: Step, outcome: StepOutcome) {
+        let result = StepResult { step, outcome };
+        (self.tell)(&result);
+        self.report.results.push(result);
+    }
+
+    fn fine(&mut self, step: Step, text: impl Into<String>) {
+        self.step(step, StepOutcome::Passed(text.into()));
+    }
+
+    /// Fails a step that all later steps depend on.
+    fn give_up(mut self, step: Step, error: Error) -> CheckReport {
+        self.step(step, StepOutcome::Failed(error));
+        self.leave()
+    }
+
+    fn leave(mut self) -> CheckReport {
+        for step in Step::ALL.into_iter().skip(self.report.results.len()) {
+            self.step(step, StepOutcome::Skipped);
+        }
+        self.report
+    }
+
+    /// The report for an invalid configuration.
+    #[must_use]
+    pub fn without_config(self, error: Error) -> CheckReport {
+        self.give_up(Step::Configuration, error)
+    }
+
+    /// The report for a machine that cannot connect, for example because of an invalid proxy.
+    #[must_use]
+    pub fn without_client(mut self, error: Error) -> CheckReport {
+        self.fine(Step::Configuration, VALID);
+        self.give_up(Step::Network, error)
+    }
+
+    /// Runs all steps as far as possible.
+    pub async fn run_checks(mut self, client: &Client, output: &Output, config: &Config) -> CheckReport {
+        let responses = format!("{} responds.", config.api_base_url.host_str().unwrap_or_default());
+        self.fine(Step::Configuration, VALID);
+        match within(client.authenticate()).await {
+            Ok(()) => self.fine(Step::Network, responses),
+            Err(error) if error.cause == Some(Cause::CredentialsRefused) => {
+                self.fine(Step::Network, responses);
+                return self.give_up(Step::Key, error);
+            }
+            Err(error) => return self.give_up(Step::Network, error),
+        }
+        let known = "Criteo issued an access token.";
+        match client.clock_warning() {
+            Some(warning) => self.step(Step::Key, StepOutcome::Warning(format!("{known} {warning}"))),
+            None => self.fine(Step::Key, known),
+        }
+        let asked = futures_util::future::join(within(app(client)), within(portfolio(client, config)));
+        let (app, portfolio) = asked.await;
+        let today = crate::read::clock_of(client, config).today(chrono_tz::Tz::UTC);
+        let portfolio = match (app, portfolio) {
+            (Ok(app), _) if is_retail_media(&app) => return self.give_up(Step::App, retail_media(&app)),
+            // Only the list of advertisers is known to work for every app.
+            (app, Ok(portfolio)) => {
+                self.step(Step::App, app_hold(app, &config.reports.api_version, today));
+                portfolio
+            }
+            (app, Err(error)) if error.cause == Some(Cause::ConsentMissing) => {
+                self.step(Step::App, app_hold(app, &config.reports.api_version, today));
+                return self.give_up(Step::Consent, error);
+            }
+            (_, Err(error)) if error.cause == Some(Cause::NotFound) => {
+                let error = without_version(client, config, today, error).await;
+                return self.give_up(Step::App, error);
+            }
+            (Ok(app), Err(error)) => {
+                self.step(Step::App, app_hold(Ok(app), &config.reports.api_version, today));
+                return self.give_up(Step::Consent, error);
+            }
+            (Err(_), Err(error)) => return self.give_up(Step::App, error),
+        };
+        let count = portfolio.consenting.len();
+        let ids = crate::model::ids::format_ids(&portfolio.consenting);
+        let have = if count == 1 { "advertiser has" } else { "advertisers have" };
+        self.fine(Step::Consent, format!("{count} {have} granted the app consent: {ids}."));
+        if portfolio.advertisers.is_empty()
+            && let Some(error) = portfolio.missing_error()
+        {
+            return self.give_up(Step::Advertisers, error);
+        }
+        self.step(Step::Advertisers, advertisers(&portfolio, config));
+        let streams = marketing::streams(&config.reports);
+        let deadline = Instant::now() + MAX_FOR_PROBES;
+        let (groups, reports) = futures_util::future::join(
+            permissions(client, config, &streams, &portfolio, deadline),
+            custom_reports(client, config, &streams, &portfolio, deadline),
+        )
+        .await;
+        self.report.lacking.clone_from(&groups.lacking);
+        let rows = groups.rows;
+        self.step(Step::Permissions, groups.outcome(&streams, !config.reports.custom_reports.is_empty()));
+        if groups.lacking.contains(&Permission::Analytics) {
+            let is_without = config.reports.custom_reports.is_empty();
+            self.step(Step::CustomReports, if is_without { reports } else { StepOutcome::Skipped });
+            return self.leave();
+        }
+        self.step(Step::CustomReports, reports);
+        let lacking = self.report.lacking.clone();
+        let streams = streams.into_iter().filter(|stream| !lacking.contains(&stream.permission)).collect();
+        self.fine(Step::FirstSync, first_sync(client, output, config, &portfolio, streams, rows));
+        self.report
+    }
+}
+
+async fn within<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(MAX_FOR_RUNG, asked).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Error {
+    Error::transient(
+        "Criteo did not respond in time. It may be slow or down, or a proxy may be delaying it. Try again in a few \
+         minutes.",
+    )
+}
+
+/// Requests the app of the key. A failure proves nothing, as no other client is known to use this endpoint.
+async fn app(client: &Client) -> Result<Value> {
+    let error = match me(client, "marketing-solutions").await {
+        Ok(app) => return Ok(app),
+        Err(error) => error,
+    };
+    if error.kind == Kind::Transient {
+        return Err(error);
+    }
+    me(client, "retail-media").await.map_err(|_| error)
+}
+
+/// The result for an app that can call the API.
+fn app_hold(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
+    match app {
+        Ok(app) => with_age(&format!("It is \"{}\".", name_of(&app)), version, today),
+        Err(error) => {
+            let words = error.to_string();
+            let about = format!(
+                "Criteo does not report the name of the app ({}); syncs do not need it.",
+                words.trim_end_matches('.')
+            );
+            let (StepOutcome::Passed(text) | StepOutcome::Warning(text)) = with_age(&about, version, today) else {
+                return StepOutcome::Skipped;
+            };
+            StepOutcome::Warning(text)
+        }
+    }
+}
+
+/// The name of the app, quoted because it comes from outside.
+fn name_of(app: &Value) -> String {
+    excerpt(app["name"].as_str().unwrap_or("without a name"))
+}
+
+fn is_retail_media(app: &Value) -> bool {
+    app["criteoService"].as_str().is_some_and(|service| service.to_lowercase().contains("retail"))
+}
+
+fn retail_media(app: &Value) -> Error {
+    Error::config(format!(
+        "The app \"{}\" belongs to the service Retail Media, which lacks the data that this connector reads. The \
+         service of an app cannot be changed: create a new app on partners.criteo.com with the service \"C-Growth and \
+         marketing solutions\", and use its key.",
+        name_of(app)
+    ))
+}
+
+/// Requests the app from a service (`GET /{version}/{service}/me`).
+async fn me(client: &Client, service: &str) -> Result<Value> {
+    let call = Call {
+        method: reqwest::Method::GET,
+        path: vec![service.to_owned(), "me".to_owned()],
+        query: Vec::new(),
+        body: None,
+        class: CallClass::Other,
+        expected_bytes: 0,
+        memory: Memory::Apart,
+        is_divisible: false,
+        is_suspect: false,
+    };
+    let (_, app) = client
+        .fetch(&call, |body| {
+            envelope::check(body)?;
+            let mut response: Value = serde_json::from_str(body).unwrap_or_default();
+            let app = response.pointer_mut("/data/attributes").map(Value::take);
+            app.filter(Value::is_object).ok_or_else(|| envelope::unknown_shape("it has no app"))
+        })
+        .await?;
+    Ok(app)
+}
+
+/// The documented end of an API version: each is supported for a year.
+fn end_of(version: &ApiVersion) -> Option<NaiveDate> {
+    format!("{version}-01").parse::<NaiveDate>().ok().map(|start| start + Months::new(12))
+}
+
+/// Adds the age of the API version to the result for an app.
+fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
+    let Some(end) = end_of(version) else {
+        return StepOutcome::Warning(format!("{app} api_version {version} may change at any time."));
+    };
+    let month = end.format("%B %Y");
+    if end.with_day(1).unwrap_or(end) < today.with_day(1).unwrap_or(today) {
+        return StepOutcome::Warning(format!(
+            "{app} Criteo's schedule supports API version {version} only until {month}. It still responds, probably \
+             with a newer version, whose columns may differ. {NEWER}"
+        ));
+    }
+    let text = format!("{app} Criteo's schedule supports API version {version} until about {month}.");
+    if end - Months::new(LAST_MONTHS) > today.with_day(1).unwrap_or(today) {
+        StepOutcome::Passed(text)
+    } else {
+        StepOutcome::Warning(format!("{text} Update the connector before then, or choose a newer api_version."))
+    }
+}
+
+const NEWER: &str = "Remove api_version from the configuration, choose a newer one, or update the connector.";
+
+/// The error for a missing list of advertisers. Tries whether another API version has it.
+async fn without_version(client: &Client, config: &Config, today: NaiveDate, error: Error) -> Error {
+    let call = crate::read::list_of_advertisers();
+    for version in newest_versions(today) {
+        if version != config.reports.api_version.0 && within_time(client.is_answered_by(&version, &call)).await {
+            let words = error.words.as_deref().map(|words| format!(" Criteo says: {words}")).unwrap_or_default();
+            let message = format!(
+                "Criteo no longer serves API version {}, but it serves version {version}. {NEWER}{words}",
+                config.reports.api_version
+            );
+            return Error { message, ..error };
+        }
+    }
+    error
+}
+
+async fn within_time(answered: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(MAX_FOR_RUNG, answered).await.unwrap_or(false)
+}
+
+/// The supported versions, newest first, and the default. Criteo publishes one in January and one in July.
+fn newest_versions(today: NaiveDate) -> Vec<String> {
+    let (year, half) = (today.year(), if today.month() < 7 { "01" } else { "07" });
+    let before = if half == "07" { format!("{year}-01") } else { format!("{}-07", year - 1) };
+    let mut versions = vec![format!("{year}-{half}"), before, DEFAULT_API_VERSION.to_owned()];
+    versions.dedup();
+    versions
+}
+
+fn advertisers(portfolio: &Portfolio, config: &Config) -> StepOutcome {
+    let (read, all) = (portfolio.advertisers.len(), portfolio.consenting.len());
+    let read = format!("{read} of {all} {} will be read.", if all == 1 { "advertiser" } else { "advertisers" });
+    match portfolio.missing_error() {
+        Some(error) if config.read.skip_inaccessible_advertisers => StepOutcome::Warning(format!("{read} {error}")),
+        Some(error) => StepOutcome::Failed(error),
+        None => StepOutcome::Passed(read),
+    }
+}
+
+/// Estimates the first sync of the reports that are selected by default.
+fn first_sync(
+    client: &Client,
+    output: &Output,
+    config: &Config,
+    portfolio: &Portfolio,
+    streams: Vec<Stream>,
+    rows: Option<u64>,
+) -> String {
+    let reports = streams.into_iter().filter(|stream| matches!(stream.source, Source::Report(_)));
+    let selected: Vec<_> = reports
+        .filter(Stream::is_selected_by_default)
+        .map(|stream| SelectedStream { stream, sync_mode: SyncMode::Incremental, columns: None, sync_id: None })
+        .collect();
+    let run = ReadContext::new(client, output, config, Some(portfolio), &selected);
+    let plans = selected.iter().filter_map(|selected| match &selected.stream.source {
+        Source::Report(report) => Some(
+            run.plan(selected, report, &crate::state::saved::Saved::default(), run.advertisers)
+                .ok()?
+                .forecast(&selected.stream.name)
+                .requests,
+        ),
+        Source::Entity(_) | Source::LogLevel => None,
+    });
+    let requests: usize = plans.sum();
+    let a_minute = crate::read::reports_a_minute(config, portfolio);
+    let rows = rows.map_or_else(String::new, |rows| {
+        format!("Yesterday's campaign report has {rows} {}. ", if rows == 1 { "row" } else { "rows" })
+    });
+    format!(
+        "{rows}The first sync of all {} reports takes up to about {requests} requests, {} at Criteo's limit of \
+         {a_minute} per minute; later syncs take a few.",
+        selected.len(),
+        match requests.saturating_sub(1) / a_minute {
+            0 => "less than a minute".to_owned(),
+            minutes => format!("up to {} minutes", minutes + 1),
+        }
+    )
+}

@@ -1,0 +1,88 @@
+//! Collects figures per report for the summary at the end of a stream.
+
+use crate::model::ids::{AdvertiserId, numeric_id};
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use crate::model::calendar::Grain;
+use crate::model::calendar::{Window, days_after, days_before, period_end};
+
+/// Figures of one report.
+#[derive(Debug, Default)]
+pub struct ReportTally {
+    /// Number of slices written.
+    pub windows: u64,
+    /// Responses that hit the row or memory limit and were split.
+    pub splits: u64,
+    /// Rows by advertiser number, where known.
+    pub rows_by_advertiser: BTreeMap<u64, u64>,
+    /// Whether `rows_by_advertiser` has all rows.
+    pub is_complete_by_advertiser: bool,
+    /// Descriptions of the windows that remain holes.
+    pub holes: Vec<String>,
+    /// First day of each period that has rows.
+    days: BTreeSet<NaiveDate>,
+    grain: Option<Grain>,
+}
+
+impl ReportTally {
+    /// An empty account for this grain.
+    #[must_use]
+    pub fn new(grain: Grain) -> Self {
+        Self { is_complete_by_advertiser: true, grain: Some(grain), ..Self::default() }
+    }
+
+    /// Adds a slice; `sums` is set if the totals check covers it.
+    pub fn add(
+        &mut self,
+        advertisers: &[AdvertiserId],
+        rows: u64,
+        compared: Option<impl Iterator<Item = (u64, NaiveDate, u32)>>,
+    ) {
+        self.windows += 1;
+        match (compared, advertisers) {
+            (Some(compared), _) => {
+                for (advertiser, day, rows) in compared {
+                    *self.rows_by_advertiser.entry(advertiser).or_default() += u64::from(rows);
+                    self.days.insert(day);
+                }
+            }
+            (None, [advertiser]) => {
+                *self.rows_by_advertiser.entry(numeric_id(&advertiser.0)).or_default() += rows;
+            }
+            (None, _) => self.is_complete_by_advertiser = false,
+        }
+    }
+
+    /// Windows without rows between periods with rows, where known.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Window> {
+        let days = self.days.iter().zip(self.days.iter().skip(1));
+        let gap = |(day, next): (&NaiveDate, &NaiveDate)| {
+            let end = self.grain.map_or(*day, |grain| period_end(*day, grain));
+            Window { start: days_after(end, 1), end: days_before(*next, 1) }
+        };
+        days.map(gap).filter(|gap| gap.start <= gap.end).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Weekday;
+
+    use crate::output::tally::*;
+
+    #[test]
+    fn gaps_lie_between_periods_with_rows() {
+        let day = |day: u32| NaiveDate::from_ymd_opt(2026, 10, day).unwrap();
+        let gaps = |days: &[u32], grain: Grain| -> Vec<_> {
+            let days = days.iter().map(|number| day(*number)).collect();
+            let gaps = ReportTally { days, ..ReportTally::new(grain) }.gaps();
+            gaps.iter().map(|gap| (gap.start, gap.end)).collect()
+        };
+        assert_eq!(gaps(&[1, 2, 4, 9], Grain::Day), [(day(3), day(3)), (day(5), day(8))]);
+        assert_eq!(gaps(&[5, 12, 26], Grain::Week(Weekday::Mon)), [(day(19), day(25))]);
+        assert_eq!(gaps(&[], Grain::Day), []);
+    }
+}

@@ -1,0 +1,193 @@
+//! The writer's state of one stream.
+
+use std::io;
+use std::time::Instant;
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tracing::Level;
+
+use crate::output::tally::ReportTally;
+use crate::protocol::singer::batch::BatchFiles;
+use crate::rows::project::Projection;
+use crate::support::text::excerpt;
+
+const MAX_FIELDS: usize = 20;
+const MAX_NAMED: usize = 5;
+
+pub(crate) struct StreamSetup {
+    pub name: String,
+    /// The cursor column.
+    pub cursor: Option<String>,
+    pub schema: Value,
+    pub plan: Projection,
+    /// Whether every sync reads it completely.
+    pub is_whole: bool,
+}
+
+pub(crate) struct StreamOutput {
+    pub stream: StreamSetup,
+    pub records: u64,
+    pub records_since_state: u64,
+    pub first_state: Option<Value>,
+    pub last_state: Option<Value>,
+    pub has_failed: bool,
+    pub progress: Progress,
+    pub opened: Option<Instant>,
+    /// Singer's version of a full read, after which the target removes older records.
+    pub version: Option<i64>,
+    /// Batch files, if records go there instead of stdout.
+    pub files: Option<BatchFiles>,
+    /// A state that waits until the batch files before it were handed over.
+    pub pending_state: Option<Value>,
+    /// Finished and remaining windows of a report.
+    pub windows: (u64, usize),
+    pub tally: Option<ReportTally>,
+    /// Notified of the first record.
+    pub on_first_record: Option<oneshot::Sender<()>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Progress {
+    Announced,
+    Open,
+    Running,
+    Closed,
+}
+
+impl StreamOutput {
+    pub(crate) fn new(stream: StreamSetup) -> Self {
+        Self {
+            stream,
+            records: 0,
+            records_since_state: 0,
+            first_state: None,
+            last_state: None,
+            has_failed: false,
+            progress: Progress::Announced,
+            opened: None,
+            version: None,
+            files: None,
+            pending_state: None,
+            windows: (0, 0),
+            tally: None,
+            on_first_record: None,
+        }
+    }
+
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.progress, Progress::Open | Progress::Running)
+    }
+
+    /// Closes the batch files and returns the message that hands them over, if there are any.
+    pub(crate) fn hand_over(&mut self) -> io::Result<Option<Value>> {
+        self.files.as_mut().map_or(Ok(None), BatchFiles::hand_over)
+    }
+
+    pub(crate) fn withdraw(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.withdraw();
+        }
+    }
+
+    pub(crate) fn closing_logs(&self) -> Vec<(Level, String)> {
+        let name = &self.stream.name;
+        let mut logs = vec![(Level::INFO, self.summary_line())];
+        let never_named = self.stream.plan.never_named();
+        if self.records > 0 && !never_named.is_empty() {
+            let list = never_named.join(", ");
+            let text = format!(
+                "{name}: no row contained {list}, so these columns are null. If the account has sales, Criteo may have \
+                 renamed or removed them: update the connector."
+            );
+            logs.push((Level::WARN, text));
+        }
+        if let Some(repeated) = self.stream.plan.repeated.filter(|repeated| *repeated > 0) {
+            let text = format!("{name}: Criteo sent {repeated} objects more than once; each is written once.");
+            logs.push((Level::WARN, text));
+        }
+        for (counts, more, what, then) in [
+            (
+                &self.stream.plan.unknown_fields,
+                self.stream.plan.more_unknown,
+                "fields unknown to this version of the connector",
+                "Update it to read them",
+            ),
+            (
+                &self.stream.plan.misfit_columns,
+                0,
+                "values that do not fit their columns",
+                "They are null, and each record lists them",
+            ),
+        ] {
+            if !counts.is_empty() {
+                let fields = counts.iter().take(MAX_FIELDS);
+                let list: Vec<_> = fields.map(|(field, rows)| format!("{} ({rows} rows)", excerpt(field))).collect();
+                let more = match counts.len() - list.len() {
+                    0 => String::new(),
+                    unnamed if more == 0 => format!(" and {unnamed} more"),
+                    _ => " and more".to_owned(),
+                };
+                logs.push((Level::WARN, format!("{name}: Criteo sent {what}: {}{more}. {then}.", list.join(", "))));
+            }
+        }
+        logs
+    }
+
+    /// A stream's records, windows and time, its rows by advertiser if known, and days without rows.
+    fn summary_line(&self) -> String {
+        let mut text = format!("{}: {}", self.stream.name, counted(self.records, "record"));
+        let Some(tally) = &self.tally else { return text + "." };
+        text += &format!(" in {}", counted(tally.windows, "window"));
+        if tally.splits > 0 {
+            text += &format!(", {} responses hit a limit and were split", tally.splits);
+        }
+        if let Some(opened) = self.opened {
+            text += &format!(", {:.1} s", opened.elapsed().as_secs_f64());
+        }
+        if tally.is_complete_by_advertiser && !tally.rows_by_advertiser.is_empty() {
+            let mut rows: Vec<_> = tally.rows_by_advertiser.iter().collect();
+            rows.sort_by_key(|(advertiser, rows)| (std::cmp::Reverse(**rows), **advertiser));
+            let (most, others) = rows.split_at(rows.len().min(MAX_NAMED));
+            let most = most.iter().map(|(advertiser, rows)| format!("{advertiser} {}", grouped(**rows)));
+            text += &format!("; by advertiser {}", most.collect::<Vec<_>>().join(", "));
+            if !others.is_empty() {
+                let rows: u64 = others.iter().map(|(_, rows)| **rows).sum();
+                text += &format!(" and {} others {}", others.len(), grouped(rows));
+            }
+        }
+        let gaps = tally.gaps();
+        if !gaps.is_empty() {
+            let (some, more) = gaps.split_at(gaps.len().min(MAX_NAMED));
+            let some = some.iter().map(|gap| match gap.days() {
+                1 => gap.start.to_string(),
+                _ => format!("{} to {}", gap.start, gap.end),
+            });
+            let more = if more.is_empty() { "" } else { " and other days" };
+            text += &format!("; no rows on {}{more}, between days with rows", some.collect::<Vec<_>>().join(", "));
+        }
+        if !tally.holes.is_empty() {
+            let (some, more) = tally.holes.split_at(tally.holes.len().min(MAX_NAMED));
+            let more = if more.is_empty() { "" } else { " and others" };
+            text += &format!("; to be read again: {}{more}", some.join(", "));
+        }
+        text + "."
+    }
+}
+
+/// A count with its noun, in the plural unless it is one.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

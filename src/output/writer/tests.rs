@@ -1,0 +1,99 @@
+//! Tests of the writer.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::output::writer::*;
+use crate::products::marketing;
+use crate::rows::project::Projection;
+use serde_json::json;
+
+/// An output that the test can inspect.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn writer() -> (Writer, Paper) {
+    let paper = Paper::default();
+    let (stop, _stopped) = StopSender::new();
+    let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), stop, None);
+    let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
+    let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap());
+    for stream in &streams[..2] {
+        writer.announce(StreamSetup {
+            name: stream.name.clone(),
+            cursor: None,
+            schema: Value::Null,
+            plan: Projection::new(stream, &|_| true),
+            is_whole: false,
+        });
+    }
+    (writer, paper)
+}
+
+impl Paper {
+    fn messages(&self) -> Vec<Value> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+#[test]
+fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
+    let (mut writer, paper) = writer();
+    let types = || -> Vec<String> {
+        paper.messages().iter().map(|message| message["type"].as_str().unwrap().to_owned()).collect()
+    };
+    writer.still_alive(Instant::now());
+    assert!(types().is_empty(), "no stream has started");
+    writer.open(0);
+    writer.state(0, json!({"version": 1}));
+    assert_eq!(types(), ["TRACE", "STATE"]);
+    writer.still_alive(Instant::now() + MAX_SILENCE_TIME);
+    assert_eq!(types(), ["LOG"]);
+    writer.still_alive(Instant::now() + MAX_STATELESS_TIME);
+    assert_eq!(types(), ["LOG", "STATE"]);
+    writer.waiting(Duration::from_secs(20));
+    assert_eq!(types(), ["TRACE", "LOG", "STATE"]);
+    writer.close(0, None);
+    types();
+    writer.still_alive(Instant::now() + MAX_STATELESS_TIME);
+    assert!(types().is_empty(), "everything is closed");
+}
+
+#[test]
+fn progress_is_told_every_minute_where_there_is_no_terminal() {
+    let (mut writer, paper) = writer();
+    writer.open(0);
+    writer.handle(Message::Progress { stream: 0, done: 3, ahead: 9 });
+    writer.handle(Message::Response(CallStats {
+        endpoint: "statistics/report".into(),
+        status: Some(200),
+        duration: Duration::ZERO,
+        calls_left: Some(37),
+    }));
+    writer.show_progress();
+    writer.flush();
+    assert_eq!(paper.messages().len(), 1, "only the status");
+    writer.summary.told = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+    writer.show_progress();
+    writer.show_progress();
+    writer.flush();
+    let messages = paper.messages();
+    let [message] = &messages[..] else { panic!("{messages:?}") };
+    let text = message["log"]["message"].as_str().unwrap();
+    assert!(
+        text.starts_with("So far: 0 of 2 streams, 0 records, 3 of 12 windows, 37 calls left this minute"),
+        "{text}"
+    );
+}

@@ -1,0 +1,154 @@
+//! Makes the streams of a configuration from the [`table`]. A new stream needs a line there and a file in `schemas/`.
+
+pub mod metrics;
+pub(crate) mod table;
+
+use serde_json::Value;
+
+use crate::products::endpoint::{Endpoint, Interval};
+use crate::products::marketing::table::{Kind, STREAMS};
+use crate::products::report::{Report, ReportOptions, RowColumn};
+use crate::products::schema::ColumnType;
+use crate::products::{Entity, Permission, Source, Stream};
+
+/// The endpoint of an object stream; `None` for reports and unknown names.
+#[must_use]
+pub fn entity_of(name: &str) -> Option<Entity> {
+    STREAMS.iter().find(|def| def.name == name).and_then(|def| match &def.kind {
+        Kind::Entity { entity, .. } => Some(*entity),
+        Kind::Report { .. } | Kind::FixedReport(_) | Kind::LogLevel => None,
+    })
+}
+
+/// The permission that a built-in stream needs.
+#[must_use]
+pub fn permission_of(name: &str) -> Option<Permission> {
+    STREAMS.iter().find(|def| def.name == name).map(|def| def.permission)
+}
+
+/// Streams whose objects are needed to read other streams.
+pub const PARENTS: &[&str] = &["ad_sets", "creatives", "audience_segments", "product_sets", "mpo_advertisers"];
+
+/// Whether other streams need the objects of this one.
+#[must_use]
+pub fn is_parent(name: &str) -> bool {
+    PARENTS.contains(&name)
+}
+
+/// All streams of this configuration, in reading order.
+#[must_use]
+pub fn streams(options: &ReportOptions) -> Vec<Stream> {
+    let ready_made = STREAMS.iter().filter(|def| def.is_in(&options.api_version)).map(|def| {
+        let mut schema: Value = serde_json::from_str(def.schema).unwrap_or(Value::Null);
+        let (primary_key, source) = match &def.kind {
+            Kind::Entity { entity, primary_key } => {
+                (primary_key.iter().map(|&key| key.to_owned()).collect(), Source::Entity(*entity))
+            }
+            Kind::Report { dimensions, metrics } => {
+                let report = Report::preset(dimensions, metrics, options);
+                (report.primary_key(), Source::Report(report))
+            }
+            Kind::FixedReport(small) => {
+                let mut report = Report::small(small.endpoint, small.dimensions, small.metrics, options);
+                let mut key: Vec<_> = small.primary_key.iter().map(|&key| key.to_owned()).collect();
+                if let Endpoint::Marketplace(_) = small.endpoint {
+                    key.push(report.cursor_column().to_owned());
+                    name_period(&mut schema, options.mpo_interval);
+                }
+                let columns = schema["properties"].as_object().into_iter().flatten();
+                let columns = columns.map(|(name, property)| RowColumn {
+                    name: name.clone(),
+                    column_type: ColumnType::of_property(property),
+                    is_key: key.contains(name),
+                });
+                report.fixed_columns = columns.collect();
+                (key, Source::Report(report))
+            }
+            Kind::LogLevel => {
+                let key = ["advertiser_id", "file_name", "line_number"];
+                (key.map(str::to_owned).to_vec(), Source::LogLevel)
+            }
+        };
+        Stream { name: def.name.to_owned(), schema, primary_key, permission: def.permission, source }
+    });
+    let custom = options.custom_reports.iter().map(|custom| {
+        let report = Report::custom(custom, options);
+        Stream {
+            name: format!("custom_{}", custom.name),
+            schema: report.schema(),
+            primary_key: report.primary_key(),
+            permission: Permission::Analytics,
+            source: Source::Report(report),
+        }
+    });
+    ready_made.chain(custom).collect()
+}
+
+/// Renames the period column of the schema file, `day`, to match the interval.
+fn name_period(schema: &mut Value, interval: Interval) {
+    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    let column_type = if interval.name == "Hour" { ColumnType::DateTime } else { ColumnType::Date };
+    let about = format!("Start of the {}.", interval.name.to_lowercase());
+    let renamed = std::mem::take(properties).into_iter().map(|(name, property)| match name.as_str() {
+        "day" if interval.column != "day" => (interval.column.to_owned(), column_type.property(true, &about)),
+        _ => (name, property),
+    });
+    *properties = renamed.collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::report_options;
+    use crate::products::marketing::*;
+    use serde_json::json;
+
+    fn options() -> ReportOptions {
+        let settings = json!({"currency": "EUR", "custom_reports": [
+            {"name": "hours", "dimensions": ["Hour", "Campaign"], "metrics": ["Clicks"], "timezone": "Europe/Paris"},
+            {"name": "months", "dimensions": ["Month", "Category"], "metrics": ["Clicks", "NewlyInvented"]},
+        ]});
+        report_options(settings.as_object().unwrap().clone()).unwrap().0
+    }
+
+    /// `UPDATE_SCHEMAS=1 cargo test schema_files` rewrites the schema files of the built-in reports.
+    #[test]
+    fn schema_files_of_reports_say_what_the_table_of_metrics_says() {
+        for stream in streams(&options()) {
+            let Source::Report(report) = &stream.source else { continue };
+            if stream.name.starts_with("custom_") || report.endpoint != Endpoint::Statistics {
+                continue;
+            }
+            if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+                let path = format!("{}/schemas/{}.json", env!("CARGO_MANIFEST_DIR"), stream.name);
+                let text = serde_json::to_string_pretty(&report.schema()).unwrap() + "\n";
+                std::fs::write(path, text).unwrap();
+            } else {
+                assert_eq!(stream.schema, report.schema(), "schemas/{}.json is stale", stream.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_description_and_every_key_is_a_field() {
+        for stream in streams(&options()) {
+            let properties = stream.schema["properties"].as_object().unwrap();
+            for (name, property) in properties {
+                assert!(property["description"].as_str().is_some_and(|d| d.len() > 5), "{}.{name}", stream.name);
+                assert!(name.len() <= 63, "{}.{name} is longer than PostgreSQL allows", stream.name);
+            }
+            for key in &stream.primary_key {
+                assert!(properties[key]["type"].is_string(), "{}.{key} is a key and must not be null", stream.name);
+            }
+            assert!(stream.cursor().is_none_or(|cursor| properties.contains_key(cursor)));
+        }
+    }
+
+    #[test]
+    fn keys_hold_ids_the_period_and_the_currency() {
+        let streams = streams(&options());
+        let key = |name: &str| streams.iter().find(|stream| stream.name == name).unwrap().primary_key.join(" ");
+        assert_eq!(key("ad_statistics_daily"), "advertiser_id campaign_id ad_set_id ad_id day currency");
+        assert_eq!(key("custom_hours"), "advertiser_id hour campaign_id day currency");
+        assert_eq!(key("custom_months"), "advertiser_id month category_id currency row_number");
+    }
+}

@@ -1,0 +1,463 @@
+//! The table of streams. A stream is a line here and a file in `schemas/`.
+
+use crate::model::ids::ApiVersion;
+use crate::products::endpoint::Endpoint;
+use crate::products::{Entity, FanOut, Permission, Placeholder, QueryParam, Request, Rest};
+
+pub(crate) struct StreamDef {
+    pub name: &'static str,
+    pub schema: &'static str,
+    pub permission: Permission,
+    pub kind: Kind,
+}
+
+pub(crate) enum Kind {
+    Entity { entity: Entity, primary_key: &'static [&'static str] },
+    Report { dimensions: &'static [&'static str], metrics: &'static [&'static str] },
+    FixedReport(FixedReport),
+    LogLevel,
+}
+
+/// A report with fixed columns.
+pub(crate) struct FixedReport {
+    pub endpoint: Endpoint,
+    pub dimensions: &'static [&'static str],
+    pub metrics: &'static [&'static str],
+    pub primary_key: &'static [&'static str],
+    pub since: Option<&'static str>,
+}
+
+/// Only sums, so that any rows can be added up.
+const PRESET_METRICS: &[&str] = &[
+    "Displays",
+    "Clicks",
+    "AdvertiserCost",
+    "Visits",
+    "SalesClientAttribution",
+    "SalesPc30d",
+    "SalesPc7d",
+    "SalesPc1d",
+    "SalesPv24h",
+    "SalesPc30dPv24h",
+    "RevenueGeneratedClientAttribution",
+    "RevenueGeneratedPc30d",
+    "RevenueGeneratedPc7d",
+    "RevenueGeneratedPc1d",
+    "RevenueGeneratedPv24h",
+    "RevenueGeneratedPc30dPv24h",
+    "SalesAllClientAttribution",
+    "SalesAllPc30d",
+    "RevenueGeneratedAllClientAttribution",
+    "RevenueGeneratedAllPc30d",
+];
+
+const fn entity(
+    name: &'static str,
+    schema: &'static str,
+    permission: Permission,
+    path: &'static str,
+    request: Request,
+) -> StreamDef {
+    let entity = Entity {
+        path,
+        query: &[],
+        request,
+        each: FanOut::Nothing,
+        columns: &[],
+        since: None,
+        rest: None,
+        has_updates: false,
+    };
+    StreamDef { name, schema, permission, kind: Kind::Entity { entity, primary_key: &["id"] } }
+}
+
+impl StreamDef {
+    /// Whether this API version has the stream. Undated versions count as newest, but lack some streams.
+    pub(crate) fn is_in(&self, version: &ApiVersion) -> bool {
+        if !version.0.starts_with("20") && NOT_IN_PREVIEW.contains(&self.name) {
+            return false;
+        }
+        match &self.kind {
+            Kind::Entity { entity, .. } => entity.since.is_none_or(|since| version.0.as_str() >= since),
+            Kind::FixedReport(fixed_report) => fixed_report.since.is_none_or(|since| version.0.as_str() >= since),
+            Kind::Report { .. } | Kind::LogLevel => true,
+        }
+    }
+
+    const fn with(mut self, change: Change) -> Self {
+        if let Kind::Entity { entity, primary_key } = &mut self.kind {
+            match change {
+                Change::FanOut(each, columns) => (entity.each, entity.columns) = (each, columns),
+                Change::Query(query) => entity.query = query,
+                Change::Key(key) => *primary_key = key,
+                Change::Since(version) => entity.since = Some(version),
+                Change::Rest(rest) => entity.rest = Some(rest),
+                Change::Updates => entity.has_updates = true,
+            }
+        }
+        self
+    }
+
+    /// Sends one request per item, and adds columns that the rows lack.
+    const fn each(self, each: FanOut, columns: &'static [Placeholder]) -> Self {
+        self.with(Change::FanOut(each, columns))
+    }
+
+    const fn query(self, query: &'static [QueryParam]) -> Self {
+        self.with(Change::Query(query))
+    }
+
+    const fn key(self, key: &'static [&'static str]) -> Self {
+        self.with(Change::Key(key))
+    }
+
+    const fn since(self, version: &'static str) -> Self {
+        self.with(Change::Since(version))
+    }
+
+    /// Adds a second request, for objects that the first one omits.
+    const fn rest(self, rest: Rest) -> Self {
+        self.with(Change::Rest(rest))
+    }
+
+    const fn updates(self) -> Self {
+        self.with(Change::Updates)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    FanOut(FanOut, &'static [Placeholder]),
+    Query(&'static [QueryParam]),
+    Key(&'static [&'static str]),
+    Since(&'static str),
+    Rest(Rest),
+    Updates,
+}
+
+const fn report(name: &'static str, schema: &'static str, dimensions: &'static [&'static str]) -> StreamDef {
+    let kind = Kind::Report { dimensions, metrics: PRESET_METRICS };
+    StreamDef { name, schema, permission: Permission::Analytics, kind }
+}
+
+macro_rules! schema {
+    ($name:literal) => {
+        include_str!(concat!("../../../schemas/", $name, ".json"))
+    };
+}
+
+/// `entity!(name, permission, path, request)`: an object stream; the schema file has its name.
+macro_rules! entity {
+    ($name:literal, $permission:ident, $path:literal, $request:expr) => {
+        entity($name, schema!($name), Permission::$permission, $path, $request)
+    };
+}
+
+/// `report!(name, dimensions…)`: built-in statistics; the schema file has their name.
+macro_rules! report {
+    ($name:literal, $($dimension:literal),+) => {
+        report($name, schema!($name), &[$($dimension),+])
+    };
+}
+
+/// `fixed_report!(name, permission, report)`: a report with fixed columns; the schema file has its name.
+macro_rules! fixed_report {
+    ($name:literal, $permission:ident, $small:expr) => {
+        StreamDef {
+            name: $name,
+            schema: schema!($name),
+            permission: Permission::$permission,
+            kind: Kind::FixedReport($small),
+        }
+    };
+}
+
+/// The additive metrics of placements; ratios can be derived from them.
+const PLACEMENT_METRICS: &[&str] =
+    &["Clicks", "Displays", "Cost", "SalesPc30d", "RevenuePc30d", "SalesPv1d", "RevenuePv1d"];
+
+const fn marketplace(what: &'static str, primary_key: &'static [&'static str]) -> FixedReport {
+    FixedReport { endpoint: Endpoint::Marketplace(what), dimensions: &[], metrics: &[], primary_key, since: None }
+}
+
+/// The largest page that Criteo allows for audiences.
+const PAGE: u32 = 100;
+/// The page size elsewhere: Criteo's default, since no maximum is documented.
+const DEFAULT_PAGE: u32 = 50;
+
+use FanOut::{AdSet, Advertiser, ContactList, Country, Dataset, MarketplaceAdvertiser, ProductSet};
+use Placeholder::{AdSetId, AdvertiserId};
+use Request::{Get, PagedGet, PagedSearch, Search};
+
+/// The built-in streams, in reading order.
+pub(crate) static STREAMS: &[StreamDef] = &[
+    entity!("application", None, "marketing-solutions/me", Get).key(&["application_id"]),
+    entity!("advertisers", None, "advertisers/me", Get),
+    entity!("campaigns", Campaigns, "marketing-solutions/campaigns/search", Search),
+    entity!("ad_sets", Campaigns, "marketing-solutions/ad-sets/search", Search),
+    entity!("ad_set_category_bids", Campaigns, "marketing-solutions/ad-sets/{ad_set_id}/category-bids", Get)
+        .each(AdSet, &[AdSetId, AdvertiserId])
+        .key(&["ad_set_id", "id"]),
+    entity!(
+        "ad_set_display_multipliers",
+        Campaigns,
+        "marketing-solutions/ad-sets/{ad_set_id}/display-multipliers",
+        Get
+    )
+    .each(AdSet, &[AdSetId, AdvertiserId])
+    .key(&["ad_set_id", "id"]),
+    entity!("ads", Creatives, "marketing-solutions/advertisers/{advertiser_id}/ads", PagedGet { limit: DEFAULT_PAGE })
+        .each(Advertiser, &[AdvertiserId]),
+    entity!(
+        "creatives",
+        Creatives,
+        "marketing-solutions/advertisers/{advertiser_id}/creatives",
+        PagedGet { limit: DEFAULT_PAGE }
+    )
+    .each(Advertiser, &[AdvertiserId]),
+    entity!(
+        "coupons",
+        Creatives,
+        "marketing-solutions/advertisers/{advertiser_id}/coupons",
+        PagedGet { limit: DEFAULT_PAGE }
+    )
+    .each(Advertiser, &[AdvertiserId]),
+    entity!(
+        "coupon_supported_sizes",
+        Creatives,
+        "marketing-solutions/advertisers/{advertiser_id}/coupons-supported-sizes",
+        Get
+    )
+    .each(AdSet, &[AdSetId, AdvertiserId])
+    .query(&[QueryParam::Of("ad-set-id", AdSetId)])
+    .key(&["advertiser_id", "ad_set_id"]),
+    entity!(
+        "audiences",
+        Audiences,
+        "marketing-solutions/audiences/search",
+        PagedSearch { resource: "AudienceSearch", limit: PAGE }
+    )
+    .updates(),
+    entity!(
+        "audience_segments",
+        Audiences,
+        "marketing-solutions/audience-segments/search",
+        PagedSearch { resource: "AudienceSegmentSearch", limit: PAGE }
+    )
+    .updates(),
+    entity!("in_market_brands", Audiences, "marketing-solutions/audience-segments/in-market-brands", Get)
+        .each(Country, &[AdvertiserId, Placeholder::Country])
+        .query(&[QueryParam::Of("advertiser-id", AdvertiserId), QueryParam::Of("country", Placeholder::Country)])
+        .key(&["advertiser_id", "country", "id"]),
+    entity!("in_market_interests", Audiences, "marketing-solutions/audience-segments/in-market-interests", Get)
+        .each(Country, &[AdvertiserId, Placeholder::Country])
+        .query(&[QueryParam::Of("advertiser-id", AdvertiserId), QueryParam::Of("country", Placeholder::Country)])
+        .key(&["advertiser_id", "country", "id"]),
+    entity!(
+        "contact_list_statistics",
+        Audiences,
+        "marketing-solutions/audience-segments/{segment_id}/contact-list/statistics",
+        Get
+    )
+    .each(ContactList, &[]),
+    entity!("product_sets", Recommendations, "marketing-solutions/product-sets/dataset/{dataset_id}", Get)
+        .each(Dataset, &[]),
+    entity!(
+        "product_filters",
+        Recommendations,
+        "marketing-solutions/product-sets/{product_set_id}/product-filters",
+        Get
+    )
+    .each(ProductSet, &[])
+    .key(&["product_set_id", "ad_id"]),
+    entity!("product_boosts", Recommendations, "marketing-solutions/dataset/{dataset_id}/product-boost", Get)
+        .each(Dataset, &[Placeholder::DatasetId])
+        .key(&["product_set_id", "ad_id"])
+        .since("2026-07"),
+    entity!("mpo_advertisers", Campaigns, "marketing-solutions/marketplace-performance-outcomes/advertisers", Get),
+    entity!(
+        "mpo_preview_limits",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/preview-limit",
+        Get
+    )
+    .key(&["advertiser_id"]),
+    entity!(
+        "mpo_campaigns",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/campaigns",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[AdvertiserId]),
+    entity!(
+        "mpo_ad_sets",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/adsets",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[])
+    .key(&["ad_set_id"]),
+    entity!("mpo_sellers", Campaigns, "marketing-solutions/marketplace-performance-outcomes/sellers", Get)
+        .each(MarketplaceAdvertiser, &[AdvertiserId])
+        .query(&[QueryParam::Of("advertiserId", AdvertiserId)])
+        .key(&["advertiser_id", "id"]),
+    entity!(
+        "mpo_seller_campaigns",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/seller-campaigns",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[AdvertiserId]),
+    // Criteo returns finished budgets only with `endAfterDate`, and then excludes spend after that date from `spend`.
+    // So a second request fetches them, with unknown spend. `withSpend` and the like are filters and would lose rows.
+    entity!(
+        "mpo_budgets",
+        Campaigns,
+        "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/budgets",
+        Get
+    )
+    .each(MarketplaceAdvertiser, &[AdvertiserId])
+    .rest(Rest { query: &[QueryParam::Fixed("endAfterDate", "2000-01-01")], unknown: &["spend"] }),
+    report!("campaign_statistics_daily", "AdvertiserId", "CampaignId", "Day"),
+    report!("ad_set_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Day"),
+    report!("ad_set_statistics_hourly", "AdvertiserId", "CampaignId", "AdsetId", "Hour", "Day"),
+    report!("ad_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"),
+    report!("device_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Device", "Os", "Day"),
+    report!("category_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "CategoryId", "Day"),
+    report!("coupon_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "CouponId", "Day"),
+    report!("objective_statistics_daily", "AdvertiserId", "CampaignId", "MarketingObjectiveId", "ChannelId", "Day"),
+    fixed_report!(
+        "placements_daily",
+        Analytics,
+        FixedReport {
+            endpoint: Endpoint::Placements,
+            dimensions: &[
+                "AdvertiserId",
+                "AdvertiserName",
+                "CampaignId",
+                "CampaignName",
+                "AdsetId",
+                "AdsetName",
+                "Environment",
+                "Placement",
+            ],
+            metrics: PLACEMENT_METRICS,
+            primary_key: &["advertiser_id", "campaign_id", "ad_set_id", "environment", "placement", "day", "currency"],
+            since: None,
+        }
+    ),
+    fixed_report!(
+        "placement_categories_daily",
+        Analytics,
+        FixedReport {
+            endpoint: Endpoint::Placements,
+            dimensions: &[
+                "AdvertiserId",
+                "AdvertiserName",
+                "CampaignId",
+                "CampaignName",
+                "AdsetId",
+                "AdsetName",
+                "Environment",
+                "CategoryId",
+                "CategoryName",
+            ],
+            metrics: PLACEMENT_METRICS,
+            primary_key: &[
+                "advertiser_id",
+                "campaign_id",
+                "ad_set_id",
+                "environment",
+                "category_id",
+                "day",
+                "currency",
+                "row_number"
+            ],
+            since: None,
+        }
+    ),
+    fixed_report!(
+        "transactions",
+        Analytics,
+        FixedReport {
+            endpoint: Endpoint::Transactions,
+            dimensions: &[],
+            metrics: &[],
+            primary_key: &["advertiser_id", "transaction_id", "event_type", "transaction_date", "row_number"],
+            since: None,
+        }
+    ),
+    fixed_report!(
+        "ad_level_statistics",
+        Analytics,
+        FixedReport {
+            endpoint: Endpoint::AdLevel,
+            dimensions: &[
+                "AdvertiserId",
+                "AdvertiserName",
+                "AdsetId",
+                "AdsetName",
+                "MediaChannel",
+                "Platform",
+                "AdGroupName",
+                "ProductId",
+                "AdId",
+            ],
+            metrics: &[
+                "Impressions",
+                "Clicks",
+                "Spend",
+                "AdGroupContextHint",
+                "AdGroupDescription",
+                "ProductName",
+                "AdTitle",
+                "AdCopy",
+            ],
+            primary_key: &[
+                "advertiser_id",
+                "ad_set_id",
+                "media_channel",
+                "platform",
+                "ad_group_name",
+                "product_id",
+                "ad_id",
+                "day",
+            ],
+            since: Some("2027-01"),
+        }
+    ),
+    fixed_report!("mpo_campaign_statistics", Campaigns, marketplace("campaigns", &["advertiser_id", "campaign_id"])),
+    fixed_report!("mpo_seller_statistics", Campaigns, marketplace("sellers", &["advertiser_id", "seller_id"])),
+    fixed_report!(
+        "mpo_seller_campaign_statistics",
+        Campaigns,
+        marketplace("seller-campaigns", &["advertiser_id", "seller_id", "campaign_id"])
+    ),
+    StreamDef {
+        name: "log_level_events",
+        schema: schema!("log_level_events"),
+        permission: Permission::Analytics,
+        kind: Kind::LogLevel,
+    },
+];
+
+/// According to the `OpenAPI` documents of `preview` and `experimental`.
+const NOT_IN_PREVIEW: &[&str] = &[
+    "ads",
+    "creatives",
+    "coupons",
+    "coupon_supported_sizes",
+    "product_sets",
+    "product_filters",
+    "mpo_advertisers",
+    "mpo_preview_limits",
+    "mpo_campaigns",
+    "mpo_ad_sets",
+    "mpo_sellers",
+    "mpo_seller_campaigns",
+    "mpo_budgets",
+    "mpo_campaign_statistics",
+    "mpo_seller_statistics",
+    "mpo_seller_campaign_statistics",
+    "ad_level_statistics",
+];

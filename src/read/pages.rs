@@ -1,0 +1,441 @@
+//! Walks the pages of a list of objects to the end, however the server pages.
+//!
+//! Each page starts with the last object of the previous one; if not, the list has changed and objects may be missing.
+//! The list ends where no new objects come: limits, short pages and totals are unreliable.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use chrono::{DateTime, Utc};
+use serde::de::{Deserialize as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::{Cause, Error, Result};
+use crate::model::ids::AdvertiserId;
+use crate::products::marketing::metrics::fold;
+use crate::rows::envelope::{Envelope, MAX_ROW_LEN, RowSink, too_long};
+use crate::support::scan;
+
+/// Pages without new objects that are skipped because a total announces more.
+const MAX_PROBES: u32 = 3;
+
+/// Per response: something is kept of each.
+pub(crate) const MAX_OBJECTS: u64 = 100_000;
+/// Of ids and instants.
+const MAX_ID_LEN: usize = 256;
+
+/// What child streams need of an object.
+#[derive(Debug)]
+pub(crate) struct ParentRef {
+    pub id: String,
+    pub advertiser_id: Option<String>,
+    pub dataset_id: Option<String>,
+    pub kind: Option<String>,
+    pub country: Option<String>,
+}
+
+/// The members read of an object or its attributes.
+#[derive(Default)]
+struct Looked<'de> {
+    id: Option<&'de str>,
+    advertiser_id: Option<&'de str>,
+    dataset_id: Option<&'de str>,
+    kind: Option<&'de str>,
+    in_market: Option<&'de str>,
+    updated_at: Option<&'de str>,
+    attributes: Option<&'de str>,
+}
+
+impl<'de> Looked<'de> {
+    fn note(&mut self, name: &str, raw: &'de str) {
+        let place = match name {
+            "id" => &mut self.id,
+            "advertiserId" => &mut self.advertiser_id,
+            "datasetId" => &mut self.dataset_id,
+            "type" => &mut self.kind,
+            "inMarket" => &mut self.in_market,
+            "updatedAt" => &mut self.updated_at,
+            "attributes" => &mut self.attributes,
+            _ => return,
+        };
+        *place = Some(raw);
+    }
+
+    fn inside(&self) -> Option<Self> {
+        let mut inside = Self::default();
+        let attributes = self.attributes.filter(|raw| raw.starts_with('{'))?;
+        let walk = scan::members(attributes, &mut |name, raw| {
+            inside.note(name, raw);
+            Ok(())
+        });
+        walk.ok().map(|()| inside)
+    }
+
+    fn reference(&self, inside: Option<&Self>) -> ParentRef {
+        let attributes = inside.unwrap_or(self);
+        // Unusable values are skipped here and judged when the row becomes a record.
+        let text =
+            |raw: Option<&str>| raw.filter(|raw| raw.len() <= MAX_ID_LEN).and_then(|raw| scan::text(raw, MAX_ID_LEN));
+        ParentRef {
+            id: text(self.id).unwrap_or_default(),
+            advertiser_id: text(attributes.advertiser_id),
+            dataset_id: text(attributes.dataset_id),
+            kind: text(attributes.kind),
+            country: text(attributes.in_market.and_then(|raw| scan::member(raw, |name| name == "country"))),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Looked<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        let mut length = 0;
+        while let Some(name) = map.next_key_seed(scan::Name)? {
+            let raw: &'de RawValue = map.next_value()?;
+            length += raw.get().len();
+            if length > MAX_ROW_LEN {
+                return Err(A::Error::custom(too_long()));
+            }
+            self.note(&name, raw.get());
+        }
+        Ok(self)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    pub references: Vec<ParentRef>,
+    /// The latest `updatedAt` of each advertiser.
+    pub latest: BTreeMap<String, DateTime<Utc>>,
+    pub lost: BTreeMap<AdvertiserId, Error>,
+    /// The first error of an unread part.
+    pub failure: Option<Error>,
+    /// Whether the list changed during every attempt, so that objects may be missing.
+    pub is_uncertain: bool,
+}
+
+impl List {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.references.extend(other.references);
+        for (advertiser, latest) in other.latest {
+            self.note_change(advertiser, latest);
+        }
+        self.lost.extend(other.lost);
+        self.failure = self.failure.take().or(other.failure);
+        self.is_uncertain |= other.is_uncertain;
+    }
+
+    fn note_change(&mut self, advertiser: String, instant: DateTime<Utc>) {
+        let latest = self.latest.entry(advertiser).or_insert(instant);
+        *latest = instant.max(*latest);
+    }
+
+    /// Whether all objects of all advertisers were certainly read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.lost.is_empty() && self.failure.is_none() && !self.is_uncertain
+    }
+}
+
+/// The rows of a page, inspected before they are written.
+#[derive(Default)]
+pub(crate) struct Page {
+    pub envelope: Envelope,
+    pub list: List,
+    pub count: u64,
+    /// Empty if the request names none.
+    asked: HashSet<String>,
+    /// Indexes of objects of other advertisers.
+    pub strangers: HashSet<u64>,
+    first: Option<String>,
+    last: Option<String>,
+    ids: Vec<u64>,
+}
+
+impl Page {
+    pub(crate) fn of(asked: HashSet<String>) -> Self {
+        Self { asked, ..Self::default() }
+    }
+
+    /// Checks the number of objects.
+    ///
+    /// # Errors
+    /// `Cause::AnswerTooLarge` if it has.
+    pub(crate) fn check_size(&self) -> Result<()> {
+        if self.count <= MAX_OBJECTS {
+            return Ok(());
+        }
+        let message = format!("Criteo sent {} objects in one response, which is too many.", self.count);
+        Err(Error::config(message).because(Cause::AnswerTooLarge))
+    }
+}
+
+impl RowSink for Page {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
+        self.count += 1;
+        if self.count > MAX_OBJECTS {
+            return row.deserialize_ignored_any(IgnoredAny).map(|_| ());
+        }
+        let object = row.deserialize_map(Looked::default())?;
+        let inside = object.inside();
+        let reference = object.reference(inside.as_ref());
+        let updated = inside.and_then(|inside| inside.updated_at).and_then(|raw| scan::text(raw, MAX_ID_LEN));
+        let updated = updated.and_then(|text| text.parse().ok());
+        let is_strange = |id: &String| !self.asked.is_empty() && !self.asked.contains(id);
+        let is_stranger = reference.advertiser_id.as_ref().is_some_and(is_strange);
+        if let (Some(updated), Some(advertiser), false) = (updated, &reference.advertiser_id, is_stranger) {
+            self.list.note_change(advertiser.clone(), updated);
+        }
+        self.first.get_or_insert_with(|| reference.id.clone());
+        self.last = Some(reference.id.clone());
+        self.ids.push(fingerprint(&reference.id));
+        if is_stranger {
+            self.strangers.insert(self.count - 1);
+        } else {
+            self.list.references.push(reference);
+        }
+        Ok(())
+    }
+}
+
+/// Builds a JSON list of the objects to keep, unchanged or rewritten.
+pub(crate) struct Kept<F> {
+    keep: F,
+    at: u64,
+    text: String,
+}
+
+impl<F> Kept<F> {
+    /// `keep` gets the index of an object in the response and the object.
+    pub(crate) fn new(keep: F) -> Self {
+        Self { keep, at: 0, text: "[".to_owned() }
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.text + "]"
+    }
+}
+
+impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> RowSink for Kept<F> {
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
+        let row = <&RawValue>::deserialize(row)?;
+        if let Some(object) = (self.keep)(self.at, row.get()).map_err(D::Error::custom)? {
+            self.text.push_str(if self.text.len() > 1 { "," } else { "" });
+            self.text.push_str(&object);
+        }
+        self.at += 1;
+        Ok(())
+    }
+}
+
+/// Returns an object that is not among the known ones, with its `unknown` members set to null; a number above zero
+/// stays, since it is real data.
+///
+/// # Errors
+/// If the id cannot be read: it might be a known one.
+pub(crate) fn other<'a>(
+    object: &'a str,
+    known: &HashSet<&str>,
+    unknown: &[&str],
+) -> Result<Option<Cow<'a, str>>, String> {
+    let id = scan::member(object, |name| name == "id").filter(|raw| raw.len() <= MAX_ID_LEN);
+    let id =
+        id.and_then(|raw| scan::text(raw, MAX_ID_LEN)).filter(|id| !id.is_empty()).ok_or("an object without an id")?;
+    if known.contains(id.as_str()) {
+        return Ok(None);
+    }
+    without(object, unknown).map(|text| Some(Cow::Owned(text))).map_err(|error| error.to_string())
+}
+
+/// The JSON of an object with its unknown members set to null, also in its attributes.
+fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
+    let mut text = "{".to_owned();
+    scan::members(object, &mut |name, raw| {
+        text.push_str(if text.len() > 1 { "," } else { "" });
+        text.push_str(&Value::from(name).to_string());
+        text.push(':');
+        let number = scan::text(raw, MAX_ID_LEN).and_then(|text| text.parse::<f64>().ok());
+        let is_told = number.is_some_and(|number| number > 0.0);
+        match fold(&scan::short(name, MAX_ID_LEN)).as_str() {
+            name if unknown.contains(&name) && !is_told => text.push_str("null"),
+            "attributes" if raw.starts_with('{') => {
+                text.push_str(&without(raw, unknown).map_err(|error| error.to_string())?);
+            }
+            _ => text.push_str(raw),
+        }
+        Ok(())
+    })?;
+    Ok(text + "}")
+}
+
+/// The state of a walk.
+#[derive(Debug, Default)]
+pub(crate) struct PageWalker {
+    pub count: u64,
+    last: Option<String>,
+    seen: HashSet<u64>,
+    /// Objects on the last page.
+    served: u64,
+    /// The offset after the end: pages without new objects may precede others.
+    probe: Option<u64>,
+    empty_probes: u32,
+    pub total: Option<u64>,
+    /// Whether the last page announces another.
+    pub has_more: bool,
+    /// Whether the list has changed between two pages.
+    pub has_shifted: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Rows,
+    /// No new objects, but the list may continue.
+    Nothing,
+    End,
+}
+
+impl PageWalker {
+    pub(crate) fn offset(&self) -> u64 {
+        self.probe.unwrap_or(self.count.saturating_sub(1)) // guard: served-rows
+    }
+
+    /// Fails if no object of a full page is new: the server repeats itself.
+    pub(crate) fn take(&mut self, page: &Page, limit: u32) -> Result<Step> {
+        self.total = page.envelope.total_items.or(self.total);
+        self.has_more = page.envelope.has_more;
+        let is_overlapping = self.probe.is_none() && self.last.is_some();
+        let has_met = is_overlapping && page.first == self.last;
+        self.has_shifted |= is_overlapping && !has_met;
+        let new = page.count - u64::from(has_met);
+        if new > 0 {
+            let known = self.seen.len();
+            self.seen.extend(&page.ids);
+            if self.seen.len() == known && page.count < self.served {
+                // The end of a list from which objects were removed meanwhile.
+                self.has_shifted = true;
+                return Ok(Step::End);
+            }
+            if self.seen.len() == known {
+                return Err(Error::system(format!(
+                    "Criteo returned a page with no new objects after {} objects. Stopping instead of paging forever; \
+                     the next sync tries again.",
+                    self.count
+                )));
+            }
+            self.empty_probes = 0;
+            self.count = self.probe.take().unwrap_or(self.count).max(self.count) + new;
+            self.served = page.count;
+            self.last.clone_from(&page.last);
+            return Ok(Step::Rows);
+        }
+        // Servers may return one object per page, or hide all objects of a page.
+        let is_unsure = self.probe.is_none() && self.count > 0 && self.served <= 1;
+        let next = self.probe.map_or(self.count, |probe| probe + u64::from(limit));
+        let is_announced = self.has_more || self.total.is_some_and(|total| total > next);
+        let is_more_announced = is_announced && self.empty_probes < MAX_PROBES;
+        if is_unsure || is_more_announced {
+            self.empty_probes += 1;
+            self.probe = Some(next);
+            return Ok(Step::Nothing);
+        }
+        Ok(Step::End)
+    }
+}
+
+fn fingerprint(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read::pages::*;
+    use crate::rows::envelope;
+    use crate::rows::envelope::Shape;
+    use serde_json::json;
+
+    /// Walks the pages that `serve` returns for an offset and a call number.
+    fn walk(serve: impl Fn(u64, u64) -> (Vec<u64>, Option<u64>)) -> Result<(Vec<u64>, bool, usize)> {
+        let mut walk = PageWalker::default();
+        let (mut seen, mut calls) = (Vec::new(), 0);
+        loop {
+            let (ids, total) = serve(walk.offset(), calls);
+            calls += 1;
+            let text =
+                json!({"data": ids.iter().map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()}).to_string();
+            let mut page = Page::default();
+            page.envelope = envelope::check_into(&text, Shape::Plain, &mut page)?;
+            page.envelope.total_items = total;
+            match walk.take(&page, 3)? {
+                Step::Rows => seen.extend(ids),
+                Step::Nothing => {}
+                Step::End => break,
+            }
+        }
+        seen.dedup();
+        Ok((seen, walk.has_shifted, usize::try_from(calls).unwrap()))
+    }
+
+    fn list(count: u64, offset: u64, limit: usize) -> Vec<u64> {
+        (0..count).skip(usize::try_from(offset).unwrap()).take(limit).collect()
+    }
+
+    #[test]
+    fn lists_are_walked_to_their_end_whatever_the_server_does() {
+        for count in 0..20 {
+            let all: Vec<u64> = (0..count).collect();
+            for limit in 1..5 {
+                for total in [None, Some(count), Some(0), Some(1), Some(1_000_000)] {
+                    let (seen, has_shifted, _) = walk(|offset, _| (list(count, offset, limit), total)).unwrap();
+                    assert_eq!((seen, has_shifted), (all.clone(), false), "{count} objects, {limit} per page");
+                }
+            }
+            // Short pages in the middle.
+            let short = |offset: u64, call: u64| (list(count, offset, 2 + usize::try_from(call % 2).unwrap()), None);
+            assert_eq!(walk(short).unwrap().0, all);
+        }
+        assert_eq!(walk(|_, _| (Vec::new(), None)).unwrap().2, 1, "an empty list takes one call");
+        assert_eq!(walk(|offset, _| (list(9, offset, 3), None)).unwrap().2, 5);
+    }
+
+    #[test]
+    fn a_page_without_anything_to_see_hides_nothing_where_there_is_a_total() {
+        let hidden = |offset: u64, _| {
+            let page = (0..12).skip(usize::try_from(offset).unwrap()).take(3).filter(|id| !(3..8).contains(id));
+            (page.collect(), Some(12))
+        };
+        let (seen, ..) = walk(hidden).unwrap();
+        assert_eq!(seen.iter().max(), Some(&11));
+        assert!((8..12).all(|id| seen.contains(&id)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_list_that_shifts_is_noticed() {
+        let shrinking = |offset: u64, call: u64| {
+            let first = u64::from(call >= 2);
+            ((first..10).skip(usize::try_from(offset).unwrap()).take(3).collect(), None)
+        };
+        assert!(walk(shrinking).unwrap().1);
+        let growing = |offset: u64, call: u64| {
+            let first = u64::from(call < 2);
+            ((first..10).skip(usize::try_from(offset).unwrap()).take(3).collect(), None)
+        };
+        assert!(walk(growing).unwrap().1);
+    }
+
+    #[test]
+    fn the_same_page_for_ever_is_an_error() {
+        assert!(walk(|_, _| (vec![1, 2, 3], None)).is_err());
+        assert!(walk(|_, _| (vec![1, 2, 3], Some(100))).is_err());
+        // In another order each time.
+        assert!(walk(|_, call| (if call % 2 == 0 { vec![1, 2, 3] } else { vec![3, 1, 2] }, None)).is_err());
+    }
+}

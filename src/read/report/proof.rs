@@ -1,0 +1,186 @@
+//! Compares the rows of a report with Criteo's totals.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use crate::error::Error;
+use crate::model::calendar::Grain;
+use crate::model::calendar::{Window, period_end};
+use crate::model::ids::AdvertiserId;
+use crate::model::ids::numeric_id;
+use crate::products::endpoint::TOTAL_METRICS;
+use crate::products::report::Report;
+use crate::read::report::{Reading, Response, is_settled_since};
+use crate::read::sums::Sums;
+use crate::read::totals::{Differences, Totals, is_settled};
+use crate::read::track::{LAST_READ, MIN_CAP, Slice};
+
+/// After this many differing periods, a run reads no more of them again.
+const MAX_DOUBTS: usize = 3;
+
+#[derive(Default)]
+pub(crate) struct Proof {
+    /// Written although their sums differ.
+    doubts: BTreeMap<AdvertiserId, BTreeSet<NaiveDate>>,
+    /// Windows that could not be compared, and the first error.
+    without_totals: Option<(Vec<Window>, Error)>,
+    /// Not, or not completely, compared.
+    uncompared: BTreeMap<AdvertiserId, BTreeSet<Window>>,
+}
+
+impl Proof {
+    pub(crate) fn doubt(&mut self, differences: &Differences) {
+        for (day, advertiser) in &differences.periods {
+            self.doubts.entry(advertiser.clone()).or_default().insert(*day);
+        }
+    }
+
+    /// Records a slice without totals; days after `settled` need none.
+    pub(crate) fn lacks_totals(&mut self, slice: &Slice, settled: NaiveDate, error: Error) {
+        self.without_totals.get_or_insert((Vec::new(), error)).0.push(slice.window);
+        let window = Window { end: slice.window.end.min(settled), ..slice.window };
+        if window.start <= window.end {
+            for advertiser in slice.advertisers.iter() {
+                self.uncompared.entry(advertiser.clone()).or_default().insert(window);
+            }
+        }
+    }
+
+    /// Records periods with rows that could not be summed.
+    pub(crate) fn lacks_sums(&mut self, slice: &Slice, periods: &BTreeSet<(u64, NaiveDate)>, grain: Grain) {
+        for advertiser in slice.advertisers.iter() {
+            let of = numeric_id(&advertiser.0);
+            let days = periods.range((of, NaiveDate::MIN)..=(of, NaiveDate::MAX)).map(|(_, day)| *day);
+            for start in days {
+                let window = Window { start, end: period_end(start, grain) };
+                self.uncompared.entry(advertiser.clone()).or_default().insert(window);
+            }
+        }
+    }
+
+    pub(crate) fn uncompared_of(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = Window> {
+        self.uncompared.get(advertiser).into_iter().flatten().copied()
+    }
+
+    pub(crate) fn doubts_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
+        let days = self.doubts.get(advertiser).into_iter().flatten().copied();
+        days.map(move |start| Window { start, end: period_end(start, grain) })
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.doubts.values().map(BTreeSet::len).sum::<usize>() >= MAX_DOUBTS
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Comparison<'a> {
+    report: &'a Report,
+    today: NaiveDate,
+    compared: [bool; TOTAL_METRICS.len()],
+    pub is_summed: bool,
+    pub wants_totals: bool,
+    is_given_up: bool,
+}
+
+impl Comparison<'_> {
+    pub(crate) fn differing(&self, totals: &Totals, sums: &Sums, slice: &Slice) -> Differences {
+        let mut found = totals.differing(sums, slice.window, &slice.advertisers, self.compared);
+        found.periods.retain(|(day, _)| is_settled(*day, self.report.grain, self.today));
+        found
+    }
+
+    /// Handles differing sums: long windows and periods read only once are read again; periods that lack rows are split
+    /// by advertisers or ad sets.
+    pub(crate) fn read_again(&self, slice: &Slice, rows: u64, differences: &Differences) -> Option<Response> {
+        if differences.is_empty() || self.is_given_up || slice.reads >= LAST_READ {
+            return None;
+        }
+        if !slice.is_reread() || slice.window.halves(self.report.grain).is_some() {
+            return Some(Response::Differs { rows, differences: differences.clone() });
+        }
+        let is_divisible = slice.advertisers.len() > 1 || self.report.can_filter_ad_sets();
+        (differences.is_short && rows >= MIN_CAP && is_divisible).then_some(Response::Short)
+    }
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn comparison(&self, slice: &Slice) -> Comparison<'a> {
+        let report = self.report;
+        let today = self.range.today;
+        let compared = report.compared_totals(&self.metrics);
+        let is_provable = report.is_provable() || (report.is_provable_in_parts() && slice.part.is_some());
+        let is_summed = self.run.config.read.verify_totals && is_provable && compared.contains(&true);
+        Comparison {
+            report,
+            today,
+            compared,
+            is_summed,
+            wants_totals: is_summed && is_settled_since(slice, report.grain, today),
+            is_given_up: self.proof.is_given_up(),
+        }
+    }
+
+    /// Sums the parts of a window and compares them once the last is there.
+    pub(crate) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
+        let Some(advertiser) = slice.advertisers.first() else { return };
+        let key = (advertiser.clone(), slice.window.start);
+        self.parts.entry(key.clone()).or_default().add(sums);
+        let track = &self.tracks[index];
+        if track.is_window_done(slice.window)
+            && let Some(sums) = self.parts.remove(&key)
+            && let Some(totals) = totals
+            && !track.holes().contains(&slice.window)
+        {
+            let differences = self.comparison(slice).differing(totals, &sums, slice);
+            self.proof.doubt(&differences);
+        }
+    }
+
+    /// Reports uncompared windows; fails for periods that the next sync reads again.
+    pub(crate) fn conclude_proof(&mut self) -> Option<Error> {
+        let name = self.name;
+        if let Some((windows, error)) = &self.proof.without_totals {
+            tracing::warn!(
+                "{name}: Criteo's totals for {} are not available, so the rows of these days are written without the \
+                 totals check and count as unproven. {error}",
+                list(windows.iter().map(ToString::to_string))
+            );
+        }
+        let (mut again, mut accepted) = (Vec::new(), Vec::new());
+        let doubts =
+            self.proof.doubts.iter().flat_map(|(advertiser, days)| days.iter().map(move |day| (day, advertiser)));
+        let doubts: BTreeSet<_> = doubts.collect();
+        for (day, advertiser) in doubts {
+            let text = format!("{day} of {advertiser}");
+            let is_final = !self.is_incremental || self.cursors.is_unproven(advertiser, *day);
+            if is_final { accepted.push(text) } else { again.push(text) }
+        }
+        let differ = "Clicks, displays or cost do not match Criteo's own totals on these days";
+        if !accepted.is_empty() {
+            tracing::warn!(
+                "{name}: {differ}: {}. The rows were written as received; the days count as unproven.{}",
+                list(accepted.into_iter()),
+                if self.is_incremental { " They differed in three syncs and are not requested again." } else { "" }
+            );
+        }
+        (!again.is_empty()).then(|| {
+            Error::transient(format!(
+                "{differ}: {}. The rows were written as received, and the next sync reads these days again. After \
+                 three syncs they count as unproven. Set verify_totals to false to skip the totals check.",
+                list(again.into_iter())
+            ))
+        })
+    }
+}
+
+/// Joins the first few and counts the rest.
+pub(crate) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 10;
+    let count = texts.len();
+    let shown: Vec<_> = texts.take(SHOWN).collect();
+    match count.saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

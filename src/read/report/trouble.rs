@@ -1,0 +1,473 @@
+//! Handles slices that Criteo refuses, fails to serve, or serves with too many rows.
+//!
+//! Slices are split where possible. Otherwise a refused advertiser is skipped, and an unreadable window becomes a hole
+//! that the next sync requests again.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::NaiveDate;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+
+use crate::error::{Cause, Error, Kind, Result};
+use crate::http::SPACE_MIB;
+use crate::model::calendar::{Window, days_before};
+use crate::model::ids::AdvertiserId;
+use crate::model::ids::format_ids;
+use crate::products::endpoint::Endpoint;
+use crate::read::first_day::is_near;
+use crate::read::report::proof::list;
+use crate::read::report::retired::{Retired, is_about};
+use crate::read::report::{Event, Reading};
+use crate::read::track::{Failures, Purpose, Slice, SplitOutcome, Track};
+use crate::read::{floor_warning, unread_error};
+
+/// Refusals of this many days or fewer are not blamed on their number. Other connectors request a month, and Criteo
+/// recommends four days; no limit is documented. A lower limit reported as `invalid-timespan` is found anyway.
+const SURE_DAYS: u32 = 31;
+/// After this many failed searches for a first day, unexplained refusals of single advertisers cause no more. A guess:
+/// a search costs two requests per advertiser, but without any, an account whose first advertisers are refused would
+/// miss a first day reported in unusual words.
+const MAX_FLOORS: usize = 3;
+/// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. A guess: fewer
+/// may be an accident; more would be requested in vain by every sync.
+const MIN_REFUSED: usize = 5;
+/// After this many refused advertisers without a success, the request itself is refused.
+const MAX_REFUSED: usize = 3;
+/// After this many consecutive failures, or as many as isolate one unreadable day, stop splitting. A guess: each takes
+/// minutes of retries, so a longer series is an outage.
+const MAX_FAILURES: u32 = 4;
+/// The same for timeouts, which smaller requests may avoid.
+const MAX_SLOW: u32 = 8;
+/// Dimensions whose names occur in errors about any report.
+const OF_EVERY_REPORT: [&str; 7] = ["AdvertiserId", "Advertiser", "Hour", "Day", "Week", "Month", "Year"];
+
+#[derive(Default)]
+pub(crate) struct Trouble {
+    has_accepted: bool,
+    /// The earliest day served.
+    served_from: Option<NaiveDate>,
+    failures: Failures,
+    refused: Vec<(AdvertiserId, Error)>,
+    lost: BTreeSet<AdvertiserId>,
+    /// Unread windows and the first error.
+    unread: Option<(Vec<(Window, String)>, Error)>,
+    /// The first day that Criteo serves, if later than expected.
+    floor: Option<NaiveDate>,
+    has_looked_for_floor: bool,
+    is_looking_for_floor: bool,
+    /// Advertisers whose first day is being searched.
+    searched: BTreeSet<AdvertiserId>,
+    /// A hint: the last first day found for an advertiser whose refusal did not mention days.
+    pub(crate) latest_floor: Option<NaiveDate>,
+    /// Served advertisers, with the day from which their first day was searched: further refusals concern days.
+    served: HashMap<AdvertiserId, NaiveDate>,
+    floors_missed: usize,
+    /// Why slices were split.
+    pub(crate) reasons: HashMap<u64, Error>,
+    /// Why the stream stopped early.
+    stopped: Option<Error>,
+}
+
+impl Trouble {
+    pub(crate) fn accepted(&mut self, slice: &Slice) {
+        self.has_accepted = true;
+        self.failures = Failures::default();
+        let start = slice.window.start;
+        self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
+    }
+
+    fn is_served(&self, slice: &Slice) -> bool {
+        let from = slice.advertisers.first().and_then(|id| self.served.get(id));
+        from.is_some_and(|from| *from <= slice.window.start)
+    }
+
+    fn is_earliest(&self, slice: &Slice) -> bool {
+        self.served_from.is_none_or(|day| slice.window.start < day)
+    }
+}
+
+/// Failures until one unreadable day of one advertiser is isolated.
+fn failures_of_one(slice: &Slice) -> u32 {
+    let halvings = |count: u32| count.max(1).next_power_of_two().trailing_zeros();
+    1 + halvings(slice.window.days()) + halvings(u32::try_from(slice.advertisers.len()).unwrap_or(u32::MAX / 2))
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn handle(
+        &mut self,
+        index: usize,
+        slice: Slice,
+        error: Error,
+        retired: &Retired,
+    ) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        let is_of_several = slice.advertisers.len() > 1;
+        match error.cause {
+            Some(Cause::ConsentMissing) => {
+                let run = self.run;
+                let ask = async move {
+                    let consenting = run.still_consenting().await;
+                    Event::Consent(slice, error, consenting)
+                };
+                return Ok(Some(ask.boxed_local()));
+            }
+            Some(Cause::NoCampaign | Cause::RequestTooLong) if is_of_several => self.tracks[index].divide(slice.id),
+            Some(Cause::RequestTooLong) if slice.part.is_some() => {
+                self.trouble.reasons.insert(slice.id, error);
+                return Ok(self.split(index, slice));
+            }
+            Some(Cause::NoCampaign) => self.take_as_empty(index, &slice),
+            Some(Cause::InvalidTimespan) => return Ok(self.shorten(index, slice, error)),
+            Some(Cause::TooSlow) if self.trouble.failures.in_a_row < MAX_SLOW => {
+                tracing::info!("{}: the response for {} timed out; splitting the request.", self.name, slice.window);
+                self.trouble.failures.in_a_row += 1;
+                self.limit_days(slice.window.days() / 2);
+                self.trouble.reasons.insert(slice.id, error);
+                return Ok(self.split(index, slice));
+            }
+            Some(
+                Cause::Rejected
+                | Cause::Forbidden
+                | Cause::NotFound
+                | Cause::PermissionMissing
+                | Cause::ErrorsInAnswer
+                | Cause::RequestTooLong,
+            ) => {
+                let is_about_metric = !self.has_rows && retired.suspect(self.report, &error).is_some();
+                if is_about_metric || self.is_about_request(&error) {
+                    return Err(error);
+                }
+                return self.isolate(index, slice, error); // guard: refused-advertisers
+            }
+            Some(Cause::RetriesUsedUp) => self.stop(index, &slice, error),
+            Some(Cause::WeekStart(_) | Cause::OutsideRequest | Cause::RepeatedKey) => return Err(error),
+            _ if error.kind == Kind::Transient => self.ask_for_less(index, &slice, error),
+            _ => return Err(error),
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
+        self.tally.splits += 1;
+        match self.tracks[index].cut(slice.id) {
+            SplitOutcome::Smaller => None,
+            SplitOutcome::NeedsAdSets if self.report.can_filter_ad_sets() => Some(self.ask_ad_sets(slice)),
+            SplitOutcome::NeedsAdSets | SplitOutcome::Unsplittable => {
+                self.cannot_split(index, &slice, None);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn cannot_split(&mut self, index: usize, slice: &Slice, error: Option<Error>) {
+        self.tracks[index].cannot_part();
+        let error = self.trouble.reasons.remove(&slice.id).or(error);
+        if slice.is_short {
+            // Incomplete rows are better than none.
+            self.tracks[index].read_at_last(slice.id);
+        } else {
+            let error = error.unwrap_or_else(|| self.too_much(slice));
+            self.give_up(index, slice, error);
+        }
+    }
+
+    fn give_up(&mut self, index: usize, slice: &Slice, error: Error) {
+        let unread = &mut self.trouble.unread.get_or_insert((Vec::new(), error)).0;
+        unread.push((slice.window, format_ids(&slice.advertisers)));
+        self.tracks[index].give_up(slice.id);
+        self.tell_state(index);
+    }
+
+    fn tell_state(&mut self, index: usize) {
+        if let Some(state) = self.move_on(index) {
+            self.run.output.state(self.id, state);
+        }
+    }
+
+    /// Criteo has no campaign for the advertiser.
+    fn take_as_empty(&mut self, index: usize, slice: &Slice) {
+        self.trouble.accepted(slice);
+        self.tracks[index].done(slice.id, 0, 0);
+        self.tell_state(index);
+    }
+
+    /// Skips this slice and all later days.
+    fn stop(&mut self, index: usize, slice: &Slice, error: Error) {
+        self.tracks[index].stop_before(slice.id);
+        self.trouble.stopped.get_or_insert(error);
+    }
+
+    /// Criteo refuses this span of days: too long, or too far back.
+    fn shorten(&mut self, index: usize, slice: Slice, error: Error) -> Option<LocalBoxFuture<'a, Event>> {
+        if self.trouble.is_looking_for_floor {
+            // Its days may be before the first served day.
+            self.tracks[index].wait(slice.id);
+            return None;
+        }
+        if self.trouble.is_earliest(&slice) && !self.trouble.has_looked_for_floor {
+            self.trouble.has_looked_for_floor = true;
+            self.trouble.is_looking_for_floor = true;
+            return Some(self.ask_floor(slice, error));
+        }
+        if self.can_be_halved(&slice) {
+            // Days this early are served, so the span is too long.
+            self.limit_days(slice.window.days() / 2);
+            self.tracks[index].cut(slice.id);
+        } else {
+            self.give_up(index, &slice, error);
+        }
+        None
+    }
+
+    fn can_be_halved(&self, slice: &Slice) -> bool {
+        slice.part.is_none() && slice.window.halves(self.report.grain).is_some()
+    }
+
+    /// Resumes the slices that waited for this search.
+    pub(crate) fn end_search(&mut self, slice: &Slice) {
+        let is_of_one = slice.advertisers.first().is_some_and(|id| self.trouble.searched.remove(id));
+        self.trouble.is_looking_for_floor &= is_of_one;
+        let waiting = |track: &&mut Track| !is_of_one || track.advertisers()[..] == slice.advertisers[..];
+        self.tracks.iter_mut().filter(waiting).for_each(Track::go_on);
+    }
+
+    fn limit_days(&mut self, days: u32) {
+        self.tracks.iter_mut().for_each(|track| track.limit_days(days));
+    }
+
+    /// Whether the error names a dimension or metric of the user's choice. Periods and advertisers are in every
+    /// request.
+    fn is_about_request(&self, error: &Error) -> bool {
+        let is_choice = |word: &&String| !OF_EVERY_REPORT.contains(&word.as_str());
+        let mut words = self.report.dimensions.iter().filter(is_choice).chain(&self.report.metrics);
+        self.report.is_custom && error.cause == Some(Cause::Rejected) && words.any(|word| is_about(error, word))
+    }
+
+    /// Starts at the first served day. If there is none, the refusal has another reason.
+    pub(crate) fn begin_at_floor(
+        &mut self,
+        index: usize,
+        slice: &Slice,
+        error: Error,
+        floor: Result<Option<NaiveDate>>,
+    ) -> Result<()> {
+        let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+        if let (Ok(Some(_)), Some(id), false) = (&floor, slice.advertisers.first(), is_of_days) {
+            let from = self.trouble.served.entry(id.clone()).or_insert(slice.window.start);
+            *from = slice.window.start.min(*from);
+        }
+        let floor = match floor {
+            Ok(Some(floor)) if floor > slice.window.start => floor,
+            Ok(None) if !is_of_days => {
+                self.trouble.floors_missed += 1;
+                return self.refuse(slice, error);
+            }
+            // The span is too long, or a later day is refused.
+            Ok(_) if self.can_be_halved(slice) => {
+                if is_of_days {
+                    self.limit_days(slice.window.days() / 2);
+                }
+                self.tracks[index].cut(slice.id);
+                return Ok(());
+            }
+            Ok(_) => {
+                self.give_up(index, slice, error);
+                return Ok(());
+            }
+            // A failed search says nothing about the days.
+            Err(error) => {
+                self.give_up(index, slice, error);
+                return Ok(());
+            }
+        };
+        if !is_of_days && !self.is_like_a_floor(slice, floor) {
+            tracing::warn!(
+                "{}: Criteo refuses days of {} before {floor} but serves that day. If it no longer keeps them, set \
+                 start_date to {floor}; until then every sync requests them again.",
+                self.name,
+                format_ids(&slice.advertisers)
+            );
+            if self.can_be_halved(slice) {
+                self.tracks[index].cut(slice.id);
+            } else {
+                self.give_up(index, slice, error);
+            }
+            return Ok(());
+        }
+        if self.is_floor_of_all(slice, &error, floor) {
+            self.trouble.floor = Some(floor);
+            self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
+            return Ok(());
+        }
+        self.trouble.latest_floor = Some(floor);
+        tracing::warn!(
+            "{}: Criteo refuses to report on {} before {floor}, so reading starts on that day. {error}",
+            self.name,
+            format_ids(&slice.advertisers)
+        );
+        self.tracks[index].begin_at(floor);
+        Ok(())
+    }
+
+    /// Whether days refused without a reason may be older than Criteo's history: near its assumed start, or many at the
+    /// start of a first sync.
+    fn is_like_a_floor(&self, slice: &Slice, floor: NaiveDate) -> bool {
+        let refused = Window { start: slice.window.start, end: days_before(floor, 1) };
+        let is_new = slice.advertisers.first().is_none_or(|id| self.cursors.cursor(id).is_none());
+        is_near(days_before(floor, 1), self.range.oldest)
+            || is_new && refused.singles(self.report.grain).count() >= MIN_REFUSED
+    }
+
+    /// Whether a first day holds for all advertisers: Criteo says that it is about days, or there are no others, and no
+    /// earlier day was served.
+    fn is_floor_of_all(&self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
+        let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
+        let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+        let is_only_one = self.tracks.iter().all(|track| track.advertisers()[..] == slice.advertisers[..]);
+        !is_contradicted && (is_of_days || is_only_one)
+    }
+
+    /// Splits a refused request to find the advertiser or the days.
+    fn isolate(&mut self, index: usize, slice: Slice, error: Error) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        let can_be_halved = self.can_be_halved(&slice);
+        let track = &mut self.tracks[index];
+        if can_be_halved && slice.window.days() > SURE_DAYS {
+            track.cut(slice.id);
+        } else if slice.advertisers.len() > 1 {
+            track.divide(slice.id);
+        } else if track.has_read_before(slice.window.start)
+            || track.purpose == Purpose::Hole
+            || self.trouble.is_served(&slice)
+        {
+            // The advertiser is served, so it is the days. A hole proves that, too.
+            if can_be_halved {
+                track.cut(slice.id);
+            } else {
+                self.give_up(index, &slice, error);
+            }
+        } else if slice.refusals == 0 && track.is_busy_besides(slice.id) {
+            track.ask_again(slice.id);
+        } else if error.kind == Kind::Transient {
+            // Transient errors are no refusals; splitting would use up the shared retries.
+            self.give_up(index, &slice, error);
+        } else if slice.advertisers.first().is_some_and(|id| self.trouble.searched.contains(id)) {
+            track.wait(slice.id);
+        } else if !track.is_first(slice.id) {
+            // If earlier days are served, it is neither the advertiser nor its first day.
+            track.wait_for_days_before(slice.id);
+        } else if self.trouble.floors_missed < MAX_FLOORS {
+            // The first days may be older than Criteo's history.
+            self.trouble.searched.extend(slice.advertisers.first().cloned());
+            return Ok(Some(self.ask_floor(slice, error)));
+        } else {
+            self.refuse(&slice, error)?;
+        }
+        Ok(None)
+    }
+
+    /// Skips the advertiser of a slice. If none is served, the stream fails.
+    fn refuse(&mut self, slice: &Slice, error: Error) -> Result<()> {
+        let Some(advertiser) = slice.advertisers.first() else { return Err(error) };
+        tracing::warn!("{}: Criteo refuses to report on {advertiser}; reading the others. {error}", self.name);
+        self.trouble.refused.push((advertiser.clone(), error.clone()));
+        self.tracks.retain(|track| track.advertisers()[..] != slice.advertisers[..]);
+        let is_hopeless = self.trouble.refused.len() >= MAX_REFUSED || self.tracks.is_empty();
+        if is_hopeless && !self.trouble.has_accepted { Err(error) } else { Ok(()) }
+    }
+
+    /// All retries failed: a part may be readable.
+    fn ask_for_less(&mut self, index: usize, slice: &Slice, error: Error) {
+        let most = MAX_FAILURES.max(failures_of_one(slice));
+        let can_be_halved = self.can_be_halved(slice);
+        let track = &mut self.tracks[index];
+        let is_outage = self.trouble.failures.add(most);
+        // Other tracks may succeed meanwhile.
+        if track.failures.add(most) || is_outage {
+            self.stop(index, slice, error);
+        } else if slice.part.is_none() && slice.is_suspect && slice.advertisers.len() > 1 {
+            // Fewer days did not help, so it may be one of the advertisers.
+            track.suspect(slice.window);
+            track.divide(slice.id);
+        } else if can_be_halved {
+            track.cut(slice.id);
+            track.suspect(slice.window);
+        } else if slice.part.is_none() && slice.advertisers.len() > 1 {
+            track.suspect(slice.window);
+            track.divide(slice.id);
+        } else {
+            self.give_up(index, slice, error);
+        }
+    }
+
+    /// Criteo refuses an unnamed advertiser: skips those without consent, or else splits the request.
+    pub(crate) fn find_lost(
+        &mut self,
+        index: usize,
+        slice: &Slice,
+        error: &Error,
+        consenting: &Result<BTreeSet<AdvertiserId>>,
+    ) {
+        let known = self.run.lost.borrow().clone();
+        // Without the list, none is known to be lost.
+        let consents = |id: &AdvertiserId| consenting.as_ref().map_or(true, |consenting| consenting.contains(id));
+        let is_left = |id: &&AdvertiserId| consents(id) && !known.contains(id);
+        let left: Vec<_> = slice.advertisers.iter().filter(is_left).cloned().collect();
+        if left.len() == slice.advertisers.len() && left.len() > 1 {
+            return self.tracks[index].divide(slice.id);
+        }
+        let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
+        let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
+        tracing::warn!("{}: Criteo refuses to report on {}; reading the others. {error}", self.name, format_ids(&lost));
+        self.run.lost.borrow_mut().extend(lost.iter().cloned());
+        self.trouble.lost.extend(lost);
+        if left.is_empty() {
+            self.tracks.remove(index);
+        } else {
+            self.tracks[index] = self.tracks[index].restricted_to(left.into());
+        }
+    }
+
+    /// The first error of the stream; others are logged as warnings.
+    pub(crate) fn failure(&mut self) -> Option<Error> {
+        let name = self.name;
+        if let Some(first) = self.trouble.floor {
+            let history = self.report.history();
+            self.run.warn_once(floor_warning(name, history, first));
+        }
+        let proof = self.conclude_proof();
+        let trouble = std::mem::take(&mut self.trouble);
+        let unread = trouble.unread.map(|(windows, error)| unread_error(windows, error, self.is_incremental));
+        let refused = (!trouble.refused.is_empty() && self.run.is_listed()).then(|| {
+            let shown = list(trouble.refused.iter().map(|(id, error)| format!("{id} ({error})")));
+            Error::config(format!("Criteo refuses to report on advertisers listed in advertiser_ids: {shown}."))
+        });
+        let lost = self.run.lost_error(&trouble.lost);
+        let mut errors = [trouble.stopped, unread, lost, refused, proof].into_iter().flatten();
+        let first = errors.next();
+        errors.for_each(|error| tracing::warn!("{name}: {error}"));
+        first
+    }
+
+    fn too_much(&self, slice: &Slice) -> Error {
+        let what = if slice.part.is_some() { "A single ad set" } else { "The report" };
+        let size = match self.report.row_cap {
+            u64::MAX => format!("more than {SPACE_MIB} MiB"),
+            cap => format!(
+                "{cap} rows, at which Criteo is assumed to silently truncate a report, or more than {SPACE_MIB} MiB"
+            ),
+        };
+        Error::config(format!(
+            "{what} of advertiser {} on {} has {size}, and cannot be split further. {}",
+            format_ids(&slice.advertisers),
+            slice.window,
+            match self.report.endpoint {
+                Endpoint::Statistics if !self.report.can_filter_ad_sets() => {
+                    "Add the dimension AdsetId, so that the report can be split, or use fewer dimensions."
+                }
+                Endpoint::Statistics => "Deselect the stream, or use a custom report with fewer dimensions.",
+                Endpoint::Transactions => "Read only clicks or only displays (transactions_event_type).",
+                _ => "Deselect the stream.",
+            }
+        ))
+        .because(Cause::TooMuch)
+    }
+}

@@ -1,0 +1,6 @@
+//! Properties and invariants for tests and fuzzing.
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod invariants;
+#[cfg(test)]
+mod properties;
