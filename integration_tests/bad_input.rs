@@ -197,7 +197,7 @@ fn a_member_that_a_configuration_has_twice_is_told_by_its_name() {
     let tap = bench.program().args(["--config", "config.json"]).output().unwrap();
     assert_eq!(tap.status.code(), Some(1));
     told += &String::from_utf8(tap.stderr).unwrap();
-    for member in ["currency is there", "custom_reports[0].dimensions is there", "client_secret is there"] {
+    for member in ["currency is dup", "custom_reports[0].dimensions is dup", "client_secret is dup"] {
         assert_eq!(told.matches(member).count(), 2, "{member}: {told}");
     }
     assert!(!told.contains("hunter2"), "{told}");

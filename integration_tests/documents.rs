@@ -316,7 +316,7 @@ fn the_table_of_streams_says_what_is_declared() {
 /// Streams that a configuration without reports of its own has.
 fn all_streams() -> Vec<Stream> {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "2027-01"});
-    catalog::streams(&Config::parse(&config.to_string()).unwrap().reports)
+    marketing::streams(&Config::parse(&config.to_string()).unwrap().reports)
 }
 
 /// What belongs to what, by the names of columns: `campaign_id` names a row of `campaigns`, and in the marketplace one of

@@ -101,7 +101,7 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     let days = |advertiser| days_of(&transcript, advertiser).len();
     assert!(days("1002") > days("1001") + 10, "{} and {}", days("1002"), days("1001"));
-    let words = format!("refuses the log files of 1001 for days before {first}");
+    let words = format!("refuses the log files of 1001 before {first}");
     assert!(transcript.logs("WARN").iter().any(|text| text.contains(&words)), "{:?}", transcript.logs("WARN"));
 }
 
@@ -237,7 +237,7 @@ fn files_of_one_name_keep_their_keys() {
         bench.sandbox.add_fault(fault).unwrap();
         let transcript = sync(&bench, Some(&first.final_state()));
         assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-        let is_told = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have one name"));
+        let is_told = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have the same name"));
         assert_eq!(is_told, blobs.len() > 1);
         let of_day = transcript.records(LOG).into_iter();
         tables.push(by_key(of_day.filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31"), &stream));

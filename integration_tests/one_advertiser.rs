@@ -56,7 +56,7 @@ fn a_first_day_that_two_share_is_not_that_of_the_others() {
         assert_eq!(rows.map(|row| row["day"].as_str().unwrap()).min(), Some(&*first), "{advertiser}");
     }
     let told = transcript.logs("WARN").join("\n");
-    assert!(told.contains("1001 for days before") && told.contains("1003 for days before"), "{told}");
+    assert!(told.contains("report on 1001 before") && told.contains("report on 1003 before"), "{told}");
 }
 
 /// The first day of one advertiser is no more than a hint for the next.

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use source_criteo::config::Config;
 use source_criteo::products::endpoint::Endpoint;
-use source_criteo::products::{Parameter, Source, marketing};
+use source_criteo::products::{QueryParam, Source, marketing};
 
 use crate::harness::{Bench, http, token};
 use Dates::{Days, Instants};
@@ -148,7 +148,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
         let path = format!("{folder}/openapi-marketing-solutions-{version}.json");
         let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": version});
-        let streams = catalog::streams(&Config::parse(&config.to_string()).unwrap().reports);
+        let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
         let mut lines = Vec::new();
         let mut differences = Vec::new();
         let mut covered = BTreeSet::new();
@@ -171,7 +171,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
                 operations[method]["parameters"].as_array().into_iter().flatten().map(|p| p["name"].as_str()).collect();
             let paging = entity.request.limit().map_or(&[][..], |_| &["limit", "offset"]);
             let asked = entity.query.iter().map(|parameter| match parameter {
-                Parameter::Fixed(name, _) | Parameter::Of(name, _) => *name,
+                QueryParam::Fixed(name, _) | QueryParam::Of(name, _) => *name,
             });
             for name in asked.chain(paging.iter().copied()).filter(|name| !declared.contains(&Some(name))) {
                 differences.push(format!("{}: no parameter {name}", stream.name));

@@ -74,7 +74,7 @@ fn the_definition_for_the_hub_says_what_about_says() {
     settings("", &about["settings"]["properties"], &mut all);
     // Meltano selects everything, whatever the catalog says.
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
-    let streams = catalog::streams(&Config::parse(&config.to_string()).unwrap().reports);
+    let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
     let others = streams.iter().filter(|stream| !stream.is_selected_by_default());
     let select: Vec<_> =
         std::iter::once("*.*".to_owned()).chain(others.map(|stream| format!("!{}.*", stream.name))).collect();

@@ -55,7 +55,7 @@ fn days_that_cannot_be_are_told_once() {
     let before = kept(&bench);
     for (days, words) in [
         (["--since", "2027-01-01"], "the first day, 2027-01-01, is in the future"),
-        (["--until", "2020-01-01"], "the last day, 2020-01-01, is earlier than"),
+        (["--until", "2020-01-01"], "the last day, 2020-01-01, is before"),
     ] {
         let nothing = read(&bench, REPORT, &days);
         let told = nothing.logs("WARN");

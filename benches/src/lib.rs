@@ -9,7 +9,7 @@ use serde::de::{Deserialize as _, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use source_criteo::config::Config;
-use source_criteo::rows::project::Plan;
+use source_criteo::rows::project::Projection;
 use source_criteo::rows::envelope;
 use source_criteo::rows::envelope::{RowSink, Shape};
 use source_criteo::model::calendar::Window;
@@ -44,7 +44,7 @@ pub const PASSES: &[Pass] = &[
 /// The stream with this name that a configuration has.
 pub fn stream(config: &str, name: &str) -> Result<Stream> {
     let config = Config::parse(config)?;
-    catalog::streams(&config.reports).into_iter().find(|stream| stream.name == name).context("there is no such stream")
+    marketing::streams(&config.reports).into_iter().find(|stream| stream.name == name).context("there is no such stream")
 }
 
 fn check(stream: &Stream, body: &str) -> Result<u64> {
@@ -54,7 +54,7 @@ fn check(stream: &Stream, body: &str) -> Result<u64> {
 }
 
 struct Lines {
-    plan: Plan,
+    plan: Projection,
     buffer: Vec<u8>,
 }
 
@@ -76,8 +76,8 @@ fn end_line(buffer: &mut Vec<u8>) {
 }
 
 fn project(stream: &Stream, body: &str) -> Result<u64> {
-    let mut lines = Lines { plan: Plan::new(stream, &|_| true), buffer: Vec::with_capacity(2 * BUFFER) };
-    Ok(rows::each(body, Shape::Report, &mut lines)?.rows.unwrap_or(0))
+    let mut lines = Lines { plan: Projection::new(stream, &|_| true), buffer: Vec::with_capacity(2 * BUFFER) };
+    Ok(envelope::each(body, Shape::Report, &mut lines)?.rows.unwrap_or(0))
 }
 
 /// Renames every key and takes the quotes off numbers: no selection, no types but these two, no keys, no checks.
@@ -132,7 +132,7 @@ fn bare_projection(stream: &Stream, body: &str) -> Result<u64> {
     let numbers = properties.filter(|(_, property)| property["type"][0] == "number");
     let numbers = numbers.map(|(name, _)| name.replace('_', "")).collect();
     let mut bare = Bare { numbers, learned: Vec::new(), buffer: Vec::with_capacity(2 * BUFFER) };
-    Ok(rows::each(body, Shape::Plain, &mut bare)?.rows.unwrap_or(0))
+    Ok(envelope::each(body, Shape::Plain, &mut bare)?.rows.unwrap_or(0))
 }
 
 struct PassThrough(Vec<u8>);
@@ -149,7 +149,7 @@ impl RowSink for PassThrough {
 
 fn each_raw(body: &str) -> Result<u64> {
     let mut through = PassThrough(Vec::with_capacity(2 * BUFFER));
-    Ok(rows::each(body, Shape::Plain, &mut through)?.rows.unwrap_or(0))
+    Ok(envelope::each(body, Shape::Plain, &mut through)?.rows.unwrap_or(0))
 }
 
 fn lazy(body: &str) -> Result<u64> {

@@ -210,7 +210,7 @@ fn a_stream_that_a_catalog_has_twice_is_read_once() {
     }
     for (entries, column, told) in [
         (vec![wide, narrow], "name", "The catalog has more than one entry for campaigns."),
-        (vec![off, entry.clone()], "goal", "The catalog has campaigns selected in one entry and not in another."),
+        (vec![off, entry.clone()], "goal", "The catalog selects campaigns in one entry and not in another."),
     ] {
         bench.file("catalog.json", &json!({"streams": entries}));
         let run = tap(&bench, &["--catalog", "catalog.json"]);

@@ -151,9 +151,9 @@ impl Config {
     pub fn from_object(object: Map<String, Value>) -> Result<Self> {
         let (parsed, document) = parse_settings(object, &SPEC["connectionSpecification"])?;
         let Parsed { credentials, api_base_url, read, reports, test, mut warnings } = parsed;
-        // The schema requires both.
         let (Some(credentials), Some(api_base_url)) = (credentials, api_base_url) else {
-            return Err(Error::config("The configuration has no credentials."));
+            // The schema requires them, so there is a problem that says which one is missing.
+            return Err(Problems::default().into_error());
         };
         warnings.extend(secrets::flaws(&credentials));
         Ok(Self { credentials, api_base_url, read, reports, test, warnings, document: ConfigDocument(document) })

@@ -80,7 +80,7 @@ mod tests {
     fn ad_sets_are_found_in_every_envelope_and_spelling() {
         let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
         let config = crate::config::Config::parse(&config.to_string()).unwrap();
-        let list = Report::preset(&["AdsetId", "Day"], &["Clicks"], &config).ad_sets();
+        let list = Report::preset(&["AdsetId", "Day"], &["Clicks"], &config.reports).ad_sets();
         for body in [
             r#"[{"AdsetId":"7","Adset":"a"},{"AdsetId":8}]"#,
             r#"{"rows":[{"ADSETID":"7"},{"adSetId":{"value":"8"}}]}"#,

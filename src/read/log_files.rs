@@ -784,7 +784,7 @@ fn destination(name: String, columns: &[&str]) -> Destination {
 
 /// The rows of a file that arrives in these pieces.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn rows_by_advertiser(pieces: &[&[u8]]) -> Result<Vec<Value>> {
+pub(crate) fn rows_of(pieces: &[&[u8]]) -> Result<Vec<Value>> {
     const COLUMNS: &[&str] = &["advertiser_id", "file_name", "line_number", "day", "event_type", "other_columns"];
     let mut reading = Reading::new(&AdvertiserId("7".into()), NaiveDate::default(), "f", COLUMNS);
     for piece in pieces {
@@ -801,7 +801,7 @@ pub(crate) fn rows_by_advertiser(pieces: &[&[u8]]) -> Result<Vec<Value>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::read::log_files::rows_by_advertiser as read;
+    use crate::read::log_files::rows_of as read;
     use crate::read::log_files::*;
 
     #[test]

@@ -376,7 +376,7 @@ mod tests {
     fn report() -> Report {
         let config = serde_json::json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
         let config = crate::config::Config::parse(&config.to_string()).unwrap();
-        Report::preset(&["AdvertiserId", "Day"], &TOTAL_METRICS, &config)
+        Report::preset(&["AdvertiserId", "Day"], &TOTAL_METRICS, &config.reports)
     }
 
     fn differing(total: &str, rows: &str) -> Vec<String> {

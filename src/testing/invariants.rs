@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::config::Config;
 use crate::http;
 use crate::products::Stream;
-use crate::products::marketing as streams;
+use crate::products::marketing;
 use crate::products::report::Fingerprint;
+use crate::products::report::ReportOptions;
 use crate::protocol::{airbyte, singer};
 use crate::read::judge;
 use crate::read::log_files;
@@ -79,7 +80,6 @@ pub fn answer(text: &str, cut: usize) {
 }
 
 static REPORT: LazyLock<Option<Stream>> = LazyLock::new(|| {
-    let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"}).to_string();
     let streams = marketing::streams(&ReportOptions::default());
     streams.into_iter().find(|stream| stream.name == "campaign_statistics_daily")
 });

@@ -28,7 +28,7 @@ fn writer() -> (Writer, Paper) {
     let (stop, _stopped) = StopSender::new();
     let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), stop, None);
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
-    let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap());
+    let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
     for stream in &streams[..2] {
         writer.announce(StreamSetup {
             name: stream.name.clone(),

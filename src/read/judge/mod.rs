@@ -165,7 +165,7 @@ pub(crate) fn text_of(raw: &str) -> Cow<'_, str> {
 type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
 
 #[derive(Default)]
-struct AsItIs(u64);
+pub(crate) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {

@@ -86,7 +86,8 @@ impl Asked {
         let judged = self.judge(body).unwrap();
         let mut sink = Kept(Rehearsal { plan: Projection::new(&self.stream, &|_| true), line: Vec::new() }, Vec::new());
         sink.0.plan.start_slice(&constants(&self.report, self.window, &self.advertisers));
-        rows::check_into(judged.merged.as_ref().map_or(body, |merged| &merged.body), Shape::Report, &mut sink).unwrap();
+        envelope::check_into(judged.merged.as_ref().map_or(body, |merged| &merged.body), Shape::Report, &mut sink)
+            .unwrap();
         sink.1
     }
 }

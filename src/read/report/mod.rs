@@ -55,7 +55,7 @@ pub(crate) enum Response {
     Short,
 }
 
-struct Whole {
+pub(crate) struct Whole {
     body: Body,
     rows: u64,
     /// Rows added to others with the same key, and rows skipped as duplicates.
