@@ -413,7 +413,7 @@ fn first_sync(
         Source::Report(report) => Some(
             run.plan(selected, report, &crate::state::saved::Saved::default(), run.advertisers)
                 .ok()?
-                .forecast(&selected.stream.name)
+                .forecast()
                 .requests,
         ),
         Source::Entity(_) | Source::LogLevel => None,

@@ -7,7 +7,6 @@ use crate::commands::Session;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::http::RetryProfile;
-use crate::protocol::airbyte;
 use crate::support::terminal::{self, Colour, Terminal};
 
 impl Session {
@@ -20,8 +19,9 @@ impl Session {
             // Neither the configuration nor Criteo is at fault: the protocol expects a trace instead of a status.
             return Err(error.clone());
         }
-        self.output.message(airbyte::connection_status(&outcome));
-        Ok(if with_exit_code && outcome.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let has_failed = outcome.is_err();
+        self.output.checked(outcome);
+        Ok(if with_exit_code && has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.

@@ -9,7 +9,7 @@ use crate::protocol::airbyte;
 
 impl Session {
     pub(crate) fn discover(&self, config: &Config) -> ExitCode {
-        self.output.message(airbyte::catalog(&marketing::streams(&config.reports)));
+        self.output.document(airbyte::catalog(&marketing::streams(&config.reports)).to_string());
         ExitCode::SUCCESS
     }
 }

@@ -32,8 +32,11 @@ use crate::commands::refresh_token::Origin;
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::output::Output;
+use crate::output::sink::Sink;
+use crate::output::sink::console::Console;
+use crate::output::sink::singer::SingerSink;
 use crate::products::marketing;
-use crate::protocol::{Protocol, airbyte, singer};
+use crate::protocol::{airbyte, singer};
 use crate::read::ReadUntil;
 use crate::support::files;
 use crate::support::panic;
@@ -85,16 +88,20 @@ pub enum Ending {
 /// If the system cannot create a thread or an event loop.
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
-    let (protocol, level) = if cli.command.as_ref().is_some_and(|command| !command.is_human_facing()) {
-        (Protocol::Airbyte, telemetry::level(cli.debug))
-    } else {
-        let log = singer::Log::from_environment(cli.debug);
-        let level = log.level();
-        let tap = singer::SingerContext { state: singer::State::default(), log, settings: singer::Settings::default() };
-        (Protocol::Singer(Box::new(tap)), level)
+    let log = singer::Log::from_environment(cli.debug);
+    let (sink, level) = match &cli.command {
+        Some(command) if command.is_human_facing() => {
+            let level = log.level();
+            (Sink::Console(Console::new(log)), level)
+        }
+        Some(_) => (Sink::Airbyte, telemetry::level(cli.debug)),
+        None => {
+            let level = log.level();
+            (Sink::Singer(Box::new(SingerSink::new(log))), level)
+        }
     };
-    let is_airbyte = matches!(protocol, Protocol::Airbyte);
-    let output = Output::start(protocol, stop.clone()).context("cannot start the output thread")?;
+    let is_airbyte = matches!(sink, Sink::Airbyte);
+    let output = Output::start(sink, stop.clone()).context("cannot start the output thread")?;
     telemetry::start(&output, level);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
@@ -122,8 +129,9 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
     let code = code.map(|result| match result {
         Ok(code) => code,
         Err(error) => {
-            output.message(airbyte::error(&error, None));
-            if error.cause == Some(Cause::Stalled) {
+            let is_stalled = error.cause == Some(Cause::Stalled);
+            output.failed(error);
+            if is_stalled {
                 // The writer thread may be what hangs: accept no more rows, and do not wait for it.
                 stop.send(Stop::Stalled);
             }

@@ -1,7 +1,6 @@
 //! `preview`: the first rows of a stream as a table, with a chart of cost and clicks per day.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +15,9 @@ use crate::error::{Error, Result};
 use crate::http::RetryProfile;
 use crate::model::calendar::days_before;
 use crate::output::Output;
+use crate::output::sink::Sink;
+use crate::output::sink::capture::{Capture, Captured};
 use crate::products::{Source, marketing};
-use crate::protocol::Protocol;
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 use crate::read;
 use crate::read::ReadUntil;
@@ -54,9 +54,10 @@ impl Session {
         let is_report = selected.iter().any(|selected| matches!(selected.stream.source, Source::Report(_)));
         let seen = Arc::new(Seen { rows: Mutex::default(), most: what.rows, is_enough: Notify::new(), is_report });
         let (stop, _stopped) = StopSender::new();
-        let output =
-            Output::to(Box::new(Catch { seen: Arc::clone(&seen), line: Vec::new() }), Protocol::Airbyte, stop.clone())
-                .map_err(|error| Error::system(format!("Cannot start a thread: {error}.")))?;
+        let taker = Arc::clone(&seen);
+        let sink = Sink::Capture(Capture::new(move |captured| taker.take(captured)));
+        let output = Output::captured(sink, stop.clone())
+            .map_err(|error| Error::system(format!("Cannot start a thread: {error}.")))?;
         let states = BTreeMap::new();
         tokio::select! {
             _ = read::read(&client, &output, &config, &selected, &states, ReadUntil::All) => {
@@ -67,7 +68,7 @@ impl Session {
         }
         let rows = seen.rows();
         if let (Some(error), true) = (&rows.error, rows.records.is_empty()) {
-            return Err(Error::config(error.clone()));
+            return Err(error.clone());
         }
         let columns = selected.iter().filter_map(|selected| selected.stream.schema["properties"].as_object()).flatten();
         let columns: Vec<&String> = columns.map(|(column, _)| column).collect();
@@ -87,7 +88,7 @@ impl Session {
             }
         }
         if let Some(error) = &rows.error {
-            return Err(Error::config(error.clone()));
+            return Err(error.clone());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -98,7 +99,7 @@ struct Rows {
     records: Vec<Map<String, Value>>,
     /// Cost and clicks by day, over all rows.
     days: BTreeMap<String, (f64, f64)>,
-    error: Option<String>,
+    error: Option<Error>,
 }
 
 struct Seen {
@@ -114,50 +115,26 @@ impl Seen {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, message: &mut Value) {
+    fn take(&self, captured: Captured) {
         let mut rows = self.rows();
-        if let Value::Object(record) = message["record"]["data"].take() {
-            let number = |column: &str| record.get(column).and_then(Value::as_f64);
-            if let (Some(day), Some(spend)) =
-                (record.get("day").and_then(Value::as_str), SPEND.iter().find_map(|column| number(column)))
-            {
-                let sums = rows.days.entry(redact::line(day)).or_default();
-                *sums = (sums.0 + spend, sums.1 + number("clicks").unwrap_or(0.0));
-            }
-            if rows.records.len() < self.most {
-                rows.records.push(record);
-            }
-            if rows.records.len() >= self.most && !self.is_report {
-                self.is_enough.notify_one();
-            }
-        }
-        if let Some(words) = message["trace"]["error"]["message"].as_str() {
-            rows.error = Some(words.to_owned());
-        }
-    }
-}
-
-struct Catch {
-    seen: Arc<Seen>,
-    line: Vec<u8>,
-}
-
-impl io::Write for Catch {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") {
-                if let Ok(mut message) = serde_json::from_slice(&self.line) {
-                    self.seen.take(&mut message);
+        match captured {
+            Captured::Row(record) => {
+                let number = |column: &str| record.get(column).and_then(Value::as_f64);
+                if let (Some(day), Some(spend)) =
+                    (record.get("day").and_then(Value::as_str), SPEND.iter().find_map(|column| number(column)))
+                {
+                    let sums = rows.days.entry(redact::line(day)).or_default();
+                    *sums = (sums.0 + spend, sums.1 + number("clicks").unwrap_or(0.0));
                 }
-                self.line.clear();
+                if rows.records.len() < self.most {
+                    rows.records.push(record);
+                }
+                if rows.records.len() >= self.most && !self.is_report {
+                    self.is_enough.notify_one();
+                }
             }
+            Captured::Failed(error) => rows.error = Some(error),
         }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

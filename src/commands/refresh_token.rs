@@ -17,7 +17,6 @@ use crate::config::{Config, ConfigDocument};
 use crate::error::{Error, Result};
 use crate::http::{RefreshTokens, Turn};
 use crate::output::Output;
-use crate::protocol::airbyte;
 use crate::support::files;
 use crate::support::files::Kept;
 use crate::support::terminal::Terminal;
@@ -86,7 +85,7 @@ impl RefreshTokens for Keeper {
     fn keep(&self, token: &str) {
         let written = self.file.as_ref().map(|file| (file, file.replace(token)));
         if self.is_airbyte || !matches!(written, Some((_, Ok(())))) {
-            self.output.message(airbyte::control(&self.document.with_refresh_token(token)));
+            self.output.config_changed(self.document.with_refresh_token(token));
         }
         match written {
             Some((file, Ok(()))) => {

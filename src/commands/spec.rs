@@ -8,7 +8,7 @@ use crate::protocol::airbyte;
 
 impl Session {
     pub(crate) fn spec(&self) -> ExitCode {
-        self.output.message(airbyte::spec(&SPEC));
+        self.output.document(airbyte::spec(&SPEC).to_string());
         ExitCode::SUCCESS
     }
 }

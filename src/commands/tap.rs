@@ -13,6 +13,7 @@ use crate::commands::{Session, input, log_warnings, parse_config, read_file};
 use crate::config;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::output::sink::batch;
 use crate::products::{Stream, marketing};
 use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer;
@@ -73,11 +74,11 @@ impl Session {
         };
         let states = state.streams();
         if let Some(batches) = &settings.batches {
-            batches.prepare().map_err(|error| {
+            batch::prepare(batches).map_err(|error| {
                 Error::config(format!("batch_config.storage.root is not writable: {error}. Choose another folder."))
             })?;
         }
-        self.output.begin(state, settings, is_test);
+        self.output.configure_singer(state, settings, is_test);
         let extent = if is_test { ReadUntil::FirstRecord } else { ReadUntil::All };
         self.read(&config, &configured, &states, extent).await
     }
@@ -85,7 +86,7 @@ impl Session {
     fn print_schemas(&self, config: &Config, configured: &[ConfiguredStream]) -> Result<ExitCode> {
         let (selected, refused) = select(config, configured);
         for selected in selected {
-            self.output.message(singer::schema(&selected.stream, &|column| selected.wants(column)));
+            self.output.document(singer::schema(&selected.stream, &|column| selected.wants(column)).to_string());
         }
         refused.into_iter().next().map_or(Ok(ExitCode::SUCCESS), |(_, error)| Err(error))
     }

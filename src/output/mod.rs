@@ -5,9 +5,15 @@
 //! last record of its slice, and only if the slice was written completely; after a failed slice, no more states of its
 //! stream are written.
 
+pub(crate) mod event;
 pub mod reader;
+pub mod sink;
 pub mod state_file;
+pub(crate) mod stream;
+pub(crate) mod summary;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 use std::io;
@@ -16,15 +22,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
+use crate::output::event::Event;
+use crate::output::sink::Sink;
 use crate::output::state_file::StateFile;
+use crate::output::stream::StreamSetup;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Writer;
-use crate::output::writer::stream::StreamSetup;
 use crate::products::Stream;
-use crate::protocol::{Protocol, airbyte, singer};
+use crate::protocol::singer;
 use crate::rows::project::Projection;
 use crate::support::stop::StopSender;
 use crate::support::terminal::Terminal;
@@ -38,74 +47,10 @@ pub type Constants = Vec<(&'static str, String)>;
 /// Index of a stream in this run.
 pub type StreamId = usize;
 
-/// A message to the writer thread.
-pub(crate) enum Message {
-    Line(Value),
-    Document(String),
-    Announce(Box<StreamSetup>),
-    Begin {
-        state: singer::State,
-        settings: singer::Settings,
-        is_test: bool,
-    },
-    KeepStates(Box<StateFile>),
-    Open {
-        stream: StreamId,
-    },
-    Remember {
-        stream: StreamId,
-        state: Value,
-    },
-    Slice {
-        stream: StreamId,
-        body: Body,
-        constants: Constants,
-        state: Option<Value>,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    State {
-        stream: StreamId,
-        state: Value,
-    },
-    Whole {
-        stream: StreamId,
-        scope: Vec<String>,
-    },
-    FirstRecord {
-        stream: StreamId,
-        reply: oneshot::Sender<()>,
-    },
-    Refused {
-        stream: String,
-        error: Error,
-    },
-    Response(CallStats),
-    /// Finished windows of a report, and the known number of remaining ones.
-    Progress {
-        stream: StreamId,
-        done: u64,
-        ahead: usize,
-    },
-    ReportTally {
-        stream: StreamId,
-        tally: Box<ReportTally>,
-    },
-    Close {
-        stream: StreamId,
-        error: Option<Error>,
-    },
-    Waiting {
-        wait: Duration,
-    },
-    Finish {
-        reply: Sender<()>,
-    },
-}
-
 /// A handle to the writer thread.
 #[derive(Clone)]
 pub struct Output {
-    sender: Sender<Message>,
+    sender: Sender<Event>,
 }
 
 impl Output {
@@ -114,46 +59,61 @@ impl Output {
     /// # Errors
     /// If the thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
-    pub fn start(protocol: Protocol, stop: StopSender) -> io::Result<Self> {
+    pub fn start(sink: Sink, stop: StopSender) -> io::Result<Self> {
         // A progress line would mix with the messages on the same terminal.
         let terminal = Terminal::stderr().filter(|_| Terminal::stdout().is_none());
-        Self::spawn(Box::new(io::stdout()), protocol, stop, terminal)
+        Self::spawn(Box::new(io::stdout()), sink, stop, terminal)
     }
 
-    /// As [`Self::start`], for another destination than stdout and without terminal output.
+    /// As [`Self::start`], for a sink that writes nothing to stdout.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn to(out: Box<dyn io::Write + Send>, protocol: Protocol, stop: StopSender) -> io::Result<Self> {
-        Self::spawn(out, protocol, stop, None)
+    pub fn captured(sink: Sink, stop: StopSender) -> io::Result<Self> {
+        Self::spawn(Box::new(io::sink()), sink, stop, None)
     }
 
     fn spawn(
         out: Box<dyn io::Write + Send>,
-        protocol: Protocol,
+        sink: Sink,
         stop: StopSender,
         terminal: Option<Terminal>,
     ) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let writer = move || Writer::new(protocol, out, stop, terminal).run(&receiver);
+        let writer = move || Writer::new(sink, out, stop, terminal).run(&receiver);
         std::thread::Builder::new().name("output".into()).spawn(writer)?;
         Ok(Self { sender })
     }
 
-    /// Writes a message that belongs to no stream.
-    pub fn message(&self, message: Value) {
-        self.send(Message::Line(message));
+    /// Logs a line about a stream or the run.
+    pub fn log(&self, level: Level, stream: Option<String>, text: String) {
+        self.send(Event::Log { level, stream, text });
+    }
+
+    /// Reports an error that ends the run.
+    pub fn failed(&self, error: Error) {
+        self.send(Event::Failed(error));
+    }
+
+    /// Reports the outcome of `check`.
+    pub fn checked(&self, outcome: Result<String>) {
+        self.send(Event::Checked(outcome));
+    }
+
+    /// Passes on the configuration with a rotated refresh token.
+    pub fn config_changed(&self, config: Value) {
+        self.send(Event::ConfigChanged(config));
     }
 
     /// Writes text that is not a message.
     pub fn document(&self, text: String) {
-        self.send(Message::Document(text));
+        self.send(Event::Document(text));
     }
 
     /// Registers a stream of this run, so that it gets a final status in any case. Streams are numbered from 0 in the
     /// order of these calls.
     pub fn announce(&self, stream: &Stream, plan: Projection, is_whole: bool, is_selected: &dyn Fn(&str) -> bool) {
-        self.send(Message::Announce(Box::new(StreamSetup {
+        self.send(Event::Announced(Box::new(StreamSetup {
             name: stream.name.clone(),
             cursor: stream.cursor().map(str::to_owned),
             schema: singer::schema(stream, is_selected),
@@ -163,29 +123,29 @@ impl Output {
     }
 
     /// Passes a Singer tap's state and settings, before any stream is announced. A test run discards its output.
-    pub fn begin(&self, state: singer::State, settings: singer::Settings, is_test: bool) {
-        self.send(Message::Begin { state, settings, is_test });
+    pub fn configure_singer(&self, state: singer::State, settings: singer::Settings, is_test: bool) {
+        self.send(Event::SingerInput { state, settings, is_test });
     }
 
     /// Also stores this run's states in a file, next to states of other streams in it.
     pub fn persist_states(&self, file: StateFile) {
-        self.send(Message::KeepStates(Box::new(file)));
+        self.send(Event::StateFile(Box::new(file)));
     }
 
     /// Starts a stream, unless it was started.
     pub fn open(&self, stream: StreamId) {
-        self.send(Message::Open { stream });
+        self.send(Event::Started { stream });
     }
 
     /// Sets a stream's initial state, repeated as a heartbeat until there is a new one.
-    pub fn remember(&self, stream: StreamId, state: Value) {
-        self.send(Message::Remember { stream, state });
+    pub fn set_initial_state(&self, stream: StreamId, state: Value) {
+        self.send(Event::InitialState { stream, state });
     }
 
     /// Writes a checked body's rows as records, then the state that they lead to. The reply comes after the last byte
     /// was passed on.
     #[must_use]
-    pub fn slice(
+    pub fn write_rows(
         &self,
         stream: StreamId,
         body: Body,
@@ -193,29 +153,29 @@ impl Output {
         state: Option<Value>,
     ) -> oneshot::Receiver<Result<()>> {
         let (reply, response) = oneshot::channel();
-        self.send(Message::Slice { stream, body, constants, state, reply });
+        self.send(Event::Rows { stream, body, constants, state, reply });
         response
     }
 
     /// Writes a state, unless it equals the last one.
     pub fn state(&self, stream: StreamId, state: Value) {
-        self.send(Message::State { stream, state });
+        self.send(Event::State { stream, state });
     }
 
     /// Reports that a stream was written completely; `scope` is what it covers, such as the advertisers.
-    pub fn whole(&self, stream: StreamId, scope: Vec<String>) {
-        self.send(Message::Whole { stream, scope });
+    pub fn finish_snapshot(&self, stream: StreamId, scope: Vec<String>) {
+        self.send(Event::Snapshot { stream, scope });
     }
 
     /// Reports that a stream of the catalog cannot be read.
     pub fn reject_stream(&self, stream: String, error: Error) {
-        self.send(Message::Refused { stream, error });
+        self.send(Event::Rejected { stream, error });
     }
 
     /// Resolves when a stream's first record was written.
     pub async fn first_record(&self, stream: StreamId) {
         let (reply, response) = oneshot::channel();
-        self.send(Message::FirstRecord { stream, reply });
+        self.send(Event::FirstRecord { stream, reply });
         if response.await.is_err() {
             // The stream ended without a record.
             std::future::pending::<()>().await;
@@ -224,32 +184,32 @@ impl Output {
 
     /// Counts an HTTP call, for the summary and for Singer metrics.
     pub fn response(&self, answered: CallStats) {
-        self.send(Message::Response(answered));
+        self.send(Event::Response(answered));
     }
 
     /// Reports a report's finished windows, and the known number of remaining ones.
     pub fn progress(&self, stream: StreamId, done: u64, ahead: usize) {
-        self.send(Message::Progress { stream, done, ahead });
+        self.send(Event::Progress { stream, done, ahead });
     }
 
     /// Reports a report's totals.
     pub fn tally(&self, stream: StreamId, tally: ReportTally) {
-        self.send(Message::ReportTally { stream, tally: Box::new(tally) });
+        self.send(Event::Tally { stream, tally: Box::new(tally) });
     }
 
     /// Reports the expected number of rows of a stream.
     pub fn estimate(&self, stream: &str, rows: u64) {
-        self.message(airbyte::estimate(stream, rows));
+        self.send(Event::Estimate { stream: stream.to_owned(), rows });
     }
 
     /// Reports that all open streams wait for the call budget.
     pub fn waiting(&self, wait: Duration) {
-        self.send(Message::Waiting { wait });
+        self.send(Event::RateLimited(wait));
     }
 
     /// Ends a stream: complete, or incomplete because of `error`.
     pub fn close(&self, stream: StreamId, error: Option<Error>) {
-        self.send(Message::Close { stream, error });
+        self.send(Event::Ended { stream, error });
     }
 
     /// Writes what is left and marks unfinished streams as incomplete. Waits for the reader as long as it takes, but at
@@ -257,7 +217,7 @@ impl Output {
     #[must_use]
     pub fn finish(&self, stop: &StopSender, patience: Duration) -> bool {
         let (reply, done) = channel();
-        self.send(Message::Finish { reply });
+        self.send(Event::Finish { reply });
         let mut waited = Duration::ZERO;
         while waited < patience {
             match done.recv_timeout(POLL) {
@@ -270,8 +230,8 @@ impl Output {
         false
     }
 
-    fn send(&self, message: Message) {
+    fn send(&self, event: Event) {
         // Never fails: the thread lives as long as the process.
-        let _ = self.sender.send(message);
+        let _ = self.sender.send(event);
     }
 }

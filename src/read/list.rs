@@ -5,10 +5,12 @@
 //! which parent everything is written, so that an interrupted run resumes there.
 
 use crate::state::updated::{self, CLOCK_SLACK, Floor};
+use crate::telemetry::stream_span;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt as _};
@@ -120,7 +122,7 @@ impl FanOutResult {
         }
     }
 
-    fn conclude(mut self, name: &str) -> Result<List> {
+    fn conclude(mut self) -> Result<List> {
         if !self.vanished.is_empty() {
             if self.vanished.len() == self.total && self.total > 2 {
                 return Err(self.vanished.swap_remove(0));
@@ -129,7 +131,7 @@ impl FanOutResult {
             // Either the few parents were all deleted, or the endpoint is gone.
             self.list.is_uncertain |= gone == total;
             tracing::warn!(
-                "{name}: {gone} of {total} parents returned 404: they have no such list, or were deleted during the \
+                "{gone} of {total} parents returned 404: they have no such list, or were deleted during the \
                  sync."
             );
         }
@@ -149,7 +151,7 @@ impl FanOutResult {
         if let Some(first) = self.list.lost.values().next() {
             let ids: Vec<_> = self.list.lost.keys().cloned().collect();
             tracing::warn!(
-                "{name}: Criteo refuses to list objects of {}; the others were read.{}",
+                "Criteo refuses to list objects of {}; the others were read.{}",
                 format_ids(&ids),
                 words_of(first)
             );
@@ -221,7 +223,7 @@ impl ReadContext<'_> {
         let (mut floor, future) = floor(selected, state, self.clock.now())?;
         if let Some(latest) = future.iter().max() {
             tracing::warn!(
-                "{name}: the saved cursor {latest} is in the future because the clock of an earlier sync was wrong. \
+                "the saved cursor {latest} is in the future because the clock of an earlier sync was wrong. \
                  All objects of these advertisers are written again."
             );
         }
@@ -249,7 +251,7 @@ impl ReadContext<'_> {
         }
         // Objects missing from the list were deleted, unless the list was incomplete.
         if list.is_whole() && !self.has_missing {
-            self.output.whole(id, self.scope());
+            self.output.finish_snapshot(id, self.scope());
         }
         if !is_incremental {
             self.output.state(id, cursor::no_cursor());
@@ -308,16 +310,15 @@ impl ReadContext<'_> {
                 gathered.add(entity.each, place, result)?;
             }
             drop(lists);
-            gathered.conclude(name).map(Arc::new)
+            gathered.conclude().map(Arc::new)
         };
         // Boxed because of recursion: product sets have ad sets and creatives as parents.
         let task = watchdog::task(format!("A stream that is read for each object of {name}"));
         task.waits_for("their list");
-        cell.get_or_init(|| Box::pin(read())).await.clone()
+        cell.get_or_init(|| Box::pin(read().instrument(stream_span(name)))).await.clone()
     }
 
     async fn read_lists(&self, id: StreamId, selected: &SelectedStream, entity: Entity, state: &Saved) -> Result<List> {
-        let name = &selected.stream.name;
         let Places { mut places, missing } = self.places(entity.each).await?;
         // A state also marks earlier parents missing from this list as done.
         let are_all_known = missing.is_whole();
@@ -326,7 +327,7 @@ impl ReadContext<'_> {
         places.retain(|place| !resume.is_done(&key(place)));
         if places.len() < gathered.total {
             let done = gathered.total - places.len();
-            tracing::info!("{name}: {done} of {} parents were read before the interruption.", gathered.total);
+            tracing::info!("{done} of {} parents were read before the interruption.", gathered.total);
         }
         let (mut done, mut prefix, mut saved) = (vec![false; places.len()], 0, 0);
         let mut lists = stream::iter(places.iter().enumerate())
@@ -349,7 +350,7 @@ impl ReadContext<'_> {
             }
         }
         drop(lists);
-        gathered.conclude(name)
+        gathered.conclude()
     }
 
     /// All parents of a stream, in a fixed order.
@@ -676,7 +677,7 @@ impl ReadContext<'_> {
             let columns = entity.columns.iter();
             let constants =
                 columns.filter_map(|variable| Some((variable.name(), place.get(variable)?.clone()))).collect();
-            in_flight.push(self.output.slice(id, body, constants, None));
+            in_flight.push(self.output.write_rows(id, body, constants, None));
         }
     }
 }

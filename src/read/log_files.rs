@@ -91,13 +91,13 @@ impl ReadContext<'_> {
         let saved = if is_incremental { state.value()? } else { Value::Null };
         let (mut cursors, warning) = Cursors::parse(&saved, fingerprint)?;
         if let Some(warning) = warning {
-            tracing::warn!("{name}: {warning}");
+            tracing::warn!("{warning}");
         }
         let future = cursors.groups(self.advertisers).into_iter().filter_map(|(cursor, _)| cursor).max();
         if let Some(future) = future.filter(|future| *future > settled) {
             let why = if future < today { "which cannot be complete yet" } else { "which is in the future" };
             tracing::warn!(
-                "{name}: the saved cursor is {future}, {why}: the clock of an earlier sync was wrong. Files after \
+                "the saved cursor is {future}, {why}: the clock of an earlier sync was wrong. Files after \
                  {settled} are read again."
             );
         }
@@ -108,7 +108,7 @@ impl ReadContext<'_> {
         if range.is_clamped {
             self.warn_once(format!("Criteo keeps log files for 30 days, so the first day is {}.", range.start));
         }
-        tell_lost_holes(name, &mut cursors, range.oldest);
+        tell_lost_holes(&mut cursors, range.oldest);
         let columns = selected.stream.schema["properties"].as_object();
         let columns: Vec<&str> = columns.into_iter().flatten().map(|(column, _)| column.as_str()).collect();
         let progress = Progress::default();
@@ -145,8 +145,8 @@ impl Reader<'_> {
             }
         }
         if let Some(first) = self.progress.floor {
-            run.warn_once(crate::read::floor_warning(self.name, "30 days", first));
-            tell_lost_holes(self.name, &mut self.cursors, first);
+            run.warn_once_for(self.name, crate::read::floor_warning("30 days", first));
+            tell_lost_holes(&mut self.cursors, first);
         }
         let state = if self.is_incremental { self.cursors.to_value() } else { crate::state::cursor::no_cursor() };
         run.output.state(self.id, state);
@@ -155,7 +155,7 @@ impl Reader<'_> {
         let errors = [self.progress.failure.take(), unread, run.refused_error(&self.progress.lost)];
         let mut errors = errors.into_iter().flatten();
         let first = errors.next();
-        errors.for_each(|error| tracing::warn!("{}: {error}", self.name));
+        errors.for_each(|error| tracing::warn!("{error}"));
         first.map_or(Ok(()), Err)
     }
 
@@ -184,9 +184,8 @@ impl Reader<'_> {
                             self.begin_at(floor);
                         } else {
                             tracing::warn!(
-                                "{}: Criteo refuses the log files of {advertiser} before {floor}, so reading starts on \
-                                 that day. {error}",
-                                self.name
+                                "Criteo refuses the log files of {advertiser} before {floor}, so reading starts on \
+                                 that day. {error}"
                             );
                             (own_floor, self.progress.own_floor) = (Some(floor), Some(floor));
                         }
@@ -205,7 +204,7 @@ impl Reader<'_> {
                     failures_in_a_row += 1;
                     let has_read = self.progress.accepted_of.contains(advertiser);
                     if failures_in_a_row > MAX_FAILURES || !is_about_days(&error, has_read) {
-                        return self.progress.refuse(self.name, advertiser, error, self.run.advertisers.len());
+                        return self.progress.refuse(advertiser, error, self.run.advertisers.len());
                     }
                     Some((error, false))
                 }
@@ -240,7 +239,7 @@ impl Reader<'_> {
             let Some(cursor) = cursor else { continue };
             let lost = Window { start: days_after(cursor, 1).max(self.range.oldest), end: days_before(floor, 1) };
             if lost.start <= lost.end {
-                tell_lost(self.name, lost, cursor, &advertisers);
+                tell_lost(lost, cursor, &advertisers);
             }
         }
     }
@@ -271,13 +270,13 @@ impl Reader<'_> {
 
     /// Warns about days between the cursor and the first day to read.
     fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
-        let (name, Some(cursor)) = (self.name, cursor) else { return };
+        let Some(cursor) = cursor else { return };
         if let Some(lost) = resume.lost {
-            tell_lost(name, lost, cursor, advertisers);
+            tell_lost(lost, cursor, advertisers);
         }
         if let Some(left_out) = resume.left_out {
             tracing::warn!(
-                "{name}: days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
+                "days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
                  sync without a later start reads them.",
                 left_out.start,
                 resume.start
@@ -287,9 +286,9 @@ impl Reader<'_> {
 }
 
 /// Warns about unread days that Criteo no longer keeps.
-fn tell_lost(name: &str, lost: Window, cursor: NaiveDate, advertisers: &[AdvertiserId]) {
+fn tell_lost(lost: Window, cursor: NaiveDate, advertisers: &[AdvertiserId]) {
     tracing::warn!(
-        "{name}: the log files for {lost} of advertisers {} are missing: Criteo no longer keeps them, and the last \
+        "the log files for {lost} of advertisers {} are missing: Criteo no longer keeps them, and the last \
          sync ended with {cursor}.",
         format_ids(advertisers)
     );
@@ -430,7 +429,7 @@ impl ReadContext<'_> {
         let Some(text) = reading.take() else { return Ok(()) };
         let body = self.client.body(text).await;
         let mut in_flight = InFlight::default();
-        in_flight.push(self.output.slice(id, body, Vec::new(), None));
+        in_flight.push(self.output.write_rows(id, body, Vec::new(), None));
         in_flight.settle().await?;
         reading.written = reading.row;
         Ok(())
@@ -517,13 +516,13 @@ impl Progress {
     }
 
     /// Skips an advertiser, or fails if the error concerns more than this one.
-    fn refuse(&mut self, name: &str, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
+    fn refuse(&mut self, advertiser: &AdvertiserId, error: Error, total: usize) -> Result<()> {
         // Refused days say nothing about the advertiser.
         if error.is_refusal() && error.cause != Some(Cause::InvalidTimespan) {
-            tracing::warn!("{name}: Criteo refuses the log files of {advertiser}; reading the others. {error}");
+            tracing::warn!("Criteo refuses the log files of {advertiser}; reading the others. {error}");
             self.lost.insert(advertiser.clone(), error.clone());
         } else if is_of_one(&error) {
-            tracing::warn!("{name}: the log files of {advertiser} are not available; reading the others. {error}");
+            tracing::warn!("the log files of {advertiser} are not available; reading the others. {error}");
             self.failure.get_or_insert(error.clone().in_context(&format!("Log files of {advertiser}")));
         } else {
             return Err(error);

@@ -19,8 +19,10 @@ pub mod totals;
 pub mod track;
 
 use crate::model::ids::format_ids;
+use crate::telemetry::stream_span;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use tracing::Instrument as _;
 
 use chrono::{Days, Weekday};
 use futures_util::stream::{self, StreamExt as _};
@@ -120,9 +122,9 @@ pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.test.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
-fn floor_warning(name: &str, history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
+fn floor_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
     format!(
-        "{name}: these reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
+        "These reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
          starts on that day."
     )
 }
@@ -260,7 +262,7 @@ pub(crate) struct ReadContext<'a> {
     ledger: TotalsCache,
     parents: Parents,
     ids: BTreeMap<&'a str, StreamId>,
-    warnings: RefCell<HashSet<String>>,
+    warnings: RefCell<HashSet<(String, String)>>,
     warning_kinds: RefCell<HashSet<String>>,
     /// The first day of Criteo's weeks, if a response has shown that it is not Monday.
     week_start: Cell<Option<Weekday>>,
@@ -320,7 +322,7 @@ pub async fn read(
         let result = match portfolio {
             Ok(_) => {
                 let state = states.get(&stream.name).unwrap_or(nothing);
-                let all = run.read(id, selected, state);
+                let all = run.read(id, selected, state).instrument(stream_span(&stream.name));
                 let result = match extent {
                     // Streams with children are read to the end.
                     ReadUntil::FirstRecord if !marketing::is_parent(&stream.name) => tokio::select! {
@@ -365,14 +367,15 @@ pub async fn dry_run(
     let nothing = Saved::default();
     for selected in selected {
         let stream = &selected.stream;
+        let _span = stream_span(&stream.name).entered();
         let state = states.get(&stream.name).unwrap_or(&nothing);
         match &stream.source {
             Source::Entity(_) | Source::LogLevel => {
-                tracing::info!("{}: at least 1 request; the number of pages is not known before reading.", stream.name);
+                tracing::info!("At least 1 request; the number of pages is not known before reading.");
             }
             Source::Report(report) => match run.plan(selected, report, state, run.advertisers) {
                 Ok(plan) => {
-                    let forecast = plan.forecast(&stream.name);
+                    let forecast = plan.forecast();
                     tracing::info!("{}", forecast.text);
                     reports += forecast.requests;
                     if let Some(rows) = forecast.rows {
@@ -381,7 +384,7 @@ pub async fn dry_run(
                 }
                 Err(error) => {
                     can_be_read = false;
-                    tracing::error!("{}: {error}", stream.name);
+                    tracing::error!("{error}");
                 }
             },
         }
@@ -474,10 +477,15 @@ impl<'a> ReadContext<'a> {
         }
     }
 
+    /// Logs a warning about the run, the first time.
     fn warn_once(&self, warning: String) {
-        if !self.warnings.borrow().contains(&warning) {
+        self.warn_once_for("", warning);
+    }
+
+    /// Logs a warning about a stream, the first time.
+    fn warn_once_for(&self, stream: &str, warning: String) {
+        if self.warnings.borrow_mut().insert((stream.to_owned(), warning.clone())) {
             tracing::warn!("{warning}");
-            self.warnings.borrow_mut().insert(warning);
         }
     }
 

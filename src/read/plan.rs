@@ -25,7 +25,6 @@ impl ReadContext<'_> {
         state: &Saved,
         advertisers: &[AdvertiserId],
     ) -> Result<ReportPlan> {
-        let name = &selected.stream.name;
         let config = self.config;
         let metrics = report.selected_metrics(&|column| selected.wants(column));
         let is_incremental = selected.sync_mode == SyncMode::Incremental;
@@ -33,7 +32,7 @@ impl ReadContext<'_> {
         let (cursors, warning) = Cursors::parse(&saved, report.fingerprint(&metrics))?;
         drop(saved);
         if let Some(warning) = warning {
-            tracing::warn!("{name}: {warning}");
+            tracing::warn!("{warning}");
         }
         let absent = cursors.absent(advertisers);
         if config.read.advertiser_ids.is_empty() && !absent.is_empty() {
@@ -46,7 +45,7 @@ impl ReadContext<'_> {
         let lookback = config.read.lookback_days.unwrap_or(widest);
         if is_incremental && lookback < widest {
             tracing::warn!(
-                "{name}: lookback_days is {lookback}, but Criteo credits sales to the clicks and views of these \
+                "lookback_days is {lookback}, but Criteo credits sales to the clicks and views of these \
                  metrics for {widest} days. Sales credited after {lookback} days are missed."
             );
         }
@@ -75,12 +74,12 @@ impl ReadContext<'_> {
             None
         };
         if let Some(what) = what_is_wrong {
-            tracing::warn!("{name}: {what}, so there is nothing to read.");
+            tracing::warn!("{what}, so there is nothing to read.");
             return Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks: Vec::new() });
         }
-        take_back_the_future(name, &mut cursors, range); // guard: future-state
-        tell_lost_holes(name, &mut cursors, range.whole(range.oldest, report.grain));
-        let planner = Planner { name, report, advertisers };
+        take_back_the_future(&mut cursors, range); // guard: future-state
+        tell_lost_holes(&mut cursors, range.whole(range.oldest, report.grain));
+        let planner = Planner { report, advertisers };
         let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());
         for (cursor, advertisers) in cursors.groups(advertisers) {
             let resume = range.resume(cursor, lookback.max(1), report.grain);
@@ -94,7 +93,7 @@ impl ReadContext<'_> {
             let window = Window { start: resume.start, end: range.end };
             if let Some(cursor) = cursor.filter(|_| window.start > window.end) {
                 tracing::warn!(
-                    "{name}: advertisers {} are not read: the cursor is {cursor}, so reading would start on {}, after \
+                    "advertisers {} are not read: the cursor is {cursor}, so reading would start on {}, after \
                      the last day, {}. Use `--since` to read earlier days again.",
                     format_ids(&advertisers),
                     window.start,
@@ -105,7 +104,7 @@ impl ReadContext<'_> {
             let is_late = cursor.is_none() && range.again_from.is_some() && !cursors.is_empty();
             if is_late {
                 tracing::warn!(
-                    "{name}: advertisers {} have no saved state, so days before {} are skipped in this run. No state \
+                    "advertisers {} have no saved state, so days before {} are skipped in this run. No state \
                      is saved for them; a sync without `--since` reads them from the start.",
                     format_ids(&advertisers),
                     resume.start
@@ -124,7 +123,6 @@ impl ReadContext<'_> {
 }
 
 struct Planner<'a> {
-    name: &'a str,
     report: &'a Report,
     advertisers: &'a [AdvertiserId],
 }
@@ -156,18 +154,17 @@ impl Planner<'_> {
 
     /// Warns about days between the cursor and the first day to read.
     fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume, is_by_hand: bool) {
-        let name = self.name;
         let (Some(cursor), ids) = (cursor, format_ids(advertisers)) else { return };
         if let Some(lost) = resume.lost {
             tracing::warn!(
-                "{name}: {lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and these reports \
+                "{lost} of advertisers {ids} are missing: the last sync ended with {cursor}, and these reports \
                  are assumed to go back {}.",
                 self.report.history()
             );
         }
         if let Some(left_out) = resume.left_out {
             tracing::warn!(
-                "{name}: {left_out} of advertisers {ids} are skipped because {} is after the cursor, {cursor}. The \
+                "{left_out} of advertisers {ids} are skipped because {} is after the cursor, {cursor}. The \
                  cursor does not move until these days are read: {} {} or earlier.",
                 if is_by_hand { "--since" } else { "start_date" },
                 if is_by_hand { "omit --since, or use" } else { "set start_date to" },
@@ -183,12 +180,12 @@ impl Planner<'_> {
 }
 
 /// No day is complete before it is over: a later cursor comes from a wrong clock.
-fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
+fn take_back_the_future(cursors: &mut Cursors, range: Range) {
     let yesterday = days_before(range.today, 1);
     let moved = cursors.not_after(yesterday);
     if !moved.is_empty() {
         tracing::warn!(
-            "{name}: the saved cursor is in the future for advertisers {}: an earlier sync ran with a wrong clock. \
+            "the saved cursor is in the future for advertisers {}: an earlier sync ran with a wrong clock. \
              They are read as if the cursor were {yesterday}; reset the stream if the clock was wrong for longer than \
              the lookback.",
             format_ids(&moved)
@@ -197,13 +194,13 @@ fn take_back_the_future(name: &str, cursors: &mut Cursors, range: Range) {
 }
 
 /// Removes holes before the first day that Criteo keeps, with a warning.
-pub(crate) fn tell_lost_holes(name: &str, cursors: &mut Cursors, first: NaiveDate) {
+pub(crate) fn tell_lost_holes(cursors: &mut Cursors, first: NaiveDate) {
     let lost = cursors.forget_before(first);
     if !lost.is_empty() {
         let lost: Vec<_> =
             lost.iter().take(20).map(|(advertiser, window)| format!("{window} of {advertiser}")).collect();
         tracing::warn!(
-            "{name}: days that earlier syncs could not read are no longer kept by Criteo and stay missing: {}.",
+            "days that earlier syncs could not read are no longer kept by Criteo and stay missing: {}.",
             lost.join(", ")
         );
     }
@@ -224,21 +221,21 @@ pub(crate) struct Forecast {
 }
 
 impl ReportPlan {
-    pub(crate) fn forecast(&self, name: &str) -> Forecast {
+    pub(crate) fn forecast(&self) -> Forecast {
         let rows = self.expected_rows();
         let windows: Vec<_> = self.tracks.iter().flat_map(Track::forecast).collect();
         let requests = windows.len();
         let calls = if requests == 1 { "1 request".to_owned() } else { format!("{requests} requests") };
         let text = match (windows.first(), windows.last(), rows) {
             (Some(first), Some(last), Some(rows)) => {
-                format!("{name}: {} to {} in {calls}, about {rows} rows.", first.start, last.end)
+                format!("{} to {} in {calls}, about {rows} rows.", first.start, last.end)
             }
             (Some(first), Some(last), None) => format!(
-                "{name}: {} to {} in about {calls}: fewer if days have few rows, more if they have very many. Row \
+                "{} to {} in about {calls}: fewer if days have few rows, more if they have very many. Row \
                  counts are not known yet.",
                 first.start, last.end
             ),
-            _ => format!("{name}: nothing to read."),
+            _ => "Nothing to read.".to_owned(),
         };
         Forecast { text, requests, rows }
     }

@@ -4,7 +4,6 @@
 //! tolerant: entries of other or older taps in a state are preserved.
 
 pub mod about;
-pub mod batch;
 pub mod catalog;
 pub mod log;
 pub mod settings;
@@ -19,17 +18,6 @@ pub use crate::protocol::singer::state::State;
 use crate::products::Stream;
 use crate::products::schema::ColumnType;
 use crate::support::clock;
-
-/// The writer thread's Singer context.
-#[derive(Debug)]
-pub struct SingerContext {
-    /// The state of all streams.
-    pub state: State,
-    /// The log on stderr.
-    pub log: Log,
-    /// The user's settings.
-    pub settings: Settings,
-}
 
 /// A property in Singer's schema dialect. Its `date-time` has a time zone (RFC 3339), and targets reject others, so a
 /// local time is a plain string. `airbyte_type` is Airbyte only.

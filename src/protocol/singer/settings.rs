@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{Problems, is_unset, switch};
 use crate::error::{Error, Result};
-use crate::protocol::singer::batch::Batches;
 
 /// Default number of records per batch file, as in the SDK.
 const BATCH_SIZE: u64 = 10_000;
@@ -74,6 +73,19 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         },
     })
 });
+
+/// Location and format of the files.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    /// The folder, created if missing.
+    pub folder: PathBuf,
+    /// Prefix of the file names.
+    pub prefix: String,
+    /// Whether they are compressed with gzip.
+    pub is_compressed: bool,
+    /// Records per file.
+    pub size: u64,
+}
 
 /// The tap's settings.
 #[derive(Debug, Default)]

@@ -140,7 +140,7 @@ impl ReadContext<'_> {
             let Err(error) = result else { return Ok(()) };
             match error.cause {
                 Some(Cause::WeekStart(first)) if !has_rows && self.week_start.replace(Some(first)) != Some(first) => {
-                    tracing::info!("{name}: Criteo's weeks begin on {first}.");
+                    tracing::info!("Criteo's weeks begin on {first}.");
                 }
                 Some(Cause::Rejected) if report.is_custom => {
                     // The user may have several similar reports.
@@ -149,9 +149,7 @@ impl ReadContext<'_> {
                 Some(Cause::Rejected) if !has_rows => {
                     let Some(metric) = retired.suspect(&report, &error) else { return Err(error) };
                     if self.is_retired(&report, &metric, &advertisers).await {
-                        tracing::warn!(
-                            "{name}: Criteo has removed the metric {metric}; reading the report without it."
-                        );
+                        tracing::warn!("Criteo has removed the metric {metric}; reading the report without it.");
                         report.metrics.retain(|name| *name != metric);
                         retired.names.push(metric);
                     } else {
@@ -168,7 +166,7 @@ impl<'a> Reading<'a> {
     fn new(run: &'a ReadContext<'a>, id: StreamId, name: &'a str, report: &'a Report, plan: ReportPlan) -> Self {
         let ReportPlan { metrics, range, is_incremental, cursors, tracks } = plan;
         if is_incremental {
-            run.output.remember(id, cursors.to_value());
+            run.output.set_initial_state(id, cursors.to_value());
         }
         Self {
             run,
@@ -224,7 +222,7 @@ impl<'a> Reading<'a> {
         if ended.is_err() {
             // Report earlier errors, too.
             if let Some(other) = self.failure() {
-                tracing::warn!("{}: {other}", self.name);
+                tracing::warn!("{other}");
             }
             return ended;
         }
@@ -241,16 +239,10 @@ impl<'a> Reading<'a> {
     fn tell_repeated(&self) {
         let (added, dropped) = self.repeated;
         if added > 0 {
-            tracing::warn!(
-                "{}: {added} rows had the same key as another row in their response and were added to it.",
-                self.name
-            );
+            tracing::warn!("{added} rows had the same key as another row in their response and were added to it.");
         }
         if dropped > 0 {
-            tracing::warn!(
-                "{}: {dropped} rows were equal to another row in their response and were skipped.",
-                self.name
-            );
+            tracing::warn!("{dropped} rows were equal to another row in their response and were skipped.");
         }
     }
 
@@ -286,15 +278,14 @@ impl<'a> Reading<'a> {
                     }
                     Response::SplitOutcome { more } => {
                         tracing::info!(
-                            "{}: the response for {} hit the row or memory limit; splitting the request.",
-                            self.name,
+                            "the response for {} hit the row or memory limit; splitting the request.",
                             slice.window
                         );
                         self.trouble.reasons.extend(more.map(|more| (slice.id, more)));
                         return Ok(self.split(index, slice));
                     }
                     Response::Short => {
-                        tracing::info!("{}: rows for {} are missing; splitting the request.", self.name, slice.window);
+                        tracing::info!("rows for {} are missing; splitting the request.", slice.window);
                         return Ok(self.split(index, Slice { is_short: true, ..slice }));
                     }
                 }
@@ -342,7 +333,7 @@ impl<'a> Reading<'a> {
         let state = self.move_on(index);
         self.has_rows |= rows > 0;
         let constants = constants(self.report, slice.window, &slice.advertisers);
-        self.in_flight.push(self.run.output.slice(self.id, body, constants, state));
+        self.in_flight.push(self.run.output.write_rows(self.id, body, constants, state));
         Ok(())
     }
 
@@ -441,13 +432,16 @@ impl<'a> Reading<'a> {
                 if rows >= report.row_cap || judged.is_short {
                     return Ok(Response::SplitOutcome { more: judged.more });
                 }
-                judged.notes.iter().for_each(|note| run.warn_once(format!("{name}: {note}")));
+                judged.notes.iter().for_each(|note| run.warn_once_for(&name, note.clone()));
                 if comparison.is_summed && judged.unsummed > 0 {
-                    run.warn_once(format!(
-                        "{name}: {} rows for {} have clicks, displays or cost that are not numbers, so they are \
+                    run.warn_once_for(
+                        &name,
+                        format!(
+                            "{} rows for {} have clicks, displays or cost that are not numbers, so they are \
                          unproven.",
-                        judged.unsummed, slice.window
-                    ));
+                            judged.unsummed, slice.window
+                        ),
+                    );
                 }
                 let (body, repeated) = match judged.merged {
                     Some(merged) => (body.replaced(merged.body), (merged.rows, merged.dropped)),

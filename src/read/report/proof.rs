@@ -139,10 +139,9 @@ impl<'a> Reading<'a> {
 
     /// Reports uncompared windows; fails for periods that the next sync reads again.
     pub(crate) fn conclude_proof(&mut self) -> Option<Error> {
-        let name = self.name;
         if let Some((windows, error)) = &self.proof.without_totals {
             tracing::warn!(
-                "{name}: Criteo's totals for {} are not available, so the rows of these days are written without the \
+                "Criteo's totals for {} are not available, so the rows of these days are written without the \
                  totals check and count as unproven. {error}",
                 list(windows.iter().map(ToString::to_string))
             );
@@ -159,7 +158,7 @@ impl<'a> Reading<'a> {
         let differ = "Clicks, displays or cost do not match Criteo's own totals on these days";
         if !accepted.is_empty() {
             tracing::warn!(
-                "{name}: {differ}: {}. The rows were written as received; the days count as unproven.{}",
+                "{differ}: {}. The rows were written as received; the days count as unproven.{}",
                 list(accepted.into_iter()),
                 if self.is_incremental { " They differed in three syncs and are not requested again." } else { "" }
             );

@@ -46,10 +46,13 @@ impl ReadContext<'_> {
         names.retain(|name| !report.is_custom && report.metrics.contains(name));
         if !names.is_empty() {
             let list = names.join(", ");
-            self.warn_once(format!(
-                "{name}: an earlier sync found that Criteo has removed {list}; reading the report without it. Reset \
+            self.warn_once_for(
+                &name,
+                format!(
+                    "an earlier sync found that Criteo has removed {list}; reading the report without it. Reset \
                  the stream to try again."
-            ));
+                ),
+            );
             report.metrics.retain(|metric| !names.contains(metric));
         }
         Retired { names, ..Retired::default() }

@@ -118,7 +118,7 @@ impl<'a> Reading<'a> {
             Some(Cause::NoCampaign) => self.take_as_empty(index, &slice),
             Some(Cause::InvalidTimespan) => return Ok(self.shorten(index, slice, error)),
             Some(Cause::TooSlow) if self.trouble.failures.in_a_row < MAX_SLOW => {
-                tracing::info!("{}: the response for {} timed out; splitting the request.", self.name, slice.window);
+                tracing::info!("the response for {} timed out; splitting the request.", slice.window);
                 self.trouble.failures.in_a_row += 1;
                 self.limit_days(slice.window.days() / 2);
                 self.trouble.reasons.insert(slice.id, error);
@@ -281,9 +281,8 @@ impl<'a> Reading<'a> {
         };
         if !is_of_days && !self.is_like_a_floor(slice, floor) {
             tracing::warn!(
-                "{}: Criteo refuses days of {} before {floor} but serves that day. If it no longer keeps them, set \
+                "Criteo refuses days of {} before {floor} but serves that day. If it no longer keeps them, set \
                  start_date to {floor}; until then every sync requests them again.",
-                self.name,
                 format_ids(&slice.advertisers)
             );
             if self.can_be_halved(slice) {
@@ -300,8 +299,7 @@ impl<'a> Reading<'a> {
         }
         self.trouble.latest_floor = Some(floor);
         tracing::warn!(
-            "{}: Criteo refuses to report on {} before {floor}, so reading starts on that day. {error}",
-            self.name,
+            "Criteo refuses to report on {} before {floor}, so reading starts on that day. {error}",
             format_ids(&slice.advertisers)
         );
         self.tracks[index].begin_at(floor);
@@ -367,7 +365,7 @@ impl<'a> Reading<'a> {
     /// Skips the advertiser of a slice. If none is served, the stream fails.
     fn refuse(&mut self, slice: &Slice, error: Error) -> Result<()> {
         let Some(advertiser) = slice.advertisers.first() else { return Err(error) };
-        tracing::warn!("{}: Criteo refuses to report on {advertiser}; reading the others. {error}", self.name);
+        tracing::warn!("Criteo refuses to report on {advertiser}; reading the others. {error}");
         self.trouble.refused.push((advertiser.clone(), error.clone()));
         self.tracks.retain(|track| track.advertisers()[..] != slice.advertisers[..]);
         let is_hopeless = self.trouble.refused.len() >= MAX_REFUSED || self.tracks.is_empty();
@@ -416,7 +414,7 @@ impl<'a> Reading<'a> {
         }
         let left = if left.len() == slice.advertisers.len() { Vec::new() } else { left };
         let lost: Vec<_> = slice.advertisers.iter().filter(|id| !left.contains(id)).cloned().collect();
-        tracing::warn!("{}: Criteo refuses to report on {}; reading the others. {error}", self.name, format_ids(&lost));
+        tracing::warn!("Criteo refuses to report on {}; reading the others. {error}", format_ids(&lost));
         self.run.lost.borrow_mut().extend(lost.iter().cloned());
         self.trouble.lost.extend(lost);
         if left.is_empty() {
@@ -428,10 +426,9 @@ impl<'a> Reading<'a> {
 
     /// The first error of the stream; others are logged as warnings.
     pub(crate) fn failure(&mut self) -> Option<Error> {
-        let name = self.name;
         if let Some(first) = self.trouble.floor {
             let history = self.report.history();
-            self.run.warn_once(floor_warning(name, history, first));
+            self.run.warn_once_for(self.name, floor_warning(history, first));
         }
         let proof = self.conclude_proof();
         let trouble = std::mem::take(&mut self.trouble);
@@ -443,7 +440,7 @@ impl<'a> Reading<'a> {
         let lost = self.run.lost_error(&trouble.lost);
         let mut errors = [trouble.stopped, unread, lost, refused, proof].into_iter().flatten();
         let first = errors.next();
-        errors.for_each(|error| tracing::warn!("{name}: {error}"));
+        errors.for_each(|error| tracing::warn!("{error}"));
         first
     }
 

@@ -1,13 +1,19 @@
 //! Tests of the writer.
 
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::output::writer::*;
+use crate::http::CallStats;
+use crate::output::event::Event;
+use crate::output::sink::Sink;
+use crate::output::stream::StreamSetup;
+use crate::output::writer::{MAX_SILENCE_TIME, MAX_STATELESS_TIME, Writer};
 use crate::products::marketing;
 use crate::rows::project::Projection;
-use serde_json::json;
+use crate::support::stop::StopSender;
+use serde_json::{Value, json};
 
 /// An output that the test can inspect.
 #[derive(Clone, Default)]
@@ -26,7 +32,7 @@ impl Write for Paper {
 fn writer() -> (Writer, Paper) {
     let paper = Paper::default();
     let (stop, _stopped) = StopSender::new();
-    let mut writer = Writer::new(Protocol::Airbyte, Box::new(paper.clone()), stop, None);
+    let mut writer = Writer::new(Sink::Airbyte, Box::new(paper.clone()), stop, None);
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
     let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
     for stream in &streams[..2] {
@@ -56,14 +62,14 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
     };
     writer.still_alive(Instant::now());
     assert!(types().is_empty(), "no stream has started");
-    writer.open(0);
+    writer.handle(Event::Started { stream: 0 });
     writer.state(0, json!({"version": 1}));
     assert_eq!(types(), ["TRACE", "STATE"]);
     writer.still_alive(Instant::now() + MAX_SILENCE_TIME);
     assert_eq!(types(), ["LOG"]);
     writer.still_alive(Instant::now() + MAX_STATELESS_TIME);
     assert_eq!(types(), ["LOG", "STATE"]);
-    writer.waiting(Duration::from_secs(20));
+    writer.wait_for_limit(Duration::from_secs(20));
     assert_eq!(types(), ["TRACE", "LOG", "STATE"]);
     writer.close(0, None);
     types();
@@ -74,9 +80,9 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
 #[test]
 fn progress_is_told_every_minute_where_there_is_no_terminal() {
     let (mut writer, paper) = writer();
-    writer.open(0);
-    writer.handle(Message::Progress { stream: 0, done: 3, ahead: 9 });
-    writer.handle(Message::Response(CallStats {
+    writer.handle(Event::Started { stream: 0 });
+    writer.handle(Event::Progress { stream: 0, done: 3, ahead: 9 });
+    writer.handle(Event::Response(CallStats {
         endpoint: "statistics/report".into(),
         status: Some(200),
         duration: Duration::ZERO,
@@ -85,7 +91,7 @@ fn progress_is_told_every_minute_where_there_is_no_terminal() {
     writer.show_progress();
     writer.flush();
     assert_eq!(paper.messages().len(), 1, "only the status");
-    writer.summary.told = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+    writer.summary.last_log = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
     writer.show_progress();
     writer.show_progress();
     writer.flush();

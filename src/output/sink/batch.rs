@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::protocol::singer::settings::Batches;
 use crate::support::clock;
 
 /// Part of all our file names, after the user's prefix.
@@ -22,38 +23,23 @@ const MAX_LIFE_TIME: Duration = Duration::from_hours(24);
 const MAX_WAIT_TIME: Duration = Duration::from_secs(20);
 const BUFFER: usize = 256 * 1024;
 
-/// Location and format of the files.
-#[derive(Debug, Clone)]
-pub struct Batches {
-    /// The folder, created if missing.
-    pub folder: PathBuf,
-    /// Prefix of the file names.
-    pub prefix: String,
-    /// Whether they are compressed with gzip.
-    pub is_compressed: bool,
-    /// Records per file.
-    pub size: u64,
-}
-
-impl Batches {
-    /// Creates the folder, and removes old files of earlier runs.
-    ///
-    /// # Errors
-    /// If the folder cannot be created or read.
-    pub fn prepare(&self) -> io::Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
-        let mark = format!("{}{MARK}", self.prefix);
-        for entry in std::fs::read_dir(&self.folder)?.flatten() {
-            let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&mark));
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
-            if is_ours && age.is_some_and(|age| age > MAX_LIFE_TIME) {
-                // Fails if another run removed it.
-                let _ = std::fs::remove_file(entry.path());
-            }
+/// Creates the folder, and removes old files of earlier runs.
+///
+/// # Errors
+/// If the folder cannot be created or read.
+pub fn prepare(batches: &Batches) -> io::Result<()> {
+    std::fs::create_dir_all(&batches.folder)?;
+    let mark = format!("{}{MARK}", batches.prefix);
+    for entry in std::fs::read_dir(&batches.folder)?.flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&mark));
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        if is_ours && age.is_some_and(|age| age > MAX_LIFE_TIME) {
+            // Fails if another run removed it.
+            let _ = std::fs::remove_file(entry.path());
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The batch files of one stream.

@@ -1,14 +1,13 @@
 //! The writer's state of one stream.
 
-use std::io;
 use std::time::Instant;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use crate::output::sink::batch::BatchFiles;
 use crate::output::tally::ReportTally;
-use crate::protocol::singer::batch::BatchFiles;
 use crate::rows::project::Projection;
 use crate::support::text::excerpt;
 
@@ -26,7 +25,7 @@ pub(crate) struct StreamSetup {
 }
 
 pub(crate) struct StreamOutput {
-    pub stream: StreamSetup,
+    pub setup: StreamSetup,
     pub records: u64,
     pub records_since_state: u64,
     pub first_state: Option<Value>,
@@ -56,9 +55,9 @@ pub(crate) enum Progress {
 }
 
 impl StreamOutput {
-    pub(crate) fn new(stream: StreamSetup) -> Self {
+    pub(crate) fn new(setup: StreamSetup) -> Self {
         Self {
-            stream,
+            setup,
             records: 0,
             records_since_state: 0,
             first_state: None,
@@ -79,42 +78,30 @@ impl StreamOutput {
         matches!(self.progress, Progress::Open | Progress::Running)
     }
 
-    /// Closes the batch files and returns the message that hands them over, if there are any.
-    pub(crate) fn hand_over(&mut self) -> io::Result<Option<Value>> {
-        self.files.as_mut().map_or(Ok(None), BatchFiles::hand_over)
-    }
-
-    pub(crate) fn withdraw(&mut self) {
-        if let Some(files) = &mut self.files {
-            files.withdraw();
-        }
-    }
-
     pub(crate) fn closing_logs(&self) -> Vec<(Level, String)> {
-        let name = &self.stream.name;
         let mut logs = vec![(Level::INFO, self.summary_line())];
-        let never_named = self.stream.plan.never_named();
+        let never_named = self.setup.plan.never_named();
         if self.records > 0 && !never_named.is_empty() {
             let list = never_named.join(", ");
             let text = format!(
-                "{name}: no row contained {list}, so these columns are null. If the account has sales, Criteo may have \
+                "no row contained {list}, so these columns are null. If the account has sales, Criteo may have \
                  renamed or removed them: update the connector."
             );
             logs.push((Level::WARN, text));
         }
-        if let Some(repeated) = self.stream.plan.repeated.filter(|repeated| *repeated > 0) {
-            let text = format!("{name}: Criteo sent {repeated} objects more than once; each is written once.");
+        if let Some(repeated) = self.setup.plan.repeated.filter(|repeated| *repeated > 0) {
+            let text = format!("Criteo sent {repeated} objects more than once; each is written once.");
             logs.push((Level::WARN, text));
         }
         for (counts, more, what, then) in [
             (
-                &self.stream.plan.unknown_fields,
-                self.stream.plan.more_unknown,
+                &self.setup.plan.unknown_fields,
+                self.setup.plan.more_unknown,
                 "fields unknown to this version of the connector",
                 "Update it to read them",
             ),
             (
-                &self.stream.plan.misfit_columns,
+                &self.setup.plan.misfit_columns,
                 0,
                 "values that do not fit their columns",
                 "They are null, and each record lists them",
@@ -128,7 +115,7 @@ impl StreamOutput {
                     unnamed if more == 0 => format!(" and {unnamed} more"),
                     _ => " and more".to_owned(),
                 };
-                logs.push((Level::WARN, format!("{name}: Criteo sent {what}: {}{more}. {then}.", list.join(", "))));
+                logs.push((Level::WARN, format!("Criteo sent {what}: {}{more}. {then}.", list.join(", "))));
             }
         }
         logs
@@ -136,7 +123,7 @@ impl StreamOutput {
 
     /// A stream's records, windows and time, its rows by advertiser if known, and days without rows.
     fn summary_line(&self) -> String {
-        let mut text = format!("{}: {}", self.stream.name, counted(self.records, "record"));
+        let mut text = counted(self.records, "record");
         let Some(tally) = &self.tally else { return text + "." };
         text += &format!(" in {}", counted(tally.windows, "window"));
         if tally.splits > 0 {

@@ -1,0 +1,17 @@
+//! Commands for people: documents on stdout, logs on stderr.
+
+use crate::protocol::singer::log::Log;
+
+/// The console of a command.
+#[derive(Debug)]
+pub struct Console {
+    pub(crate) log: Log,
+}
+
+impl Console {
+    /// A console that logs to `log`.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self { log }
+    }
+}

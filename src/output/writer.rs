@@ -1,0 +1,494 @@
+//! The thread that serves [`Output`](crate::output::Output): only it writes to stdout, and it keeps the state of each
+//! stream.
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tracing::Level;
+
+use crate::error::{Error, Result};
+use crate::http::Body;
+use crate::output::event::Event;
+use crate::output::sink::batch::BatchFiles;
+use crate::output::sink::{Records, Sink};
+use crate::output::state_file::StateFile;
+use crate::output::stream::{Progress, StreamOutput, StreamSetup};
+use crate::output::summary::Summary;
+use crate::output::{Constants, StreamId};
+use crate::protocol::singer;
+use crate::rows::envelope;
+use crate::support::clock;
+use crate::support::panic;
+use crate::support::stop::{Stop, StopSender};
+use crate::support::terminal::Terminal;
+use crate::support::text::excerpt;
+use crate::support::watchdog;
+
+/// Lines are buffered up to this size; larger writes gain nothing through a 64 KiB pipe.
+pub(crate) const BUFFER: usize = 64 * 1024;
+/// After this long without output, a log line says that the run is alive.
+pub(crate) const MAX_SILENCE_TIME: Duration = Duration::from_secs(50);
+/// Platforms end a run that sends neither records nor states for long, so a state is repeated after this time.
+pub(crate) const MAX_STATELESS_TIME: Duration = Duration::from_mins(5);
+
+/// Whole lines on their way to stdout.
+pub(crate) struct Lines {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) out: Box<dyn Write + Send>,
+    pub(crate) broken: Option<io::Error>,
+    /// Whether the last message was a state.
+    pub(crate) ends_with_state: bool,
+}
+
+impl Lines {
+    pub(crate) fn message(&mut self, message: &Value) {
+        self.text(&message.to_string());
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.ends_with_state = false;
+        self.buffer.extend_from_slice(text.as_bytes());
+        self.buffer.push(b'\n');
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if self.broken.is_none() && !self.buffer.is_empty() {
+            // A slow destination must not end a sync.
+            let _limit = watchdog::limit();
+            self.broken = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()).err();
+        }
+        self.buffer.clear();
+    }
+}
+
+pub(crate) struct Writer {
+    sink: Sink,
+    lines: Lines,
+    /// The failed streams with their error messages.
+    failures: Vec<String>,
+    /// When the last record or state was written.
+    last_output: Instant,
+    streams: Vec<StreamOutput>,
+    /// Where states go in addition to stdout.
+    state_file: Option<StateFile>,
+    pub(crate) summary: Summary,
+    stop: StopSender,
+}
+
+/// Whether the writer goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Continue,
+    End,
+}
+
+impl Writer {
+    pub(crate) fn new(sink: Sink, out: Box<dyn Write + Send>, stop: StopSender, terminal: Option<Terminal>) -> Self {
+        let lines = Lines { buffer: Vec::with_capacity(2 * BUFFER), out, broken: None, ends_with_state: false };
+        Self {
+            sink,
+            lines,
+            failures: Vec::new(),
+            last_output: Instant::now(),
+            streams: Vec::new(),
+            state_file: None,
+            summary: Summary::new(terminal),
+            stop,
+        }
+    }
+
+    pub(crate) fn run(mut self, receiver: &Receiver<Event>) {
+        loop {
+            // After a panic, the thread continues, since the streams must still be closed.
+            let next = catch_unwind(AssertUnwindSafe(|| self.step(receiver))).unwrap_or_else(|_| {
+                self.recover_from_panic();
+                Next::Continue
+            });
+            if next == Next::End {
+                break;
+            }
+        }
+    }
+
+    /// Handles one event, or a timeout.
+    fn step(&mut self, receiver: &Receiver<Event>) -> Next {
+        let event = match receiver.try_recv() {
+            Ok(event) => event,
+            Err(TryRecvError::Disconnected) => return Next::End,
+            Err(TryRecvError::Empty) => {
+                self.flush();
+                match receiver.recv_timeout(MAX_SILENCE_TIME) {
+                    Ok(event) => event,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.still_alive(Instant::now());
+                        return Next::Continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return Next::End,
+                }
+            }
+        };
+        if let Event::Finish { reply } = event {
+            self.finish();
+            // Fails if the caller stopped waiting.
+            let _ = reply.send(());
+            return Next::End;
+        }
+        self.handle(event);
+        self.show_progress();
+        // Platforms do not count logs as a heartbeat.
+        if self.last_output.elapsed() >= MAX_STATELESS_TIME {
+            self.repeat_states();
+            self.last_output = Instant::now();
+        }
+        Next::Continue
+    }
+
+    /// Drops an incomplete line, and states whose records may be lost with it.
+    fn recover_from_panic(&mut self) {
+        let whole = self.lines.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.lines.buffer.truncate(whole);
+        for stream in &mut self.streams {
+            stream.pending_state = None;
+        }
+        self.report_error(None, &panic::error());
+        self.stop.send(Stop::Panicked);
+    }
+
+    pub(crate) fn handle(&mut self, event: Event) {
+        match event {
+            Event::Log { level, stream, text } => self.log(level, stream.as_deref(), &text),
+            Event::Failed(error) => self.report_error(None, &error),
+            Event::Document(text) => self.lines.text(&text),
+            Event::Checked(outcome) => self.sink.checked(&mut self.lines, &outcome),
+            Event::ConfigChanged(config) => self.sink.config_changed(&mut self.lines, &config),
+            Event::Estimate { stream, rows } => self.sink.estimate(&mut self.lines, &stream, rows),
+            Event::Announced(setup) => self.announce(*setup),
+            Event::Rejected { stream, error } => {
+                self.fail(&stream, &error);
+                self.sink.ended(&mut self.lines, &stream, false);
+            }
+            Event::SingerInput { state, settings, is_test } => self.configure_singer(state, settings, is_test),
+            Event::StateFile(file) => self.state_file = Some(*file),
+            Event::Started { stream } => self.start(stream),
+            Event::InitialState { stream, state } => {
+                if let Some(stream) = self.streams.get_mut(stream) {
+                    stream.first_state = Some(state);
+                }
+            }
+            Event::Rows { stream, body, constants, state, reply } => {
+                let result = self.rows(stream, &body, &constants, state);
+                drop(body);
+                // Fails if the engine gave up on the stream.
+                let _ = reply.send(result);
+            }
+            Event::State { stream, state } => self.state(stream, state),
+            Event::Snapshot { stream, scope } => self.finish_snapshot(stream, &scope),
+            Event::FirstRecord { stream, reply } => match self.streams.get_mut(stream) {
+                Some(stream) if stream.records == 0 => stream.on_first_record = Some(reply),
+                // Fails if the caller no longer waits.
+                _ => drop(reply.send(())),
+            },
+            Event::Response(stats) => {
+                self.summary.count(&stats);
+                self.sink.response(&stats);
+            }
+            Event::Progress { stream, done, ahead } => {
+                if let Some(stream) = self.streams.get_mut(stream) {
+                    stream.windows = (done, ahead);
+                }
+            }
+            Event::Tally { stream, tally } => {
+                if let Some(stream) = self.streams.get_mut(stream) {
+                    stream.tally = Some(*tally);
+                }
+            }
+            Event::RateLimited(wait) => self.wait_for_limit(wait),
+            Event::Ended { stream, error } => self.close(stream, error.as_ref()),
+            Event::Finish { .. } => {}
+        }
+    }
+
+    /// Logs a line, and shows warnings and errors to a user who does not see stdout.
+    fn log(&mut self, level: Level, stream: Option<&str>, text: &str) {
+        if level == Level::WARN {
+            self.summary.warnings += 1;
+        }
+        if level <= Level::WARN {
+            let name = if level == Level::WARN { "WARN" } else { level.as_str() };
+            let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+            self.mirror_to_terminal(&format!("{name} {stream}{text}"));
+        }
+        self.summary.clear_progress();
+        self.sink.log(&mut self.lines, level, stream, text);
+    }
+
+    fn report_error(&mut self, stream: Option<&str>, error: &Error) {
+        let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+        self.mirror_to_terminal(&format!("ERROR {name}{}", error.message));
+        self.summary.clear_progress();
+        self.sink.failed(&mut self.lines, stream, error);
+    }
+
+    /// Prints a line at the terminal of a user who does not see the logs.
+    fn mirror_to_terminal(&mut self, text: &str) {
+        self.summary.clear_progress();
+        if self.sink.has_logs_on_stdout() {
+            self.summary.print(text);
+        }
+    }
+
+    fn start(&mut self, stream: StreamId) {
+        if let Some(stream) = self.streams.get_mut(stream).filter(|stream| stream.progress == Progress::Announced) {
+            stream.progress = Progress::Open;
+            stream.opened = Some(Instant::now());
+            self.sink.started(&mut self.lines, stream);
+        }
+    }
+
+    /// Sets a tap's state and settings, before its streams.
+    fn configure_singer(&mut self, state: singer::State, settings: singer::Settings, is_test: bool) {
+        if let Sink::Singer(sink) = &mut self.sink {
+            sink.all = state;
+            sink.settings = settings;
+        }
+        if is_test {
+            self.lines.out = Box::new(io::sink());
+        }
+    }
+
+    pub(crate) fn announce(&mut self, setup: StreamSetup) {
+        let mut stream = StreamOutput::new(setup);
+        self.sink.announced(&mut stream);
+        self.streams.push(stream);
+    }
+
+    fn rows(&mut self, id: StreamId, body: &Body, constants: &Constants, state: Option<Value>) -> Result<()> {
+        if self.stop.is_stopping() {
+            return Err(interrupted());
+        }
+        let is_open = |stream: &&mut StreamOutput| !stream.has_failed && stream.progress != Progress::Closed;
+        let Some(stream) = self.streams.get_mut(id).filter(is_open) else {
+            return Err(Error::system("The stream already failed or ended."));
+        };
+        panic::point("output");
+        stream.setup.plan.start_slice(constants);
+        self.lines.ends_with_state = false;
+        let shape = stream.setup.plan.shape;
+        let mut files = stream.files.take();
+        let target = self.sink.target(&mut self.lines, stream, files.as_mut());
+        let written = envelope::each(body.text()?, shape, &mut Records { stream, target, stop: &self.stop });
+        let are_due = files.as_ref().is_some_and(BatchFiles::are_due);
+        stream.files = files;
+        if let Err(error) = written {
+            stream.has_failed = true;
+            if self.stop.is_stopping() {
+                return Err(interrupted());
+            }
+            return Err(Error::system(format!(
+                "A row in a response from Criteo cannot be converted to a record ({}). No rows were skipped: the \
+                 stream stops here, and the next sync tries again.",
+                excerpt(&error.to_string())
+            )));
+        }
+        self.last_output = Instant::now();
+        self.check_reader();
+        if let Some(state) = state {
+            self.state(id, state);
+        } else if are_due {
+            self.hand_over(id);
+        }
+        Ok(())
+    }
+
+    /// Writes a state after its records; if they wait in a batch file, the state waits, too.
+    pub(crate) fn state(&mut self, id: StreamId, state: Value) {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.has_failed) else { return };
+        match &stream.files {
+            None => self.write_state(id, state),
+            Some(files) => {
+                let are_due = files.are_due() || files.are_empty();
+                stream.pending_state = Some(state);
+                if are_due {
+                    self.hand_over(id);
+                }
+            }
+        }
+    }
+
+    fn write_state(&mut self, id: StreamId, state: Value) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if stream.records_since_state == 0 && stream.last_state.as_ref() == Some(&state) {
+            return;
+        }
+        self.sink.state(&mut self.lines, stream, &state);
+        stream.records_since_state = 0;
+        self.flush();
+        self.keep_state(id, &state);
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.last_state = Some(state);
+        }
+    }
+
+    /// Stores a state in the state file, but only if it reached stdout.
+    fn keep_state(&mut self, id: StreamId, state: &Value) {
+        if let (Some(file), Some(stream), None) = (&mut self.state_file, self.streams.get(id), &self.lines.broken)
+            && let Err(error) = file.keep(&stream.setup.name, state)
+        {
+            self.stop.send(Stop::OutputFailed(error.message));
+        }
+    }
+
+    /// Hands over a stream's batch files, then the state that waited for them.
+    fn hand_over(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        match stream.files.as_mut().map_or(Ok(None), BatchFiles::hand_over) {
+            Ok(message) => {
+                let state = stream.pending_state.take();
+                if let Some(message) = message {
+                    self.lines.message(&message);
+                    self.flush();
+                    if let (Some(_), Some(files)) =
+                        (&self.lines.broken, self.streams.get_mut(id).and_then(|stream| stream.files.as_mut()))
+                    {
+                        files.withdraw();
+                    }
+                }
+                if let Some(state) = state {
+                    self.write_state(id, state);
+                }
+                self.flush();
+            }
+            Err(error) => {
+                // Its records are lost, so the state must not be written.
+                stream.pending_state = None;
+                stream.has_failed = true;
+                self.stop.send(Stop::OutputFailed(error.to_string()));
+            }
+        }
+    }
+
+    fn finish_snapshot(&mut self, id: StreamId, scope: &[String]) {
+        let Some(stream) = self.streams.get(id).filter(|stream| !stream.has_failed) else { return };
+        if let Some(warning) = self.sink.snapshot(&mut self.lines, stream, scope) {
+            let name = stream.setup.name.clone();
+            self.log(Level::WARN, Some(&name), &warning);
+        }
+    }
+
+    pub(crate) fn close(&mut self, id: StreamId, error: Option<&Error>) {
+        if self.streams.get(id).is_none_or(|stream| stream.progress == Progress::Closed) {
+            return;
+        }
+        self.hand_over(id);
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.progress = Progress::Closed;
+        // Only open streams repeat their states.
+        (stream.first_state, stream.last_state) = (None, None);
+        let name = stream.setup.name.clone();
+        self.sink.figures(stream, error.is_none());
+        let logs = stream.closing_logs();
+        if let Some(error) = error {
+            self.fail(&name, error);
+        }
+        // The platform expects the last state directly before the final status.
+        self.sink.ended(&mut self.lines, &name, error.is_none());
+        for (level, text) in logs {
+            if level == Level::INFO {
+                self.mirror_to_terminal(&format!("{name}: {text}"));
+            }
+            self.log(level, Some(&name), &text);
+        }
+        self.flush();
+    }
+
+    fn fail(&mut self, name: &str, error: &Error) {
+        self.failures.push(format!("{name}: {}", error.message));
+        self.report_error(Some(name), error);
+    }
+
+    fn finish(&mut self) {
+        for stream in 0..self.streams.len() {
+            self.close(stream, Some(&interrupted()));
+        }
+        if !self.streams.is_empty() {
+            for text in self.summary.lines(&self.streams, &self.failures) {
+                self.mirror_to_terminal(&text);
+                self.log(Level::INFO, None, &text);
+            }
+            self.sink.finish(&mut self.lines);
+        }
+        self.flush();
+        if let (Some(file), None) = (&mut self.state_file, &self.lines.broken)
+            && let Err(error) = file.save()
+        {
+            self.stop.send(Stop::OutputFailed(error.message));
+        }
+        self.sink.sum_up_failures(&self.failures);
+    }
+
+    pub(crate) fn show_progress(&mut self) {
+        if let Some(text) = self.summary.progress(&self.streams) {
+            self.log(Level::INFO, None, &format!("So far: {text}."));
+        }
+    }
+
+    /// Says that the run is alive, if nothing was written for a while.
+    pub(crate) fn still_alive(&mut self, now: Instant) {
+        let open = self.streams.iter().filter(|stream| stream.is_under_way()).map(|stream| &*stream.setup.name);
+        let open: Vec<_> = open.collect();
+        if open.is_empty() {
+            return;
+        }
+        let text = format!("Still reading {}.", open.join(", "));
+        self.log(Level::INFO, None, &text);
+        if now.duration_since(self.last_output) >= MAX_STATELESS_TIME {
+            self.repeat_states();
+        }
+        self.flush();
+    }
+
+    pub(crate) fn wait_for_limit(&mut self, wait: Duration) {
+        let reset = clock::now_millis() + i64::try_from(wait.as_millis()).unwrap_or(0);
+        for stream in self.streams.iter().filter(|stream| stream.is_under_way()) {
+            self.sink.rate_limited(&mut self.lines, &stream.setup.name, reset);
+        }
+        self.log(Level::INFO, None, &format!("Rate limit reached; resuming in {} s.", wait.as_secs()));
+        self.repeat_states();
+        self.flush();
+    }
+
+    /// Repeats every open stream's last state, a heartbeat that platforms recognize.
+    fn repeat_states(&mut self) {
+        for stream in &mut self.streams {
+            let state = stream.last_state.as_ref().or(stream.first_state.as_ref());
+            if let Some(state) = state.cloned().filter(|_| stream.is_under_way() && !stream.has_failed) {
+                self.sink.state(&mut self.lines, stream, &state);
+                stream.records_since_state = 0;
+                self.last_output = Instant::now();
+            }
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        self.lines.flush();
+        self.check_reader();
+    }
+
+    fn check_reader(&self) {
+        if let Some(error) = &self.lines.broken {
+            self.stop.send(match error.kind() {
+                io::ErrorKind::BrokenPipe => Stop::ReaderGone,
+                _ => Stop::OutputFailed(error.to_string()),
+            });
+        }
+    }
+}
+
+fn interrupted() -> Error {
+    Error::transient(
+        "The sync was interrupted before the stream was complete. The next sync resumes from the last state.",
+    )
+}
