@@ -80,6 +80,63 @@ fn a_first_day_is_no_reason_to_leave_served_days_of_another_out() {
     assert_eq!((&holes[0]["from"], &holes[0]["scope"]), (&json!(from), &json!(["1002"])), "{holes}");
 }
 
+/// The code for days that are too old says nothing of other advertisers, whether they are in the same request or their
+/// responses are still on their way.
+#[test]
+fn days_refused_for_one_advertiser_are_read_for_the_others() {
+    for (delay, has_state) in [(0, false), (0, true), (150, false), (150, true)] {
+        let mut bench = Bench::new(Options { advertisers: 3, ads: 1, ..Options::default() }, 40);
+        let mut state = None;
+        if has_state {
+            // 1001 and 1003 resume, 1002 is new.
+            bench.sandbox.change(|options| options.without_consent = vec!["1002".to_owned()]);
+            bench.config["end_date"] = json!(bench.today() - Days::new(30));
+            state = Some(incremental(&bench, None).final_state());
+            bench.config.as_object_mut().unwrap().remove("end_date");
+            bench.sandbox.change(|options| options.without_consent.clear());
+        }
+        for back in 11..=40 {
+            let covered = bench.today() - Days::new(back);
+            let matches = json!({"path": "/statistics/", "advertiser": "1002", "covers": covered});
+            fault(&bench, matches, json!({"status": 400, "body": problem("invalid-timespan")}));
+        }
+        let slow = json!({"path": "/statistics/", "text": OF_DATA});
+        fault(&bench, slow, json!({"delivery": {"delay_ms": delay}}));
+        let transcript = incremental(&bench, state.as_ref());
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let rows = transcript.records(REPORT);
+        let days = |advertiser: &str, from: u64, to: u64| {
+            let of = rows.iter().filter(|row| row["advertiser_id"] == advertiser);
+            let days: std::collections::BTreeSet<_> = of.map(|row| row["day"].to_string()).collect();
+            (to..=from).filter(|back| days.contains(&json!(bench.today() - Days::new(*back)).to_string())).count()
+        };
+        for advertiser in ["1001", "1003"] {
+            assert_eq!(days(advertiser, 29, 1), 29, "{advertiser} {delay} {has_state}");
+        }
+        assert_eq!((days("1002", 40, 11), days("1002", 10, 1)), (0, 10), "{delay} {has_state}");
+        let first = bench.today() - Days::new(10);
+        let shown = transcript.logs("WARN").join("\n");
+        assert!(shown.contains(&format!("days of 1002 before {first}")), "{shown}");
+    }
+}
+
+/// An advertiser that has left in mid-sync is found with one call, whatever Criteo's code for the refusal.
+#[test]
+fn an_advertiser_that_leaves_in_mid_sync_costs_few_calls() {
+    let mut bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 400);
+    bench.config["report_row_cap"] = json!(200);
+    let matches = json!({"path": "/statistics/", "advertiser": "1002", "covers": bench.today() - Days::new(100)});
+    fault(&bench, matches, json!({"status": 403, "body": problem("odd")}));
+    let left = json!({"match": {"path": "/advertisers/me", "nth": 2}, "times": null,
+        "do": {"body": json!({"data": [{"id": "1001", "type": "Advertiser", "attributes": {}}]}).to_string()}});
+    bench.sandbox.add_fault(left).unwrap();
+    let asked = bench.report_requests().len();
+    let transcript = incremental(&bench, None);
+    assert!(transcript.logs("WARN").iter().any(|log| log.contains("refuses to report on 1002")));
+    let calls = bench.report_requests().len() - asked;
+    assert!(calls < 60, "{calls} calls");
+}
+
 /// New advertisers beside a state have a first day of their own: it is found once, and not asked for day by day at every sync.
 #[test]
 fn the_first_days_of_new_advertisers_cost_few_calls() {

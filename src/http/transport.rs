@@ -11,7 +11,8 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, Utc};
 use flate2::write::MultiGzDecoder;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue,
+    LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -258,11 +259,14 @@ pub struct Download {
 const FILE_PIECE: usize = 4096;
 
 impl Download {
-    /// The storage's version of the file (`ETag`).
+    /// The storage's version of the file: its `ETag`, or else when it was modified and its length.
     #[must_use]
     pub fn version(&self) -> Option<String> {
-        let version = self.response.headers().get(ETAG).and_then(|value| value.to_str().ok());
-        version.map(str::to_owned)
+        let header = |name| self.response.headers().get(name).and_then(|value| value.to_str().ok());
+        header(ETAG).map(str::to_owned).or_else(|| {
+            let parts = [header(LAST_MODIFIED), header(CONTENT_LENGTH)];
+            parts.iter().any(Option::is_some).then(|| parts.map(Option::unwrap_or_default).join(" "))
+        })
     }
 
     /// Restarts the progress window: the caller, not the server, caused the delay.

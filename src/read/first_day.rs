@@ -1,9 +1,12 @@
 //! Finds the first day that Criteo serves. Its docs give retention periods, but no time zone or calendar.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::NaiveDate;
 
 use crate::error::{Kind, Result};
 use crate::model::calendar::days_after;
+use crate::model::ids::{AdvertiserId, format_ids};
 
 /// Days after the documented first day that may be refused too: months differ by up to three days in length.
 const SLACK: u32 = 3;
@@ -15,16 +18,24 @@ pub(crate) fn is_near(day: NaiveDate, oldest: NaiveDate) -> bool {
 
 /// Finds the index of the first served period by binary search; `None` if neither the first nor the last is served.
 ///
-/// `hint` is the result for another advertiser, which is often the same; it is verified.
+/// `hint` is the result for another advertiser, which is often the same; it is verified. `is_first_refused` if the first period
+/// is known to be refused because of its days.
 ///
 /// # Errors
 /// When a request fails: a guess could skip days.
 pub(crate) async fn first_served(
     count: usize,
     hint: Option<usize>,
+    is_first_refused: bool,
     is_served: impl AsyncFn(usize) -> Result<bool>,
 ) -> Result<Option<usize>> {
     let Some(mut served) = count.checked_sub(1) else { return Ok(None) };
+    if let Some(hint) = hint.filter(|hint| is_first_refused && (1..=served).contains(hint))
+        && !is_served(hint - 1).await?
+        && is_served(hint).await?
+    {
+        return Ok(Some(hint));
+    }
     let is_last_served = is_served(served).await?;
     // The last period may be refused for another reason, so check the first one too.
     if (is_last_served || served > 0) && is_served(0).await? {
@@ -62,6 +73,30 @@ pub(crate) fn is_served<T>(response: Result<T>) -> Result<bool> {
     }
 }
 
+/// First days that Criteo reported as such, with the advertisers that they hold for.
+#[derive(Debug, Default)]
+pub(crate) struct FirstDays(BTreeMap<NaiveDate, BTreeSet<AdvertiserId>>);
+
+impl FirstDays {
+    pub(crate) fn add(&mut self, day: NaiveDate, advertisers: &[AdvertiserId]) {
+        self.0.entry(day).or_default().extend(advertisers.iter().cloned());
+    }
+
+    /// The first day, if it is the same for all these advertisers.
+    pub(crate) fn of_all<'a>(&self, mut advertisers: impl Iterator<Item = &'a AdvertiserId>) -> Option<NaiveDate> {
+        let (day, known) = self.0.first_key_value().filter(|_| self.0.len() == 1)?;
+        advertisers.all(|id| known.contains(id)).then_some(*day)
+    }
+
+    /// A warning for each first day.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(day, advertisers)| {
+            let advertisers: Vec<_> = advertisers.iter().cloned().collect();
+            format!("Criteo refuses days of {} before {day}, so reading starts on that day.", format_ids(&advertisers))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -77,7 +112,7 @@ mod tests {
             calls.set(calls.get() + 1);
             Ok(!refused.contains(&index))
         };
-        (first_served(30, hint, is_served).now_or_never().unwrap().unwrap(), calls.get())
+        (first_served(30, hint, false, is_served).now_or_never().unwrap().unwrap(), calls.get())
     }
 
     #[test]

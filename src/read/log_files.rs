@@ -5,7 +5,7 @@
 //! to recent days, so these are listed and read again by every sync, with the same keys, and count as read only some
 //! days later. An unreadable day becomes a hole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use csv_core::{ReadRecordResult, ReaderBuilder};
@@ -23,7 +23,7 @@ use crate::output::tally::ReportTally;
 use crate::products::marketing::metrics::fold;
 use crate::products::report::Fingerprint;
 use crate::protocol::airbyte::SyncMode;
-use crate::read::first_day::{first_served, is_near, is_served};
+use crate::read::first_day::{FirstDays, first_served, is_near, is_served};
 use crate::read::list::{MAX_REFUSED, is_of_one};
 use crate::read::plan::tell_lost_holes;
 use crate::read::requests;
@@ -144,9 +144,14 @@ impl Reader<'_> {
                 self.read_days(advertiser, days, false).await?;
             }
         }
-        if let Some(first) = self.progress.floor {
+        for ((lost, cursor), advertisers) in &self.progress.no_longer_kept {
+            tell_lost(*lost, *cursor, advertisers);
+        }
+        if let Some(first) = self.progress.floors.of_all(run.advertisers.iter()) {
             run.warn_once_for(self.name, crate::read::floor_warning("30 days", first));
             tell_lost_holes(&mut self.cursors, first);
+        } else {
+            self.progress.floors.warnings().for_each(|warning| run.warn_once_for(self.name, warning));
         }
         let state = if self.is_incremental { self.cursors.to_value() } else { crate::state::cursor::no_cursor() };
         run.output.state(self.id, state);
@@ -166,29 +171,28 @@ impl Reader<'_> {
         let mut own_floor = None;
         let last = days.end.min(self.range.complete_until);
         for day in days.start.iter_days().take_while(|day| *day <= last) {
-            if self.progress.floor.max(own_floor).is_some_and(|floor| day < floor) {
+            if own_floor.is_some_and(|floor| day < floor) {
                 continue;
             }
             let mut outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
             if let Err(Unread::List(error)) = &outcome
                 && self.may_lie_before_the_floor(advertiser, day, error)
             {
-                // A refusal that does not mention days concerns only this advertiser.
-                let is_of_all = error.cause == Some(Cause::InvalidTimespan);
-                let hint = self.progress.own_floor;
+                let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+                let hint = self.progress.latest_floor;
                 self.progress.floors_sought += usize::from(hint.is_none());
                 let window = Window { start: day, end: self.range.complete_until };
-                match self.run.first_served(advertiser, window, hint).await {
+                match self.run.first_served(advertiser, window, hint, is_of_days).await {
                     Ok(Some(floor)) if floor > day => {
-                        if is_of_all {
-                            self.begin_at(floor);
+                        if is_of_days {
+                            self.begin_at(advertiser, floor);
                         } else {
                             tracing::warn!(
                                 "Criteo refuses the log files of {advertiser} before {floor}, so reading starts on \
                                  that day. {error}"
                             );
-                            (own_floor, self.progress.own_floor) = (Some(floor), Some(floor));
                         }
+                        (own_floor, self.progress.latest_floor) = (Some(floor), Some(floor));
                         continue;
                     }
                     Ok(Some(_)) => outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await,
@@ -202,7 +206,7 @@ impl Reader<'_> {
                 Err(Unread::Files(error)) => Some((error, true)),
                 Err(Unread::List(error)) => {
                     failures_in_a_row += 1;
-                    let has_read = self.progress.accepted_of.contains(advertiser);
+                    let has_read = self.progress.served_from.contains_key(advertiser);
                     if failures_in_a_row > MAX_FAILURES || !is_about_days(&error, has_read) {
                         return self.progress.refuse(advertiser, error, self.run.advertisers.len());
                     }
@@ -220,7 +224,12 @@ impl Reader<'_> {
 
     /// Whether Criteo may no longer keep the files of this day.
     fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
-        let is_earliest = self.progress.served_from.is_none_or(|served| day < served);
+        let served = match error.cause {
+            Some(Cause::InvalidTimespan) => self.progress.served_from.get(advertiser),
+            // Unusual words for a day that others are served are not about the day.
+            _ => self.progress.served_from.values().min(),
+        };
+        let is_earliest = served.is_none_or(|served| day < *served);
         let is_near_the_floor = is_near(day, self.range.oldest);
         is_earliest
             && self.progress.floors_sought < MAX_FLOORS
@@ -232,15 +241,14 @@ impl Reader<'_> {
             }
     }
 
-    /// Skips earlier days and warns about unread ones.
-    fn begin_at(&mut self, floor: NaiveDate) {
-        self.progress.floor = Some(floor);
-        for (cursor, advertisers) in self.cursors.groups(self.run.advertisers) {
-            let Some(cursor) = cursor else { continue };
-            let lost = Window { start: days_after(cursor, 1).max(self.range.oldest), end: days_before(floor, 1) };
-            if lost.start <= lost.end {
-                tell_lost(lost, cursor, &advertisers);
-            }
+    /// Notes the first day of an advertiser and warns about unread earlier days.
+    fn begin_at(&mut self, advertiser: &AdvertiserId, floor: NaiveDate) {
+        let of = std::slice::from_ref(advertiser);
+        self.progress.floors.add(floor, of);
+        let Some(cursor) = self.cursors.cursor(advertiser) else { return };
+        let lost = Window { start: days_after(cursor, 1).max(self.range.oldest), end: days_before(floor, 1) };
+        if lost.start <= lost.end {
+            self.progress.no_longer_kept.entry((lost, cursor)).or_default().push(advertiser.clone());
         }
     }
 
@@ -310,11 +318,12 @@ impl ReadContext<'_> {
         advertiser: &AdvertiserId,
         window: Window,
         hint: Option<NaiveDate>,
+        is_first_refused: bool,
     ) -> Result<Option<NaiveDate>> {
         let days: Vec<_> = window.singles(Grain::Day).map(|day| day.start).collect();
         let hint = hint.and_then(|hint| days.iter().position(|day| *day == hint));
         let is_served = async |index: usize| is_served(self.log_files(advertiser, days[index]).await);
-        Ok(first_served(days.len(), hint, is_served).await?.map(|index| days[index]))
+        Ok(first_served(days.len(), hint, is_first_refused, is_served).await?.map(|index| days[index]))
     }
 
     async fn read_day(
@@ -495,13 +504,15 @@ enum Unread {
 struct Progress {
     /// Number of listed days.
     accepted: u64,
-    accepted_of: BTreeSet<AdvertiserId>,
-    served_from: Option<NaiveDate>,
-    /// The first day that Criteo serves, if later than expected.
-    floor: Option<NaiveDate>,
-    /// The same for one advertiser whose refusal did not mention days.
-    own_floor: Option<NaiveDate>,
+    /// The first listed day of each advertiser.
+    served_from: BTreeMap<AdvertiserId, NaiveDate>,
+    /// First days later than expected.
+    floors: FirstDays,
+    /// The last first day found, a hint for other advertisers.
+    latest_floor: Option<NaiveDate>,
     floors_sought: usize,
+    /// Days after a cursor that are older than the first day, with the cursor.
+    no_longer_kept: BTreeMap<(Window, NaiveDate), Vec<AdvertiserId>>,
     lost: BTreeMap<AdvertiserId, Error>,
     /// Unread days with their advertisers, and the first error.
     unread: Option<(Vec<(Window, String)>, Error)>,
@@ -511,8 +522,8 @@ struct Progress {
 impl Progress {
     fn accepts(&mut self, advertiser: &AdvertiserId, day: NaiveDate) {
         self.accepted += 1;
-        self.accepted_of.insert(advertiser.clone());
-        self.served_from = Some(self.served_from.map_or(day, |served| served.min(day)));
+        let served = self.served_from.entry(advertiser.clone()).or_insert(day);
+        *served = day.min(*served);
     }
 
     /// Skips an advertiser, or fails if the error concerns more than this one.
@@ -621,9 +632,9 @@ impl<'a> Reading<'a> {
         self.portion.clear();
     }
 
-    /// A changed file is written again in full: rows with the same number replace each other.
+    /// A file that has changed, or may have, is written again in full: rows with the same number replace each other.
     fn is_same(&mut self, version: Option<String>) {
-        if self.version.is_some() && self.version != version {
+        if version.is_none() || self.version != version {
             self.written = 0;
         }
         self.version = version;

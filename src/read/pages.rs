@@ -316,6 +316,8 @@ impl PageWalker {
         let new = page.count - u64::from(has_met);
         if new > 0 {
             let known = self.seen.len();
+            // An object of an earlier page has moved, so another may have taken its place there.
+            self.has_shifted |= page.ids.iter().skip(usize::from(has_met)).any(|id| self.seen.contains(id));
             self.seen.extend(&page.ids);
             if self.seen.len() == known && page.count < self.served {
                 // The end of a list from which objects were removed meanwhile.
@@ -437,5 +439,21 @@ mod tests {
         assert!(walk(|_, _| (vec![1, 2, 3], Some(100))).is_err());
         // In another order each time.
         assert!(walk(|_, call| (if call % 2 == 0 { vec![1, 2, 3] } else { vec![3, 1, 2] }, None)).is_err());
+    }
+
+    /// Two objects that change places between two pages: the border stays as it was, and one of them never comes.
+    #[test]
+    fn an_object_that_moves_between_pages_is_noticed() {
+        let all: Vec<u64> = (0..9).collect();
+        let (seen, has_shifted, _) = walk(|offset, call| {
+            let mut list = all.clone();
+            if call == 1 {
+                list.swap(0, 3);
+            }
+            let page = list.into_iter().skip(usize::try_from(offset).unwrap()).take(3).collect();
+            (page, Some(9))
+        })
+        .unwrap();
+        assert!(!seen.contains(&3) && has_shifted, "{seen:?}");
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::calendar::{Range, Resume, Window, days_before};
 use crate::model::ids::AdvertiserId;
 use crate::model::ids::format_ids;
+use crate::products::endpoint::Endpoint;
 use crate::products::report::Report;
 use crate::protocol::airbyte::SyncMode;
 use crate::read::density::Density;
@@ -35,10 +36,17 @@ impl ReadContext<'_> {
             tracing::warn!("{warning}");
         }
         let absent = cursors.absent(advertisers);
-        if config.read.advertiser_ids.is_empty() && !absent.is_empty() {
-            let names = absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+        let names = || absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+        if let (Endpoint::Marketplace(_), false) = (report.endpoint, absent.is_empty()) {
             self.warn_once(format!(
-                "Previously synced advertisers no longer grant consent and are skipped: {names}. Their state is kept."
+                "Previously synced advertisers are no longer among the marketplace advertisers and are skipped: {}. \
+                 Their state is kept.",
+                names()
+            ));
+        } else if config.read.advertiser_ids.is_empty() && !absent.is_empty() {
+            self.warn_once(format!(
+                "Previously synced advertisers no longer grant consent and are skipped: {}. Their state is kept.",
+                names()
             ));
         }
         let widest = report.lookback_days(&metrics);

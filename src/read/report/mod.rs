@@ -43,7 +43,7 @@ use crate::state::saved::Saved;
 pub(crate) enum Response {
     Whole(Box<Whole>),
     /// Rows are missing: row cap, memory, or span. `more` is set if more rows were announced.
-    SplitOutcome {
+    Cut {
         more: Option<Error>,
     },
     /// Sums differ from Criteo's totals: read again.
@@ -71,21 +71,34 @@ pub(crate) struct Whole {
 }
 
 enum Event {
-    CallStats(Slice, Result<Response>),
+    Responded(Slice, Result<Response>),
     AdSets(Slice, Window, Result<AdSets>),
     /// The first served day, searched after this error.
-    Floor(Slice, Error, Result<Option<NaiveDate>>),
+    Floor(Slice, Error, Result<FirstServed>),
     /// Who still grants consent, requested after this error.
     Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
 }
 
 impl Event {
     fn slice(&self) -> &Slice {
-        let (Self::CallStats(slice, _) | Self::AdSets(slice, ..) | Self::Floor(slice, ..) | Self::Consent(slice, ..)) =
+        let (Self::Responded(slice, _) | Self::AdSets(slice, ..) | Self::Floor(slice, ..) | Self::Consent(slice, ..)) =
             self;
         slice
     }
 }
+
+/// The first period that Criteo serves for the advertisers of a slice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum FirstServed {
+    On(NaiveDate),
+    /// Some are served earlier than others.
+    Differs,
+    /// Not even the last period is served.
+    None,
+}
+
+/// So many advertisers of a refused request are asked for alone, since the first day of one may hide that of others.
+const MAX_SAMPLES: usize = 5;
 
 struct Reading<'a> {
     run: &'a ReadContext<'a>,
@@ -97,6 +110,8 @@ struct Reading<'a> {
     is_incremental: bool,
     cursors: Cursors,
     tracks: Vec<Track>,
+    /// All advertisers of the report, whatever becomes of their tracks.
+    scope: Vec<AdvertiserId>,
     turn: usize,
     slices: u64,
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
@@ -177,6 +192,12 @@ impl<'a> Reading<'a> {
             range,
             is_incremental,
             cursors,
+            scope: tracks
+                .iter()
+                .flat_map(|track| track.advertisers().iter().cloned())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             tracks,
             turn: 0,
             slices: 0,
@@ -266,7 +287,7 @@ impl<'a> Reading<'a> {
         let id = event.slice().id;
         let Some(index) = self.tracks.iter().position(|track| track.has(id)) else { return Ok(None) };
         match event {
-            Event::CallStats(slice, Ok(response)) => {
+            Event::Responded(slice, Ok(response)) => {
                 self.trouble.accepted(&slice);
                 match response {
                     Response::Whole(whole) => self.write(index, &slice, *whole)?,
@@ -276,7 +297,7 @@ impl<'a> Reading<'a> {
                             debug_assert!(is_again, "the last read of a period is accepted with its doubts");
                         }
                     }
-                    Response::SplitOutcome { more } => {
+                    Response::Cut { more } => {
                         tracing::info!(
                             "the response for {} hit the row or memory limit; splitting the request.",
                             slice.window
@@ -290,7 +311,7 @@ impl<'a> Reading<'a> {
                     }
                 }
             }
-            Event::CallStats(slice, Err(error)) => return self.handle(index, slice, error, retired),
+            Event::Responded(slice, Err(error)) => return self.handle(index, slice, error, retired),
             Event::AdSets(slice, window, Ok(ad_sets)) => {
                 let ids: Vec<_> = if ad_sets.has_others { Vec::new() } else { ad_sets.ids.into_iter().collect() };
                 if !self.tracks[index].part(slice.id, window, &ids, ad_sets.has_unknown_environments) {
@@ -299,7 +320,14 @@ impl<'a> Reading<'a> {
             }
             Event::AdSets(slice, _, Err(error)) => self.cannot_split(index, &slice, Some(error)),
             Event::Floor(slice, error, floor) => self.begin_at_floor(index, &slice, error, floor)?,
-            Event::Consent(slice, error, consenting) => self.find_lost(index, &slice, &error, &consenting),
+            Event::Consent(slice, error, consenting) => {
+                let is_there =
+                    |id: &AdvertiserId| consenting.as_ref().map_or(true, |consenting| consenting.contains(id));
+                if error.cause != Some(Cause::ConsentMissing) && slice.advertisers.iter().all(is_there) {
+                    return self.isolate(index, slice, error);
+                }
+                self.find_lost(index, &slice, &error, &consenting);
+            }
         }
         Ok(None)
     }
@@ -417,7 +445,7 @@ impl<'a> Reading<'a> {
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(response) => response,
                     Err(error) if error.cause == Some(Cause::AnswerTooLarge) => {
-                        return Ok(Response::SplitOutcome { more: None });
+                        return Ok(Response::Cut { more: None });
                     }
                     Err(error) if error.cause == Some(Cause::NoCampaign) && slice.advertisers.len() == 1 => {
                         let nothing = Sums::default();
@@ -430,7 +458,7 @@ impl<'a> Reading<'a> {
                 let rows = judged.rows;
                 // guard: report-cap
                 if rows >= report.row_cap || judged.is_short {
-                    return Ok(Response::SplitOutcome { more: judged.more });
+                    return Ok(Response::Cut { more: judged.more });
                 }
                 judged.notes.iter().for_each(|note| run.warn_once_for(&name, note.clone()));
                 if comparison.is_summed && judged.unsummed > 0 {
@@ -459,7 +487,7 @@ impl<'a> Reading<'a> {
                 Ok(Response::Whole(Box::new(Whole { body, rows, repeated, sums, totals, doubts, unproven, unsummed })))
             }
             .await;
-            Event::CallStats(slice, response)
+            Event::Responded(slice, response)
         }
         .boxed_local()
     }
@@ -492,14 +520,29 @@ impl<'a> Reading<'a> {
         let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
         let hint = self.trouble.latest_floor.and_then(|day| periods.iter().position(|period| period.start == day));
         async move {
-            let is_served = async |index: usize| {
-                let call = requests::report(report, &metrics, &slice.advertisers, periods[index], None);
+            let is_served = async |advertisers: &[AdvertiserId], index: usize| {
+                let call = requests::report(report, &metrics, advertisers, periods[index], None);
                 let check = |body: &str| envelope::check_into(body, envelope::Shape::Report, &mut envelope::CheckOnly);
                 is_served(client.fetch(&call, check).await)
             };
-            let first = first_served(periods.len(), hint, is_served).await;
-            let floor = first.map(|first| first.map(|index| periods[index].start));
-            Event::Floor(slice, error, floor)
+            let is_of_days = error.cause == Some(Cause::InvalidTimespan);
+            let first = async {
+                let all = &slice.advertisers[..];
+                let Some(index) =
+                    first_served(periods.len(), hint, is_of_days, async |index| is_served(all, index).await).await?
+                else {
+                    return Ok(FirstServed::None);
+                };
+                let samples = all.chunks(1).take(MAX_SAMPLES).filter(|_| is_of_days && all.len() > 1 && index > 0);
+                for sample in samples {
+                    if is_served(sample, index - 1).await? {
+                        return Ok(FirstServed::Differs);
+                    }
+                }
+                Ok(FirstServed::On(periods[index].start))
+            };
+            let first = first.await;
+            Event::Floor(slice, error, first)
         }
         .boxed_local()
     }

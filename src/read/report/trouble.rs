@@ -3,7 +3,7 @@
 //! Slices are split where possible. Otherwise a refused advertiser is skipped, and an unreadable window becomes a hole
 //! that the next sync requests again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -14,10 +14,10 @@ use crate::model::calendar::{Window, days_before};
 use crate::model::ids::AdvertiserId;
 use crate::model::ids::format_ids;
 use crate::products::endpoint::Endpoint;
-use crate::read::first_day::is_near;
+use crate::read::first_day::{FirstDays, is_near};
 use crate::read::report::proof::list;
 use crate::read::report::retired::{Retired, is_about};
-use crate::read::report::{Event, Reading};
+use crate::read::report::{Event, FirstServed, Reading};
 use crate::read::track::{Failures, Purpose, Slice, SplitOutcome, Track};
 use crate::read::{floor_warning, unread_error};
 
@@ -44,16 +44,19 @@ const OF_EVERY_REPORT: [&str; 7] = ["AdvertiserId", "Advertiser", "Hour", "Day",
 #[derive(Default)]
 pub(crate) struct Trouble {
     has_accepted: bool,
-    /// The earliest day served.
-    served_from: Option<NaiveDate>,
+    /// Whether consent was checked after a refusal that does not mention it.
+    has_asked_consent: bool,
+    /// The earliest day served, by advertiser.
+    served_from: HashMap<AdvertiserId, NaiveDate>,
     failures: Failures,
     refused: Vec<(AdvertiserId, Error)>,
     lost: BTreeSet<AdvertiserId>,
     /// Unread windows and the first error.
     unread: Option<(Vec<(Window, String)>, Error)>,
-    /// The first day that Criteo serves, if later than expected.
-    floor: Option<NaiveDate>,
-    has_looked_for_floor: bool,
+    /// First days later than expected.
+    floors: FirstDays,
+    /// The first advertiser and the number of advertisers for which a first day was searched.
+    looked_for_floor: HashSet<(Option<AdvertiserId>, usize)>,
     is_looking_for_floor: bool,
     /// Advertisers whose first day is being searched.
     searched: BTreeSet<AdvertiserId>,
@@ -73,7 +76,10 @@ impl Trouble {
         self.has_accepted = true;
         self.failures = Failures::default();
         let start = slice.window.start;
-        self.served_from = Some(self.served_from.map_or(start, |day| day.min(start)));
+        for id in slice.advertisers.iter() {
+            let day = self.served_from.entry(id.clone()).or_insert(start);
+            *day = start.min(*day);
+        }
     }
 
     fn is_served(&self, slice: &Slice) -> bool {
@@ -82,7 +88,8 @@ impl Trouble {
     }
 
     fn is_earliest(&self, slice: &Slice) -> bool {
-        self.served_from.is_none_or(|day| slice.window.start < day)
+        let is_later = |id: &AdvertiserId| self.served_from.get(id).is_none_or(|day| slice.window.start < *day);
+        slice.advertisers.iter().all(is_later)
     }
 }
 
@@ -103,12 +110,7 @@ impl<'a> Reading<'a> {
         let is_of_several = slice.advertisers.len() > 1;
         match error.cause {
             Some(Cause::ConsentMissing) => {
-                let run = self.run;
-                let ask = async move {
-                    let consenting = run.still_consenting().await;
-                    Event::Consent(slice, error, consenting)
-                };
-                return Ok(Some(ask.boxed_local()));
+                return Ok(Some(self.ask_consent(slice, error)));
             }
             Some(Cause::NoCampaign | Cause::RequestTooLong) if is_of_several => self.tracks[index].divide(slice.id),
             Some(Cause::RequestTooLong) if slice.part.is_some() => {
@@ -135,6 +137,11 @@ impl<'a> Reading<'a> {
                 let is_about_metric = !self.has_rows && retired.suspect(self.report, &error).is_some();
                 if is_about_metric || self.is_about_request(&error) {
                     return Err(error);
+                }
+                if self.trouble.has_accepted && error.kind != Kind::Transient && !self.trouble.has_asked_consent {
+                    // One call may explain what halving would take hundreds to find.
+                    self.trouble.has_asked_consent = true;
+                    return Ok(Some(self.ask_consent(slice, error)));
                 }
                 return self.isolate(index, slice, error); // guard: refused-advertisers
             }
@@ -203,8 +210,8 @@ impl<'a> Reading<'a> {
             self.tracks[index].wait(slice.id);
             return None;
         }
-        if self.trouble.is_earliest(&slice) && !self.trouble.has_looked_for_floor {
-            self.trouble.has_looked_for_floor = true;
+        let key = (slice.advertisers.first().cloned(), slice.advertisers.len());
+        if self.trouble.is_earliest(&slice) && self.trouble.looked_for_floor.insert(key) {
             self.trouble.is_looking_for_floor = true;
             return Some(self.ask_floor(slice, error));
         }
@@ -248,16 +255,20 @@ impl<'a> Reading<'a> {
         index: usize,
         slice: &Slice,
         error: Error,
-        floor: Result<Option<NaiveDate>>,
+        floor: Result<FirstServed>,
     ) -> Result<()> {
         let is_of_days = error.cause == Some(Cause::InvalidTimespan);
-        if let (Ok(Some(_)), Some(id), false) = (&floor, slice.advertisers.first(), is_of_days) {
+        if let (Ok(FirstServed::On(_)), Some(id), false) = (&floor, slice.advertisers.first(), is_of_days) {
             let from = self.trouble.served.entry(id.clone()).or_insert(slice.window.start);
             *from = slice.window.start.min(*from);
         }
         let floor = match floor {
-            Ok(Some(floor)) if floor > slice.window.start => floor,
-            Ok(None) if !is_of_days => {
+            Ok(FirstServed::On(floor)) if floor > slice.window.start => floor,
+            Ok(FirstServed::Differs) => {
+                self.tracks[index].divide(slice.id);
+                return Ok(());
+            }
+            Ok(FirstServed::None) if !is_of_days => {
                 self.trouble.floors_missed += 1;
                 return self.refuse(slice, error);
             }
@@ -292,16 +303,18 @@ impl<'a> Reading<'a> {
             }
             return Ok(());
         }
-        if self.is_floor_of_all(slice, &error, floor) {
-            self.trouble.floor = Some(floor);
-            self.tracks.iter_mut().for_each(|track| track.begin_at(floor));
-            return Ok(());
-        }
         self.trouble.latest_floor = Some(floor);
-        tracing::warn!(
-            "Criteo refuses to report on {} before {floor}, so reading starts on that day. {error}",
-            format_ids(&slice.advertisers)
-        );
+        if is_of_days || self.is_only_scope(slice) {
+            self.trouble.floors.add(floor, &slice.advertisers);
+        } else {
+            tracing::warn!(
+                "Criteo refuses to report on {} before {floor}, so reading starts on that day. {error}",
+                format_ids(&slice.advertisers)
+            );
+        }
+        // Other advertisers may have more history: each finds its own first day.
+        let is_same = |track: &&mut Track| track.advertisers()[..] == slice.advertisers[..];
+        self.tracks.iter_mut().filter(is_same).for_each(|track| track.begin_at(floor));
         self.tracks[index].begin_at(floor);
         Ok(())
     }
@@ -315,17 +328,27 @@ impl<'a> Reading<'a> {
             || is_new && refused.singles(self.report.grain).count() >= MIN_REFUSED
     }
 
-    /// Whether a first day holds for all advertisers: Criteo says that it is about days, or there are no others, and no
-    /// earlier day was served.
-    fn is_floor_of_all(&self, slice: &Slice, error: &Error, floor: NaiveDate) -> bool {
-        let is_contradicted = self.trouble.served_from.is_some_and(|day| day < floor);
-        let is_of_days = error.cause == Some(Cause::InvalidTimespan);
-        let is_only_one = self.tracks.iter().all(|track| track.advertisers()[..] == slice.advertisers[..]);
-        !is_contradicted && (is_of_days || is_only_one)
+    /// Whether no other advertisers are read.
+    fn is_only_scope(&self, slice: &Slice) -> bool {
+        self.tracks.iter().all(|track| track.advertisers()[..] == slice.advertisers[..])
+    }
+
+    fn ask_consent(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
+        let run = self.run;
+        async move {
+            let consenting = run.still_consenting().await;
+            Event::Consent(slice, error, consenting)
+        }
+        .boxed_local()
     }
 
     /// Splits a refused request to find the advertiser or the days.
-    fn isolate(&mut self, index: usize, slice: Slice, error: Error) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+    pub(crate) fn isolate(
+        &mut self,
+        index: usize,
+        slice: Slice,
+        error: Error,
+    ) -> Result<Option<LocalBoxFuture<'a, Event>>> {
         let can_be_halved = self.can_be_halved(&slice);
         let track = &mut self.tracks[index];
         if can_be_halved && slice.window.days() > SURE_DAYS {
@@ -426,9 +449,10 @@ impl<'a> Reading<'a> {
 
     /// The first error of the stream; others are logged as warnings.
     pub(crate) fn failure(&mut self) -> Option<Error> {
-        if let Some(first) = self.trouble.floor {
-            let history = self.report.history();
-            self.run.warn_once_for(self.name, floor_warning(history, first));
+        let floors = std::mem::take(&mut self.trouble.floors);
+        match floors.of_all(self.scope.iter()) {
+            Some(first) => self.run.warn_once_for(self.name, floor_warning(self.report.history(), first)),
+            None => floors.warnings().for_each(|warning| self.run.warn_once_for(self.name, warning)),
         }
         let proof = self.conclude_proof();
         let trouble = std::mem::take(&mut self.trouble);
