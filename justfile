@@ -17,7 +17,7 @@ test:
 
 # Write documents, samples and snapshots anew that are generated from the code; then look at what has changed.
 update:
-    UPDATE_DOCS=1 UPDATE_SAMPLES=1 INSTA_UPDATE=always cargo test --locked --test integration -- documents samples packages by_hand commands
+    UPDATE_DOCS=1 UPDATE_SAMPLES=1 INSTA_UPDATE=always cargo test --locked --test integration -- documents samples packages terminal_commands commands
     scripts/harness --update
 
 # The fault matrix anew.

@@ -37,7 +37,7 @@ fn told_by_check_and_read(bench: &Bench) -> String {
 }
 
 #[test]
-fn files_that_are_no_configuration() {
+fn files_that_are_not_a_configuration_are_rejected() {
     let bench = bench(|_| {});
     let mut text = told(&bench, &bench.run(&["check", "--config", "missing.json"]));
     for content in ["{\"client_id\": \"x\",", "[]", "\"sandbox+secret/with=signs\"", ""] {
@@ -48,7 +48,7 @@ fn files_that_are_no_configuration() {
 }
 
 #[test]
-fn every_mistake_in_a_configuration_is_told_at_once() {
+fn all_configuration_errors_are_reported_together() {
     let mut bench = bench(|_| {});
     bench.config = json!({
         "client_id": 7,
@@ -81,14 +81,14 @@ fn a_secret_of_the_wrong_type_is_not_printed() {
 }
 
 #[test]
-fn a_wrong_secret() {
+fn a_wrong_secret_is_reported() {
     let mut bench = bench(|_| {});
     bench.config["client_secret"] = json!("sandbox secret with signs");
     insta::assert_snapshot!(told_by_check_and_read(&bench));
 }
 
 #[test]
-fn no_consent() {
+fn missing_consent_is_reported() {
     let bench = bench(|options| options.without_consent = vec!["1001".into(), "1002".into(), "1003".into()]);
     insta::assert_snapshot!(told_by_check_and_read(&bench));
 }
@@ -107,14 +107,14 @@ fn advertisers_without_consent_are_named_and_the_others_are_read() {
 }
 
 #[test]
-fn a_version_of_the_api_that_is_gone() {
+fn a_retired_api_version_is_reported() {
     let mut bench = bench(|_| {});
     bench.config["api_version"] = json!("2025-10");
     insta::assert_snapshot!(told_by_check_and_read(&bench));
 }
 
 #[test]
-fn what_criteo_refuses_comes_back_in_its_words() {
+fn rejections_quote_criteos_message() {
     let mut bench = bench(|_| {});
     bench.config["custom_reports"] = json!([{"name": "wrong", "dimensions": ["Day"], "metrics": ["Klicks"]}]);
     let transcript = bench.read(&bench.catalog(&["custom_wrong", "campaigns"], "incremental"), None);
@@ -123,7 +123,7 @@ fn what_criteo_refuses_comes_back_in_its_words() {
 }
 
 #[test]
-fn streams_and_modes_that_do_not_exist_fail_alone() {
+fn unknown_streams_and_sync_modes_fail_alone() {
     let bench = bench(|_| {});
     let mut catalog = bench.catalog(&["campaigns", "campains", "ad_sets"], "full_refresh");
     catalog["streams"][2]["sync_mode"] = json!("INVALID");
@@ -133,7 +133,7 @@ fn streams_and_modes_that_do_not_exist_fail_alone() {
 }
 
 #[test]
-fn catalogs_that_are_none() {
+fn invalid_catalogs_are_rejected() {
     let bench = bench(|_| {});
     bench.file("config.json", &bench.config);
     let mut text = String::new();
@@ -146,7 +146,7 @@ fn catalogs_that_are_none() {
 }
 
 #[test]
-fn states_that_are_not_understood_are_never_taken_for_none() {
+fn an_invalid_state_never_counts_as_a_first_sync() {
     let mut bench = bench(|_| {});
     let catalog = bench.catalog(&["campaign_statistics_daily", "campaigns"], "incremental");
     let good = bench.read(&catalog, None).final_state();
@@ -174,7 +174,7 @@ fn states_that_are_not_understood_are_never_taken_for_none() {
 }
 
 #[test]
-fn the_network_is_not_there() {
+fn an_unreachable_network_is_reported() {
     let mut bench = bench(|_| {});
     // A port that nobody listens on any more.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -185,7 +185,7 @@ fn the_network_is_not_there() {
 }
 
 #[test]
-fn a_member_that_a_configuration_has_twice_is_told_by_its_name() {
+fn duplicate_settings_are_named() {
     let bench = bench(|_| {});
     let mut text = bench.config.to_string();
     text.truncate(text.len() - 1);
@@ -233,7 +233,7 @@ fn a_custom_report_is_the_same_in_every_spelling() {
 }
 
 #[test]
-fn mistakes_in_custom_reports_are_told_with_what_was_meant() {
+fn errors_in_custom_reports_come_with_suggestions() {
     let mut bench = bench(|_| {});
     bench.config["custom_reports"] = json!([
         {"name": "a", "dimensions": ["Day", "day"], "metrics": ["Clicks", "AdvertiserCost", "clicks"]},

@@ -11,7 +11,7 @@ use crate::harness::{Bench, Transcript};
 use crate::samples::repository;
 
 #[test]
-fn spec_needs_nothing_and_keeps_the_rules_of_the_form() {
+fn spec_needs_no_configuration_and_follows_airbytes_form_rules() {
     let bench = Bench::new(Options::default(), 1);
     let transcript = bench.run(&["spec"]);
     let [message] = &transcript.messages[..] else { panic!("one message is wanted") };
@@ -42,7 +42,7 @@ fn assert_properties(properties: &Value, groups: Option<&[&Value]>) {
 }
 
 #[test]
-fn check_succeeds_and_says_what_will_be_read() {
+fn check_succeeds_and_says_what_a_sync_reads() {
     let mut bench = Bench::new(Options::default(), 1);
     bench.config["advertiser_ids"] = json!([1003]);
     let transcript = bench.check();
@@ -70,7 +70,7 @@ fn discover_lists_every_stream_with_key_and_cursor() {
 }
 
 #[test]
-fn flags_take_their_values_in_both_spellings_and_the_configuration_comes_from_stdin() {
+fn flags_accept_both_value_forms_and_stdin_accepts_the_configuration() {
     let bench = Bench::new(Options::default(), 1);
     bench.file("catalog.json", &bench.catalog(&["campaigns"], "full_refresh"));
     for arguments in [
@@ -88,7 +88,7 @@ fn flags_take_their_values_in_both_spellings_and_the_configuration_comes_from_st
 }
 
 #[test]
-fn help_and_version_are_for_people_and_mistakes_are_told_on_stderr() {
+fn help_and_version_go_to_stdout_and_errors_to_stderr() {
     let bench = Bench::new(Options::default(), 1);
     for (arguments, code, word) in [
         (&["--help"][..], 0, "discover"),
@@ -107,7 +107,7 @@ fn help_and_version_are_for_people_and_mistakes_are_told_on_stderr() {
 }
 
 #[test]
-fn the_demo_runs_every_command_with_nothing_to_configure() {
+fn the_demo_runs_every_command_without_configuration() {
     let bench = Bench::new(Options::default(), 1);
     assert_eq!(bench.run(&["demo", "spec"]).of_type("SPEC").len(), 1);
     let checked = bench.run(&["demo", "check"]);

@@ -64,7 +64,7 @@ fn is_run_elsewhere(command: &str) -> bool {
 /// asks somebody, which has tests of its own. All others are run elsewhere in the tests; benches with fewer rows, and the one
 /// that takes eight minutes by people only.
 #[test]
-fn the_commands_of_the_documents_run() {
+fn documented_commands_run() {
     let bench = Bench::new(Options::default(), 1);
     let key = format!("client_id: {}\nclient_secret: {}\n", bench.config["client_id"], bench.config["client_secret"]);
     std::fs::write(bench.directory.join("key.txt"), key).unwrap();
@@ -105,7 +105,7 @@ fn the_commands_of_the_documents_run() {
 }
 
 #[test]
-fn the_data_in_the_documents_can_be_read() {
+fn documented_json_is_valid() {
     let mut read = 0;
     for (document, text) in documents() {
         for block in blocks(&text, "json") {
@@ -119,7 +119,7 @@ fn the_data_in_the_documents_can_be_read() {
 
 /// Links between the documents lead to files and headings that are there.
 #[test]
-fn the_links_of_the_documents_lead_somewhere() {
+fn links_in_documents_resolve() {
     let anchor = |heading: &str| -> String {
         let kept = heading.to_lowercase().replace(' ', "-");
         kept.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
@@ -213,7 +213,7 @@ fn sources() -> String {
 }
 
 #[test]
-fn the_reference_of_errors_has_every_message_and_no_other() {
+fn the_error_reference_matches_the_messages_in_the_source() {
     let (reference, sources) = (repository("docs/errors.md"), sources());
     let told: BTreeSet<_> = reference.lines().filter_map(|line| line.strip_prefix("> ")).collect();
     let mut missing = Vec::new();
@@ -252,9 +252,9 @@ pub fn generated(document: &str, mark: &str, text: &str) {
     }
 }
 
-/// The tables of dimensions and metrics. `UPDATE_DOCS=1 cargo test table_of` writes them anew.
+/// The tables of dimensions and metrics. `UPDATE_DOCS=1 cargo test metrics_tables` writes them anew.
 #[test]
-fn the_table_of_metrics_says_what_is_known() {
+fn the_metrics_tables_match_the_source() {
     let mut table = "| dimension | column | comes with | about |\n| --- | --- | --- | --- |\n".to_owned();
     for dimension in metrics::DIMENSIONS {
         let (name, column) = (dimension.name, metrics::column_name(dimension.name));
@@ -287,9 +287,9 @@ fn the_table_of_metrics_says_what_is_known() {
     generated("docs/metrics.md", "sources", &(pages.join("\n") + "\n"));
 }
 
-/// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.
+/// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test streams_table` writes it anew.
 #[test]
-fn the_table_of_streams_says_what_is_declared() {
+fn the_streams_table_matches_the_source() {
     let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
                      | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
@@ -320,9 +320,9 @@ fn all_streams() -> Vec<Stream> {
 }
 
 /// What belongs to what, by the names of columns: `campaign_id` names a row of `campaigns`, and in the marketplace one of
-/// `mpo_campaigns`. `UPDATE_DOCS=1 cargo test the_diagram` writes it anew.
+/// `mpo_campaigns`. `UPDATE_DOCS=1 cargo test entity_diagrams` writes it anew.
 #[test]
-fn the_diagram_says_what_belongs_to_what() {
+fn the_entity_diagrams_match_the_schemas() {
     let streams = all_streams();
     let is_object = |stream: &&Stream| matches!(stream.source, Source::Entity(_));
     let find = |name: &str| streams.iter().filter(is_object).find(|stream| stream.name == name);

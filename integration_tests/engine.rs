@@ -17,7 +17,7 @@ fn refused(bench: &Bench) -> usize {
 }
 
 #[test]
-fn two_years_of_a_modest_account_take_a_handful_of_calls() {
+fn two_years_of_a_small_account_take_few_requests() {
     let bench = Bench::new(Options { advertisers: 2, campaigns: 5, ad_sets: 2, ads: 5, ..Options::default() }, 729);
     let transcript = bench.read(&bench.catalog(&["ad_set_statistics_daily"], "incremental"), None);
     assert_report(&bench, &transcript, "ad_set_statistics_daily", &preset("ad_set_statistics_daily"));
@@ -41,7 +41,7 @@ fn noisy(days: u64) -> Bench {
 }
 
 #[test]
-fn an_advertiser_far_above_the_cap_is_read_by_ad_sets_and_does_not_hold_the_others() {
+fn an_advertiser_above_the_row_cap_is_split_by_ad_set_without_delaying_others() {
     let bench = noisy(120);
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
@@ -57,7 +57,7 @@ fn an_advertiser_far_above_the_cap_is_read_by_ad_sets_and_does_not_hold_the_othe
 /// The whole of it: two years. `cargo test -- --ignored` runs it.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn two_years_of_an_account_with_a_noisy_advertiser_are_complete() {
+fn two_years_with_one_large_advertiser_are_complete() {
     let bench = noisy(729);
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
@@ -72,7 +72,7 @@ fn two_years_of_an_account_with_a_noisy_advertiser_are_complete() {
 
 /// Random caps and random faults of the network and the server; `SEEDS=100` tries more.
 #[test]
-fn whatever_befalls_the_answers_every_row_comes_once() {
+fn every_row_is_written_once_despite_faulty_responses() {
     let seeds = std::env::var("SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let random = |part: u64, most: u64| {
@@ -105,7 +105,7 @@ fn whatever_befalls_the_answers_every_row_comes_once() {
 }
 
 #[test]
-fn a_cap_that_nobody_knows_of_is_found_out_by_the_totals() {
+fn an_undocumented_row_cap_is_detected_by_the_totals() {
     let mut bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 50);
     bench.config["report_row_cap"] = json!(100_000);
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
@@ -126,7 +126,7 @@ fn a_cap_that_nobody_knows_of_is_found_out_by_the_totals() {
 }
 
 #[test]
-fn a_day_whose_sums_stay_others_is_a_hole_that_three_syncs_ask_for() {
+fn a_day_that_differs_from_its_totals_is_requested_by_three_syncs() {
     let mut bench = Bench::new(Options::default(), 60);
     // The totals always claim displays that the report does not know of.
     let fault = json!({"match": {"path": "/statistics/", "text": "[\"AdvertiserId\",\"Day\"]", "window": "2026-09-02"},
@@ -170,7 +170,7 @@ fn a_day_whose_sums_stay_others_is_a_hole_that_three_syncs_ask_for() {
 }
 
 #[test]
-fn consent_that_is_lost_in_mid_run_leaves_the_advertiser_out_and_reads_the_others() {
+fn an_advertiser_that_loses_consent_mid_sync_is_skipped() {
     for is_listed in [true, false] {
         for skips in [true, false] {
             let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
@@ -213,7 +213,7 @@ fn consent_that_is_lost_in_mid_run_leaves_the_advertiser_out_and_reads_the_other
 }
 
 #[test]
-fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
+fn lost_consent_costs_one_request_when_the_portfolio_shows_it() {
     let bench = Bench::new(Options::default(), 10);
     let catalog = bench.catalog(&["campaign_statistics_daily"], "incremental");
     // The portfolio of the start still has everybody.
@@ -230,7 +230,7 @@ fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
+fn a_rate_limit_wait_is_reported_to_the_platform() {
     let bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
     let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 20;
     let fault = json!({"match": {"path": "/statistics/", "nth": 8}, "times": 1, "do": {"status": 429,
@@ -250,7 +250,7 @@ fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
 }
 
 #[test]
-fn calls_of_other_programs_are_left_room_for() {
+fn the_rate_limiter_leaves_room_for_other_programs() {
     // A server whose minute takes four seconds, and another program that has used most of it. Pages come one by one, so that
     // the server knows of every call when it says what is left.
     let options = Options { rate_limit: 40, time_scale: 15.0, audiences: 20, page_limit: 3, ..Options::default() };
@@ -269,7 +269,7 @@ fn calls_of_other_programs_are_left_room_for() {
 /// The limits of Criteo's documents, in real time: two minutes.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_hundred_and_twenty_reports_of_a_second_and_a_half_take_what_the_limit_allows() {
+fn slow_reports_use_the_full_rate_limit() {
     let options = Options { row_cap: 40, latency: Duration::from_millis(1500), report_limit: 40, ..Options::default() };
     let bench = Bench::new(options, 130);
     bench.file("config.json", &bench.config);
@@ -344,12 +344,12 @@ pub fn survive_kills(kills: u32) {
 }
 
 #[test]
-fn a_killed_read_goes_on_where_it_was() {
+fn a_killed_sync_resumes_without_a_gap() {
     survive_kills(5);
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_asked_for_and_asks_for_nothing() {
+fn a_dry_run_prints_the_requests_without_sending_them() {
     let mut bench = Bench::new(Options::default(), 90);
     bench.file("config.json", &bench.config);
     let catalog = bench.catalog(&["campaigns", "campaign_statistics_daily"], "incremental");

@@ -14,7 +14,7 @@ use chrono::{Days, NaiveDate};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
-use crate::lint;
+use crate::rules;
 
 /// The longest that a run of the program may take on a machine that does nothing else.
 pub const DEADLINE: Duration = Duration::from_secs(150);
@@ -209,8 +209,8 @@ impl Bench {
             longest_silence: watched.longest_silence,
             ..Transcript::of(Output { status, stdout, stderr: errors.join().unwrap() })
         };
-        lint::every_run(self, &transcript);
-        lint::attempts(&self.sandbox.requests()[before..]);
+        rules::every_run(self, &transcript);
+        rules::attempts(&self.sandbox.requests()[before..]);
         transcript
     }
 
@@ -287,7 +287,7 @@ impl Bench {
             arguments.extend(["--state", "state.json"]);
         }
         let transcript = self.run(&arguments);
-        lint::read(&transcript, catalog);
+        rules::read(&transcript, catalog);
         transcript
     }
 

@@ -53,7 +53,7 @@ pub fn problem(code: &str) -> String {
 }
 
 #[test]
-fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
+fn the_next_sync_closes_a_hole() {
     for (name, action) in [
         ("500", json!({"status": 500, "body": "{}"})),
         ("504", json!({"status": 504, "body": "{}"})),
@@ -89,7 +89,7 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
 }
 
 #[test]
-fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() {
+fn a_refused_advertiser_is_named_and_the_others_are_read() {
     for (status, code) in
         [(400, "odd"), (403, "no-rights"), (403, "permission-denied"), (404, "x"), (410, "x"), (200, "not-found")]
     {
@@ -129,7 +129,7 @@ fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() 
 }
 
 #[test]
-fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
+fn a_request_refused_for_all_advertisers_fails_fast_with_criteos_message() {
     let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 20);
     fault(&bench, json!({"path": "/statistics/"}), json!({"status": 400, "body": problem("odd")}));
     let transcript = incremental(&bench, None);
@@ -140,7 +140,7 @@ fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
 }
 
 #[test]
-fn no_campaign_of_an_advertiser_with_totals_is_no_empty_report() {
+fn a_no_campaign_error_fails_when_the_totals_have_data() {
     let bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 30);
     let action = json!({"status": 403, "body": problem("no-campaign-found")});
     fault(&bench, json!({"path": "/statistics/", "advertiser": "1002", "text": OF_DATA}), action);
@@ -152,7 +152,7 @@ fn no_campaign_of_an_advertiser_with_totals_is_no_empty_report() {
 }
 
 #[test]
-fn no_campaign_is_an_empty_report() {
+fn a_no_campaign_error_is_an_empty_report() {
     for text in [json!({"errors": [{"code": "no-campaign-found"}]}), json!({"message": "No campaign found"})] {
         let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 20);
         for empty in ["1004", "1005"] {
@@ -168,7 +168,7 @@ fn no_campaign_is_an_empty_report() {
 }
 
 #[test]
-fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
+fn failed_totals_make_days_unproven_but_keep_their_rows() {
     for (name, matches, action, is_unproven) in [
         ("400", json!({}), json!({"status": 400, "body": problem("odd")}), true),
         ("403", json!({}), json!({"status": 403, "body": problem("odd")}), true),
@@ -200,7 +200,7 @@ fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
 }
 
 #[test]
-fn spans_that_are_too_long_are_found_out_whatever_the_answer() {
+fn a_date_range_limit_is_detected_from_any_error() {
     for (name, status, code) in [("timespan", 400, "invalid-timespan"), ("other code", 400, "odd"), ("late", 504, "x")]
     {
         for longest in [4, 31, 100] {
@@ -222,7 +222,7 @@ fn spans_that_are_too_long_are_found_out_whatever_the_answer() {
 }
 
 #[test]
-fn history_that_is_shorter_than_documented_moves_the_start() {
+fn a_shorter_history_than_documented_moves_the_start() {
     for code in ["invalid-timespan", "odd"] {
         let bench = Bench::new(Options { ads: 1, ..Options::default() }, 730);
         let floor = bench.today() - Days::new(727);
@@ -247,7 +247,7 @@ fn history_that_is_shorter_than_documented_moves_the_start() {
 }
 
 #[test]
-fn the_cursor_never_passes_a_day_that_was_not_read() {
+fn the_cursor_never_passes_an_unread_day() {
     let mut bench = Bench::new(Options::default(), 60);
     let first = incremental(&bench, None);
     rises(&mut bench, 50);
@@ -280,7 +280,7 @@ fn a_pause_longer_than_the_default_history_leaves_no_gap() {
 }
 
 #[test]
-fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
+fn a_day_truncated_below_the_cap_is_split_by_ad_set() {
     // Criteo cuts at 60 rows, of which nothing is documented; a day has more.
     let options =
         Options { row_cap: 60, advertisers: 2, campaigns: 5, ad_sets: 4, ads: 5, activity: 100, ..Options::default() };
@@ -297,7 +297,7 @@ fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
 
 /// Rows that cannot be summed up are written; nothing proves their day, and the state and the summary say so.
 #[test]
-fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
+fn rows_that_cannot_be_summed_make_their_day_unproven() {
     let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 20);
     for of in [OF_DATA, OF_TOTALS] {
         let day = json!({"path": "/statistics/", "text": of});
@@ -318,7 +318,7 @@ fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
 /// However long the window is that the day lies in, the halving ends at the day, and what is behind it is read. Where all fails, a
 /// row of failures ends the stream soon.
 #[test]
-fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
+fn one_failing_day_is_a_hole_and_an_outage_fails_fast() {
     for days in [1, 7, 8, 15, 16, 63] {
         let mut bench = Bench::new(Options { advertisers: 1, ..Options::default() }, days);
         bench.config["verify_totals"] = json!(false);
@@ -350,7 +350,7 @@ fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
 
 /// A refusal in odd words of up to 31 days is not taken for one of their number at once, but a first day that is served alone tells.
 #[test]
-fn a_span_that_is_too_long_in_odd_words_is_found() {
+fn a_date_range_limit_is_detected_from_unusual_wording() {
     for longest in [31, 30, 4, 1] {
         let bench = Bench::new(Options { ads: 1, ..Options::default() }, 61);
         let action = json!({"status": 400, "body": problem("odd")});
@@ -363,7 +363,7 @@ fn a_span_that_is_too_long_in_odd_words_is_found() {
 
 /// The first day is looked for with three advertisers; where all of these are refused, the stream fails.
 #[test]
-fn the_first_day_is_found_behind_two_advertisers_that_are_refused() {
+fn the_first_day_is_found_despite_two_refused_advertisers() {
     for (refused, is_found) in [(2, true), (3, false)] {
         let bench = Bench::new(Options { advertisers: 5, ads: 1, ..Options::default() }, 730);
         let first = bench.today() - Days::new(729);

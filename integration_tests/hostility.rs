@@ -2,8 +2,8 @@
 //! at system calls, full disks, clocks that jump. Every one ends, in memory; and once all is well again, a sync brings the rest.
 //!
 //! ```text
-//! HOSTILE_SECONDS=3600 cargo test --test integration -- --ignored --nocapture hostile_syncs
-//! HOSTILE_SEED=4711 HOSTILE_SECONDS=0 cargo test --test integration -- --ignored --nocapture hostile_syncs
+//! HOSTILE_SECONDS=3600 cargo test --test integration -- --ignored --nocapture hostility
+//! HOSTILE_SEED=4711 HOSTILE_SECONDS=0 cargo test --test integration -- --ignored --nocapture hostility
 //! ```
 
 use std::collections::BTreeMap;
@@ -253,7 +253,7 @@ fn account(seed: u64, syncs: &mut BTreeMap<String, usize>) {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn hostile_syncs_end_and_the_next_one_brings_the_rest() {
+fn a_sync_survives_a_hostile_server_and_the_next_one_completes() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 1_000_000 * 1_000;
     let first = number("HOSTILE_SEED").unwrap_or(clock);

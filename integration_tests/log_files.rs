@@ -62,7 +62,7 @@ fn problem(code: &str) -> Value {
 }
 
 #[test]
-fn the_first_day_of_log_files_that_criteo_serves_is_found() {
+fn the_first_available_day_of_log_files_is_found() {
     for (floor, kept, words) in [
         ("one_day_later", 29, "invalid_timespan"),
         ("three_days_later", 27, "invalid_timespan"),
@@ -88,7 +88,7 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
 /// A search that meets an outage does not take the days for ones that are no longer kept.
 /// An advertiser whose files begin later says nothing of the others.
 #[test]
-fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
+fn the_first_day_of_one_advertiser_does_not_apply_to_others() {
     let bench = bench(&[], 29);
     let first = bench.today() - Days::new(14);
     for back in 15..=32 {
@@ -106,7 +106,7 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
 }
 
 #[test]
-fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
+fn an_outage_while_searching_the_first_day_skips_no_day() {
     let mut bench = bench(&[("log_files_floor", "three_days_later")], 30);
     let last = bench.today() - Days::new(1);
     // All attempts of the search at the last day fail; the read of that day comes later.
@@ -129,7 +129,7 @@ fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
 }
 
 #[test]
-fn days_that_fell_off_between_two_syncs_are_named() {
+fn days_that_expire_between_syncs_are_reported() {
     let mut bench = bench(&[("log_files_floor", "three_days_later")], 20);
     let first = sync(&bench, None);
     assert_eq!(state_of(&first)["groups"][0]["cursor"], "2026-10-29");
@@ -147,7 +147,7 @@ fn days_that_fell_off_between_two_syncs_are_named() {
 
 /// The days of the lookback that lie before the history have been read.
 #[test]
-fn a_lookback_beyond_the_history_is_no_loss() {
+fn a_lookback_beyond_the_history_loses_nothing() {
     let mut bench = bench(&[], 30);
     bench.config["lookback_days"] = json!(30);
     let first = sync(&bench, None);
@@ -159,7 +159,7 @@ fn a_lookback_beyond_the_history_is_no_loss() {
 }
 
 #[test]
-fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_is_lost() {
+fn an_unreadable_day_of_log_files_is_requested_until_it_expires() {
     for (name, path, action) in [
         ("a file that is gone", "/files/1002_2026-10-25", json!({"status": 404})),
         ("a list that fails", "/log-level/advertisers/1002/", json!({"status": 500, "body": "{}"})),
@@ -218,7 +218,7 @@ fn an_advertiser_without_a_campaign_has_no_log_files() {
 
 /// Whatever the order of the list, and though a third file joins two, whichever place it has among them.
 #[test]
-fn files_of_one_name_keep_their_keys() {
+fn log_files_with_the_same_name_keep_distinct_keys() {
     let bench = bench(&[], 6);
     let first = sync(&bench, None);
     let list = |blobs: &[&str], host: &str| {
@@ -250,7 +250,7 @@ fn files_of_one_name_keep_their_keys() {
 }
 
 #[test]
-fn a_log_file_that_is_compressed_twice_is_told_so() {
+fn a_log_file_compressed_twice_is_reported() {
     let bench = bench(&[("log_compression", "twice")], 3);
     let transcript = sync(&bench, None);
     assert_eq!((transcript.code, transcript.statuses(LOG).last()), (Some(1), Some(&"INCOMPLETE")));

@@ -134,7 +134,7 @@ fn printed(bench: &Bench) -> Vec<Map<String, Value>> {
 /// Killed at every system call with which the states are saved, a run leaves a file from which the next one brings the rest.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_kill_at_any_system_call_leaves_states_to_go_on_from() {
+fn a_kill_at_any_system_call_leaves_a_usable_state() {
     if !has("strace") {
         return;
     }
@@ -181,7 +181,7 @@ fn a_kill_at_any_system_call_leaves_states_to_go_on_from() {
 /// The same for a new refresh token: the configuration is whole, with the old token or the new one.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_kill_at_any_system_call_leaves_a_whole_configuration() {
+fn a_kill_at_any_system_call_leaves_a_valid_configuration() {
     if !has("strace") {
         return;
     }
@@ -219,7 +219,7 @@ pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.
 /// A clock that jumps by years in the middle of a read, ahead and back: tokens and waits go by another clock, days by Criteo's.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_clock_that_jumps_changes_nothing() {
+fn clock_jumps_change_nothing() {
     if !Path::new(FAKETIME).exists() {
         println!("skipped: {FAKETIME} is missing");
         return;

@@ -86,7 +86,7 @@ fn a_report_just_below_the_cap_is_read_in_bounded_memory() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
+fn a_report_above_the_memory_limit_is_read_in_parts() {
     let metrics: Vec<_> = METRICS
         .iter()
         .copied()
@@ -116,7 +116,7 @@ fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
 /// A table with rows that share keys is written out with their names to add them up.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn rows_that_share_keys_are_added_up_in_bounded_memory() {
+fn rows_with_the_same_key_are_summed_in_bounded_memory() {
     let additive: Vec<_> = METRICS.iter().copied().filter(|name| *name != "Reach").collect();
     let bench = dense(3, &additive);
     bench.sandbox.change(|options| {
@@ -131,7 +131,7 @@ fn rows_that_share_keys_are_added_up_in_bounded_memory() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
+fn two_years_of_two_advertisers_are_fast_in_bounded_memory() {
     let options = Options {
         advertisers: 2,
         campaigns: 50,
@@ -149,7 +149,7 @@ fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn log_files_of_any_size_are_read_in_flat_memory() {
+fn log_files_of_any_size_are_read_in_constant_memory() {
     let small = measure(&dense(2, METRICS), "log_level_events");
     let large = measure(&dense(4, METRICS), "log_level_events");
     assert!(small.0 > 250_000 && large.0 > 2 * small.0);

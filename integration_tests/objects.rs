@@ -35,7 +35,7 @@ fn calls(bench: &Bench, part: &str) -> usize {
 }
 
 #[test]
-fn parents_are_asked_for_once_whether_they_are_selected_or_not() {
+fn parents_are_requested_once_selected_or_not() {
     for is_selected in [true, false] {
         let bench = Bench::new(Options::default(), 1);
         let mut names = objects(&bench);
@@ -68,7 +68,7 @@ fn a_version_without_a_stream_does_not_list_it() {
 }
 
 #[test]
-fn every_permission_that_is_missing_fails_its_streams_alone_and_is_named() {
+fn a_missing_permission_fails_only_its_streams() {
     for (permission, label, failing) in [
         (Permission::Campaigns, "Campaigns: Read", &["campaigns", "ad_sets", "mpo_sellers"][..]),
         (Permission::Creatives, "Creatives: Read", &["ads", "creatives", "coupons"]),
@@ -97,7 +97,7 @@ fn every_permission_that_is_missing_fails_its_streams_alone_and_is_named() {
 }
 
 #[test]
-fn pages_are_walked_to_the_end_whatever_the_server_does() {
+fn all_pages_are_read_whatever_the_server_does() {
     for page_limit in [1, 2, 7, 60] {
         let bench = Bench::new(Options { page_limit, audiences: 20, ..Options::default() }, 1);
         for total in [json!(null), json!(0), json!(5)] {
@@ -115,7 +115,7 @@ fn pages_are_walked_to_the_end_whatever_the_server_does() {
 }
 
 #[test]
-fn objects_that_vanish_between_pages_do_not_hide_others() {
+fn objects_deleted_between_pages_do_not_hide_others() {
     let bench = Bench::new(Options { page_limit: 10, ..Options::default() }, 1);
     let fault = json!({"match": {"path": "/audiences/", "nth": 4}, "do": {"delivery": {"delay_ms": 800}}, "times": 1});
     bench.sandbox.add_fault(fault).unwrap();
@@ -134,7 +134,7 @@ fn objects_that_vanish_between_pages_do_not_hide_others() {
 }
 
 #[test]
-fn the_same_page_for_ever_ends_the_stream() {
+fn a_repeating_page_fails_the_stream() {
     let bench = Bench::new(Options::default(), 1);
     let page = json!({"data": [{"id": "1", "attributes": {"name": "x"}}, {"id": "2", "attributes": {"name": "y"}}]});
     let fault = json!({"match": {"path": "/audiences/"}, "do": {"body": page.to_string()}, "times": null});
@@ -145,7 +145,7 @@ fn the_same_page_for_ever_ends_the_stream() {
 }
 
 #[test]
-fn a_parent_that_has_vanished_is_passed_over_with_a_count() {
+fn deleted_parents_are_skipped_and_counted() {
     let bench = Bench::new(Options::default(), 1);
     for id in ["300003", "300007"] {
         let fault = json!({"match": {"path": format!("{id}/category-bids")}, "times": null,
@@ -163,7 +163,7 @@ fn a_parent_that_has_vanished_is_passed_over_with_a_count() {
 }
 
 #[test]
-fn an_interrupted_full_refresh_goes_on_within_its_sync() {
+fn an_interrupted_full_refresh_resumes_within_its_sync() {
     let options = Options { campaigns: 10, ad_sets: 10, ..Options::default() };
     let bench = Bench::new(options, 1);
     let name = "ad_set_display_multipliers";
@@ -192,7 +192,7 @@ fn an_interrupted_full_refresh_goes_on_within_its_sync() {
 }
 
 #[test]
-fn audiences_that_have_not_changed_are_not_written_again() {
+fn unchanged_audiences_are_not_written_again() {
     let bench = Bench::new(Options::default(), 1);
     let catalog = bench.catalog(&["audiences", "audience_segments"], "incremental");
     let first = bench.read(&catalog, None);
@@ -233,7 +233,7 @@ fn countries_can_be_chosen() {
 }
 
 #[test]
-fn an_advertiser_that_is_refused_is_left_out_of_lists_too() {
+fn a_refused_advertiser_is_skipped_in_lists() {
     let bench = Bench::new(Options::default(), 1);
     let body = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
     let fault = json!({"match": {"path": "/advertisers/1002/ads"}, "times": null,
@@ -246,7 +246,7 @@ fn an_advertiser_that_is_refused_is_left_out_of_lists_too() {
 }
 
 #[test]
-fn an_advertiser_that_is_refused_does_not_empty_a_search() {
+fn a_refused_advertiser_does_not_empty_a_search() {
     for is_listed in [true, false] {
         let mut bench = Bench::new(Options::default(), 1);
         if is_listed {
@@ -265,7 +265,7 @@ fn an_advertiser_that_is_refused_does_not_empty_a_search() {
 }
 
 #[test]
-fn an_advertiser_that_comes_later_brings_its_old_audiences_along() {
+fn a_new_advertiser_includes_its_old_audiences() {
     let bench = Bench::new(Options { without_consent: vec!["1003".into()], ..Options::default() }, 1);
     let catalog = bench.catalog(&["audiences"], "incremental");
     let first = bench.read(&catalog, None);
@@ -282,7 +282,7 @@ fn an_advertiser_that_comes_later_brings_its_old_audiences_along() {
 }
 
 #[test]
-fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
+fn a_parent_with_an_invalid_state_is_not_written_by_its_children() {
     let bench = Bench::new(Options::default(), 1);
     let mut catalog = bench.catalog(&["audience_segments", "contact_list_statistics"], "incremental");
     catalog["streams"][1]["sync_mode"] = json!("full_refresh");
@@ -295,7 +295,7 @@ fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
 
 /// `cargo test -- --nocapture large_account` shows the figures.
 #[test]
-fn a_large_account_takes_hardly_more_calls_than_it_must() {
+fn a_large_account_takes_close_to_the_minimum_of_requests() {
     let options = Options { advertisers: 200, campaigns: 5, ad_sets: 5, ads: 2, audiences: 2, ..Options::default() };
     let bench = Bench::new(options, 1);
     let names = ["advertisers", "campaigns", "ad_sets", "ads", "ad_set_category_bids"].map(str::to_owned);
@@ -323,7 +323,7 @@ fn budgets_without_spend_are_read() {
 }
 
 #[test]
-fn the_spend_of_budgets_is_right_or_null_and_no_budget_is_lost() {
+fn budget_spend_is_right_or_null_and_no_budget_is_lost() {
     for (value, are_null) in [("cut", true), ("whole", false)] {
         let mut options = Options::default();
         options.unknowns.set("budget_spend", value).unwrap();
@@ -344,7 +344,7 @@ fn the_spend_of_budgets_is_right_or_null_and_no_budget_is_lost() {
 }
 
 #[test]
-fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
+fn a_response_that_announces_more_is_read_in_parts_or_fails() {
     let more = [
         json!({"/meta": {"totalItems": 1000}}),
         json!({"/links": {"next": "/page/2"}}),
@@ -388,7 +388,7 @@ fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
 }
 
 #[test]
-fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
+fn a_list_that_hangs_for_one_advertiser_is_read_for_the_others() {
     for action in [json!({"status": 500}), json!({"body": "<html>"})] {
         let bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 1);
         let names = ["campaigns".to_owned(), "audiences".to_owned()];
@@ -423,7 +423,7 @@ fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
 }
 
 #[test]
-fn a_parent_that_is_refused_without_a_known_reason_is_no_missing_permission() {
+fn an_unexplained_refusal_of_a_parent_is_not_a_missing_permission() {
     let bench = Bench::new(Options::default(), 1);
     let body = json!({"errors": [{"type": "access-control", "code": "something-new", "title": "Not this one"}]});
     for path in ["/ad-sets/search", "/audience-segments/search"] {
@@ -440,7 +440,7 @@ fn a_parent_that_is_refused_without_a_known_reason_is_no_missing_permission() {
 }
 
 #[test]
-fn placements_are_the_disclosed_ones_whatever_comes_by_default() {
+fn only_disclosed_placements_are_read_whatever_the_api_default() {
     for value in ["disclosed", "both"] {
         let mut options = Options::default();
         options.unknowns.set("placements_default", value).unwrap();
@@ -456,7 +456,7 @@ fn placements_are_the_disclosed_ones_whatever_comes_by_default() {
 }
 
 #[test]
-fn transactions_are_whole_whichever_date_the_window_is_of() {
+fn transactions_are_complete_for_either_window_date() {
     for value in ["transaction", "event"] {
         let mut options = Options::default();
         options.unknowns.set("transactions_window", value).unwrap();
@@ -482,7 +482,7 @@ fn transactions_are_whole_whichever_date_the_window_is_of() {
 }
 
 #[test]
-fn marketplace_statistics_behind_a_link_are_asked_for_in_parts() {
+fn marketplace_statistics_with_a_next_link_are_requested_in_parts() {
     for value in ["self", "next"] {
         let mut options = Options::default();
         options.unknowns.set("marketplace_links", value).unwrap();
@@ -510,7 +510,7 @@ fn refusals() -> [Value; 5] {
 }
 
 #[test]
-fn a_refusal_of_any_kind_of_one_advertiser_leaves_the_others() {
+fn a_refused_advertiser_of_any_kind_leaves_the_others() {
     let names = ["campaigns", "ad_sets", "ad_set_category_bids", "audiences", "ads", "coupons", "mpo_campaigns"];
     for refusal in refusals() {
         for is_listed in [false, true] {
@@ -544,7 +544,7 @@ fn a_refusal_of_any_kind_of_one_advertiser_leaves_the_others() {
 }
 
 #[test]
-fn where_all_advertisers_are_refused_the_stream_fails_in_few_calls() {
+fn a_stream_refused_for_all_advertisers_fails_in_few_requests() {
     for refusal in refusals() {
         let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 1);
         for path in ["/campaigns/search", "/ads"] {
@@ -562,7 +562,7 @@ fn where_all_advertisers_are_refused_the_stream_fails_in_few_calls() {
 }
 
 #[test]
-fn what_fails_for_one_parent_is_named_and_the_others_are_read() {
+fn a_failed_parent_is_named_and_the_others_are_read() {
     let errors = json!({"errors": [{"type": "validation", "code": "not-found", "title": "Not this one"}]}).to_string();
     for action in [json!({"status": 200, "body": errors}), json!({"status": 400}), json!({"status": 501})] {
         let bench = Bench::new(Options::default(), 1);
@@ -579,7 +579,7 @@ fn what_fails_for_one_parent_is_named_and_the_others_are_read() {
 }
 
 #[test]
-fn a_page_size_that_is_refused_is_asked_for_smaller() {
+fn a_refused_page_size_is_reduced() {
     let bench = Bench::new(Options::default(), 1);
     let fault = json!({"match": {"path": "/audiences/search", "text": "100"}, "times": 1, "do": {"status": 400}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -590,7 +590,7 @@ fn a_page_size_that_is_refused_is_asked_for_smaller() {
 }
 
 #[test]
-fn objects_that_come_twice_or_were_not_asked_for_are_counted() {
+fn duplicate_and_unrequested_objects_are_counted() {
     let bench = Bench::new(Options::default(), 1);
     let whole = read(&bench, &["campaigns".to_owned()]);
     let campaign = |id: &str, advertiser: &str| json!({"id": id, "type": "Campaign", "attributes": {"name": "x", "advertiserId": advertiser}});
@@ -610,7 +610,7 @@ fn objects_that_come_twice_or_were_not_asked_for_are_counted() {
 }
 
 #[test]
-fn an_advertiser_that_is_named_twice_is_read_once() {
+fn an_advertiser_listed_twice_is_read_once() {
     let bench = Bench::new(Options::default(), 1);
     let ids = ["1001", "1001", "1002"].map(|id| json!({"id": id}));
     let fault = json!({"match": {"path": "/advertisers/me"}, "do": {"body": json!({"data": ids}).to_string()}});
@@ -622,7 +622,7 @@ fn an_advertiser_that_is_named_twice_is_read_once() {
 }
 
 #[test]
-fn an_id_never_leads_to_another_path() {
+fn an_id_never_changes_the_request_path() {
     for (id, path) in [
         ("..", None),
         (".", None),
@@ -644,7 +644,7 @@ fn an_id_never_leads_to_another_path() {
 }
 
 #[test]
-fn what_changed_while_an_advertiser_was_away_is_read() {
+fn changes_during_an_advertisers_absence_are_read() {
     let mut bench = Bench::new(Options::default(), 1);
     let catalog = bench.catalog(&["audiences"], "incremental");
     let state = bench.read(&catalog, None).final_state();
@@ -693,7 +693,7 @@ fn cursor_of(state: &Value, advertiser: &str) -> Option<String> {
 }
 
 #[test]
-fn log_files_that_are_added_to_a_young_day_are_read() {
+fn log_files_added_to_a_recent_day_are_read() {
     let bench = Bench::new(Options::default(), 6);
     let catalog = bench.catalog(&[LOG], "incremental");
     let first = bench.read(&catalog, None);
@@ -731,7 +731,7 @@ fn assert_truth_of_log(bench: &Bench, transcript: &Transcript) {
 }
 
 #[test]
-fn a_log_file_that_is_gone_costs_its_day_alone() {
+fn a_deleted_log_file_affects_only_its_day() {
     for (action, words) in [
         (json!({"status": 404}), "the file was deleted"),
         (json!({"status": 410}), "the file was deleted"),
@@ -755,7 +755,7 @@ fn a_log_file_that_is_gone_costs_its_day_alone() {
 }
 
 #[test]
-fn an_advertiser_whose_log_files_are_refused_holds_nobody() {
+fn an_advertiser_with_refused_log_files_does_not_delay_others() {
     for refusal in refusals() {
         let bench = Bench::new(Options::default(), 5);
         let fault = json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": refusal});
@@ -769,7 +769,7 @@ fn an_advertiser_whose_log_files_are_refused_holds_nobody() {
 }
 
 #[test]
-fn the_cursor_of_log_files_never_passes_what_was_not_read() {
+fn the_log_file_cursor_never_passes_an_unread_day() {
     let mut bench = Bench::new(Options::default(), 10);
     let catalog = bench.catalog(&[LOG], "incremental");
     for future in ["2621-01-01", "+262142-12-31"] {

@@ -18,7 +18,7 @@ const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
 const READS: &[&str] = &["/search", "/report", "/compute-sizes", "/estimate-size"];
 
 #[test]
-fn the_answers_of_the_sandbox_fit_the_documents() {
+fn sandbox_responses_match_criteos_openapi_documents() {
     let Ok(folder) = std::env::var("CRITEO_OPENAPI_DIR") else {
         println!("skipped: CRITEO_OPENAPI_DIR is not set");
         return;
@@ -135,9 +135,9 @@ fn shape(path: &str) -> String {
 
 /// The contract with a version of the API: each stream's operation exists, each of its fields has a column of a fitting type,
 /// and there is no column that no field fills. What the documents say of the fields, enums included, is a snapshot, so that
-/// documents of another version show their changes: `CRITEO_OPENAPI_DIR=… cargo test --test integration contract`.
+/// documents of another version show their changes: `CRITEO_OPENAPI_DIR=… cargo test --test integration streams_match`.
 #[test]
-fn the_streams_keep_the_contract_with_the_documents() {
+fn streams_match_criteos_openapi_documents() {
     let Ok(folder) = std::env::var("CRITEO_OPENAPI_DIR") else {
         println!("skipped: CRITEO_OPENAPI_DIR is not set");
         return;

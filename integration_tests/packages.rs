@@ -66,9 +66,9 @@ fn yaml(value: &Value, indent: usize) -> String {
     }
 }
 
-/// `UPDATE_DOCS=1 cargo test definition_for_the_hub` writes it anew.
+/// `UPDATE_DOCS=1 cargo test hub_definition` writes it anew.
 #[test]
-fn the_definition_for_the_hub_says_what_about_says() {
+fn the_meltano_hub_definition_matches_about() {
     let about = about::json();
     let mut all = Vec::new();
     settings("", &about["settings"]["properties"], &mut all);
@@ -95,7 +95,7 @@ fn the_definition_for_the_hub_says_what_about_says() {
         "settings_group_validation": [about["settings"]["required"]],
         "settings": all,
     });
-    let text = format!("# Generated: UPDATE_DOCS=1 cargo test definition_for_the_hub\n{}", yaml(&definition, 0));
+    let text = format!("# Generated: UPDATE_DOCS=1 cargo test hub_definition\n{}", yaml(&definition, 0));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFINITION);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -106,7 +106,7 @@ fn the_definition_for_the_hub_says_what_about_says() {
 
 /// What the sample project of Meltano says of the plugin is what the plugin says of itself.
 #[test]
-fn the_sample_project_knows_every_setting_and_capability() {
+fn the_sample_project_has_every_setting_and_capability() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs/meltano/meltano.yml");
     let project = std::fs::read_to_string(path).unwrap();
     let extractor = project.split("- name: tap-criteo--brand-b").next().unwrap();
@@ -122,7 +122,7 @@ fn the_sample_project_knows_every_setting_and_capability() {
 
 /// The version stands in Cargo.toml; what cannot take it from there must agree. The wheel does (`dynamic`).
 #[test]
-fn everything_that_is_released_has_one_version() {
+fn all_released_packages_have_the_same_version() {
     let version = env!("CARGO_PKG_VERSION");
     let first_with = |path: &str, start: &str| {
         let text = repository(path);
@@ -139,7 +139,7 @@ fn everything_that_is_released_has_one_version() {
 }
 
 #[test]
-fn the_tests_that_a_quick_run_leaves_out_exist() {
+fn tests_excluded_from_the_quick_run_exist() {
     let here = std::env::current_exe().unwrap();
     let listed = std::process::Command::new(here).arg("--list").output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();

@@ -55,7 +55,7 @@ fn assert_ends_by_sigterm(child: &mut Child) {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_program_without_a_word() {
+fn a_closed_pipe_ends_the_program_silently() {
     let bench = slow_bench();
     let mut child = read(&bench).spawn().unwrap();
     let mut line = String::new();
@@ -68,7 +68,7 @@ fn a_reader_that_goes_away_ends_the_program_without_a_word() {
 }
 
 #[test]
-fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
+fn a_signal_ends_the_program_with_complete_lines() {
     let bench = slow_bench();
     let mut child = read(&bench).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -88,7 +88,7 @@ fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
 }
 
 #[test]
-fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
+fn a_signal_is_handled_while_waiting_for_the_configuration() {
     let bench = Bench::new(Options::default(), 1);
     let mut program = bench.program();
     program.args(["check", "--config", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -105,7 +105,7 @@ fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
 }
 
 #[test]
-fn a_signal_is_obeyed_while_nobody_reads() {
+fn a_signal_is_handled_while_the_output_is_blocked() {
     for call in [read, tap] {
         let bench = slow_bench();
         let mut child = call(&bench).spawn().unwrap();
@@ -117,7 +117,7 @@ fn a_signal_is_obeyed_while_nobody_reads() {
 }
 
 #[test]
-fn a_tap_that_is_told_to_end_writes_its_state_last() {
+fn a_terminated_tap_writes_its_state_last() {
     let bench = slow_bench();
     let mut child = tap(&bench).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());

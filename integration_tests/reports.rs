@@ -34,7 +34,7 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
+fn every_report_is_complete_under_a_low_cap_and_resumes_from_every_state() {
     let mut figures = Vec::new();
     for name in reports(&bench(100, 6)) {
         let bench = bench(if name == "ad_set_statistics_hourly" { 90 } else { 30 }, 6);
@@ -51,7 +51,7 @@ fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
 }
 
 #[test]
-fn every_report_is_read_again_where_its_numbers_change() {
+fn every_report_rereads_restated_days() {
     let names = reports(&bench(100_000, 8));
     let mut bench = bench(100_000, 20);
     let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -92,7 +92,7 @@ fn placements_and_transactions_can_be_filtered() {
 }
 
 #[test]
-fn a_single_ad_set_with_too_many_placements_is_read_by_environment() {
+fn an_ad_set_with_too_many_placements_is_split_by_environment() {
     // Each ad set has up to twelve rows a day: three environments, four placements.
     let options = Options {
         row_cap: 7,
@@ -114,7 +114,7 @@ fn a_single_ad_set_with_too_many_placements_is_read_by_environment() {
 }
 
 #[test]
-fn days_that_are_read_in_parts_are_proved_by_the_totals_of_the_day() {
+fn days_read_in_parts_are_checked_against_the_days_totals() {
     for (name, fault) in [
         ("placements_daily", json!({"path": "/placements/", "text": "\"adsetIds\":\"30"})),
         ("ad_level_statistics", json!({"path": "/statistics-adlevel/", "text": "\"adsetIds\":[\"300001\"]"})),
@@ -149,7 +149,7 @@ fn assert_truth_of_days_since(bench: &Bench, first: &Transcript, second: &Transc
 }
 
 #[test]
-fn marketplaces_are_read_by_every_interval() {
+fn marketplaces_are_read_at_every_interval() {
     for (interval, days) in [("Hour", 40), ("Day", 400), ("Month", 400), ("Year", 400)] {
         let mut bench = Bench::new(Options { advertisers: 2, campaigns: 1, ..Options::default() }, days);
         bench.config["mpo_interval"] = json!(interval);
@@ -180,7 +180,7 @@ fn marketplaces_are_read_by_every_interval() {
 }
 
 #[test]
-fn a_metric_that_criteo_has_retired_is_left_out_of_ready_made_reports_and_named_in_others() {
+fn a_retired_metric_is_dropped_from_built_in_reports_and_named_in_custom_ones() {
     let mut bench = Bench::new(Options { retired_metrics: vec!["SalesPc7d".into()], ..Options::default() }, 10);
     bench.config["custom_reports"] =
         json!([{"name": "mine", "dimensions": ["CampaignId"], "metrics": ["Clicks", "SalesPc7d"]}]);
@@ -196,7 +196,7 @@ fn a_metric_that_criteo_has_retired_is_left_out_of_ready_made_reports_and_named_
 }
 
 #[test]
-fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
+fn late_log_files_and_refused_advertisers_lose_no_rows() {
     let mut bench = Bench::new(Options::default(), 6);
     let empty = json!({"data": [{"attributes": {"advertiserId": "1001", "files": []}}], "errors": [], "warnings": []});
     let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
@@ -231,7 +231,7 @@ fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn log_files_survive_links_that_end_and_connections_that_break() {
+fn log_files_survive_expired_links_and_broken_connections() {
     for (times, action) in [
         (1, json!({"status": 403, "body": "<Error><Code>AuthenticationFailed</Code></Error>"})),
         (2, json!({"delivery": {"cut_after": 900, "framing": "content-length"}})),
@@ -262,7 +262,7 @@ fn log_files_survive_links_that_end_and_connections_that_break() {
 /// What each report of a quarter of an account with three advertisers costs, `cargo test -- --nocapture quarter` shows: a request for each
 /// day where rows do not say theirs, and for each file; a handful otherwise.
 #[test]
-fn a_quarter_of_every_report() {
+fn every_report_is_complete_over_a_quarter() {
     let mut bench = bench(100_000, 89);
     bench.config["start_date"] = json!("2026-08-04");
     for name in reports(&bench) {

@@ -52,7 +52,7 @@ fn catalog_of(discovered: &BTreeMap<String, Value>, sync_mode: &str) -> Value {
 
 /// `UPDATE_SAMPLES=1 cargo test sample_catalogs` writes the catalogs anew.
 #[test]
-fn the_sample_catalogs_and_the_sample_state_name_what_discover_names() {
+fn sample_catalogs_and_state_match_discover() {
     let bench = Bench::new(Options::default(), 60);
     let discovered = bench.discover();
     for sync_mode in ["full_refresh", "incremental"] {

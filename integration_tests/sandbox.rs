@@ -23,7 +23,7 @@ enum Outcome {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_fault_is_survived_or_told() {
+fn every_fault_is_recovered_or_reported() {
     use Outcome::{Failed, Whole};
     let cut = |framing: &str| json!({"delivery": {"framing": framing, "cut_after": 700}});
     for (name, action, outcome) in [
@@ -76,7 +76,7 @@ fn a_fault_is_survived_or_told() {
 }
 
 #[test]
-fn a_read_that_a_fault_has_ended_goes_on_from_any_state() {
+fn a_sync_ended_by_a_fault_resumes_from_any_state() {
     let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 100);
     bench.config["verify_totals"] = json!(false);
     let fault = json!({"match": {"path": "/statistics/", "nth": 5}, "do": {"body": "{\"Lines\":[]}"}, "times": 1});
@@ -88,7 +88,7 @@ fn a_read_that_a_fault_has_ended_goes_on_from_any_state() {
 }
 
 #[test]
-fn a_value_that_is_no_number_is_null_and_the_record_says_so() {
+fn a_non_numeric_value_becomes_null_and_the_record_reports_it() {
     let mut bench = Bench::new(Options::default(), 10);
     bench.config["verify_totals"] = json!(false);
     bench
@@ -106,7 +106,7 @@ fn a_value_that_is_no_number_is_null_and_the_record_says_so() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_bomb_is_not_unpacked() {
+fn a_decompression_bomb_is_not_unpacked() {
     let bench = Bench::new(Options::default(), 0);
     bench
         .sandbox
@@ -118,7 +118,7 @@ fn a_bomb_is_not_unpacked() {
 }
 
 #[test]
-fn faults_hit_what_they_name_and_as_often_as_they_say() {
+fn faults_apply_to_their_match_and_count() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let token = token(&sandbox.url());
     let report = |advertisers: &str, day: &str| {
@@ -147,7 +147,7 @@ fn faults_hit_what_they_name_and_as_often_as_they_say() {
 }
 
 #[test]
-fn limits_are_those_of_the_documents_where_asked_for() {
+fn documented_rate_limits_can_be_enabled() {
     // A minute of two seconds.
     let documented = Options::default().with_documented_limits();
     assert_eq!((documented.rate_limit, documented.report_limit, documented.pooled_limit), (250, 40, None));
@@ -173,7 +173,7 @@ fn limits_are_those_of_the_documents_where_asked_for() {
 }
 
 #[test]
-fn a_pooled_limit_counts_every_call() {
+fn a_pooled_limit_counts_every_request() {
     let sandbox = Sandbox::start(Options { pooled_limit: Some(3), ..Options::default() }).unwrap();
     let token = token(&sandbox.url());
     let ask = |path: &str| http("POST", &format!("{}/2026-07/{path}", sandbox.url()), Some(&token), Some(&json!({}))).0;
@@ -183,7 +183,7 @@ fn a_pooled_limit_counts_every_call() {
 }
 
 #[test]
-fn the_control_port_does_what_it_says() {
+fn the_control_port_works() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let mut token_now = token(&sandbox.url());
     let control = |method: &str, path: &str, body: Option<&Value>| {
@@ -265,7 +265,7 @@ fn read_while(bench: &Bench, streams: &[&str], path: &str, change: impl FnOnce()
 }
 
 #[test]
-fn a_permission_that_ends_in_mid_run_is_named() {
+fn a_permission_lost_mid_sync_is_named() {
     let bench = Bench::new(Options::default(), 100);
     let transcript = read_while(&bench, &[REPORT], "/statistics/", || {
         bench.sandbox.change(|options| options.without_permission = vec![Permission::Analytics]);
@@ -274,7 +274,7 @@ fn a_permission_that_ends_in_mid_run_is_named() {
 }
 
 #[test]
-fn tokens_that_end_in_mid_run_are_renewed() {
+fn tokens_that_expire_mid_sync_are_renewed() {
     let bench = Bench::new(Options::default(), 100);
     let transcript = read_while(&bench, &[REPORT], "/statistics/", || bench.sandbox.revoke_tokens());
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
@@ -282,7 +282,7 @@ fn tokens_that_end_in_mid_run_are_renewed() {
 }
 
 #[test]
-fn objects_that_come_between_pages_do_not_hide_others() {
+fn objects_added_between_pages_do_not_hide_others() {
     let bench = Bench::new(Options::default(), 1);
     let before: Vec<_> = bench.sandbox.world().objects("audiences", "2026-07").unwrap();
     let transcript =
@@ -293,7 +293,7 @@ fn objects_that_come_between_pages_do_not_hide_others() {
 }
 
 #[test]
-fn what_criteo_restates_is_read_again() {
+fn restated_days_are_read_again() {
     let mut bench = Bench::new(Options::default(), 80);
     bench.sandbox.change(|options| options.today = "2026-10-20".parse().unwrap());
     bench.config["now"] = json!("2026-10-20T12:00:00Z");
@@ -314,7 +314,7 @@ fn what_criteo_restates_is_read_again() {
 }
 
 #[test]
-fn accounts_with_nothing_in_them_are_read() {
+fn empty_accounts_are_read() {
     let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 10);
     let transcript = bench.read(&bench.catalog(&["advertisers", "campaigns", REPORT], "incremental"), None);
     assert_eq!((transcript.code, transcript.records("advertisers").len()), (Some(0), 5));
@@ -324,14 +324,14 @@ fn accounts_with_nothing_in_them_are_read() {
 }
 
 #[test]
-fn a_server_that_serves_short_pages_is_read_to_the_end() {
+fn short_pages_are_read_to_the_end() {
     let bench = Bench::new(Options { page_limit: 37, ..Options::default() }, 1);
     let transcript = bench.read(&bench.catalog(&["audiences"], "full_refresh"), None);
     assert_eq!(transcript.records("audiences").len(), 240);
 }
 
 #[test]
-fn links_to_log_files_are_signed_and_end() {
+fn log_file_links_are_signed_and_expire() {
     let sandbox = Sandbox::start(Options { link_life: Duration::from_secs(3), ..Options::default() }).unwrap();
     let token = token(&sandbox.url());
     let query = json!({"startDate": "2026-10-20T00:00:00Z", "endDate": "2026-10-21T00:00:00Z"});
@@ -347,9 +347,9 @@ fn links_to_log_files_are_signed_and_end() {
     wait_until(|| http("GET", link, None, None).0 == 403);
 }
 
-/// The table of switches. `UPDATE_DOCS=1 cargo test table_of_unknowns` writes it anew.
+/// The table of switches. `UPDATE_DOCS=1 cargo test documented_switches` writes it anew.
 #[test]
-fn the_table_of_unknowns_is_that_of_the_sandbox() {
+fn the_documented_switches_match_the_sandbox() {
     let mut table = "| switch | values | about | source |\n| --- | --- | --- | --- |\n".to_owned();
     for unknown in UNKNOWNS {
         let values: Vec<_> = unknown.values.iter().map(|value| format!("`{value}`")).collect();
@@ -359,7 +359,7 @@ fn the_table_of_unknowns_is_that_of_the_sandbox() {
 }
 
 #[test]
-fn switches_take_their_own_values_only() {
+fn switches_reject_unknown_values() {
     let mut unknowns = Unknowns::default();
     assert_eq!(unknowns.get("hour_spelling"), "us_datetime");
     assert!(unknowns.set("week_begin", "sunday").unwrap_err().contains("week_begin"));
@@ -514,7 +514,7 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn every_value_of_every_switch_acts() {
+fn every_switch_value_has_an_effect() {
     let sandbox = doubtful_world();
     let token = token(&sandbox.url());
     let with = |settings: &[(&str, &str)]| {
@@ -547,7 +547,7 @@ fn every_value_of_every_switch_acts() {
 }
 
 #[test]
-fn the_truth_keeps_one_spelling_whatever_is_set() {
+fn the_truth_is_independent_of_the_switches() {
     let sandbox = doubtful_world();
     let days =
         json!({"advertiserIds": "1001,1003", "startDate": "2026-10-01", "endDate": "2026-10-04", "currency": "EUR"});
@@ -599,7 +599,7 @@ fn by_day(dimensions: &[&str]) -> Value {
 }
 
 #[test]
-fn spellings_are_those_of_their_names() {
+fn spelling_switches_produce_the_named_format() {
     for (dimension, value, expected) in [
         ("day", "iso", "2026-10-05"),
         ("day", "iso_datetime", "2026-10-05T00:00:00"),
@@ -629,7 +629,7 @@ fn spellings_are_those_of_their_names() {
 }
 
 #[test]
-fn rows_that_are_shared_out_add_up_to_the_truth() {
+fn split_rows_add_up_to_the_truth() {
     let query = by_day(&["AdvertiserId", "Day"]);
     let sums = |rows: &[Value]| {
         let mut sums: BTreeMap<String, (i64, i128)> = BTreeMap::new();
@@ -656,7 +656,7 @@ fn rows_that_are_shared_out_add_up_to_the_truth() {
 }
 
 #[test]
-fn switches_are_set_by_the_control_port_and_on_the_command_line() {
+fn switches_can_be_set_by_control_port_and_command_line() {
     let sandbox = doubtful_world();
     let url = format!("{}/unknowns", sandbox.control_url());
     let (status, _) = http("POST", &url, None, Some(&json!({"week_start": "sunday", "day_spelling": "slash"})));
@@ -669,7 +669,7 @@ fn switches_are_set_by_the_control_port_and_on_the_command_line() {
 }
 
 #[test]
-fn the_first_day_that_is_served_is_told() {
+fn the_first_available_day_is_exposed() {
     let sandbox = doubtful_world();
     let first = |switch: &str, value: &str, report: &str, zone: &str| {
         let mut unknowns = Unknowns::default();

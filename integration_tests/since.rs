@@ -29,7 +29,7 @@ fn days_of(transcript: &Transcript, advertiser: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_week_or_month_that_is_named_in_part_is_read_whole() {
+fn a_partially_selected_week_or_month_is_read_whole() {
     for period in ["Week", "Month"] {
         let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 120);
         bench.config["custom_reports"] =
@@ -48,7 +48,7 @@ fn a_week_or_month_that_is_named_in_part_is_read_whole() {
 }
 
 #[test]
-fn days_that_cannot_be_are_told_once() {
+fn impossible_days_are_reported_once() {
     let mut bench = Bench::new(Options { advertisers: 1, ads: 1, ..Options::default() }, 20);
     assert_eq!(read(&bench, REPORT, &[]).code, Some(0));
     bench.config.as_object_mut().unwrap().remove("start_date");
@@ -85,7 +85,7 @@ fn an_advertiser_without_a_state_is_read_from_the_start_by_the_next_sync() {
 }
 
 #[test]
-fn days_behind_the_cursor_that_cannot_be_read_are_asked_for_again() {
+fn unreadable_days_before_the_cursor_are_requested_again() {
     let bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 90);
     assert_eq!(read(&bench, REPORT, &[]).code, Some(0));
     for day in ["2026-08-19", "2026-08-20"] {

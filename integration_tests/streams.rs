@@ -92,7 +92,7 @@ pub fn assert_resumable(bench: &Bench, catalog: &Value, whole: &Transcript, repo
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn every_stream_is_read_whole_in_every_reported_shape() {
+fn every_stream_is_complete_in_every_reported_response_format() {
     for (shape, numbers, casing, wrapping) in [
         (Shape::Rows, Numbers::Quoted, Casing::Pascal, Wrapping::Rows),
         (Shape::Array, Numbers::Bare, Casing::Camel, Wrapping::Each),
@@ -118,7 +118,7 @@ fn every_stream_is_read_whole_in_every_reported_shape() {
 }
 
 #[test]
-fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
+fn custom_reports_include_the_ids_and_periods_of_their_keys() {
     let mut bench = Bench::new(Options::default(), 70);
     bench.config["custom_reports"] = json!([
         {"name": "names", "dimensions": ["Campaign"], "metrics": ["Clicks", "ClickThroughRate"], "currency": "usd"},
@@ -176,7 +176,7 @@ fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
 }
 
 #[test]
-fn long_periods_that_began_before_the_history_of_criteo_are_left_out() {
+fn long_periods_starting_before_criteos_history_are_skipped() {
     let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 1);
     bench.config["start_date"] = Value::Null;
     bench.config["custom_reports"] = json!([
@@ -199,7 +199,7 @@ fn long_periods_that_began_before_the_history_of_criteo_are_left_out() {
 }
 
 #[test]
-fn rows_that_criteo_sends_under_one_key_are_told_apart() {
+fn rows_with_the_same_key_are_numbered() {
     let mut bench = Bench::new(Options::default(), 5);
     bench.config["custom_reports"] = json!([{"name": "categories", "dimensions": ["Category"], "metrics": ["Clicks"]}]);
     let transcript = bench.read(&bench.catalog(&["custom_categories"], "incremental"), None);
@@ -258,7 +258,7 @@ fn money_and_ids_keep_every_digit() {
 }
 
 #[test]
-fn a_missing_permission_fails_its_stream_alone_and_names_the_permission() {
+fn a_missing_permission_fails_only_its_stream_and_is_named() {
     let options = Options { without_permission: vec![Permission::Audiences], ..Options::default() };
     let bench = Bench::new(options, 3);
     let transcript = bench.read(&bench.catalog(&["audiences", "campaigns"], "full_refresh"), None);

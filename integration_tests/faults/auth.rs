@@ -327,7 +327,7 @@ fn mode(path: &Path) -> u32 {
 
 /// By hand and as a tap: the file has the new token, is private, and is otherwise as it was; a link stays one.
 #[test]
-fn a_replaced_refresh_token_is_kept_in_the_file() {
+fn a_rotated_refresh_token_is_saved_in_the_configuration() {
     for arguments in [&["read", "--streams", "campaigns", "--config"][..], &["check", "--config"], &["--config"]] {
         let bench = rotating();
         let (file, text) = (bench.directory.join("real.json"), hand_written(&bench));
@@ -364,7 +364,7 @@ fn a_replaced_refresh_token_is_kept_in_the_file() {
 
 /// Runs that begin at once with one configuration do not use up each other's token.
 #[test]
-fn runs_at_once_share_one_refresh_token() {
+fn concurrent_runs_share_one_refresh_token() {
     let bench = rotating();
     bench.sandbox.change(|options| options.latency = Duration::from_millis(200));
     bench.file("config.json", &bench.config);
@@ -385,7 +385,7 @@ fn runs_at_once_share_one_refresh_token() {
 
 /// Where a new token cannot be kept, that is said before the old one is used; platforms keep it by themselves.
 #[test]
-fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
+fn an_unsaveable_refresh_token_is_reported_before_its_use() {
     let told = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
     for (arguments, reason) in [
         (&["--config", "config.json"][..], "config.json is not writable"),
@@ -421,7 +421,7 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
 }
 
 #[test]
-fn the_message_for_a_dead_refresh_token_begins_with_the_likely_cause() {
+fn the_invalid_refresh_token_message_starts_with_the_likely_cause() {
     let mut bench = rotating();
     bench.config["refresh_token"] = json!("used-up-long-ago");
     check_told(&bench.check(), &["It was probably used up", "another program received the new one"]);
@@ -429,7 +429,7 @@ fn the_message_for_a_dead_refresh_token_begins_with_the_likely_cause() {
 
 /// Criteo's clock decides which day is today, and both times are told once.
 #[test]
-fn the_clock_of_criteo_counts_where_ours_is_wrong() {
+fn criteos_clock_overrides_a_wrong_local_clock() {
     for (now, date, last, is_told) in [
         ("2026-11-01T23:58:00Z", "Mon, 02 Nov 2026 00:03:00 GMT", "2026-11-02", true),
         ("2026-11-02T00:03:00Z", "Sun, 01 Nov 2026 23:58:00 GMT", "2026-11-01", true),
@@ -458,7 +458,7 @@ fn the_clock_of_criteo_counts_where_ours_is_wrong() {
 
 /// The last day that a preview shows is Criteo's, as that of every command.
 #[test]
-fn the_days_of_a_preview_end_with_criteos_today() {
+fn a_preview_ends_with_criteos_today() {
     for (date, first, last) in [
         ("Sun, 01 Nov 2026 12:00:00 GMT", "2026-10-19", "2026-11-01"),
         ("Thu, 05 Nov 2026 12:00:00 GMT", "2026-10-23", "2026-11-05"),
@@ -480,7 +480,7 @@ fn the_days_of_a_preview_end_with_criteos_today() {
 
 /// A single file that is mounted writable into a folder that is not: it is written in place, under a lock of its own.
 #[test]
-fn a_replaced_refresh_token_is_written_in_place_where_the_folder_may_not_be_written() {
+fn a_rotated_refresh_token_is_written_in_place_in_a_read_only_folder() {
     let bench = rotating();
     std::fs::create_dir(bench.directory.join("mounted")).unwrap();
     bench.file("mounted/config.json", &bench.config);

@@ -1,5 +1,5 @@
 //! What is not a row: envelopes, errors, headers, lists, states and files of any size. Every run is measured; none may take
-//! more than 128 MiB (`lint.rs`), and time grows with the size alone.
+//! more than 128 MiB (`rules.rs`), and time grows with the size alone.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

@@ -2,12 +2,12 @@
 //!
 //! A case says what is done and what must come of it, does it, judges from outside (what was printed, what the sandbox was
 //! asked, how the process ended), and tells what happened in words that are the same every time. The rules that hold for
-//! every run are in `lint.rs`.
+//! every run are in `rules.rs`.
 //!
 //! ```text
 //! cargo test --test integration -- --ignored faults                     all cases
 //! cargo test --test integration -- --ignored faults::auth               those of a part; --exact faults::auth::case_2 one
-//! UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written
+//! UPDATE_DOCS=1 cargo test --test integration -- --ignored write_the_fault_matrix
 //! ```
 
 mod auth;
@@ -225,7 +225,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 }
 
 #[test]
-fn the_table_and_the_tests_have_every_case() {
+fn the_fault_matrix_lists_every_case() {
     for part in PARTS {
         let named: Vec<_> = part.cases.iter().map(|case| format!("case_{}", case.id)).collect();
         assert_eq!(part.tests, named, "{}", part.title);
@@ -246,7 +246,7 @@ fn the_table_and_the_tests_have_every_case() {
 
 #[test]
 #[ignore = "writes the table anew, with UPDATE_DOCS=1"]
-fn the_table_is_written() {
+fn write_the_fault_matrix() {
     assert!(std::env::var_os("UPDATE_DOCS").is_some(), "it would be overwritten: say so with UPDATE_DOCS=1");
     let wanted: Vec<_> = cases().collect();
     let next = AtomicUsize::new(0);
@@ -279,8 +279,8 @@ fn table(happened: impl Fn(&Case) -> String) -> String {
     let mut text = "# Fault matrix\n\n\
         What the connector must survive, and the outcome. Each row is a test, `case_` and its number, which fails if\n\
         the outcome differs. To rewrite the table:\n\n\
-        ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written\n```\n\n\
-        Runs that are not killed must also pass the rules for every run (`integration_tests/lint.rs`): only whole\n\
+        ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored write_the_fault_matrix\n```\n\n\
+        Runs that are not killed must also pass the rules for every run (`integration_tests/rules.rs`): only whole\n\
         protocol messages, no secret in any spelling, each stream closed once, matching exit code and errors, counts\n\
         in states, no foreign host, at most 7 attempts per request, no silence longer than a minute, at most 128\n\
         MiB. For each part of this table, `scripts/guards` removes a guard from the program and shows that its rows\n\

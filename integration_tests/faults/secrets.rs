@@ -1,4 +1,4 @@
-//! Secrets, and hosts that must not be called. That no secret is printed is a rule of every run (`lint.rs`); here it is tempted.
+//! Secrets, and hosts that must not be called. That no secret is printed is a rule of every run (`rules.rs`); here it is tempted.
 
 use std::net::TcpListener;
 use std::path::Path;

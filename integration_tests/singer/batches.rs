@@ -32,7 +32,7 @@ fn batches_of(run: &Run, stream: &str, is_compressed: bool) -> Vec<Map<String, V
 }
 
 #[test]
-fn batches_hold_the_records_and_states_follow_them() {
+fn batches_hold_the_records_and_states_follow() {
     let mut bench = Bench::new(Options::default(), 60);
     let names = ["campaigns", "campaign_statistics_daily", "ad_statistics_daily", "ad_set_category_bids"];
     let plain = tap_streams(&bench, &names, &[]);
@@ -99,7 +99,7 @@ fn never_a_state_before_its_records(run: &Run, name: &str, is_compressed: bool) 
 
 /// A disk that fills up in the middle of a file, whose records are lost: no state may stand for them.
 #[test]
-fn a_full_disk_leaves_no_state_behind_what_was_handed_over() {
+fn a_full_disk_leaves_no_state_ahead_of_delivered_batches() {
     for kib in [24, 40, 64, 96] {
         let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
         let folder = bench.directory.join("files");
@@ -134,7 +134,7 @@ fn a_full_disk_leaves_no_state_behind_what_was_handed_over() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
+fn an_unwritable_batch_folder_is_reported_before_any_request() {
     let mut bench = Bench::new(Options::default(), 2);
     bench.config["batch_config"] =
         json!({"encoding": {"format": "jsonl"}, "storage": {"root": "/proc/no-such-folder"}});
@@ -148,7 +148,7 @@ fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
 }
 
 #[test]
-fn versions_are_activated_when_all_objects_have_been_read() {
+fn versions_are_activated_after_all_objects_are_read() {
     let mut bench = Bench::new(Options::default(), 3);
     bench.config["emit_activate_version_messages"] = json!(true);
     let names = ["campaigns", "ads", "audiences", "campaign_statistics_daily"];
@@ -192,7 +192,7 @@ fn activating(options: Options) -> Bench {
 }
 
 #[test]
-fn versions_are_not_activated_when_a_stream_fails_or_a_listed_advertiser_is_missing() {
+fn no_version_is_activated_if_a_stream_fails_or_a_listed_advertiser_is_missing() {
     let mut bench = activating(Options { campaigns: 3, ..Options::default() });
     let fault = json!({"match": {"path": "/campaigns/search"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -206,7 +206,7 @@ fn versions_are_not_activated_when_a_stream_fails_or_a_listed_advertiser_is_miss
 }
 
 #[test]
-fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
+fn no_version_is_activated_if_parents_are_missing_or_lists_are_short() {
     // An advertiser withdraws its consent behind the list of advertisers.
     let bench = activating(Options::default());
     bench.lose_consent_behind_the_portfolio("1003");
@@ -230,7 +230,7 @@ fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
 }
 
 #[test]
-fn versions_are_not_activated_when_fewer_advertisers_are_read_than_before() {
+fn no_version_is_activated_if_fewer_advertisers_are_read() {
     let bench = activating(Options::default());
     let first = tap_streams(&bench, &["ad_sets"], &[]);
     assert_eq!(activated(&first), ["ad_sets"]);

@@ -7,7 +7,7 @@ use super::{catalog_with, tap, tap_streams};
 use crate::harness::Bench;
 
 #[test]
-fn discovery_is_a_catalog_that_can_be_read_back_with_a_selection() {
+fn a_discovered_catalog_is_accepted_with_a_selection() {
     let bench = Bench::new(Options::default(), 5);
     // Meltano hands the state over on discovery, too.
     bench.file("state.json", &json!({"bookmarks": {}}));
@@ -40,7 +40,7 @@ fn discovery_is_a_catalog_that_can_be_read_back_with_a_selection() {
 }
 
 #[test]
-fn values_are_cast_to_the_types_that_the_catalog_wants() {
+fn values_are_cast_to_the_catalogs_types() {
     let bench = Bench::new(Options::default(), 5);
     let name = "campaign_statistics_daily";
     let plain = tap_streams(&bench, &[name], &[]);
@@ -84,7 +84,7 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
 }
 
 #[test]
-fn a_catalog_from_before_an_upgrade_is_told() {
+fn an_outdated_catalog_is_reported() {
     let bench = Bench::new(Options::default(), 2);
     let mut catalog = catalog_with(&bench, |stream, _| ["campaigns", "advertisers"].contains(&stream));
     let streams = catalog["streams"].as_array_mut().unwrap();
@@ -102,7 +102,7 @@ fn a_catalog_from_before_an_upgrade_is_told() {
 }
 
 #[test]
-fn a_full_table_is_read_whole_whatever_the_state() {
+fn a_full_table_sync_ignores_the_state() {
     let mut bench = Bench::new(Options::default(), 20);
     bench.config["lookback_days"] = json!(1);
     let name = "campaign_statistics_daily";
@@ -129,7 +129,7 @@ fn a_full_table_is_read_whole_whatever_the_state() {
 
 /// What rows do not bring along: ids of the place that they are read for, and the number of a twin.
 #[test]
-fn values_that_the_tap_adds_are_cast_too() {
+fn values_added_by_the_tap_are_cast() {
     let bench = Bench::new(Options::default(), 3);
     let mut catalog =
         catalog_with(&bench, |stream, _| ["ad_set_category_bids", "category_statistics_daily"].contains(&stream));
@@ -150,7 +150,7 @@ fn values_that_the_tap_adds_are_cast_too() {
 }
 
 #[test]
-fn streams_can_be_chosen_before_there_is_a_key() {
+fn streams_can_be_selected_without_credentials() {
     let bench = Bench::new(Options::default(), 1);
     bench.file(
         "empty.json",
@@ -165,7 +165,7 @@ fn streams_can_be_chosen_before_there_is_a_key() {
 /// Strict readers, such as singer-check-tap, take `date-time` for an instant with a zone. Meltano keeps catalogs of older
 /// releases, which said so of times without one.
 #[test]
-fn times_without_a_zone_are_texts_whatever_the_catalog_says_of_them() {
+fn times_without_a_zone_are_always_strings() {
     let bench = Bench::new(Options::default(), 5);
     let discovered: Value = serde_json::from_str(&tap(&bench, &["--discover"]).stdout).unwrap();
     assert!(!discovered.to_string().contains("airbyte_type"), "no target knows that word");
@@ -193,7 +193,7 @@ fn times_without_a_zone_are_texts_whatever_the_catalog_says_of_them() {
 }
 
 #[test]
-fn a_stream_that_a_catalog_has_twice_is_read_once() {
+fn a_stream_listed_twice_is_read_once() {
     let bench = Bench::new(Options::default(), 3);
     let mut catalog = catalog_with(&bench, |stream, _| stream == "campaigns");
     let streams = catalog["streams"].as_array_mut().unwrap();
@@ -222,7 +222,7 @@ fn a_stream_that_a_catalog_has_twice_is_read_once() {
 }
 
 #[test]
-fn an_empty_state_is_a_first_sync_and_one_that_is_not_there_is_none() {
+fn an_empty_state_is_a_first_sync_and_a_missing_file_an_error() {
     let bench = Bench::new(Options::default(), 3);
     let name = "campaign_statistics_daily";
     let whole = tap_streams(&bench, &[name], &[]).records(name).len();

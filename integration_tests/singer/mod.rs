@@ -2,7 +2,7 @@
 
 mod batches;
 mod catalog;
-mod words;
+mod messages;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,7 +11,7 @@ use criteo_sandbox::{Options, Permission};
 use serde_json::{Map, Value, json};
 
 use crate::harness::Bench;
-use crate::lint;
+use crate::rules;
 use crate::streams::truth_of;
 use crate::truth::by_key;
 
@@ -61,7 +61,7 @@ fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> 
         match message["type"].as_str().unwrap() {
             "SCHEMA" => {
                 assert!(message["key_properties"].as_array().is_some_and(|keys| !keys.is_empty()), "{message}");
-                let validator = lint::strict(&message["schema"]);
+                let validator = rules::strict(&message["schema"]);
                 assert!(schemas.insert(stream.to_owned(), validator).is_none(), "{stream} has two schemas");
             }
             "RECORD" => {
@@ -147,7 +147,7 @@ fn both_protocols_have_the_same_records_and_states() {
 }
 
 #[test]
-fn a_second_run_goes_on_and_carries_the_bookmarks_of_others_along() {
+fn a_second_run_resumes_and_keeps_foreign_bookmarks() {
     let mut bench = Bench::new(Options::default(), 60);
     bench.config["lookback_days"] = json!(5);
     let first = tap(&bench, &[]);
@@ -171,7 +171,7 @@ fn a_second_run_goes_on_and_carries_the_bookmarks_of_others_along() {
 }
 
 #[test]
-fn settings_come_from_several_files_and_from_the_environment() {
+fn settings_come_from_files_and_the_environment() {
     let bench = Bench::new(Options::default(), 3);
     bench.file("config.json", &bench.config);
     bench.file("more.json", &json!({"advertiser_ids": [1002], "unknown_setting": true}));
@@ -192,7 +192,7 @@ fn settings_come_from_several_files_and_from_the_environment() {
 }
 
 #[test]
-fn without_a_catalog_the_least_permissions_are_enough() {
+fn a_tap_without_a_catalog_needs_the_fewest_permissions() {
     let without_permission = vec![Permission::Audiences, Permission::Recommendations];
     let bench = Bench::new(Options { without_permission, ..Options::default() }, 3);
     let run = tap(&bench, &[]);
@@ -204,7 +204,7 @@ fn without_a_catalog_the_least_permissions_are_enough() {
 }
 
 #[test]
-fn an_interrupted_read_of_objects_goes_on() {
+fn an_interrupted_sync_of_objects_resumes() {
     let mut bench = Bench::new(Options { campaigns: 10, ad_sets: 10, ..Options::default() }, 1);
     let name = "ad_set_display_multipliers";
     let whole = tap_streams(&bench, &[name], &[]);
@@ -235,7 +235,7 @@ fn an_interrupted_read_of_objects_goes_on() {
 }
 
 #[test]
-fn settings_of_older_taps_are_taken_with_a_note() {
+fn settings_of_older_taps_are_accepted_with_a_notice() {
     let mut bench = Bench::new(Options::default(), 3);
     bench.config["advertiser_ids"] = json!("1001,1002");
     bench.config["reports"] = json!([
@@ -251,7 +251,7 @@ fn settings_of_older_taps_are_taken_with_a_note() {
 
 /// In the layout of the Singer SDK: it must not mean "start again from nothing".
 #[test]
-fn a_bookmark_of_another_tap_for_a_stream_of_ours_is_refused() {
+fn another_taps_bookmark_for_our_stream_is_rejected() {
     let bench = Bench::new(Options::default(), 3);
     let bookmark = json!({"replication_key": "day", "replication_key_value": "2026-10-29"});
     bench.file("state.json", &json!({"bookmarks": {"campaign_statistics_daily": bookmark, "theirs": bookmark}}));

@@ -2,8 +2,8 @@
 //! the truth, or have been told what it lacks.
 //!
 //! ```text
-//! WORLDS=2000 cargo test --test integration -- --ignored --nocapture random_worlds
-//! WORLDS=1 WORLDS_SEED=4711 cargo test --test integration -- --ignored --nocapture random_worlds
+//! WORLDS=2000 cargo test --test integration -- --ignored --nocapture random_accounts
+//! WORLDS=1 WORLDS_SEED=4711 cargo test --test integration -- --ignored --nocapture random_accounts
 //! ```
 //!
 //! `WORLDS_THREADS` is how many worlds there are at once.
@@ -116,18 +116,18 @@ fn seed_of_the_clock() -> u64 {
 }
 
 #[test]
-fn a_few_random_worlds_are_whole_or_loud() {
+fn a_few_random_accounts_sync_completely_or_report_errors() {
     worlds(number("WORLDS_SEED").unwrap_or_else(seed_of_the_clock), number("WORLDS").unwrap_or(20));
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn random_worlds_are_whole_or_loud() {
+fn random_accounts_sync_completely_or_report_errors() {
     worlds(number("WORLDS_SEED").unwrap_or_else(seed_of_the_clock), number("WORLDS").unwrap_or(200));
 }
 
 #[test]
-fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
+fn the_judge_detects_lost_duplicate_changed_and_stale_rows() {
     let mut bench = Bench::new(Options::default(), 12);
     let catalog = bench.catalog(&["campaign_statistics_daily", "category_statistics_daily"], "incremental");
     let discovered = bench.discover();
