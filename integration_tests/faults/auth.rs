@@ -16,8 +16,8 @@ use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, read, story
 pub const CASES: &[Case] = &[
     Case {
         id: 1,
-        fault: "tokens live for two seconds, the read for longer",
-        expected: "renewed before their end: no call is refused, every row once",
+        fault: "tokens expire after two seconds, during the sync",
+        expected: "renewed before they expire: no request is refused, every row once",
         run: || {
             let options = Options {
                 token_life: Duration::from_secs(2),
@@ -29,26 +29,26 @@ pub const CASES: &[Case] = &[
             let story = whole(&bench, &read(&bench, &[REPORT]));
             assert!(calls(&bench, "/oauth2/token") >= 3);
             assert!(bench.sandbox.requests().iter().all(|request| request.status == 200));
-            format!("{story}; no call was refused")
+            format!("{story}; no request was refused")
         },
     },
     Case {
         id: 2,
-        fault: "a token is refused before its end",
-        expected: "one new token, the call once more, every row once",
+        fault: "a token is refused before it expires",
+        expected: "one new token, one retry, every row once",
         run: || {
             let bench = bench(Options::default(), 10);
             let body = json!({"errors": [{"code": "authorization-token-expired"}]}).to_string();
             fault(&bench, "/statistics/report", 1, json!({"status": 401, "body": body}));
             let story = whole(&bench, &read(&bench, &[REPORT]));
             assert_eq!((calls(&bench, "/oauth2/token"), calls(&bench, "/statistics/report")), (2, 2));
-            format!("{story}; 2 tokens, 2 calls")
+            format!("{story}; 2 tokens, 2 requests")
         },
     },
     Case {
         id: 3,
-        fault: "every token is refused, from the start and from the 30th call on",
-        expected: "one new token, then a config_error that says so; no request goes round",
+        fault: "every token is refused, from the start and from the 30th request on",
+        expected: "one new token, then a config_error that says so; no endless retries",
         run: || {
             let bench = bench(Options { token_calls: Some(0), ..Options::default() }, 10);
             let transcript = read(&bench, &["campaigns"]);
@@ -73,7 +73,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 4,
-        fault: "six calls at once find the token refused",
+        fault: "six concurrent requests have their token refused",
         expected: "one new token for all of them, every row once",
         run: || {
             let bench = bench(Options { latency: Duration::from_millis(500), ..Options::default() }, 10);
@@ -87,21 +87,21 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 5,
-        fault: "the secret is wrong",
-        expected: "check fails at once without another try, and names the likely causes",
+        fault: "a wrong secret",
+        expected: "check fails immediately without a retry and names the likely causes",
         run: || {
             let mut bench = bench(Options::default(), 1);
             bench.config["client_secret"] = json!("wrong-secret");
             let told =
                 check_told(&bench.check(), &["not from the same key", "the key was deleted", "create a new key"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 1);
-            format!("{told}; 1 call")
+            format!("{told}; 1 request")
         },
     },
     Case {
         id: 6,
         fault: "the secret is `a+b/c=&d%\"é` and a backslash",
-        expected: "it arrives byte by byte, and is nowhere in the output",
+        expected: "sent byte for byte, never printed",
         run: || {
             let client_secret = "a+b/c=&d%\"é\\ end".to_owned();
             let bench = bench(Options { client_secret, ..Options::default() }, 3);
@@ -110,7 +110,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 7,
-        fault: "white space and a line break around the secret",
+        fault: "whitespace and a line break around the secret",
         expected: "removed with a warning that names the field",
         run: || {
             let mut bench = bench(Options::default(), 3);
@@ -122,8 +122,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 8,
-        fault: "the token endpoint hangs for ever when the first token ends, with every stream under way",
-        expected: "tried three times for all of them together; what was read is checkpointed",
+        fault: "the token endpoint hangs forever when the first token expires, while every stream is being read",
+        expected: "three attempts for all streams together; rows read so far are checkpointed",
         run: || {
             let options = Options {
                 token_life: Duration::from_secs(3),
@@ -147,20 +147,21 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 9,
-        fault: "the token endpoint answers 429, 503 and 502, then a token",
-        expected: "tried again, every row once",
+        fault: "the token endpoint returns 429, 503 and 502, then a token",
+        expected: "retried, every row once",
         run: || {
             let bench = bench(Options::default(), 3);
             let refusal = |status| json!({"status": status, "body": "", "headers": {"Retry-After": "1"}});
             in_a_row(&bench, "/oauth2/token", [429, 503, 502].map(refusal));
             let story = whole(&bench, &read(&bench, &[REPORT]));
-            format!("{story}; {} calls for a token", calls(&bench, "/oauth2/token"))
+            format!("{story}; {} token requests", calls(&bench, "/oauth2/token"))
         },
     },
     Case {
         id: 10,
-        fault: "the token endpoint answers HTML, a token without life, one with a negative life, one with life as text",
-        expected: "HTML is tried again; the tokens are taken",
+        fault: "the token endpoint returns HTML, a token without a lifetime, with a negative lifetime, with the \
+                lifetime as a string",
+        expected: "HTML is retried; the tokens are accepted",
         run: || {
             let page = json!({"body": "<html>Sign in</html>", "headers": {"Content-Type": "text/html"}});
             let grants = [json!({"/expires_in": null}), json!({"/expires_in": -5}), json!({"/expires_in": "900"})];
@@ -176,18 +177,18 @@ pub const CASES: &[Case] = &[
                 json!(null),
                 json!({"body": "<html>", "headers": {"Content-Type": "text/html"}}),
             );
-            let told = check_told(&bench.check(), &["answered text/html instead of a token", "captive portal"]);
+            let told = check_told(&bench.check(), &["sent text/html instead of a token", "captive portal"]);
             let refusing = super::bench(Options::default(), 3);
             let page = json!({"status": 400, "body": "<html>Blocked", "headers": {"Content-Type": "text/html"}});
             fault(&refusing, "/oauth2/token", json!(null), page);
             check_told(&refusing.check(), &["text/html instead of JSON", "<html>Blocked"]);
-            format!("every row once with each; HTML for ever: {told}")
+            format!("every row once with each; HTML forever: {told}")
         },
     },
     Case {
         id: 11,
         fault: "the token endpoint hangs",
-        expected: "given up after 30 s and tried again, every row once",
+        expected: "aborted after 30 s and retried, every row once",
         run: || {
             let bench = bench(Options::default(), 3);
             fault(&bench, "/oauth2/token", 1, json!({"delivery": {"delay_ms": 100_000}}));
@@ -195,13 +196,13 @@ pub const CASES: &[Case] = &[
             let story = whole(&bench, &read(&bench, &[REPORT]));
             assert!(started.elapsed().as_secs() >= 30, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(45));
-            format!("{story}; 2 calls for a token, {} s between them", 30)
+            format!("{story}; 2 token requests, {} s apart", 30)
         },
     },
     Case {
         id: 12,
-        fault: "an advertiser's consent ends between two syncs",
-        expected: "the others are read, its cursor stays in the state, a warning names both",
+        fault: "an advertiser withdraws consent between two syncs",
+        expected: "the others are read, its cursor stays in the state, a warning names the advertiser",
         run: || {
             let bench = bench(Options::default(), 20);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -223,7 +224,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 13,
         fault: "one of three listed advertisers is refused; then with skip_inaccessible_advertisers",
-        expected: "the others are read and checkpointed, config_error names it; then a warning and exit 0",
+        expected: "the others are read and checkpointed, a config_error names it; then a warning and exit 0",
         run: || {
             let mut bench = bench(Options { without_consent: vec!["1002".to_owned()], ..Options::default() }, 10);
             bench.config["advertiser_ids"] = json!(["1001", "1002", "1003"]);
@@ -239,7 +240,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 14,
-        fault: "nobody has given consent",
+        fault: "no advertiser has granted consent",
         expected: "check fails and describes the steps",
         run: || {
             let ids = ["1001", "1002", "1003"].map(str::to_owned).to_vec();
@@ -250,7 +251,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 15,
         fault: "the app lacks one permission",
-        expected: "the streams that need it fail and name it, the others are read",
+        expected: "streams that need it fail and name it, the others are read",
         run: || {
             let bench = bench(Options { without_permission: vec![Permission::Creatives], ..Options::default() }, 3);
             let transcript = read(&bench, &["creatives", REPORT]);
@@ -261,8 +262,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 16,
-        fault: "403 with a code that nobody knows",
-        expected: "never passed over: config_error with Criteo's words, code and trace id",
+        fault: "403 with an unknown code",
+        expected: "never skipped: config_error with Criteo's message, code and trace id",
         run: || {
             let bench = bench(Options::default(), 3);
             let body =
@@ -291,15 +292,15 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 18,
-        fault: "200 with data and the same warning in every answer",
-        expected: "every row, the warning told once",
+        fault: "200 with data and the same warning in every response",
+        expected: "every row, the warning reported once",
         run: || {
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             let warnings = json!([{"code": "soon-gone", "title": "Deprecated", "detail": "update"}]);
             fault(&bench, "/statistics/report", json!(null), json!({"mutate": {"/warnings": warnings}}));
             let transcript = read(&bench, &[REPORT]);
             let count = transcript.logs("WARN").iter().filter(|log| log.contains("soon-gone")).count();
-            format!("{}; told {count} time", whole(&bench, &transcript))
+            format!("{}; reported {count} time", whole(&bench, &transcript))
         },
     },
 ];
@@ -500,5 +501,5 @@ fn a_rotated_refresh_token_is_written_in_place_in_a_read_only_folder() {
         assert_eq!(kept["refresh_token"], format!("rotated-refresh-token-{run}"));
     }
     let left: Vec<_> = std::fs::read_dir(bench.directory.join("mounted")).unwrap().collect();
-    assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
+    assert_eq!(left.len(), 1, "no temporary file is left: {left:?}");
 }

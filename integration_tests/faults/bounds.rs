@@ -88,7 +88,7 @@ fn saved(state: &str) -> String {
 pub const CASES: &[Case] = &[
     Case {
         id: 210,
-        fault: "sixteen custom reports in sixteen zones, held against Criteo's totals, with 500 advertisers",
+        fault: "sixteen custom reports in sixteen time zones, compared with Criteo's totals, with 500 advertisers",
         expected: "every row once, below 128 MiB",
         run: || {
             let options = Options { advertisers: 500, prepared_rows: Some(1), audiences: 0, ..Options::default() };
@@ -118,8 +118,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 211,
-        fault: "log files of 900 MB without an end of a line; with a million columns; with a row of 30 million values",
-        expected: "each is told as a file that is none, below 128 MiB",
+        fault: "log files of 900 MB without a line break; with a million columns; with a row of 30 million values",
+        expected: "each is rejected as invalid, below 128 MiB",
         run: || {
             let mut stories = Vec::new();
             for (bytes, words) in [
@@ -137,7 +137,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 212,
-        fault: "60 MiB of meta, of an unknown member, of columns, of names of members; a name of 3 MiB",
+        fault: "60 MiB of meta, of an unknown member, of columns, of member names; a name of 3 MiB",
         expected: "the rows beside them are read, below 128 MiB",
         run: || {
             let names = (0..3_000_000).fold(String::new(), |mut names, number| {
@@ -163,8 +163,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 213,
-        fault: "1.4 million errors in a success, in status 400, in status 500; a million warnings beside rows",
-        expected: "the first few are told, the others counted; warnings do not hold rows; below 128 MiB",
+        fault: "1.4 million errors with status 200, 400 and 500; a million warnings beside rows",
+        expected: "the first few are reported, the others counted; warnings do not block rows; below 128 MiB",
         run: || {
             let errors = list(r#"{"code":"x","title":"t","type":"validation"}"#, 1_400_000);
             let mut stories = Vec::new();
@@ -195,8 +195,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 214,
-        fault: "states of 54 MB, of a million advertisers, of a million groups; one of 10,000 advertisers with a group each",
-        expected: "the first three are refused by their size; the last is read; below 128 MiB",
+        fault: "states of 54 MB, of a million advertisers, of a million groups; one of 10,000 advertisers with a \
+                group each",
+        expected: "the first three are rejected by size; the last is read; below 128 MiB",
         run: || {
             let groups = |count: usize| {
                 let groups = (0..count).fold(String::new(), |mut groups, number| {
@@ -233,8 +234,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 215,
-        fault: "99,000 rows with a new name of a field in each; one of 20 MiB",
-        expected: "every row once, in time that grows with their number; the names told shortened",
+        fault: "99,000 rows with a new field name in each; one name of 20 MiB",
+        expected: "every row once, in linear time; reported names are shortened",
         run: || {
             let rows = (0..99_000).fold(String::new(), |mut rows, number| {
                 let comma = if number == 0 { "" } else { "," };
@@ -264,8 +265,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 216,
-        fault: "rows of 30 MiB, tables of four million rows, 20 million objects without anything, a value of 30 MiB",
-        expected: "told, below 128 MiB",
+        fault: "rows of 30 MiB, tables of four million rows, 20 million empty objects, a value of 30 MiB",
+        expected: "rejected, below 128 MiB",
         run: || {
             let mut stories = Vec::new();
             let day = r#""AdvertiserId":"1001","CampaignId":"1","Day":"2026-10-30""#;
@@ -298,9 +299,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 217,
-        fault: "a portfolio with 10 MiB of what nobody asked for, and with 60; one of half a million advertisers; a list of a million log \
-                files",
-        expected: "the first is read; the others are told, below 128 MiB",
+        fault: "a portfolio with 10 MiB of unrequested data, and with 60; one of half a million advertisers; a list \
+                of a million log files",
+        expected: "the first is read; the others are rejected, below 128 MiB",
         run: || {
             let bench = bench(Options::default(), 3);
             let portfolio = |megabytes: usize| {
@@ -331,9 +332,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 218,
-        fault: "an answer of 60 MiB from the token endpoint, as a success and as a refusal; files of 40 MB as configuration, catalog and key; \
-                100,000 settings that nobody knows, 100,000 ids that are none",
-        expected: "each is told by its size or by its first mistakes, below 128 MiB, in seconds",
+        fault: "a response of 60 MiB from the token endpoint, as a success and as a refusal; files of 40 MB as \
+                configuration, catalog and key; 100,000 unknown settings, 100,000 invalid ids",
+        expected: "each is rejected by its size or with its first errors, below 128 MiB, in seconds",
         run: || {
             let mut stories = Vec::new();
             let tree = list("[0]", 15 * MIB);
@@ -377,8 +378,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 219,
-        fault: "saved states with a cursor in the years 262142 and 9000, and of tomorrow, for log files and a report; of yesterday, for log files",
-        expected: "each is told as a clock that was wrong, and what may lack is read again",
+        fault: "saved states with a cursor in the years 262142 and 9000, and tomorrow, for log files and a report; \
+                yesterday, for log files",
+        expected: "each is reported as a wrong clock, and possibly missing days are read again",
         run: || {
             let bench = bench(Options::default(), 5);
             let mut stories = Vec::new();

@@ -97,8 +97,8 @@ fn with_states() -> Bench {
 pub const CASES: &[Case] = &[
     Case {
         id: 200,
-        fault: "the file of states is a link, to a file and to one that is still to be made",
-        expected: "the target is written, the link stays one",
+        fault: "the state file is a link, to an existing file and to a missing one",
+        expected: "the target is written, the link is kept",
         run: || {
             let bench = ready();
             let folder = bench.directory.join("kept");
@@ -113,14 +113,14 @@ pub const CASES: &[Case] = &[
             for link in ["state.json", "link.json"] {
                 assert!(std::fs::symlink_metadata(bench.directory.join(link)).unwrap().is_symlink());
             }
-            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
-            "exit 0, twice; the target has the states, nothing is left beside it".to_owned()
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
+            "exit 0, twice; the target has the states, no temporary file is left".to_owned()
         },
     },
     Case {
         id: 201,
-        fault: "the file of states is mounted alone into a container; its folder is read-only, too",
-        expected: "it is written in place, and locked for other containers",
+        fault: "the state file is mounted alone into a container; its folder is also read-only",
+        expected: "written in place, and locked for other containers",
         run: || {
             for is_read_only in [false, true] {
                 let bench = ready();
@@ -145,13 +145,13 @@ pub const CASES: &[Case] = &[
                 let third = bench.run_program(in_namespace(&bench, &mount, &arguments));
                 told(&third, &["Another run is using the state file"]);
             }
-            "exit 0, twice; the file outside has the states; a third container at once: exit 1".to_owned()
+            "exit 0, twice; the file outside has the states; a concurrent third container: exit 1".to_owned()
         },
     },
     Case {
         id: 202,
-        fault: "a second run with the same file of states while the first one reads; then one behind a run that was killed",
-        expected: "refused before anything is asked, no stream of the first one is lost; the last one goes on",
+        fault: "a second run with the same state file during the first one; then one after a killed run",
+        expected: "rejected before any request, no stream of the first one is lost; the last one resumes",
         run: || {
             let bench = bench(Options { row_cap: 40, latency: Duration::from_millis(100), ..Options::default() }, 200);
             bench.file("config.json", &bench.config);
@@ -185,13 +185,13 @@ pub const CASES: &[Case] = &[
             let last = bench.run(&READ);
             assert_eq!(last.code, Some(0), "{:?}", last.errors());
             assert_kept(&path, &last);
-            "exit 1 and told; both streams are in the file in the end; behind the kill: exit 0".to_owned()
+            "exit 1 with an error; both streams are in the file at the end; after the kill: exit 0".to_owned()
         },
     },
     Case {
         id: 203,
-        fault: "another program replaces the file of states during a run",
-        expected: "its file is not overwritten, the run ends",
+        fault: "another program replaces the state file during a run",
+        expected: "its file is not overwritten, the run stops",
         run: || {
             let bench = bench(Options { row_cap: 40, latency: Duration::from_millis(100), ..Options::default() }, 200);
             bench.file("config.json", &bench.config);
@@ -203,13 +203,13 @@ pub const CASES: &[Case] = &[
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(said.contains("another program replaced or removed it"), "{said}");
             assert_eq!(states(&bench.directory.join("state.json")), json!([]));
-            format!("exit {}, told; the other program's states are there", output.status.code().unwrap())
+            format!("exit {} with an error; the other program's states are there", output.status.code().unwrap())
         },
     },
     Case {
         id: 204,
         fault: "stdout is closed when the program starts: every command that prints",
-        expected: "nothing is asked, no file is written, exit 1",
+        expected: "no request, no file is written, exit 1",
         run: || {
             let bench = with_states();
             let before = files_of(&bench);
@@ -225,13 +225,14 @@ pub const CASES: &[Case] = &[
             assert_eq!(files_of(&bench), before);
             // Thrown away by somebody who means it.
             assert_eq!(shell(&bench, "\"$0\" discover --config config.json >/dev/null").status.code(), Some(0));
-            "exit 1 and told, each time".to_owned()
+            "exit 1 with an error, each time".to_owned()
         },
     },
     Case {
         id: 205,
-        fault: "stdout is a pipe whose reader has gone before the program starts; a full disk: every command that prints",
-        expected: "death by SIGPIPE, and nothing is asked or written; exit 1",
+        fault: "stdout is a pipe whose reader has exited before the program starts; a full disk: every command that \
+                prints",
+        expected: "ended by SIGPIPE, no request and no write; exit 1",
         run: || {
             let bench = with_states();
             let before = files_of(&bench);
@@ -249,13 +250,13 @@ pub const CASES: &[Case] = &[
                 assert_eq!(output.status.code(), Some(1), "{command}");
             }
             assert_eq!(states(&bench.directory.join("state.json")), json!([]), "no state has moved");
-            "signal 13 without a word; exit 1, and no state moves".to_owned()
+            "signal 13 without output; exit 1, and no state advances".to_owned()
         },
     },
     Case {
         id: 206,
-        fault: "batches of a tap on a disk that fills up; the target has gone",
-        expected: "what no message names is removed at once",
+        fault: "a tap's batches on a disk that fills up; the target has exited",
+        expected: "files that no message names are removed immediately",
         run: || {
             let mut bench = bench(Options { row_cap: 100, ..Options::default() }, 60);
             std::fs::create_dir(bench.directory.join("files")).unwrap();
@@ -293,12 +294,12 @@ pub const CASES: &[Case] = &[
             drop(child.stdout.take());
             assert_eq!(child.wait().unwrap().signal(), Some(13));
             assert_eq!(std::fs::read_dir(bench.directory.join("files")).unwrap().count(), 0);
-            "the files that messages name are there, and no others".to_owned()
+            "exactly the files that messages name".to_owned()
         },
     },
     Case {
         id: 207,
-        fault: "configuration and catalog are a folder, a socket, a named pipe that nobody writes to",
+        fault: "configuration and catalog are a folder, a socket, a named pipe without a writer",
         expected: "one clear message each, never a hang",
         run: || {
             let bench = ready();
@@ -325,8 +326,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 208,
-        fault: "SIGHUP in the middle of a read that was started by `nohup`",
-        expected: "it reads on to the end",
+        fault: "SIGHUP during a read started with `nohup`",
+        expected: "it reads to the end",
         run: || {
             let bench = bench(Options { latency: Duration::from_millis(100), row_cap: 100, ..Options::default() }, 100);
             bench.file("config.json", &bench.config);

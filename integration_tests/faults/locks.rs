@@ -40,7 +40,7 @@ fn whole_or_loud(transcript: &Transcript, streams: &[&str]) -> String {
     }
     let stalled = errors.iter().any(|error| error["message"].as_str().unwrap().contains("Nothing was sent"));
     assert!(!stalled, "the watchdog had to end it: {errors:?}");
-    "ended by itself, whole or with an error, below 128 MiB".to_owned()
+    "finished by itself, complete or with an error, below 128 MiB".to_owned()
 }
 
 /// A report of several windows whose second request is not answered before the run has to end itself.
@@ -59,8 +59,8 @@ fn stalled(seconds: u64) -> Bench {
 pub const CASES: &[Case] = &[
     Case {
         id: 170,
-        fault: "tokens of two seconds from a slow token endpoint, while wide windows fill the memory of answers",
-        expected: "the token needs no memory that answers hold: the run ends by itself, whole or loud",
+        fault: "tokens of two seconds from a slow token endpoint, while wide windows fill the response memory",
+        expected: "tokens need no response memory: the run finishes by itself, complete or with an error",
         run: || {
             let bench = short_tokens(3000, 8);
             let streams = [LARGE, LISTS].concat();
@@ -70,8 +70,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 171,
-        fault: "one answer that outgrows its reservation while lists wait for a token",
-        expected: "the token is renewed, the lists go on, and the answer has the memory that they give back",
+        fault: "one response that outgrows its reservation while lists wait for a token",
+        expected: "the token is renewed, the lists continue, and the response gets the memory they release",
         run: || {
             // A day of two advertisers has nearly all of the memory.
             let mut bench = short_tokens(66_000, 1);
@@ -86,8 +86,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 172,
-        fault: "nothing moves for longer than a run may stand still",
-        expected: "the run ends itself with what each task waits for; its states are valid, and the next run has the rest",
+        fault: "no progress for longer than the stall timeout",
+        expected: "the run stops and names what each task waits for; its states are valid, and the next run reads \
+                the rest",
         run: || {
             let mut bench = stalled(3);
             let started = Instant::now();
@@ -105,7 +106,7 @@ pub const CASES: &[Case] = &[
             let rest = bench.read(&bench.catalog(&[REPORT], "incremental"), Some(&transcript.final_state()));
             assert!(!transcript.states(REPORT).is_empty());
             assert_eq!(rest.code, Some(0), "{:?}", rest.errors());
-            format!("{first}; {words}; the next run goes on from the state")
+            format!("{first}; {words}; the next run resumes from the state")
         },
     },
     Case {
@@ -129,8 +130,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 174,
-        fault: "a pause that Criteo asks for, longer than a run may stand still",
-        expected: "a known limit is no stall: every row once",
+        fault: "a pause requested by Criteo, longer than the stall timeout",
+        expected: "a known limit is not a stall: every row once",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["stall_seconds"] = json!(2);
@@ -140,7 +141,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 175,
-        fault: "a reader that does not read for longer than a run may stand still",
+        fault: "a reader that pauses for longer than the stall timeout",
         expected: "a slow destination does not end a sync",
         run: || {
             let mut bench = bench(Options { row_cap: 400, ..Options::default() }, 700);

@@ -84,38 +84,32 @@ const PARTS: &[Part] = &[
     Part { title: "Rate limits and outages", cases: limits::CASES, tests: limits::TESTS },
     Part { title: "Network", cases: network::CASES, tests: network::TESTS },
     Part { title: "Proxies and certificates", cases: tls::CASES, tests: tls::TESTS },
-    Part { title: "Answers", cases: payload::CASES, tests: payload::TESTS },
-    Part { title: "Caps, pages, days", cases: semantics::CASES, tests: semantics::TESTS },
+    Part { title: "Responses", cases: payload::CASES, tests: payload::TESTS },
+    Part { title: "Row caps, pages, days", cases: semantics::CASES, tests: semantics::TESTS },
     Part { title: "State, catalog, configuration", cases: input::CASES, tests: input::TESTS },
     Part { title: "Process", cases: process::CASES, tests: process::TESTS },
-    Part { title: "Secrets and foreign hosts", cases: secrets::CASES, tests: secrets::TESTS },
-    Part { title: "Sizes", cases: scale::CASES, tests: scale::TESTS },
-    Part { title: "Waiting", cases: locks::CASES, tests: locks::TESTS },
-    Part { title: "Days, cursors, comings and goings", cases: time::CASES, tests: time::TESTS },
-    Part { title: "Files of the user's, and stdout", cases: files::CASES, tests: files::TESTS },
-    Part { title: "What is not a row", cases: bounds::CASES, tests: bounds::TESTS },
+    Part { title: "Secrets and other hosts", cases: secrets::CASES, tests: secrets::TESTS },
+    Part { title: "Scale", cases: scale::CASES, tests: scale::TESTS },
+    Part { title: "Waits and stalls", cases: locks::CASES, tests: locks::TESTS },
+    Part { title: "Days, cursors, changing advertisers", cases: time::CASES, tests: time::TESTS },
+    Part { title: "The user's files and stdout", cases: files::CASES, tests: files::TESTS },
+    Part { title: "Oversized input", cases: bounds::CASES, tests: bounds::TESTS },
 ];
 
 /// What no test here can do, and why.
 const NOT_TRIED: &[(&str, &str)] = &[
     (
-        "Criteo itself: its real numbers, quotas, spellings, consent pages",
-        "no test calls it; the sandbox follows its documents",
+        "Criteo itself: its real data, quotas, formats, consent pages",
+        "no test calls it; the sandbox follows its documentation",
     ),
+    ("DNS that returns SERVFAIL or hangs, an unroutable address", "needs its own DNS server or network"),
+    ("a black-holed IPv6 address beside a working IPv4 address", "not possible on loopback"),
+    ("a failed memory allocation", "Rust aborts the process; the memory limits are tested instead (51, 140, 141)"),
     (
-        "a name service that answers SERVFAIL or hangs, an address that nobody routes",
-        "needs a name service or a network of its own",
+        "ten million rows, a sync of several hours",
+        "takes too long for every change; 141 covers a part, and memory does not depend on the number of rows",
     ),
-    ("an IPv6 address that is a black hole beside an IPv4 address that works", "loopback has no black holes"),
-    (
-        "memory that the system refuses",
-        "Rust ends the process then; the bounds of memory are tried instead (51, 140, 141)",
-    ),
-    (
-        "ten million rows, hours of one sync",
-        "minutes and gigabytes at every change; 141 is a part of it, and memory does not depend on the length",
-    ),
-    ("macOS, Windows, other processors", "the tests run where they run"),
+    ("macOS, Windows, other CPU architectures", "the tests run on one machine"),
 ];
 
 /// A bench of some days whose requests are only those for rows.
@@ -184,7 +178,7 @@ fn told(transcript: &Transcript, words: &[&str]) -> String {
     for word in words {
         assert!(message.contains(word), "{word} is not in: {message}");
     }
-    format!("told: {}", words.join(", "))
+    format!("reported: {}", words.join(", "))
 }
 
 /// The answer of `check`, which must have failed and must hold these words.
@@ -195,7 +189,7 @@ fn check_told(transcript: &Transcript, words: &[&str]) -> String {
     for word in words {
         assert!(message.contains(word), "{word} is not in: {message}");
     }
-    format!("check FAILED; told: {}", words.join(", "))
+    format!("check FAILED; reported: {}", words.join(", "))
 }
 
 /// The requests whose line holds a text.
@@ -277,25 +271,22 @@ fn row(case: &Case, happened: &str) -> String {
 
 fn table(happened: impl Fn(&Case) -> String) -> String {
     let mut text = "# Fault matrix\n\n\
-        What the connector must survive, and the outcome. Each row is a test, `case_` and its number, which fails if\n\
-        the outcome differs. To rewrite the table:\n\n\
+        What the connector must survive, and the outcome. Each row is a test (`case_` and its number) that fails if the\n\
+        outcome differs. To rewrite the table:\n\n\
         ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored write_the_fault_matrix\n```\n\n\
-        Runs that are not killed must also pass the rules for every run (`integration_tests/rules.rs`): only whole\n\
-        protocol messages, no secret in any spelling, each stream closed once, matching exit code and errors, counts\n\
-        in states, no foreign host, at most 7 attempts per request, no silence longer than a minute, at most 128\n\
-        MiB. For each part of this table, `scripts/guards` removes a guard from the program and shows that its rows\n\
-        then fail.\n"
+        Runs that are not killed must also pass the rules in `integration_tests/rules.rs`: only complete protocol\n\
+        messages, no secret in any encoding, each stream closed once, matching exit code and errors, counts in states,\n\
+        no request to another host, at most 7 attempts per request, no silence longer than a minute, at most 128 MiB.\n\
+        `scripts/guards` removes a guard from the program for each part of this table and shows that its rows then fail.\n"
         .to_owned();
     for part in PARTS {
         let title = part.title;
-        text += &format!(
-            "\n## {title}\n\n| | what was done | what was expected | what happened | |\n| --- | --- | --- | --- | --- |\n"
-        );
+        text += &format!("\n## {title}\n\n| | fault | expected | outcome | |\n| --- | --- | --- | --- | --- |\n");
         for case in part.cases {
             text += &row(case, &happened(case));
         }
     }
-    text += "\n## Not tried\n\n| what | why not |\n| --- | --- |\n";
+    text += "\n## Not tested\n\n| what | why not |\n| --- | --- |\n";
     for (what, why) in NOT_TRIED {
         text += &format!("| {what} | {why} |\n");
     }

@@ -69,8 +69,9 @@ fn assert_resumes(bench: &Bench, text: &str) {
 pub const CASES: &[Case] = &[
     Case {
         id: 115,
-        fault: "SIGTERM, SIGINT and SIGHUP in the middle of a read; SIGTERM to the first process of a container",
-        expected: "whole lines, INCOMPLETE, death by the signal (143 as process 1), and the next read has the rest",
+        fault: "SIGTERM, SIGINT and SIGHUP during a sync; SIGTERM to the first process of a container",
+        expected: "complete lines, INCOMPLETE, ended by the signal (143 as process 1), and the next sync reads the \
+                rest",
         run: || {
             let mut ends = Vec::new();
             for name in ["-TERM", "-INT", "-HUP"] {
@@ -103,8 +104,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 116,
-        fault: "SIGINT twice while nobody reads",
-        expected: "the second ends at once",
+        fault: "SIGINT twice while the output is blocked",
+        expected: "the second one ends the program immediately",
         run: || {
             let bench = slow();
             let mut child = bench.program().args(READ).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -124,8 +125,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 117,
-        fault: "SIGKILL at two hundred random moments",
-        expected: "what came before the last whole state, and what is read from there, is everything",
+        fault: "SIGKILL at 200 random moments",
+        expected: "the records up to the last complete state plus those read from it are complete",
         run: || {
             crate::engine::survive_kills(200);
             "nothing is missing".to_owned()
@@ -133,8 +134,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 118,
-        fault: "the reader goes away; the disk of the reader is full",
-        expected: "death by SIGPIPE without a word; exit 1 with one sentence",
+        fault: "the reader closes the pipe; the reader's disk is full",
+        expected: "ended silently by SIGPIPE; exit 1 with one sentence",
         run: || {
             let bench = slow();
             let mut child = bench.program().args(READ).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -149,13 +150,13 @@ pub const CASES: &[Case] = &[
                 words.starts_with("Cannot write the output: No space left") && words.lines().count() == 1,
                 "{words}"
             );
-            format!("signal {}; exit {} and told", output.status.signal().unwrap(), written.status.code().unwrap())
+            format!("signal {}; exit {} with an error", output.status.signal().unwrap(), written.status.code().unwrap())
         },
     },
     Case {
         id: 119,
-        fault: "a reader that reads nothing for 20 s, with tokens that live for two",
-        expected: "every row once, from bounded memory and without a call refused",
+        fault: "a reader that pauses for 20 s, with tokens that expire after two",
+        expected: "every row once, in bounded memory, no request refused",
         run: || {
             let options = Options { row_cap: 400, token_life: Duration::from_secs(2), ..Options::default() };
             let bench = bench(options, 200);
@@ -173,7 +174,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 121,
-        fault: "a read-only root, a user without a name and without rights, no HOME, no environment at all",
+        fault: "a read-only root, a user without a name or rights, no HOME, an empty environment",
         expected: "everything is read",
         run: || {
             let bench = bench(Options::default(), 3);
@@ -193,7 +194,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 122,
-        fault: "files opened for writing by a whole read, as strace sees them",
+        fault: "files opened for writing during a full sync, as seen by strace",
         expected: "none",
         run: || {
             let bench = bench(Options::default(), 3);
@@ -217,8 +218,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 123,
-        fault: "a panic in the engine, and one in the thread that writes",
-        expected: "a system_error with the place, every stream closed, exit 1",
+        fault: "a panic in the engine, and one in the output thread",
+        expected: "a system_error with the location, every stream closed, exit 1",
         run: || {
             for place in ["engine", "output"] {
                 let bench = bench(Options::default(), 3);
@@ -240,7 +241,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 124,
-        fault: "core dumps are allowed without limit; the limits of the process, read from outside",
+        fault: "core dumps allowed without limit; the process's limits, read from outside",
         expected: "core dumps are off",
         run: || {
             let bench = slow();

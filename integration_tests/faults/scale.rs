@@ -72,8 +72,8 @@ pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
 pub const CASES: &[Case] = &[
     Case {
         id: 140,
-        fault: "ten thousand advertisers, every daily report, two days",
-        expected: "all of them in a few requests; their states together below 2 MB; memory as for three",
+        fault: "10,000 advertisers, every daily report, two days",
+        expected: "all of them in few requests; total state below 2 MB; the same memory as for three",
         run: || {
             let options =
                 Options { advertisers: 10_000, campaigns: 1, ad_sets: 1, ads: 1, audiences: 0, ..Options::default() };
@@ -92,12 +92,12 @@ pub const CASES: &[Case] = &[
             );
             assert!(count.failed.is_none() && count.records > 100_000, "{:?}", count.failed);
             assert!(calls < 100 && count.last_states < 2_000_000 && count.peak_kib < 128 * 1024);
-            format!("{} reports; below 100 calls, 2 MB of states, 128 MiB", reports.len())
+            format!("{} reports; below 100 requests, 2 MB of states, 128 MiB", reports.len())
         },
     },
     Case {
         id: 141,
-        fault: "two years of 500 advertisers, by day and ad, held against Criteo's totals",
+        fault: "two years of 500 advertisers, by day and ad, compared with Criteo's totals",
         expected: "every row once, in bounded memory",
         run: || {
             let options = Options {
@@ -115,12 +115,12 @@ pub const CASES: &[Case] = &[
             assert!(count.failed.is_none(), "{:?}", count.failed);
             assert!(count.peak_kib < 128 * 1024, "{} KiB", count.peak_kib);
             assert_eq!((count.records, count.doubled), (500 * 730, 0));
-            format!("{} rows, {} of them twice; below 128 MiB", count.records, count.doubled)
+            format!("{} rows, {} duplicates; below 128 MiB", count.records, count.doubled)
         },
     },
     Case {
         id: 142,
-        fault: "a campaign of 5,000 ad sets, an ad set of 5,000 ads, an advertiser with 5,000 audiences",
+        fault: "a campaign with 5,000 ad sets, an ad set with 5,000 ads, an advertiser with 5,000 audiences",
         expected: "every object once",
         run: || {
             let mut told = Vec::new();
@@ -136,8 +136,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 143,
-        fault: "fifty custom reports, and answers that take a second and a half",
-        expected: "spec and discover without a wait, check within 30 s: it tries twenty and says so",
+        fault: "50 custom reports, and responses that take 1.5 s",
+        expected: "spec and discover do not wait, check finishes within 30 s: it tries twenty and says so",
         run: || {
             let latency = Duration::from_millis(1500);
             let mut bench = bench(Options { latency, ..Options::default() }.with_documented_limits(), 14);

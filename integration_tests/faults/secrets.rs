@@ -141,7 +141,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 127,
         fault: "301, 302, 303, 307 and 308 from token endpoint and API to another port",
-        expected: "not followed: nobody calls there; the target is named",
+        expected: "not followed: no request to the target, which is named",
         run: || {
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             elsewhere.set_nonblocking(true).unwrap();
@@ -154,25 +154,25 @@ pub const CASES: &[Case] = &[
                 }
             }
             assert!(elsewhere.accept().is_err(), "somebody called there");
-            "check FAILED; told where to; nobody called there".to_owned()
+            "check FAILED; target reported; no request sent there".to_owned()
         },
     },
     Case {
         id: 128,
         fault: "a redirect from https to plain http",
-        expected: "not followed: nobody calls there",
+        expected: "not followed: no request to the target",
         run: || {
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             elsewhere.set_nonblocking(true).unwrap();
             redirected_to(&format!("http://{}/plain", elsewhere.local_addr().unwrap()));
             assert!(elsewhere.accept().is_err(), "somebody called there");
-            "check FAILED; told where to; nobody called there".to_owned()
+            "check FAILED; target reported; no request sent there".to_owned()
         },
     },
     Case {
         id: 129,
-        fault: "api_base_url with http to another machine, a bare address, file:, ftp:, or a user in it",
-        expected: "refused before anything is sent",
+        fault: "api_base_url with http to another machine, an IP address, file:, ftp:, or a user name",
+        expected: "rejected before any request",
         run: || {
             let mut bench = bench(Options::default(), 3);
             for url in [
@@ -187,13 +187,13 @@ pub const CASES: &[Case] = &[
                 bench.config["api_base_url"] = json!(url);
                 check_told(&bench.check(), &["api_base_url"]);
             }
-            "check FAILED; told: api_base_url".to_owned()
+            "check FAILED; reported: api_base_url".to_owned()
         },
     },
     Case {
         id: 130,
         fault: "`--client-secret` on the command line; what other users see of a run",
-        expected: "no flag takes a secret; the command line holds none",
+        expected: "no flag accepts a secret; the command line contains none",
         run: || {
             let bench = bench(Options { row_cap: 400, ..Options::default() }, 700);
             let output = bench.program().args(["check", "--client-secret", "hush-hush"]).output().unwrap();
@@ -217,7 +217,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 131,
-        fault: "--debug and LOG_LEVEL=trace, with errors, echoes and broken answers",
+        fault: "--debug and LOG_LEVEL=trace, with errors, echoes and broken responses",
         expected: "no secret at any level",
         run: || {
             let bench = bench(Options::default(), 5);
@@ -236,13 +236,13 @@ pub const CASES: &[Case] = &[
             program.env("LOG_LEVEL", "trace").env("RUST_LOG", "trace");
             let transcript = bench.run_program(program);
             assert!(!transcript.logs("DEBUG").is_empty(), "nothing was tempted");
-            format!("exit {}; no secret among the lines of debugging", transcript.code.unwrap())
+            format!("exit {}; no secret in the debug log", transcript.code.unwrap())
         },
     },
     Case {
         id: 132,
-        fault: "the server sends token and secret back in its error",
-        expected: "masked where its words are told",
+        fault: "the server echoes token and secret in its error",
+        expected: "masked in the quoted message",
         run: || {
             let bench = bench(Options::default(), 3);
             let detail = "you sent sandbox+secret/with=signs and sandbox-token-1-1";
@@ -254,8 +254,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 133,
-        fault: "a server's words in which a secret lies across the end of what is told, percent-encoded small, and as base64",
-        expected: "masked before they are shortened",
+        fault: "a server message with a secret across its cut, percent-encoded in lower case, and as base64",
+        expected: "masked before shortening",
         run: || {
             let bench = bench(Options::default(), 3);
             let filler = "x".repeat(285);
@@ -273,12 +273,12 @@ pub const CASES: &[Case] = &[
                 transcript.stdout
             );
             assert!(transcript.stdout.contains("yyy***"));
-            "nothing of it was told".to_owned()
+            "nothing leaked".to_owned()
         },
     },
     Case {
         id: 134,
-        fault: "the configuration itself in place of its path",
+        fault: "the configuration itself instead of its path",
         expected: "an error that does not repeat it",
         run: || {
             let bench = bench(Options::default(), 3);
@@ -289,9 +289,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 135,
-        fault: "secret and token sent back in every spelling, around the end of what is told: in errors, warnings, pages, the token \
-                endpoint's words and a redirect; with --debug, and by a tap",
-        expected: "nothing of it is told, in whatever spelling",
+        fault: "secret and token echoed in every encoding, around the cut: in errors, warnings, pages, the token \
+                endpoint's message and a redirect; with --debug, and by a tap",
+        expected: "no part of them is printed, in any encoding",
         run: || {
             for (secret, has_token) in [(SECRET, false), (TOKEN, true)] {
                 for (index, spelling) in spellings(secret).iter().enumerate() {
@@ -316,14 +316,14 @@ pub const CASES: &[Case] = &[
                     }
                 }
             }
-            "nothing of it was told".to_owned()
+            "nothing leaked".to_owned()
         },
     },
     Case {
         id: 136,
-        fault: "control characters, line breaks and turns of direction in Criteo's errors, warnings, names of files, of apps and of \
-                campaigns; a tap, a terminal, check, preview as CSV and markdown",
-        expected: "nothing that a terminal obeys, and no line that Criteo wrote",
+        fault: "control characters, line breaks and bidi overrides in Criteo's errors, warnings, file names, app \
+                names and campaign names; a tap, a terminal, check, preview as CSV and Markdown",
+        expected: "no terminal control sequence, and no line injected by Criteo",
         run: || {
             let bench = bench(Options::default(), 3);
             let refusal =
@@ -362,13 +362,13 @@ pub const CASES: &[Case] = &[
                 assert_obeyed_by_nobody(&shown);
             }
             assert!(tempted >= 5, "only {tempted} were tempted");
-            "nothing to obey; no line of Criteo's".to_owned()
+            "no control sequence; no injected line".to_owned()
         },
     },
     Case {
         id: 137,
-        fault: "a refusal whose body holds rows and ids beside the error",
-        expected: "the error tells endpoint, status, code and trace id, and nothing else of the body",
+        fault: "a refusal whose body has rows and ids beside the error",
+        expected: "the error shows endpoint, status, code and trace id, and nothing else of the body",
         run: || {
             let bench = bench(Options::default(), 3);
             let body = json!({"errors": [{"code": "odd-request", "title": "Odd", "traceId": "trace-4711"}],
@@ -383,9 +383,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 138,
-        fault: "links to log files of the kinds file:, ftp: and data:, with a user in them, and ones that are none; a redirect of a \
-                download",
-        expected: "refused at once by name, also by a simulation; nobody calls where the redirect leads",
+        fault: "links to log files with the schemes file:, ftp: and data:, with a user name, and invalid ones; a \
+                redirect of a download",
+        expected: "rejected immediately by type, also in a simulation; no request to the redirect's target",
         run: || {
             for (link, word) in [
                 ("file:///etc/passwd?tell-nobody", "file:"),
@@ -407,14 +407,14 @@ pub const CASES: &[Case] = &[
             told(&transcript, &["redirects the download", "/elsewhere"]);
             assert!(!transcript.stdout.contains("tell-nobody") && is_asked_once(&bench), "{}", transcript.stdout);
             assert!(elsewhere.accept().is_err(), "somebody called there");
-            "told: not followed; each list asked for once; nobody called".to_owned()
+            "reported: not followed; each list requested once; no request sent".to_owned()
         },
     },
     Case {
         id: 139,
-        fault: "links to log files at private and link-local addresses and at names that have such ones; links of a simulation to \
-                any other host (in a network of its own)",
-        expected: "refused at once by name; nothing is sent",
+        fault: "links to log files at private and link-local addresses and at names that resolve to them; links of a \
+                simulation to any other host (in its own network)",
+        expected: "rejected immediately by type; nothing is sent",
         run: || in_own_network(139, private_links),
     },
 ];
@@ -469,5 +469,5 @@ fn private_links() -> String {
         let transcript = read_through_a_proxy(&mut bench, LOGS.0, "private.criteo.example");
         refused(&transcript, &bench, link, word);
     }
-    "told: not followed; each list asked for once".to_owned()
+    "reported: not followed; each list requested once".to_owned()
 }

@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 186,
         fault: "a state whose cursor is the last day of the first sync, with a lookback of one day",
-        expected: "the day of the cursor is read again, no day is left out",
+        expected: "the cursor's day is read again, no day is skipped",
         run: || {
             let mut bench = bench(Options::default(), 20);
             bench.config["lookback_days"] = json!(1);
@@ -64,8 +64,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 188,
-        fault: "an hourly report over the days on which Paris changes its clock",
-        expected: "asked for in UTC, where every hour comes once",
+        fault: "an hourly report over the days when Paris changes its clock",
+        expected: "requested in UTC, where every hour occurs once",
         run: || {
             let mut bench =
                 bench(Options { today: NaiveDate::from_ymd_opt(2026, 10, 27).unwrap(), ..Options::default() }, 4);
@@ -78,8 +78,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 189,
-        fault: "daily reports over the days on which Paris, New York and Lord Howe change their clocks",
-        expected: "one calendar day each, none twice, none left out",
+        fault: "daily reports over the days when Paris, New York and Lord Howe change their clocks",
+        expected: "one calendar day each, none twice, none missing",
         run: || {
             for (zone, today) in [
                 ("Europe/Paris", "2026-03-31"),
@@ -99,8 +99,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 192,
-        fault: "start_date ten years ago, on 29 February, tomorrow, of no month, with a time, empty",
-        expected: "clamped with a warning, taken, empty read, refused, taken, taken",
+        fault: "start_date ten years ago, on 29 February, tomorrow, in month 13, with a time, empty",
+        expected: "clamped with a warning, clamped, empty sync, rejected, accepted, default",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["advertiser_ids"] = json!(["1001"]);
@@ -121,7 +121,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 193,
         fault: "end_date before start_date; both on one day; a lookback longer than the range",
-        expected: "refused; one day; the range",
+        expected: "rejected; one day; the range",
         run: || {
             let mut bench = bench(Options::default(), 10);
             bench.config["end_date"] = json!("2026-10-01");
@@ -156,8 +156,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 195,
-        fault: "an advertiser that gives its consent after the first sync",
-        expected: "read from the start, the others go on",
+        fault: "an advertiser that grants consent after the first sync",
+        expected: "read from the start, the others resume",
         run: || {
             let mut bench = bench(Options { without_consent: vec!["1003".to_owned()], ..Options::default() }, 60);
             bench.config["lookback_days"] = json!(3);
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 196,
-        fault: "a cursor that somebody has set back by hand",
+        fault: "a cursor that was manually set back",
         expected: "read again from there",
         run: || {
             let mut bench = bench(Options::default(), 60);
@@ -194,8 +194,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 197,
-        fault: "two reads at the same time with the same key and configuration",
-        expected: "each is whole; they share nothing but Criteo's limits",
+        fault: "two concurrent reads with the same key and configuration",
+        expected: "each is complete; they share only Criteo's limits",
         run: || {
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             let catalog = bench.catalog(&[REPORT], "incremental");

@@ -189,8 +189,8 @@ pub fn read_through_a_proxy(bench: &mut Bench, stream: &str, direct: &str) -> Tr
 pub const CASES: &[Case] = &[
     Case {
         id: 42,
-        fault: "HTTPS_PROXY asks for a login; is of the kind socks5; is no address",
-        expected: "told, without the proxy's password; nothing is sent around it",
+        fault: "HTTPS_PROXY requires a login; has the scheme socks5; is not an address",
+        expected: "reported, without the proxy's password; no request bypasses the proxy",
         run: || {
             let mut with_login = bench(today(), 3);
             let proxy = Proxy::start(Manner::Refuses, &with_login.sandbox.url());
@@ -211,8 +211,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 43,
-        fault: "a proxy that opens TLS connections, without and with its authority in SSL_CERT_FILE",
-        expected: "refused with the name of the variable; then everything works through it",
+        fault: "a proxy that intercepts TLS, without and with its CA in SSL_CERT_FILE",
+        expected: "rejected with the name of the variable; then everything works through it",
         run: || {
             let told = behind(HOST, false, false, false, &["an unknown authority", "SSL_CERT_FILE"]);
             let mut bench = bench(today(), 3);
@@ -229,8 +229,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 44,
-        fault: "a certificate that has expired, of another host, of its own making; a server that knows only TLS 1.1",
-        expected: "each refused by name, the secret never sent",
+        fault: "a certificate that is expired, for another host, self-signed; a server limited to TLS 1.1",
+        expected: "each is rejected with its reason, the secret is never sent",
         run: || {
             let expired = behind(HOST, true, false, true, &["certificate expired"]);
             let other = behind("api.criteo.example", false, false, true, &["is for another host"]);
@@ -244,15 +244,16 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 45,
-        fault: "SSL_CERT_FILE names no file; a machine without any list of certificate authorities",
-        expected: "told, never replaced by another list; the list in the program serves",
+        fault: "SSL_CERT_FILE names no file; a machine without a CA bundle",
+        expected: "reported, not replaced by another bundle; the built-in bundle is used",
         run: || {
             let mut bench = bench(today(), 3);
             let (_, config) = certificate(HOST, false, false);
             let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
             let mut program = proxy.program(&mut bench);
             program.env("SSL_CERT_FILE", "/no/such/file");
-            let told = check_told(&bench.run_program(program), &["SSL_CERT_FILE names no list"]);
+            let told =
+                check_told(&bench.run_program(program), &["SSL_CERT_FILE does not point to a readable CA bundle"]);
             let inner = "for folder in /etc/ssl /usr/lib/ssl /usr/share/ca-certificates; do \
                          if [ -d $folder ]; then mount -t tmpfs none $folder || exit 9; fi; done; exec \"$@\"";
             let mut command = Command::new("unshare");
