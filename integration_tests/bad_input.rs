@@ -1,4 +1,4 @@
-//! Whatever goes in: one clear message that says what to do, the right failure type, and no lost data.
+//! Invalid input produces one clear message with a remedy, the right failure type, and no lost data.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
 
-/// A run as a reader sees it: how it ended, and every error with its type and stream.
+/// A run's exit code and errors, with type and stream.
 fn told(bench: &Bench, transcript: &Transcript) -> String {
     let mut text = format!("exit code {}\n", transcript.code.unwrap());
     for status in transcript.of_type("CONNECTION_STATUS") {
@@ -28,7 +28,7 @@ fn bench(change: impl FnOnce(&mut Options)) -> Bench {
     Bench::new(options, 5)
 }
 
-/// `check` and `read` say the same about a configuration, each in its way.
+/// The messages of `check` and `read` for a configuration.
 fn told_by_check_and_read(bench: &Bench) -> String {
     let check = told(bench, &bench.check());
     bench.file("catalog.json", &json!({"streams": [{"stream": {"name": "campaigns"}, "sync_mode": "full_refresh"}]}));
@@ -176,7 +176,7 @@ fn an_invalid_state_never_counts_as_a_first_sync() {
 #[test]
 fn an_unreachable_network_is_reported() {
     let mut bench = bench(|_| {});
-    // A port that nobody listens on any more.
+    // Nothing listens on this port.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     bench.config["api_base_url"] = json!(format!("http://127.0.0.1:{port}"));
     let transcript = bench.check();

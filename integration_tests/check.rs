@@ -1,4 +1,4 @@
-//! `check` as a ladder: each step of Criteo's maze of access that is missing gives its own words, and no later step any.
+//! Each failing step of `check` has its own message, and later steps are skipped.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,10 +11,10 @@ use crate::documents::generated;
 use crate::harness::{Bench, Transcript, assert_in_time};
 use crate::samples::repository;
 
-/// A step that is missing.
+/// A failing step.
 struct Scenario {
     name: &'static str,
-    /// The rung that must break; `None` where one only has something to tell.
+    /// The step that must fail; `None` for a warning.
     broken: Option<&'static str>,
     world: fn(&mut Options),
     config: fn(&mut Bench),
@@ -209,11 +209,11 @@ fn each_failed_step_has_its_own_message() {
             let told: Vec<_> = seen.lines().skip_while(|line| !line.starts_with('✗')).collect();
             assert!(told[0].starts_with(&format!("✗ {rung} ")), "{}: {seen}", scenario.name);
             let length = told[1..].iter().take_while(|line| line.starts_with(' ')).count();
-            assert!(length <= 5, "{}: a problem says its piece in five lines: {seen}", scenario.name);
+            assert!(length <= 5, "{}: a problem takes at most five lines: {seen}", scenario.name);
             for word in ["Error", "Some(", "None", "::"] {
                 assert!(!message.contains(word), "{}: {message}", scenario.name);
             }
-            // At the terminal and in the protocol the same words.
+            // Terminal and protocol show the same text.
             let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words(&seen).contains(&words(message)), "{}: {message}: {seen}", scenario.name);
         }
@@ -223,7 +223,7 @@ fn each_failed_step_has_its_own_message() {
     }
 }
 
-/// An advertiser that Criteo refuses says nothing about a report: the next one is asked.
+/// A refused advertiser does not validate a report, so the next advertiser is tried.
 #[test]
 fn a_refused_advertiser_does_not_hide_an_invalid_report() {
     let options = Options {
@@ -240,7 +240,7 @@ fn a_refused_advertiser_does_not_hide_an_invalid_report() {
     assert!(checked.logs("WARN").iter().any(|line| line.contains("has not granted the app consent")));
 }
 
-/// Whether `check` succeeded, and all that it said.
+/// Whether `check` succeeded, and its full message.
 fn checked(bench: &Bench) -> (bool, String) {
     let transcript = bench.check();
     let [status] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("{}", transcript.stdout) };
@@ -249,17 +249,17 @@ fn checked(bench: &Bench) -> (bool, String) {
     (status["status"] == "SUCCEEDED", said)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "callers build the fault in place")]
+#[expect(clippy::needless_pass_by_value, reason = "callers build the fault inline")]
 fn always(bench: &Bench, matched: Value, action: Value) {
     bench.sandbox.add_fault(json!({"match": matched, "times": null, "do": action})).unwrap();
 }
 
-/// A refusal as Criteo writes it.
+/// An error in Criteo's format.
 fn refusal(status: u16, code: &str, title: &str) -> Value {
     json!({"status": status, "body": json!({"errors": [{"code": code, "title": title}]}).to_string()})
 }
 
-/// Nobody is known to call `me`, so what it answers decides nothing, but where it names another service.
+/// The response of `me` decides nothing unless it names another service, since no known program calls it.
 #[test]
 fn check_continues_without_a_response_about_the_app() {
     let refused = [400, 401, 403, 404, 500].map(|status| refusal(status, "odd", "Odd"));
@@ -279,7 +279,7 @@ fn check_continues_without_a_response_about_the_app() {
     assert!(message.contains("Not here") && !message.contains("no permission"), "{message}");
 }
 
-/// What is odd with one group of streams is for those who select it to know.
+/// A problem in one group of streams is only a warning.
 #[test]
 fn one_odd_response_does_not_fail_check() {
     for (path, label) in [("/audiences/search", "Audiences: Read"), ("/ads", "Creatives: Read")] {
@@ -301,7 +301,7 @@ fn a_refused_report_is_a_missing_permission_only_if_criteo_says_so() {
     always(&bench, json!({"path": path, "advertiser": "1003"}), refusal(403, "odd", "Advertiser is odd"));
     let (is_well, said) = checked(&bench);
     assert!(is_well && said.contains("Advertiser is odd") && !said.contains("Unknown:"), "{said}");
-    // Nobody has a campaign.
+    // No advertiser has a campaign.
     for status in [403, 404] {
         let mut bench = Bench::new(Options::default(), 3);
         custom_report(&mut bench);
@@ -309,7 +309,7 @@ fn a_refused_report_is_a_missing_permission_only_if_criteo_says_so() {
         let (is_well, said) = checked(&bench);
         assert!(is_well && said.contains("No campaign found") && !said.contains("lacks"), "{status}: {said}");
     }
-    // All are refused: as Criteo's words say.
+    // All are refused: Criteo's text decides.
     for (words, is_lacking) in [("The scope of the app is too small", true), ("We are closed", false)] {
         let mut bench = Bench::new(Options::default(), 3);
         custom_report(&mut bench);
@@ -319,7 +319,7 @@ fn a_refused_report_is_a_missing_permission_only_if_criteo_says_so() {
     }
 }
 
-/// A check makes records of what a report answers, so that it cannot succeed where a sync fails.
+/// `check` converts the response to records, so it does not pass if a sync would fail.
 #[test]
 fn a_report_with_unreadable_rows_fails_check() {
     let mut bench = Bench::new(Options { activity: 100, ..Options::default() }, 3);
@@ -352,7 +352,7 @@ fn criteos_error_message_is_quoted_in_every_format() {
     assert!(checked(&bench).1.contains("lacks \"Creatives: Read\""));
 }
 
-/// A version that Criteo no longer documents may be answered by another one, or not at all.
+/// Another version may respond for a retired one, or none.
 #[test]
 fn an_expired_api_version_is_reported() {
     let mut bench = Bench::new(Options::default(), 3);
@@ -411,7 +411,7 @@ fn setup_reads_key_files_in_any_editor_encoding() {
     assert!(code == Some(1) && said.contains("its client_secret is masked"), "{said}");
 }
 
-/// Somebody waits: whatever hangs, the answer comes.
+/// `check` finishes even if requests hang.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
 fn check_finishes_in_time_when_requests_hang() {
@@ -462,7 +462,7 @@ fn json_of(bench: &Bench, name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Runs `setup` without a terminal; its words come on stderr.
+/// Runs `setup` without a terminal; it prints to stderr.
 fn unattended(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
     let url = bench.sandbox.url();
     let output = bench.program().args(["setup", "--api-base-url", &url]).args(arguments).output().unwrap();
@@ -517,7 +517,7 @@ fn setup_without_a_terminal_lists_missing_options() {
         &["empty.txt contains neither client_id and client_secret nor an API Key"],
     );
     assert!(!bench.directory.join("criteo.json").exists());
-    // The file of the key is as old as the key: seconds.
+    // The key file was created seconds ago.
     said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 1 minute old", "try again later"]);
     std::fs::write(bench.directory.join("there.json"), "mine").unwrap();
     let key = ["--key-file", "key.txt", "--currency", "EUR"];
@@ -539,9 +539,9 @@ fn setup_guides_a_user_through_the_portal() {
     let url = bench.sandbox.url();
     let arguments = ["setup", "--config", "mine.json", "--api-base-url", &url];
     let seen = bench.typed_at_terminal(&typed, 90, &arguments, &[("NO_COLOR", "1")]);
-    // What is typed ahead is shown ahead.
+    // Input typed ahead is echoed first.
     let seen = seen.split_once("This walks").unwrap().1;
-    // How much the first sync is depends on the day.
+    // The size of the first sync depends on the day.
     let (climb, rest) = seen.split_once("✓ first sync").unwrap();
     let (advice, end) = rest.split_once("Write a catalog").unwrap();
     assert!(advice.contains("requests") && advice.lines().count() <= 4, "{advice}");
@@ -552,7 +552,7 @@ fn setup_guides_a_user_through_the_portal() {
     assert_eq!(transcript.code, Some(0));
 }
 
-/// `UPDATE_DOCS=1 cargo test credentials` writes the table of permissions anew.
+/// `UPDATE_DOCS=1 cargo test credentials` rewrites the table of permissions.
 #[test]
 fn the_credentials_page_matches_the_program() {
     let page = repository("docs/credentials.md");
@@ -561,7 +561,7 @@ fn the_credentials_page_matches_the_program() {
     }
     assert!(
         page.contains(include_str!("../src/commands/setup/consent.txt")),
-        "the text for whoever gives consent is another"
+        "the consent message differs"
     );
     let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();
     let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();

@@ -1,4 +1,4 @@
-//! The verbs, and the command line around them.
+//! The commands and their command line.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use crate::samples::repository;
 fn spec_needs_no_configuration_and_follows_airbytes_form_rules() {
     let bench = Bench::new(Options::default(), 1);
     let transcript = bench.run(&["spec"]);
-    let [message] = &transcript.messages[..] else { panic!("one message is wanted") };
+    let [message] = &transcript.messages[..] else { panic!("expected one message") };
     let specification = &message["spec"]["connectionSpecification"];
     let groups: Vec<_> = specification["groups"].as_array().unwrap().iter().map(|group| &group["id"]).collect();
     assert_properties(&specification["properties"], Some(&groups));
@@ -24,7 +24,7 @@ fn spec_needs_no_configuration_and_follows_airbytes_form_rules() {
     assert!(message["spec"] == file, "integration_tests/spec.json is stale: scripts/harness --update writes it");
 }
 
-/// The rules that Airbyte's harnesses apply to a specification, and our own: every field tells what it does.
+/// Checks Airbyte's rules for a specification, and that every field has a description.
 fn assert_properties(properties: &Value, groups: Option<&[&Value]>) {
     let mut orders = Vec::new();
     for (name, property) in properties.as_object().unwrap() {
@@ -47,7 +47,7 @@ fn check_succeeds_and_says_what_a_sync_reads() {
     bench.config["advertiser_ids"] = json!([1003]);
     let transcript = bench.check();
     assert_eq!(transcript.code, Some(0));
-    let [message] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("one status is wanted") };
+    let [message] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("expected one status") };
     let status = &message["connectionStatus"];
     assert_eq!(status["status"], "SUCCEEDED");
     let text = status["message"].as_str().unwrap();
@@ -126,5 +126,5 @@ fn the_demo_runs_every_command_without_configuration() {
         let states = transcript.final_state();
         states.as_array().unwrap().iter().map(|state| state["stream"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(cursors(&again), cursors(&read), "nothing has happened since");
+    assert_eq!(cursors(&again), cursors(&read), "nothing changed since");
 }

@@ -1,4 +1,4 @@
-//! The report engine: few calls, no row lost or doubled, whatever an account looks like and whatever happens to a run.
+//! The report engine: few requests, no lost or duplicate row, for any account and any failure.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,11 +22,11 @@ fn two_years_of_a_small_account_take_few_requests() {
     let transcript = bench.read(&bench.catalog(&["ad_set_statistics_daily"], "incremental"), None);
     assert_report(&bench, &transcript, "ad_set_statistics_daily", &preset("ad_set_statistics_daily"));
     let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
-    println!("{} rows in {calls} calls", transcript.records("ad_set_statistics_daily").len());
+    println!("{} rows in {calls} requests", transcript.records("ad_set_statistics_daily").len());
     assert!(calls <= 10, "{calls} calls");
 }
 
-/// Four quiet advertisers beside one whose every day is far above the cap.
+/// Four small advertisers, and one above the cap on every day.
 fn noisy(days: u64) -> Bench {
     let options = Options {
         advertisers: 5,
@@ -49,12 +49,12 @@ fn an_advertiser_above_the_row_cap_is_split_by_ad_set_without_delaying_others() 
     let of_quiet = |body: &&Value| !body["advertiserIds"].as_str().unwrap().contains("1001");
     let requests = bench.report_requests();
     let quiet = requests.iter().filter(of_quiet).count();
-    println!("{} calls, {quiet} of them for the quiet ones alone", requests.len());
-    // Two ad set parts a day for the noisy one would be 242.
+    println!("{} requests, {quiet} of them only for small advertisers", requests.len());
+    // Two ad set parts per day for the large advertiser would be 242.
     assert!(requests.len() < 400 && quiet < 90, "{} {quiet}", requests.len());
 }
 
-/// The whole of it: two years. `cargo test -- --ignored` runs it.
+/// Two years. `cargo test -- --ignored` runs it.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
 fn two_years_with_one_large_advertiser_are_complete() {
@@ -70,7 +70,7 @@ fn two_years_with_one_large_advertiser_are_complete() {
     );
 }
 
-/// Random caps and random faults of the network and the server; `SEEDS=100` tries more.
+/// Random caps and random server and network faults; `SEEDS=100` runs more.
 #[test]
 fn every_row_is_written_once_despite_faulty_responses() {
     let seeds = std::env::var("SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
@@ -111,14 +111,14 @@ fn an_undocumented_row_cap_is_detected_by_the_totals() {
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert!(transcript.logs("WARN").is_empty(), "{:?}", transcript.logs("WARN"));
-    // The last two days still count, so nobody can tell.
+    // The last two days are not settled and not compared.
     let stream = bench.discover()[REPORT].clone();
     let mut settled = preset(REPORT);
     settled["endDate"] = json!("2026-10-29");
     let truth = truth::report(&bench, &settled, &stream);
     let records = transcript.records(REPORT).into_iter().filter(|record| record["day"].as_str() <= Some("2026-10-29"));
     assert_eq!(by_key(records, &stream), by_key(&truth, &stream));
-    // Without the proof nobody notices.
+    // Without the totals check, the loss goes unnoticed.
     bench.config["verify_totals"] = json!(false);
     let unproved = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(unproved.code, Some(0));
@@ -128,7 +128,7 @@ fn an_undocumented_row_cap_is_detected_by_the_totals() {
 #[test]
 fn a_day_that_differs_from_its_totals_is_requested_by_three_syncs() {
     let mut bench = Bench::new(Options::default(), 60);
-    // The totals always claim displays that the report does not know of.
+    // The totals always include displays that the report lacks.
     let fault = json!({"match": {"path": "/statistics/", "text": "[\"AdvertiserId\",\"Day\"]", "window": "2026-09-02"},
         "times": null, "do": {"mutate": {"/Rows/0/Displays": "7777777"}}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -140,7 +140,7 @@ fn a_day_that_differs_from_its_totals_is_requested_by_three_syncs() {
         let calls = bench.report_requests().len();
         let transcript = bench.read(&catalog, state.as_ref());
         let calls = bench.report_requests().len() - calls;
-        assert!(calls < 100, "it gives up after some answers, not after {calls}");
+        assert!(calls < 100, "expected fewer retries than {calls}");
         if state.is_none() {
             let name = "campaign_statistics_daily";
             assert_report(&bench, &transcript, name, &preset(name));
@@ -216,7 +216,7 @@ fn an_advertiser_that_loses_consent_mid_sync_is_skipped() {
 fn lost_consent_costs_one_request_when_the_portfolio_shows_it() {
     let bench = Bench::new(Options::default(), 10);
     let catalog = bench.catalog(&["campaign_statistics_daily"], "incremental");
-    // The portfolio of the start still has everybody.
+    // The initial portfolio still lists all advertisers.
     let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
     let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -241,7 +241,7 @@ fn a_rate_limit_wait_is_reported_to_the_platform() {
     assert!(started.elapsed() > Duration::from_secs(5));
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
     let is_limited = |message: &&Value| message["trace"]["stream_status"]["reasons"][0]["type"] == "RATE_LIMITED";
-    let limited = transcript.messages.iter().find(is_limited).expect("a status says so");
+    let limited = transcript.messages.iter().find(is_limited).expect("a RATE_LIMITED status");
     let reset = limited["trace"]["stream_status"]["reasons"][0]["rate_limited"]["quota_reset"].as_i64().unwrap();
     let at = limited["trace"]["emitted_at"].as_f64().unwrap();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
@@ -251,8 +251,8 @@ fn a_rate_limit_wait_is_reported_to_the_platform() {
 
 #[test]
 fn the_rate_limiter_leaves_room_for_other_programs() {
-    // A server whose minute takes four seconds, and another program that has used most of it. Pages come one by one, so that
-    // the server knows of every call when it says what is left.
+    // A server whose minute takes four seconds, and another program that has used most of its limit. Pages are
+    // requested one by one, so that the server's remaining limit is exact.
     let options = Options { rate_limit: 40, time_scale: 15.0, audiences: 20, page_limit: 3, ..Options::default() };
     let bench = Bench::new(options, 1);
     let token = crate::harness::token(&bench.sandbox.url());
@@ -262,11 +262,11 @@ fn the_rate_limiter_leaves_room_for_other_programs() {
     }
     let transcript = bench.read(&catalog, None);
     assert_eq!(transcript.records("audiences").len(), 60);
-    assert!(bench.sandbox.requests().len() > 25 + 25, "more calls than were left");
+    assert!(bench.sandbox.requests().len() > 25 + 25, "more requests than remained");
     assert_eq!(refused(&bench), 0);
 }
 
-/// The limits of Criteo's documents, in real time: two minutes.
+/// The documented limits in real time: two minutes.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
 fn slow_reports_use_the_full_rate_limit() {
@@ -282,7 +282,7 @@ fn slow_reports_use_the_full_rate_limit() {
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
     let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
     let least = 60 * ((calls - 1) / 40);
-    println!("{calls} calls, {} refused, {elapsed:.1} s, at least {least} s", refused(&bench));
+    println!("{calls} requests, {} refused, {elapsed:.1} s, at least {least} s", refused(&bench));
     assert!(calls >= 120);
     assert!(refused(&bench) * 100 <= calls, "{} refused", refused(&bench));
     #[expect(clippy::cast_precision_loss, reason = "minutes")]
@@ -290,7 +290,7 @@ fn slow_reports_use_the_full_rate_limit() {
     assert!(elapsed <= most * slowness(), "{elapsed} s of {most} s");
 }
 
-/// Kills a read again and again and goes on from the last state, as a platform does that keeps what came before it.
+/// Repeatedly kills a sync and resumes from the last state, like a platform that keeps earlier output.
 pub fn survive_kills(kills: u32) {
     let options = Options { row_cap: 80, latency: Duration::from_millis(3), ..Options::default() };
     let bench = Bench::new(options, 120);
@@ -316,7 +316,7 @@ pub fn survive_kills(kills: u32) {
             let is_last = done >= kills;
             let killer = (!is_last).then(|| {
                 std::thread::spawn(move || {
-                    // A process that is to be killed at random moments leaves nothing to wait for.
+                    // A process killed at a random time offers no event to wait for.
                     std::sync::mpsc::channel::<()>().1.recv_timeout(delay).ok();
                     Command::new("kill").args(["-KILL", &id]).stderr(Stdio::null()).status().unwrap()
                 })
@@ -370,7 +370,7 @@ fn a_dry_run_prints_the_requests_without_sending_them() {
     insta::assert_snapshot!([first.logs("INFO"), second.logs("INFO")].concat().join("\n"));
     let estimates: Vec<_> = second.of_type("TRACE").into_iter().map(|m| &m["trace"]["estimate"]).collect();
     assert_eq!(estimates[0]["name"], "campaign_statistics_daily");
-    // The next read says the same, and is right.
+    // The next sync reports the same and is complete.
     let again = bench.read(&catalog, Some(&whole.final_state()));
     let estimate = again.of_type("TRACE").into_iter().find(|m| m["trace"]["type"] == "ESTIMATE").unwrap();
     assert_eq!(estimate["trace"]["estimate"]["row_estimate"], estimates[0]["row_estimate"]);

@@ -1,4 +1,4 @@
-//! What Criteo refuses, cannot answer or no longer keeps: the rest is read, and what is missing is named and asked for again.
+//! What Criteo refuses, cannot return or no longer keeps: the rest is read; missing data is named and requested again.
 
 use chrono::Days;
 use criteo_sandbox::Options;
@@ -9,11 +9,11 @@ use crate::streams::{assert_report, preset};
 use crate::truth::{self, by_key};
 
 pub const REPORT: &str = "campaign_statistics_daily";
-/// What tells the requests for data from those for totals.
+/// Distinguishes data requests from totals requests.
 pub const OF_DATA: &str = "\"CampaignId\"";
 pub const OF_TOTALS: &str = "[\"AdvertiserId\",\"Day\"]";
 
-#[expect(clippy::needless_pass_by_value, reason = "callers write both in place")]
+#[expect(clippy::needless_pass_by_value, reason = "callers build both inline")]
 pub fn fault(bench: &Bench, matches: Value, action: Value) {
     bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": action})).unwrap();
 }
@@ -37,7 +37,7 @@ pub fn rises(bench: &mut Bench, days: u64) {
     bench.config["now"] = json!(format!("{later}T12:00:00Z"));
 }
 
-/// What a destination that merges by key holds after these syncs is what there is.
+/// Asserts that a destination that merges by key holds the truth after these syncs.
 pub fn assert_merged(bench: &Bench, syncs: &[&Transcript], name: &str) {
     let stream = &bench.discover()[name];
     let mut merged = truth::ByKey::new();
@@ -62,7 +62,7 @@ fn the_next_sync_closes_a_hole() {
         ("404", json!({"status": 404, "body": problem("gone")})),
     ] {
         let mut bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 60);
-        // Windows must be short enough that something is read before the day.
+        // Windows must be short enough that some rows precede the day.
         bench.config["verify_totals"] = json!(false);
         fault(&bench, json!({"path": "/statistics/", "covers": "2026-10-20", "text": OF_DATA}), action);
         let first = incremental(&bench, None);
@@ -78,7 +78,7 @@ fn the_next_sync_closes_a_hole() {
         assert_eq!(state["groups"], json!([{"cursor": "2026-10-31", "scope": ["1001"]}]), "{name}");
         let hole = json!({"from": "2026-10-20", "to": "2026-10-20", "scope": ["1001"], "why": "unread", "tries": 1});
         assert_eq!(state["holes"], json!([hole]), "{name}");
-        // Forty days later the day lies before the lookback: nothing but the hole asks for it.
+        // Forty days later the day is before the lookback: only the hole requests it.
         bench.sandbox.clear_faults();
         rises(&mut bench, 40);
         let second = incremental(&bench, Some(&first.final_state()));
@@ -119,7 +119,7 @@ fn a_refused_advertiser_is_named_and_the_others_are_read() {
             if is_listed {
                 assert!(message(&transcript).contains("1003"), "{}", message(&transcript));
             }
-            // The advertiser is read from its start once it is let in.
+            // The advertiser is read from its start once it is no longer refused.
             bench.sandbox.clear_faults();
             let second = incremental(&bench, Some(&transcript.final_state()));
             assert_eq!(second.code, Some(0));
@@ -148,7 +148,11 @@ fn a_no_campaign_error_fails_when_the_totals_have_data() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     let told = transcript.logs("WARN").join("\n");
     assert!(told.contains("refuses to report on 1002") && told.contains("its own totals have numbers"), "{told}");
-    assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1001"]), "the other one is read when it comes");
+    assert_eq!(
+        state_of(&transcript)["groups"][0]["scope"],
+        json!(["1001"]),
+        "the other one is read once it is available"
+    );
 }
 
 #[test]
@@ -189,7 +193,7 @@ fn failed_totals_make_days_unproven_but_keep_their_rows() {
         let warned =
             transcript.logs("WARN").iter().any(|log| log.contains("totals") && log.contains("are not available"));
         assert_eq!(warned, is_unproven, "{name}: {:?}", transcript.logs("WARN"));
-        // Days that are not older than two are never compared.
+        // Days within the last two days are never compared.
         let hole = json!([{"from": bench.today() - Days::new(100), "to": "2026-10-29", "scope": ["1001", "1002", "1003"],
             "why": "uncompared", "tries": 1}]);
         assert_eq!(state_of(&transcript).get("holes"), is_unproven.then_some(&hole), "{name}");
@@ -205,7 +209,7 @@ fn a_date_range_limit_is_detected_from_any_error() {
     {
         for longest in [4, 31, 100] {
             if name == "other code" && longest == 4 {
-                // Nobody can tell a refusal of so short windows from one of the advertiser.
+                // With such short windows, this looks like a refused advertiser.
                 continue;
             }
             let bench = Bench::new(Options { ads: 1, ..Options::default() }, 300);
@@ -239,7 +243,7 @@ fn a_shorter_history_than_documented_moves_the_start() {
         let mut query = preset(REPORT);
         query["startDate"] = json!(floor);
         assert_report(&bench, &transcript, REPORT, &query);
-        // What does not speak of days is true of each advertiser by itself.
+        // An error that does not mention days concerns each advertiser separately.
         let words = if code == "odd" { "refuses to report on" } else { "assumed to go back" };
         let warned = transcript.logs("WARN").iter().any(|log| log.contains(words) && log.contains(&floor.to_string()));
         assert!(warned, "{:?}", transcript.logs("WARN"));
@@ -251,7 +255,7 @@ fn the_cursor_never_passes_an_unread_day() {
     let mut bench = Bench::new(Options::default(), 60);
     let first = incremental(&bench, None);
     rises(&mut bench, 50);
-    // A start behind the cursor leaves days out: the cursor stays, and they are named.
+    // A start after the cursor skips days: the cursor stays, and they are named.
     let start = bench.today() - Days::new(10);
     bench.config["start_date"] = json!(start);
     let second = incremental(&bench, Some(&first.final_state()));
@@ -281,7 +285,7 @@ fn a_pause_longer_than_the_default_history_leaves_no_gap() {
 
 #[test]
 fn a_day_truncated_below_the_cap_is_split_by_ad_set() {
-    // Criteo cuts at 60 rows, of which nothing is documented; a day has more.
+    // An undocumented cap of 60 rows; a day has more.
     let options =
         Options { row_cap: 60, advertisers: 2, campaigns: 5, ad_sets: 4, ads: 5, activity: 100, ..Options::default() };
     let mut bench = Bench::new(options, 6);
@@ -295,7 +299,7 @@ fn a_day_truncated_below_the_cap_is_split_by_ad_set() {
     assert_report(&bench, &transcript, name, &query);
 }
 
-/// Rows that cannot be summed up are written; nothing proves their day, and the state and the summary say so.
+/// Their rows are written; state and summary report the day as unproven.
 #[test]
 fn rows_that_cannot_be_summed_make_their_day_unproven() {
     let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 20);
@@ -315,8 +319,8 @@ fn rows_that_cannot_be_summed_make_their_day_unproven() {
     assert!(transcript.logs("INFO").iter().any(is_listed), "{:?}", transcript.logs("INFO"));
 }
 
-/// However long the window is that the day lies in, the halving ends at the day, and what is behind it is read. Where all fails, a
-/// row of failures ends the stream soon.
+/// Splitting stops at the failing day, and later days are read. If everything fails, several failures in a row end the
+/// stream.
 #[test]
 fn one_failing_day_is_a_hole_and_an_outage_fails_fast() {
     for days in [1, 7, 8, 15, 16, 63] {
@@ -348,7 +352,7 @@ fn one_failing_day_is_a_hole_and_an_outage_fails_fast() {
     }
 }
 
-/// A refusal in odd words of up to 31 days is not taken for one of their number at once, but a first day that is served alone tells.
+/// An unusual refusal for up to 31 days is not assumed to concern their number, but an available first day shows it.
 #[test]
 fn a_date_range_limit_is_detected_from_unusual_wording() {
     for longest in [31, 30, 4, 1] {
@@ -361,7 +365,7 @@ fn a_date_range_limit_is_detected_from_unusual_wording() {
     }
 }
 
-/// The first day is looked for with three advertisers; where all of these are refused, the stream fails.
+/// The first day is searched with three advertisers; if all are refused, the stream fails.
 #[test]
 fn the_first_day_is_found_despite_two_refused_advertisers() {
     for (refused, is_found) in [(2, true), (3, false)] {

@@ -1,4 +1,4 @@
-//! Never a lost row, wherever a sync ends and goes on.
+//! No row is lost wherever a sync stops and resumes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn a_second_sync_rereads_only_the_lookback() {
     let second = bench.read(&catalog, Some(&first.final_state()));
     let again = &bench.report_requests()[requests.len()..];
     assert_eq!((again.len(), bench.auxiliary_requests().len()), (1, totals + 1));
-    // The cursor is yesterday; 30 days that end with it are read again, and today.
+    // The cursor is yesterday; it and the 29 days before it are read again, and today.
     assert_eq!((&again[0]["startDate"], &again[0]["endDate"]), (&json!("2026-10-02"), &json!("2026-11-01")));
     assert_eq!(second.final_state()[0]["stream"], first.final_state()[0]["stream"]);
     assert!(!second.records("campaign_statistics_daily").is_empty());
@@ -32,13 +32,13 @@ fn a_second_sync_rereads_only_the_lookback() {
 
 #[test]
 fn a_sync_resumes_from_any_state_without_a_gap() {
-    // A low cap cuts windows into many slices, so that there are many states.
+    // A low cap splits windows into many parts, so that there are many states.
     let mut bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
     bench.config["lookback_days"] = json!(3);
     let catalog = bench.catalog(REPORTS, "incremental");
     let whole = bench.read(&catalog, None);
     assert_eq!(whole.code, Some(0), "{:?}", whole.errors());
-    // How many there are depends on the order in which the answers come.
+    // Their number depends on the order of responses.
     let states = assert_resumable(&bench, &catalog, &whole, REPORTS);
     assert!(states >= 10, "{states} states");
 }
@@ -52,7 +52,7 @@ fn a_state_ahead_of_its_records_is_detected() {
     let early = whole.messages.iter().position(|message| message["type"] == "RECORD").unwrap();
     whole.messages.remove(early);
     let resumed = AssertUnwindSafe(|| assert_resumable(&bench, &catalog, &whole, &REPORTS[..1]));
-    assert!(catch_unwind(resumed).is_err(), "a record was lost and nobody noticed");
+    assert!(catch_unwind(resumed).is_err(), "a lost record was not detected");
 }
 
 #[test]
@@ -67,14 +67,14 @@ fn a_response_at_the_cap_is_split_without_duplicates() {
 
 #[test]
 fn a_day_above_the_cap_fails_its_stream_with_a_remedy() {
-    // Two ad sets of an advertiser fit under the cap on any day, the three ads of a single ad set do not.
+    // Two ad sets of an advertiser fit under the cap on any day; the three ads of one ad set do not.
     let bench = Bench::new(Options { row_cap: 3, campaigns: 1, activity: 100, ..Options::default() }, 4);
     let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
     assert_eq!(transcript.code, Some(1));
     let [error] = &transcript.errors()[..] else { panic!("{:?}", transcript.errors()) };
     assert_eq!(error["stream_descriptor"]["name"], "ad_statistics_daily");
     assert_eq!(error["failure_type"], "config_error");
-    // Which advertiser comes first, and with which day, is chance.
+    // The first advertiser and day to fail vary.
     let words = error["message"].as_str().unwrap().split(' ').map(|word| match word.trim_end_matches(',') {
         "1001" | "1002" | "1003" => "(id)",
         day if day.starts_with("2026-") => "(day),",
@@ -154,8 +154,8 @@ fn a_refused_token_is_renewed_once() {
     );
     let requests = bench.sandbox.requests();
     let refused = requests.iter().filter(|request| request.status == 401).count();
-    assert!(refused >= 4, "{refused} calls were refused");
-    assert_eq!(bench.token_requests(), refused + 1, "every refusal costs one renewal");
+    assert!(refused >= 4, "{refused} requests were refused");
+    assert_eq!(bench.token_requests(), refused + 1, "one renewal per refusal");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_rotated_refresh_token_is_sent_with_the_full_configuration() {
     let bench = Bench::new(options, 10);
     let transcript = bench.read(&bench.catalog(&["campaigns"], "full_refresh"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    let [control] = &transcript.of_type("CONTROL")[..] else { panic!("one CONTROL is wanted") };
+    let [control] = &transcript.of_type("CONTROL")[..] else { panic!("expected one CONTROL") };
     let mut config: Value = control["control"]["connectorConfig"]["config"].clone();
     assert_eq!(config["refresh_token"], "rotated-refresh-token-1");
     config["refresh_token"] = json!("first-refresh-token");

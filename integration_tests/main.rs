@@ -1,8 +1,7 @@
-//! The real program as a process, against the sandbox on loopback. Every run passes through [`rules`], which knows the
-//! rules that hold for every run; a test adds what is special about it.
-#![expect(unreachable_pub, reason = "the modules of a test binary are seen by nobody else")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "figures that a test measures are shown with --nocapture")]
+//! Runs the real program against the sandbox on loopback. Every run is checked against [`rules`].
+#![expect(unreachable_pub, reason = "modules of a test binary are not used elsewhere")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::print_stdout, reason = "measurements are shown with --nocapture")]
 mod assumptions;
 mod bad_input;
 mod check;

@@ -1,15 +1,15 @@
-//! What Criteo answers is what was asked for, is written under keys that are unique, and is understood in every spelling; or
-//! else the stream stops, loudly.
+//! Rows must match the request, have unique keys, and be read in every format; otherwise the stream fails with an
+//! error.
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
 
-/// What tells the requests of a custom report for data from those for totals.
+/// Distinguishes a custom report's data requests from its totals requests.
 const OF_DATA: &str = "\"Os\"";
 
-/// Two advertisers, some days, and a custom report `mine` of these dimensions and metrics.
+/// Two advertisers, some days, and a custom report `mine`.
 fn bench(dimensions: &[&str], metrics: &[&str], days: u64) -> Bench {
     let mut bench = Bench::new(Options { advertisers: 2, ..Options::default() }, days);
     bench.config["verify_totals"] = json!(false);
@@ -31,7 +31,7 @@ fn message(transcript: &Transcript) -> String {
     error["message"].as_str().unwrap().to_owned()
 }
 
-/// The stream is incomplete, without a record, and says all of this.
+/// Asserts that the stream is incomplete, without records, and that its error has these words.
 fn assert_loud(transcript: &Transcript, stream: &str, words: &[&str]) {
     assert_eq!(transcript.code, Some(1));
     assert_eq!(transcript.statuses(stream).last(), Some(&"INCOMPLETE"));
@@ -54,7 +54,7 @@ fn unrequested_rows_fail_the_stream() {
     for (what, advertiser, day) in [
         ("an earlier day", "1001", "2025-10-30"),
         ("a later day", "1001", "2026-12-01"),
-        ("an instant of the next day in the report's zone", "1001", "2026-11-01T23:30:00-05:00"),
+        ("a time on the next day in the report's zone", "1001", "2026-11-01T23:30:00-05:00"),
         ("another advertiser", "4711", "2026-10-31"),
     ] {
         for verify_totals in [false, true] {
@@ -66,10 +66,10 @@ fn unrequested_rows_fail_the_stream() {
             let told = if advertiser == "1001" { day } else { advertiser };
             assert_loud(&transcript, "custom_mine", &[told, "2026-10-29 to 2026-11-01"]);
             let asked = bench.report_requests().iter().filter(|body| body.to_string().contains(OF_DATA)).count();
-            assert!(asked > 1, "{what}: a request for other rows is tried again");
+            assert!(asked > 1, "{what}: unrequested rows are retried");
         }
     }
-    // Once is forgiven.
+    // A single occurrence is retried.
     let bench = bench(&["Day", "Os"], &["Clicks"], 3);
     answer(&bench, OF_DATA, 1, &json!({"Rows": [row("1001", "2025-10-30", &json!({}))]}));
     let transcript = read(&bench, "custom_mine");
@@ -88,7 +88,7 @@ fn weeks_starting_on_sunday_are_detected() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     let found: Vec<_> = transcript.records("custom_mine").iter().map(|record| record["week"].clone()).collect();
     assert_eq!(found, weeks);
-    // Weeks of Monday would have been asked for from the day before.
+    // Weeks starting on Monday would have been requested from the day before.
     let asked: Vec<_> = bench.auxiliary_requests().into_iter().map(|body| body["startDate"].clone()).collect();
     assert_eq!(asked.last(), Some(&json!("2026-10-11")), "{asked:?}");
 }
@@ -126,7 +126,7 @@ fn rows_with_the_same_key_are_summed_or_fail_the_stream() {
         ["2 rows", "advertiser_id 1001", "day 2026-10-31", "os iOS", "ClickThroughRate", "row_number", "dimension"];
     assert_loud(&transcript, "custom_mine", &words);
 
-    // Rows that are equal in everything are one.
+    // Identical rows are merged.
     let bench = self::bench(&["Day", "Os"], &["Clicks", "ClickThroughRate"], 3);
     answer(&bench, OF_DATA, Value::Null, &two(&left, &left));
     let transcript = read(&bench, "custom_mine");

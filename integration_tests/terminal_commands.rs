@@ -1,4 +1,4 @@
-//! What people see who use the program by hand: at terminals narrow and wide, and through a pipe.
+//! Commands run manually, at terminals of several widths and through a pipe.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::streams::{assert_report, preset};
 
 const REPORT: &str = "campaign_statistics_daily";
 
-/// A small world whose money is modest.
+/// A small account with small amounts.
 fn bench() -> Bench {
     let options = Options { advertisers: 1, campaigns: 1, ad_sets: 1, ads: 1, audiences: 3, ..Options::default() };
     let bench = Bench::new(options, 30);
@@ -21,14 +21,14 @@ fn bench() -> Bench {
     bench
 }
 
-/// What a command for people prints when its output goes through a pipe.
+/// Output of a command through a pipe.
 fn piped(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = bench.program().args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What a command prints at terminals of several widths, and through a pipe. Its stdout is the terminal, too.
+/// Output of a command at terminals of several widths and through a pipe. Stdout is the terminal as well.
 fn seen(bench: &Bench, arguments: &[&str]) -> String {
     let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
     let mut text = format!("$ source-criteo {}\n", arguments.join(" "));
@@ -97,14 +97,14 @@ fn completions_and_manual_pages_are_printed() {
     assert!(check.unwrap().success());
 }
 
-/// In the build that is tested, without optimization.
+/// Measured without optimization.
 #[test]
 fn the_first_log_line_appears_immediately() {
     let bench = bench();
     for arguments in
         [&["streams"][..], &["explain", "clicks"], &["spec"], &["discover", "--config", "config.json"], &["man"]]
     {
-        // Other tests take the machine's time, too: it must be that quick once.
+        // Other tests use the CPU as well, so one fast run is enough.
         let is_quick = (0..50).any(|_| {
             let started = Instant::now();
             assert!(bench.program().args(arguments).output().unwrap().status.success());
@@ -135,7 +135,7 @@ fn a_preview_shows_the_first_rows_and_days() {
     for row in &rows {
         assert!(["2026-10-20", "2026-10-21"].contains(&row["day"].as_str().unwrap()), "{row}");
     }
-    // Not even a look goes behind the first day of the configuration.
+    // A preview also respects the configured first day.
     let mut late = bench.config.clone();
     late["start_date"] = json!("2026-10-28");
     bench.file("late.json", &late);
@@ -182,7 +182,7 @@ fn a_read_without_a_catalog_resumes_from_its_state_file() {
     let second = bench.run(&read);
     let (rows, all) = (second.records(REPORT).len(), first.records(REPORT).len());
     assert!(second.code == Some(0) && rows > 0 && rows < 4 && all > 20, "{rows} of {all}");
-    // Another stream leaves the first one's state where it is.
+    // Another stream does not change the first one's state.
     let other = bench.run(&[
         "read",
         "--config",
@@ -234,7 +234,7 @@ fn days_given_on_the_command_line_override_the_state() {
     let read = |days: &[&str]| days_of(&[&["--state-file", "state.json"][..], days].concat());
     let kept = || std::fs::read_to_string(bench.directory.join("state.json")).unwrap();
 
-    // A state that begins late says so; what lies before it is read when it is named.
+    // A state that starts late is reported; earlier days are read on request.
     let (days, warned) = read(&["--since", "2026-10-20", "--until", "2026-10-24"]);
     assert_eq!(days, between("2026-10-20", "2026-10-24"));
     assert!(warned.contains("The state file will start at 2026-10-20"), "{warned}");
@@ -243,12 +243,12 @@ fn days_given_on_the_command_line_override_the_state() {
         read(&["--since", "2026-10-12", "--until", "2026-10-15"]),
         (between("2026-10-12", "2026-10-15"), String::new())
     );
-    assert_eq!(kept(), after_the_first, "days behind the cursor move nothing");
+    assert_eq!(kept(), after_the_first, "days before the cursor change nothing");
 
-    // Nothing to read is not passed over in silence.
+    // A run without days to read is reported.
     let (days, warned) = read(&["--until", "2026-10-15"]);
     assert!(days.is_empty() && warned.contains("are not read: the cursor is"), "{warned}");
-    // A gap stays a gap.
+    // A gap remains a gap.
     let (days, warned) = read(&["--since", "2026-10-28"]);
     assert_eq!(days, between("2026-10-28", "2026-11-01"));
     assert!(warned.contains("are skipped because --since is after the cursor"), "{warned}");
@@ -278,7 +278,7 @@ fn command_line_errors_come_with_suggestions() {
     let days = run(&["--streams", REPORT, "--since", "2026-10-21", "--until", "2026-10-20"]);
     assert!(days.errors()[0]["message"].as_str().unwrap().contains("is before the first"));
     let folder = run(&["--streams", REPORT, "--state-file", "no/such/folder/state.json"]);
-    assert!(folder.code == Some(1) && folder.records(REPORT).is_empty(), "it is told before anything is read");
+    assert!(folder.code == Some(1) && folder.records(REPORT).is_empty(), "reported before anything is read");
     let told = folder.errors().last().unwrap()["message"].as_str().unwrap().to_owned();
     assert!(told.contains("The state file no/such/folder/state.json cannot be written"), "{told}");
     let (code, _, stderr) =
@@ -294,7 +294,7 @@ fn command_line_errors_come_with_suggestions() {
     }
 }
 
-/// What a read says of itself at its end, without the times.
+/// A run's summary without durations.
 fn summary(transcript: &Transcript) -> Vec<String> {
     let logs = transcript.logs("INFO").into_iter().map(str::to_owned);
     logs.filter(|line| line.contains(" records")).collect()
@@ -316,7 +316,7 @@ fn every_read_prints_a_summary() {
     let records = transcript.records(REPORT);
     let of_report =
         lines.iter().find(|line| line.starts_with(&format!("{REPORT}: {} records in ", records.len()))).unwrap();
-    // Days between the first and the last that nobody has a row on.
+    // Days without rows between the first and the last day.
     let days: BTreeSet<NaiveDate> = records.iter().map(|row| row["day"].as_str().unwrap().parse().unwrap()).collect();
     let (first, last) = (*days.first().unwrap(), *days.last().unwrap());
     let gap = first.iter_days().take_while(|day| *day < last).find(|day| !days.contains(day)).unwrap();
@@ -332,7 +332,7 @@ fn every_read_prints_a_summary() {
     let all = records.len() + transcript.records("campaigns").len();
     let wanted = format!("2 streams: {all} records, {calls} calls (1 refused by the rate limit, 1 failed)");
     assert!(of_run.starts_with(&wanted), "{wanted}: {of_run}");
-    // A tap says the same on stderr.
+    // A tap prints the same summary on stderr.
     let (_, _, said) = piped(&bench, &["--config", "config.json"]);
     assert!(said.contains("INFO ") && said.lines().last().unwrap().contains(" streams: "), "{said}");
 }
@@ -360,7 +360,10 @@ fn a_terminal_shows_the_progress_of_a_read() {
     let end = drawn.last().unwrap();
     assert!(end.contains("1 stream: ") && end.ends_with("exit 0\n"), "{end}");
     let stdout = std::fs::read_to_string(bench.directory.join("stdout")).unwrap();
-    assert!(stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "stdout is the protocol's");
+    assert!(
+        stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "stdout has only protocol messages"
+    );
 }
 
 #[test]
@@ -410,7 +413,7 @@ fn a_state_path_that_is_not_a_file_is_rejected_at_the_start() {
     let told = read("--state", "gone.json");
     assert!(told.starts_with("The state file gone.json does not exist.") && told.contains("--state-file"), "{told}");
     assert!(bench.sandbox.requests().is_empty());
-    // What a shell has opened is no mistake.
+    // Process substitution is accepted.
     let line = format!(
         "{} read --config config.json --streams campaigns --state <(echo '[]')",
         crate::harness::tested_program().to_str().unwrap()
