@@ -559,10 +559,7 @@ fn the_credentials_page_matches_the_program() {
     for rung in source_criteo::check::Step::ALL.map(source_criteo::check::Step::name) {
         assert!(page.contains(&format!("\n### {rung}\n")), "{rung} has no heading");
     }
-    assert!(
-        page.contains(include_str!("../src/commands/setup/consent.txt")),
-        "the consent message differs"
-    );
+    assert!(page.contains(include_str!("../src/commands/setup/consent.txt")), "the consent message differs");
     let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();
     let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();
     for permission in source_criteo::products::Permission::ALL {

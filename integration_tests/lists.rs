@@ -1,4 +1,4 @@
-//! Lists that come in part: what is missing is named, nothing of it counts as read, and everything else is written.
+//! Partial lists: missing data is named and does not count as read; everything else is written.
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn read(bench: &Bench, name: &str) -> Transcript {
     bench.read(&bench.catalog(&[name], "full_refresh"), None)
 }
 
-/// The message of a stream that is incomplete.
+/// The error message of an incomplete stream.
 fn incomplete(transcript: &Transcript, name: &str) -> String {
     assert_eq!(transcript.statuses(name).last(), Some(&"INCOMPLETE"), "{name}");
     let errors = transcript.errors();

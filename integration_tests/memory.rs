@@ -1,4 +1,4 @@
-//! Memory is bounded by one answer of Criteo, not by the length of a sync.
+//! Memory is bounded by one response, not by the length of a sync.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::harness::{Bench, peak_kib};
 
-/// What one sync may take at its peak.
+/// Maximum memory of one sync.
 const MOST_KIB: u64 = 96 * 1024;
 
-/// Reads a stream with nothing that could take memory in between, and returns lines and peak memory in KiB.
+/// Reads a stream without buffering; returns the number of lines and the peak memory in KiB.
 fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
     bench.file("config.json", &bench.config);
     bench.file("catalog.json", &bench.catalog(&[stream], "incremental"));
@@ -27,7 +27,7 @@ fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
         let length = stdout.read(&mut buffer).unwrap();
         tail = if length > 0 { buffer[..length].to_vec() } else { tail };
         lines += buffer[..length].split(|byte| *byte == b'\n').count() - 1;
-        // The high-water mark; the last reading is taken while the last lines are in the pipe.
+        // The last reading happens while the last lines are in the pipe.
         peak = peak.max(peak_kib(child.id()));
         if length == 0 {
             break;
@@ -35,11 +35,11 @@ fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
     }
     assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&tail));
     let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
-    println!("{lines} lines, {calls} calls to reports, {:.1} s, peak {peak} KiB", started.elapsed().as_secs_f64());
+    println!("{lines} lines, {calls} report requests, {:.1} s, peak {peak} KiB", started.elapsed().as_secs_f64());
     (lines, peak)
 }
 
-/// One advertiser whose every day has just under 100,000 rows.
+/// One advertiser with just under 100,000 rows per day.
 fn dense(days: u64, metrics: &[&str]) -> Bench {
     let options = Options {
         advertisers: 1,
@@ -113,7 +113,7 @@ fn a_report_above_the_memory_limit_is_read_in_parts() {
     assert!(peak < MOST_KIB, "{peak} KiB");
 }
 
-/// A table with rows that share keys is written out with their names to add them up.
+/// A table with repeated keys is written as objects in order to merge it.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
 fn rows_with_the_same_key_are_summed_in_bounded_memory() {

@@ -1,4 +1,4 @@
-//! Streams of objects: pages, parents, permissions, and syncs that are interrupted.
+//! Object streams: pages, parents, permissions, interrupted syncs.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Bench, Transcript};
 use crate::truth::{self, by_key};
 
-/// The streams of objects that a bench discovers.
+/// The object streams that a bench discovers.
 fn objects(bench: &Bench) -> Vec<String> {
     let discovered = bench.discover();
     let is_object = |stream: &&Value| {
@@ -27,7 +27,7 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
     let stream = &bench.discover()[name];
     let truth = truth::entity(bench, name, stream);
     assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{name}");
-    assert_eq!(transcript.records(name).len(), truth.len(), "{name}: a row came twice");
+    assert_eq!(transcript.records(name).len(), truth.len(), "{name}: duplicate row");
 }
 
 fn calls(bench: &Bench, part: &str) -> usize {
@@ -47,8 +47,8 @@ fn parents_are_requested_once_selected_or_not() {
             assert_truth(&bench, &transcript, name);
         }
         assert_eq!(calls(&bench, "/ad-sets/search"), 1);
-        assert_eq!(calls(&bench, "/audience-segments/search"), 2, "24 segments and the end");
-        assert_eq!(calls(&bench, "/product-sets/dataset/"), 6, "two datasets of each advertiser");
+        assert_eq!(calls(&bench, "/audience-segments/search"), 2, "24 segments and the last page");
+        assert_eq!(calls(&bench, "/product-sets/dataset/"), 6, "two datasets per advertiser");
     }
 }
 
@@ -101,7 +101,7 @@ fn all_pages_are_read_whatever_the_server_does() {
     for page_limit in [1, 2, 7, 60] {
         let bench = Bench::new(Options { page_limit, audiences: 20, ..Options::default() }, 1);
         for total in [json!(null), json!(0), json!(5)] {
-            // Totals that are absent or wrong.
+            // Missing or wrong totals.
             let fault = json!({"match": {"path": "/audiences/search"}, "times": 200,
                 "do": {"mutate": {"/meta/totalItems": total}}});
             bench.sandbox.add_fault(fault).unwrap();
@@ -123,14 +123,14 @@ fn objects_deleted_between_pages_do_not_hide_others() {
     let transcript = std::thread::scope(|scope| {
         let reading = scope.spawn(|| bench.read(&catalog, None));
         crate::harness::wait_until(|| calls(&bench, "/audiences/search") >= 4);
-        // Objects of pages that have been read: everything behind them moves up.
+        // Objects on pages already read: all later objects move up.
         bench.sandbox.change(|options| options.deleted_ids = (600_001..600_016).map(|id| id.to_string()).collect());
         reading.join().unwrap()
     });
     let ids: BTreeSet<_> = transcript.records("audiences").iter().map(|record| record["id"].to_string()).collect();
     let there = bench.sandbox.world().objects("audiences", "2026-07").unwrap();
     assert!(there.iter().all(|object| ids.contains(&object["id"].to_string())), "{} of {}", ids.len(), there.len());
-    assert_eq!(ids.len(), transcript.records("audiences").len(), "none comes twice");
+    assert_eq!(ids.len(), transcript.records("audiences").len(), "no duplicates");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn deleted_parents_are_skipped_and_counted() {
     let transcript = read(&bench, &["ad_set_category_bids".to_owned()]);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert!(transcript.logs("WARN").iter().any(|log| log.contains("2 of 12 parents")), "{:?}", transcript.logs("WARN"));
-    // Where no parent has it, the endpoint is gone.
+    // If no parent has it, the endpoint is gone.
     let fault = json!({"match": {"path": "/category-bids"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
     let gone = read(&bench, &["ad_set_category_bids".to_owned()]);
@@ -185,7 +185,7 @@ fn an_interrupted_full_refresh_resumes_within_its_sync() {
         let kept = kept.map(|message| message["record"]["data"].as_object().unwrap());
         assert_eq!(by_key(kept.chain(resumed.records(name)), &stream), truth);
     }
-    // Another sync begins anew.
+    // Another sync starts from scratch.
     catalog["streams"][0]["sync_id"] = json!(8);
     let anew = bench.read(&catalog, Some(&whole.state_after(states[0].0 + 1)));
     assert_truth(&bench, &anew, name);
@@ -207,7 +207,7 @@ fn unchanged_audiences_are_not_written_again() {
     for (state, is_due) in [(&state, true), (&later, false)] {
         let again = bench.read(&catalog, Some(state));
         for record in again.records("audiences") {
-            // Without an instant nobody knows.
+            // Without a time, a change cannot be excluded.
             assert!(record["updated_at"].is_null() || is_due, "{record:?}");
         }
         assert!(!again.records("audiences").is_empty());
@@ -271,14 +271,14 @@ fn a_new_advertiser_includes_its_old_audiences() {
     let first = bench.read(&catalog, None);
     assert_truth(&bench, &first, "audiences");
     let mut state = first.final_state();
-    // In the words of an earlier version.
+    // In the format of an earlier version.
     state[0]["stream"]["stream_state"] =
         json!({"version": 1, "updated_at": "2026-09-01T00:00:00Z", "advertisers": ["1001", "1002"]});
     bench.sandbox.change(|options| options.without_consent.clear());
     let second = bench.read(&catalog, Some(&state));
     let of = |id: &str| second.records("audiences").iter().filter(|record| record["advertiser_id"] == id).count();
     assert_eq!(of("1003"), 80);
-    assert!(of("1001") < 80, "only those that do not say when they were changed");
+    assert!(of("1001") < 80, "only audiences without a modification time");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn a_parent_with_an_invalid_state_is_not_written_by_its_children() {
     assert_truth(&bench, &transcript, "contact_list_statistics");
 }
 
-/// `cargo test -- --nocapture large_account` shows the figures.
+/// `cargo test -- --nocapture large_account` prints the numbers.
 #[test]
 fn a_large_account_takes_close_to_the_minimum_of_requests() {
     let options = Options { advertisers: 200, campaigns: 5, ad_sets: 5, ads: 2, audiences: 2, ..Options::default() };
@@ -307,10 +307,11 @@ fn a_large_account_takes_close_to_the_minimum_of_requests() {
         assert_eq!(transcript.records(name).len(), count);
     }
     let calls = bench.sandbox.requests().len();
-    // The token, the portfolio, three lists at once, a full page of ads for each advertiser, and the bids of each ad set.
+    // The token, the portfolio, three lists for all advertisers, a full page of ads per advertiser, and the bids of
+    // each ad set.
     let least = 1 + 1 + 3 + 200 + 5000;
-    println!("{calls} calls, at least {least}; {seconds:.1} s");
-    assert!(calls <= least + 200, "one call an advertiser tells that its ads are at their end");
+    println!("{calls} requests, at least {least}; {seconds:.1} s");
+    assert!(calls <= least + 200, "one request per advertiser for the end of its ads");
 }
 
 #[test]
@@ -318,7 +319,7 @@ fn budgets_without_spend_are_read() {
     let bench = Bench::new(Options::default(), 1);
     let transcript = read(&bench, &["mpo_budgets".to_owned()]);
     assert_truth(&bench, &transcript, "mpo_budgets");
-    assert!(transcript.records("mpo_budgets").iter().any(|record| record["spend"] == 0.0), "some have spent nothing");
+    assert!(transcript.records("mpo_budgets").iter().any(|record| record["spend"] == 0.0), "some have no spend");
     assert_eq!(calls(&bench, "withSpend"), 0);
 }
 
@@ -339,7 +340,7 @@ fn budget_spend_is_right_or_null_and_no_budget_is_lost() {
         assert!(with_spend("Current") > 0, "{value}");
         assert_eq!(with_spend("Archived") == 0, are_null, "{value}");
         assert!(records.iter().all(|record| record["status"] != "Archived" || record["spend"] != 0.0), "{value}");
-        assert_eq!((calls(&bench, "/budgets"), calls(&bench, "endAfterDate")), (6, 3), "two for each advertiser");
+        assert_eq!((calls(&bench, "/budgets"), calls(&bench, "endAfterDate")), (6, 3), "two per advertiser");
     }
 }
 
@@ -352,7 +353,7 @@ fn a_response_that_announces_more_is_read_in_parts_or_fails() {
         json!({"/metadata": {"continuationToken": "abc"}}),
     ];
     for mutate in more {
-        // Only where several advertisers are asked for at once.
+        // Only in requests for several advertisers.
         let bench = Bench::new(Options::default(), 1);
         let fault =
             json!({"match": {"path": "/campaigns/search", "text": "\",\""}, "times": null, "do": {"mutate": mutate}});
@@ -413,7 +414,7 @@ fn a_list_that_hangs_for_one_advertiser_is_read_for_the_others() {
                 "{error}"
             );
         }
-        // An outage is no reason to ask for ever smaller parts.
+        // An outage does not lead to ever smaller requests.
         let bench = Bench::new(Options { advertisers: 200, campaigns: 1, ..Options::default() }, 1);
         bench.sandbox.add_fault(json!({"match": {"path": "/search"}, "times": null, "do": action})).unwrap();
         let transcript = read(&bench, &names[..1]);
@@ -470,7 +471,7 @@ fn transactions_are_complete_for_either_window_date() {
         assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{value}");
         let told = transcript.logs("WARN").iter().any(|log| log.contains("by event date"));
         assert_eq!(told, value == "event");
-        // Rows that agree with neither date are refused.
+        // Rows that match neither date are rejected.
         let mut options = Options::default();
         options.unknowns.set("transactions_window", value).unwrap();
         options.unknowns.set("rows_outside", "day_after").unwrap();
@@ -497,7 +498,7 @@ fn marketplace_statistics_with_a_next_link_are_requested_in_parts() {
     }
 }
 
-/// Answers that refuse a request, in all the ways that have been seen or documented.
+/// All observed or documented ways to refuse a request.
 fn refusals() -> [Value; 5] {
     let errors = |kind: &str, code: &str| json!({"errors": [{"type": kind, "code": code, "title": "Not this one"}]});
     [
@@ -595,7 +596,7 @@ fn duplicate_and_unrequested_objects_are_counted() {
     let whole = read(&bench, &["campaigns".to_owned()]);
     let campaign = |id: &str, advertiser: &str| json!({"id": id, "type": "Campaign", "attributes": {"name": "x", "advertiserId": advertiser}});
     for pointer in ["/data/x", "/data/y"] {
-        // A name that is no number adds to the list.
+        // A non-numeric name inserts into the list.
         let first = bench.sandbox.world().objects("campaigns", "2026-07").unwrap()[0].clone();
         let added = if pointer == "/data/x" { first } else { campaign("9", "4711") };
         let fault = json!({"match": {"path": "/campaigns/search"}, "times": 1, "do": {"mutate": {pointer: added}}});
@@ -649,7 +650,7 @@ fn changes_during_an_advertisers_absence_are_read() {
     let catalog = bench.catalog(&["audiences"], "incremental");
     let state = bench.read(&catalog, None).final_state();
     let floor = |state: &Value| state[0]["stream"]["stream_state"].clone();
-    // An advertiser is away, and the others move on.
+    // One advertiser is absent while the others advance.
     let mut moved = state.clone();
     moved[0]["stream"]["stream_state"] = json!({"version": 2, "groups": [
         {"updated_at": "2026-01-01T00:00:00Z", "scope": ["1003"]}, {"updated_at": "2026-09-01T00:00:00Z", "scope": ["1001", "1002", "1003"]}]});
@@ -663,7 +664,7 @@ fn changes_during_an_advertisers_absence_are_read() {
         records.filter(|record| record["advertiser_id"] == id && record["updated_at"].is_string()).count()
     };
     assert!(dated("1003") > 0 && dated("1001") == 0, "{} and {}", dated("1003"), dated("1001"));
-    // An instant that is still to come, and a version that is.
+    // A future time, and a future version.
     let mut future = state.clone();
     future[0]["stream"]["stream_state"]["groups"][0]["updated_at"] = json!("2621-01-01T00:00:00Z");
     let healed = bench.read(&catalog, Some(&future));
@@ -704,7 +705,7 @@ fn log_files_added_to_a_recent_day_are_read() {
         let files = names.map(|name| json!({"fileName": "same.csv.gz", "url": format!("{}/files/{name}?until=2030-01-01T00:00:00Z&sig=a%2Bb%2F%3D", bench.sandbox.url())}));
         json!({"data": [{"attributes": {"files": files}}]}).to_string()
     };
-    // The day now has two files of one name, whose order is not always the same.
+    // The day now has two files with one name, in varying order.
     let mut tables = Vec::new();
     for names in
         [["1001_2026-10-31.csv.gz", "1001_2026-10-30.csv.gz"], ["1001_2026-10-30.csv.gz", "1001_2026-10-31.csv.gz"]]
@@ -745,7 +746,7 @@ fn a_deleted_log_file_affects_only_its_day() {
         assert_eq!(transcript.statuses(LOG).last(), Some(&"INCOMPLETE"));
         let message = transcript.errors()[0]["message"].as_str().unwrap();
         assert!(message.contains(words) && message.contains("1002_2026-10-25.csv.gz of 2026-10-25"), "{message}");
-        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "one round of new links");
+        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "new links were requested once");
         assert_eq!((log_days(&transcript, "1001").len(), log_days(&transcript, "1002").len()), (10, 9));
         assert!(message.contains("Not read: 2026-10-25 of 1002"), "{message}");
         let state = transcript.final_state();
@@ -779,7 +780,7 @@ fn the_log_file_cursor_never_passes_an_unread_day() {
         assert_eq!(log_days(&transcript, "1001").len(), 2);
         assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-29");
     }
-    // A start behind the cursor leaves it where it is.
+    // A start after the cursor does not move it.
     bench.config["start_date"] = json!("2026-10-27");
     let transcript = bench.read(&catalog, Some(&log_state("2026-10-20")));
     assert_eq!(log_days(&transcript, "1001").len(), 5);

@@ -1,4 +1,4 @@
-//! What Criteo says of one advertiser says nothing of the others, and what may pass is no refusal.
+//! Criteo's response for one advertiser does not apply to others, and a temporary error is not a refusal.
 
 use chrono::Days;
 use criteo_sandbox::Options;
@@ -35,7 +35,7 @@ fn the_first_day_of_one_advertiser_does_not_apply_to_others() {
     }
 }
 
-/// Two advertisers with one first day say nothing of a third, whose answers are still on their way.
+/// A first day shared by two advertisers does not apply to a third whose responses are still pending.
 #[test]
 fn a_first_day_of_two_advertisers_does_not_apply_to_others() {
     let bench = Bench::new(Options { advertisers: 4, ads: 1, ..Options::default() }, 50);
@@ -59,7 +59,7 @@ fn a_first_day_of_two_advertisers_does_not_apply_to_others() {
     assert!(told.contains("report on 1001 before") && told.contains("report on 1003 before"), "{told}");
 }
 
-/// The first day of one advertiser is no more than a hint for the next.
+/// One advertiser's first day is only a hint for the next.
 #[test]
 fn a_first_day_skips_no_available_day_of_another_advertiser() {
     let mut bench = Bench::new(Options { advertisers: 2, ads: 1, ..Options::default() }, 31);
@@ -80,7 +80,7 @@ fn a_first_day_skips_no_available_day_of_another_advertiser() {
     assert_eq!((&holes[0]["from"], &holes[0]["scope"]), (&json!(from), &json!(["1002"])), "{holes}");
 }
 
-/// New advertisers beside a state have a first day of their own: it is found once, and not asked for day by day at every sync.
+/// The first day of new advertisers beside a state is found once, not requested day by day in every sync.
 #[test]
 fn the_first_days_of_new_advertisers_cost_few_requests() {
     let bench = Bench::new(Options { advertisers: 6, ads: 1, ..Options::default() }, 300);
@@ -104,7 +104,7 @@ fn the_first_days_of_new_advertisers_cost_few_requests() {
     assert_eq!((second.code, calls() - asked < 10), (Some(0), true), "{} calls", calls() - asked);
 }
 
-/// Days that are refused between others that are served are no days before the first one, wherever windows are cut.
+/// Refused days between available ones do not precede the first day, whatever the windows.
 #[test]
 fn refused_days_after_available_ones_are_a_hole() {
     for (advertisers, back) in [(1, 20), (1, 27), (3, 20), (3, 16), (3, 31), (1, 62)] {
@@ -132,7 +132,7 @@ fn refused_days_after_available_ones_are_a_hole() {
     }
 }
 
-/// A refusal that does not speak of days is no first day where few days are refused, or days that were served before.
+/// A refusal that does not mention days sets no first day if few days are refused, or days that were available before.
 #[test]
 fn possibly_accidental_refused_days_are_a_hole() {
     for (advertisers, is_first_sync) in [(1, true), (3, true), (1, false), (3, false)] {
@@ -290,7 +290,7 @@ fn first_days_are_searched_one_at_a_time() {
 #[test]
 fn totals_that_fail_once_do_not_affect_other_windows() {
     let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 60);
-    // The totals of one day do not come in time, and therefore no totals of more days that hold it.
+    // Totals of one day time out, and so do totals of longer windows that include it.
     let matches = json!({"path": "/statistics/", "covers": "2026-09-15", "text": OF_TOTALS});
     fault(&bench, matches, json!({"status": 504, "body": ""}));
     let transcript = incremental(&bench, None);
@@ -321,7 +321,7 @@ fn an_ad_set_list_applies_only_to_its_own_days() {
         };
         let mut bench = Bench::new(options, 28);
         bench.config["verify_totals"] = json!(is_verified);
-        // Only the list of a single day comes in time.
+        // Only lists for a single day respond in time.
         let lists = json!({"path": "/statistics/", "text": "[\"AdvertiserId\",\"AdsetId\"]", "longer_than": 1});
         fault(&bench, lists, json!({"status": 504, "body": ""}));
         let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);

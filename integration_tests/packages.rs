@@ -1,4 +1,4 @@
-//! What package indexes and hubs are given: generated from the connector, and compared here.
+//! Files for package indexes and hubs, generated from the connector and compared here.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use source_criteo::protocol::singer::about;
 
 use crate::samples::repository;
 
-/// The definition of the plugin, in the form of the Meltano Hub.
+/// The plugin definition in Meltano Hub's format.
 const DEFINITION: &str = "meltano/tap-criteo.yml";
 
-/// A setting as the Hub writes it; objects become settings with dotted names.
+/// Settings in the Hub's format; objects become dotted settings.
 fn settings(prefix: &str, properties: &Value, all: &mut Vec<Value>) {
     for (name, property) in properties.as_object().unwrap() {
         let name = format!("{prefix}{name}");
@@ -43,7 +43,7 @@ fn settings(prefix: &str, properties: &Value, all: &mut Vec<Value>) {
     }
 }
 
-/// Block style, as people and the Hub write it; scalars are JSON, which is YAML.
+/// YAML in block style; scalars are JSON, which is valid YAML.
 fn yaml(value: &Value, indent: usize) -> String {
     let pad = " ".repeat(indent);
     match value {
@@ -66,7 +66,7 @@ fn yaml(value: &Value, indent: usize) -> String {
     }
 }
 
-/// `UPDATE_DOCS=1 cargo test hub_definition` writes it anew.
+/// `UPDATE_DOCS=1 cargo test hub_definition` rewrites it.
 #[test]
 fn the_meltano_hub_definition_matches_about() {
     let about = about::json();
@@ -85,7 +85,7 @@ fn the_meltano_hub_definition_matches_about() {
         "description": about["description"],
         "domain_url": "https://developers.criteo.com/marketing-solutions/docs",
         "variant": "source-criteo",
-        // The package is on no index, so a name would be whoever takes it first.
+        // The package is on no index, so its name could be taken.
         "pip_url": "${TAP_CRITEO_WHEEL}",
         "executable": "tap-criteo",
         "maintenance_status": "active",
@@ -104,7 +104,7 @@ fn the_meltano_hub_definition_matches_about() {
     assert_eq!(std::fs::read_to_string(path).unwrap(), text, "{DEFINITION} is stale");
 }
 
-/// What the sample project of Meltano says of the plugin is what the plugin says of itself.
+/// The sample Meltano project matches the plugin.
 #[test]
 fn the_sample_project_has_every_setting_and_capability() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs/meltano/meltano.yml");
@@ -120,7 +120,7 @@ fn the_sample_project_has_every_setting_and_capability() {
     assert!(extractor.contains(&capabilities), "{capabilities}");
 }
 
-/// The version stands in Cargo.toml; what cannot take it from there must agree. The wheel does (`dynamic`).
+/// The version is defined in Cargo.toml; other files must match. The wheel reads it (`dynamic`).
 #[test]
 fn all_released_packages_have_the_same_version() {
     let version = env!("CARGO_PKG_VERSION");

@@ -1,4 +1,4 @@
-//! The rules that hold for every run, judged by the schema of Airbyte's own models and by what the platform checks.
+//! The rules for every run: the schema of Airbyte's models, and the platform's checks.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,16 +16,16 @@ static MESSAGE: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
-/// The most memory of any run.
+/// Maximum memory of any run.
 const MOST_KIB: u64 = 128 * 1024;
-/// The most open files, pipes and connections of any run.
+/// Maximum open files, pipes and connections of any run.
 const MOST_FILES: usize = 64;
-/// Platforms and people want a sign of life within a minute.
+/// Platforms and users expect output within a minute.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
-/// The most often that one request may fail; a token that is refused costs one more.
+/// Maximum failures of one request, including one for a refused token.
 const MOST_FAILURES: usize = 7;
 
-/// No request is tried more often than the policy allows.
+/// Checks that no request is retried more than allowed.
 pub fn attempts(requests: &[Logged]) {
     let mut failures: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.status != 200) {
@@ -35,7 +35,7 @@ pub fn attempts(requests: &[Logged]) {
     }
 }
 
-/// Only protocol messages on stdout, whole lines, no secret anywhere, an exit code that agrees with the errors.
+/// Only complete protocol messages on stdout, no secret, an exit code that matches the errors.
 pub fn every_run(bench: &Bench, transcript: &Transcript) {
     let Transcript { stdout, stderr, messages, code, .. } = transcript;
     assert!(stdout.is_empty() || stdout.ends_with('\n'), "the last line is cut: {stdout:?}");
@@ -65,7 +65,7 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
         let lines = stdout.lines().chain(stderr.lines()).filter(|line| !line.contains(r#""type":"CONTROL""#));
         assert!(lines.filter(|line| line.contains(token)).count() == 0, "a token was printed");
     }
-    assert!(!bench.was_trapped(), "somebody but the API was called");
+    assert!(!bench.was_trapped(), "another host than the API was called");
     assert_eq!(stderr, "", "stderr is for crashes");
     assert!(transcript.peak_kib <= MOST_KIB, "{} KiB of memory", transcript.peak_kib);
     assert!(transcript.most_files <= MOST_FILES, "{} files are open", transcript.most_files);
@@ -82,7 +82,7 @@ fn escape(byte: u8) -> String {
     }
 }
 
-/// The order of statuses, the counts in states, and records that are exactly what the catalog announced.
+/// Checks the order of statuses, the counts in states, and that records match the catalog.
 pub fn read(transcript: &Transcript, catalog: &Value) {
     let mut unsaved: BTreeMap<&str, u64> = BTreeMap::new();
     let mut status: BTreeMap<&str, &str> = BTreeMap::new();
@@ -117,7 +117,7 @@ pub fn read(transcript: &Transcript, catalog: &Value) {
                 }
             }
             "LOG" | "CONTROL" => {}
-            other => panic!("{other} is no message of a read"),
+            other => panic!("{other} is not a message of a read"),
         }
     }
     for stream in schemas.keys() {
@@ -127,24 +127,24 @@ pub fn read(transcript: &Transcript, catalog: &Value) {
         let end = if failed { "INCOMPLETE" } else { "COMPLETE" };
         match (&statuses[..], has_records) {
             (["STARTED", "RUNNING", last], true) | (["STARTED", last], false) => assert_eq!(*last, end, "{stream}"),
-            // Refused before it began.
+            // Refused before it started.
             ([last], false) => assert_eq!((*last, end), ("INCOMPLETE", "INCOMPLETE"), "{stream}"),
             _ => panic!("{stream}: {statuses:?}"),
         }
         if !failed {
             assert!(!transcript.states(stream).is_empty(), "{stream} has no state");
-            assert_eq!(unsaved.get(stream).copied().unwrap_or(0), 0, "{stream}: records behind the last state");
+            assert_eq!(unsaved.get(stream).copied().unwrap_or(0), 0, "{stream}: records after the last state");
         }
     }
     assert_eq!(transcript.code != Some(0), !transcript.errors().is_empty());
 }
 
-/// The schema without room for anything it does not announce.
+/// The schema without undeclared properties.
 pub fn strict(schema: &Value) -> Validator {
     let mut schema = schema.clone();
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for property in properties.values_mut() {
-            // JSON Schema knows no instants without a zone; Airbyte does.
+            // JSON Schema has no times without a zone; Airbyte does.
             if property["airbyte_type"] == "timestamp_without_timezone" {
                 property["format"] = json!("any");
                 property["pattern"] = json!("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?$");
@@ -155,7 +155,7 @@ pub fn strict(schema: &Value) -> Validator {
     jsonschema::draft7::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// Mutations of a good transcript, each of which breaks one rule: a rule that cannot fail is none.
+/// Changes to a good transcript, each of which breaks one rule.
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// What is broken, a part of what the rule says then, and how.
+    /// Name, part of the rule's message, and change.
     type Mutation = (&'static str, &'static str, fn(&mut Transcript));
 
     /// The first message for which `what` holds.
@@ -254,7 +254,7 @@ mod tests {
         ("a rotated refresh token", "a token was printed", |t| t.messages.push(log("rotated-refresh-token-1"))),
     ];
 
-    /// What the rules say about a transcript; `None` when it is clean.
+    /// The message of a violated rule, if any.
     fn objection(bench: &Bench, catalog: &Value, transcript: &Transcript) -> Option<String> {
         let checked = catch_unwind(AssertUnwindSafe(|| {
             every_run(bench, transcript);
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn every_rule_detects_a_violation() {
-        // A secret that JSON, percent and base64 all spell in ways of their own.
+        // A secret that JSON, percent-encoding and base64 all change.
         let client_secret = "a\"b+c/d=e\\f g".to_owned();
         let bench = Bench::new(Options { client_secret, ..Options::default() }, 3);
         let catalog = bench.catalog(&["campaign_statistics_daily", "campaigns"], "incremental");
@@ -295,7 +295,7 @@ mod tests {
         ] {
             assert!(objection(&bench, &catalog, &greedy).is_some_and(|objection| objection.contains(words)), "{words}");
         }
-        println!("{} mutations, each noticed by its rule", MUTATIONS.len() + 4);
+        println!("{} mutations, each detected by its rule", MUTATIONS.len() + 4);
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
         let mut child = bench.program().args(["check", "--config", "config.json"]).spawn().unwrap();
         wait_until(|| {
             let is_trapped = bench.was_trapped();
-            assert!(is_trapped || child.try_wait().unwrap().is_none(), "the program ended without a call");
+            assert!(is_trapped || child.try_wait().unwrap().is_none(), "the program exited without a request");
             is_trapped
         });
         child.kill().unwrap();

@@ -1,4 +1,4 @@
-//! The sandbox itself: faults, limits, its clock and its control port.
+//! The sandbox: faults, limits, clock and control port.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -13,11 +13,11 @@ use crate::streams::{assert_report, assert_resumable, preset};
 
 const REPORT: &str = "campaign_statistics_daily";
 
-/// What becomes of a read that meets a fault once.
+/// Result of a read that meets a fault once.
 enum Outcome {
-    /// Everything is read as if nothing had been, after so many calls.
+    /// Complete after this many requests.
     Whole(usize),
-    /// The stream fails with this type of failure at the first call.
+    /// The stream fails with this type at the first request.
     Failed(&'static str),
 }
 
@@ -48,7 +48,7 @@ fn every_fault_is_recovered_or_reported() {
         (
             "errors in a 200",
             json!({"mutate": {"/errors": [{"type": "validation", "code": "x"}]}}),
-            // Asked again in halves of the advertisers.
+            // Requested again in halves of the advertisers.
             Whole(3),
         ),
         ("unknown shape", json!({"body": "{\"Lines\":[]}"}), Failed("system_error")),
@@ -143,12 +143,12 @@ fn faults_apply_to_their_match_and_count() {
         report("1001", "2026-10-01"),
     ];
     assert_eq!(statuses, [200, 500, 200, 500, 500, 500, 500, 200]);
-    assert!(sandbox.add_fault(json!({"do": {"stauts": 500}})).is_err(), "mistakes are told");
+    assert!(sandbox.add_fault(json!({"do": {"stauts": 500}})).is_err(), "mistakes are rejected");
 }
 
 #[test]
 fn documented_rate_limits_can_be_enabled() {
-    // A minute of two seconds.
+    // A minute lasts two seconds.
     let documented = Options::default().with_documented_limits();
     assert_eq!((documented.rate_limit, documented.report_limit, documented.pooled_limit), (250, 40, None));
     let of_users =
@@ -165,7 +165,7 @@ fn documented_rate_limits_can_be_enabled() {
     let started = Instant::now();
     let statuses: Vec<_> = (0..6).map(|_| ask("statistics/report", &report)).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
-    assert_eq!(ask("marketing-solutions/campaigns/search", &json!({})), 200, "the other budget is untouched");
+    assert_eq!(ask("marketing-solutions/campaigns/search", &json!({})), 200, "the other budget is unchanged");
     wait_until(|| ask("statistics/report", &report) == 200);
     assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
     let peak = sandbox.peak();
@@ -179,7 +179,7 @@ fn a_pooled_limit_counts_every_request() {
     let ask = |path: &str| http("POST", &format!("{}/2026-07/{path}", sandbox.url()), Some(&token), Some(&json!({}))).0;
     let searches = (ask("marketing-solutions/campaigns/search"), ask("marketing-solutions/ad-sets/search"));
     assert_eq!(searches, (200, 200));
-    assert_eq!((ask("statistics/report"), ask("statistics/report")), (400, 429), "an empty query costs a call too");
+    assert_eq!((ask("statistics/report"), ask("statistics/report")), (400, 429), "an empty query counts as well");
 }
 
 #[test]
@@ -199,14 +199,14 @@ fn the_control_port_works() {
         (status, ids.map(|object| object["id"].as_str().unwrap().to_owned()).collect())
     };
     let (_, first) = page(&token_now, 0);
-    // What vanishes and what comes between two pages shifts the second one.
+    // Objects removed and added between two pages shift the second one.
     control("POST", "/options", Some(&json!({"deleted_ids": ["600001", "600002"]})));
     let (_, second) = page(&token_now, 100);
     assert_eq!((first.len(), second.first().unwrap().as_str()), (100, "600103"));
     control("POST", "/options", Some(&json!({"deleted_ids": [], "inserted": 3, "page_limit": 50})));
     let (_, second) = page(&token_now, 100);
     assert_eq!((second.len(), second.first().unwrap().as_str()), (50, "600098"));
-    // Tokens, consent and permissions end in mid-run.
+    // Tokens, consent and permissions are revoked during a sync.
     control("POST", "/revoke", Some(&json!({})));
     assert_eq!(page(&token_now, 0).0, 401);
     token_now = token(&sandbox.url());
@@ -214,7 +214,7 @@ fn the_control_port_works() {
     assert!(page(&token_now, 0).1.iter().all(|id| id.as_str() > "600080"));
     control("POST", "/options", Some(&json!({"without_permission": ["audiences"]})));
     assert_eq!(page(&token_now, 0).0, 403);
-    // The log hashes secrets, the truth knows no cap.
+    // The log hashes secrets; the truth ignores the cap.
     let log = control("GET", "/log", None);
     assert!(
         log.as_array().unwrap().len() >= 7
@@ -249,7 +249,7 @@ fn the_control_port_works() {
     assert_eq!(page(&token_now, 0).0, 403);
 }
 
-/// Starts a read whose third report is slow, and changes the world while it is under way.
+/// Starts a read whose third report is slow, and changes the world meanwhile.
 fn read_while(bench: &Bench, streams: &[&str], path: &str, change: impl FnOnce()) -> crate::harness::Transcript {
     let fault = json!({"match": {"path": path, "nth": 2}, "do": {"delivery": {"delay_ms": 1500}}, "times": 1});
     bench.sandbox.add_fault(fault).unwrap();
@@ -288,7 +288,7 @@ fn objects_added_between_pages_do_not_hide_others() {
     let transcript =
         read_while(&bench, &["audiences"], "/audiences/", || bench.sandbox.change(|options| options.inserted = 7));
     let records = transcript.records("audiences");
-    // The shift brings some twice, which is what their key is for; none is missing.
+    // The shift repeats some objects, which their key resolves; none is missing.
     assert!(before.iter().all(|object| records.iter().any(|record| record["id"] == object["id"])));
 }
 
@@ -347,7 +347,7 @@ fn log_file_links_are_signed_and_expire() {
     wait_until(|| http("GET", link, None, None).0 == 403);
 }
 
-/// The table of switches. `UPDATE_DOCS=1 cargo test documented_switches` writes it anew.
+/// `UPDATE_DOCS=1 cargo test documented_switches` rewrites the table.
 #[test]
 fn the_documented_switches_match_the_sandbox() {
     let mut table = "| switch | values | about | source |\n| --- | --- | --- | --- |\n".to_owned();
@@ -370,11 +370,11 @@ fn switches_reject_unknown_values() {
     let mut names: Vec<_> = UNKNOWNS.iter().map(|unknown| unknown.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), UNKNOWNS.len(), "a name comes twice");
+    assert_eq!(names.len(), UNKNOWNS.len(), "duplicate name");
     assert!(UNKNOWNS.iter().all(|unknown| unknown.values.len() > 1 && !unknown.source.is_empty()));
 }
 
-/// A world where every switch has something to act on.
+/// A world in which every switch has an effect.
 fn doubtful_world() -> Sandbox {
     let options = Options {
         refused_in_reports: vec!["1002".into()],
@@ -386,7 +386,7 @@ fn doubtful_world() -> Sandbox {
     Sandbox::start(options).unwrap()
 }
 
-/// Status, `Date` to the hour, and body as it comes.
+/// Status, `Date` to the hour, and raw body.
 fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, String, Vec<u8>) {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let body = if method == "GET" { String::new() } else { body.to_string() };
@@ -404,7 +404,7 @@ fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, S
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    // The system's own time goes on while the test runs.
+    // The system time advances during the test.
     let told = |date: &str| {
         let instant = chrono::DateTime::parse_from_rfc2822(date).unwrap();
         let apart = std::time::SystemTime::from(instant).elapsed().unwrap_or_else(|error| error.duration());
@@ -414,7 +414,7 @@ fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, S
     (head[9..12].to_owned(), date.unwrap_or_default(), answer[end + 4..].to_vec())
 }
 
-/// What the sandbox answers to requests that between them touch every switch, by the name of the request.
+/// Responses to requests that together cover every switch, by request name.
 fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     let fetch = |method: &str, path: &str, body: &Value| {
         raw(method, &format!("{}/2027-01/{path}", sandbox.url()), Some(token), body)
@@ -488,7 +488,7 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
         (name, format!("{status} {date} {}", String::from_utf8_lossy(&body)))
     };
     let mut answers: BTreeMap<_, _> = requests.into_iter().map(told).collect();
-    // The links to log files say when they end, so that only names and contents are compared.
+    // Log file links contain their expiry, so only names and contents are compared.
     for day in ["2026-09-30", "2026-10-01", "2026-10-02", "2026-10-03", "2026-10-05", "2026-10-31"] {
         let query = json!({"startDate": day, "endDate": day});
         let (status, _, listed) = fetch("POST", "log-level/advertisers/1001/report", &query);
@@ -503,7 +503,7 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     answers
 }
 
-/// Switches that act only beside another one.
+/// Switches that need another one to have an effect.
 fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
     match name {
         "span_refusal" => &[("longest_span", "4")],
@@ -538,11 +538,11 @@ fn every_switch_value_has_an_effect() {
             seen.push(told);
         }
     }
-    assert_eq!(idle, Vec::<String>::new(), "these change nothing");
+    assert_eq!(idle, Vec::<String>::new(), "these have no effect");
     assert_eq!(
         with(&[("hour_spelling", "us_datetime"), ("row_order", "sorted")]),
         usual,
-        "answers do not vary by themselves"
+        "responses do not vary by themselves"
     );
 }
 
@@ -583,7 +583,7 @@ fn the_truth_is_independent_of_the_switches() {
     }
 }
 
-/// The rows of statistics as they are answered with these switches, each as an object.
+/// Rows of statistics with these switches, as objects.
 fn rows_with(settings: &[(&str, &str)], query: &Value) -> Vec<Value> {
     let mut options = Options::default();
     for (name, value) in settings {

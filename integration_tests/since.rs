@@ -1,4 +1,4 @@
-//! Days that are named by hand beside a saved state.
+//! Days given on the command line, with a saved state.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::harness::{Bench, Transcript};
 use crate::holes::{OF_DATA, REPORT, fault, message, problem};
 use crate::truth::by_key;
 
-/// Reads by hand with a file of states.
+/// Reads with a state file.
 fn read(bench: &Bench, stream: &str, days: &[&str]) -> Transcript {
     bench.file("config.json", &bench.config);
     let read = ["read", "--config", "config.json", "--streams", stream, "--state-file", "state.json"];
@@ -22,7 +22,7 @@ fn kept(bench: &Bench) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()[0]["stream"]["stream_state"].clone()
 }
 
-/// The days of an advertiser that have rows.
+/// An advertiser's days with rows.
 fn days_of(transcript: &Transcript, advertiser: &str) -> BTreeSet<String> {
     let rows = transcript.records(REPORT).into_iter().filter(|row| row["advertiser_id"] == advertiser);
     rows.map(|row| row["day"].as_str().unwrap().to_owned()).collect()

@@ -61,12 +61,12 @@ pub const CASES: &[Case] = &[
             let storm =
                 json!({"match": {"path": "/2026-07/", "nth": 30}, "times": null, "do": {"status": 401, "body": "{}"}});
             bench.sandbox.add_fault(storm).unwrap();
-            // That no request failed more often than allowed is a rule of every run.
+            // The rules also limit attempts per request.
             assert_eq!(bench.read(&catalog, None).code, Some(1));
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
             assert!(
                 refused <= 3 * catalog["streams"].as_array().unwrap().len(),
-                "{refused} calls with a refused token"
+                "{refused} requests with a refused token"
             );
             first
         },
@@ -309,12 +309,12 @@ super::tests! { case_1 case_2 case_3 case_4 case_5 case_6 case_7 case_8 case_9 c
 
 const FIRST: &str = "first-refresh-token";
 
-/// A bench of an app with a refresh token, which each use replaces.
+/// A bench of an app whose refresh token rotates.
 fn rotating() -> Bench {
     bench(Options { refresh_token: Some(FIRST.into()), ..Options::default() }, 3)
 }
 
-/// The configuration as somebody may have written it by hand, with the settings of `bench`.
+/// A manually written configuration with the settings of `bench`.
 fn hand_written(bench: &Bench) -> String {
     let rest: Vec<_> = bench.config.as_object().unwrap().iter().filter(|(name, _)| *name != "refresh_token").collect();
     let rest: Vec<_> = rest.into_iter().map(|(name, value)| format!("\t\"{name}\" : {value}")).collect();
@@ -326,7 +326,7 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// By hand and as a tap: the file has the new token, is private, and is otherwise as it was; a link stays one.
+/// As a command and as a tap: the file has the new token, is private and otherwise unchanged; a link is kept.
 #[test]
 fn a_rotated_refresh_token_is_saved_in_the_configuration() {
     for arguments in [&["read", "--streams", "campaigns", "--config"][..], &["check", "--config"], &["--config"]] {
@@ -338,7 +338,7 @@ fn a_rotated_refresh_token_is_saved_in_the_configuration() {
         let catalog = json!({"streams": [{"tap_stream_id": "campaigns", "schema": {}, "metadata": [
             {"breadcrumb": [], "metadata": {"selected": true}}]}]});
         bench.file("catalog.json", &catalog);
-        // The second run works with what the first one kept.
+        // The second run uses the token saved by the first.
         for run in 1..=2 {
             let mut program = bench.program();
             program.args(arguments).arg("link.json");
@@ -352,7 +352,7 @@ fn a_rotated_refresh_token_is_saved_in_the_configuration() {
             assert!(!said.contains("cannot be saved"), "{said}");
             let kept = std::fs::read_to_string(&file).unwrap();
             assert_eq!(kept, text.replace(FIRST, &format!("rotated-refresh-token-{run}")), "{arguments:?}");
-            assert_eq!(said.contains("\"CONTROL\""), arguments.len() > 1, "a platform is told as well: {said}");
+            assert_eq!(said.contains("\"CONTROL\""), arguments.len() > 1, "a platform receives it as well: {said}");
         }
         assert_eq!(mode(&file), 0o600);
         assert!(std::fs::symlink_metadata(bench.directory.join("link.json")).unwrap().is_symlink());
@@ -363,7 +363,7 @@ fn a_rotated_refresh_token_is_saved_in_the_configuration() {
     }
 }
 
-/// Runs that begin at once with one configuration do not use up each other's token.
+/// Concurrent runs with one configuration do not use up each other's token.
 #[test]
 fn concurrent_runs_share_one_refresh_token() {
     let bench = rotating();
@@ -384,7 +384,7 @@ fn concurrent_runs_share_one_refresh_token() {
     assert_eq!(kept["refresh_token"], "rotated-refresh-token-4");
 }
 
-/// Where a new token cannot be kept, that is said before the old one is used; platforms keep it by themselves.
+/// If a new token cannot be saved, a warning precedes the use of the old one; platforms save it themselves.
 #[test]
 fn an_unsaveable_refresh_token_is_reported_before_its_use() {
     let told = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
@@ -428,7 +428,7 @@ fn the_invalid_refresh_token_message_starts_with_the_likely_cause() {
     check_told(&bench.check(), &["It was probably used up", "another program received the new one"]);
 }
 
-/// Criteo's clock decides which day is today, and both times are told once.
+/// Criteo's clock determines today; both times are reported once.
 #[test]
 fn criteos_clock_overrides_a_wrong_local_clock() {
     for (now, date, last, is_told) in [
@@ -457,7 +457,7 @@ fn criteos_clock_overrides_a_wrong_local_clock() {
     }
 }
 
-/// The last day that a preview shows is Criteo's, as that of every command.
+/// A preview's last day follows Criteo's clock, like every command.
 #[test]
 fn a_preview_ends_with_criteos_today() {
     for (date, first, last) in [
@@ -475,11 +475,11 @@ fn a_preview_ends_with_criteos_today() {
         let starts = requests.iter().map(|body| day(body, "startDate"));
         let ends = requests.iter().map(|body| day(body, "endDate"));
         assert_eq!((starts.min().unwrap(), ends.max().unwrap()), (first.into(), last.into()));
-        assert_eq!(bench.token_requests(), 1, "no call more than before");
+        assert_eq!(bench.token_requests(), 1, "no additional request");
     }
 }
 
-/// A single file that is mounted writable into a folder that is not: it is written in place, under a lock of its own.
+/// A single file mounted writable into a read-only folder is written in place, under its own lock.
 #[test]
 fn a_rotated_refresh_token_is_written_in_place_in_a_read_only_folder() {
     let bench = rotating();

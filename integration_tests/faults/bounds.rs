@@ -1,5 +1,5 @@
-//! What is not a row: envelopes, errors, headers, lists, states and files of any size. Every run is measured; none may take
-//! more than 128 MiB (`rules.rs`), and time grows with the size alone.
+//! Envelopes, errors, headers, lists, states and files of any size. No run may take more than 128 MiB (`rules.rs`), and
+//! time must be linear.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -12,21 +12,21 @@ use super::{Case, REPORT, bench, check_told, fault, read, told, whole};
 use crate::harness::{Bench, Transcript, assert_in_time};
 
 const MIB: usize = 1024 * 1024;
-/// No log line of the connector is longer, whatever it tells of.
+/// Maximum length of a log line.
 const LONGEST_LINE: usize = 32 * 1024;
-/// What takes longer does not grow with the size alone.
+/// Longer runs suggest more than linear time.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Reads the report with every answer to it made by `answer` from the one that the sandbox would give.
+/// Reads the report with every response changed by `answer`.
 fn read_answer(answer: Value) -> (Bench, Transcript) {
-    // Compressing what is large takes the sandbox longer than the connector takes to read it.
+    // Compression in the sandbox would take longer than the read.
     let bench = bench(Options { gzip: false, ..Options::default() }, 3);
     fault(&bench, "/statistics/report", json!(null), answer);
     let transcript = in_time(|| read(&bench, &[REPORT]));
     (bench, transcript)
 }
 
-/// Runs, and looks at the time and at the lengths of the lines for people.
+/// Runs with limits for time and line length.
 fn in_time(run: impl FnOnce() -> Transcript) -> Transcript {
     let started = Instant::now();
     let transcript = run();
@@ -39,13 +39,13 @@ fn in_time(run: impl FnOnce() -> Transcript) -> Transcript {
     transcript
 }
 
-/// An answer with one row of the report, and something beside it.
+/// A response with one row and an additional member.
 fn beside(member: &str) -> Value {
     let row = r#"{"AdvertiserId":"1001","CampaignId":"200001","Day":"2026-10-30","Clicks":"7"}"#;
     json!({"body": format!(r#"{{"Rows":[{row}],{member}}}"#)})
 }
 
-/// A list of so many of these.
+/// A list with `count` items.
 fn list(item: &str, count: usize) -> String {
     let mut text = String::with_capacity((item.len() + 1) * count + 2);
     text.push('[');
@@ -56,7 +56,7 @@ fn list(item: &str, count: usize) -> String {
     text + "]"
 }
 
-/// Log files of which every one is this text.
+/// Log files that all have this content.
 fn log_files(bytes: &Value) -> Transcript {
     let mut bench = bench(Options { advertisers: 1, ..Options::default() }, 1);
     bench.config["log_level_product_ids"] = json!(false);
@@ -64,7 +64,7 @@ fn log_files(bytes: &Value) -> Transcript {
     in_time(|| read(&bench, &["log_level_events"]))
 }
 
-/// A run with a file of the user's that is this text, and what it says of it.
+/// A run with this file content, and its error.
 fn with_file(name: &str, text: &str, words: &[&str]) -> String {
     let bench = bench(Options::default(), 3);
     bench.file("config.json", &bench.config);
@@ -80,7 +80,7 @@ fn with_file(name: &str, text: &str, words: &[&str]) -> String {
     format!("{name} {}", told(&transcript, words))
 }
 
-/// The saved state of the report, as a file.
+/// The report's saved state as a file.
 fn saved(state: &str) -> String {
     format!(r#"[{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"{REPORT}"}},"stream_state":{state}}}}}]"#)
 }
@@ -111,7 +111,7 @@ pub const CASES: &[Case] = &[
             println!("{} calls", bench.sandbox.requests().len());
             assert!(count.failed.is_none(), "{:?}", count.failed);
             assert!(count.peak_kib < 128 * 1024, "{} KiB", count.peak_kib);
-            // Today differs by zone.
+            // Today differs by time zone.
             assert!(count.records >= 16 * 500 * 119, "{}", count.records);
             "16 reports; below 128 MiB".to_owned()
         },
@@ -387,7 +387,7 @@ pub const CASES: &[Case] = &[
             for stream in ["log_level_events", REPORT] {
                 let catalog = bench.catalog(&[stream], "incremental");
                 let first = bench.read(&catalog, None).final_state();
-                // That of yesterday is right for a report, and too early for files that may still come.
+                // Yesterday is valid for a report, but too late for log files that may still arrive.
                 let days = ["+262142-12-31", "9000-01-01", "2026-11-02", "2026-10-31"];
                 for day in &days[..if stream == REPORT { 3 } else { 4 }] {
                     let mut state = first.clone();
@@ -395,7 +395,10 @@ pub const CASES: &[Case] = &[
                     let transcript = in_time(|| bench.read(&catalog, Some(&state)));
                     assert_eq!(transcript.code, Some(0), "{stream} {day}: {:?}", transcript.errors());
                     let logs = transcript.logs("WARN").join(" ");
-                    assert!(logs.contains("the clock of") && logs.contains("wrong"), "{stream} {day}: {logs}");
+                    assert!(
+                        logs.contains("is in the future") && logs.contains("wrong clock"),
+                        "{stream} {day}: {logs}"
+                    );
                     assert!(!transcript.records(stream).is_empty());
                 }
                 stories.push(format!("{stream}: exit 0, warned"));
@@ -407,7 +410,7 @@ pub const CASES: &[Case] = &[
 
 super::tests! { case_210 case_211 case_212 case_213 case_214 case_215 case_216 case_217 case_218 case_219 }
 
-/// One of ten thousand days before the sandbox's.
+/// One of ten thousand days before the sandbox's today.
 fn bench_day(number: usize) -> chrono::NaiveDate {
     let last = chrono::NaiveDate::from_ymd_opt(2026, 10, 30).unwrap();
     last - chrono::Days::new(number as u64 % 700)

@@ -1,4 +1,4 @@
-//! Files of the user's: the states, the configuration, batches, and stdout itself.
+//! The user's files: states, configuration, batches, and stdout.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,7 +13,7 @@ use super::{Case, REPORT, bench, check_told, told, whole};
 use crate::harness::{Bench, Transcript, wait_until};
 use crate::singer::catalog_with;
 
-/// A read by hand that keeps its states in `state.json`.
+/// A read that saves its states in `state.json`.
 const READ: [&str; 7] = ["read", "--config", "config.json", "--streams", REPORT, "--state-file", "state.json"];
 
 /// A bench with a configuration and a few days.
@@ -29,19 +29,19 @@ fn states(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The streams whose states a file has.
+/// The streams in a state file.
 fn streams_in(path: &Path) -> BTreeSet<String> {
     let states = states(path);
     let names = states.as_array().unwrap().iter().map(|state| &state["stream"]["stream_descriptor"]["name"]);
     names.map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// Whether a file has what a run has said last.
+/// Asserts that a file has a run's last states.
 fn assert_kept(path: &Path, transcript: &Transcript) {
     assert_eq!(states(path)[0]["stream"], transcript.final_state()[0]["stream"]);
 }
 
-/// A command that runs in a namespace of its own, behind these preparations.
+/// A command in its own namespace, after these preparations.
 fn in_namespace(bench: &Bench, preparations: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     let inner = format!("{preparations} || exit 9; exec \"$@\"");
@@ -50,7 +50,7 @@ fn in_namespace(bench: &Bench, preparations: &str, arguments: &[&str]) -> Comman
     command
 }
 
-/// Every way to call the program that prints, with words that `sh` understands.
+/// All commands that print, as `sh` words.
 fn printing() -> Vec<String> {
     let with_config = ["check", "check --exit-code", "discover", "streams", "explain reach", "preview campaigns"];
     let with_config = with_config.iter().map(|command| format!("{command} --config config.json"));
@@ -74,19 +74,19 @@ fn printing() -> Vec<String> {
     with_config.chain(others.iter().map(|command| (*command).to_owned())).collect()
 }
 
-/// Runs a line of `sh`, in which `$0` is the program.
+/// Runs a `sh` line, in which `$0` is the program.
 fn shell(bench: &Bench, line: &str) -> std::process::Output {
     let mut command = Command::new("bash");
     command.args(["-c", line]).arg(bench.program().get_program()).current_dir(&bench.directory).stdin(Stdio::null());
     command.output().unwrap()
 }
 
-/// The configuration and the states as they are, to be compared with what a run leaves.
+/// Configuration and states before a run.
 fn files_of(bench: &Bench) -> [String; 2] {
     ["config.json", "state.json"].map(|name| std::fs::read_to_string(bench.directory.join(name)).unwrap())
 }
 
-/// A bench of an app whose refresh token changes, with states of the day before.
+/// A bench of an app with a rotating refresh token and the previous day's states.
 fn with_states() -> Bench {
     let bench = bench(Options { refresh_token: Some("first-refresh-token".into()), ..Options::default() }, 3);
     bench.file("config.json", &bench.config);
@@ -139,7 +139,7 @@ pub const CASES: &[Case] = &[
                 assert_eq!(second.code, Some(0), "{:?}", second.errors());
                 assert_kept(&outside, &second);
                 assert_eq!(std::fs::read_dir(bench.directory.join("inside")).unwrap().count(), 1);
-                // While somebody else has it.
+                // While another process holds the lock.
                 let held = std::fs::File::open(&outside).unwrap();
                 held.lock().unwrap();
                 let third = bench.run_program(in_namespace(&bench, &mount, &arguments));
@@ -158,7 +158,7 @@ pub const CASES: &[Case] = &[
             let start = |stdout| bench.program().args(READ).stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
             let first = start(Stdio::piped());
             let path = bench.directory.join("state.json");
-            // Made, and locked.
+            // The file exists and is locked.
             wait_until(|| !bench.report_requests().is_empty());
             let reader = std::thread::spawn(move || first.wait_with_output().unwrap());
             std::os::unix::fs::symlink("state.json", bench.directory.join("other.json")).unwrap();
@@ -223,7 +223,7 @@ pub const CASES: &[Case] = &[
             }
             assert!(bench.sandbox.requests().is_empty());
             assert_eq!(files_of(&bench), before);
-            // Thrown away by somebody who means it.
+            // Discarded on purpose.
             assert_eq!(shell(&bench, "\"$0\" discover --config config.json >/dev/null").status.code(), Some(0));
             "exit 1 with an error, each time".to_owned()
         },
@@ -237,7 +237,7 @@ pub const CASES: &[Case] = &[
             let bench = with_states();
             let before = files_of(&bench);
             for command in printing() {
-                // No other process may have the end for reading, not even for a moment.
+                // No other process may hold the read end, even briefly.
                 let line = "rm -f pipe && mkfifo pipe && exec 3<>pipe 4>pipe 3<&- && exec \"$0\"";
                 let output = shell(&bench, &format!("{line} {command} >&4 4>&-"));
                 let said = String::from_utf8(output.stderr).unwrap();
@@ -249,7 +249,7 @@ pub const CASES: &[Case] = &[
                 let output = shell(&bench, &format!("\"$0\" {command} >/dev/full"));
                 assert_eq!(output.status.code(), Some(1), "{command}");
             }
-            assert_eq!(states(&bench.directory.join("state.json")), json!([]), "no state has moved");
+            assert_eq!(states(&bench.directory.join("state.json")), json!([]), "no state advanced");
             "signal 13 without output; exit 1, and no state advances".to_owned()
         },
     },
@@ -270,7 +270,7 @@ pub const CASES: &[Case] = &[
             let tap = ["--config", "config.json", "--catalog", "catalog.json"];
             let left = |text: &str| text.lines().map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>();
             for kib in [0, 16, 24, 40, 64] {
-                // The folder is listed before its mount goes.
+                // Lists the folder before it is unmounted.
                 let size = if kib == 0 { String::new() } else { format!("-o size={kib}k ") };
                 let inner = format!(
                     "mount -t tmpfs {size}none files || exit 9; \"$@\" >out.json 2>err.txt; code=$?; ls files >left.txt; exit $code"
@@ -289,7 +289,7 @@ pub const CASES: &[Case] = &[
                 let found = left(&std::fs::read_to_string(bench.directory.join("left.txt")).unwrap());
                 assert_eq!(found, named, "{kib} KiB");
             }
-            // A target that ends behind the first line of a tap.
+            // A target that exits after a tap's first line.
             let mut child = bench.program().args(tap).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             drop(child.stdout.take());
             assert_eq!(child.wait().unwrap().signal(), Some(13));

@@ -1,4 +1,4 @@
-//! Configurations, catalogs and states of any shape.
+//! Configurations, catalogs and states of any format.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{Case, REPORT, bench, check_told, read, told};
 use crate::harness::{Bench, Transcript};
 use crate::singer::tap_streams;
 
-/// Reads with a state of which every byte is given; it must not be taken for "start again from nothing".
+/// Reads with the given state bytes, which must not count as a first sync.
 fn refused(bench: &Bench, state: &[u8]) -> Transcript {
     bench.file("config.json", &bench.config);
     bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
@@ -29,7 +29,7 @@ fn of_stream(state: &Value) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What `check` says of a path as its configuration.
+/// The error of `check` for a path as its configuration.
 fn configured(bench: &Bench, path: &str, words: &[&str]) -> String {
     check_told(&bench.run(&["check", "--config", path]), words)
 }
@@ -305,7 +305,7 @@ pub const CASES: &[Case] = &[
             let second = tap_streams(&bench, &[REPORT], &["--state", "state.json"]);
             let (rows, all) = (second.records(REPORT).len(), first.records(REPORT).len());
             assert!(second.code == Some(0) && rows > 0 && rows < all, "{}", second.stderr);
-            // The last line of a target, kept with `tail -1`, as a message and as its value.
+            // A target's last line, as a message and as its value.
             bench.file("state.json", &json!({"type": "STATE", "value": value}));
             let third = tap_streams(&bench, &[REPORT], &["--state", "state.json"]);
             assert_eq!(third.records(REPORT), second.records(REPORT));

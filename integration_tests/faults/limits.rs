@@ -1,4 +1,4 @@
-//! Rate limits, outages, and what is tried again.
+//! Rate limits, outages, retries.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::harness::assert_in_time;
 
 use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, now, read, story, told, whole};
 
-/// A report of which an answer of this status is not tried again.
+/// A report whose response with this status is not retried.
 fn fails_once(status: u16) -> (String, usize) {
     let bench = bench(Options::default(), 3);
     fault(&bench, "/statistics/report", json!(null), json!({"status": status, "body": "{}"}));
@@ -153,7 +153,7 @@ pub const CASES: &[Case] = &[
                 refused.iter().map(|request| (&request.line, request.body.to_string())).collect();
             let retries = refused.len() - distinct.len();
             assert!(retries <= 100, "{retries} retries");
-            assert!(distinct.len() <= 2 * streams, "{} requests met the outage", distinct.len());
+            assert!(distinct.len() <= 2 * streams, "{} requests hit the outage", distinct.len());
             let errors = transcript.errors();
             assert!(
                 errors.iter().any(|error| error["message"].as_str().unwrap().contains("so this one was not retried"))
@@ -182,7 +182,7 @@ pub const CASES: &[Case] = &[
             });
             assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 503).count();
-            assert!((1..100).contains(&refused), "{refused} calls met the outage");
+            assert!((1..100).contains(&refused), "{refused} requests hit the outage");
             story(&bench, &transcript, "ad_sets")
         },
     },
@@ -213,7 +213,7 @@ pub const CASES: &[Case] = &[
             }
             for status in [405, 409, 422, 501, 505] {
                 let (story, calls) = fails_once(status);
-                assert!(story.starts_with("exit 1, INCOMPLETE") && calls <= 12, "{status}: {story}, {calls} calls");
+                assert!(story.starts_with("exit 1, INCOMPLETE") && calls <= 12, "{status}: {story}, {calls} requests");
             }
             "every row once; the others: exit 1 after at most 12 requests".to_owned()
         },

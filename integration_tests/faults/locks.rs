@@ -1,4 +1,4 @@
-//! Nobody waits for somebody who waits; and a run that does not move ends itself.
+//! Tasks never deadlock, and a stalled run ends itself.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::{Case, REPORT, bench, fault, read, story, told, whole};
 use crate::harness::{Bench, Transcript, assert_in_time};
 
-/// Reports with large answers, and the lists beside them.
+/// Reports with large responses, and lists beside them.
 const LARGE: &[&str] = &["ad_statistics_daily", "ad_set_statistics_daily", "campaign_statistics_daily"];
 const LISTS: &[&str] = &["advertisers", "campaigns", "ad_sets", "ads", "audiences", "audience_segments", "creatives"];
 
-/// An account whose days have so many rows, with tokens of a second and a token endpoint that takes longer than that.
+/// An account with this many rows per day, one-second tokens and a slower token endpoint.
 fn short_tokens(rows: u32, days: u64) -> Bench {
     let options = Options {
         prepared_rows: Some(rows),
@@ -29,21 +29,20 @@ fn short_tokens(rows: u32, days: u64) -> Bench {
     bench
 }
 
-/// What came of a run that had to end by itself (the harness ends one that does not): whether every stream that is not whole says
-/// why.
+/// Result of a run that had to finish by itself: whether every incomplete stream says why.
 fn whole_or_loud(transcript: &Transcript, streams: &[&str]) -> String {
     let errors = transcript.errors();
     for stream in streams {
         let is_whole = transcript.statuses(stream).last() == Some(&"COMPLETE");
         let is_told = errors.iter().any(|error| error["stream_descriptor"]["name"] == *stream);
-        assert!(is_whole != is_told, "{stream}: neither whole nor loud");
+        assert!(is_whole != is_told, "{stream}: neither complete nor with an error");
     }
     let stalled = errors.iter().any(|error| error["message"].as_str().unwrap().contains("Nothing was sent"));
-    assert!(!stalled, "the watchdog had to end it: {errors:?}");
+    assert!(!stalled, "ended by the watchdog: {errors:?}");
     "finished by itself, complete or with an error, below 128 MiB".to_owned()
 }
 
-/// A report of several windows whose second request is not answered before the run has to end itself.
+/// A report with several windows whose second request hangs until the run ends itself.
 fn stalled(seconds: u64) -> Bench {
     let mut bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
     bench.config["stall_seconds"] = json!(seconds);
@@ -73,7 +72,7 @@ pub const CASES: &[Case] = &[
         fault: "one response that outgrows its reservation while lists wait for a token",
         expected: "the token is renewed, the lists continue, and the response gets the memory they release",
         run: || {
-            // A day of two advertisers has nearly all of the memory.
+            // One day of two advertisers takes nearly all of the memory.
             let mut bench = short_tokens(66_000, 1);
             bench.sandbox.change(|options| options.row_cap = 1_000_000);
             bench.config["report_row_cap"] = json!(1_000_000);
@@ -159,7 +158,7 @@ pub const CASES: &[Case] = &[
             let mut pause = || child.try_wait().unwrap().is_none();
             let asleep = Instant::now();
             while asleep.elapsed() < Duration::from_secs(8) {
-                assert!(pause(), "it has ended");
+                assert!(pause(), "it has exited");
                 std::thread::park_timeout(Duration::from_millis(100));
             }
             stdout.read_to_string(&mut text).unwrap();
@@ -172,7 +171,7 @@ pub const CASES: &[Case] = &[
 
 super::tests! { case_170 case_171 case_172 case_173 case_174 case_175 }
 
-/// What `--discover` prints, with the one report selected.
+/// The output of `--discover` with one report selected.
 fn singer_catalog(bench: &Bench) -> Value {
     let output = bench.program().args(["--config", "config.json", "--discover"]).output().unwrap();
     let mut catalog: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,12 +1,11 @@
-//! What the connector must survive: every case a row of `docs/fault-matrix.md`, which this suite writes.
+//! What the connector must survive: each case is a row of `docs/fault-matrix.md`, which this suite writes.
 //!
-//! A case says what is done and what must come of it, does it, judges from outside (what was printed, what the sandbox was
-//! asked, how the process ended), and tells what happened in words that are the same every time. The rules that hold for
-//! every run are in `rules.rs`.
+//! A case states fault and expected result, runs it, checks it from outside (output, the sandbox's requests, exit), and
+//! describes the outcome in constant words. `rules.rs` has the rules for every run.
 //!
 //! ```text
 //! cargo test --test integration -- --ignored faults                     all cases
-//! cargo test --test integration -- --ignored faults::auth               those of a part; --exact faults::auth::case_2 one
+//! cargo test --test integration -- --ignored faults::auth               one part; --exact faults::auth::case_2 one case
 //! UPDATE_DOCS=1 cargo test --test integration -- --ignored write_the_fault_matrix
 //! ```
 
@@ -39,20 +38,17 @@ use crate::streams::truth_of;
 use crate::truth::by_key;
 
 const TABLE: &str = "docs/fault-matrix.md";
-/// Cases that are tried at once; most of them wait.
+/// Number of parallel cases; most of them wait.
 const AT_ONCE: usize = 8;
 /// The report that most cases read.
 const REPORT: &str = "campaign_statistics_daily";
 
 /// A row of the table.
 struct Case {
-    /// Its number.
     id: u32,
-    /// What goes wrong.
     fault: &'static str,
-    /// What must come of it.
     expected: &'static str,
-    /// Does it, panics where it is not as expected, and tells what happened.
+    /// Runs the case, panics if the result is unexpected, and describes the outcome.
     run: fn() -> String,
 }
 
@@ -60,11 +56,11 @@ struct Case {
 struct Part {
     title: &'static str,
     cases: &'static [Case],
-    /// The names of their tests.
+    /// Names of the cases' tests.
     tests: &'static [&'static str],
 }
 
-/// A test of each case, by the number behind `case_`.
+/// A test per case, with its number after `case_`.
 macro_rules! tests {
     ($($name:ident)*) => {
         pub const TESTS: &[&str] = &[$(stringify!($name)),*];
@@ -96,7 +92,7 @@ const PARTS: &[Part] = &[
     Part { title: "Oversized input", cases: bounds::CASES, tests: bounds::TESTS },
 ];
 
-/// What no test here can do, and why.
+/// Untestable cases, and why.
 const NOT_TRIED: &[(&str, &str)] = &[
     (
         "Criteo itself: its real data, quotas, formats, consent pages",
@@ -112,21 +108,21 @@ const NOT_TRIED: &[(&str, &str)] = &[
     ("macOS, Windows, other CPU architectures", "the tests run on one machine"),
 ];
 
-/// A bench of some days whose requests are only those for rows.
+/// A bench that only requests rows, without totals.
 fn bench(options: Options, days: u64) -> Bench {
     let mut bench = Bench::new(options, days);
     bench.config["verify_totals"] = json!(false);
     bench
 }
 
-/// A fault that befalls requests whose path holds `path`, as often as `times` says (`null`: always).
+/// A fault for requests whose path contains `path`, for `times` requests (`null`: always).
 fn fault(bench: &Bench, path: &str, times: impl Into<Value>, action: Value) {
     let mut fault = json!({"match": {"path": path}, "times": times.into()});
     fault["do"] = action;
     bench.sandbox.add_fault(fault).unwrap();
 }
 
-/// Faults that befall the first requests whose path holds `path`, one each.
+/// One fault each for the first requests whose path contains `path`.
 fn in_a_row(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>) {
     for (index, action) in actions.into_iter().enumerate() {
         let mut fault = json!({"match": {"path": path, "nth": index + 1}, "times": 1});
@@ -135,25 +131,25 @@ fn in_a_row(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>)
     }
 }
 
-/// The instant that a server without a simulated clock goes by.
-#[expect(clippy::disallowed_methods, reason = "the program's own clock is what is tested")]
+/// The time of a server without a simulated clock.
+#[expect(clippy::disallowed_methods, reason = "the program's own clock is tested")]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Reads streams incrementally, from nothing.
+/// Reads streams incrementally without a state.
 fn read(bench: &Bench, streams: &[&str]) -> Transcript {
     bench.read(&bench.catalog(streams, "incremental"), None)
 }
 
-/// How a run ended for one stream, judged by the truth: `exit 0, COMPLETE, every row once`.
+/// A stream's result compared with the truth, such as `exit 0, COMPLETE, every row once`.
 fn story(bench: &Bench, transcript: &Transcript, stream: &str) -> String {
     let discovered = &bench.discover()[stream];
     let truth = by_key(&truth_of(bench, stream, discovered), discovered);
     let records = transcript.records(stream);
     let found = by_key(records.iter().copied(), discovered);
     let is_true = found.iter().all(|(key, record)| truth.get(key) == Some(record));
-    assert!(is_true, "{stream}: records that are not true");
+    assert!(is_true, "{stream}: records that do not match the truth");
     let rows = match (found.len(), records.len()) {
         (0, _) if truth.is_empty() => "nothing to read",
         (0, _) => "no row",
@@ -171,17 +167,17 @@ fn story(bench: &Bench, transcript: &Transcript, stream: &str) -> String {
     )
 }
 
-/// The error of a stream in its words; fails where one of these words is missing.
+/// The first error, which must contain these words.
 fn told(transcript: &Transcript, words: &[&str]) -> String {
     let errors = transcript.errors();
-    let message = errors.first().expect("no error was told")["message"].as_str().unwrap();
+    let message = errors.first().expect("no error was reported")["message"].as_str().unwrap();
     for word in words {
         assert!(message.contains(word), "{word} is not in: {message}");
     }
     format!("reported: {}", words.join(", "))
 }
 
-/// The answer of `check`, which must have failed and must hold these words.
+/// The message of a failed `check`, which must contain these words.
 fn check_told(transcript: &Transcript, words: &[&str]) -> String {
     let status = &transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
     let message = status["message"].as_str().unwrap();
@@ -192,26 +188,26 @@ fn check_told(transcript: &Transcript, words: &[&str]) -> String {
     format!("check FAILED; reported: {}", words.join(", "))
 }
 
-/// The requests whose line holds a text.
+/// Number of requests whose line contains `part`.
 fn calls(bench: &Bench, part: &str) -> usize {
     bench.sandbox.requests().iter().filter(|request| request.line.contains(part)).count()
 }
 
-/// The usual end of a fault that passes.
+/// Asserts a complete read.
 fn whole(bench: &Bench, transcript: &Transcript) -> String {
     let story = story(bench, transcript, REPORT);
     assert_eq!(story, "exit 0, COMPLETE, every row once", "{:?}", transcript.errors());
     story
 }
 
-/// Tries the case of a test, `case_` and its number, and holds its row against the table.
+/// Runs the case of a test and compares its row with the table.
 fn holds(test: &str) {
     let id: u32 = test.rsplit('_').next().and_then(|number| number.parse().ok()).expect("the number of a case");
     let case = cases().find(|case| case.id == id).unwrap_or_else(|| panic!("there is no case {id}"));
     println!("{}: {}", case.fault, case.expected);
     let row = row(case, &(case.run)());
     let table = std::fs::read_to_string(table_path()).unwrap();
-    assert!(table.contains(&row), "{TABLE} is stale, it has no {row}");
+    assert!(table.contains(&row), "{TABLE} is stale: it lacks {row}");
 }
 
 fn cases() -> impl Iterator<Item = &'static Case> {
@@ -226,22 +222,22 @@ fn the_fault_matrix_lists_every_case() {
     }
     assert!(cases().map(|case| case.id).is_sorted_by(|one, next| one < next), "cases are in order");
     let known = std::fs::read_to_string(table_path()).unwrap();
-    // What happened is between the beginning and the end of a row, and for the test of the case to say.
+    // The outcome between the expected result and the end of a row is only checked by the case's test.
     let happened: HashMap<&str, &str> = known.lines().filter_map(|line| line.split_once(" | ")).collect();
     let happened = |case: &Case| {
         let start = row(case, "");
         let start = start.trim_end_matches(" |  | pass |\n").split_once(" | ").unwrap().1;
         let rest = happened.get(format!("| {}", case.id).as_str()).and_then(|rest| rest.strip_prefix(start));
         let happened = rest.and_then(|rest| rest.strip_prefix(" | ")?.strip_suffix(" | pass |"));
-        happened.unwrap_or_else(|| panic!("{TABLE} has no case {}, or says something else of it", case.id)).to_owned()
+        happened.unwrap_or_else(|| panic!("{TABLE} lacks case {}, or has other text for it", case.id)).to_owned()
     };
     assert_eq!(known, table(happened), "{TABLE} is stale");
 }
 
 #[test]
-#[ignore = "writes the table anew, with UPDATE_DOCS=1"]
+#[ignore = "rewrites the table, with UPDATE_DOCS=1"]
 fn write_the_fault_matrix() {
-    assert!(std::env::var_os("UPDATE_DOCS").is_some(), "it would be overwritten: say so with UPDATE_DOCS=1");
+    assert!(std::env::var_os("UPDATE_DOCS").is_some(), "set UPDATE_DOCS=1 to overwrite the table");
     let wanted: Vec<_> = cases().collect();
     let next = AtomicUsize::new(0);
     let happened = Mutex::new(HashMap::new());
@@ -263,7 +259,7 @@ fn table_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(TABLE)
 }
 
-/// The line of a case in the table.
+/// A case's row in the table.
 fn row(case: &Case, happened: &str) -> String {
     let cells = [case.fault, case.expected, happened].map(|cell| cell.replace('|', "\\|").replace('\n', " "));
     format!("| {} | {} | pass |\n", case.id, cells.join(" | "))

@@ -1,4 +1,4 @@
-//! Connections that break, stall, and were never there.
+//! Connections that break, stall, or never open.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Case, REPORT, bench, calls, check_told, fault, read, whole};
 use crate::streams::assert_resumable;
 
-/// Reads with one broken answer; how many calls that took.
+/// Reads with one broken response; returns the number of requests.
 fn survives(action: Value) -> usize {
     survives_with(Options::default(), action)
 }
@@ -20,7 +20,7 @@ fn survives_with(options: Options, action: Value) -> usize {
     calls(&bench, "/statistics/report")
 }
 
-/// A command in a network that has no device but a loopback that is down.
+/// A command in a network with only a disabled loopback.
 fn without_network(bench: &super::Bench) -> Command {
     let program = bench.program();
     let mut command = Command::new("unshare");

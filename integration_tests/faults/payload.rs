@@ -1,11 +1,11 @@
-//! What answers hold.
+//! Contents of responses.
 
 use criteo_sandbox::{Casing, Numbers, Options, Shape, Wrapping};
 use serde_json::{Value, json};
 
 use super::{Case, REPORT, bench, calls, fault, read, story, told, whole};
 
-/// Reads with one answer changed; the run is not necessarily whole.
+/// Reads with one changed response; the run may be incomplete.
 fn with_answer(action: Value) -> (super::Bench, crate::harness::Transcript) {
     let bench = bench(Options::default(), 10);
     fault(&bench, "/statistics/report", json!(null), action);
@@ -13,7 +13,7 @@ fn with_answer(action: Value) -> (super::Bench, crate::harness::Transcript) {
     (bench, transcript)
 }
 
-/// One value of one row is changed to something that is no number.
+/// Replaces one value of one row with a non-number.
 fn nulled(value: &Value) {
     let (_, transcript) = with_answer(json!({"mutate": {"/Rows/3/Clicks": value}}));
     assert_eq!(transcript.code, Some(0), "{value}");

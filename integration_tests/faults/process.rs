@@ -1,4 +1,4 @@
-//! Signals, readers, rights, and faults of the connector's own.
+//! Signals, pipes, rights, and internal errors.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -12,7 +12,7 @@ use super::{Case, REPORT, bench, read, whole};
 use crate::harness::{Bench, Transcript, assert_in_time, peak_kib, wait_until};
 use crate::truth::{self, by_key};
 
-/// A bench whose read goes on for a while.
+/// A slow read.
 fn slow() -> Bench {
     let bench = bench(Options { row_cap: 400, ..Options::default() }, 700);
     bench.file("config.json", &bench.config);
@@ -26,7 +26,7 @@ fn signal(process: u32, name: &str) {
     assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
 }
 
-/// A read whose signals are as they are by default, or ignored, however the tests were started (`nohup`, `&` in a script).
+/// A read with default or ignored signals, independent of how the tests were started (`nohup`, `&` in a script).
 fn with_signals(bench: &Bench, option: &str) -> Command {
     let mut command = Command::new("env");
     command.arg(format!("{option}=HUP,INT,TERM,PIPE,QUIT")).arg(bench.program().get_program()).args(READ);
@@ -34,7 +34,7 @@ fn with_signals(bench: &Bench, option: &str) -> Command {
     command
 }
 
-/// Reads lines up to the first state, sends a signal, and returns everything that was printed.
+/// Reads up to the first state, sends a signal, and returns all output.
 fn stopped_behind_a_state(child: &mut Child, process: impl FnOnce() -> u32, name: &str) -> String {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
@@ -49,7 +49,7 @@ fn stopped_behind_a_state(child: &mut Child, process: impl FnOnce() -> u32, name
     text
 }
 
-/// Whether what came before the last state, and what a resumed read brings, is everything.
+/// Asserts that the output up to the last state plus a resumed read are complete.
 fn assert_resumes(bench: &Bench, text: &str) {
     let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = messages.iter().rposition(|message| message["type"] == "STATE").unwrap();
@@ -112,7 +112,7 @@ pub const CASES: &[Case] = &[
             wait_until(|| bench.report_requests().len() >= 10);
             signal(child.id(), "-INT");
             let started = Instant::now();
-            // Until the first is noticed, a second one is the same.
+            // Until the first signal is handled, a second one has no additional effect.
             let mut status = None;
             wait_until(|| {
                 signal(child.id(), "-INT");
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             let before = whole(&bench, &read(&bench, &[REPORT]));
             let mut command = Command::new("unshare");
-            // Mounts of a namespace are ours to make read-only; behind that the program is nobody.
+            // A namespace can remount its mounts read-only; then the program runs as nobody.
             let inner = "mount -o remount,ro,bind / || exit 9; \
                          cd \"$HERE\" && { touch probe 2>/dev/null && exit 8; exec unshare --user env -i \"$@\"; }";
             command
@@ -206,7 +206,7 @@ pub const CASES: &[Case] = &[
             assert!(output.status.success());
             let trace = std::fs::read_to_string(bench.directory.join("trace")).unwrap();
             assert!(trace.contains("config.json"));
-            // Whether anybody reads stdout is found out by opening it.
+            // Opening stdout for writing only detects a closed reader.
             let written: Vec<_> = trace
                 .lines()
                 .filter(|line| !line.contains("\"/proc/self/fd/1\""))

@@ -12,20 +12,20 @@ use serde_json::{Value, json};
 use super::{Case, bench, read, story};
 use crate::harness::{Bench, peak_kib, slowness};
 
-/// What a read that is too large to be kept came to.
+/// Statistics of a read too large to keep.
 #[derive(Default)]
 pub(super) struct Count {
     pub records: usize,
-    /// Records whose key came before.
+    /// Records with a repeated key.
     doubled: usize,
     bytes: usize,
-    /// Bytes of the last state of each stream.
+    /// Bytes of each stream's last state.
     last_states: usize,
     pub peak_kib: u64,
     pub failed: Option<String>,
 }
 
-/// Reads without keeping a record.
+/// Reads without keeping records.
 pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
     bench.file("config.json", &bench.config);
     let catalog = bench.catalog(streams, "incremental");
@@ -51,7 +51,7 @@ pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
                 }
                 count.records += 1;
                 count.doubled += usize::from(!keys.insert(hasher.finish()));
-                // Often enough: memory grows with answers, not with records.
+                // Often enough: memory grows with responses, not records.
                 if count.records.is_multiple_of(10_000) {
                     count.peak_kib = count.peak_kib.max(peak_kib(child.id()));
                 }
@@ -84,7 +84,7 @@ pub const CASES: &[Case] = &[
             let count = count(&bench, &reports);
             let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
             println!(
-                "{} reports, {} records, {calls} calls, states of {} bytes, {} KiB",
+                "{} reports, {} records, {calls} requests, states of {} bytes, {} KiB",
                 reports.len(),
                 count.records,
                 count.last_states,

@@ -1,4 +1,4 @@
-//! Secrets, and hosts that must not be called. That no secret is printed is a rule of every run (`rules.rs`); here it is tempted.
+//! Secrets and other hosts. The rules forbid secrets in any output (`rules.rs`); these cases provoke them.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -18,11 +18,11 @@ const SECRET: &str = "sandbox+secret/with=signs";
 const TOKEN: &str = "sandbox-token-1-1";
 /// The stream of log files, and the path of their list.
 const LOGS: (&str, &str) = ("log_level_events", "/log-level/");
-/// Words that clear a screen, forge lines of a log, and turn the direction of what follows.
+/// Clears a screen, forges log lines, and reverses text direction.
 const HOSTILE: &str = "evil \u{1b}[2J\u{9b}2J\r\nINFO forged\nERROR forged \u{202e}live\u{2028}INFO forged\u{7} end";
-/// The same, as short as an id may be.
+/// The same, short enough for an id.
 const HOSTILE_ID: &str = "evil\u{1b}[2J\u{9b}2J\nINFO forged\u{202e}\u{2028}\u{7}";
-/// Set in the network of its own that some cases need.
+/// Set in the separate network that some cases need.
 const OWN_NETWORK: &str = "TESTS_HAVE_OWN_NETWORK";
 
 fn percent(text: &str) -> String {
@@ -48,7 +48,7 @@ fn in_json(text: &str) -> String {
         .replace('=', "\\u003D")
 }
 
-/// A secret as servers, proxies and programs spell it.
+/// Encodings of a secret by servers, proxies and programs.
 fn spellings(secret: &str) -> Vec<String> {
     let basic = format!("sandbox-client:{secret}");
     vec![
@@ -68,17 +68,17 @@ fn spellings(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Fails where a run tells more than six characters in a row of what a secret is spelled like.
+/// Fails if the output contains more than six consecutive characters of an encoded secret.
 fn assert_untold(text: &str, spelling: &str) {
     let letters: Vec<char> = spelling.chars().collect();
     for part in letters.windows(7).map(|part| part.iter().collect::<String>()) {
-        // The word for the sandbox itself, and the base64 of the client's id.
+        // The sandbox's name, and the base64 of the client id.
         let is_harmless = "sandbox-client:".contains(&part) || BASE64.encode(b"sandbox-client:").contains(&part);
         assert!(is_harmless || !text.contains(&part), "{part} of {spelling} in: {text}");
     }
 }
 
-/// Fails where a text has something that a terminal or a log obeys, apart from colours and the line of progress of our own.
+/// Fails on terminal or log control characters, except the program's own colors and progress line.
 fn assert_obeyed_by_nobody(text: &str) {
     let own = ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[90m", "\u{1b}[K"];
     let text = own.iter().fold(text.to_owned(), |text, own| text.replace(own, ""));
@@ -92,13 +92,13 @@ fn assert_obeyed_by_nobody(text: &str) {
     assert_eq!(forged, None, "{text}");
 }
 
-/// Answers the list of log files with one file behind a link.
+/// A list of log files with one file at this link.
 fn link_to(bench: &Bench, link: &str) {
     let list = json!({"data": [{"attributes": {"files": [{"fileName": "a.csv.gz", "url": link}]}}]});
     fault(bench, LOGS.1, json!(null), json!({"body": list.to_string()}));
 }
 
-/// Whether each list was asked for once: a link that must not be followed is not tried again.
+/// Whether each list was requested once: a link that must not be followed is not retried.
 fn is_asked_once(bench: &Bench) -> bool {
     let lists: Vec<_> = bench.sandbox.requests().into_iter().filter(|request| request.line.contains(LOGS.1)).collect();
     let distinct: std::collections::BTreeSet<_> =
@@ -106,15 +106,14 @@ fn is_asked_once(bench: &Bench) -> bool {
     !lists.is_empty() && lists.len() == distinct.len()
 }
 
-/// A read of log files behind a link that must not be followed.
+/// Asserts that a link of a log file was not followed.
 fn refused(transcript: &Transcript, bench: &Bench, link: &str, word: &str) {
     told(transcript, &["It was not followed", word]);
     assert!(!transcript.stdout.contains("tell-nobody"), "{}", transcript.stdout);
     assert!(transcript.records(LOGS.0).is_empty() && is_asked_once(bench), "{link}");
 }
 
-/// Does a case in a network that has nothing but a loopback, and returns what happened there: whatever the program did, nothing
-/// could leave this machine.
+/// Runs a case in a network with only loopback, so that no request can leave this machine, and returns its outcome.
 fn in_own_network(id: u32, run: fn() -> String) -> String {
     const MARK: &str = "happened in its own network: ";
     if std::env::var_os(OWN_NETWORK).is_some() {
@@ -134,7 +133,7 @@ fn in_own_network(id: u32, run: fn() -> String) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let happened = text.lines().find_map(|line| Some(line.split_once(MARK)?.1.to_owned()));
-    happened.unwrap_or_else(|| panic!("nothing is told: {text}"))
+    happened.unwrap_or_else(|| panic!("no outcome: {text}"))
 }
 
 pub const CASES: &[Case] = &[
@@ -153,7 +152,7 @@ pub const CASES: &[Case] = &[
                     check_told(&bench.check(), &["redirect", "elsewhere"]);
                 }
             }
-            assert!(elsewhere.accept().is_err(), "somebody called there");
+            assert!(elsewhere.accept().is_err(), "a request was sent there");
             "check FAILED; target reported; no request sent there".to_owned()
         },
     },
@@ -165,7 +164,7 @@ pub const CASES: &[Case] = &[
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             elsewhere.set_nonblocking(true).unwrap();
             redirected_to(&format!("http://{}/plain", elsewhere.local_addr().unwrap()));
-            assert!(elsewhere.accept().is_err(), "somebody called there");
+            assert!(elsewhere.accept().is_err(), "a request was sent there");
             "check FAILED; target reported; no request sent there".to_owned()
         },
     },
@@ -235,7 +234,7 @@ pub const CASES: &[Case] = &[
             program.args(["--debug", "read", "--config", "config.json", "--catalog", "catalog.json"]);
             program.env("LOG_LEVEL", "trace").env("RUST_LOG", "trace");
             let transcript = bench.run_program(program);
-            assert!(!transcript.logs("DEBUG").is_empty(), "nothing was tempted");
+            assert!(!transcript.logs("DEBUG").is_empty(), "nothing was provoked");
             format!("exit {}; no secret in the debug log", transcript.code.unwrap())
         },
     },
@@ -301,9 +300,9 @@ pub const CASES: &[Case] = &[
                     bench.file("catalog.json", &bench.catalog(&names, "incremental"));
                     let debug = ["--debug", "read", "--config", "config.json", "--catalog", "catalog.json"];
                     let transcript = bench.run(&debug);
-                    assert!(!transcript.errors().is_empty(), "nothing was tempted");
+                    assert!(!transcript.errors().is_empty(), "nothing was provoked");
                     assert_untold(&transcript.stdout, spelling);
-                    // Tokens have numbers: this is the first of its sandbox, too.
+                    // Tokens are numbered: this is the first one of its sandbox as well.
                     let bench = echoing(spelling, index);
                     bench.file("config.json", &bench.config);
                     let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
@@ -345,7 +344,7 @@ pub const CASES: &[Case] = &[
             bench.file("catalog.json", &bench.catalog(&["campaigns", "ad_sets", LOGS.0], "incremental"));
             let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
             let stderr = String::from_utf8(tap.stderr).unwrap();
-            assert!(stderr.contains("evil"), "nothing was tempted: {stderr}");
+            assert!(stderr.contains("evil"), "nothing was provoked: {stderr}");
             assert_obeyed_by_nobody(&stderr);
             let mut tempted = 0;
             for arguments in [
@@ -361,7 +360,7 @@ pub const CASES: &[Case] = &[
                 tempted += usize::from(shown.contains("evil"));
                 assert_obeyed_by_nobody(&shown);
             }
-            assert!(tempted >= 5, "only {tempted} were tempted");
+            assert!(tempted >= 5, "only {tempted} were provoked");
             "no control sequence; no injected line".to_owned()
         },
     },
@@ -406,7 +405,7 @@ pub const CASES: &[Case] = &[
             let transcript = read(&bench, &[LOGS.0]);
             told(&transcript, &["redirects the download", "/elsewhere"]);
             assert!(!transcript.stdout.contains("tell-nobody") && is_asked_once(&bench), "{}", transcript.stdout);
-            assert!(elsewhere.accept().is_err(), "somebody called there");
+            assert!(elsewhere.accept().is_err(), "a request was sent there");
             "reported: not followed; each list requested once; no request sent".to_owned()
         },
     },
@@ -421,7 +420,7 @@ pub const CASES: &[Case] = &[
 
 super::tests! { case_127 case_128 case_129 case_130 case_131 case_132 case_133 case_134 case_135 case_136 case_137 case_138 case_139 }
 
-/// What `check` says, which must have failed.
+/// The message of `check`, which must have failed.
 fn check_failed(bench: &Bench) -> String {
     let transcript = bench.check();
     let status = transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"].clone();
@@ -429,7 +428,7 @@ fn check_failed(bench: &Bench) -> String {
     transcript.stdout
 }
 
-/// A bench whose answers send a secret back: in errors, warnings, pages and redirects, in each bench at another place.
+/// A bench whose responses echo a secret in errors, warnings, pages and redirects, at varying positions.
 fn echoing(spelling: &str, index: usize) -> Bench {
     let bench = bench(Options::default(), 3);
     let words = format!("{}{spelling} {spelling}", "x".repeat(270 + 2 * index));

@@ -1,4 +1,4 @@
-//! The cap of reports, pages of lists, days and zones.
+//! Row caps, pages of lists, days and time zones.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +8,20 @@ use serde_json::{Map, Value, json};
 use super::{Case, REPORT, bench, calls, check_told, fault, read, story, told, whole};
 use crate::streams::assert_resumable;
 
-/// How many rows a report of some days has, whatever the cap.
+/// Number of rows in a report of some days, without a cap.
 fn rows_of(days: u64) -> usize {
     let bench = bench(Options::default(), days);
     read(&bench, &[REPORT]).records(REPORT).len()
 }
 
-/// Reads with a cap; the story, and how many requests it took.
+/// Reads with a cap; returns result and number of requests.
 fn capped(row_cap: usize, days: u64) -> (String, usize) {
     let bench = bench(Options { row_cap, ..Options::default() }, days);
     let transcript = read(&bench, &[REPORT]);
     (story(&bench, &transcript, REPORT), bench.report_requests().len())
 }
 
-/// A list of audiences whose pages a fault changes.
+/// A list of audiences with changed pages.
 fn listed(options: Options, change: impl FnOnce(&Sandbox)) -> String {
     let bench = bench(options, 1);
     change(&bench.sandbox);
@@ -227,7 +227,7 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = || {
                 let mut bench = bench(Options::default(), 3);
-                // The totals are spelled by the same fault, which is to befall the rows of this day alone.
+                // The same fault also changes the totals; it must affect only rows of this day.
                 for (name, value) in [("start_date", "2026-10-30"), ("end_date", "2026-10-30")] {
                     bench.config[name] = json!(value);
                 }
@@ -307,7 +307,7 @@ pub const CASES: &[Case] = &[
                 second.records(REPORT).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
             let least = days.iter().min().unwrap();
             assert_eq!(*least, (bench.today() - chrono::Days::new(40)).to_string());
-            // Keys of the second sync replace those of the first.
+            // Records of the second sync replace those of the first by key.
             let discovered = &bench.discover()[REPORT];
             let mut last = crate::truth::by_key(first.records(REPORT), discovered);
             last.extend(crate::truth::by_key(second.records(REPORT), discovered));

@@ -1,4 +1,4 @@
-//! Days, zones, cursors, and advertisers that come and go.
+//! Days, time zones, cursors, and changing advertisers.
 
 use chrono::{Days, NaiveDate};
 use criteo_sandbox::Options;
@@ -9,7 +9,7 @@ use crate::harness::{Bench, Transcript};
 use crate::streams::truth_of;
 use crate::truth::by_key;
 
-/// The days of a stream's records, in order and once each.
+/// The distinct days of a stream's records, in order.
 fn days(transcript: &Transcript, stream: &str) -> Vec<String> {
     let mut days: Vec<_> =
         transcript.records(stream).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
@@ -24,7 +24,7 @@ fn travel(bench: &mut Bench, today: NaiveDate) {
     bench.config["now"] = json!(format!("{today}T12:00:00Z"));
 }
 
-/// What a platform keeps when a second sync follows: later records replace earlier ones of their key.
+/// Asserts the truth after a second sync: later records replace earlier ones by key.
 fn assert_deduplicated_is_true(bench: &Bench, first: &Transcript, second: &Transcript) {
     let discovered = &bench.discover()[REPORT];
     let mut kept = by_key(first.records(REPORT), discovered);
@@ -35,7 +35,7 @@ fn assert_deduplicated_is_true(bench: &Bench, first: &Transcript, second: &Trans
     );
 }
 
-/// The state of a first sync with another cursor.
+/// A first sync's state with another cursor.
 fn with_cursor(state: &Value, cursor: &str) -> Value {
     let mut state = state.clone();
     for group in state[0]["stream"]["stream_state"]["groups"].as_array_mut().unwrap() {

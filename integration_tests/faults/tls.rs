@@ -1,4 +1,4 @@
-//! Proxies and certificates: a proxy on loopback that opens TLS connections stands for the internet.
+//! Proxies and certificates: a TLS-intercepting proxy on loopback stands for the internet.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,24 +15,24 @@ use serde_json::json;
 use super::{Case, bench, check_told, now};
 use crate::harness::{Bench, Transcript};
 
-/// The host that the connector calls when it is told nothing.
+/// The connector's default host.
 const HOST: &str = "api.criteo.com";
 
-/// What a proxy does with a connection to [`HOST`].
+/// How a proxy handles a connection to [`HOST`].
 #[derive(Clone)]
 enum Manner {
-    /// Opens it with this certificate, and hands on what is in it to the sandbox.
+    /// Intercepts with this certificate, and forwards to the sandbox.
     Opens(Arc<ServerConfig>),
-    /// Wants a login.
+    /// Requires a login.
     Refuses,
-    /// Answers the first message of TLS with the alert that the version is too old.
+    /// Responds to the first TLS message with a protocol version alert.
     IsOld,
 }
 
 /// A proxy; its thread ends with the process.
 struct Proxy {
     url: String,
-    /// The first lines and the headers of what was asked.
+    /// Request lines and headers it received.
     heads: Arc<Mutex<Vec<String>>>,
 }
 
@@ -51,7 +51,7 @@ impl Proxy {
         Self { url, heads }
     }
 
-    /// The program as it runs behind this proxy, with a configuration for the real host.
+    /// The program behind this proxy, configured for the real host.
     fn program(&self, bench: &mut Bench) -> Command {
         let mut program = self.command(bench);
         program.args(["check", "--config", "config.json"]);
@@ -68,7 +68,7 @@ impl Proxy {
     }
 }
 
-/// Serves one connection; whatever fails ends it.
+/// Serves one connection until an error.
 fn connect(mut client: TcpStream, seen: &Mutex<Vec<String>>, upstream: &str, manner: &Manner) -> Option<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -101,7 +101,7 @@ fn connect(mut client: TcpStream, seen: &Mutex<Vec<String>>, upstream: &str, man
     }
 }
 
-/// Hands on what is there; nothing is no end.
+/// Forwards available data; no data is not the end.
 fn hand_on(from: &mut impl Read, to: &mut impl Write) -> Option<()> {
     let mut buffer = [0; 16 * 1024];
     match from.read(&mut buffer) {
@@ -112,7 +112,7 @@ fn hand_on(from: &mut impl Read, to: &mut impl Write) -> Option<()> {
     }
 }
 
-/// An authority of the tests' own, and what it signs for `host`; with `None` the certificate signs itself.
+/// A test CA and its certificate for `host`, or a self-signed one.
 fn certificate(host: &str, is_expired: bool, is_self_signed: bool) -> (String, Arc<ServerConfig>) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -137,12 +137,12 @@ fn certificate(host: &str, is_expired: bool, is_self_signed: bool) -> (String, A
     (authority.pem(), Arc::new(config))
 }
 
-/// A sandbox that lives today, since only simulations are told another day.
+/// A sandbox with the real date, since only simulations accept another one.
 fn today() -> Options {
     Options { today: now().date_naive(), ..Options::default() }
 }
 
-/// Checks behind a proxy that opens connections with a certificate; `is_known` gives its authority to the program.
+/// Runs `check` behind an intercepting proxy; `is_known` passes its CA to the program.
 fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, words: &[&str]) -> String {
     let mut bench = bench(today(), 3);
     let (authority, config) = certificate(host, is_expired, is_self_signed);
@@ -153,11 +153,11 @@ fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, wo
         program.env("SSL_CERT_FILE", "authority.pem");
     }
     let told = check_told(&bench.run_program(program), words);
-    assert!(bench.sandbox.requests().is_empty(), "the secret was handed over");
+    assert!(bench.sandbox.requests().is_empty(), "the secret was sent");
     told
 }
 
-/// Redirects the token call of a program behind a proxy from https to `target`; what `check` says.
+/// Redirects the token request behind a proxy from https to `target`; returns the message of `check`.
 pub fn redirected_to(target: &str) -> String {
     let mut bench = bench(today(), 3);
     super::fault(&bench, "/oauth2/token", json!(null), json!({"redirect": target}));
@@ -169,12 +169,12 @@ pub fn redirected_to(target: &str) -> String {
     check_told(&bench.run_program(program), &["redirect", target])
 }
 
-/// A bench whose sandbox lives today, as runs for the real host need it.
+/// A bench with the real date, as runs for the real host need it.
 pub fn bench_of_today() -> Bench {
     bench(today(), 3)
 }
 
-/// Reads a stream of the real host through a proxy that opens the connections; connections to `direct` go around it.
+/// Reads a stream of the real host through an intercepting proxy; connections to `direct` bypass it.
 pub fn read_through_a_proxy(bench: &mut Bench, stream: &str, direct: &str) -> Transcript {
     let (authority, config) = certificate(HOST, false, false);
     let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
@@ -205,7 +205,7 @@ pub const CASES: &[Case] = &[
             let mut broken = proxy.program(&mut with_login);
             broken.env("HTTPS_PROXY", "http://us er:pw@host");
             let broken = check_told(&with_login.run_program(broken), &["an invalid proxy address"]);
-            assert!(with_login.sandbox.requests().is_empty(), "somebody went around the proxy");
+            assert!(with_login.sandbox.requests().is_empty(), "a request bypassed the proxy");
             format!("{told}; {socks}; {broken}")
         },
     },

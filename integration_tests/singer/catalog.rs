@@ -1,4 +1,4 @@
-//! Catalogs as Meltano hands them back.
+//! Catalogs as Meltano passes them.
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::harness::Bench;
 #[test]
 fn a_discovered_catalog_is_accepted_with_a_selection() {
     let bench = Bench::new(Options::default(), 5);
-    // Meltano hands the state over on discovery, too.
+    // Meltano passes the state on discovery as well.
     bench.file("state.json", &json!({"bookmarks": {}}));
     let discovery = tap(&bench, &["--state", "state.json", "--discover"]);
     assert_eq!((discovery.code, discovery.stderr.as_str()), (Some(0), ""));
@@ -19,7 +19,7 @@ fn a_discovered_catalog_is_accepted_with_a_selection() {
     assert_eq!(catalog["streams"].as_array().unwrap().len(), airbyte.len());
     for stream in catalog["streams"].as_array().unwrap() {
         let properties = stream["schema"]["properties"].as_object().unwrap().len();
-        assert_eq!(stream["metadata"].as_array().unwrap().len(), properties + 1, "{stream}: metadata are missing");
+        assert_eq!(stream["metadata"].as_array().unwrap().len(), properties + 1, "{stream}: metadata is missing");
     }
     let selection = catalog_with(&bench, |stream, column| match column {
         None => ["campaigns", "campaign_statistics_daily"].contains(&stream),
@@ -47,7 +47,7 @@ fn values_are_cast_to_the_catalogs_types() {
     let mut catalog = catalog_with(&bench, |stream, _| stream == name);
     let streams = catalog["streams"].as_array_mut().unwrap();
     let properties = &mut streams.iter_mut().find(|stream| stream["stream"] == name).unwrap()["schema"]["properties"];
-    // Meltano's `schema:` rules; a number as exact text is what targets with decimals want.
+    // Meltano's `schema:` rules; targets with decimals need numbers as exact strings.
     properties["advertiser_cost"] =
         json!({"type": ["null", "string"], "format": "x-singer.decimal", "precision": 38, "scale": 9});
     properties["clicks"] = json!({"type": "string"});
@@ -60,7 +60,7 @@ fn values_are_cast_to_the_catalogs_types() {
     properties["sales_pc7d"] = json!({"anyOf": [{"type": "integer"}]});
     properties["timezone"] = json!({"type": ["integer", "null"]});
     bench.file("catalog.json", &catalog);
-    // `tap` holds each record against the schema that was written.
+    // `tap` validates each record against the written schema.
     let cast = tap(&bench, &["--catalog", "catalog.json"]);
     assert_eq!(cast.code, Some(0), "{}", cast.stderr);
     let schema = cast.messages.iter().find(|message| message["type"] == "SCHEMA").unwrap();
@@ -76,9 +76,9 @@ fn values_are_cast_to_the_catalogs_types() {
         assert_eq!(cast["clicks"], plain["clicks"].to_string());
         assert_eq!(cast["displays"], plain["displays"]);
         assert_eq!(cast["campaign_id"].to_string(), plain["campaign_id"].as_str().unwrap());
-        assert!(cast["sales_pc30d"].is_null(), "a number is no object");
+        assert!(cast["sales_pc30d"].is_null(), "a number is not an object");
         assert_eq!(cast["day"], format!("{}T00:00:00Z", plain["day"].as_str().unwrap()));
-        assert!(cast["timezone"].is_null(), "UTC is no number");
+        assert!(cast["timezone"].is_null(), "UTC is not a number");
     }
     assert!(cast.stderr.contains("values that do not fit their columns: sales_pc30d"), "{}", cast.stderr);
 }
@@ -109,7 +109,7 @@ fn a_full_table_sync_ignores_the_state() {
     let first = tap_streams(&bench, &[name], &[]);
     let mut catalog = catalog_with(&bench, |stream, _| stream == name);
     for stream in catalog["streams"].as_array_mut().unwrap() {
-        // What Meltano makes of a rule `replication-method: FULL_TABLE`.
+        // The effect of Meltano's `replication-method: FULL_TABLE`.
         stream["replication_method"] = json!("FULL_TABLE");
         stream["metadata"][0]["metadata"]["replication-method"] = json!("FULL_TABLE");
     }
@@ -118,7 +118,7 @@ fn a_full_table_sync_ignores_the_state() {
     let full = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
     assert_eq!(full.code, Some(0), "{}", full.stderr);
     assert_eq!(full.records(name).len(), first.records(name).len());
-    // Back again: what a full read leaves is no obstacle.
+    // Incremental again: the state of a full refresh does not prevent it.
     bench.file("catalog.json", &catalog_with(&bench, |stream, _| stream == name));
     for state in [full.last_state().clone(), json!({"bookmarks": {name: {"version": 1, "after": null}}})] {
         bench.file("state.json", &state);
@@ -127,7 +127,7 @@ fn a_full_table_sync_ignores_the_state() {
     }
 }
 
-/// What rows do not bring along: ids of the place that they are read for, and the number of a twin.
+/// Values not in rows: ids of the requested parent, and row numbers.
 #[test]
 fn values_added_by_the_tap_are_cast() {
     let bench = Bench::new(Options::default(), 3);
@@ -162,13 +162,13 @@ fn streams_can_be_selected_without_credentials() {
     assert!(catalog["streams"].as_array().unwrap().iter().any(|stream| stream["stream"] == "custom_mine"));
 }
 
-/// Strict readers, such as singer-check-tap, take `date-time` for an instant with a zone. Meltano keeps catalogs of older
-/// releases, which said so of times without one.
+/// Strict readers such as singer-check-tap require a zone for `date-time`. Meltano keeps catalogs of older releases,
+/// which used it for times without one.
 #[test]
 fn times_without_a_zone_are_always_strings() {
     let bench = Bench::new(Options::default(), 5);
     let discovered: Value = serde_json::from_str(&tap(&bench, &["--discover"]).stdout).unwrap();
-    assert!(!discovered.to_string().contains("airbyte_type"), "no target knows that word");
+    assert!(!discovered.to_string().contains("airbyte_type"), "no target knows this property");
     let plain = tap_streams(&bench, &["transactions"], &[]);
     assert!(!plain.records("transactions").is_empty());
     for property in [

@@ -1,4 +1,4 @@
-//! What a tap tells people and the tools around it.
+//! Log messages of a tap.
 
 use criteo_sandbox::{Options, Permission};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ fn the_test_flag_tries_every_stream_and_writes_nothing() {
     let requests = bench.sandbox.requests();
     let of_one =
         requests.iter().filter(|r| r.body["dimensions"] == json!(["AdvertiserId", "CampaignId", "Day"])).count();
-    assert!((1..=8).contains(&of_one), "{of_one} requests for a stream that has rows at once");
+    assert!((1..=8).contains(&of_one), "{of_one} requests for a stream that has rows immediately");
 
     let refused = Bench::new(Options { without_permission: vec![Permission::Analytics], ..Options::default() }, 4);
     let schemas = tap(&refused, &["--test=schema"]);
@@ -70,7 +70,7 @@ fn the_test_flag_tries_every_stream_and_writes_nothing() {
     assert!(run.stderr.contains("campaign_statistics_daily: Missing permission"), "{}", run.stderr);
 }
 
-/// The file that Meltano writes for taps with the capability `structured-logging`.
+/// The logging file that Meltano writes for taps with `structured-logging`.
 fn logging(level: &str) -> Value {
     json!({
         "version": 1,
@@ -128,7 +128,7 @@ fn sync_metrics_are_logged_in_the_sdk_format() {
     assert_eq!(answer["tags"]["http_status_code"], 200);
 }
 
-/// `meltano config test` joins both channels, and shows the last line.
+/// `meltano config test` merges both outputs and shows the last line.
 #[test]
 fn the_last_line_of_a_failed_run_says_why() {
     let mut bench = Bench::new(Options::default(), 3);

@@ -1,4 +1,4 @@
-//! Called as Singer taps are called: the same streams, records and states in other words.
+//! The program as a Singer tap has the same streams, records and states.
 
 mod batches;
 mod catalog;
@@ -15,7 +15,7 @@ use crate::rules;
 use crate::streams::truth_of;
 use crate::truth::by_key;
 
-/// What a tap printed.
+/// Output of a tap.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -36,12 +36,12 @@ impl Run {
     }
 }
 
-/// Runs the tap with `--config` and these arguments, and checks what every target wants.
+/// Runs the tap with `--config` and arguments, and checks what every target requires.
 fn tap(bench: &Bench, arguments: &[&str]) -> Run {
     tap_with(bench, arguments, &[])
 }
 
-/// As [`tap`], with variables in the environment.
+/// Like [`tap`], with environment variables.
 fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
     bench.file("config.json", &bench.config);
     let mut program = bench.program();
@@ -80,12 +80,12 @@ fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> 
     Run { code: output.status.code(), stdout, stderr, messages }
 }
 
-/// The catalog of `--discover` with everything selected, as Meltano does with its default rules.
+/// The catalog of `--discover` with everything selected, as Meltano does by default.
 fn everything(bench: &Bench) -> Value {
     catalog_with(bench, |_, _| true)
 }
 
-/// The catalog of `--discover`; `is_wanted` is asked for each stream (without a column) and each column.
+/// The catalog of `--discover`; `is_wanted` decides for each stream (without a column) and column.
 pub fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Value {
     let mut catalog: Value = serde_json::from_str(&tap(bench, &["--discover"]).stdout).unwrap();
     for stream in catalog["streams"].as_array_mut().unwrap() {
@@ -98,13 +98,13 @@ pub fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> boo
     catalog
 }
 
-/// Runs the tap over some whole streams.
+/// Runs the tap with entire streams.
 pub fn tap_streams(bench: &Bench, names: &[&str], arguments: &[&str]) -> Run {
     bench.file("catalog.json", &catalog_with(bench, |name, _| names.contains(&name)));
     tap(bench, &[&["--catalog", "catalog.json"], arguments].concat())
 }
 
-/// Singer's `date-time` has a zone (RFC 3339), and `airbyte_type` is a word of Airbyte's.
+/// Singer's `date-time` has a zone (RFC 3339), and `airbyte_type` is specific to Airbyte.
 fn in_singers_words(schema: &Value) -> Value {
     let mut schema = schema.clone();
     for property in schema["properties"].as_object_mut().unwrap().values_mut() {
@@ -136,7 +136,7 @@ fn both_protocols_have_the_same_records_and_states() {
         let state = &airbyte.states(name).last().unwrap().1["stream"]["stream_state"];
         let bookmark = &singer.last_state()["bookmarks"][name];
         if state["version"].is_null() {
-            assert_eq!(*bookmark, json!({"version": 1, "after": null}), "{name} has nothing to go on from");
+            assert_eq!(*bookmark, json!({"version": 1, "after": null}), "{name} has nothing to resume");
         } else {
             assert_eq!(bookmark["replication_key"], stream["default_cursor_field"][0]);
             for (key, value) in state.as_object().unwrap() {
@@ -183,12 +183,12 @@ fn settings_come_from_files_and_the_environment() {
     let output = program.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.contains("ACTIVATE_VERSION"), "a switch in words of Python");
+    assert!(stdout.contains("ACTIVATE_VERSION"), "a Python boolean");
     let rows = stdout.lines().filter(|line| line.contains(r#""stream":"campaign_statistics_daily","record""#));
     let rows: Vec<Value> = rows.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!rows.is_empty());
     assert!(rows.iter().all(|row| row["record"]["currency"] == "USD" && row["record"]["advertiser_id"] == "1002"));
-    assert!(bench.auxiliary_requests().is_empty(), "totals were not asked for");
+    assert!(bench.auxiliary_requests().is_empty(), "no totals were requested");
 }
 
 #[test]
@@ -221,8 +221,8 @@ fn an_interrupted_sync_of_objects_resumes() {
     let records = by_key(kept.chain(resumed.records(name)), &stream);
     assert_eq!(records, by_key(whole.records(name), &stream));
     let end = &resumed.last_state()["bookmarks"][name];
-    assert_eq!(*end, json!({"version": 1, "after": null}), "a whole read begins anew the next time");
-    // Neither for other advertisers nor after a day.
+    assert_eq!(*end, json!({"version": 1, "after": null}), "a complete read starts from scratch next time");
+    // Not for other advertisers, and not a day later.
     let mut later = bench.config.clone();
     later["now"] = json!(format!("{}T12:00:00Z", bench.today() + chrono::Days::new(1)));
     let mut fewer = bench.config.clone();
@@ -249,7 +249,7 @@ fn settings_of_older_taps_are_accepted_with_a_notice() {
     assert!(run.stderr.contains("WARNING reports: read as custom_reports"), "{}", run.stderr);
 }
 
-/// In the layout of the Singer SDK: it must not mean "start again from nothing".
+/// In the Singer SDK's layout: it must not count as a first sync.
 #[test]
 fn another_taps_bookmark_for_our_stream_is_rejected() {
     let bench = Bench::new(Options::default(), 3);
