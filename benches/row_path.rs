@@ -1,4 +1,4 @@
-//! The row path on an answer of 10,000 rows, beside the other ways of `src/lib.rs`.
+//! The row path with a response of 10,000 rows, beside the alternatives in `src/lib.rs`.
 //!
 //! ```text
 //! cargo bench --manifest-path benches/Cargo.toml

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 /// An open question and the possible behaviors.
 #[derive(Debug, Clone, Copy)]
 pub struct Unknown {
+    /// Name.
     pub name: &'static str,
     /// Possible values; the first is the default.
     pub values: &'static [&'static str],
+    /// Effect.
     pub about: &'static str,
     /// Evidence for the values.
     pub source: &'static str,
