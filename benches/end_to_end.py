@@ -20,7 +20,7 @@ from measure import LAST_DAY, Reader, fast_sandbox, median, run
 
 BARE = os.environ.get("BARE", str(measure.REPOSITORY / "target/release/bare"))
 # Minimum rate of the sandbox in bytes per second, so that it is not the bottleneck.
-LEAST_RATE = 500e6
+MIN_RATE = 500e6
 # `cat` is too fast to measure with one response.
 CATS = 20
 
@@ -102,9 +102,9 @@ def report(cases, others, cat):
     print(f"\ncat through the same pipe: {cat.written / 1e6 / cat.wall:.0f} MB/s of wall time; reading one response takes "
           f"{cases[0]['wall'] / cases[0]['bytes'] / cat.wall * cat.written:.1f} times as long.")
     for case in cases:
-        if (case["served_per_second"] or LEAST_RATE) < LEAST_RATE:
+        if (case["served_per_second"] or MIN_RATE) < MIN_RATE:
             print(f"{case['name']}: the sandbox is the bottleneck: it serves {case['served_per_second'] / 1e6:.0f} MB/s, and "
-                  f"{LEAST_RATE / 1e6:.0f} are required. CPU time and memory are still valid.")
+                  f"{MIN_RATE / 1e6:.0f} are required. CPU time and memory are still valid.")
 
 
 if __name__ == "__main__":

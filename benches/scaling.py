@@ -17,7 +17,7 @@ from measure import (
 )
 
 # Maximum memory of a sync of any length, and the additional memory for ten thousand advertisers.
-MOST_MIB, MORE_MIB = 96, 32
+MAX_MIB, EXTRA_MIB = 96, 32
 # Allowed relative difference to the longest sync, in cost per row and in memory.
 TOLERANCE = 0.1
 
@@ -73,7 +73,7 @@ def rows(folder, options):
     judge(f"{shorter['days']} and {most['days']} days of {most['rows'] // most['days']:,} rows take the same memory: "
           f"{shorter['peak_kib'] / 1024:.1f} and {most['peak_kib'] / 1024:.1f} MiB, {grown:+.1%}", grown <= TOLERANCE)
     peak = max(result["peak_kib"] for result in results) / 1024
-    judge(f"no sync needs {MOST_MIB} MiB: at most {peak:.1f} MiB", peak < MOST_MIB)
+    judge(f"no sync needs {MAX_MIB} MiB: at most {peak:.1f} MiB", peak < MAX_MIB)
     return results
 
 
@@ -88,8 +88,8 @@ def advertisers(folder, options):
     print(f"\nWith {results[-1]['advertisers']:,} advertisers, a row costs {times:.2f} times as much as with one. "
           "Each has one row per day, so Criteo's totals double the number of rows.")
     *few, many = (result["peak_kib"] / 1024 for result in results)
-    judge(f"up to a thousand advertisers take less than {MOST_MIB} MiB: {max(few):.1f} MiB", max(few) < MOST_MIB)
-    judge(f"ten thousand take less than {MOST_MIB + MORE_MIB} MiB: {many:.1f} MiB", many < MOST_MIB + MORE_MIB)
+    judge(f"up to a thousand advertisers take less than {MAX_MIB} MiB: {max(few):.1f} MiB", max(few) < MAX_MIB)
+    judge(f"ten thousand take less than {MAX_MIB + EXTRA_MIB} MiB: {many:.1f} MiB", many < MAX_MIB + EXTRA_MIB)
     return results
 
 

@@ -205,10 +205,10 @@ fn each_failed_step_has_its_own_message() {
             assert_eq!(seen.contains(mark), is_wanted, "{}: {seen}", scenario.name);
         }
         assert!(!seen.contains("sandbox+secret"), "{seen}");
-        if let Some(rung) = scenario.broken {
-            let told: Vec<_> = seen.lines().skip_while(|line| !line.starts_with('✗')).collect();
-            assert!(told[0].starts_with(&format!("✗ {rung} ")), "{}: {seen}", scenario.name);
-            let length = told[1..].iter().take_while(|line| line.starts_with(' ')).count();
+        if let Some(step) = scenario.broken {
+            let reported: Vec<_> = seen.lines().skip_while(|line| !line.starts_with('✗')).collect();
+            assert!(reported[0].starts_with(&format!("✗ {step} ")), "{}: {seen}", scenario.name);
+            let length = reported[1..].iter().take_while(|line| line.starts_with(' ')).count();
             assert!(length <= 5, "{}: a problem takes at most five lines: {seen}", scenario.name);
             for word in ["Error", "Some(", "None", "::"] {
                 assert!(!message.contains(word), "{}: {message}", scenario.name);
@@ -287,8 +287,8 @@ fn one_odd_response_does_not_fail_check() {
             let bench = Bench::new(Options::default(), 3);
             always(&bench, json!({"path": path}), refusal(status, "odd", "Odd words"));
             let (is_well, said) = checked(&bench);
-            let is_told = said.contains(label) && said.contains("Odd words");
-            assert!(is_well && is_told && !said.contains("lacks"), "{path} {status}: {said}");
+            let is_reported = said.contains(label) && said.contains("Odd words");
+            assert!(is_well && is_reported && !said.contains("lacks"), "{path} {status}: {said}");
         }
     }
 }
@@ -422,8 +422,8 @@ fn check_finishes_in_time_when_requests_hang() {
         let started = Instant::now();
         let checked = bench.check();
         assert_in_time(started, Duration::from_secs(most));
-        let told = format!("{:?}{:?}", checked.of_type("CONNECTION_STATUS"), checked.logs("WARN"));
-        assert!(told.contains("did not respond in time"), "{path}: {told}");
+        let reported = format!("{:?}{:?}", checked.of_type("CONNECTION_STATUS"), checked.logs("WARN"));
+        assert!(reported.contains("did not respond in time"), "{path}: {reported}");
     }
 }
 
@@ -542,10 +542,10 @@ fn setup_guides_a_user_through_the_portal() {
     // Input typed ahead is echoed first.
     let seen = seen.split_once("This walks").unwrap().1;
     // The size of the first sync depends on the day.
-    let (climb, rest) = seen.split_once("✓ first sync").unwrap();
+    let (steps, rest) = seen.split_once("✓ first sync").unwrap();
     let (advice, end) = rest.split_once("Write a catalog").unwrap();
     assert!(advice.contains("requests") && advice.lines().count() <= 4, "{advice}");
-    insta::assert_snapshot!(format!("This walks{climb}Write a catalog{end}"));
+    insta::assert_snapshot!(format!("This walks{steps}Write a catalog{end}"));
     assert_eq!(json_of(&bench, "mine.json")["start_date"], "2026-10-25");
     assert!(json_of(&bench, "catalog.json")["streams"].as_array().unwrap().len() > 20);
     let transcript: Transcript = bench.run(&["check", "--config", "mine.json", "--exit-code"]);
@@ -556,8 +556,8 @@ fn setup_guides_a_user_through_the_portal() {
 #[test]
 fn the_credentials_page_matches_the_program() {
     let page = repository("docs/credentials.md");
-    for rung in source_criteo::check::Step::ALL.map(source_criteo::check::Step::name) {
-        assert!(page.contains(&format!("\n### {rung}\n")), "{rung} has no heading");
+    for step in source_criteo::check::Step::ALL.map(source_criteo::check::Step::name) {
+        assert!(page.contains(&format!("\n### {step}\n")), "{step} has no heading");
     }
     assert!(page.contains(include_str!("../src/commands/setup/consent.txt")), "the consent message differs");
     let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();

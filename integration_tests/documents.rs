@@ -93,8 +93,8 @@ fn documented_commands_run() {
             }
             bench.file("config.json", &config);
             let output = Command::new("sh").args(["-c", &call]).current_dir(&bench.directory).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(0), "{document}: {command}: {told}");
+            let reported = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{document}: {command}: {reported}");
             let is_silent = command.ends_with("--test") || command.contains(" setup ");
             assert!(!output.stdout.is_empty() || is_silent, "{document}: {command}");
         }
@@ -212,12 +212,12 @@ fn sources() -> String {
 #[test]
 fn the_error_reference_matches_the_messages_in_the_source() {
     let (reference, sources) = (repository("docs/errors.md"), sources());
-    let told: BTreeSet<_> = reference.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    let reported: BTreeSet<_> = reference.lines().filter_map(|line| line.strip_prefix("> ")).collect();
     let mut missing = Vec::new();
     for kind in ["Error::config(", "Error::transient(", "Error::system("] {
         let messages = messages_after(&sources, kind);
         assert!(messages.len() > 10, "{kind} {messages:?}");
-        missing.extend(messages.into_iter().filter(|message| !told.contains(message.as_str())));
+        missing.extend(messages.into_iter().filter(|message| !reported.contains(message.as_str())));
     }
     assert!(missing.is_empty(), "docs/errors.md lacks:\n> {}", missing.join("\n> "));
     // Joins continued string literals.
@@ -227,7 +227,7 @@ fn the_error_reference_matches_the_messages_in_the_source() {
     }
     let joined = joined.replace("\\\"", "\"");
     let formatted = joined.replace("{{", "{").replace("}}", "}");
-    for message in told {
+    for message in reported {
         for piece in message.split('…').map(str::trim).filter(|piece| piece.len() > 3) {
             let is_there = joined.contains(piece) || formatted.contains(piece);
             assert!(is_there, "docs/errors.md quotes text that the program does not print: {piece}");

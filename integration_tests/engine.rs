@@ -146,16 +146,16 @@ fn a_day_that_differs_from_its_totals_is_requested_by_three_syncs() {
             assert_report(&bench, &transcript, name, &preset(name));
         }
         assert_eq!(transcript.code, Some(i32::from(why == "differs")), "{tries}: {:?}", transcript.errors());
-        let told: Vec<_> = match why {
+        let reported: Vec<_> = match why {
             "differs" => {
                 transcript.errors().iter().map(|error| error["message"].as_str().unwrap().to_owned()).collect()
             }
             _ => transcript.logs("WARN").iter().map(|&log| log.to_owned()).collect(),
         };
-        let is_told = told
+        let is_reported = reported
             .iter()
             .any(|text| text.contains("do not match Criteo's own totals") && text.contains("2026-09-02 of 1001"));
-        assert_eq!(is_told, is_asked, "{tries}: {told:?}");
+        assert_eq!(is_reported, is_asked, "{tries}: {reported:?}");
         let saved = transcript.final_state();
         let of_stream = &saved[0]["stream"]["stream_state"];
         let hole = json!({"from": "2026-09-02", "to": "2026-09-02", "scope": ["1001"], "why": why, "tries": tries});

@@ -143,13 +143,13 @@ impl Bench {
     }
 
     /// Whether a program of this bench contacted another host than loopback.
-    pub fn was_trapped(&self) -> bool {
+    pub fn contacted_another_host(&self) -> bool {
         self.trap.accept().is_ok()
     }
 
     /// An advertiser withdraws consent after the list of advertisers was read: searches that name it are refused, and
     /// the next list lacks it.
-    pub fn lose_consent_behind_the_portfolio(&self, advertiser: &str) {
+    pub fn withdraw_consent_after_the_portfolio(&self, advertiser: &str) {
         let add = |fault: Value| self.sandbox.add_fault(fault).unwrap();
         let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
         add(json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}}));

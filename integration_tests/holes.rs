@@ -146,8 +146,11 @@ fn a_no_campaign_error_fails_when_the_totals_have_data() {
     fault(&bench, json!({"path": "/statistics/", "advertiser": "1002", "text": OF_DATA}), action);
     let transcript = incremental(&bench, None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    let told = transcript.logs("WARN").join("\n");
-    assert!(told.contains("refuses to report on 1002") && told.contains("its own totals have numbers"), "{told}");
+    let reported = transcript.logs("WARN").join("\n");
+    assert!(
+        reported.contains("refuses to report on 1002") && reported.contains("its own totals have numbers"),
+        "{reported}"
+    );
     assert_eq!(
         state_of(&transcript)["groups"][0]["scope"],
         json!(["1001"]),
@@ -308,8 +311,8 @@ fn rows_that_cannot_be_summed_make_their_day_unproven() {
         fault(&bench, day, json!({"mutate": {"/Rows/0/Clicks": "a few"}}));
     }
     let transcript = incremental(&bench, None);
-    let told = transcript.logs("WARN").iter().any(|log| log.contains("that are not numbers"));
-    assert!(told, "{:?}", transcript.logs("WARN"));
+    let reported = transcript.logs("WARN").iter().any(|log| log.contains("that are not numbers"));
+    assert!(reported, "{:?}", transcript.logs("WARN"));
     let holes = state_of(&transcript)["holes"].clone();
     let uncompared = holes.as_array().unwrap().iter().filter(|hole| hole["why"] == "uncompared");
     let days: Vec<_> = uncompared.map(|hole| hole["from"].as_str().unwrap().to_owned()).collect();

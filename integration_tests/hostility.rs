@@ -225,10 +225,10 @@ fn account(seed: u64, syncs: &mut BTreeMap<String, usize>) {
         let (status, messages) = sync(&bench, &streams.join(","), &machine);
         let end = status.signal().map_or_else(|| format!("exit {}", status.code().unwrap()), |n| format!("signal {n}"));
         story.push(format!("{machine:?}: {end}, {} lines", messages.len()));
-        let told = || format!("HOSTILE_SEED={seed}, {streams:?}\n  {}", story.join("\n  "));
-        assert!(status.signal() != Some(SIGKILL) || machine.kills(), "it hung: {}", told());
-        assert!(status.code() != Some(101) && status.code() != Some(99), "{}", told());
-        assert!(!is_last || status.success(), "{}", told());
+        let reported = || format!("HOSTILE_SEED={seed}, {streams:?}\n  {}", story.join("\n  "));
+        assert!(status.signal() != Some(SIGKILL) || machine.kills(), "it hung: {}", reported());
+        assert!(status.code() != Some(101) && status.code() != Some(99), "{}", reported());
+        assert!(!is_last || status.success(), "{}", reported());
         for name in &streams {
             let records = messages.iter().filter(|message| message["record"]["stream"] == *name);
             let records = records.map(|message| message["record"]["data"].as_object().unwrap());

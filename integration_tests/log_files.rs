@@ -73,12 +73,12 @@ fn the_first_available_day_of_log_files_is_found() {
         let first_day = bench.today() - Days::new(kept);
         let transcript = sync(&bench, None);
         assert_eq!(transcript.code, Some(0), "{floor} {words}: {:?}", transcript.errors());
-        let told = if words == "invalid_timespan" {
+        let reported = if words == "invalid_timespan" {
             ["assumed to go back 30 days", &format!("refuses days before {first_day}")]
         } else {
             ["refuses the log files of", &format!("before {first_day}")]
         };
-        assert!(warns(&transcript, &told), "{floor} {words}: {:?}", transcript.logs("WARN"));
+        assert!(warns(&transcript, &reported), "{floor} {words}: {:?}", transcript.logs("WARN"));
         assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-29");
         assert!(state_of(&transcript).get("holes").is_none());
         assert_merged(&mut bench, &[&transcript], first_day);
@@ -237,8 +237,8 @@ fn log_files_with_the_same_name_keep_distinct_keys() {
         bench.sandbox.add_fault(fault).unwrap();
         let transcript = sync(&bench, Some(&first.final_state()));
         assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-        let is_told = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have the same name"));
-        assert_eq!(is_told, blobs.len() > 1);
+        let is_reported = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have the same name"));
+        assert_eq!(is_reported, blobs.len() > 1);
         let of_day = transcript.records(LOG).into_iter();
         tables.push(by_key(of_day.filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31"), &stream));
     }

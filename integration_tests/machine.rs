@@ -97,7 +97,7 @@ fn counts(trace: &Path) -> BTreeMap<String, usize> {
 }
 
 /// Every system call of a full run that changes the file: the points to kill it at.
-fn moments(trace: &Path) -> Vec<(String, usize)> {
+fn kill_points(trace: &Path) -> Vec<(String, usize)> {
     // Other calls do not change the file.
     let changing = ["openat", "flock", "write", "fsync", "rename", "ftruncate", "unlink"];
     let wanted = counts(trace).into_iter().filter(|(call, _)| changing.contains(&call.as_str()));
@@ -105,7 +105,7 @@ fn moments(trace: &Path) -> Vec<(String, usize)> {
 }
 
 /// Runs `each` for all items, three at the same time.
-fn at_once<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
+fn in_parallel<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
     std::thread::scope(|scope| {
         let each = &each;
         for part in 0..3 {
@@ -143,11 +143,11 @@ fn a_kill_at_any_system_call_leaves_a_usable_state() {
         let bench = slow();
         way.prepare(&bench, "state.json", &json!([]));
         assert!(way.run(&bench, "state.json", &tracer(&bench, "state.json", &[]), &read).success());
-        let moments = moments(&bench.directory.join("trace.txt"));
+        let kill_points = kill_points(&bench.directory.join("trace.txt"));
         for call in if way == Way::Beside { ["rename", "write", "fsync"] } else { ["ftruncate", "write", "fsync"] } {
-            assert!(moments.iter().any(|(of, nth)| of == call && *nth >= 2), "{call} is not among {moments:?}");
+            assert!(kill_points.iter().any(|(of, nth)| of == call && *nth >= 2), "{call} is not among {kill_points:?}");
         }
-        at_once(&moments, |(call, nth)| {
+        in_parallel(&kill_points, |(call, nth)| {
             let bench = slow();
             let file = way.prepare(&bench, "state.json", &json!([]));
             let inject = format!("inject={call}:signal=KILL:when={nth}");
@@ -174,7 +174,7 @@ fn a_kill_at_any_system_call_leaves_a_usable_state() {
                 "a leftover: {call} {nth}"
             );
         });
-        println!("killed at {} system calls; every next run was complete", moments.len());
+        println!("killed at {} system calls; every next run was complete", kill_points.len());
     }
 }
 
@@ -195,9 +195,9 @@ fn a_kill_at_any_system_call_leaves_a_valid_configuration() {
     for way in Way::ALL {
         let (bench, _) = start(way);
         assert!(way.run(&bench, "config.json", &tracer(&bench, "config.json", &[]), &check).success());
-        let moments = moments(&bench.directory.join("trace.txt"));
-        assert!(moments.iter().any(|(call, _)| call == "write"), "{moments:?}");
-        at_once(&moments, |(call, nth)| {
+        let kill_points = kill_points(&bench.directory.join("trace.txt"));
+        assert!(kill_points.iter().any(|(call, _)| call == "write"), "{kill_points:?}");
+        in_parallel(&kill_points, |(call, nth)| {
             let (bench, file) = start(way);
             let inject = format!("inject={call}:signal=KILL:when={nth}");
             let killed = way.run(&bench, "config.json", &tracer(&bench, "config.json", &["-e", &inject]), &check);
@@ -209,7 +209,7 @@ fn a_kill_at_any_system_call_leaves_a_valid_configuration() {
             let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap_or_default();
             assert!(kept["refresh_token"].is_string() || !next.success(), "{call} {nth}");
         });
-        println!("killed at {} system calls; the configuration was always valid", moments.len());
+        println!("killed at {} system calls; the configuration was always valid", kill_points.len());
     }
 }
 

@@ -253,7 +253,7 @@ fn a_refused_advertiser_does_not_empty_a_search() {
             bench.config["advertiser_ids"] = json!("1001,1002,1003");
         }
         let catalog = bench.catalog(&["campaigns", "ad_sets", "ad_set_category_bids", "audiences"], "full_refresh");
-        bench.lose_consent_behind_the_portfolio("1002");
+        bench.withdraw_consent_after_the_portfolio("1002");
         let transcript = bench.read(&catalog, None);
         assert_eq!(transcript.code, Some(i32::from(is_listed)), "{:?}", transcript.errors());
         for name in ["campaigns", "ad_sets", "ad_set_category_bids", "audiences"] {
@@ -469,8 +469,8 @@ fn transactions_are_complete_for_either_window_date() {
         let truth = truth::small(&bench, name, stream);
         assert!(!truth.is_empty());
         assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{value}");
-        let told = transcript.logs("WARN").iter().any(|log| log.contains("by event date"));
-        assert_eq!(told, value == "event");
+        let reported = transcript.logs("WARN").iter().any(|log| log.contains("by event date"));
+        assert_eq!(reported, value == "event");
         // Rows that match neither date are rejected.
         let mut options = Options::default();
         options.unknowns.set("transactions_window", value).unwrap();
@@ -533,10 +533,10 @@ fn a_refused_advertiser_of_any_kind_leaves_the_others() {
                 expected.retain(|_, record| record["advertiser_id"] != "1002");
                 assert!(!expected.is_empty() && expected.len() < whole.records(name).len(), "{name}");
                 assert_eq!(by_key(transcript.records(name), stream), expected, "{name}: {refusal}");
-                let told =
+                let reported =
                     transcript.logs("WARN").into_iter().find(|log| log.starts_with(name) && log.contains("1002"));
-                let told = told.unwrap_or_else(|| panic!("{name}: {:?}", transcript.logs("WARN")));
-                assert!(told.contains("Not this one") && !told.contains("permission"), "{told}");
+                let reported = reported.unwrap_or_else(|| panic!("{name}: {:?}", transcript.logs("WARN")));
+                assert!(reported.contains("Not this one") && !reported.contains("permission"), "{reported}");
                 let last = transcript.statuses(name).pop();
                 assert_eq!(last, Some(if is_listed { "INCOMPLETE" } else { "COMPLETE" }), "{name}");
             }

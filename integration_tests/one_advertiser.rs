@@ -55,8 +55,8 @@ fn a_first_day_of_two_advertisers_does_not_apply_to_others() {
         let rows = transcript.records(REPORT).into_iter().filter(|row| row["advertiser_id"] == advertiser);
         assert_eq!(rows.map(|row| row["day"].as_str().unwrap()).min(), Some(&*first), "{advertiser}");
     }
-    let told = transcript.logs("WARN").join("\n");
-    assert!(told.contains("report on 1001 before") && told.contains("report on 1003 before"), "{told}");
+    let reported = transcript.logs("WARN").join("\n");
+    assert!(reported.contains("report on 1001 before") && reported.contains("report on 1003 before"), "{reported}");
 }
 
 /// One advertiser's first day is only a hint for the next.
@@ -153,9 +153,9 @@ fn possibly_accidental_refused_days_are_a_hole() {
         let yesterday = (bench.today() - Days::new(1)).to_string();
         assert_eq!(state["groups"][0]["cursor"], *yesterday, "{state}");
         assert_eq!((&state["holes"][0]["from"], &state["holes"][0]["to"]), (&json!(day), &json!(day)), "{state}");
-        let told = refused.logs("WARN").join("\n");
+        let reported = refused.logs("WARN").join("\n");
         let words = format!("set start_date to {}", day + Days::new(1));
-        assert!(told.contains(&words) && told.contains("refuses days of 1001"), "{told}");
+        assert!(reported.contains(&words) && reported.contains("refuses days of 1001"), "{reported}");
         bench.sandbox.clear_faults();
         let healed = incremental(&bench, Some(&refused.final_state()));
         assert_eq!(healed.code, Some(0), "{:?}", healed.errors());
@@ -197,8 +197,8 @@ fn a_known_error_code_overrides_the_message() {
         let body = json!({"errors": [{"type": "access-control", "code": code, "title": title}]}).to_string();
         fault(&bench, json!({"path": "/statistics/", "advertiser": "1001"}), json!({"status": 403, "body": body}));
         let transcript = incremental(&bench, None);
-        let told = format!("{:?} {:?}", transcript.logs("WARN"), transcript.errors());
-        assert!(told.contains("1001"), "{code}: {told}");
+        let reported = format!("{:?} {:?}", transcript.logs("WARN"), transcript.errors());
+        assert!(reported.contains("1001"), "{code}: {reported}");
         let state = state_of(&transcript);
         let has_moved =
             state["groups"].as_array().unwrap().iter().any(|group| group["scope"].to_string().contains("1001"));

@@ -32,7 +32,7 @@ fn message(transcript: &Transcript) -> String {
 }
 
 /// Asserts that the stream is incomplete, without records, and that its error has these words.
-fn assert_loud(transcript: &Transcript, stream: &str, words: &[&str]) {
+fn assert_reported(transcript: &Transcript, stream: &str, words: &[&str]) {
     assert_eq!(transcript.code, Some(1));
     assert_eq!(transcript.statuses(stream).last(), Some(&"INCOMPLETE"));
     assert!(transcript.records(stream).is_empty());
@@ -63,8 +63,8 @@ fn unrequested_rows_fail_the_stream() {
             let body = json!({"Rows": [row("1001", "2026-10-31", &json!({})), row(advertiser, day, &json!({"Os": "Android"}))]});
             answer(&bench, OF_DATA, Value::Null, &body);
             let transcript = read(&bench, "custom_mine");
-            let told = if advertiser == "1001" { day } else { advertiser };
-            assert_loud(&transcript, "custom_mine", &[told, "2026-10-29 to 2026-11-01"]);
+            let reported = if advertiser == "1001" { day } else { advertiser };
+            assert_reported(&transcript, "custom_mine", &[reported, "2026-10-29 to 2026-11-01"]);
             let asked = bench.report_requests().iter().filter(|body| body.to_string().contains(OF_DATA)).count();
             assert!(asked > 1, "{what}: unrequested rows are retried");
         }
@@ -124,7 +124,7 @@ fn rows_with_the_same_key_are_summed_or_fail_the_stream() {
     let transcript = read(&bench, "custom_mine");
     let words =
         ["2 rows", "advertiser_id 1001", "day 2026-10-31", "os iOS", "ClickThroughRate", "row_number", "dimension"];
-    assert_loud(&transcript, "custom_mine", &words);
+    assert_reported(&transcript, "custom_mine", &words);
 
     // Identical rows are merged.
     let bench = self::bench(&["Day", "Os"], &["Clicks", "ClickThroughRate"], 3);
@@ -187,7 +187,7 @@ fn reports_are_read_in_every_envelope_and_format() {
     ] {
         let bench = bench(&["Day", "Os"], &["Clicks", "AdvertiserCost"], 3);
         answer(&bench, OF_DATA, Value::Null, &body);
-        assert_loud(&read(&bench, "custom_mine"), "custom_mine", &[word]);
+        assert_reported(&read(&bench, "custom_mine"), "custom_mine", &[word]);
     }
 }
 
@@ -203,7 +203,7 @@ fn us_formatted_hours_are_read_by_check_and_sync() {
 
     bench.sandbox.clear_faults();
     answer(&bench, OF_DATA, Value::Null, &hour("five o'clock"));
-    assert_loud(&read(&bench, "custom_mine"), "custom_mine", &["hour", "five o'clock"]);
+    assert_reported(&read(&bench, "custom_mine"), "custom_mine", &["hour", "five o'clock"]);
     let status = bench.check().of_type("CONNECTION_STATUS")[0]["connectionStatus"].clone();
     assert_eq!(status["status"], "FAILED", "{status}");
     assert!(status["message"].as_str().unwrap().contains("five o'clock"), "{status}");
@@ -223,7 +223,7 @@ fn currencies_are_logged_once_and_a_different_one_is_rejected() {
     bench.sandbox.clear_faults();
     let rows = [row("1001", "2026-10-31", &json!({})), row("1002", "2026-10-31", &json!({"Currency": "usd"}))];
     answer(&bench, OF_DATA, Value::Null, &json!({"Rows": rows}));
-    assert_loud(&read(&bench, "custom_mine"), "custom_mine", &["USD (requested: EUR)"]);
+    assert_reported(&read(&bench, "custom_mine"), "custom_mine", &["USD (requested: EUR)"]);
 }
 
 #[test]

@@ -17,13 +17,13 @@ static MESSAGE: LazyLock<Validator> = LazyLock::new(|| {
 });
 
 /// Maximum memory of any run.
-const MOST_KIB: u64 = 128 * 1024;
+const MAX_KIB: u64 = 128 * 1024;
 /// Maximum open files, pipes and connections of any run.
-const MOST_FILES: usize = 64;
+const MAX_FILES: usize = 64;
 /// Platforms and users expect output within a minute.
-const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+const MAX_SILENCE: Duration = Duration::from_mins(1);
 /// Maximum failures of one request, including one for a refused token.
-const MOST_FAILURES: usize = 7;
+const MAX_FAILURES: usize = 7;
 
 /// Checks that no request is retried more than allowed.
 pub fn attempts(requests: &[Logged]) {
@@ -31,7 +31,7 @@ pub fn attempts(requests: &[Logged]) {
     for request in requests.iter().filter(|request| request.status != 200) {
         let count = failures.entry((&request.line, request.body.to_string())).or_default();
         *count += 1;
-        assert!(*count <= MOST_FAILURES, "{} failed {count} times: {}", request.line, request.body);
+        assert!(*count <= MAX_FAILURES, "{} failed {count} times: {}", request.line, request.body);
     }
 }
 
@@ -65,12 +65,12 @@ pub fn every_run(bench: &Bench, transcript: &Transcript) {
         let lines = stdout.lines().chain(stderr.lines()).filter(|line| !line.contains(r#""type":"CONTROL""#));
         assert!(lines.filter(|line| line.contains(token)).count() == 0, "a token was printed");
     }
-    assert!(!bench.was_trapped(), "another host than the API was called");
+    assert!(!bench.contacted_another_host(), "another host than the API was called");
     assert_eq!(stderr, "", "stderr is for crashes");
-    assert!(transcript.peak_kib <= MOST_KIB, "{} KiB of memory", transcript.peak_kib);
-    assert!(transcript.most_files <= MOST_FILES, "{} files are open", transcript.most_files);
+    assert!(transcript.peak_kib <= MAX_KIB, "{} KiB of memory", transcript.peak_kib);
+    assert!(transcript.most_files <= MAX_FILES, "{} files are open", transcript.most_files);
     let silence = transcript.longest_silence;
-    assert!(silence <= LONGEST_SILENCE.mul_f64(slowness()), "silent for {silence:?}");
+    assert!(silence <= MAX_SILENCE.mul_f64(slowness()), "silent for {silence:?}");
     assert_eq!(*code == Some(0), transcript.errors().is_empty(), "exit code {code:?}: {stdout}");
 }
 
@@ -289,9 +289,9 @@ mod tests {
         cut.stdout.pop();
         assert!(objection(&bench, &catalog, &cut).is_some_and(|words| words.contains("the last line is cut")));
         for (greedy, words) in [
-            (Transcript { peak_kib: MOST_KIB + 1, ..good.clone() }, "KiB of memory"),
-            (Transcript { most_files: MOST_FILES + 1, ..good.clone() }, "files are open"),
-            (Transcript { longest_silence: LONGEST_SILENCE * 10_000, ..good.clone() }, "silent for"),
+            (Transcript { peak_kib: MAX_KIB + 1, ..good.clone() }, "KiB of memory"),
+            (Transcript { most_files: MAX_FILES + 1, ..good.clone() }, "files are open"),
+            (Transcript { longest_silence: MAX_SILENCE * 10_000, ..good.clone() }, "silent for"),
         ] {
             assert!(objection(&bench, &catalog, &greedy).is_some_and(|objection| objection.contains(words)), "{words}");
         }
@@ -305,7 +305,7 @@ mod tests {
             bench.sandbox.add_fault(json!({"times": null, "do": action})).unwrap();
             let before = bench.sandbox.requests().len();
             let url = format!("{}/2026-07/advertisers/me", bench.sandbox.url());
-            for _ in 0..=MOST_FAILURES {
+            for _ in 0..=MAX_FAILURES {
                 catch_unwind(AssertUnwindSafe(|| http("GET", &url, None, None))).ok();
             }
             let failed = catch_unwind(AssertUnwindSafe(|| attempts(&bench.sandbox.requests()[before..])));
@@ -321,7 +321,7 @@ mod tests {
         bench.file("config.json", &bench.config);
         let mut child = bench.program().args(["check", "--config", "config.json"]).spawn().unwrap();
         wait_until(|| {
-            let is_trapped = bench.was_trapped();
+            let is_trapped = bench.contacted_another_host();
             assert!(is_trapped || child.try_wait().unwrap().is_none(), "the program exited without a request");
             is_trapped
         });

@@ -16,7 +16,7 @@ const REPORT: &str = "campaign_statistics_daily";
 /// Result of a read that meets a fault once.
 enum Outcome {
     /// Complete after this many requests.
-    Whole(usize),
+    Complete(usize),
     /// The stream fails with this type at the first request.
     Failed(&'static str),
 }
@@ -24,32 +24,36 @@ enum Outcome {
 #[test]
 #[ignore = "slow: scripts/test runs it"]
 fn every_fault_is_recovered_or_reported() {
-    use Outcome::{Failed, Whole};
+    use Outcome::{Complete, Failed};
     let cut = |framing: &str| json!({"delivery": {"framing": framing, "cut_after": 700}});
     for (name, action, outcome) in [
-        ("unavailable", json!({"status": 503, "body": "down"}), Whole(2)),
-        ("too many calls", json!({"status": 429, "headers": {"Retry-After": "1", "x-ratelimit-reset": "0"}}), Whole(2)),
+        ("unavailable", json!({"status": 503, "body": "down"}), Complete(2)),
+        (
+            "too many calls",
+            json!({"status": 429, "headers": {"Retry-After": "1", "x-ratelimit-reset": "0"}}),
+            Complete(2),
+        ),
         (
             "maintenance page",
             json!({"body": "<html>back soon</html>", "headers": {"Content-Type": "text/html"}}),
-            Whole(2),
+            Complete(2),
         ),
-        ("delay", json!({"delivery": {"delay_ms": 300}}), Whole(1)),
-        ("drip", json!({"gzip": true, "delivery": {"drip": 4000}}), Whole(1)),
-        ("reset before the answer", json!({"delivery": {"reset": true}}), Whole(2)),
-        ("reset in the middle", json!({"delivery": {"reset_after": 500}}), Whole(2)),
-        ("cut with a length", cut("content-length"), Whole(2)),
-        ("cut in chunks", cut("chunked"), Whole(2)),
-        ("cut by the end of the connection", cut("connection-close"), Whole(2)),
-        ("chunks", json!({"delivery": {"framing": "chunked"}}), Whole(1)),
-        ("the end of the connection", json!({"delivery": {"framing": "connection-close"}}), Whole(1)),
-        ("stall", json!({"delivery": {"stall_after": 300}}), Whole(2)),
+        ("delay", json!({"delivery": {"delay_ms": 300}}), Complete(1)),
+        ("drip", json!({"gzip": true, "delivery": {"drip": 4000}}), Complete(1)),
+        ("reset before the answer", json!({"delivery": {"reset": true}}), Complete(2)),
+        ("reset in the middle", json!({"delivery": {"reset_after": 500}}), Complete(2)),
+        ("cut with a length", cut("content-length"), Complete(2)),
+        ("cut in chunks", cut("chunked"), Complete(2)),
+        ("cut by the end of the connection", cut("connection-close"), Complete(2)),
+        ("chunks", json!({"delivery": {"framing": "chunked"}}), Complete(1)),
+        ("the end of the connection", json!({"delivery": {"framing": "connection-close"}}), Complete(1)),
+        ("stall", json!({"delivery": {"stall_after": 300}}), Complete(2)),
         ("redirect", json!({"redirect": "http://127.0.0.1:9/elsewhere"}), Failed("config_error")),
         (
             "errors in a 200",
             json!({"mutate": {"/errors": [{"type": "validation", "code": "x"}]}}),
             // Requested again in halves of the advertisers.
-            Whole(3),
+            Complete(3),
         ),
         ("unknown shape", json!({"body": "{\"Lines\":[]}"}), Failed("system_error")),
         ("a row without its day", json!({"mutate": {"/Rows/3/Day": null}}), Failed("system_error")),
@@ -62,7 +66,7 @@ fn every_fault_is_recovered_or_reported() {
         let transcript = bench.read(&bench.catalog(&[REPORT, "campaigns"], "incremental"), None);
         assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"), "{name}");
         match outcome {
-            Whole(calls) => {
+            Complete(calls) => {
                 assert_eq!(transcript.code, Some(0), "{name}: {:?}", transcript.errors());
                 assert_eq!(bench.report_requests().len(), calls, "{name}");
                 assert_report(&bench, &transcript, REPORT, &preset(REPORT));
@@ -187,15 +191,15 @@ fn the_control_port_works() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let mut token_now = token(&sandbox.url());
     let control = |method: &str, path: &str, body: Option<&Value>| {
-        let (status, answer) = http(method, &format!("{}{path}", sandbox.control_url()), None, body);
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
+        let (status, response) = http(method, &format!("{}{path}", sandbox.control_url()), None, body);
+        assert_eq!(status, 200, "{path}: {response}");
+        response
     };
     let page = |token: &str, offset: usize| -> (u16, Vec<String>) {
         let url = format!("{}/2026-07/marketing-solutions/audiences/search?limit=100&offset={offset}", sandbox.url());
         let body = json!({"data": {"type": "AudienceSearch", "attributes": {"advertiserIds": ["1001", "1002"]}}});
-        let (status, answer) = http("POST", &url, Some(token), Some(&body));
-        let ids = answer["data"].as_array().into_iter().flatten();
+        let (status, response) = http("POST", &url, Some(token), Some(&body));
+        let ids = response["data"].as_array().into_iter().flatten();
         (status, ids.map(|object| object["id"].as_str().unwrap().to_owned()).collect())
     };
     let (_, first) = page(&token_now, 0);
@@ -336,9 +340,9 @@ fn log_file_links_are_signed_and_expire() {
     let token = token(&sandbox.url());
     let query = json!({"startDate": "2026-10-20T00:00:00Z", "endDate": "2026-10-21T00:00:00Z"});
     let url = format!("{}/2026-07/log-level/advertisers/1001/report", sandbox.url());
-    let (status, answer) = http("POST", &url, Some(&token), Some(&query));
-    assert_eq!(status, 200, "{answer}");
-    let files = answer["data"][0]["attributes"]["files"].as_array().unwrap();
+    let (status, response) = http("POST", &url, Some(&token), Some(&query));
+    assert_eq!(status, 200, "{response}");
+    let files = response["data"][0]["attributes"]["files"].as_array().unwrap();
     assert_eq!(files.len(), 2);
     let link = files[0]["url"].as_str().unwrap();
     assert_eq!(http("GET", link, None, None).0, 200);
@@ -400,22 +404,22 @@ fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, S
     )
     .unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&response[..end]).into_owned();
     // The system time advances during the test.
-    let told = |date: &str| {
+    let reported = |date: &str| {
         let instant = chrono::DateTime::parse_from_rfc2822(date).unwrap();
         let apart = std::time::SystemTime::from(instant).elapsed().unwrap_or_else(|error| error.duration());
         if apart.as_secs() < 3600 { "now".to_owned() } else { date[..19].to_owned() }
     };
-    let date = head.lines().find_map(|line| line.strip_prefix("Date: ")).map(told);
-    (head[9..12].to_owned(), date.unwrap_or_default(), answer[end + 4..].to_vec())
+    let date = head.lines().find_map(|line| line.strip_prefix("Date: ")).map(reported);
+    (head[9..12].to_owned(), date.unwrap_or_default(), response[end + 4..].to_vec())
 }
 
 /// Responses to requests that together cover every switch, by request name.
-fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
+fn responses(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     let fetch = |method: &str, path: &str, body: &Value| {
         raw(method, &format!("{}/2027-01/{path}", sandbox.url()), Some(token), body)
     };
@@ -483,11 +487,11 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     ask("campaigns", "POST", "marketing-solutions/campaigns/search", json!({}));
     let audiences = json!({"data": {"type": "AudienceSearch", "attributes": {}}});
     ask("audiences", "POST", "marketing-solutions/audiences/search?limit=1", audiences);
-    let told = |(name, method, path, body): (String, &str, String, Value)| {
+    let reported = |(name, method, path, body): (String, &str, String, Value)| {
         let (status, date, body) = fetch(method, &path, &body);
         (name, format!("{status} {date} {}", String::from_utf8_lossy(&body)))
     };
-    let mut answers: BTreeMap<_, _> = requests.into_iter().map(told).collect();
+    let mut responses: BTreeMap<_, _> = requests.into_iter().map(reported).collect();
     // Log file links contain their expiry, so only names and contents are compared.
     for day in ["2026-09-30", "2026-10-01", "2026-10-02", "2026-10-03", "2026-10-05", "2026-10-31"] {
         let query = json!({"startDate": day, "endDate": day});
@@ -498,9 +502,9 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
             let (_, _, body) = raw("GET", file["url"].as_str().unwrap(), None, &Value::Null);
             format!("{} {body:?}", file["fileName"])
         };
-        answers.insert(format!("log files {day}"), files.iter().map(content).fold(status, |all, file| all + &file));
+        responses.insert(format!("log files {day}"), files.iter().map(content).fold(status, |all, file| all + &file));
     }
-    answers
+    responses
 }
 
 /// Switches that need another one to have an effect.
@@ -523,7 +527,7 @@ fn every_switch_value_has_an_effect() {
             unknowns.set(name, value).unwrap();
         }
         sandbox.change(|options| options.unknowns = unknowns);
-        answers(&sandbox, &token)
+        responses(&sandbox, &token)
     };
     let mut idle = Vec::new();
     let usual = with(&[]);
@@ -531,11 +535,11 @@ fn every_switch_value_has_an_effect() {
         let beside = beside(unknown.name);
         let mut seen = vec![if beside.is_empty() { usual.clone() } else { with(beside) }];
         for value in &unknown.values[1..] {
-            let told = with(&[beside, &[(unknown.name, *value)]].concat());
-            if seen.contains(&told) {
+            let reported = with(&[beside, &[(unknown.name, *value)]].concat());
+            if seen.contains(&reported) {
                 idle.push(format!("{}={value}", unknown.name));
             }
-            seen.push(told);
+            seen.push(reported);
         }
     }
     assert_eq!(idle, Vec::<String>::new(), "these have no effect");
@@ -589,8 +593,8 @@ fn rows_with(settings: &[(&str, &str)], query: &Value) -> Vec<Value> {
     for (name, value) in settings {
         options.unknowns.set(name, value).unwrap();
     }
-    let answer: Value = serde_json::from_slice(&Sandbox::start(options).unwrap().statistics(query)).unwrap();
-    answer["Rows"].as_array().cloned().unwrap_or_default()
+    let response: Value = serde_json::from_slice(&Sandbox::start(options).unwrap().statistics(query)).unwrap();
+    response["Rows"].as_array().cloned().unwrap_or_default()
 }
 
 fn by_day(dimensions: &[&str]) -> Value {
@@ -661,9 +665,9 @@ fn switches_can_be_set_by_control_port_and_command_line() {
     let url = format!("{}/unknowns", sandbox.control_url());
     let (status, _) = http("POST", &url, None, Some(&json!({"week_start": "sunday", "day_spelling": "slash"})));
     assert_eq!((status, sandbox.world().unknown("week_start")), (200, "sunday"));
-    let (status, answer) = http("POST", &url, None, Some(&json!({"week_start": "saturday", "day_spelling": "dots"})));
+    let (status, response) = http("POST", &url, None, Some(&json!({"week_start": "saturday", "day_spelling": "dots"})));
     assert_eq!((status, sandbox.world().unknown("week_start")), (400, "sunday"), "all or none");
-    assert!(answer["error"].as_str().unwrap().contains("day_spelling"));
+    assert!(response["error"].as_str().unwrap().contains("day_spelling"));
     let (_, all) = http("GET", &url, None, None);
     assert_eq!((all.as_object().unwrap().len(), &all["day_spelling"]), (UNKNOWNS.len(), &json!("slash")));
 }

@@ -58,9 +58,9 @@ fn impossible_days_are_reported_once() {
         (["--until", "2020-01-01"], "the last day, 2020-01-01, is before"),
     ] {
         let nothing = read(&bench, REPORT, &days);
-        let told = nothing.logs("WARN");
-        assert_eq!((nothing.code, told.len(), nothing.records(REPORT).len()), (Some(0), 1, 0), "{told:?}");
-        assert!(told[0].contains(words), "{told:?}");
+        let reported = nothing.logs("WARN");
+        assert_eq!((nothing.code, reported.len(), nothing.records(REPORT).len()), (Some(0), 1, 0), "{reported:?}");
+        assert!(reported[0].contains(words), "{reported:?}");
         assert_eq!(kept(&bench), before);
     }
 }
@@ -73,8 +73,8 @@ fn an_advertiser_without_a_state_is_read_from_the_start_by_the_next_sync() {
     bench.sandbox.change(|options| options.without_consent.clear());
     let late = read(&bench, REPORT, &["--since", "2026-10-25"]);
     assert_eq!(late.code, Some(0), "{:?}", late.errors());
-    let told = late.logs("WARN").join("\n");
-    assert!(told.contains("advertisers 1002 have no saved state"), "{told}");
+    let reported = late.logs("WARN").join("\n");
+    assert!(reported.contains("advertisers 1002 have no saved state"), "{reported}");
     assert_eq!(kept(&bench)["groups"].as_array().unwrap().len(), 1, "{}", kept(&bench));
     assert!(days_of(&late, "1002").first().unwrap().as_str() >= "2026-10-25");
     bench.config["lookback_days"] = json!(1);

@@ -261,10 +261,10 @@ fn command_line_errors_come_with_suggestions() {
     let bench = bench();
     let run = |arguments: &[&str]| bench.run(&[&["read", "--config", "config.json"][..], arguments].concat());
     let typo = run(&["--streams", "campains"]);
-    let told = typo.errors()[0]["message"].as_str().unwrap().to_owned();
+    let reported = typo.errors()[0]["message"].as_str().unwrap().to_owned();
     let one_of_two = run(&["--streams", &format!("campains,{REPORT}")]);
     assert!(one_of_two.logs("INFO").iter().any(|text| text.starts_with("2 streams, 1 incomplete: ")));
-    assert!(told.contains("Did you mean campaigns"), "{told}");
+    assert!(reported.contains("Did you mean campaigns"), "{reported}");
     let mut slips = Bench::new(Options::default(), 3);
     slips.config["start_dat"] = json!("2026-10-30");
     slips.config["batch_config"] = json!({});
@@ -279,8 +279,8 @@ fn command_line_errors_come_with_suggestions() {
     assert!(days.errors()[0]["message"].as_str().unwrap().contains("is before the first"));
     let folder = run(&["--streams", REPORT, "--state-file", "no/such/folder/state.json"]);
     assert!(folder.code == Some(1) && folder.records(REPORT).is_empty(), "reported before anything is read");
-    let told = folder.errors().last().unwrap()["message"].as_str().unwrap().to_owned();
-    assert!(told.contains("The state file no/such/folder/state.json cannot be written"), "{told}");
+    let reported = folder.errors().last().unwrap()["message"].as_str().unwrap().to_owned();
+    assert!(reported.contains("The state file no/such/folder/state.json cannot be written"), "{reported}");
     let (code, _, stderr) =
         piped(&bench, &["read", "--config", "config.json", "--streams", REPORT, "--since", "\u{1b}[2J\u{9b}A\u{202e}"]);
     assert_eq!(code, Some(2));
@@ -405,13 +405,16 @@ fn a_state_path_that_is_not_a_file_is_rejected_at_the_start() {
     };
     for flag in ["--state", "--state-file"] {
         for (path, kind) in [("folder", "a folder"), ("fifo", "a named pipe (FIFO)"), ("socket", "a socket")] {
-            let told = read(flag, path);
-            assert!(told.starts_with(&format!("The state file {path} is {kind}")), "{told}");
+            let reported = read(flag, path);
+            assert!(reported.starts_with(&format!("The state file {path} is {kind}")), "{reported}");
         }
     }
     assert!(read("--state-file", "/dev/null").contains("is a device"));
-    let told = read("--state", "gone.json");
-    assert!(told.starts_with("The state file gone.json does not exist.") && told.contains("--state-file"), "{told}");
+    let reported = read("--state", "gone.json");
+    assert!(
+        reported.starts_with("The state file gone.json does not exist.") && reported.contains("--state-file"),
+        "{reported}"
+    );
     assert!(bench.sandbox.requests().is_empty());
     // Process substitution is accepted.
     let line = format!(

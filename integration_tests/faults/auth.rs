@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bench, assert_in_time};
 
-use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, read, story, told, whole};
+use super::{
+    Case, REPORT, assert_complete, bench, calls, check_reported, fault, faults_in_sequence, read, reported, story,
+};
 
 pub const CASES: &[Case] = &[
     Case {
@@ -26,7 +28,7 @@ pub const CASES: &[Case] = &[
                 ..Options::default()
             };
             let bench = bench(options, 130);
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(calls(&bench, "/oauth2/token") >= 3);
             assert!(bench.sandbox.requests().iter().all(|request| request.status == 200));
             format!("{story}; no request was refused")
@@ -40,7 +42,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 10);
             let body = json!({"errors": [{"code": "authorization-token-expired"}]}).to_string();
             fault(&bench, "/statistics/report", 1, json!({"status": 401, "body": body}));
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert_eq!((calls(&bench, "/oauth2/token"), calls(&bench, "/statistics/report")), (2, 2));
             format!("{story}; 2 tokens, 2 requests")
         },
@@ -53,7 +55,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options { token_calls: Some(0), ..Options::default() }, 10);
             let transcript = read(&bench, &["campaigns"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 2);
-            let words = told(&transcript, &["issued a token and then refused it"]);
+            let words = reported(&transcript, &["issued a token and then refused it"]);
             let first = format!("{}; {words}", story(&bench, &transcript, "campaigns"));
             let bench = super::bench(Options::default(), 20);
             let catalog =
@@ -81,7 +83,7 @@ pub const CASES: &[Case] = &[
             let streams = ["campaign", "ad_set", "ad", "device", "category", "objective"];
             let streams = streams.map(|name| format!("{name}_statistics_daily"));
             let streams: Vec<_> = streams.iter().map(String::as_str).collect();
-            let story = whole(&bench, &read(&bench, &streams));
+            let story = assert_complete(&bench, &read(&bench, &streams));
             format!("{story}; {} tokens", calls(&bench, "/oauth2/token"))
         },
     },
@@ -92,10 +94,10 @@ pub const CASES: &[Case] = &[
         run: || {
             let mut bench = bench(Options::default(), 1);
             bench.config["client_secret"] = json!("wrong-secret");
-            let told =
-                check_told(&bench.check(), &["not from the same key", "the key was deleted", "create a new key"]);
+            let reported =
+                check_reported(&bench.check(), &["not from the same key", "the key was deleted", "create a new key"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 1);
-            format!("{told}; 1 request")
+            format!("{reported}; 1 request")
         },
     },
     Case {
@@ -105,7 +107,7 @@ pub const CASES: &[Case] = &[
         run: || {
             let client_secret = "a+b/c=&d%\"é\\ end".to_owned();
             let bench = bench(Options { client_secret, ..Options::default() }, 3);
-            whole(&bench, &read(&bench, &[REPORT]))
+            assert_complete(&bench, &read(&bench, &[REPORT]))
         },
     },
     Case {
@@ -117,7 +119,7 @@ pub const CASES: &[Case] = &[
             bench.config["client_secret"] = json!("  sandbox+secret/with=signs\n");
             let transcript = read(&bench, &[REPORT]);
             assert!(transcript.logs("WARN").iter().any(|log| log.starts_with("client_secret: removed white space")));
-            format!("{}; warned", whole(&bench, &transcript))
+            format!("{}; warned", assert_complete(&bench, &transcript))
         },
     },
     Case {
@@ -141,7 +143,7 @@ pub const CASES: &[Case] = &[
             format!(
                 "exit {}; {}",
                 transcript.code.unwrap(),
-                told(&transcript, &["did not start responding within 30 s"])
+                reported(&transcript, &["did not start responding within 30 s"])
             )
         },
     },
@@ -152,8 +154,8 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = bench(Options::default(), 3);
             let refusal = |status| json!({"status": status, "body": "", "headers": {"Retry-After": "1"}});
-            in_a_row(&bench, "/oauth2/token", [429, 503, 502].map(refusal));
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            faults_in_sequence(&bench, "/oauth2/token", [429, 503, 502].map(refusal));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             format!("{story}; {} token requests", calls(&bench, "/oauth2/token"))
         },
     },
@@ -168,7 +170,7 @@ pub const CASES: &[Case] = &[
             for action in [page].into_iter().chain(grants.map(|mutate| json!({"mutate": mutate}))) {
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/oauth2/token", 1, action);
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             let bench = bench(Options::default(), 3);
             fault(
@@ -177,12 +179,12 @@ pub const CASES: &[Case] = &[
                 json!(null),
                 json!({"body": "<html>", "headers": {"Content-Type": "text/html"}}),
             );
-            let told = check_told(&bench.check(), &["sent text/html instead of a token", "captive portal"]);
+            let reported = check_reported(&bench.check(), &["sent text/html instead of a token", "captive portal"]);
             let refusing = super::bench(Options::default(), 3);
             let page = json!({"status": 400, "body": "<html>Blocked", "headers": {"Content-Type": "text/html"}});
             fault(&refusing, "/oauth2/token", json!(null), page);
-            check_told(&refusing.check(), &["text/html instead of JSON", "<html>Blocked"]);
-            format!("every row once with each; HTML forever: {told}")
+            check_reported(&refusing.check(), &["text/html instead of JSON", "<html>Blocked"]);
+            format!("every row once with each; HTML forever: {reported}")
         },
     },
     Case {
@@ -193,7 +195,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             fault(&bench, "/oauth2/token", 1, json!({"delivery": {"delay_ms": 100_000}}));
             let started = std::time::Instant::now();
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(started.elapsed().as_secs() >= 30, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(45));
             format!("{story}; 2 token requests, {} s apart", 30)
@@ -231,11 +233,11 @@ pub const CASES: &[Case] = &[
             let transcript = read(&bench, &[REPORT]);
             assert!(transcript.records(REPORT).iter().any(|record| record["advertiser_id"] == "1003"));
             assert!(!transcript.states(REPORT).is_empty());
-            let told = told(&transcript, &["1002", "consent link"]);
+            let reported = reported(&transcript, &["1002", "consent link"]);
             bench.config["skip_inaccessible_advertisers"] = json!(true);
             let skipped = read(&bench, &[REPORT]);
             assert!(skipped.code == Some(0) && skipped.logs("WARN").iter().any(|log| log.contains("1002")));
-            format!("exit {}, the others were read; {told}; then exit 0 and a warning", transcript.code.unwrap())
+            format!("exit {}, the others were read; {reported}; then exit 0 and a warning", transcript.code.unwrap())
         },
     },
     Case {
@@ -245,7 +247,7 @@ pub const CASES: &[Case] = &[
         run: || {
             let ids = ["1001", "1002", "1003"].map(str::to_owned).to_vec();
             let bench = bench(Options { without_consent: ids, ..Options::default() }, 1);
-            check_told(&bench.check(), &["credentials work", "Generate new URL", "business manager"])
+            check_reported(&bench.check(), &["credentials work", "Generate new URL", "business manager"])
         },
     },
     Case {
@@ -257,7 +259,7 @@ pub const CASES: &[Case] = &[
             let transcript = read(&bench, &["creatives", REPORT]);
             let report = story(&bench, &transcript, REPORT);
             assert_eq!(report, "exit 1, COMPLETE, every row once");
-            format!("{report}; {}", told(&transcript, &["Creatives: Read", "frozen once an app is activated"]))
+            format!("{report}; {}", reported(&transcript, &["Creatives: Read", "frozen once an app is activated"]))
         },
     },
     Case {
@@ -270,7 +272,7 @@ pub const CASES: &[Case] = &[
                 json!({"errors": [{"code": "brand-new", "title": "No", "detail": "because", "traceId": "abc-123"}]});
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 403, "body": body.to_string()}));
             let transcript = read(&bench, &["campaigns"]);
-            let words = told(&transcript, &["brand-new", "because", "abc-123"]);
+            let words = reported(&transcript, &["brand-new", "because", "abc-123"]);
             format!("{}; {words}", story(&bench, &transcript, "campaigns"))
         },
     },
@@ -286,7 +288,7 @@ pub const CASES: &[Case] = &[
             format!(
                 "{}; {}",
                 story(&bench, &transcript, "campaigns"),
-                told(&transcript, &["errors instead of data", "boom"])
+                reported(&transcript, &["errors instead of data", "boom"])
             )
         },
     },
@@ -300,7 +302,7 @@ pub const CASES: &[Case] = &[
             fault(&bench, "/statistics/report", json!(null), json!({"mutate": {"/warnings": warnings}}));
             let transcript = read(&bench, &[REPORT]);
             let count = transcript.logs("WARN").iter().filter(|log| log.contains("soon-gone")).count();
-            format!("{}; reported {count} time", whole(&bench, &transcript))
+            format!("{}; reported {count} time", assert_complete(&bench, &transcript))
         },
     },
 ];
@@ -387,7 +389,7 @@ fn concurrent_runs_share_one_refresh_token() {
 /// If a new token cannot be saved, a warning precedes the use of the old one; platforms save it themselves.
 #[test]
 fn an_unsaveable_refresh_token_is_reported_before_its_use() {
-    let told = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
+    let reported = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
     for (arguments, reason) in [
         (&["--config", "config.json"][..], "config.json is not writable"),
         (&["--config", "config.json", "--config", "ENV"], "comes from several sources"),
@@ -408,8 +410,8 @@ fn an_unsaveable_refresh_token_is_reported_before_its_use() {
         child.stdin.take().unwrap().write_all(bench.config.to_string().as_bytes()).ok();
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains(told) && said.contains(reason), "{arguments:?}: {said}");
-        let (before, after) = (said.find(told).unwrap(), said.find("rotated the refresh token").unwrap());
+        assert!(said.contains(reported) && said.contains(reason), "{arguments:?}: {said}");
+        let (before, after) = (said.find(reported).unwrap(), said.find("rotated the refresh token").unwrap());
         assert!(before < after, "{said}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), bench.config.to_string());
     }
@@ -425,13 +427,13 @@ fn an_unsaveable_refresh_token_is_reported_before_its_use() {
 fn the_invalid_refresh_token_message_starts_with_the_likely_cause() {
     let mut bench = rotating();
     bench.config["refresh_token"] = json!("used-up-long-ago");
-    check_told(&bench.check(), &["It was probably used up", "another program received the new one"]);
+    check_reported(&bench.check(), &["It was probably used up", "another program received the new one"]);
 }
 
 /// Criteo's clock determines today; both times are reported once.
 #[test]
 fn criteos_clock_overrides_a_wrong_local_clock() {
-    for (now, date, last, is_told) in [
+    for (now, date, last, is_reported) in [
         ("2026-11-01T23:58:00Z", "Mon, 02 Nov 2026 00:03:00 GMT", "2026-11-02", true),
         ("2026-11-02T00:03:00Z", "Sun, 01 Nov 2026 23:58:00 GMT", "2026-11-01", true),
         ("2021-01-01T00:00:00Z", "Sun, 01 Nov 2026 12:00:00 GMT", "2026-11-01", true),
@@ -449,7 +451,7 @@ fn criteos_clock_overrides_a_wrong_local_clock() {
         for transcript in [bench.check(), read(&bench, &[REPORT])] {
             let warnings = transcript.logs("WARN");
             let count = warnings.iter().filter(|log| log.contains("This machine's clock says")).count();
-            assert_eq!(count, usize::from(is_told), "{now} {date}: {warnings:?}");
+            assert_eq!(count, usize::from(is_reported), "{now} {date}: {warnings:?}");
         }
         let days: Vec<_> = bench.report_requests().iter().map(|body| body["endDate"].to_string()).collect();
         assert!(days.iter().any(|day| day.contains(last)), "{now} {date}: {days:?}");

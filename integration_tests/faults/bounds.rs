@@ -8,14 +8,14 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use super::scale::count;
-use super::{Case, REPORT, bench, check_told, fault, read, told, whole};
+use super::{Case, REPORT, assert_complete, bench, check_reported, fault, read, reported};
 use crate::harness::{Bench, Transcript, assert_in_time};
 
 const MIB: usize = 1024 * 1024;
 /// Maximum length of a log line.
-const LONGEST_LINE: usize = 32 * 1024;
+const MAX_LINE: usize = 32 * 1024;
 /// Longer runs suggest more than linear time.
-const LONGEST: Duration = Duration::from_mins(1);
+const MAX_DURATION: Duration = Duration::from_mins(1);
 
 /// Reads the report with every response changed by `answer`.
 fn read_answer(answer: Value) -> (Bench, Transcript) {
@@ -31,10 +31,10 @@ fn in_time(run: impl FnOnce() -> Transcript) -> Transcript {
     let started = Instant::now();
     let transcript = run();
     println!("{} KiB, {:.1} s", transcript.peak_kib, started.elapsed().as_secs_f64());
-    assert_in_time(started, LONGEST);
+    assert_in_time(started, MAX_DURATION);
     let lines = transcript.stdout.lines().filter(|line| !line.contains("\"RECORD\"") && !line.contains("\"STATE\""));
     for line in lines.chain(transcript.stderr.lines()) {
-        assert!(line.len() < LONGEST_LINE, "a line of {} bytes: {}", line.len(), &line[..200]);
+        assert!(line.len() < MAX_LINE, "a line of {} bytes: {}", line.len(), &line[..200]);
     }
     transcript
 }
@@ -77,7 +77,7 @@ fn with_file(name: &str, text: &str, words: &[&str]) -> String {
     let transcript = in_time(|| bench.run(&arguments));
     assert_eq!(transcript.code, Some(1), "{name}");
     assert_eq!(transcript.errors()[0]["failure_type"], "config_error", "{name}");
-    format!("{name} {}", told(&transcript, words))
+    format!("{name} {}", reported(&transcript, words))
 }
 
 /// The report's saved state as a file.
@@ -130,7 +130,7 @@ pub const CASES: &[Case] = &[
             ] {
                 let transcript = log_files(&bytes);
                 assert_eq!((transcript.code, transcript.records("log_level_events").len()), (Some(1), 0));
-                stories.push(told(&transcript, words));
+                stories.push(reported(&transcript, words));
             }
             stories.join("; ")
         },
@@ -174,22 +174,22 @@ pub const CASES: &[Case] = &[
                 fault(&one, "/statistics/report", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&one, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));
-                stories.push(format!("{status} {}", told(&transcript, &["t [x]"])));
+                stories.push(format!("{status} {}", reported(&transcript, &["t [x]"])));
             }
             let long = format!(
                 r#"{{"errors":[{{"code":"{0}","title":"{0}","detail":"{0}","type":"validation"}}]}}"#,
                 "w".repeat(3 * MIB)
             );
             let (_, transcript) = read_answer(json!({"body": long}));
-            told(&transcript, &["www"]);
+            reported(&transcript, &["www"]);
             let warnings = (0..1_000_000).fold(String::new(), |mut warnings, number| {
                 write!(warnings, r#"{}{{"code":"w{number}"}}"#, if number == 0 { "" } else { "," }).unwrap();
                 warnings
             });
             let (_, transcript) = read_answer(beside(&format!(r#""warnings":[{warnings}]"#)));
             assert_eq!((transcript.code, transcript.records(REPORT).len()), (Some(0), 1));
-            let told = transcript.logs("WARN").iter().filter(|log| log.contains("Criteo warns")).count();
-            assert!((1..100).contains(&told), "{told}");
+            let reported = transcript.logs("WARN").iter().filter(|log| log.contains("Criteo warns")).count();
+            assert!((1..100).contains(&reported), "{reported}");
             format!("{}; warnings: the row", stories.join("; "))
         },
     },
@@ -259,8 +259,8 @@ pub const CASES: &[Case] = &[
             let name = "n".repeat(20 * MIB);
             let row = format!(r#"[{{"AdvertiserId":"1001","CampaignId":"1","Day":"2026-10-30","{name}":1}}]"#);
             let (_, long) = read_answer(json!({"body": row}));
-            told(&long, &["larger than"]);
-            format!("{records} records; the long name {}", told(&long, &["larger than"]))
+            reported(&long, &["larger than"]);
+            format!("{records} records; the long name {}", reported(&long, &["larger than"]))
         },
     },
     Case {
@@ -314,20 +314,20 @@ pub const CASES: &[Case] = &[
                 bench.sandbox.clear_faults();
                 transcript
             };
-            let rich = whole(&bench, &portfolio(10));
-            let vast = told(&portfolio(60), &["larger than 16 MiB"]);
+            let rich = assert_complete(&bench, &portfolio(10));
+            let vast = reported(&portfolio(60), &["larger than 16 MiB"]);
             let ids = (0..500_000).map(|number| format!(r#"{{"id":"{number}"}}"#)).collect::<Vec<_>>().join(",");
             fault(&bench, "/advertisers/me", json!(null), json!({"body": format!(r#"{{"data":[{ids}]}}"#)}));
             let many = in_time(|| read(&bench, &[REPORT]));
             assert_eq!(many.code, Some(1));
-            let many = told(&many, &["advertisers", "20,000"]);
+            let many = reported(&many, &["advertisers", "20,000"]);
             bench.sandbox.clear_faults();
             let files = list(r#"{"fileName":"f","url":"https://example.invalid/f"}"#, 1_000_000);
             let body = format!(r#"{{"data":[{{"attributes":{{"files":{files}}}}}]}}"#);
             fault(&bench, "/log-level/", json!(null), json!({"body": body}));
             let files = in_time(|| read(&bench, &["log_level_events"]));
             assert_eq!(files.code, Some(1));
-            format!("{rich}; {vast}; {many}; files {}", told(&files, &["10000 files"]))
+            format!("{rich}; {vast}; {many}; files {}", reported(&files, &["10000 files"]))
         },
     },
     Case {
@@ -346,7 +346,7 @@ pub const CASES: &[Case] = &[
                 fault(&bench, "/oauth2/token", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&bench, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));
-                stories.push(format!("token {status}: {}", told(&transcript, &[word])));
+                stories.push(format!("token {status}: {}", reported(&transcript, &[word])));
             }
             let large = list("[0]", 10_000_000);
             stories.push(with_file("config.json", &large, &["larger than 2 MiB"]));
@@ -372,7 +372,7 @@ pub const CASES: &[Case] = &[
             config["advertiser_ids"] = (0..100_000).map(|number| format!("x{number}")).collect();
             bench.file("config.json", &config);
             let wrong = in_time(|| bench.run(&["check", "--config", "config.json"]));
-            stories.push(check_told(&wrong, &["100000 problems", "digits only", "more"]));
+            stories.push(check_reported(&wrong, &["100000 problems", "digits only", "more"]));
             stories.join("; ")
         },
     },

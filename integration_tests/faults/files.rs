@@ -9,7 +9,7 @@ use std::time::Duration;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, check_told, told, whole};
+use super::{Case, REPORT, assert_complete, bench, check_reported, reported};
 use crate::harness::{Bench, Transcript, wait_until};
 use crate::singer::catalog_with;
 
@@ -133,7 +133,7 @@ pub const CASES: &[Case] = &[
                 let mut arguments = READ;
                 arguments[6] = "inside/state.json";
                 let first = bench.run_program(in_namespace(&bench, &mount, &arguments));
-                whole(&bench, &first);
+                assert_complete(&bench, &first);
                 assert_kept(&outside, &first);
                 let second = bench.run_program(in_namespace(&bench, &mount, &arguments));
                 assert_eq!(second.code, Some(0), "{:?}", second.errors());
@@ -143,7 +143,7 @@ pub const CASES: &[Case] = &[
                 let held = std::fs::File::open(&outside).unwrap();
                 held.lock().unwrap();
                 let third = bench.run_program(in_namespace(&bench, &mount, &arguments));
-                told(&third, &["Another run is using the state file"]);
+                reported(&third, &["Another run is using the state file"]);
             }
             "exit 0, twice; the file outside has the states; a concurrent third container: exit 1".to_owned()
         },
@@ -170,10 +170,10 @@ pub const CASES: &[Case] = &[
                 let second = bench.run(&other);
                 assert_eq!((second.code, bench.token_requests()), (Some(1), calls));
                 assert_eq!(second.errors()[0]["failure_type"], "transient_error");
-                told(&second, &["Another run is using the state file", "has not read anything"]);
+                reported(&second, &["Another run is using the state file", "has not read anything"]);
             }
             let first = Transcript::of(reader.join().unwrap());
-            whole(&bench, &first);
+            assert_complete(&bench, &first);
             assert_kept(&path, &first);
             assert_eq!(bench.run(&other).code, Some(0));
             assert_eq!(streams_in(&path), BTreeSet::from([REPORT.to_owned(), "campaigns".to_owned()]));
@@ -310,12 +310,12 @@ pub const CASES: &[Case] = &[
                 [("folder", "is a folder"), ("socket", "is a socket"), ("fifo", "is a named pipe (FIFO) whose writer")];
             let mut last = String::new();
             for (path, kind) in kinds {
-                last = check_told(
+                last = check_reported(
                     &bench.run(&["check", "--config", path]),
                     &[&format!("The configuration file {path} {kind}")],
                 );
                 let catalog = bench.run(&["read", "--config", "config.json", "--catalog", path]);
-                told(&catalog, &[&format!("The catalog file {path} {kind}")]);
+                reported(&catalog, &[&format!("The catalog file {path} {kind}")]);
                 let tap = bench.program().args(["--config", "config.json", "--catalog", path]).output().unwrap();
                 assert_eq!(tap.status.code(), Some(1));
                 assert!(String::from_utf8(tap.stderr).unwrap().contains(&format!("The catalog file {path} {kind}")));
@@ -337,7 +337,7 @@ pub const CASES: &[Case] = &[
             let child = command.spawn().unwrap();
             wait_until(|| bench.report_requests().len() > 3);
             assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
-            whole(&bench, &Transcript::of(child.wait_with_output().unwrap()))
+            assert_complete(&bench, &Transcript::of(child.wait_with_output().unwrap()))
         },
     },
 ];

@@ -7,7 +7,7 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Map, Value, json};
 
-use super::{Case, REPORT, bench, check_told, read, told};
+use super::{Case, REPORT, bench, check_reported, read, reported};
 use crate::harness::{Bench, Transcript};
 use crate::singer::tap_streams;
 
@@ -31,7 +31,7 @@ fn of_stream(state: &Value) -> Vec<u8> {
 
 /// The error of `check` for a path as its configuration.
 fn configured(bench: &Bench, path: &str, words: &[&str]) -> String {
-    check_told(&bench.run(&["check", "--config", path]), words)
+    check_reported(&bench.run(&["check", "--config", path]), words)
 }
 
 pub const CASES: &[Case] = &[
@@ -42,7 +42,7 @@ pub const CASES: &[Case] = &[
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["advertiser_ids"] = json!(["1001", "1010"]);
-            check_told(&bench.check(), &["1010", "1001, 1002, 1003"])
+            check_reported(&bench.check(), &["1010", "1001, 1002, 1003"])
         },
     },
     Case {
@@ -55,7 +55,7 @@ pub const CASES: &[Case] = &[
             let first = bench.read(&catalog, None);
             let second = bench.read(&catalog, Some(&first.final_state()));
             assert!(second.code == Some(0) && second.records(REPORT).len() < first.records(REPORT).len());
-            told(&refused(&bench, &of_stream(&json!({"Day": "2026-10-30"}))), &["is invalid", "reset the stream"])
+            reported(&refused(&bench, &of_stream(&json!({"Day": "2026-10-30"}))), &["is invalid", "reset the stream"])
         },
     },
     Case {
@@ -64,7 +64,7 @@ pub const CASES: &[Case] = &[
         expected: "rejected with the newest version this release supports",
         run: || {
             let bench = bench(Options::default(), 3);
-            told(&refused(&bench, &of_stream(&json!({"version": 99, "groups": []}))), &["version 99", "up to 2"])
+            reported(&refused(&bench, &of_stream(&json!({"version": 99, "groups": []}))), &["version 99", "up to 2"])
         },
     },
     Case {
@@ -122,7 +122,7 @@ pub const CASES: &[Case] = &[
             format!(
                 "exit {}; {}",
                 transcript.code.unwrap(),
-                told(&transcript, &["Currency, time zone or dimensions", "Reset the stream"])
+                reported(&transcript, &["Currency, time zone or dimensions", "Reset the stream"])
             )
         },
     },
@@ -134,10 +134,10 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             let transcript = read(&bench, &["campaigns", "campains"]);
             assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"));
-            let words = told(&transcript, &["campains"]);
+            let words = reported(&transcript, &["campains"]);
             std::fs::write(bench.directory.join("catalog.json"), "[]").unwrap();
             let none = bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"]);
-            format!("exit {}; {words}; {}", transcript.code.unwrap(), super::told(&none, &["no list of streams"]))
+            format!("exit {}; {words}; {}", transcript.code.unwrap(), super::reported(&none, &["no list of streams"]))
         },
     },
     Case {
@@ -215,7 +215,7 @@ pub const CASES: &[Case] = &[
             bench.config["advertiser_ids"] = json!(["12a"]);
             bench.config["custom_reports"] =
                 json!([{"name": "Bad Name", "dimensions": [], "metrics": {"Clicks": true}}]);
-            check_told(
+            check_reported(
                 &bench.check(),
                 &[
                     "advertiser_ids[0]",
@@ -235,7 +235,7 @@ pub const CASES: &[Case] = &[
             for secret in [json!(314_159_265), json!(["hidden-value"]), json!({"hidden-value": 1})] {
                 bench.config["client_secret"] = secret;
                 let transcript = bench.check();
-                check_told(&transcript, &["client_secret must be a string"]);
+                check_reported(&transcript, &["client_secret must be a string"]);
                 assert!(!transcript.stdout.contains("314159265") && !transcript.stdout.contains("hidden-value"));
             }
             "check FAILED; reported: client_secret must be a string".to_owned()
@@ -249,13 +249,13 @@ pub const CASES: &[Case] = &[
             let mut bench = bench(Options::default(), 3);
             for name in ["../../x", "a\0b", &"x".repeat(200)] {
                 bench.config["custom_reports"] = json!([{"name": name, "dimensions": ["Day"], "metrics": ["Clicks"]}]);
-                check_told(&bench.check(), &["custom_reports[0].name"]);
+                check_reported(&bench.check(), &["custom_reports[0].name"]);
             }
             let report = json!({"name": "same", "dimensions": ["Day"], "metrics": ["Clicks"]});
             bench.config["custom_reports"] = json!([report, report]);
-            let told = check_told(&bench.check(), &["custom_reports[1].name"]);
+            let reported = check_reported(&bench.check(), &["custom_reports[1].name"]);
             assert!(!Path::new("/x").exists());
-            told
+            reported
         },
     },
     Case {

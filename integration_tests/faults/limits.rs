@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::harness::assert_in_time;
 
-use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, now, read, story, told, whole};
+use super::{
+    Case, REPORT, assert_complete, bench, calls, check_reported, fault, faults_in_sequence, now, read, reported, story,
+};
 
 /// A report whose response with this status is not retried.
 fn fails_once(status: u16) -> (String, usize) {
@@ -33,7 +35,7 @@ pub const CASES: &[Case] = &[
                 "headers": {"x-ratelimit-reset": reset.to_string()}}),
             );
             let started = Instant::now();
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(started.elapsed().as_secs() >= 3, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(12));
             format!("{story}; waited as long as requested")
@@ -53,7 +55,7 @@ pub const CASES: &[Case] = &[
                     1,
                     json!({"status": 503, "body": "", "headers": {"Retry-After": value}}),
                 );
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             let bench = bench(Options::default(), 3);
             fault(
@@ -108,7 +110,7 @@ pub const CASES: &[Case] = &[
                     .all(|reason| reason["rate_limited"]["quota_reset"].as_i64().unwrap() > 1_000_000_000_000)
             );
             assert!(transcript.logs("INFO").iter().any(|log| log.contains("Rate limit reached")));
-            format!("{}; RATE_LIMITED reported: {}", whole(&bench, &transcript), !limited.is_empty())
+            format!("{}; RATE_LIMITED reported: {}", assert_complete(&bench, &transcript), !limited.is_empty())
         },
     },
     Case {
@@ -118,8 +120,8 @@ pub const CASES: &[Case] = &[
         run: || {
             let absorbed = bench(Options::default(), 3);
             let down = |status| json!({"status": status, "body": "<html>down</html>"});
-            in_a_row(&absorbed, "/statistics/report", [500, 502, 503, 504, 500].map(down));
-            let first = whole(&absorbed, &read(&absorbed, &[REPORT]));
+            faults_in_sequence(&absorbed, "/statistics/report", [500, 502, 503, 504, 500].map(down));
+            let first = assert_complete(&absorbed, &read(&absorbed, &[REPORT]));
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             bench
                 .sandbox
@@ -193,7 +195,7 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = bench(Options::default(), 3);
             fault(&bench, "/statistics/report", 2, json!({"status": 500, "body": ""}));
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             let requests = bench.sandbox.requests();
             let bodies: Vec<_> =
                 requests.iter().filter(|r| r.line.contains("/statistics/report")).map(|r| &r.body).collect();
@@ -209,7 +211,7 @@ pub const CASES: &[Case] = &[
             for status in [408, 425] {
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/statistics/report", 1, json!({"status": status, "body": ""}));
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             for status in [405, 409, 422, 501, 505] {
                 let (story, calls) = fails_once(status);
@@ -226,13 +228,13 @@ pub const CASES: &[Case] = &[
             for status in [404, 410] {
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/2026-07/", json!(null), json!({"status": status, "body": "{}"}));
-                check_told(&bench.check(), &["no longer serves API version 2026-07", "update the connector"]);
+                check_reported(&bench.check(), &["no longer serves API version 2026-07", "update the connector"]);
                 assert_eq!(calls(&bench, "/2026-07/marketing-solutions/me"), 1);
             }
             let bench = bench(Options::default(), 3);
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 410, "body": "{}"}));
             let transcript = read(&bench, &["campaigns"]);
-            format!("{}; {}", story(&bench, &transcript, "campaigns"), told(&transcript, &["newer api_version"]))
+            format!("{}; {}", story(&bench, &transcript, "campaigns"), reported(&transcript, &["newer api_version"]))
         },
     },
     Case {
@@ -254,7 +256,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             fault(&bench, "/statistics/report", 1, json!({"delivery": {"delay_ms": 20_000}}));
             let transcript = read(&bench, &[REPORT]);
-            format!("{}; {} request", whole(&bench, &transcript), calls(&bench, "/statistics/report"))
+            format!("{}; {} request", assert_complete(&bench, &transcript), calls(&bench, "/statistics/report"))
         },
     },
 ];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, fault, read, story, told, whole};
+use super::{Case, REPORT, assert_complete, bench, fault, read, reported, story};
 use crate::harness::{Bench, Transcript, assert_in_time};
 
 /// Reports with large responses, and lists beside them.
@@ -30,12 +30,12 @@ fn short_tokens(rows: u32, days: u64) -> Bench {
 }
 
 /// Result of a run that had to finish by itself: whether every incomplete stream says why.
-fn whole_or_loud(transcript: &Transcript, streams: &[&str]) -> String {
+fn complete_or_reported(transcript: &Transcript, streams: &[&str]) -> String {
     let errors = transcript.errors();
     for stream in streams {
         let is_whole = transcript.statuses(stream).last() == Some(&"COMPLETE");
-        let is_told = errors.iter().any(|error| error["stream_descriptor"]["name"] == *stream);
-        assert!(is_whole != is_told, "{stream}: neither complete nor with an error");
+        let is_reported = errors.iter().any(|error| error["stream_descriptor"]["name"] == *stream);
+        assert!(is_whole != is_reported, "{stream}: neither complete nor with an error");
     }
     let stalled = errors.iter().any(|error| error["message"].as_str().unwrap().contains("Nothing was sent"));
     assert!(!stalled, "ended by the watchdog: {errors:?}");
@@ -64,7 +64,7 @@ pub const CASES: &[Case] = &[
             let bench = short_tokens(3000, 8);
             let streams = [LARGE, LISTS].concat();
             let catalog = bench.catalog(&streams, "incremental");
-            whole_or_loud(&bench.read(&catalog, None), &streams)
+            complete_or_reported(&bench.read(&catalog, None), &streams)
         },
     },
     Case {
@@ -80,7 +80,7 @@ pub const CASES: &[Case] = &[
             fault(&bench, "/statistics/report", json!(null), json!({"delivery": {"drip": 24 * 1024 * 1024}}));
             let streams = [&LARGE[..1], LISTS].concat();
             let catalog = bench.catalog(&streams, "incremental");
-            whole_or_loud(&bench.read(&catalog, None), &streams)
+            complete_or_reported(&bench.read(&catalog, None), &streams)
         },
     },
     Case {
@@ -94,7 +94,7 @@ pub const CASES: &[Case] = &[
             let transcript = read(&bench, &[REPORT]);
             assert!(started.elapsed().as_secs() >= 3, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(20));
-            let words = told(
+            let words = reported(
                 &transcript,
                 &["Nothing was sent, received or written for 3 s", "statistics/report waits for the response"],
             );
@@ -135,7 +135,7 @@ pub const CASES: &[Case] = &[
             let mut bench = bench(Options::default(), 3);
             bench.config["stall_seconds"] = json!(2);
             fault(&bench, "/statistics/report", 1, json!({"status": 503, "body": "", "headers": {"Retry-After": "6"}}));
-            whole(&bench, &read(&bench, &[REPORT]))
+            assert_complete(&bench, &read(&bench, &[REPORT]))
         },
     },
     Case {

@@ -39,7 +39,7 @@ use crate::truth::by_key;
 
 const TABLE: &str = "docs/fault-matrix.md";
 /// Number of parallel cases; most of them wait.
-const AT_ONCE: usize = 8;
+const PARALLEL_CASES: usize = 8;
 /// The report that most cases read.
 const REPORT: &str = "campaign_statistics_daily";
 
@@ -93,7 +93,7 @@ const PARTS: &[Part] = &[
 ];
 
 /// Untestable cases, and why.
-const NOT_TRIED: &[(&str, &str)] = &[
+const NOT_TESTED: &[(&str, &str)] = &[
     (
         "Criteo itself: its real data, quotas, formats, consent pages",
         "no test calls it; the sandbox follows its documentation",
@@ -123,7 +123,7 @@ fn fault(bench: &Bench, path: &str, times: impl Into<Value>, action: Value) {
 }
 
 /// One fault each for the first requests whose path contains `path`.
-fn in_a_row(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>) {
+fn faults_in_sequence(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>) {
     for (index, action) in actions.into_iter().enumerate() {
         let mut fault = json!({"match": {"path": path, "nth": index + 1}, "times": 1});
         fault["do"] = action;
@@ -168,7 +168,7 @@ fn story(bench: &Bench, transcript: &Transcript, stream: &str) -> String {
 }
 
 /// The first error, which must contain these words.
-fn told(transcript: &Transcript, words: &[&str]) -> String {
+fn reported(transcript: &Transcript, words: &[&str]) -> String {
     let errors = transcript.errors();
     let message = errors.first().expect("no error was reported")["message"].as_str().unwrap();
     for word in words {
@@ -178,7 +178,7 @@ fn told(transcript: &Transcript, words: &[&str]) -> String {
 }
 
 /// The message of a failed `check`, which must contain these words.
-fn check_told(transcript: &Transcript, words: &[&str]) -> String {
+fn check_reported(transcript: &Transcript, words: &[&str]) -> String {
     let status = &transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
     let message = status["message"].as_str().unwrap();
     assert_eq!((transcript.code, status["status"].as_str()), (Some(0), Some("FAILED")), "{message}");
@@ -194,7 +194,7 @@ fn calls(bench: &Bench, part: &str) -> usize {
 }
 
 /// Asserts a complete read.
-fn whole(bench: &Bench, transcript: &Transcript) -> String {
+fn assert_complete(bench: &Bench, transcript: &Transcript) -> String {
     let story = story(bench, transcript, REPORT);
     assert_eq!(story, "exit 0, COMPLETE, every row once", "{:?}", transcript.errors());
     story
@@ -242,7 +242,7 @@ fn write_the_fault_matrix() {
     let next = AtomicUsize::new(0);
     let happened = Mutex::new(HashMap::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..PARALLEL_CASES {
             scope.spawn(|| {
                 while let Some(case) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let text = (case.run)();
@@ -283,7 +283,7 @@ fn table(happened: impl Fn(&Case) -> String) -> String {
         }
     }
     text += "\n## Not tested\n\n| what | why not |\n| --- | --- |\n";
-    for (what, why) in NOT_TRIED {
+    for (what, why) in NOT_TESTED {
         text += &format!("| {what} | {why} |\n");
     }
     text

@@ -5,7 +5,7 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, calls, check_told, fault, read, whole};
+use super::{Case, REPORT, assert_complete, bench, calls, check_reported, fault, read};
 use crate::streams::assert_resumable;
 
 /// Reads with one broken response; returns the number of requests.
@@ -16,7 +16,7 @@ fn survives(action: Value) -> usize {
 fn survives_with(options: Options, action: Value) -> usize {
     let bench = bench(options, 10);
     fault(&bench, "/statistics/report", 1, action);
-    whole(&bench, &read(&bench, &[REPORT]));
+    assert_complete(&bench, &read(&bench, &[REPORT]));
     calls(&bench, "/statistics/report")
 }
 
@@ -105,13 +105,13 @@ pub const CASES: &[Case] = &[
             let mut closed = bench(Options::default(), 1);
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             closed.config["api_base_url"] = json!(format!("http://127.0.0.1:{port}"));
-            let refused = check_told(&closed.check(), &["the connection was refused"]);
+            let refused = check_reported(&closed.check(), &["the connection was refused"]);
             let mut away = bench(Options::default(), 1);
             away.forget_sandbox();
             away.file("config.json", &away.config);
             let mut command = without_network(&away);
             command.args(["check", "--config", "config.json"]);
-            let unknown = check_told(&away.run_program(command), &["its name cannot be resolved"]);
+            let unknown = check_reported(&away.run_program(command), &["its name cannot be resolved"]);
             format!("{refused}; {unknown}")
         },
     },

@@ -3,7 +3,7 @@
 use criteo_sandbox::{Casing, Numbers, Options, Shape, Wrapping};
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, calls, fault, read, story, told, whole};
+use super::{Case, REPORT, assert_complete, bench, calls, fault, read, reported, story};
 
 /// Reads with one changed response; the run may be incomplete.
 fn with_answer(action: Value) -> (super::Bench, crate::harness::Transcript) {
@@ -33,9 +33,9 @@ pub const CASES: &[Case] = &[
             let page = json!({"body": "<html><h1>Back soon</h1>", "headers": {"Content-Type": "text/html"}});
             let bench = bench(Options::default(), 3);
             fault(&bench, "/statistics/report", 1, page.clone());
-            let once = whole(&bench, &read(&bench, &[REPORT]));
+            let once = assert_complete(&bench, &read(&bench, &[REPORT]));
             let (bench, transcript) = with_answer(page);
-            let words = told(&transcript, &["text/html", "24 bytes", "<html><h1>Back soon"]);
+            let words = reported(&transcript, &["text/html", "24 bytes", "<html><h1>Back soon"]);
             format!("{once}; forever: {}; {words}", story(&bench, &transcript, REPORT))
         },
     },
@@ -45,9 +45,9 @@ pub const CASES: &[Case] = &[
         expected: "the first is read; the second is an error that shows its start",
         run: || {
             let (bench, transcript) = with_answer(json!({"headers": {"Content-Type": "text/plain"}}));
-            let plain = whole(&bench, &transcript);
+            let plain = assert_complete(&bench, &transcript);
             let (bench, transcript) = with_answer(json!({"body": "Day;Clicks\n2026-10-30;7\n"}));
-            format!("{plain}; CSV: {}; {}", story(&bench, &transcript, REPORT), told(&transcript, &["Day;Clicks"]))
+            format!("{plain}; CSV: {}; {}", story(&bench, &transcript, REPORT), reported(&transcript, &["Day;Clicks"]))
         },
     },
     Case {
@@ -82,14 +82,14 @@ pub const CASES: &[Case] = &[
                 (Shape::Array, Casing::Camel, Numbers::Bare, Wrapping::Each),
             ] {
                 let bench = bench(Options { shape, casing, numbers, wrapping, ..Options::default() }, 10);
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             for body in ["\u{feff}{\"rows\":[]}", "{\"data\":[]}"] {
                 let (_, transcript) = with_answer(json!({"body": body}));
                 assert_eq!(transcript.code, Some(0), "{body}: {:?}", transcript.errors());
             }
             let (bench, transcript) = with_answer(json!({"body": "{\"Lines\":[{\"secretive\":1}]}"}));
-            let words = told(&transcript, &["a response in an unknown format", "Lines"]);
+            let words = reported(&transcript, &["a response in an unknown format", "Lines"]);
             assert!(!transcript.stdout.contains("secretive"));
             format!("every row once; unknown: {}; {words}", story(&bench, &transcript, REPORT))
         },
@@ -103,10 +103,10 @@ pub const CASES: &[Case] = &[
             fault(&bomb, "/statistics/report", json!(null), json!({"gzip": 1_000_000_000}));
             let transcript = read(&bomb, &[REPORT]);
             assert_eq!(transcript.code, Some(1));
-            let words = told(&transcript, &["64 MiB"]);
+            let words = reported(&transcript, &["64 MiB"]);
             for encoding in ["gzip, gzip", "br"] {
                 let (_, transcript) = with_answer(json!({"headers": {"Content-Encoding": encoding}}));
-                told(&transcript, &[&format!("encoding {encoding}"), "not requested"]);
+                reported(&transcript, &[&format!("encoding {encoding}"), "not requested"]);
             }
             format!("exit 1, below 128 MiB; {words}; the encodings were named")
         },
@@ -118,7 +118,11 @@ pub const CASES: &[Case] = &[
         run: || {
             let bench = bench(Options::default(), 10);
             fault(&bench, "/statistics/report", 1, json!({"body": "no gzip", "headers": {"Content-Encoding": "gzip"}}));
-            format!("{}; {} requests", whole(&bench, &read(&bench, &[REPORT])), calls(&bench, "/statistics/report"))
+            format!(
+                "{}; {} requests",
+                assert_complete(&bench, &read(&bench, &[REPORT])),
+                calls(&bench, "/statistics/report")
+            )
         },
     },
     Case {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, read, whole};
+use super::{Case, REPORT, assert_complete, bench, read};
 use crate::harness::{Bench, Transcript, assert_in_time, peak_kib, wait_until};
 use crate::truth::{self, by_key};
 
@@ -35,7 +35,7 @@ fn with_signals(bench: &Bench, option: &str) -> Command {
 }
 
 /// Reads up to the first state, sends a signal, and returns all output.
-fn stopped_behind_a_state(child: &mut Child, process: impl FnOnce() -> u32, name: &str) -> String {
+fn stopped_after_a_state(child: &mut Child, process: impl FnOnce() -> u32, name: &str) -> String {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("\"STATE\"") {
@@ -79,7 +79,7 @@ pub const CASES: &[Case] = &[
                 let mut program = with_signals(&bench, "--default-signal");
                 let mut child = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
                 let id = child.id();
-                let text = stopped_behind_a_state(&mut child, || id, name);
+                let text = stopped_after_a_state(&mut child, || id, name);
                 ends.push(format!("signal {}", child.wait().unwrap().signal().unwrap()));
                 assert_resumes(&bench, &text);
             }
@@ -96,7 +96,7 @@ pub const CASES: &[Case] = &[
                 let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
                 children.split_whitespace().next().unwrap().parse().unwrap()
             };
-            let text = stopped_behind_a_state(&mut child, inner, "-TERM");
+            let text = stopped_after_a_state(&mut child, inner, "-TERM");
             ends.push(format!("as process 1: exit {}", child.wait().unwrap().code().unwrap()));
             assert_resumes(&bench, &text);
             format!("{}; nothing missing", ends.join(", "))
@@ -169,7 +169,7 @@ pub const CASES: &[Case] = &[
             let transcript = Transcript::of(child.wait_with_output().unwrap());
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
             assert!((1..64 * 1024).contains(&peak) && refused == 0, "{peak} KiB, {refused} refused");
-            whole(&bench, &transcript)
+            assert_complete(&bench, &transcript)
         },
     },
     Case {
@@ -178,7 +178,7 @@ pub const CASES: &[Case] = &[
         expected: "everything is read",
         run: || {
             let bench = bench(Options::default(), 3);
-            let before = whole(&bench, &read(&bench, &[REPORT]));
+            let before = assert_complete(&bench, &read(&bench, &[REPORT]));
             let mut command = Command::new("unshare");
             // A namespace can remount its mounts read-only; then the program runs as nobody.
             let inner = "mount -o remount,ro,bind / || exit 9; \
@@ -188,7 +188,7 @@ pub const CASES: &[Case] = &[
                 .env("HERE", &bench.directory);
             command.arg(bench.program().get_program()).args(READ).current_dir(&bench.directory);
             let transcript = bench.run_program(command);
-            assert_eq!(whole(&bench, &transcript), before);
+            assert_eq!(assert_complete(&bench, &transcript), before);
             before
         },
     },
@@ -198,7 +198,7 @@ pub const CASES: &[Case] = &[
         expected: "none",
         run: || {
             let bench = bench(Options::default(), 3);
-            whole(&bench, &read(&bench, &[REPORT]));
+            assert_complete(&bench, &read(&bench, &[REPORT]));
             let mut command = Command::new("strace");
             command.args(["-f", "-qq", "-e", "trace=openat,open,creat", "-o", "trace"]);
             let output =

@@ -123,15 +123,15 @@ pub const CASES: &[Case] = &[
         fault: "a campaign with 5,000 ad sets, an ad set with 5,000 ads, an advertiser with 5,000 audiences",
         expected: "every object once",
         run: || {
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for (stream, campaigns, ad_sets, ads, audiences) in
                 [("ad_sets", 1, 5000, 1, 0), ("ads", 1, 1, 5000, 0), ("audiences", 1, 1, 1, 5000)]
             {
                 let options = Options { advertisers: 1, campaigns, ad_sets, ads, audiences, ..Options::default() };
                 let bench = bench(options, 1);
-                told.push(format!("{stream}: {}", story(&bench, &read(&bench, &[stream]), stream)));
+                reported.push(format!("{stream}: {}", story(&bench, &read(&bench, &[stream]), stream)));
             }
-            told.join("; ")
+            reported.join("; ")
         },
     },
     Case {

@@ -9,7 +9,7 @@ use data_encoding::{BASE64, BASE64URL, HEXUPPER};
 use serde_json::json;
 
 use super::tls::{bench_of_today, read_through_a_proxy, redirected_to};
-use super::{Case, REPORT, bench, check_told, fault, in_a_row, read, told};
+use super::{Case, REPORT, bench, check_reported, fault, faults_in_sequence, read, reported};
 use crate::harness::{Bench, Transcript, wait_until};
 
 /// The secret of the sandbox's app.
@@ -69,7 +69,7 @@ fn spellings(secret: &str) -> Vec<String> {
 }
 
 /// Fails if the output contains more than six consecutive characters of an encoded secret.
-fn assert_untold(text: &str, spelling: &str) {
+fn assert_not_leaked(text: &str, spelling: &str) {
     let letters: Vec<char> = spelling.chars().collect();
     for part in letters.windows(7).map(|part| part.iter().collect::<String>()) {
         // The sandbox's name, and the base64 of the client id.
@@ -79,7 +79,7 @@ fn assert_untold(text: &str, spelling: &str) {
 }
 
 /// Fails on terminal or log control characters, except the program's own colors and progress line.
-fn assert_obeyed_by_nobody(text: &str) {
+fn assert_no_control_sequences(text: &str) {
     let own = ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[90m", "\u{1b}[K"];
     let text = own.iter().fold(text.to_owned(), |text, own| text.replace(own, ""));
     let is_obeyed = |letter: &char| {
@@ -99,7 +99,7 @@ fn link_to(bench: &Bench, link: &str) {
 }
 
 /// Whether each list was requested once: a link that must not be followed is not retried.
-fn is_asked_once(bench: &Bench) -> bool {
+fn is_requested_once(bench: &Bench) -> bool {
     let lists: Vec<_> = bench.sandbox.requests().into_iter().filter(|request| request.line.contains(LOGS.1)).collect();
     let distinct: std::collections::BTreeSet<_> =
         lists.iter().map(|request| format!("{} {}", request.line, request.body)).collect();
@@ -108,9 +108,9 @@ fn is_asked_once(bench: &Bench) -> bool {
 
 /// Asserts that a link of a log file was not followed.
 fn refused(transcript: &Transcript, bench: &Bench, link: &str, word: &str) {
-    told(transcript, &["It was not followed", word]);
+    reported(transcript, &["It was not followed", word]);
     assert!(!transcript.stdout.contains("tell-nobody"), "{}", transcript.stdout);
-    assert!(transcript.records(LOGS.0).is_empty() && is_asked_once(bench), "{link}");
+    assert!(transcript.records(LOGS.0).is_empty() && is_requested_once(bench), "{link}");
 }
 
 /// Runs a case in a network with only loopback, so that no request can leave this machine, and returns its outcome.
@@ -149,7 +149,7 @@ pub const CASES: &[Case] = &[
                 for path in ["/oauth2/token", "/advertisers/me"] {
                     let bench = bench(Options::default(), 3);
                     fault(&bench, path, json!(null), json!({"redirect": target, "status": status}));
-                    check_told(&bench.check(), &["redirect", "elsewhere"]);
+                    check_reported(&bench.check(), &["redirect", "elsewhere"]);
                 }
             }
             assert!(elsewhere.accept().is_err(), "a request was sent there");
@@ -184,7 +184,7 @@ pub const CASES: &[Case] = &[
                 "http://127.0.0.1.example.com",
             ] {
                 bench.config["api_base_url"] = json!(url);
-                check_told(&bench.check(), &["api_base_url"]);
+                check_reported(&bench.check(), &["api_base_url"]);
             }
             "check FAILED; reported: api_base_url".to_owned()
         },
@@ -227,7 +227,7 @@ pub const CASES: &[Case] = &[
                 json!({"body": format!("<html>{echo}")}),
                 json!({"status": 403, "body": refusal}),
             ];
-            in_a_row(&bench, "/statistics/report", actions);
+            faults_in_sequence(&bench, "/statistics/report", actions);
             bench.file("config.json", &bench.config);
             bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
             let mut program = bench.program();
@@ -248,7 +248,7 @@ pub const CASES: &[Case] = &[
             let body = json!({"errors": [{"code": "echo", "title": "Echo", "detail": detail}]}).to_string();
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 400, "body": body}));
             let transcript = read(&bench, &["campaigns"]);
-            told(&transcript, &["you sent *** and ***"])
+            reported(&transcript, &["you sent *** and ***"])
         },
     },
     Case {
@@ -283,7 +283,7 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             let transcript = bench.run(&["check", "--config", "{\"client_secret\":\"hush-hush-hush\"}"]);
             assert!(!transcript.stdout.contains("hush"), "{}", transcript.stdout);
-            check_told(&transcript, &["content instead of a path"])
+            check_reported(&transcript, &["content instead of a path"])
         },
     },
     Case {
@@ -301,17 +301,17 @@ pub const CASES: &[Case] = &[
                     let debug = ["--debug", "read", "--config", "config.json", "--catalog", "catalog.json"];
                     let transcript = bench.run(&debug);
                     assert!(!transcript.errors().is_empty(), "nothing was provoked");
-                    assert_untold(&transcript.stdout, spelling);
+                    assert_not_leaked(&transcript.stdout, spelling);
                     // Tokens are numbered: this is the first one of its sandbox as well.
                     let bench = echoing(spelling, index);
                     bench.file("config.json", &bench.config);
                     let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
-                    assert_untold(&String::from_utf8_lossy(&tap.stderr), spelling);
+                    assert_not_leaked(&String::from_utf8_lossy(&tap.stderr), spelling);
                     if !has_token {
                         let words = format!("{}{spelling}", "x".repeat(280 + index));
                         let refusal = json!({"error": "invalid_client", "error_description": words}).to_string();
                         fault(&bench, "/oauth2/token", json!(null), json!({"status": 401, "body": refusal}));
-                        assert_untold(&check_failed(&bench), spelling);
+                        assert_not_leaked(&check_failed(&bench), spelling);
                     }
                 }
             }
@@ -345,7 +345,7 @@ pub const CASES: &[Case] = &[
             let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
             let stderr = String::from_utf8(tap.stderr).unwrap();
             assert!(stderr.contains("evil"), "nothing was provoked: {stderr}");
-            assert_obeyed_by_nobody(&stderr);
+            assert_no_control_sequences(&stderr);
             let mut tempted = 0;
             for arguments in [
                 "read --config config.json --catalog catalog.json >stdout",
@@ -358,7 +358,7 @@ pub const CASES: &[Case] = &[
             ] {
                 let shown = bench.on_terminal(100, arguments, &[]);
                 tempted += usize::from(shown.contains("evil"));
-                assert_obeyed_by_nobody(&shown);
+                assert_no_control_sequences(&shown);
             }
             assert!(tempted >= 5, "only {tempted} were provoked");
             "no control sequence; no injected line".to_owned()
@@ -377,7 +377,7 @@ pub const CASES: &[Case] = &[
             assert!(!transcript.stdout.contains("987654321") && !transcript.stdout.contains("A private name"));
             let error = transcript.errors()[0].to_string();
             assert!(error.contains("statistics/report"), "{error}");
-            told(&transcript, &["400", "odd-request", "trace-4711"])
+            reported(&transcript, &["400", "odd-request", "trace-4711"])
         },
     },
     Case {
@@ -403,8 +403,8 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             fault(&bench, "/files/", json!(null), json!({"redirect": target}));
             let transcript = read(&bench, &[LOGS.0]);
-            told(&transcript, &["redirects the download", "/elsewhere"]);
-            assert!(!transcript.stdout.contains("tell-nobody") && is_asked_once(&bench), "{}", transcript.stdout);
+            reported(&transcript, &["redirects the download", "/elsewhere"]);
+            assert!(!transcript.stdout.contains("tell-nobody") && is_requested_once(&bench), "{}", transcript.stdout);
             assert!(elsewhere.accept().is_err(), "a request was sent there");
             "reported: not followed; each list requested once; no request sent".to_owned()
         },

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
-use super::{Case, REPORT, bench, calls, check_told, fault, read, story, told, whole};
+use super::{Case, REPORT, assert_complete, bench, calls, check_reported, fault, read, reported, story};
 use crate::streams::assert_resumable;
 
 /// Number of rows in a report of some days, without a cap.
@@ -54,7 +54,7 @@ pub const CASES: &[Case] = &[
             let first = story(&by_ad_set, &transcript, "ad_statistics_daily");
             let too_much = bench(Options { row_cap: 2, ..Options::default() }, 3);
             let transcript = read(&too_much, &["ad_statistics_daily"]);
-            let words = told(&transcript, &["cannot be split further", "a custom report with fewer dimensions"]);
+            let words = reported(&transcript, &["cannot be split further", "a custom report with fewer dimensions"]);
             format!("{first}; else {}; {words}", story(&too_much, &transcript, "ad_statistics_daily"))
         },
     },
@@ -134,7 +134,11 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 1);
             fault(&bench, "/campaigns/search", json!(null), json!({"mutate": {"/meta": {"totalItems": 999}}}));
             let transcript = read(&bench, &["campaigns"]);
-            format!("{}; {}", story(&bench, &transcript, "campaigns"), told(&transcript, &["999 objects", "no pages"]))
+            format!(
+                "{}; {}",
+                story(&bench, &transcript, "campaigns"),
+                reported(&transcript, &["999 objects", "no pages"])
+            )
         },
     },
     Case {
@@ -182,8 +186,8 @@ pub const CASES: &[Case] = &[
                     .iter()
                     .filter(|record| record.get("clicks").is_none_or(Value::is_null))
                     .count();
-                let told = transcript.logs("WARN").iter().any(|line| line.contains("clicks"));
-                (transcript.records(REPORT).len(), nulls, told, transcript.code)
+                let reported = transcript.logs("WARN").iter().any(|line| line.contains("clicks"));
+                (transcript.records(REPORT).len(), nulls, reported, transcript.code)
             };
             assert_eq!(lacking(&[0, 1]), (2, 2, true, Some(0)));
             assert_eq!(lacking(&[0]), (2, 1, false, Some(0)));
@@ -276,7 +280,7 @@ pub const CASES: &[Case] = &[
             };
             let (usd, yen) = (currencies(REPORT), currencies("custom_yen"));
             bench.config["currency"] = json!("EURO");
-            format!("{usd:?}, {yen:?}; {}", check_told(&bench.check(), &["currency"]))
+            format!("{usd:?}, {yen:?}; {}", check_reported(&bench.check(), &["currency"]))
         },
     },
     Case {
@@ -285,7 +289,7 @@ pub const CASES: &[Case] = &[
         expected: "the windows cover the range: every day of every advertiser once",
         run: || {
             let bench = bench(Options { row_cap: 90, ..Options::default() }, 180);
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(bench.report_requests().len() > 10);
             story
         },
@@ -328,7 +332,7 @@ pub const CASES: &[Case] = &[
         fault: "report days in the time zones +14 and -11 at noon UTC",
         expected: "today and the first day follow the zone; the state stops at its yesterday",
         run: || {
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago"] {
                 let mut bench = bench(Options::default(), 5);
                 bench.config["timezone"] = json!(zone);
@@ -342,9 +346,9 @@ pub const CASES: &[Case] = &[
                     .max()
                     .unwrap();
                 let cursor = &transcript.final_state()[0]["stream"]["stream_state"]["groups"][0]["cursor"];
-                told.push(format!("{zone}: up to {end}, state {}", cursor.as_str().unwrap()));
+                reported.push(format!("{zone}: up to {end}, state {}", cursor.as_str().unwrap()));
             }
-            told.join("; ")
+            reported.join("; ")
         },
     },
 ];

@@ -12,7 +12,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
-use super::{Case, bench, check_told, now};
+use super::{Case, bench, check_reported, now};
 use crate::harness::{Bench, Transcript};
 
 /// The connector's default host.
@@ -143,7 +143,7 @@ fn today() -> Options {
 }
 
 /// Runs `check` behind an intercepting proxy; `is_known` passes its CA to the program.
-fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, words: &[&str]) -> String {
+fn check_through_proxy(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, words: &[&str]) -> String {
     let mut bench = bench(today(), 3);
     let (authority, config) = certificate(host, is_expired, is_self_signed);
     let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
@@ -152,9 +152,9 @@ fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, wo
         std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
         program.env("SSL_CERT_FILE", "authority.pem");
     }
-    let told = check_told(&bench.run_program(program), words);
+    let reported = check_reported(&bench.run_program(program), words);
     assert!(bench.sandbox.requests().is_empty(), "the secret was sent");
-    told
+    reported
 }
 
 /// Redirects the token request behind a proxy from https to `target`; returns the message of `check`.
@@ -166,7 +166,7 @@ pub fn redirected_to(target: &str) -> String {
     let mut program = proxy.program(&mut bench);
     std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
     program.env("SSL_CERT_FILE", "authority.pem");
-    check_told(&bench.run_program(program), &["redirect", target])
+    check_reported(&bench.run_program(program), &["redirect", target])
 }
 
 /// A bench with the real date, as runs for the real host need it.
@@ -196,17 +196,17 @@ pub const CASES: &[Case] = &[
             let proxy = Proxy::start(Manner::Refuses, &with_login.sandbox.url());
             let program = proxy.program(&mut with_login);
             let transcript = with_login.run_program(program);
-            let told = check_told(&transcript, &["the proxy requires a login"]);
+            let reported = check_reported(&transcript, &["the proxy requires a login"]);
             assert!(!transcript.stdout.contains("proxy-password") && !transcript.stderr.contains("proxy-password"));
             assert!(proxy.heads.lock().unwrap()[0].starts_with(&format!("CONNECT {HOST}:443 ")));
             let mut socks = proxy.program(&mut with_login);
             socks.env("HTTPS_PROXY", "socks5://127.0.0.1:1080");
-            let socks = check_told(&with_login.run_program(socks), &["a proxy of the unsupported type socks5"]);
+            let socks = check_reported(&with_login.run_program(socks), &["a proxy of the unsupported type socks5"]);
             let mut broken = proxy.program(&mut with_login);
             broken.env("HTTPS_PROXY", "http://us er:pw@host");
-            let broken = check_told(&with_login.run_program(broken), &["an invalid proxy address"]);
+            let broken = check_reported(&with_login.run_program(broken), &["an invalid proxy address"]);
             assert!(with_login.sandbox.requests().is_empty(), "a request bypassed the proxy");
-            format!("{told}; {socks}; {broken}")
+            format!("{reported}; {socks}; {broken}")
         },
     },
     Case {
@@ -214,7 +214,7 @@ pub const CASES: &[Case] = &[
         fault: "a proxy that intercepts TLS, without and with its CA in SSL_CERT_FILE",
         expected: "rejected with the name of the variable; then everything works through it",
         run: || {
-            let told = behind(HOST, false, false, false, &["an unknown authority", "SSL_CERT_FILE"]);
+            let reported = check_through_proxy(HOST, false, false, false, &["an unknown authority", "SSL_CERT_FILE"]);
             let mut bench = bench(today(), 3);
             let (authority, config) = certificate(HOST, false, false);
             let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
@@ -224,7 +224,7 @@ pub const CASES: &[Case] = &[
             let transcript = bench.run_program(program);
             let status = &transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
             assert_eq!(status["status"], "SUCCEEDED", "{status}");
-            format!("{told}; with it: check SUCCEEDED")
+            format!("{reported}; with it: check SUCCEEDED")
         },
     },
     Case {
@@ -232,13 +232,13 @@ pub const CASES: &[Case] = &[
         fault: "a certificate that is expired, for another host, self-signed; a server limited to TLS 1.1",
         expected: "each is rejected with its reason, the secret is never sent",
         run: || {
-            let expired = behind(HOST, true, false, true, &["certificate expired"]);
-            let other = behind("api.criteo.example", false, false, true, &["is for another host"]);
-            let own = behind(HOST, false, true, false, &["an unknown authority"]);
+            let expired = check_through_proxy(HOST, true, false, true, &["certificate expired"]);
+            let other = check_through_proxy("api.criteo.example", false, false, true, &["is for another host"]);
+            let own = check_through_proxy(HOST, false, true, false, &["an unknown authority"]);
             let mut old = bench(today(), 3);
             let proxy = Proxy::start(Manner::IsOld, &old.sandbox.url());
             let program = proxy.program(&mut old);
-            let old = check_told(&old.run_program(program), &["no safe TLS version"]);
+            let old = check_reported(&old.run_program(program), &["no safe TLS version"]);
             format!("{expired}; {other}; {own}; {old}")
         },
     },
@@ -252,8 +252,8 @@ pub const CASES: &[Case] = &[
             let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
             let mut program = proxy.program(&mut bench);
             program.env("SSL_CERT_FILE", "/no/such/file");
-            let told =
-                check_told(&bench.run_program(program), &["SSL_CERT_FILE does not point to a readable CA bundle"]);
+            let reported =
+                check_reported(&bench.run_program(program), &["SSL_CERT_FILE does not point to a readable CA bundle"]);
             let inner = "for folder in /etc/ssl /usr/lib/ssl /usr/share/ca-certificates; do \
                          if [ -d $folder ]; then mount -t tmpfs none $folder || exit 9; fi; done; exec \"$@\"";
             let mut command = Command::new("unshare");
@@ -263,9 +263,9 @@ pub const CASES: &[Case] = &[
             command.args(["check", "--config", "config.json"]).current_dir(&bench.directory);
             command.env("HTTPS_PROXY", &proxy.url).env("https_proxy", &proxy.url);
             command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
-            let none = check_told(&bench.run_program(command), &["an unknown authority"]);
+            let none = check_reported(&bench.run_program(command), &["an unknown authority"]);
             assert!(bench.sandbox.requests().is_empty());
-            format!("{told}; without any: {none}")
+            format!("{reported}; without any: {none}")
         },
     },
 ];

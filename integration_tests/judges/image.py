@@ -23,7 +23,7 @@ FIRST_DAY, FIRST_SYNC, SECOND_SYNC = "2026-08-01", "2026-10-20", "2026-11-01"
 SECOND_START = "2026-09-20"
 OBJECTS = ["advertisers", "campaigns", "ad_sets", "audiences"]
 USER = 1000
-MOST_MEGABYTES = 30
+MAX_MEGABYTES = 30
 # Fewer rights than on the platform. Limits are explicit, since podman's defaults may exceed the machine's.
 RUN = [*PODMAN, "run", "--rm", "--timeout", "300", "--network", "host", "--ulimit", "nofile=1024:1024",
        "--ulimit", "nproc=1024:1024", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
@@ -88,7 +88,7 @@ def what_it_says_of_itself():
     """
     assert output(*shell(script)).split() == ["airbyte", str(USER), str(USER)]
     megabytes = (image["Size"] - inspect(BASE)["Size"]) / 1e6
-    assert 0 < megabytes < MOST_MEGABYTES, megabytes
+    assert 0 < megabytes < MAX_MEGABYTES, megabytes
     return megabytes
 
 

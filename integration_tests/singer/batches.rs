@@ -73,14 +73,14 @@ fn batches_hold_the_records_and_states_follow() {
         assert!(sizes[..sizes.len() - 1].iter().all(|size| *size >= least), "{sizes:?} and {least}");
         let largest = run.messages.iter().filter_map(|m| m["manifest"].as_array()).map(Vec::len).max().unwrap();
         assert_eq!(largest > 1, size.is_some(), "{largest} files per message");
-        never_a_state_before_its_records(&run, "ad_statistics_daily", compression.is_some());
+        assert_records_precede_states(&run, "ad_statistics_daily", compression.is_some());
     }
     let is_there = old.map(|name| folder.join(name).exists());
     assert_eq!(is_there, [false, true, true]);
 }
 
 /// All days up to a state's cursor must be delivered before the state.
-fn never_a_state_before_its_records(run: &Run, name: &str, is_compressed: bool) {
+fn assert_records_precede_states(run: &Run, name: &str, is_compressed: bool) {
     let all = batches_of(run, name, is_compressed);
     let (mut seen, mut states) = (Vec::new(), 0);
     for message in &run.messages {
@@ -205,7 +205,7 @@ fn no_version_is_activated_if_a_stream_fails_or_a_listed_advertiser_is_missing()
 fn no_version_is_activated_if_parents_are_missing_or_lists_are_short() {
     // An advertiser withdraws consent after the list of advertisers was read.
     let bench = activating(Options::default());
-    bench.lose_consent_behind_the_portfolio("1003");
+    bench.withdraw_consent_after_the_portfolio("1003");
     let lost = tap_streams(&bench, &["ad_sets", "ad_set_category_bids", "application"], &[]);
     assert_eq!((lost.code, activated(&lost)), (Some(0), vec!["application"]), "{}", lost.stderr);
 

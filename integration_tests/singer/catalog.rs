@@ -208,7 +208,7 @@ fn a_stream_listed_twice_is_read_once() {
     for item in wide["metadata"].as_array_mut().unwrap() {
         item["metadata"]["selected"] = json!(item["breadcrumb"][1] != "goal");
     }
-    for (entries, column, told) in [
+    for (entries, column, reported) in [
         (vec![wide, narrow], "name", "The catalog has more than one entry for campaigns."),
         (vec![off, entry.clone()], "goal", "The catalog selects campaigns in one entry and not in another."),
     ] {
@@ -217,7 +217,7 @@ fn a_stream_listed_twice_is_read_once() {
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         assert_eq!(run.records("campaigns").len(), 6);
         assert!(run.records("campaigns").iter().all(|record| record.contains_key(column)), "{}", run.stdout);
-        assert!(run.stderr.contains(told), "{told}: {}", run.stderr);
+        assert!(run.stderr.contains(reported), "{reported}: {}", run.stderr);
     }
 }
 

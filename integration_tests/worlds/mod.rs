@@ -29,9 +29,9 @@ use plan::Plan;
 use run::{Outcome, outcome};
 
 /// Minimum percentage of complete worlds, from a hundred worlds on.
-const LEAST_WHOLE: u64 = 90;
+const MIN_COMPLETE: u64 = 90;
 /// Maximum repetitions of a failing world to find a smaller one.
-const MOST_SHRINKING: usize = 40;
+const MAX_SHRINKING: usize = 40;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
@@ -41,8 +41,8 @@ fn number(name: &str) -> Option<u64> {
 fn worlds(first: u64, count: u64) {
     println!("{count} worlds, WORLDS_SEED={first}");
     let (next, whole, failures) = (AtomicU64::new(first), AtomicU64::new(0), Mutex::new(Vec::new()));
-    let loud: Mutex<BTreeMap<String, u64>> = Mutex::default();
-    let louds = AtomicU64::new(0);
+    let incomplete: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    let incomplete_count = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..number("WORLDS_THREADS").unwrap_or(3) {
             scope.spawn(|| {
@@ -53,17 +53,17 @@ fn worlds(first: u64, count: u64) {
                     }
                     let plan = Plan::draw(seed);
                     match outcome(&plan) {
-                        Outcome::Whole => {
+                        Outcome::Complete => {
                             whole.fetch_add(1, Ordering::Relaxed);
                         }
-                        Outcome::Loud { streams, text } => {
-                            louds.fetch_add(1, Ordering::Relaxed);
-                            let mut loud = loud.lock().unwrap();
+                        Outcome::Incomplete { streams, text } => {
+                            incomplete_count.fetch_add(1, Ordering::Relaxed);
+                            let mut incomplete = incomplete.lock().unwrap();
                             for (name, value) in &plan.switches {
-                                *loud.entry(format!("{name}={value}")).or_default() += 1;
+                                *incomplete.entry(format!("{name}={value}")).or_default() += 1;
                             }
                             if std::env::var_os("WORLDS_LOUD").is_some() {
-                                println!("incomplete {seed} {streams:?}\n  {}\n  {text}", plan.told());
+                                println!("incomplete {seed} {streams:?}\n  {}\n  {text}", plan.reported());
                             }
                         }
                         Outcome::Failed { kind, text } => {
@@ -76,23 +76,27 @@ fn worlds(first: u64, count: u64) {
             });
         }
     });
-    let (whole, louds, failures) = (whole.into_inner(), louds.into_inner(), failures.into_inner().unwrap());
-    println!("{whole} complete, {louds} incomplete, {} failed; switches of the incomplete ones:", failures.len());
-    let mut loud: Vec<_> = loud.into_inner().unwrap().into_iter().collect();
-    loud.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    for (switch, count) in loud {
+    let (whole, incomplete_count, failures) =
+        (whole.into_inner(), incomplete_count.into_inner(), failures.into_inner().unwrap());
+    println!(
+        "{whole} complete, {incomplete_count} incomplete, {} failed; switches of the incomplete ones:",
+        failures.len()
+    );
+    let mut incomplete: Vec<_> = incomplete.into_inner().unwrap().into_iter().collect();
+    incomplete.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (switch, count) in incomplete {
         println!("  {count} {switch}");
     }
     assert!(failures.is_empty(), "{} of {count} worlds failed:\n{}", failures.len(), failures.join("\n\n"));
     // Three standard deviations are attributed to chance.
-    let chance = 3 * (count * LEAST_WHOLE * (100 - LEAST_WHOLE)).isqrt() / 100;
-    let least = count * LEAST_WHOLE / 100 - chance.min(count / 10);
+    let chance = 3 * (count * MIN_COMPLETE * (100 - MIN_COMPLETE)).isqrt() / 100;
+    let least = count * MIN_COMPLETE / 100 - chance.min(count / 10);
     assert!(count < 100 || whole >= least, "only {whole} of {count} worlds are complete, expected {least}");
 }
 
 /// Describes the smallest world that fails in the same way.
 fn shrunk(mut plan: Plan, kind: &str, mut text: String) -> String {
-    let mut left = if std::env::var_os("WORLDS_WHOLE").is_some() { 0 } else { MOST_SHRINKING };
+    let mut left = if std::env::var_os("WORLDS_WHOLE").is_some() { 0 } else { MAX_SHRINKING };
     'smaller: loop {
         for smaller in plan.smaller() {
             if left == 0 {
@@ -108,7 +112,7 @@ fn shrunk(mut plan: Plan, kind: &str, mut text: String) -> String {
         }
         break;
     }
-    format!("{}\n  {text}", plan.told())
+    format!("{}\n  {text}", plan.reported())
 }
 
 fn seed_of_the_clock() -> u64 {

@@ -269,7 +269,7 @@ impl Plan {
     }
 
     /// A short description.
-    pub fn told(&self) -> String {
+    pub fn reported(&self) -> String {
         let options = &self.options;
         let syncs: Vec<_> = self
             .syncs

@@ -20,9 +20,9 @@ use crate::truth;
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// Every stream matches the truth.
-    Whole,
+    Complete,
     /// These streams do not, and errors or warnings said so; with the differences.
-    Loud { streams: Vec<String>, text: String },
+    Incomplete { streams: Vec<String>, text: String },
     /// Wrong without an error or warning, or a rule is broken.
     Failed { kind: &'static str, text: String },
 }
@@ -74,9 +74,9 @@ fn live(plan: &Plan) -> Outcome {
     }
     let wrong = story.judge(plan);
     if wrong.is_empty() {
-        return Outcome::Whole;
+        return Outcome::Complete;
     }
-    if let Some(silent) = wrong.iter().find(|wrong| !story.is_told(wrong)) {
+    if let Some(silent) = wrong.iter().find(|wrong| !story.is_reported(wrong)) {
         return story.failure("silent", silent);
     }
     let streams: Vec<_> = wrong.iter().map(|wrong| wrong.stream.clone()).collect();
@@ -100,7 +100,7 @@ fn live(plan: &Plan) -> Outcome {
             return story.failure("wrong rows remain without a warning", &wrong);
         }
     }
-    Outcome::Loud { streams, text }
+    Outcome::Incomplete { streams, text }
 }
 
 impl Story {
@@ -353,7 +353,7 @@ impl Story {
     }
 
     /// Whether statuses and warnings cover all differences.
-    fn is_told(&self, wrong: &Wrong) -> bool {
+    fn is_reported(&self, wrong: &Wrong) -> bool {
         let was_incomplete = self.runs.iter().any(|run| is_incomplete(run, &wrong.stream));
         self.is_incomplete(&wrong.stream)
             || wrong.differences.iter().all(|difference| {

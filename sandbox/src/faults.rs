@@ -89,7 +89,7 @@ fn window_of(request: &Request, text: &str) -> Option<(NaiveDate, NaiveDate)> {
 
 impl Fault {
     /// Whether the fault applies to this request; counts it.
-    pub(crate) fn befalls(&mut self, request: &Request) -> bool {
+    pub(crate) fn applies_to(&mut self, request: &Request) -> bool {
         let query: String = request.query.values().map(String::as_str).collect::<Vec<_>>().join(" ");
         let text = format!("{} {query} {}", request.path, String::from_utf8_lossy(&request.body));
         let Match { path, method, nth, advertiser, window, covers, longer_than, text: part, percent } = &self.matches;

@@ -13,8 +13,8 @@ use crate::world::{World, ad_set_name, advertiser_id, advertiser_name, campaign_
 /// Sellers per advertiser.
 const SELLERS: u32 = 3;
 /// Maximum days of statistics, by day and by hour.
-const MOST_DAYS: i64 = 366;
-const MOST_DAYS_BY_HOUR: i64 = 31;
+const MAX_DAYS: i64 = 366;
+const MAX_DAYS_BY_HOUR: i64 = 31;
 
 type Query = BTreeMap<String, String>;
 
@@ -213,7 +213,7 @@ impl World {
         if !["Hour", "Day", "Month", "Year"].contains(&interval) {
             return Err(Problem::validation("invalid", "The interval is not one of those allowed", interval));
         }
-        let most = if interval == "Hour" { MOST_DAYS_BY_HOUR } else { MOST_DAYS };
+        let most = if interval == "Hour" { MAX_DAYS_BY_HOUR } else { MAX_DAYS };
         if end < start || (end - start).num_days() >= most {
             return Err(Problem::validation(
                 "invalid-timespan",

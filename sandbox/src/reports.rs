@@ -41,10 +41,10 @@ const TRANSACTION_MEMBERS: &[&str] =
 const AD_LEVEL_MEMBERS: &[&str] =
     &["advertiserIds", "adsetIds", "dimensions", "endDate", "format", "metrics", "startDate", "timezone"];
 /// Maximum advertisers of an ad-level query.
-const MOST_AD_LEVEL_ADVERTISERS: usize = 5;
+const MAX_AD_LEVEL_ADVERTISERS: usize = 5;
 
 /// An order follows its event within this many days.
-const MOST_DAYS_TO_ORDER: u64 = 20;
+const MAX_DAYS_TO_ORDER: u64 = 20;
 
 /// A dimension of a small report: its name, and its value for a fact.
 type Dimension = (&'static str, fn(&World, &Fact) -> Value);
@@ -205,10 +205,10 @@ impl World {
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
         let currency = &currency(attributes)?;
-        let event_of = |fact: &Fact| fact.instant - Days::new(self.choice(fact, 18, MOST_DAYS_TO_ORDER));
+        let event_of = |fact: &Fact| fact.instant - Days::new(self.choice(fact, 18, MAX_DAYS_TO_ORDER));
         let advertisers = self.with_others(&advertisers);
         let mut facts = if self.options.unknowns.get("transactions_window") == "event" {
-            let later = Period { end: period.end + Days::new(MOST_DAYS_TO_ORDER), ..period };
+            let later = Period { end: period.end + Days::new(MAX_DAYS_TO_ORDER), ..period };
             let is_in = |day: NaiveDate| (period.start..=period.end).contains(&day);
             let mut facts = later.facts(self, &advertisers);
             facts.retain(|fact| is_in(event_of(fact).with_timezone(&period.timezone).date_naive()));
@@ -249,7 +249,7 @@ impl World {
         known_members(attributes, AD_LEVEL_MEMBERS)?;
         let period = Period::parse(self, attributes, Kept::TRANSACTIONS)?;
         let ids = list(attributes, "advertiserIds")?;
-        if ids.is_empty() || ids.len() > MOST_AD_LEVEL_ADVERTISERS {
+        if ids.is_empty() || ids.len() > MAX_AD_LEVEL_ADVERTISERS {
             return Err(Problem::validation("exceeded-ids-cap", "From one to five advertisers", "advertiserIds"));
         }
         let advertisers = advertisers_of(self, &ids.join(","))?;

@@ -13,7 +13,7 @@ use crate::world::World;
 const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
 const GONE: &[&str] = &["2025-07", "2025-10"];
 /// Maximum objects per page of a search.
-const MOST_ON_PAGE: usize = 100;
+const MAX_ON_PAGE: usize = 100;
 
 /// A request's rate limit and required permission.
 pub(crate) struct Route {
@@ -279,7 +279,7 @@ impl Asked<'_> {
         let members = ["advertiserIds", "audienceIds", "audienceSegmentIds", "adSetIds", "audienceSegmentTypes"];
         lists(&body["data"]["attributes"], &members)?;
         let (limit, offset) = (self.number("limit", 50)?, self.number("offset", 0)?);
-        if limit > MOST_ON_PAGE {
+        if limit > MAX_ON_PAGE {
             return Err(Problem::validation("invalid", "limit must not exceed 100", limit.to_string()));
         }
         let attributes = &body["data"]["attributes"];

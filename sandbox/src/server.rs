@@ -109,7 +109,7 @@ impl Shared {
         let mut reply = self.answer(&world, request);
         self.date(&world, request, &mut reply);
         let mut is_disturbed = false;
-        for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.befalls(request).then_some(&*fault)) {
+        for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.applies_to(request).then_some(&*fault)) {
             fault.apply(&mut reply);
             is_disturbed = true;
         }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Larger requests close the connection.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Duration of a stalled response.
 const STALL: Duration = Duration::from_mins(10);
 
@@ -124,7 +124,7 @@ async fn next_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> std::io
                 let mut request = request_of(&parsed);
                 let length: usize =
                     request.headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-                if length > MOST_BYTES {
+                if length > MAX_BYTES {
                     return Ok(None);
                 }
                 while received.len() < head + length {
@@ -136,7 +136,7 @@ async fn next_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> std::io
                 received.drain(..head + length);
                 return Ok(Some(request));
             }
-            Ok(httparse::Status::Partial) if received.len() < MOST_BYTES => {
+            Ok(httparse::Status::Partial) if received.len() < MAX_BYTES => {
                 if stream.read_buf(received).await? == 0 {
                     return Ok(None);
                 }
