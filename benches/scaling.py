@@ -107,7 +107,7 @@ def concurrency(folder, options):
     show("Concurrent windows, with 100 ms per response", "concurrency", results)
     for result in results:
         # Totals are requested together with their windows.
-        judge(f"{result['concurrency']} at once: {result['wall']:.2f} s, minimum {result['least']:.2f} s",
+        judge(f"{result['concurrency']} concurrent: {result['wall']:.2f} s, minimum {result['least']:.2f} s",
               result["calls_at_once"] == result["concurrency"] and result["wall"] <= 1.5 * result["least"])
     return results
 

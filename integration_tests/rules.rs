@@ -204,21 +204,21 @@ mod tests {
             first(t, is_record)["record"].as_object_mut().unwrap().remove("emitted_at");
         }),
         ("an empty record", "empty", |t| first(t, is_record)["record"]["data"] = json!({})),
-        ("a field that the schema does not have", "surprise", |t| {
+        ("a field missing in the schema", "surprise", |t| {
             first(t, is_record)["record"]["data"]["surprise"] = json!(1);
         }),
-        ("a number that is a text", "clicks", |t| {
+        ("a number as a string", "clicks", |t| {
             first(t, |m| m["record"]["data"]["clicks"].is_number())["record"]["data"]["clicks"] = json!("1");
         }),
         ("a lost record", "left == right", |t| {
             t.messages.remove(position(t, is_record));
         }),
-        ("a doubled record", "left == right", |t| {
+        ("a duplicate record", "left == right", |t| {
             let at = position(t, is_record);
             t.messages.insert(at, t.messages[at].clone());
         }),
         ("no state", "has no state", |t| t.messages.retain(|m| !is_state(m))),
-        ("a count that is no float", "left == right", |t| {
+        ("a count that is not a float", "left == right", |t| {
             first(t, is_state)["state"]["sourceStats"]["recordCount"] = json!(1);
         }),
         ("no last status", "STARTED", |t| t.messages.retain(|m| !is_status(m, "COMPLETE"))),
@@ -231,19 +231,19 @@ mod tests {
         }),
         ("an error and exit code 0", "exit code", |t| t.messages.push(error("campaigns"))),
         ("no error and exit code 1", "exit code", |t| t.code = Some(1)),
-        ("an error of a stream that is complete", "INCOMPLETE", |t| {
+        ("an error of a complete stream", "INCOMPLETE", |t| {
             t.messages.push(error("campaigns"));
             t.code = Some(1);
         }),
-        ("a stream that is incomplete without an error", "INCOMPLETE", |t| {
+        ("an incomplete stream without an error", "INCOMPLETE", |t| {
             first(t, |m| is_status(m, "COMPLETE"))["trace"]["stream_status"]["status"] = json!("INCOMPLETE");
         }),
-        ("a status of a stream that nobody asked for", "not in the catalog", |t| {
+        ("a status of an unrequested stream", "not in the catalog", |t| {
             let mut status = t.messages[position(t, |m| is_status(m, "STARTED"))].clone();
             status["trace"]["stream_status"]["stream_descriptor"]["name"] = json!("unknown");
             t.messages.push(status);
         }),
-        ("words on stderr", "stderr is for crashes", |t| t.stderr = "note\n".into()),
+        ("output on stderr", "stderr is for crashes", |t| t.stderr = "note\n".into()),
         ("a secret on stderr", "client_secret in stderr", |t| t.stderr = "a\"b+c/d=e\\f g\n".into()),
         ("a secret", "client_secret in stdout", |t| {
             t.messages.push(json!({"type": "LOG", "log": {"level": "INFO", "message": "a\"b+c/d=e\\f g"}}));
@@ -279,7 +279,7 @@ mod tests {
             mutate(&mut broken);
             broken.stdout =
                 broken.messages.iter().fold(String::new(), |text, message| text + &message.to_string() + "\n");
-            let objection = objection(&bench, &catalog, &broken).unwrap_or_else(|| "nobody noticed".to_owned());
+            let objection = objection(&bench, &catalog, &broken).unwrap_or_else(|| "not detected".to_owned());
             if !objection.contains(words) {
                 wrong.push(format!("{name}: {}", objection.chars().take(200).collect::<String>()));
             }
@@ -309,7 +309,7 @@ mod tests {
                 catch_unwind(AssertUnwindSafe(|| http("GET", &url, None, None))).ok();
             }
             let failed = catch_unwind(AssertUnwindSafe(|| attempts(&bench.sandbox.requests()[before..])));
-            assert!(failed.is_err(), "nobody noticed");
+            assert!(failed.is_err(), "not detected");
         }
     }
 

@@ -40,7 +40,7 @@ fn every_fault_is_recovered_or_reported() {
         ),
         ("delay", json!({"delivery": {"delay_ms": 300}}), Complete(1)),
         ("drip", json!({"gzip": true, "delivery": {"drip": 4000}}), Complete(1)),
-        ("reset before the answer", json!({"delivery": {"reset": true}}), Complete(2)),
+        ("reset before the response", json!({"delivery": {"reset": true}}), Complete(2)),
         ("reset in the middle", json!({"delivery": {"reset_after": 500}}), Complete(2)),
         ("cut with a length", cut("content-length"), Complete(2)),
         ("cut in chunks", cut("chunked"), Complete(2)),

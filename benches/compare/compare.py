@@ -128,7 +128,7 @@ def main():
     parser.add_argument("--update", action="store_true", help="redraw the plot in docs/performance/")
     options = parser.parse_args()
     print(json.dumps(measure.machine()))
-    one = measure_case("One answer", options.rows, 1, options.rounds)
+    one = measure_case("One response", options.rows, 1, options.rounds)
     many = measure_case(f"{options.days} days of {options.rows_a_day:,} rows", options.rows_a_day, options.days, options.rounds)
     print()
     for case in (one, many):

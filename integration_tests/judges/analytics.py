@@ -166,7 +166,7 @@ def dbt(warehouse, command, cwd, folder, fails=False):
     answer = subprocess.run(["sh", "-c", command], cwd=cwd, env=environment, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     print(f"$ {command}\n{answer.stdout}", flush=True)
-    assert answer.returncode == int(fails), f"{command} ended with {answer.returncode}"
+    assert answer.returncode == int(fails), f"{command} exited with {answer.returncode}"
     return answer.stdout
 
 

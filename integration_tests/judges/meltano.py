@@ -67,7 +67,7 @@ class Project:
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 timeout=600)
         print(f"$ meltano {' '.join(arguments)}\n{answer.stdout[-4000:]}", flush=True)
-        assert (answer.returncode != 0) == fails, f"meltano {' '.join(arguments)} ended with {answer.returncode}"
+        assert (answer.returncode != 0) == fails, f"meltano {' '.join(arguments)} exited with {answer.returncode}"
         assert self.environment["TAP_CRITEO_CLIENT_SECRET"] not in answer.stdout, "a secret was printed"
         return answer.stdout
 

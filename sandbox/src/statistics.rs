@@ -485,7 +485,7 @@ impl Period {
         let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
         let format = query["format"].as_str().unwrap_or("json");
         if format != "json" {
-            return Err(Problem::validation("invalid", "This sandbox answers json only", format));
+            return Err(Problem::validation("invalid", "This sandbox supports only json", format));
         }
         let zone = query["timezone"].as_str().unwrap_or("UTC");
         let timezone: Tz = zone.parse().map_err(|_| Problem::validation("invalid", "Time zone is not valid", zone))?;
