@@ -28,7 +28,9 @@ fn row_path(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("row path");
     group.throughput(Throughput::Bytes(body.len() as u64));
     for pass in PASSES {
-        group.bench_function(pass.name, |bencher| bencher.iter(|| (pass.run)(&stream, &body).expect("a complete response")));
+        group.bench_function(pass.name, |bencher| {
+            bencher.iter(|| (pass.run)(&stream, &body).expect("a complete response"))
+        });
     }
     group.finish();
 }
