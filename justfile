@@ -1,4 +1,4 @@
-# The few commands that a contributor needs; `just` lists them. Each is one line that works without `just`, too.
+# Common commands; `just` lists them. Each also works without `just`.
 
 _list:
     @just --list
@@ -7,35 +7,35 @@ _list:
 demo:
     cargo run --quiet -- demo read
 
-# What to run at every change.
+# Checks for every change.
 quick:
     scripts/test quick
 
-# Everything; long.
+# All checks; slow.
 test:
     scripts/test
 
-# Write documents, samples and snapshots anew that are generated from the code; then look at what has changed.
+# Rewrite generated documents, samples and snapshots; then review the changes.
 update:
-    UPDATE_DOCS=1 UPDATE_SAMPLES=1 INSTA_UPDATE=always cargo test --locked --test integration -- documents samples packages by_hand commands
+    UPDATE_DOCS=1 UPDATE_SAMPLES=1 INSTA_UPDATE=always cargo test --locked --test integration -- documents samples packages commands
     scripts/harness --update
 
-# The fault matrix anew.
+# Rewrite the fault matrix.
 matrix:
     UPDATE_DOCS=1 cargo test --locked --test integration -- --ignored fault_matrix
 
-# A sandbox to talk to; sample_configs/config_sandbox.json fits it.
+# Start a sandbox for sample_configs/config_sandbox.json.
 sandbox:
     cargo run -p criteo-sandbox
 
-# Fuzz each target for so many seconds.
+# Fuzz each target for this many seconds.
 fuzz seconds="60":
     scripts/fuzz {{seconds}}
 
-# Mornings with a fault at every twentieth request, for so many seconds.
+# Sync daily with a fault at every twentieth request, for this many seconds.
 soak seconds="3600":
     SOAK_SECONDS={{seconds}} cargo test --locked --release --test integration -- --ignored --nocapture soak
 
-# Make what a release publishes for this platform, and try it.
+# Build and test the release files for this platform.
 release:
     scripts/release

@@ -1,16 +1,16 @@
-//! What an answer in memory costs in each of the ways of `lib.rs`; a line of JSON each.
+//! Measures a response in memory with each conversion of `lib.rs`; prints one JSON line each.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/Cargo.toml --target-dir target --bin bare -- ANSWER CONFIG STREAM [PASS]
 //! ```
 //!
-//! With a part of a name only the passes that have it: for profiles.
+//! A part of a name selects matching conversions, for profiling.
 
 use anyhow::{Context as _, Result, ensure};
 use cpu_time::ProcessTime;
 use source_criteo_benches::{PASSES, is_whole, stream};
 
-/// The best of so many runs counts: all else is the machine's.
+/// Only the fastest run counts, to exclude noise.
 const RUNS: usize = 5;
 
 fn main() -> Result<()> {
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
         anyhow::bail!("usage: bare ANSWER CONFIG STREAM [PASS]")
     };
     let body = std::fs::read_to_string(answer).context(answer.clone())?;
-    ensure!(is_whole(&body), "{answer} is no JSON");
+    ensure!(is_whole(&body), "{answer} is not JSON");
     let stream = stream(&std::fs::read_to_string(config).context(config.clone())?, name)?;
     for pass in PASSES.iter().filter(|pass| rest.first().is_none_or(|part| pass.name.contains(part.as_str()))) {
         let mut best = f64::INFINITY;

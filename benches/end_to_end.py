@@ -1,10 +1,10 @@
-"""How fast the program reads, against the sandbox's fast mode, `cat` of the same bytes, and a bare parse of them.
+"""Measures the program with the sandbox's fast mode, compared with `cat` and a bare parse of the same bytes.
 
     cargo build --release --workspace && cargo build --release --manifest-path benches/Cargo.toml --target-dir target --bin bare
     python3 benches/end_to_end.py [--rows 200000] [--days 10] [--rows-a-day 99000] [--runs 5]
 
-One answer of `--rows` rows, and `--days` days of `--rows-a-day`, each an answer just below Criteo's cap, as a sync asks that
-knows how many rows a day has; each plain and compressed. Figures are medians, but the sandbox's rate is its best.
+One response with `--rows` rows, and `--days` days with `--rows-a-day`, each just below Criteo's cap, as in a sync that knows the
+rows per day; each plain and compressed. Results are medians, except the sandbox's rate, which is the maximum.
 """
 
 import argparse
@@ -19,14 +19,14 @@ import measure
 from measure import LAST_DAY, Reader, fast_sandbox, median, run
 
 BARE = os.environ.get("BARE", str(measure.REPOSITORY / "target/release/bare"))
-# What the sandbox must serve in a second, so that it is not the sandbox that is measured.
-LEAST_RATE = 500e6
-# `cat` is too fast to be measured over one answer.
+# Minimum rate of the sandbox in bytes per second, so that it is not the bottleneck.
+MIN_RATE = 500e6
+# `cat` is too fast to measure with one response.
 CATS = 20
 
 
 def serve(box, days, file=None):
-    """Reads each day by itself, as the program does: the bytes of all, and the best rate after a round that makes them ready."""
+    """Reads each day separately, as the program does; returns all bytes, and the best rate after a warm-up round."""
     reader = Reader(box)
     rounds = []
     for index in range(4):
@@ -38,7 +38,7 @@ def serve(box, days, file=None):
 
 
 def measure_case(name, folder, rows, days, gzip, runs, body=None):
-    """The figures of one way to read. Compressing takes the sandbox longer than anything, so its rate is told without."""
+    """Measures one way to read. The sandbox's compression is slowest, so its rate is given without."""
     state = measure.state_of_density(folder, rows)
     with fast_sandbox(rows, gzip=gzip) as box, open(body or os.devnull, "wb") as file:
         size, rate = serve(box, days, file)
@@ -52,9 +52,9 @@ def measure_case(name, folder, rows, days, gzip, runs, body=None):
 
 
 def bare(body, config):
-    """What `bare.rs` says of ways to parse this answer."""
+    """Results of `bare.rs` for this response."""
     if not Path(BARE).exists():
-        print(f"{BARE} is not built, so there is no bare parse to compare with.")
+        print(f"{BARE} is not built, so the bare parse is skipped.")
         return []
     printed = subprocess.run([BARE, body, config, measure.STREAM], check=True, capture_output=True, text=True).stdout
     return [json.loads(line) for line in printed.splitlines()]
@@ -72,7 +72,7 @@ def main():
         body = Path(folder, "answer.json")
         one = (options.rows, 1)
         many = (options.rows_a_day, options.days)
-        names = {one: "one answer", many: f"{options.days} answers"}
+        names = {one: "one response", many: f"{options.days} responses"}
         cases = [
             measure_case(f"{names[shape]}{', gzip' if gzip else ''}", folder, *shape, gzip, options.runs,
                          body if shape == one and not gzip else None)
@@ -99,12 +99,12 @@ def report(cases, others, cat):
         ["", "MB per CPU s", *(case["name"] for case in cases)],
         [[name, rate / 1e6, *(rate * case["cpu"] / case["bytes"] for case in cases)] for name, rate in rates.items()],
     )
-    print(f"\ncat through the same pipe: {cat.written / 1e6 / cat.wall:.0f} MB/s of wall time; reading one answer takes "
+    print(f"\ncat through the same pipe: {cat.written / 1e6 / cat.wall:.0f} MB/s of wall time; reading one response takes "
           f"{cases[0]['wall'] / cases[0]['bytes'] / cat.wall * cat.written:.1f} times as long.")
     for case in cases:
-        if (case["served_per_second"] or LEAST_RATE) < LEAST_RATE:
+        if (case["served_per_second"] or MIN_RATE) < MIN_RATE:
             print(f"{case['name']}: the sandbox is the bottleneck: it serves {case['served_per_second'] / 1e6:.0f} MB/s, and "
-                  f"{LEAST_RATE / 1e6:.0f} are wanted. CPU time and memory are still the program's own.")
+                  f"{MIN_RATE / 1e6:.0f} are required. CPU time and memory are still valid.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the programs of this folder share: a report, the sandbox's fast mode, and measuring other programs.
+"""Shared by the programs in this folder: a report, the sandbox's fast mode, and measurements of other programs.
 
-The report has one row an ad and day, of some 326 bytes. `SANDBOX` and `SOURCE` name other programs than those of
+The report has one row per ad and day, of about 326 bytes. `SANDBOX` and `SOURCE` override the programs of
 `cargo build --release`.
 """
 
@@ -26,21 +26,21 @@ RESULTS = REPOSITORY / "target/bench"
 SOURCE = os.environ.setdefault("SOURCE", str(REPOSITORY / "target/release/source-criteo"))
 os.environ.setdefault("SANDBOX", str(REPOSITORY / "target/release/criteo-sandbox"))
 
-# Days of which the connector wants the totals, too.
+# The connector also requests totals for these days.
 TODAY, LAST_DAY, CURRENCY = "2026-11-01", date(2026, 10, 28), "EUR"
 STREAM = "custom_bench"
 DIMENSIONS = ["AdvertiserId", "CampaignId", "AdsetId", "AdId", "Day"]
 METRICS = ["Displays", "Clicks", "AdvertiserCost", "SalesPc30d"]
-# Criteo's, and one that is no answer's size.
+# Criteo's cap, and one above any response.
 ROW_CAP, NO_CAP = 100_000, 1_000_000
 MIB = 1024 * 1024
-# How all programs that are measured begin their records.
+# Start of a record in all measured programs.
 RECORD = b'{"type":"RECORD"'
 
 
 @dataclass
 class Usage:
-    """What a run of a program took, and how many bytes it wrote."""
+    """Resource use of a program's run, and bytes written."""
 
     wall: float
     cpu: float
@@ -73,7 +73,7 @@ def run(command, read=None):
 
 
 def throw_away(pipe):
-    """Reads a pipe to its end without looking at it, which costs no copy; returns the number of bytes."""
+    """Reads a pipe without copying; returns the number of bytes."""
     size = 0
     with open(os.devnull, "wb") as nowhere:
         while moved := os.splice(pipe.fileno(), nowhere.fileno(), MIB):
@@ -82,7 +82,7 @@ def throw_away(pipe):
 
 
 def verify(command, rows):
-    """Runs a program once, and wants so many records of it."""
+    """Runs a program once and expects this many records."""
     records, others = 0, []
 
     def read(pipe):
@@ -102,13 +102,13 @@ def verify(command, rows):
 
 
 def median(usages):
-    """The median of each figure by itself."""
+    """The median of each measurement."""
     return Usage(*map(statistics.median, zip(*map(astuple, usages))))
 
 
 @contextmanager
 def fast_sandbox(rows, *arguments, advertisers=1, gzip=False):
-    """A sandbox whose reports have so many rows an advertiser and day, made ready beforehand."""
+    """A sandbox with prepared rows: this many per advertiser and day."""
     options = ["--prepared-rows", rows, "--advertisers", advertisers, "--today", TODAY, "--row-cap", row_cap(rows)]
     with sandbox(*map(str, [*options, *([] if gzip else ["--no-gzip"]), *arguments])) as box:
         yield box
@@ -120,12 +120,12 @@ def row_cap(rows_a_day):
 
 
 def days_before(days):
-    """The first of so many days."""
+    """The first of this many days."""
     return LAST_DAY - timedelta(days - 1)
 
 
 def configuration(box, rows_a_day, days, **more):
-    """What the connector is told to read so many days."""
+    """The connector's configuration for this many days."""
     return {
         "client_id": box.client_id, "client_secret": box.client_secret, "currency": CURRENCY, "api_base_url": box.url,
         "now": f"{TODAY}T12:00:00Z", "start_date": str(days_before(days)), "end_date": str(LAST_DAY),
@@ -135,7 +135,7 @@ def configuration(box, rows_a_day, days, **more):
 
 
 def write(folder, name, document):
-    """Writes a JSON file, and returns its path."""
+    """Writes a JSON file; returns its path."""
     path = Path(folder, name)
     path.write_text(json.dumps(document))
     return path
@@ -147,7 +147,7 @@ def read_command(folder, config, *arguments):
 
 
 def state_of_density(folder, rows_a_day):
-    """A state that knows how many rows a day has and nothing else: windows have their length from the first one on."""
+    """A state that only knows the number of rows per day, so that windows have their final length from the start."""
     with fast_sandbox(1) as box:
         command = read_command(folder, configuration(box, 1, 1))
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().split("\n")
@@ -157,12 +157,12 @@ def state_of_density(folder, rows_a_day):
 
 
 def one_day_windows(rows_a_day):
-    """What the connector is told so that it asks for each day by itself: its windows stay well below the cap."""
+    """A state that makes the connector request each day separately, since windows stay well below the cap."""
     return {"report_row_cap": rows_a_day + rows_a_day // 2 + 1}
 
 
 class Reader:
-    """Asks the sandbox for reports and does nothing with the answers: how fast it can serve."""
+    """Requests reports from the sandbox and discards them, to measure its maximum rate."""
 
     def __init__(self, box):
         self.buffer = memoryview(bytearray(MIB))
@@ -175,7 +175,7 @@ class Reader:
         self.advertisers = ",".join(advertiser["id"] for advertiser in box.ask("/truth?stream=advertisers"))
 
     def read(self, first, last, file=None):
-        """Reads the report of these days, into a file if there is one; returns bytes and seconds."""
+        """Reads the report of these days, optionally into a file; returns bytes and seconds."""
         body = {"advertiserIds": self.advertisers, "startDate": str(first), "endDate": str(last), "dimensions": DIMENSIONS,
                 "metrics": METRICS, "currency": CURRENCY, "timezone": "UTC", "format": "json"}
         started = time.monotonic()
@@ -183,7 +183,7 @@ class Reader:
         answer = self.connection.getresponse()
         assert answer.status == 200, answer.read()
         size = 0
-        # Straight from the socket into the buffer, since it is larger than that of the response.
+        # Directly from the socket, since the buffer is larger than the response's own.
         while length := answer.readinto(self.buffer):
             size += length
             if file:
@@ -192,14 +192,14 @@ class Reader:
 
 
 def calls(box):
-    """How many reports and how many other requests the sandbox has answered."""
+    """Numbers of reports and other requests that the sandbox has served."""
     log = box.ask("/log")
     reports = sum("statistics/report" in entry["line"] for entry in log)
     return reports, len(log) - reports
 
 
 def machine():
-    """What the figures were measured on."""
+    """The machine of the measurements."""
     processor = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
     memory = int(next(line.split()[1] for line in open("/proc/meminfo") if line.startswith("MemTotal")))
     return {"processor": processor, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory / MIB),
@@ -207,20 +207,20 @@ def machine():
 
 
 def keep(name, results):
-    """Writes results where `plots.py` finds them."""
+    """Writes results for `plots.py`."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     write(RESULTS, name, results).write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
 
 
 def table(title, heads, rows):
-    """Prints a table in Markdown."""
+    """Prints a Markdown table."""
     rows = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in rows]
     print(f"\n### {title}\n\n| {' | '.join(heads)} |\n|{'|'.join([' --- '] + [' ---: '] * (len(heads) - 1))}|")
     print("\n".join(f"| {' | '.join(row)} |" for row in rows), flush=True)
 
 
 def number(value):
-    """A figure with three digits, or all of a whole one."""
+    """A number with three digits, or all digits of an integer."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if isinstance(value, int) or value >= 999.5 else f"{value:.3g}"

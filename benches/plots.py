@@ -1,8 +1,8 @@
-"""Draws what the other programs of this folder have measured: SVG files in `docs/performance/`, from `target/bench/`.
+"""Draws the measurements in `target/bench/` as SVG files in `docs/performance/`.
 
     python3 benches/plots.py
 
-Each drawing has a ground of its own and follows the reader's choice of light or dark.
+Each drawing has its own background and follows the reader's light or dark mode.
 """
 
 import json
@@ -12,7 +12,7 @@ from html import escape
 from measure import REPOSITORY, RESULTS, number
 
 DRAWINGS = REPOSITORY / "docs/performance"
-# Of a panel; the space around it; where the first one begins.
+# Size of a panel, margin, and top of the first panel.
 WIDTH, HEIGHT, MARGIN, TOP = 340, 150, 58, 62
 STYLE = """
 svg { font: 12px system-ui, sans-serif }
@@ -39,7 +39,7 @@ def save(name, title, width, height, elements):
 
 
 def short(value):
-    """A round number as an axis names it."""
+    """A rounded number for an axis."""
     for limit, letter in ((1_000_000, "M"), (1_000, "k")):
         if value >= limit:
             return f"{value / limit:g}{letter}"
@@ -47,14 +47,14 @@ def short(value):
 
 
 def ticks(most):
-    """Some four round numbers from nothing to at least `most`."""
+    """About four round numbers from zero to at least `most`."""
     step = 10 ** math.floor(math.log10(most or 1))
     step *= next(factor for factor in (0.25, 0.5, 1, 2, 2.5) if factor * step * 5 >= most)
     return [index * step for index in range(math.ceil(most / step - 1e-9) + 1)]
 
 
 def panel(left, top, title, points, least=()):
-    """A curve over a logarithmic axis; `least` is what it cannot be below. Values far apart stand on such an axis, too."""
+    """A curve over a logarithmic axis; `least` is its theoretical minimum. Widely spread values also get a logarithmic axis."""
     values = [value for _, value in [*points, *least]]
     is_log = max(values) > 20 * min(values)
     if is_log:
@@ -79,17 +79,17 @@ def panel(left, top, title, points, least=()):
             elements.append(f'<path class="{kind}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, curve))}"/>')
     for index, (x, y) in enumerate(map(place, points)):
         elements.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
-        # Every second one where there are many.
+        # Every second label if there are many.
         if len(points) < 6 or index % 2 == 0:
             elements.append(text(x, bottom + 17, short(points[index][0]), "middle"))
     return elements
 
 
 def curves(name, title, results):
-    """Time, CPU, memory and calls over what was varied."""
+    """Time, CPU, memory and requests over the varied parameter."""
     figures = {
         "wall time, s": lambda result: result["wall"],
-        "CPU time, µs a row": lambda result: result["microseconds_a_row"],
+        "CPU time, µs per row": lambda result: result["microseconds_a_row"],
         "peak memory, MiB": lambda result: result["peak_kib"] / 1024,
         "calls": lambda result: result["reports"] + result["other_calls"],
     }
@@ -102,7 +102,7 @@ def curves(name, title, results):
 
 
 def bars(cases):
-    """What each program took, a row a program."""
+    """One row per program."""
     figures = (("wall time, s", "wall", 1), ("CPU time, s", "cpu", 1), ("peak memory, MiB", "peak_kib", 1024))
     names, width, height = 205, 190, 22
     elements, y = [], 6
@@ -125,9 +125,9 @@ def bars(cases):
 
 
 def draw():
-    """Draws whatever has been measured."""
+    """Draws all available measurements."""
     titles = {"rows": "From ten thousand to ten million rows", "advertisers": "The same rows, of one to ten thousand advertisers",
-              "concurrency": "Windows under way at once, with 100 ms an answer (dashed: the least)"}
+              "concurrency": "Concurrent windows, with 100 ms per response (dashed: theoretical minimum)"}
     for name, title in titles.items():
         if (RESULTS / f"{name}.json").exists():
             curves(name, title, json.loads((RESULTS / f"{name}.json").read_text())["results"])

@@ -1,4 +1,4 @@
-//! The row path on an answer of 10,000 rows, beside the other ways of `src/lib.rs`.
+//! The row path with a response of 10,000 rows, beside the alternatives in `src/lib.rs`.
 //!
 //! ```text
 //! cargo bench --manifest-path benches/Cargo.toml
@@ -28,7 +28,9 @@ fn row_path(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("row path");
     group.throughput(Throughput::Bytes(body.len() as u64));
     for pass in PASSES {
-        group.bench_function(pass.name, |bencher| bencher.iter(|| (pass.run)(&stream, &body).expect("a whole answer")));
+        group.bench_function(pass.name, |bencher| {
+            bencher.iter(|| (pass.run)(&stream, &body).expect("a complete response"))
+        });
     }
     group.finish();
 }

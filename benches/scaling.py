@@ -1,10 +1,10 @@
-"""What rows, advertisers and calls under way at once cost, and how near to Criteo's limits a sync comes.
+"""Measures the cost of rows, advertisers and concurrent requests, and how close a sync gets to Criteo's limits.
 
     cargo build --release --workspace
     python3 benches/scaling.py [rows] [advertisers] [concurrency] [latency] [--runs 3] [--scale 1.0] [--update]
 
-Without names all of them. `--scale 0.01` measures with a hundredth of the rows. `--update` draws the plots in
-`docs/performance/` anew. Figures are medians; lines with PASS or FAIL say whether what the documents promise has come out.
+Without names: all. `--scale 0.01` uses a hundredth of the rows. `--update` redraws the plots in `docs/performance/`. Results are
+medians; PASS and FAIL compare them with the documented performance.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from measure import (
     Reader, calls, configuration, days_before, fast_sandbox, median, one_day_windows, read_command, run, state_of_density, verify
 )
 
-# What a sync may take at its peak, whatever its length, and what more with ten thousand advertisers.
-MOST_MIB, MORE_MIB = 96, 32
-# How much more or less than in the longest sync a row may cost; and how much more memory that one may take.
+# Maximum memory of a sync of any length, and the additional memory for ten thousand advertisers.
+MAX_MIB, EXTRA_MIB = 96, 32
+# Allowed relative difference to the longest sync, in cost per row and in memory.
 TOLERANCE = 0.1
 
 
 def measure_reads(folder, rows, days, runs, *sandbox_options, advertisers=1, arguments=(), is_warm=True, **config):
-    """Reads so many days of so many rows an advertiser; verified once, then measured."""
+    """Reads days with this many rows per advertiser; verified once, then measured."""
     total = rows * days * advertisers
     with fast_sandbox(rows, *sandbox_options, advertisers=advertisers) as box:
         command = read_command(folder, configuration(box, rows, days, **config), *arguments)
@@ -38,12 +38,12 @@ def measure_reads(folder, rows, days, runs, *sandbox_options, advertisers=1, arg
 
 
 def show(title, name, results):
-    """Prints results; `name` is the member that was varied."""
+    """Prints results; `name` is the varied parameter."""
     columns = {name: lambda result: f"{result[name]:,}", "rows": lambda result: result["rows"],
                "wall s": lambda result: result["wall"], "CPU s": lambda result: result["cpu"],
                "CPU µs a row": lambda result: result["microseconds_a_row"], "peak MiB": lambda result: result["peak_kib"] / 1024,
                "reports": lambda result: result["reports"], "other calls": lambda result: result["other_calls"],
-               "calls at once": lambda result: result["calls_at_once"]}
+               "concurrent requests": lambda result: result["calls_at_once"]}
     measure.table(title, columns, [[figure(result) for figure in columns.values()] for result in results])
 
 
@@ -52,7 +52,7 @@ def judge(what, is_so):
 
 
 def rows(folder, options):
-    """10 thousand to 10 million rows of one advertiser, 20,000 a day, which the connector knows from the sync before."""
+    """10 thousand to 10 million rows of one advertiser, 20,000 per day, known from a previous sync."""
     shapes = [(5, 2_000), (15, 2_000), (5, 20_000), (15, 20_000), (50, 20_000), (150, 20_000), (500, 20_000)]
     results = []
     for days, rows_a_day in shapes:
@@ -65,63 +65,63 @@ def rows(folder, options):
     print(f"\nA start costs about {start * 1000:.0f} ms of CPU time.")
     flat = [result for result in results if result["rows"] >= 100_000 * options.scale]
     costs = [result["microseconds_a_row"] / most["microseconds_a_row"] - 1 for result in flat]
-    judge(f"CPU time a row from {flat[0]['rows']:,} rows on is within {TOLERANCE:.0%} of that of {most['rows']:,} rows: "
+    judge(f"CPU time per row from {flat[0]['rows']:,} rows on is within {TOLERANCE:.0%} of that of {most['rows']:,} rows: "
           f"{min(costs):+.1%} to {max(costs):+.1%}", max(map(abs, costs)) <= TOLERANCE)
-    # Both so long that the memory for answers is in full use.
+    # Both are long enough to use all of the response memory.
     shorter = results[-3]
     grown = most["peak_kib"] / shorter["peak_kib"] - 1
     judge(f"{shorter['days']} and {most['days']} days of {most['rows'] // most['days']:,} rows take the same memory: "
           f"{shorter['peak_kib'] / 1024:.1f} and {most['peak_kib'] / 1024:.1f} MiB, {grown:+.1%}", grown <= TOLERANCE)
     peak = max(result["peak_kib"] for result in results) / 1024
-    judge(f"no sync takes {MOST_MIB} MiB: at most {peak:.1f} MiB", peak < MOST_MIB)
+    judge(f"no sync needs {MAX_MIB} MiB: at most {peak:.1f} MiB", peak < MAX_MIB)
     return results
 
 
 def advertisers(folder, options):
-    """A million rows of a hundred days, shared by 1 to 10,000 advertisers."""
+    """A million rows over a hundred days, divided among 1 to 10,000 advertisers."""
     results = []
     for number in (1, 10, 100, 1_000, 10_000):
         rows_each = max(1, round(10_000 * options.scale) // number)
         results.append(measure_reads(folder, rows_each, 100, options.runs, advertisers=number))
     show("Advertisers", "advertisers", results)
     times = results[-1]["microseconds_a_row"] / results[0]["microseconds_a_row"]
-    print(f"\nA row of {results[-1]['advertisers']:,} advertisers costs {times:.2f} times as much as one of a single advertiser. "
-          "They have a row a day each, so Criteo's totals are as many rows again.")
+    print(f"\nWith {results[-1]['advertisers']:,} advertisers, a row costs {times:.2f} times as much as with one. "
+          "Each has one row per day, so Criteo's totals double the number of rows.")
     *few, many = (result["peak_kib"] / 1024 for result in results)
-    judge(f"up to a thousand advertisers take less than {MOST_MIB} MiB: {max(few):.1f} MiB", max(few) < MOST_MIB)
-    judge(f"ten thousand take less than {MOST_MIB + MORE_MIB} MiB: {many:.1f} MiB", many < MOST_MIB + MORE_MIB)
+    judge(f"up to a thousand advertisers take less than {MAX_MIB} MiB: {max(few):.1f} MiB", max(few) < MAX_MIB)
+    judge(f"ten thousand take less than {MAX_MIB + EXTRA_MIB} MiB: {many:.1f} MiB", many < MAX_MIB + EXTRA_MIB)
     return results
 
 
 def concurrency(folder, options):
-    """1 to 16 windows under way at once, when each answer takes 100 ms."""
+    """1 to 16 concurrent windows, with 100 ms per response."""
     days, rows_a_day = 128, max(1, round(1_000 * options.scale))
     state = state_of_density(folder, rows_a_day)
     results = []
     for number in (1, 2, 4, 8, 16):
         result = measure_reads(folder, rows_a_day, days, options.runs, "--latency", 100, arguments=("--state", state),
                                calls_at_once=number, **one_day_windows(rows_a_day))
-        # The token, the advertisers and the totals come one after the other before the first window.
+        # Token, advertisers and totals precede the first window, one after the other.
         result["least"] = 0.1 * (3 + -(-days // number))
         results.append({"concurrency": number, **result})
-    show("Windows at once, with 100 ms an answer", "concurrency", results)
+    show("Concurrent windows, with 100 ms per response", "concurrency", results)
     for result in results:
-        # The read of the totals waits with the windows that want them.
-        judge(f"{result['concurrency']} at once: {result['wall']:.2f} s, where {result['least']:.2f} s is the least",
+        # Totals are requested together with their windows.
+        judge(f"{result['concurrency']} concurrent: {result['wall']:.2f} s, minimum {result['least']:.2f} s",
               result["calls_at_once"] == result["concurrency"] and result["wall"] <= 1.5 * result["least"])
     return results
 
 
 def latency(folder, options):
-    """1.5 s an answer and 40 reports a minute, Criteo's limit, in real time."""
+    """1.5 s per response and 40 reports per minute, Criteo's limit, in real time."""
     rows_a_day = max(1, round(1_000 * options.scale))
     state = state_of_density(folder, rows_a_day)
     result = measure_reads(folder, rows_a_day, options.windows, 1, "--latency", 1500, "--documented-limits", is_warm=False,
                            arguments=("--state", state), **one_day_windows(rows_a_day))
-    # The first forty reports may be asked for at once, and after each minute forty more.
+    # The first forty reports start immediately, and forty more after each minute.
     result["least"] = 60 * ((int(result["reports"]) - 1) // 40)
-    show("1.5 s an answer and 40 reports a minute", "days", [result])
-    judge(f"{result['reports']:.0f} reports in {result['wall']:.1f} s, where {result['least']} s is the least "
+    show("1.5 s per response and 40 reports per minute", "days", [result])
+    judge(f"{result['reports']:.0f} reports in {result['wall']:.1f} s, minimum {result['least']} s "
           f"({result['wall'] / max(result['least'], 1):.3f} times that)", result["wall"] <= 1.15 * result["least"])
     return [result]
 
@@ -131,11 +131,11 @@ AXES = {axis.__name__: axis for axis in (rows, advertisers, concurrency, latency
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("axes", nargs="*", choices=[*AXES, []], metavar="AXIS", help="what to vary; everything without it")
+    parser.add_argument("axes", nargs="*", choices=[*AXES, []], metavar="AXIS", help="parameters to vary; all by default")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0, help="a factor of the numbers of rows")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for the numbers of rows")
     parser.add_argument("--windows", type=int, default=125, help="windows of the case latency")
-    parser.add_argument("--update", action="store_true", help="draw the plots of docs/performance/ anew")
+    parser.add_argument("--update", action="store_true", help="redraw the plots in docs/performance/")
     options = parser.parse_args()
     print(json.dumps(measure.machine()))
     for name in options.axes or AXES:

@@ -1,9 +1,9 @@
-"""What two syncs at once gain: with the key of one app, whose limit of calls they share, and with an app each.
+"""Measures two concurrent syncs: with one app, whose rate limit they share, and with an app each.
 
     cargo build --release --workspace && python3 benches/sharing.py
 
-Twelve advertisers, Criteo's documented limits in real time, and a cap of 1,500 rows, so that many requests are needed; takes eight
-minutes. Each half of the advertisers is a sync of its own.
+Twelve advertisers, Criteo's documented limits in real time, and a cap of 1,500 rows to cause many requests; takes eight minutes.
+Each sync reads half of the advertisers.
 """
 
 import json
@@ -24,7 +24,8 @@ JOBS = {"ad_statistics_daily": "2026-05-05", "placements_daily,placement_categor
 
 
 def syncs(folder, streams, start_date, shares):
-    """Runs a sync for each pair of a sandbox and advertisers, all at once: records, seconds, and requests as Criteo answered."""
+    """Runs a sync for each pair of sandbox and advertisers at the same time; returns records, seconds, and requests by Criteo's
+    response."""
     started, processes = time.monotonic(), []
     for number, (box, advertisers) in enumerate(shares):
         config = write(folder, f"{number}.json", {

@@ -1,4 +1,4 @@
-//! Every parameter that the connector sends and every column that it types has a line in `docs/api-assumptions.md`.
+//! `docs/api-assumptions.md` covers every parameter the connector sends and every typed column.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Bench;
 
-/// What the page says of an endpoint.
+/// A documented endpoint.
 #[derive(Default)]
 struct Section {
     streams: BTreeSet<String>,
@@ -15,12 +15,12 @@ struct Section {
     columns: BTreeSet<String>,
 }
 
-/// The texts between backticks.
+/// The strings between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// The sections of the page, by method and endpoint.
+/// The page's sections by method and endpoint.
 fn sections(page: &str) -> BTreeMap<String, Section> {
     let mut sections = BTreeMap::new();
     for part in page.split("\n## ").skip(1) {
@@ -41,7 +41,7 @@ fn sections(page: &str) -> BTreeMap<String, Section> {
     sections
 }
 
-/// The names of the members of a body that are not objects themselves.
+/// Names of a body's members that are not objects.
 fn members(body: &Value, names: &mut BTreeSet<String>) {
     match body {
         Value::Object(object) => {
@@ -58,14 +58,14 @@ fn members(body: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The endpoint of a path: without the version, and with `{}` in place of ids.
+/// A path without its version, and with `{}` instead of ids.
 fn endpoint(path: &str) -> String {
     let parts = path.split('/').skip_while(|part| part.is_empty() || part.starts_with("20"));
     let is_id = |part: &str| part.starts_with(|first: char| first.is_ascii_digit());
     parts.map(|part| if is_id(part) { "{}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// The parameters of all requests of a read of every stream with every option, by method and endpoint.
+/// All parameters sent when syncing every stream with every option, by method and endpoint.
 fn sent() -> BTreeMap<String, BTreeSet<String>> {
     let mut bench = Bench::new(Options::default(), 10);
     let every_option = json!({
@@ -83,7 +83,7 @@ fn sent() -> BTreeMap<String, BTreeSet<String>> {
         let mut words = request.line.split(' ');
         let (method, target) = (words.next().unwrap(), words.next().unwrap());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        // Signed addresses of files are Criteo's, not the connector's.
+        // Signed file links are Criteo's, not the connector's.
         if path.starts_with("/files/") {
             continue;
         }
@@ -95,7 +95,7 @@ fn sent() -> BTreeMap<String, BTreeSet<String>> {
     sent
 }
 
-/// The streams whose schemas are in `schemas/`, with their columns.
+/// Streams with a file in `schemas/`, and their columns.
 fn typed() -> BTreeMap<String, BTreeSet<String>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
@@ -110,7 +110,7 @@ fn typed() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn every_parameter_and_every_column_has_a_line() {
+fn every_parameter_and_column_is_documented() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api-assumptions.md")).unwrap();
     let sections = sections(&page);
     let mut missing = Vec::new();
@@ -120,7 +120,7 @@ fn every_parameter_and_every_column_has_a_line() {
         let section = section.unwrap_or_else(|| panic!("no section of docs/api-assumptions.md names {stream}"));
         missing.extend(columns.difference(&section.columns).map(|column| format!("column {column} of {stream}")));
     }
-    // What no stream has any longer goes from the page, too.
+    // Removed columns must leave the page as well.
     for (endpoint, section) in &sections {
         let known: BTreeSet<_> = section.streams.iter().filter_map(|stream| typed.get(stream)).flatten().collect();
         let gone = section.columns.iter().filter(|column| !known.contains(column));

@@ -1,4 +1,4 @@
-//! Whatever goes in: one clear message that says what to do, the right failure type, and no lost data.
+//! Invalid input produces one clear message with a remedy, the right failure type, and no lost data.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
 
-/// A run as a reader sees it: how it ended, and every error with its type and stream.
-fn told(bench: &Bench, transcript: &Transcript) -> String {
+/// A run's exit code and errors, with type and stream.
+fn reported(bench: &Bench, transcript: &Transcript) -> String {
     let mut text = format!("exit code {}\n", transcript.code.unwrap());
     for status in transcript.of_type("CONNECTION_STATUS") {
         let status = &status["connectionStatus"];
@@ -28,27 +28,27 @@ fn bench(change: impl FnOnce(&mut Options)) -> Bench {
     Bench::new(options, 5)
 }
 
-/// `check` and `read` say the same about a configuration, each in its way.
-fn told_by_check_and_read(bench: &Bench) -> String {
-    let check = told(bench, &bench.check());
+/// The messages of `check` and `read` for a configuration.
+fn reported_by_check_and_read(bench: &Bench) -> String {
+    let check = reported(bench, &bench.check());
     bench.file("catalog.json", &json!({"streams": [{"stream": {"name": "campaigns"}, "sync_mode": "full_refresh"}]}));
     let read = bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"]);
-    format!("check: {check}read: {}", told(bench, &read))
+    format!("check: {check}read: {}", reported(bench, &read))
 }
 
 #[test]
-fn files_that_are_no_configuration() {
+fn files_that_are_not_a_configuration_are_rejected() {
     let bench = bench(|_| {});
-    let mut text = told(&bench, &bench.run(&["check", "--config", "missing.json"]));
+    let mut text = reported(&bench, &bench.run(&["check", "--config", "missing.json"]));
     for content in ["{\"client_id\": \"x\",", "[]", "\"sandbox+secret/with=signs\"", ""] {
         std::fs::write(bench.directory.join("config.json"), content).unwrap();
-        text += &told(&bench, &bench.run(&["check", "--config", "config.json"]));
+        text += &reported(&bench, &bench.run(&["check", "--config", "config.json"]));
     }
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn every_mistake_in_a_configuration_is_told_at_once() {
+fn all_configuration_errors_are_reported_together() {
     let mut bench = bench(|_| {});
     bench.config = json!({
         "client_id": 7,
@@ -68,7 +68,7 @@ fn every_mistake_in_a_configuration_is_told_at_once() {
             {"dimensions": ["Day"]},
         ],
     });
-    insta::assert_snapshot!(told_by_check_and_read(&bench));
+    insta::assert_snapshot!(reported_by_check_and_read(&bench));
 }
 
 #[test]
@@ -77,20 +77,20 @@ fn a_secret_of_the_wrong_type_is_not_printed() {
     bench.config["client_secret"] = json!(["sandbox+secret/with=signs"]);
     let transcript = bench.check();
     assert!(!transcript.stdout.contains("sandbox+secret"));
-    insta::assert_snapshot!(told(&bench, &transcript));
+    insta::assert_snapshot!(reported(&bench, &transcript));
 }
 
 #[test]
-fn a_wrong_secret() {
+fn a_wrong_secret_is_reported() {
     let mut bench = bench(|_| {});
     bench.config["client_secret"] = json!("sandbox secret with signs");
-    insta::assert_snapshot!(told_by_check_and_read(&bench));
+    insta::assert_snapshot!(reported_by_check_and_read(&bench));
 }
 
 #[test]
-fn no_consent() {
+fn missing_consent_is_reported() {
     let bench = bench(|options| options.without_consent = vec!["1001".into(), "1002".into(), "1003".into()]);
-    insta::assert_snapshot!(told_by_check_and_read(&bench));
+    insta::assert_snapshot!(reported_by_check_and_read(&bench));
 }
 
 #[test]
@@ -103,50 +103,50 @@ fn advertisers_without_consent_are_named_and_the_others_are_read() {
     assert_eq!(advertisers, ["1001", "1001"]);
     assert!(!read.records("campaign_statistics_daily").is_empty());
     assert_eq!(read.statuses("advertisers").last(), Some(&"COMPLETE"));
-    insta::assert_snapshot!(format!("check: {}read: {}", told(&bench, &bench.check()), told(&bench, &read)));
+    insta::assert_snapshot!(format!("check: {}read: {}", reported(&bench, &bench.check()), reported(&bench, &read)));
 }
 
 #[test]
-fn a_version_of_the_api_that_is_gone() {
+fn a_retired_api_version_is_reported() {
     let mut bench = bench(|_| {});
     bench.config["api_version"] = json!("2025-10");
-    insta::assert_snapshot!(told_by_check_and_read(&bench));
+    insta::assert_snapshot!(reported_by_check_and_read(&bench));
 }
 
 #[test]
-fn what_criteo_refuses_comes_back_in_its_words() {
+fn rejections_quote_criteos_message() {
     let mut bench = bench(|_| {});
     bench.config["custom_reports"] = json!([{"name": "wrong", "dimensions": ["Day"], "metrics": ["Klicks"]}]);
     let transcript = bench.read(&bench.catalog(&["custom_wrong", "campaigns"], "incremental"), None);
     assert_eq!(transcript.logs("WARN").len(), 1, "{:?}", transcript.logs("WARN"));
-    insta::assert_snapshot!(told(&bench, &transcript));
+    insta::assert_snapshot!(reported(&bench, &transcript));
 }
 
 #[test]
-fn streams_and_modes_that_do_not_exist_fail_alone() {
+fn unknown_streams_and_sync_modes_fail_alone() {
     let bench = bench(|_| {});
     let mut catalog = bench.catalog(&["campaigns", "campains", "ad_sets"], "full_refresh");
     catalog["streams"][2]["sync_mode"] = json!("INVALID");
     let transcript = bench.read(&catalog, None);
     assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"));
-    insta::assert_snapshot!(told(&bench, &transcript));
+    insta::assert_snapshot!(reported(&bench, &transcript));
 }
 
 #[test]
-fn catalogs_that_are_none() {
+fn invalid_catalogs_are_rejected() {
     let bench = bench(|_| {});
     bench.file("config.json", &bench.config);
     let mut text = String::new();
     for catalog in [json!([]), json!({"streams": [{"sync_mode": "full_refresh"}]})] {
         bench.file("catalog.json", &catalog);
         let arguments = ["read", "--config=config.json", "--catalog=catalog.json"];
-        text += &told(&bench, &bench.run(&arguments));
+        text += &reported(&bench, &bench.run(&arguments));
     }
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn states_that_are_not_understood_are_never_taken_for_none() {
+fn an_invalid_state_never_counts_as_a_first_sync() {
     let mut bench = bench(|_| {});
     let catalog = bench.catalog(&["campaign_statistics_daily", "campaigns"], "incremental");
     let good = bench.read(&catalog, None).final_state();
@@ -166,26 +166,26 @@ fn states_that_are_not_understood_are_never_taken_for_none() {
         let arguments = ["read", "--config", "config.json", "--catalog", "catalog.json", "--state", "state.json"];
         let transcript = bench.run(&arguments);
         assert!(transcript.records("campaign_statistics_daily").is_empty());
-        text += &told(&bench, &transcript);
+        text += &reported(&bench, &transcript);
     }
     bench.config["currency"] = json!("USD");
-    text += &told(&bench, &bench.read(&catalog, Some(&good)));
+    text += &reported(&bench, &bench.read(&catalog, Some(&good)));
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn the_network_is_not_there() {
+fn an_unreachable_network_is_reported() {
     let mut bench = bench(|_| {});
-    // A port that nobody listens on any more.
+    // Nothing listens on this port.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     bench.config["api_base_url"] = json!(format!("http://127.0.0.1:{port}"));
     let transcript = bench.check();
     assert_eq!(transcript.code, Some(0));
-    insta::assert_snapshot!(told(&bench, &transcript));
+    insta::assert_snapshot!(reported(&bench, &transcript));
 }
 
 #[test]
-fn a_member_that_a_configuration_has_twice_is_told_by_its_name() {
+fn duplicate_settings_are_named() {
     let bench = bench(|_| {});
     let mut text = bench.config.to_string();
     text.truncate(text.len() - 1);
@@ -193,14 +193,14 @@ fn a_member_that_a_configuration_has_twice_is_told_by_its_name() {
         "dimensions": ["Week"]}], "client_secret": "hunter2hunter2"}"#;
     let path = bench.directory.join("config.json");
     std::fs::write(&path, text).unwrap();
-    let mut told = told(&bench, &bench.run(&["check", "--config", "config.json"]));
+    let mut reported = reported(&bench, &bench.run(&["check", "--config", "config.json"]));
     let tap = bench.program().args(["--config", "config.json"]).output().unwrap();
     assert_eq!(tap.status.code(), Some(1));
-    told += &String::from_utf8(tap.stderr).unwrap();
+    reported += &String::from_utf8(tap.stderr).unwrap();
     for member in ["currency is dup", "custom_reports[0].dimensions is dup", "client_secret is dup"] {
-        assert_eq!(told.matches(member).count(), 2, "{member}: {told}");
+        assert_eq!(reported.matches(member).count(), 2, "{member}: {reported}");
     }
-    assert!(!told.contains("hunter2"), "{told}");
+    assert!(!reported.contains("hunter2"), "{reported}");
 }
 
 #[test]
@@ -233,12 +233,12 @@ fn a_custom_report_is_the_same_in_every_spelling() {
 }
 
 #[test]
-fn mistakes_in_custom_reports_are_told_with_what_was_meant() {
+fn errors_in_custom_reports_come_with_suggestions() {
     let mut bench = bench(|_| {});
     bench.config["custom_reports"] = json!([
         {"name": "a", "dimensions": ["Day", "day"], "metrics": ["Clicks", "AdvertiserCost", "clicks"]},
     ]);
-    let told_of = told(&bench, &bench.check());
+    let told_of = reported(&bench, &bench.check());
     for words in ["custom_reports[0].dimensions[1] repeats Day", "custom_reports[0].metrics[2] repeats Clicks"] {
         assert!(told_of.contains(words), "{told_of}");
     }

@@ -1,4 +1,4 @@
-//! The verbs, and the command line around them.
+//! The commands and their command line.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,10 +11,10 @@ use crate::harness::{Bench, Transcript};
 use crate::samples::repository;
 
 #[test]
-fn spec_needs_nothing_and_keeps_the_rules_of_the_form() {
+fn spec_needs_no_configuration_and_follows_airbytes_form_rules() {
     let bench = Bench::new(Options::default(), 1);
     let transcript = bench.run(&["spec"]);
-    let [message] = &transcript.messages[..] else { panic!("one message is wanted") };
+    let [message] = &transcript.messages[..] else { panic!("expected one message") };
     let specification = &message["spec"]["connectionSpecification"];
     let groups: Vec<_> = specification["groups"].as_array().unwrap().iter().map(|group| &group["id"]).collect();
     assert_properties(&specification["properties"], Some(&groups));
@@ -24,7 +24,7 @@ fn spec_needs_nothing_and_keeps_the_rules_of_the_form() {
     assert!(message["spec"] == file, "integration_tests/spec.json is stale: scripts/harness --update writes it");
 }
 
-/// The rules that Airbyte's harnesses apply to a specification, and our own: every field tells what it does.
+/// Checks Airbyte's rules for a specification, and that every field has a description.
 fn assert_properties(properties: &Value, groups: Option<&[&Value]>) {
     let mut orders = Vec::new();
     for (name, property) in properties.as_object().unwrap() {
@@ -42,12 +42,12 @@ fn assert_properties(properties: &Value, groups: Option<&[&Value]>) {
 }
 
 #[test]
-fn check_succeeds_and_says_what_will_be_read() {
+fn check_succeeds_and_says_what_a_sync_reads() {
     let mut bench = Bench::new(Options::default(), 1);
     bench.config["advertiser_ids"] = json!([1003]);
     let transcript = bench.check();
     assert_eq!(transcript.code, Some(0));
-    let [message] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("one status is wanted") };
+    let [message] = &transcript.of_type("CONNECTION_STATUS")[..] else { panic!("expected one status") };
     let status = &message["connectionStatus"];
     assert_eq!(status["status"], "SUCCEEDED");
     let text = status["message"].as_str().unwrap();
@@ -70,7 +70,7 @@ fn discover_lists_every_stream_with_key_and_cursor() {
 }
 
 #[test]
-fn flags_take_their_values_in_both_spellings_and_the_configuration_comes_from_stdin() {
+fn flags_accept_both_value_forms_and_stdin_accepts_the_configuration() {
     let bench = Bench::new(Options::default(), 1);
     bench.file("catalog.json", &bench.catalog(&["campaigns"], "full_refresh"));
     for arguments in [
@@ -88,7 +88,7 @@ fn flags_take_their_values_in_both_spellings_and_the_configuration_comes_from_st
 }
 
 #[test]
-fn help_and_version_are_for_people_and_mistakes_are_told_on_stderr() {
+fn help_and_version_go_to_stdout_and_errors_to_stderr() {
     let bench = Bench::new(Options::default(), 1);
     for (arguments, code, word) in [
         (&["--help"][..], 0, "discover"),
@@ -107,7 +107,7 @@ fn help_and_version_are_for_people_and_mistakes_are_told_on_stderr() {
 }
 
 #[test]
-fn the_demo_runs_every_command_with_nothing_to_configure() {
+fn the_demo_runs_every_command_without_configuration() {
     let bench = Bench::new(Options::default(), 1);
     assert_eq!(bench.run(&["demo", "spec"]).of_type("SPEC").len(), 1);
     let checked = bench.run(&["demo", "check"]);
@@ -126,5 +126,5 @@ fn the_demo_runs_every_command_with_nothing_to_configure() {
         let states = transcript.final_state();
         states.as_array().unwrap().iter().map(|state| state["stream"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(cursors(&again), cursors(&read), "nothing has happened since");
+    assert_eq!(cursors(&again), cursors(&read), "nothing changed since");
 }

@@ -1,5 +1,4 @@
-//! The documents: their commands are run, their tables are what the declarations say, and their messages are those of the
-//! program.
+//! Runs the documented commands, and compares documented tables and messages with the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,28 +15,28 @@ use source_criteo::products::{Source, Stream, marketing};
 use crate::harness::Bench;
 use crate::samples::{repository, sample};
 
-/// Every document that people read, by its path.
+/// Every user document by path.
 fn documents() -> BTreeMap<String, String> {
     let mut paths = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "analytics/README.md".to_owned()];
     paths.extend(files("docs").into_iter().filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "md")));
     paths.into_iter().map(|path| (path.clone(), repository(&path))).collect()
 }
 
-/// The files directly within a folder of the repository.
+/// The files directly in a folder of the repository.
 fn files(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.map(|name| format!("{folder}/{name}")).collect()
 }
 
-/// The blocks of a document in this language.
+/// A document's code blocks in a language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let start = format!("```{language}\n");
     let blocks = text.split(start.as_str()).skip(1);
     blocks.map(|block| block.split("```").next().unwrap()).collect()
 }
 
-/// Whether a command that this test does not run is run elsewhere in the tests, where it may be written in pieces.
+/// Whether another test runs the command, perhaps split into arguments.
 fn is_run_elsewhere(command: &str) -> bool {
     let words: Vec<_> = command.split_whitespace().collect();
     let pieces = words[1..].iter().map(|word| match *word {
@@ -48,23 +47,22 @@ fn is_run_elsewhere(command: &str) -> bool {
     let call = format!("meltano({}", pieces.collect::<Vec<_>>().join(", "));
     match words[0] {
         "meltano" => repository("integration_tests/judges/meltano.py").contains(&call),
-        // Tests that write what they compare with otherwise.
+        // Tests that rewrite the files they compare.
         "UPDATE_DOCS=1" | "UPDATE_SAMPLES=1" => words[1..3] == ["cargo", "test"],
-        // `scripts/test` runs the others, and these in it are what it is called with.
+        // `scripts/test` runs the others.
         script if script.starts_with("scripts/") => Path::new(env!("CARGO_MANIFEST_DIR")).join(script).is_file(),
         "cargo" => words[1..3] == ["build", "--release"],
-        // Eight minutes in real time.
+        // Takes eight minutes.
         "python3" if words[1] == "benches/sharing.py" => true,
         "python3" => repository("scripts/test").contains(&format!("python3 {}", words[1])),
         _ => false,
     }
 }
 
-/// Every command in a `console` block that calls the program runs, with the program built for this test; but for `setup` that
-/// asks somebody, which has tests of its own. All others are run elsewhere in the tests; benches with fewer rows, and the one
-/// that takes eight minutes by people only.
+/// Runs every command of the program in a `console` block, except the interactive `setup`, which has its own tests.
+/// Other commands must run elsewhere in the tests.
 #[test]
-fn the_commands_of_the_documents_run() {
+fn documented_commands_run() {
     let bench = Bench::new(Options::default(), 1);
     let key = format!("client_id: {}\nclient_secret: {}\n", bench.config["client_id"], bench.config["client_secret"]);
     std::fs::write(bench.directory.join("key.txt"), key).unwrap();
@@ -77,7 +75,7 @@ fn the_commands_of_the_documents_run() {
     config["start_date"] = bench.config["start_date"].clone();
     let program = env!("CARGO_BIN_EXE_source-criteo");
     let mut run = BTreeSet::new();
-    // The dbt package has a judge of its own, which runs what its page shows.
+    // A judge runs the commands of the dbt package's page.
     for (document, text) in documents().into_iter().filter(|(document, _)| !document.starts_with("analytics/")) {
         let lines = blocks(&text, "console").into_iter().flat_map(str::lines);
         for command in lines.filter_map(|line| line.strip_prefix("$ ")) {
@@ -90,13 +88,13 @@ fn the_commands_of_the_documents_run() {
                 .replace("source-criteo ", &format!("{program} "))
                 .replace("sample_configs/config_sandbox.json", "config.json");
             if !call.starts_with(program) {
-                assert!(is_run_elsewhere(command), "{document}: nobody runs {command}");
+                assert!(is_run_elsewhere(command), "{document}: no test runs {command}");
                 continue;
             }
             bench.file("config.json", &config);
             let output = Command::new("sh").args(["-c", &call]).current_dir(&bench.directory).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(0), "{document}: {command}: {told}");
+            let reported = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{document}: {command}: {reported}");
             let is_silent = command.ends_with("--test") || command.contains(" setup ");
             assert!(!output.stdout.is_empty() || is_silent, "{document}: {command}");
         }
@@ -105,7 +103,7 @@ fn the_commands_of_the_documents_run() {
 }
 
 #[test]
-fn the_data_in_the_documents_can_be_read() {
+fn documented_json_is_valid() {
     let mut read = 0;
     for (document, text) in documents() {
         for block in blocks(&text, "json") {
@@ -117,9 +115,8 @@ fn the_data_in_the_documents_can_be_read() {
     assert!(read > 0);
 }
 
-/// Links between the documents lead to files and headings that are there.
 #[test]
-fn the_links_of_the_documents_lead_somewhere() {
+fn links_in_documents_resolve() {
     let anchor = |heading: &str| -> String {
         let kept = heading.to_lowercase().replace(' ', "-");
         kept.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
@@ -140,7 +137,7 @@ fn the_links_of_the_documents_lead_somewhere() {
                 "" => root.join(&document),
                 path => root.join(&document).parent().unwrap().join(path),
             };
-            assert!(target.exists(), "{document}: {link} leads nowhere");
+            assert!(target.exists(), "{document}: {link} does not exist");
             if !heading.is_empty() {
                 let known = anchors(&std::fs::read_to_string(&target).unwrap());
                 assert!(known.contains(heading), "{document}: {link} has no such heading: {known:?}");
@@ -151,7 +148,7 @@ fn the_links_of_the_documents_lead_somewhere() {
     assert!(followed > 10);
 }
 
-/// The texts that follow these words in the sources, with `…` for what is put in.
+/// The strings after `start` in the sources, with `…` for placeholders.
 fn messages_after(sources: &str, start: &str) -> Vec<String> {
     let mut messages = Vec::new();
     for rest in sources.split(start).skip(1).map(str::trim_start) {
@@ -159,13 +156,13 @@ fn messages_after(sources: &str, start: &str) -> Vec<String> {
         let Some(literal) = rest.strip_prefix('"') else { continue };
         let text = text_of_literal(literal);
         let text = if is_format { without_placeholders(&text) } else { text };
-        // Some are put together from parts alone.
+        // Some consist only of placeholders.
         messages.extend(text.contains(char::is_alphabetic).then_some(text));
     }
     messages
 }
 
-/// The text of a literal that begins here.
+/// The string of a literal that starts here.
 fn text_of_literal(literal: &str) -> String {
     let mut text = String::new();
     let mut letters = literal.chars().peekable();
@@ -194,7 +191,7 @@ fn without_placeholders(text: &str) -> String {
     (out + &rest).replace('\u{1}', "{").replace('\u{2}', "}")
 }
 
-/// The sources of the program without their tests, with every literal on one line.
+/// The program's sources without tests.
 fn sources() -> String {
     fn walk(folder: &Path, text: &mut String) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -213,34 +210,34 @@ fn sources() -> String {
 }
 
 #[test]
-fn the_reference_of_errors_has_every_message_and_no_other() {
+fn the_error_reference_matches_the_messages_in_the_source() {
     let (reference, sources) = (repository("docs/errors.md"), sources());
-    let told: BTreeSet<_> = reference.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    let reported: BTreeSet<_> = reference.lines().filter_map(|line| line.strip_prefix("> ")).collect();
     let mut missing = Vec::new();
     for kind in ["Error::config(", "Error::transient(", "Error::system("] {
         let messages = messages_after(&sources, kind);
         assert!(messages.len() > 10, "{kind} {messages:?}");
-        missing.extend(messages.into_iter().filter(|message| !told.contains(message.as_str())));
+        missing.extend(messages.into_iter().filter(|message| !reported.contains(message.as_str())));
     }
     assert!(missing.is_empty(), "docs/errors.md lacks:\n> {}", missing.join("\n> "));
-    // Joined as the compiler does it.
+    // Joins continued string literals.
     let mut joined = String::new();
     for (index, part) in sources.split("\\\n").enumerate() {
         joined += if index == 0 { part } else { part.trim_start() };
     }
     let joined = joined.replace("\\\"", "\"");
     let formatted = joined.replace("{{", "{").replace("}}", "}");
-    for message in told {
+    for message in reported {
         // The name of the stream comes from the log.
         let message = message.strip_prefix("…: ").unwrap_or(message);
         for piece in message.split('…').map(str::trim).filter(|piece| piece.len() > 3) {
             let is_there = joined.contains(piece) || formatted.contains(piece);
-            assert!(is_there, "docs/errors.md has words that the program has not: {piece}");
+            assert!(is_there, "docs/errors.md quotes text that the program does not print: {piece}");
         }
     }
 }
 
-/// Compares what stands between two marks of a document with what it must be, or writes it.
+/// Compares the text between two marks of a document, or rewrites it.
 pub fn generated(document: &str, mark: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let whole = std::fs::read_to_string(&path).unwrap();
@@ -254,9 +251,9 @@ pub fn generated(document: &str, mark: &str, text: &str) {
     }
 }
 
-/// The tables of dimensions and metrics. `UPDATE_DOCS=1 cargo test table_of` writes them anew.
+/// `UPDATE_DOCS=1 cargo test metrics_tables` rewrites the tables of dimensions and metrics.
 #[test]
-fn the_table_of_metrics_says_what_is_known() {
+fn the_metrics_tables_match_the_source() {
     let mut table = "| dimension | column | comes with | about |\n| --- | --- | --- | --- |\n".to_owned();
     for dimension in metrics::DIMENSIONS {
         let (name, column) = (dimension.name, metrics::column_name(dimension.name));
@@ -289,9 +286,9 @@ fn the_table_of_metrics_says_what_is_known() {
     generated("docs/metrics.md", "sources", &(pages.join("\n") + "\n"));
 }
 
-/// The table of streams as the declarations say it. `UPDATE_DOCS=1 cargo test table_of_streams` writes it anew.
+/// `UPDATE_DOCS=1 cargo test streams_table` rewrites the table of streams.
 #[test]
-fn the_table_of_streams_says_what_is_declared() {
+fn the_streams_table_matches_the_source() {
     let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
                      | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
@@ -315,16 +312,16 @@ fn the_table_of_streams_says_what_is_declared() {
     generated("docs/streams.md", "streams", &table);
 }
 
-/// Streams that a configuration without reports of its own has.
+/// The streams of a configuration without custom reports.
 fn all_streams() -> Vec<Stream> {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "2027-01"});
     marketing::streams(&Config::parse(&config.to_string()).unwrap().reports)
 }
 
-/// What belongs to what, by the names of columns: `campaign_id` names a row of `campaigns`, and in the marketplace one of
-/// `mpo_campaigns`. `UPDATE_DOCS=1 cargo test the_diagram` writes it anew.
+/// Relations derived from column names: `campaign_id` refers to `campaigns`, in marketplaces to `mpo_campaigns`.
+/// `UPDATE_DOCS=1 cargo test entity_diagrams` rewrites the diagrams.
 #[test]
-fn the_diagram_says_what_belongs_to_what() {
+fn the_entity_diagrams_match_the_schemas() {
     let streams = all_streams();
     let is_object = |stream: &&Stream| matches!(stream.source, Source::Entity(_));
     let find = |name: &str| streams.iter().filter(is_object).find(|stream| stream.name == name);

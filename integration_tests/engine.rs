@@ -1,4 +1,4 @@
-//! The report engine: few calls, no row lost or doubled, whatever an account looks like and whatever happens to a run.
+//! The report engine: few requests, no lost or duplicate row, for any account and any failure.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,16 +17,16 @@ fn refused(bench: &Bench) -> usize {
 }
 
 #[test]
-fn two_years_of_a_modest_account_take_a_handful_of_calls() {
+fn two_years_of_a_small_account_take_few_requests() {
     let bench = Bench::new(Options { advertisers: 2, campaigns: 5, ad_sets: 2, ads: 5, ..Options::default() }, 729);
     let transcript = bench.read(&bench.catalog(&["ad_set_statistics_daily"], "incremental"), None);
     assert_report(&bench, &transcript, "ad_set_statistics_daily", &preset("ad_set_statistics_daily"));
     let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
-    println!("{} rows in {calls} calls", transcript.records("ad_set_statistics_daily").len());
+    println!("{} rows in {calls} requests", transcript.records("ad_set_statistics_daily").len());
     assert!(calls <= 10, "{calls} calls");
 }
 
-/// Four quiet advertisers beside one whose every day is far above the cap.
+/// Four small advertisers, and one above the cap on every day.
 fn noisy(days: u64) -> Bench {
     let options = Options {
         advertisers: 5,
@@ -41,7 +41,7 @@ fn noisy(days: u64) -> Bench {
 }
 
 #[test]
-fn an_advertiser_far_above_the_cap_is_read_by_ad_sets_and_does_not_hold_the_others() {
+fn an_advertiser_above_the_row_cap_is_split_by_ad_set_without_delaying_others() {
     let bench = noisy(120);
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
@@ -49,15 +49,15 @@ fn an_advertiser_far_above_the_cap_is_read_by_ad_sets_and_does_not_hold_the_othe
     let of_quiet = |body: &&Value| !body["advertiserIds"].as_str().unwrap().contains("1001");
     let requests = bench.report_requests();
     let quiet = requests.iter().filter(of_quiet).count();
-    println!("{} calls, {quiet} of them for the quiet ones alone", requests.len());
-    // Two ad set parts a day for the noisy one would be 242.
+    println!("{} requests, {quiet} of them only for small advertisers", requests.len());
+    // Two ad set parts per day for the large advertiser would be 242.
     assert!(requests.len() < 400 && quiet < 90, "{} {quiet}", requests.len());
 }
 
-/// The whole of it: two years. `cargo test -- --ignored` runs it.
+/// Two years. `cargo test -- --ignored` runs it.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn two_years_of_an_account_with_a_noisy_advertiser_are_complete() {
+fn two_years_with_one_large_advertiser_are_complete() {
     let bench = noisy(729);
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
@@ -70,9 +70,9 @@ fn two_years_of_an_account_with_a_noisy_advertiser_are_complete() {
     );
 }
 
-/// Random caps and random faults of the network and the server; `SEEDS=100` tries more.
+/// Random caps and random server and network faults; `SEEDS=100` runs more.
 #[test]
-fn whatever_befalls_the_answers_every_row_comes_once() {
+fn every_row_is_written_once_despite_faulty_responses() {
     let seeds = std::env::var("SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let random = |part: u64, most: u64| {
@@ -105,20 +105,20 @@ fn whatever_befalls_the_answers_every_row_comes_once() {
 }
 
 #[test]
-fn a_cap_that_nobody_knows_of_is_found_out_by_the_totals() {
+fn an_undocumented_row_cap_is_detected_by_the_totals() {
     let mut bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 50);
     bench.config["report_row_cap"] = json!(100_000);
     let transcript = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert!(transcript.logs("WARN").is_empty(), "{:?}", transcript.logs("WARN"));
-    // The last two days still count, so nobody can tell.
+    // The last two days are not settled and not compared.
     let stream = bench.discover()[REPORT].clone();
     let mut settled = preset(REPORT);
     settled["endDate"] = json!("2026-10-29");
     let truth = truth::report(&bench, &settled, &stream);
     let records = transcript.records(REPORT).into_iter().filter(|record| record["day"].as_str() <= Some("2026-10-29"));
     assert_eq!(by_key(records, &stream), by_key(&truth, &stream));
-    // Without the proof nobody notices.
+    // Without the totals check, the loss goes unnoticed.
     bench.config["verify_totals"] = json!(false);
     let unproved = bench.read(&bench.catalog(&[REPORT], "incremental"), None);
     assert_eq!(unproved.code, Some(0));
@@ -126,9 +126,9 @@ fn a_cap_that_nobody_knows_of_is_found_out_by_the_totals() {
 }
 
 #[test]
-fn a_day_whose_sums_stay_others_is_a_hole_that_three_syncs_ask_for() {
+fn a_day_that_differs_from_its_totals_is_requested_by_three_syncs() {
     let mut bench = Bench::new(Options::default(), 60);
-    // The totals always claim displays that the report does not know of.
+    // The totals always include displays that the report lacks.
     let fault = json!({"match": {"path": "/statistics/", "text": "[\"AdvertiserId\",\"Day\"]", "window": "2026-09-02"},
         "times": null, "do": {"mutate": {"/Rows/0/Displays": "7777777"}}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -140,22 +140,22 @@ fn a_day_whose_sums_stay_others_is_a_hole_that_three_syncs_ask_for() {
         let calls = bench.report_requests().len();
         let transcript = bench.read(&catalog, state.as_ref());
         let calls = bench.report_requests().len() - calls;
-        assert!(calls < 100, "it gives up after some answers, not after {calls}");
+        assert!(calls < 100, "expected fewer retries than {calls}");
         if state.is_none() {
             let name = "campaign_statistics_daily";
             assert_report(&bench, &transcript, name, &preset(name));
         }
         assert_eq!(transcript.code, Some(i32::from(why == "differs")), "{tries}: {:?}", transcript.errors());
-        let told: Vec<_> = match why {
+        let reported: Vec<_> = match why {
             "differs" => {
                 transcript.errors().iter().map(|error| error["message"].as_str().unwrap().to_owned()).collect()
             }
             _ => transcript.logs("WARN").iter().map(|&log| log.to_owned()).collect(),
         };
-        let is_told = told
+        let is_reported = reported
             .iter()
             .any(|text| text.contains("do not match Criteo's own totals") && text.contains("2026-09-02 of 1001"));
-        assert_eq!(is_told, is_asked, "{tries}: {told:?}");
+        assert_eq!(is_reported, is_asked, "{tries}: {reported:?}");
         let saved = transcript.final_state();
         let of_stream = &saved[0]["stream"]["stream_state"];
         let hole = json!({"from": "2026-09-02", "to": "2026-09-02", "scope": ["1001"], "why": why, "tries": tries});
@@ -170,7 +170,7 @@ fn a_day_whose_sums_stay_others_is_a_hole_that_three_syncs_ask_for() {
 }
 
 #[test]
-fn consent_that_is_lost_in_mid_run_leaves_the_advertiser_out_and_reads_the_others() {
+fn an_advertiser_that_loses_consent_mid_sync_is_skipped() {
     for is_listed in [true, false] {
         for skips in [true, false] {
             let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
@@ -213,10 +213,10 @@ fn consent_that_is_lost_in_mid_run_leaves_the_advertiser_out_and_reads_the_other
 }
 
 #[test]
-fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
+fn lost_consent_costs_one_request_when_the_portfolio_shows_it() {
     let bench = Bench::new(Options::default(), 10);
     let catalog = bench.catalog(&["campaign_statistics_daily"], "incremental");
-    // The portfolio of the start still has everybody.
+    // The initial portfolio still lists all advertisers.
     let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
     let fault = json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -230,7 +230,7 @@ fn consent_that_the_portfolio_shows_as_lost_costs_one_call() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
+fn a_rate_limit_wait_is_reported_to_the_platform() {
     let bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
     let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 20;
     let fault = json!({"match": {"path": "/statistics/", "nth": 8}, "times": 1, "do": {"status": 429,
@@ -241,7 +241,7 @@ fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
     assert!(started.elapsed() > Duration::from_secs(5));
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
     let is_limited = |message: &&Value| message["trace"]["stream_status"]["reasons"][0]["type"] == "RATE_LIMITED";
-    let limited = transcript.messages.iter().find(is_limited).expect("a status says so");
+    let limited = transcript.messages.iter().find(is_limited).expect("a RATE_LIMITED status");
     let reset = limited["trace"]["stream_status"]["reasons"][0]["rate_limited"]["quota_reset"].as_i64().unwrap();
     let at = limited["trace"]["emitted_at"].as_f64().unwrap();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
@@ -250,9 +250,9 @@ fn a_wait_for_the_rate_limit_is_told_to_the_platform() {
 }
 
 #[test]
-fn calls_of_other_programs_are_left_room_for() {
-    // A server whose minute takes four seconds, and another program that has used most of it. Pages come one by one, so that
-    // the server knows of every call when it says what is left.
+fn the_rate_limiter_leaves_room_for_other_programs() {
+    // A server whose minute takes four seconds, and another program that has used most of its limit. Pages are
+    // requested one by one, so that the server's remaining limit is exact.
     let options = Options { rate_limit: 40, time_scale: 15.0, audiences: 20, page_limit: 3, ..Options::default() };
     let bench = Bench::new(options, 1);
     let token = crate::harness::token(&bench.sandbox.url());
@@ -262,14 +262,14 @@ fn calls_of_other_programs_are_left_room_for() {
     }
     let transcript = bench.read(&catalog, None);
     assert_eq!(transcript.records("audiences").len(), 60);
-    assert!(bench.sandbox.requests().len() > 25 + 25, "more calls than were left");
+    assert!(bench.sandbox.requests().len() > 25 + 25, "more requests than remained");
     assert_eq!(refused(&bench), 0);
 }
 
-/// The limits of Criteo's documents, in real time: two minutes.
+/// The documented limits in real time: two minutes.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_hundred_and_twenty_reports_of_a_second_and_a_half_take_what_the_limit_allows() {
+fn slow_reports_use_the_full_rate_limit() {
     let options = Options { row_cap: 40, latency: Duration::from_millis(1500), report_limit: 40, ..Options::default() };
     let bench = Bench::new(options, 130);
     bench.file("config.json", &bench.config);
@@ -282,7 +282,7 @@ fn a_hundred_and_twenty_reports_of_a_second_and_a_half_take_what_the_limit_allow
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
     let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
     let least = 60 * ((calls - 1) / 40);
-    println!("{calls} calls, {} refused, {elapsed:.1} s, at least {least} s", refused(&bench));
+    println!("{calls} requests, {} refused, {elapsed:.1} s, at least {least} s", refused(&bench));
     assert!(calls >= 120);
     assert!(refused(&bench) * 100 <= calls, "{} refused", refused(&bench));
     #[expect(clippy::cast_precision_loss, reason = "minutes")]
@@ -290,7 +290,7 @@ fn a_hundred_and_twenty_reports_of_a_second_and_a_half_take_what_the_limit_allow
     assert!(elapsed <= most * slowness(), "{elapsed} s of {most} s");
 }
 
-/// Kills a read again and again and goes on from the last state, as a platform does that keeps what came before it.
+/// Repeatedly kills a sync and resumes from the last state, like a platform that keeps earlier output.
 pub fn survive_kills(kills: u32) {
     let options = Options { row_cap: 80, latency: Duration::from_millis(3), ..Options::default() };
     let bench = Bench::new(options, 120);
@@ -316,7 +316,7 @@ pub fn survive_kills(kills: u32) {
             let is_last = done >= kills;
             let killer = (!is_last).then(|| {
                 std::thread::spawn(move || {
-                    // A process that is to be killed at random moments leaves nothing to wait for.
+                    // A process killed at a random time offers no event to wait for.
                     std::sync::mpsc::channel::<()>().1.recv_timeout(delay).ok();
                     Command::new("kill").args(["-KILL", &id]).stderr(Stdio::null()).status().unwrap()
                 })
@@ -344,12 +344,12 @@ pub fn survive_kills(kills: u32) {
 }
 
 #[test]
-fn a_killed_read_goes_on_where_it_was() {
+fn a_killed_sync_resumes_without_a_gap() {
     survive_kills(5);
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_asked_for_and_asks_for_nothing() {
+fn a_dry_run_prints_the_requests_without_sending_them() {
     let mut bench = Bench::new(Options::default(), 90);
     bench.file("config.json", &bench.config);
     let catalog = bench.catalog(&["campaigns", "campaign_statistics_daily"], "incremental");
@@ -370,7 +370,7 @@ fn a_dry_run_says_what_would_be_asked_for_and_asks_for_nothing() {
     insta::assert_snapshot!([first.logs("INFO"), second.logs("INFO")].concat().join("\n"));
     let estimates: Vec<_> = second.of_type("TRACE").into_iter().map(|m| &m["trace"]["estimate"]).collect();
     assert_eq!(estimates[0]["name"], "campaign_statistics_daily");
-    // The next read says the same, and is right.
+    // The next sync reports the same and is complete.
     let again = bench.read(&catalog, Some(&whole.final_state()));
     let estimate = again.of_type("TRACE").into_iter().find(|m| m["trace"]["type"] == "ESTIMATE").unwrap();
     assert_eq!(estimate["trace"]["estimate"]["row_estimate"], estimates[0]["row_estimate"]);

@@ -1,4 +1,4 @@
-//! Starts sandbox and program, and reads a run into a [`Transcript`].
+//! Starts the sandbox and the program, and records a run as a [`Transcript`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,13 +14,12 @@ use chrono::{Days, NaiveDate};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
-use crate::lint;
+use crate::rules;
 
-/// The longest that a run of the program may take on a machine that does nothing else.
+/// Maximum duration of a run on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(150);
 
-/// How much longer everything takes than on a machine that does nothing else: how many tasks share a processor, by the load of the
-/// last minute.
+/// Slowdown compared with an idle machine: tasks per processor, from the load average of the last minute.
 pub fn slowness() -> f64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: f64 = load.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(1.0);
@@ -28,14 +27,14 @@ pub fn slowness() -> f64 {
     (load / f64::from(processors)).max(1.0)
 }
 
-/// Fails the test when more time has gone by than a machine that does nothing else may take, for one as busy as this.
+/// Fails if more time has passed than allowed on an idle machine, scaled by the load.
 #[track_caller]
 pub fn assert_in_time(started: Instant, most: Duration) {
     let (took, most) = (started.elapsed(), most.mul_f64(slowness()));
     assert!(took <= most, "{took:?}, at most {most:?}");
 }
 
-/// Asks again and again until `what` is so; fails the test when that takes longer than any run may.
+/// Polls until `what` holds; fails after the maximum duration of a run.
 pub fn wait_until(mut what: impl FnMut() -> bool) {
     let started = Instant::now();
     while !what() {
@@ -44,13 +43,12 @@ pub fn wait_until(mut what: impl FnMut() -> bool) {
     }
 }
 
-/// Sleeps, which the program itself does in one place only.
-#[expect(clippy::disallowed_methods, reason = "what a process does is seen by looking")]
+#[expect(clippy::disallowed_methods, reason = "polls a process")]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-/// Ends a process that hangs, so that it fails its test instead of stopping it; as long as it is not dropped.
+/// Kills a hanging process, so that its test fails instead of blocking, unless dropped.
 pub struct Guard {
     ended: Option<std::sync::mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -75,37 +73,37 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         drop(self.ended.take());
-        // A panic of the thread has been printed.
+        // A panic of the thread has already been printed.
         self.thread.take().map(std::thread::JoinHandle::join);
     }
 }
 
-/// A sandbox, and a configuration that fits it.
+/// A sandbox and a matching configuration.
 pub struct Bench {
     pub sandbox: Sandbox,
     pub config: Value,
     pub directory: PathBuf,
-    /// The proxy of every run: loopback needs none, so whoever comes here wants to go elsewhere.
+    /// Proxy of every run. Loopback needs no proxy, so any connection here goes to another host.
     trap: TcpListener,
 }
 
-/// The program that is tested: that of this build, unless `scripts/guards` names another.
+/// The tested program: this build's, unless `scripts/guards` sets another.
 pub fn tested_program() -> OsString {
     std::env::var_os("SOURCE_CRITEO").unwrap_or_else(|| env!("CARGO_BIN_EXE_source-criteo").into())
 }
 
-/// What a run of the program printed, and how it ended.
+/// Output and exit of a run.
 #[derive(Clone)]
 pub struct Transcript {
     pub stdout: String,
     pub stderr: String,
     pub messages: Vec<Value>,
     pub code: Option<i32>,
-    /// The most memory that it held, as the system counts it (`VmHWM`).
+    /// Peak memory (`VmHWM`).
     pub peak_kib: u64,
-    /// The most files, pipes and connections that it had open at once.
+    /// Most files, pipes and connections open at the same time.
     pub most_files: usize,
-    /// The longest time without a byte on stdout.
+    /// Longest time without output on stdout.
     pub longest_silence: Duration,
 }
 
@@ -115,7 +113,7 @@ impl Bench {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}-{number}", std::process::id()));
-        // The number of a process that has ended may come again, and a test that failed leaves its folder.
+        // Process ids are reused, and a failed test leaves its folder.
         std::fs::remove_dir_all(&directory).ok();
         std::fs::create_dir_all(&directory).unwrap();
         let mut config = json!({
@@ -125,7 +123,7 @@ impl Bench {
             "start_date": options.today - Days::new(days),
             "now": format!("{}T12:00:00Z", options.today),
             "report_row_cap": options.row_cap,
-            // Tests do not sleep through the whole of what is kind to Criteo.
+            // Tests shorten the backoff.
             "backoff_percent": 1,
         });
         if let Some(token) = &options.refresh_token {
@@ -138,20 +136,20 @@ impl Bench {
         Self { sandbox, config, directory, trap }
     }
 
-    /// Leaves out of the configuration where the sandbox is, and what is accepted for a sandbox only: calls go to Criteo's own host.
+    /// Removes the sandbox's address and test-only settings, so that requests go to Criteo's own host.
     pub fn forget_sandbox(&mut self) {
         let of_sandbox = ["api_base_url", "now", "report_row_cap", "backoff_percent"];
         self.config.as_object_mut().unwrap().retain(|key, _| !of_sandbox.contains(&key.as_str()));
     }
 
-    /// Whether a program of this bench has called anybody but loopback.
-    pub fn was_trapped(&self) -> bool {
+    /// Whether a program of this bench contacted another host than loopback.
+    pub fn contacted_another_host(&self) -> bool {
         self.trap.accept().is_ok()
     }
 
-    /// An advertiser withdraws its consent behind the list of advertisers that a run begins with: searches that name it are
-    /// refused, and the next list lacks it.
-    pub fn lose_consent_behind_the_portfolio(&self, advertiser: &str) {
+    /// An advertiser withdraws consent after the list of advertisers was read: searches that name it are refused, and
+    /// the next list lacks it.
+    pub fn withdraw_consent_after_the_portfolio(&self, advertiser: &str) {
         let add = |fault: Value| self.sandbox.add_fault(fault).unwrap();
         let portfolio = json!({"data": (1001..1004).map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>()});
         add(json!({"match": {"path": "/advertisers/me"}, "times": 1, "do": {"body": portfolio.to_string()}}));
@@ -161,7 +159,7 @@ impl Bench {
         self.sandbox.change(|options| options.without_consent = vec![advertiser.to_owned()]);
     }
 
-    /// The day that the sandbox takes for today.
+    /// The sandbox's current day.
     pub fn today(&self) -> NaiveDate {
         self.config["now"].as_str().unwrap()[..10].parse().unwrap()
     }
@@ -182,14 +180,14 @@ impl Bench {
         command
     }
 
-    /// Runs the program with these arguments to its end.
+    /// Runs the program with these arguments.
     pub fn run(&self, arguments: &[&str]) -> Transcript {
         let mut program = self.program();
         program.args(arguments);
         self.run_program(program)
     }
 
-    /// Runs a command that is made ready to its end; the rules of every run are checked.
+    /// Runs a prepared command and checks the rules.
     pub fn run_program(&self, mut program: Command) -> Transcript {
         let before = self.sandbox.requests().len();
         let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -209,18 +207,18 @@ impl Bench {
             longest_silence: watched.longest_silence,
             ..Transcript::of(Output { status, stdout, stderr: errors.join().unwrap() })
         };
-        lint::every_run(self, &transcript);
-        lint::attempts(&self.sandbox.requests()[before..]);
+        rules::every_run(self, &transcript);
+        rules::attempts(&self.sandbox.requests()[before..]);
         transcript
     }
 
-    /// What somebody sees at a terminal of so many columns; stdout goes into the file `stdout`. Of the variables of the
-    /// environment only those are set that a terminal sets, and these.
+    /// Output at a terminal of this width; stdout goes to the file `stdout`. Only a terminal's environment variables
+    /// and the given ones are set.
     pub fn at_terminal(&self, columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> String {
         self.typed_at_terminal("", columns, arguments, environment)
     }
 
-    /// The same for somebody who types these lines, which the terminal shows, too.
+    /// The same, with typed input, which the terminal echoes.
     pub fn typed_at_terminal(
         &self,
         lines: &str,
@@ -231,7 +229,7 @@ impl Bench {
         self.terminal(lines, columns, &format!("{} >stdout", arguments.join(" ")), environment)
     }
 
-    /// What somebody sees at a terminal, stdout along with the rest.
+    /// Output at a terminal, including stdout.
     pub fn on_terminal(&self, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
         self.terminal("", columns, arguments, environment)
     }
@@ -239,7 +237,7 @@ impl Bench {
     fn terminal(&self, lines: &str, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
         let program = tested_program();
         let program = program.to_str().unwrap();
-        // What is typed ahead is shown before the program starts, or not at all.
+        // Without `-echo`, input typed ahead may be echoed before the program starts.
         let line = format!("stty rows 40 cols {columns} -echo; {program} {arguments}; echo \"exit $?\"");
         let mut terminal = Command::new("script");
         terminal.args(["--quiet", "--command", &line, "/dev/null"]).current_dir(&self.directory).stdin(Stdio::piped());
@@ -256,17 +254,17 @@ impl Bench {
         self.run(&["check", "--config", "config.json"])
     }
 
-    /// The streams as `discover` prints them, by name.
+    /// The streams of `discover` by name.
     pub fn discover(&self) -> BTreeMap<String, Value> {
         self.file("config.json", &self.config);
         let transcript = self.run(&["discover", "--config=config.json"]);
         assert_eq!(transcript.code, Some(0), "{}", transcript.stdout);
-        let [message] = &transcript.of_type("CATALOG")[..] else { panic!("one CATALOG is wanted") };
+        let [message] = &transcript.of_type("CATALOG")[..] else { panic!("expected one CATALOG") };
         let streams = message["catalog"]["streams"].as_array().unwrap();
         streams.iter().map(|stream| (stream["name"].as_str().unwrap().to_owned(), stream.clone())).collect()
     }
 
-    /// A configured catalog of these streams, as a platform writes it.
+    /// A configured catalog, as a platform writes it.
     pub fn catalog(&self, names: &[&str], sync_mode: &str) -> Value {
         let discovered = self.discover();
         let streams = names.iter().map(|name| {
@@ -277,7 +275,7 @@ impl Bench {
         json!({"streams": streams.collect::<Vec<_>>()})
     }
 
-    /// Reads with this catalog; the rules of reading are checked.
+    /// Reads with this catalog and checks the rules for reads.
     pub fn read(&self, catalog: &Value, state: Option<&Value>) -> Transcript {
         self.file("config.json", &self.config);
         self.file("catalog.json", catalog);
@@ -287,16 +285,16 @@ impl Bench {
             arguments.extend(["--state", "state.json"]);
         }
         let transcript = self.run(&arguments);
-        lint::read(&transcript, catalog);
+        rules::read(&transcript, catalog);
         transcript
     }
 
-    /// The bodies of the requests for rows of reports so far.
+    /// Bodies of the report requests so far.
     pub fn report_requests(&self) -> Vec<Value> {
         self.statistics_requests().into_iter().filter(|body| !is_auxiliary(body)).collect()
     }
 
-    /// The bodies of the requests for totals and lists of ad sets so far.
+    /// Bodies of the requests for totals and ad set lists so far.
     pub fn auxiliary_requests(&self) -> Vec<Value> {
         self.statistics_requests().into_iter().filter(is_auxiliary).collect()
     }
@@ -314,7 +312,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // What is left behind does no harm below target/.
+            // A leftover folder in target/ does no harm.
             std::fs::remove_dir_all(&self.directory).ok();
         }
     }
@@ -341,7 +339,7 @@ impl Transcript {
         records.map(|message| message["record"]["data"].as_object().unwrap()).collect()
     }
 
-    /// The states of a stream with their positions among the messages.
+    /// A stream's states with their message positions.
     pub fn states(&self, stream: &str) -> Vec<(usize, &Value)> {
         let states = self.messages.iter().enumerate();
         states
@@ -350,7 +348,7 @@ impl Transcript {
             .collect()
     }
 
-    /// What a platform keeps: the last state of every stream among the first messages, as a list.
+    /// What a platform keeps: each stream's last state among the first messages.
     pub fn state_after(&self, messages: usize) -> Value {
         let mut last = BTreeMap::new();
         for message in self.messages[..messages].iter().filter(|message| message["type"] == "STATE") {
@@ -368,7 +366,7 @@ impl Transcript {
         traces.map(|message| &message["trace"]).filter(|trace| trace["type"] == "ERROR").map(|t| &t["error"]).collect()
     }
 
-    /// The statuses of a stream in order, without those that say that it waits.
+    /// A stream's statuses in order, without rate limit waits.
     pub fn statuses(&self, stream: &str) -> Vec<&str> {
         let traces = self.messages.iter().map(|message| &message["trace"]["stream_status"]);
         let of_stream = traces.filter(|s| s["stream_descriptor"]["name"] == stream && s["reasons"].is_null());
@@ -381,7 +379,7 @@ impl Transcript {
     }
 }
 
-/// What was seen of a process while it ran.
+/// Measurements of a running process.
 #[derive(Default)]
 struct Watched {
     peak_kib: u64,
@@ -389,7 +387,7 @@ struct Watched {
     longest_silence: Duration,
 }
 
-/// Reads the standard output of a process to its end.
+/// Reads a process's stdout to the end.
 fn watch(child: &mut Child) -> (Vec<u8>, Watched) {
     let mut stdout = child.stdout.take().unwrap();
     let (mut bytes, mut watched) = (Vec::new(), Watched::default());
@@ -403,21 +401,21 @@ fn watch(child: &mut Child) -> (Vec<u8>, Watched) {
             return (bytes, watched);
         }
         bytes.extend_from_slice(&buffer[..length]);
-        // The high-water mark; the last reading is taken while the last lines are in the pipe.
+        // The last reading happens while the last lines are in the pipe.
         watched.peak_kib = watched.peak_kib.max(peak_kib(child.id()));
         let files = std::fs::read_dir(format!("/proc/{}/fd", child.id())).map_or(0, Iterator::count);
         watched.most_files = watched.most_files.max(files);
     }
 }
 
-/// The most memory that a process has held so far, in KiB.
+/// Peak memory of a process so far, in KiB.
 pub fn peak_kib(process: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
     mark.unwrap_or(0)
 }
 
-/// Ready-made reports have more dimensions than the advertiser and one other.
+/// Built-in reports have more dimensions than the advertiser and one other.
 fn is_auxiliary(body: &Value) -> bool {
     body["dimensions"][0] == "AdvertiserId" && body["dimensions"].as_array().is_some_and(|names| names.len() == 2)
 }
@@ -426,7 +424,7 @@ fn is_state_of(message: &Value, stream: &str) -> bool {
     message["type"] == "STATE" && message["state"]["stream"]["stream_descriptor"]["name"] == stream
 }
 
-/// Sends a request to loopback, the plain way; returns the status and the JSON of the answer (`null` if it has none).
+/// Sends a plain request to loopback; returns status and JSON (`null` if none).
 pub fn http(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let body = body.map(Value::to_string).unwrap_or_default();
@@ -446,7 +444,7 @@ pub fn http(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) 
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
 }
 
-/// A token of a sandbox with the usual credentials.
+/// A sandbox token with the default credentials.
 pub fn token(url: &str) -> String {
     let form =
         json!("grant_type=client_credentials&client_id=sandbox-client&client_secret=sandbox%2Bsecret%2Fwith%3Dsigns");

@@ -1,4 +1,4 @@
-//! What Criteo refuses, cannot answer or no longer keeps: the rest is read, and what is missing is named and asked for again.
+//! What Criteo refuses, cannot return or no longer keeps: the rest is read; missing data is named and requested again.
 
 use chrono::Days;
 use criteo_sandbox::Options;
@@ -9,11 +9,11 @@ use crate::streams::{assert_report, preset};
 use crate::truth::{self, by_key};
 
 pub const REPORT: &str = "campaign_statistics_daily";
-/// What tells the requests for data from those for totals.
+/// Distinguishes data requests from totals requests.
 pub const OF_DATA: &str = "\"CampaignId\"";
 pub const OF_TOTALS: &str = "[\"AdvertiserId\",\"Day\"]";
 
-#[expect(clippy::needless_pass_by_value, reason = "callers write both in place")]
+#[expect(clippy::needless_pass_by_value, reason = "callers build both inline")]
 pub fn fault(bench: &Bench, matches: Value, action: Value) {
     bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": action})).unwrap();
 }
@@ -37,7 +37,7 @@ pub fn rises(bench: &mut Bench, days: u64) {
     bench.config["now"] = json!(format!("{later}T12:00:00Z"));
 }
 
-/// What a destination that merges by key holds after these syncs is what there is.
+/// Asserts that a destination that merges by key holds the truth after these syncs.
 pub fn assert_merged(bench: &Bench, syncs: &[&Transcript], name: &str) {
     let stream = &bench.discover()[name];
     let mut merged = truth::ByKey::new();
@@ -53,7 +53,7 @@ pub fn problem(code: &str) -> String {
 }
 
 #[test]
-fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
+fn the_next_sync_closes_a_hole() {
     for (name, action) in [
         ("500", json!({"status": 500, "body": "{}"})),
         ("504", json!({"status": 504, "body": "{}"})),
@@ -62,7 +62,7 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
         ("404", json!({"status": 404, "body": problem("gone")})),
     ] {
         let mut bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 60);
-        // Windows must be short enough that something is read before the day.
+        // Windows must be short enough that some rows precede the day.
         bench.config["verify_totals"] = json!(false);
         fault(&bench, json!({"path": "/statistics/", "covers": "2026-10-20", "text": OF_DATA}), action);
         let first = incremental(&bench, None);
@@ -78,7 +78,7 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
         assert_eq!(state["groups"], json!([{"cursor": "2026-10-31", "scope": ["1001"]}]), "{name}");
         let hole = json!({"from": "2026-10-20", "to": "2026-10-20", "scope": ["1001"], "why": "unread", "tries": 1});
         assert_eq!(state["holes"], json!([hole]), "{name}");
-        // Forty days later the day lies before the lookback: nothing but the hole asks for it.
+        // Forty days later the day is before the lookback: only the hole requests it.
         bench.sandbox.clear_faults();
         rises(&mut bench, 40);
         let second = incremental(&bench, Some(&first.final_state()));
@@ -89,7 +89,7 @@ fn a_day_that_cannot_be_read_is_a_hole_and_the_next_sync_closes_it() {
 }
 
 #[test]
-fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() {
+fn a_refused_advertiser_is_named_and_the_others_are_read() {
     for (status, code) in
         [(400, "odd"), (403, "no-rights"), (403, "permission-denied"), (404, "x"), (410, "x"), (200, "not-found")]
     {
@@ -119,7 +119,7 @@ fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() 
             if is_listed {
                 assert!(message(&transcript).contains("1003"), "{}", message(&transcript));
             }
-            // The advertiser is read from its start once it is let in.
+            // The advertiser is read from its start once it is no longer refused.
             bench.sandbox.clear_faults();
             let second = incremental(&bench, Some(&transcript.final_state()));
             assert_eq!(second.code, Some(0));
@@ -129,7 +129,7 @@ fn an_advertiser_that_is_refused_with_any_code_is_named_and_holds_nobody_back() 
 }
 
 #[test]
-fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
+fn a_request_refused_for_all_advertisers_fails_fast_with_criteos_message() {
     let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 20);
     fault(&bench, json!({"path": "/statistics/"}), json!({"status": 400, "body": problem("odd")}));
     let transcript = incremental(&bench, None);
@@ -140,19 +140,26 @@ fn a_request_that_everybody_is_refused_fails_soon_with_the_words() {
 }
 
 #[test]
-fn no_campaign_of_an_advertiser_with_totals_is_no_empty_report() {
+fn a_no_campaign_error_fails_when_the_totals_have_data() {
     let bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 30);
     let action = json!({"status": 403, "body": problem("no-campaign-found")});
     fault(&bench, json!({"path": "/statistics/", "advertiser": "1002", "text": OF_DATA}), action);
     let transcript = incremental(&bench, None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    let told = transcript.logs("WARN").join("\n");
-    assert!(told.contains("refuses to report on 1002") && told.contains("its own totals have numbers"), "{told}");
-    assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1001"]), "the other one is read when it comes");
+    let reported = transcript.logs("WARN").join("\n");
+    assert!(
+        reported.contains("refuses to report on 1002") && reported.contains("its own totals have numbers"),
+        "{reported}"
+    );
+    assert_eq!(
+        state_of(&transcript)["groups"][0]["scope"],
+        json!(["1001"]),
+        "the other one is read once it is available"
+    );
 }
 
 #[test]
-fn no_campaign_is_an_empty_report() {
+fn a_no_campaign_error_is_an_empty_report() {
     for text in [json!({"errors": [{"code": "no-campaign-found"}]}), json!({"message": "No campaign found"})] {
         let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 20);
         for empty in ["1004", "1005"] {
@@ -168,7 +175,7 @@ fn no_campaign_is_an_empty_report() {
 }
 
 #[test]
-fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
+fn failed_totals_make_days_unproven_but_keep_their_rows() {
     for (name, matches, action, is_unproven) in [
         ("400", json!({}), json!({"status": 400, "body": problem("odd")}), true),
         ("403", json!({}), json!({"status": 403, "body": problem("odd")}), true),
@@ -189,7 +196,7 @@ fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
         let warned =
             transcript.logs("WARN").iter().any(|log| log.contains("totals") && log.contains("are not available"));
         assert_eq!(warned, is_unproven, "{name}: {:?}", transcript.logs("WARN"));
-        // Days that are not older than two are never compared.
+        // Days within the last two days are never compared.
         let hole = json!([{"from": bench.today() - Days::new(100), "to": "2026-10-29", "scope": ["1001", "1002", "1003"],
             "why": "uncompared", "tries": 1}]);
         assert_eq!(state_of(&transcript).get("holes"), is_unproven.then_some(&hole), "{name}");
@@ -200,12 +207,12 @@ fn totals_that_cannot_be_had_make_days_unproven_and_not_unread() {
 }
 
 #[test]
-fn spans_that_are_too_long_are_found_out_whatever_the_answer() {
+fn a_date_range_limit_is_detected_from_any_error() {
     for (name, status, code) in [("timespan", 400, "invalid-timespan"), ("other code", 400, "odd"), ("late", 504, "x")]
     {
         for longest in [4, 31, 100] {
             if name == "other code" && longest == 4 {
-                // Nobody can tell a refusal of so short windows from one of the advertiser.
+                // With such short windows, this looks like a refused advertiser.
                 continue;
             }
             let bench = Bench::new(Options { ads: 1, ..Options::default() }, 300);
@@ -222,7 +229,7 @@ fn spans_that_are_too_long_are_found_out_whatever_the_answer() {
 }
 
 #[test]
-fn history_that_is_shorter_than_documented_moves_the_start() {
+fn a_shorter_history_than_documented_moves_the_start() {
     for code in ["invalid-timespan", "odd"] {
         let bench = Bench::new(Options { ads: 1, ..Options::default() }, 730);
         let floor = bench.today() - Days::new(727);
@@ -239,7 +246,7 @@ fn history_that_is_shorter_than_documented_moves_the_start() {
         let mut query = preset(REPORT);
         query["startDate"] = json!(floor);
         assert_report(&bench, &transcript, REPORT, &query);
-        // What does not speak of days is true of each advertiser by itself.
+        // An error that does not mention days concerns each advertiser separately.
         let words = if code == "odd" { "refuses to report on" } else { "assumed to go back" };
         let warned = transcript.logs("WARN").iter().any(|log| log.contains(words) && log.contains(&floor.to_string()));
         assert!(warned, "{:?}", transcript.logs("WARN"));
@@ -247,11 +254,11 @@ fn history_that_is_shorter_than_documented_moves_the_start() {
 }
 
 #[test]
-fn the_cursor_never_passes_a_day_that_was_not_read() {
+fn the_cursor_never_passes_an_unread_day() {
     let mut bench = Bench::new(Options::default(), 60);
     let first = incremental(&bench, None);
     rises(&mut bench, 50);
-    // A start behind the cursor leaves days out: the cursor stays, and they are named.
+    // A start after the cursor skips days: the cursor stays, and they are named.
     let start = bench.today() - Days::new(10);
     bench.config["start_date"] = json!(start);
     let second = incremental(&bench, Some(&first.final_state()));
@@ -280,8 +287,8 @@ fn a_pause_longer_than_the_default_history_leaves_no_gap() {
 }
 
 #[test]
-fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
-    // Criteo cuts at 60 rows, of which nothing is documented; a day has more.
+fn a_day_truncated_below_the_cap_is_split_by_ad_set() {
+    // An undocumented cap of 60 rows; a day has more.
     let options =
         Options { row_cap: 60, advertisers: 2, campaigns: 5, ad_sets: 4, ads: 5, activity: 100, ..Options::default() };
     let mut bench = Bench::new(options, 6);
@@ -295,17 +302,17 @@ fn a_day_that_is_cut_below_the_cap_is_read_by_its_ad_sets() {
     assert_report(&bench, &transcript, name, &query);
 }
 
-/// Rows that cannot be summed up are written; nothing proves their day, and the state and the summary say so.
+/// Their rows are written; state and summary report the day as unproven.
 #[test]
-fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
+fn rows_that_cannot_be_summed_make_their_day_unproven() {
     let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 20);
     for of in [OF_DATA, OF_TOTALS] {
         let day = json!({"path": "/statistics/", "text": of});
         fault(&bench, day, json!({"mutate": {"/Rows/0/Clicks": "a few"}}));
     }
     let transcript = incremental(&bench, None);
-    let told = transcript.logs("WARN").iter().any(|log| log.contains("that are not numbers"));
-    assert!(told, "{:?}", transcript.logs("WARN"));
+    let reported = transcript.logs("WARN").iter().any(|log| log.contains("that are not numbers"));
+    assert!(reported, "{:?}", transcript.logs("WARN"));
     let holes = state_of(&transcript)["holes"].clone();
     let uncompared = holes.as_array().unwrap().iter().filter(|hole| hole["why"] == "uncompared");
     let days: Vec<_> = uncompared.map(|hole| hole["from"].as_str().unwrap().to_owned()).collect();
@@ -315,10 +322,10 @@ fn rows_that_cannot_be_summed_up_make_their_day_unproven() {
     assert!(transcript.logs("INFO").iter().any(is_listed), "{:?}", transcript.logs("INFO"));
 }
 
-/// However long the window is that the day lies in, the halving ends at the day, and what is behind it is read. Where all fails, a
-/// row of failures ends the stream soon.
+/// Splitting stops at the failing day, and later days are read. If everything fails, several failures in a row end the
+/// stream.
 #[test]
-fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
+fn one_failing_day_is_a_hole_and_an_outage_fails_fast() {
     for days in [1, 7, 8, 15, 16, 63] {
         let mut bench = Bench::new(Options { advertisers: 1, ..Options::default() }, days);
         bench.config["verify_totals"] = json!(false);
@@ -348,9 +355,9 @@ fn one_day_that_fails_is_no_outage_and_an_outage_is_told_soon() {
     }
 }
 
-/// A refusal in odd words of up to 31 days is not taken for one of their number at once, but a first day that is served alone tells.
+/// An unusual refusal for up to 31 days is not assumed to concern their number, but an available first day shows it.
 #[test]
-fn a_span_that_is_too_long_in_odd_words_is_found() {
+fn a_date_range_limit_is_detected_from_unusual_wording() {
     for longest in [31, 30, 4, 1] {
         let bench = Bench::new(Options { ads: 1, ..Options::default() }, 61);
         let action = json!({"status": 400, "body": problem("odd")});
@@ -361,9 +368,9 @@ fn a_span_that_is_too_long_in_odd_words_is_found() {
     }
 }
 
-/// The first day is looked for with three advertisers; where all of these are refused, the stream fails.
+/// The first day is searched with three advertisers; if all are refused, the stream fails.
 #[test]
-fn the_first_day_is_found_behind_two_advertisers_that_are_refused() {
+fn the_first_day_is_found_despite_two_refused_advertisers() {
     for (refused, is_found) in [(2, true), (3, false)] {
         let bench = Bench::new(Options { advertisers: 5, ads: 1, ..Options::default() }, 730);
         let first = bench.today() - Days::new(729);

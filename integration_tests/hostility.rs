@@ -1,9 +1,9 @@
-//! Syncs that both server and machine are against, drawn at random: slow and refused tokens, answers that break, kills at lines and
-//! at system calls, full disks, clocks that jump. Every one ends, in memory; and once all is well again, a sync brings the rest.
+//! Random syncs with a failing server and machine: slow and refused tokens, broken responses, kills at lines and system
+//! calls, full disks, clock jumps. Each ends within the memory limit, and a final undisturbed sync completes the data.
 //!
 //! ```text
-//! HOSTILE_SECONDS=3600 cargo test --test integration -- --ignored --nocapture hostile_syncs
-//! HOSTILE_SEED=4711 HOSTILE_SECONDS=0 cargo test --test integration -- --ignored --nocapture hostile_syncs
+//! HOSTILE_SECONDS=3600 cargo test --test integration -- --ignored --nocapture hostility
+//! HOSTILE_SEED=4711 HOSTILE_SECONDS=0 cargo test --test integration -- --ignored --nocapture hostility
 //! ```
 
 use std::collections::BTreeMap;
@@ -39,27 +39,27 @@ const STREAMS: &[&str] = &[
 const SYNCS: usize = 4;
 const SIGKILL: i32 = 9;
 
-/// What the machine does to a sync.
+/// A machine fault during a sync.
 #[derive(Debug, Clone)]
 enum Machine {
     Obeys,
-    /// A signal behind so many lines.
+    /// A signal after this many lines.
     Signal {
         name: &'static str,
         lines: usize,
     },
-    /// `strace` has something happen at a system call for the file of states.
+    /// `strace` injects a fault at a system call on the state file.
     Traced(String),
-    /// Stdout is a file on a disk of so many KiB.
+    /// Stdout is a file on a disk of this size.
     FullDisk {
         kib: u32,
     },
-    /// The clock jumps behind so many lines.
+    /// The clock jumps after this many lines.
     Clock {
         jump: &'static str,
         lines: usize,
     },
-    /// Whoever reads the lines takes its time.
+    /// The reader of stdout is slow.
     SlowReader {
         lines: usize,
     },
@@ -87,7 +87,7 @@ impl Machine {
         }
     }
 
-    /// Whether this machine can do that.
+    /// Whether this machine supports the fault.
     fn is_possible(&self) -> bool {
         match self {
             Self::Traced(_) => has("strace"),
@@ -96,13 +96,13 @@ impl Machine {
         }
     }
 
-    /// Whether the run may end by SIGKILL.
+    /// Whether the fault may end the run with SIGKILL.
     fn kills(&self) -> bool {
         matches!(self, Self::Signal { name: "KILL", .. }) || matches!(self, Self::Traced(what) if what.contains("KILL"))
     }
 }
 
-/// What the server does in a sync, drawn.
+/// Random server faults of a sync.
 fn faults(rng: &mut Rng) -> Vec<Value> {
     let all = [
         json!({"match": {"path": "/oauth2/token"}, "times": null, "do": {"delivery": {"delay_ms": rng.u64(100..1500)}}}),
@@ -135,7 +135,7 @@ fn options(rng: &mut Rng) -> Options {
     }
 }
 
-/// Runs a sync to its end, whatever that is: how it ended, and the lines that are whole.
+/// Runs a sync until it ends; returns its status and its complete lines.
 fn sync(bench: &Bench, streams: &str, machine: &Machine) -> (ExitStatus, Vec<Value>) {
     bench.file("config.json", &bench.config);
     let read = ["read", "--config", "config.json", "--streams", streams, "--state-file", "inside/state.json"];
@@ -178,7 +178,7 @@ fn sync(bench: &Bench, streams: &str, machine: &Machine) -> (ExitStatus, Vec<Val
     let mut line = String::new();
     for number in 0.. {
         line.clear();
-        // The last line of a run that was ended may be cut, also within a letter.
+        // The last line of a killed run may be cut, even within a character.
         if reader.read_line(&mut line).is_err() || !line.ends_with('\n') {
             break;
         }
@@ -199,7 +199,7 @@ fn sync(bench: &Bench, streams: &str, machine: &Machine) -> (ExitStatus, Vec<Val
     (status, messages)
 }
 
-/// Some hostile syncs of an account and one that nobody is against: what a destination that merges by key holds then is the truth.
+/// Syncs an account several times with faults and once without; then the merged rows must match the truth.
 fn account(seed: u64, syncs: &mut BTreeMap<String, usize>) {
     let rng = &mut Rng::with_seed(seed);
     let bench = Bench::new(options(rng), rng.u64(10..28));
@@ -225,10 +225,10 @@ fn account(seed: u64, syncs: &mut BTreeMap<String, usize>) {
         let (status, messages) = sync(&bench, &streams.join(","), &machine);
         let end = status.signal().map_or_else(|| format!("exit {}", status.code().unwrap()), |n| format!("signal {n}"));
         story.push(format!("{machine:?}: {end}, {} lines", messages.len()));
-        let told = || format!("HOSTILE_SEED={seed}, {streams:?}\n  {}", story.join("\n  "));
-        assert!(status.signal() != Some(SIGKILL) || machine.kills(), "it hung: {}", told());
-        assert!(status.code() != Some(101) && status.code() != Some(99), "{}", told());
-        assert!(!is_last || status.success(), "{}", told());
+        let reported = || format!("HOSTILE_SEED={seed}, {streams:?}\n  {}", story.join("\n  "));
+        assert!(status.signal() != Some(SIGKILL) || machine.kills(), "it hung: {}", reported());
+        assert!(status.code() != Some(101) && status.code() != Some(99), "{}", reported());
+        assert!(!is_last || status.success(), "{}", reported());
         for name in &streams {
             let records = messages.iter().filter(|message| message["record"]["stream"] == *name);
             let records = records.map(|message| message["record"]["data"].as_object().unwrap());
@@ -253,7 +253,7 @@ fn account(seed: u64, syncs: &mut BTreeMap<String, usize>) {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn hostile_syncs_end_and_the_next_one_brings_the_rest() {
+fn a_sync_survives_a_hostile_server_and_the_next_one_completes() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 1_000_000 * 1_000;
     let first = number("HOSTILE_SEED").unwrap_or(clock);
@@ -267,5 +267,5 @@ fn hostile_syncs_end_and_the_next_one_brings_the_rest() {
             break;
         }
     }
-    println!("{accounts} accounts, syncs by what the machine did: {seen:?}; every table was the truth in the end");
+    println!("{accounts} accounts, syncs by what the machine did: {seen:?}; every table matched the truth");
 }

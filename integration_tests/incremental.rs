@@ -1,4 +1,4 @@
-//! Never a lost row, wherever a sync ends and goes on.
+//! No row is lost wherever a sync stops and resumes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::streams::{assert_report, assert_resumable, preset};
 const REPORTS: &[&str] = &["campaign_statistics_daily", "ad_set_statistics_daily", "ad_statistics_daily"];
 
 #[test]
-fn a_second_sync_reads_the_lookback_again_and_nothing_else() {
+fn a_second_sync_rereads_only_the_lookback() {
     let bench = Bench::new(Options::default(), 200);
     let catalog = bench.catalog(&["campaign_statistics_daily"], "incremental");
     let first = bench.read(&catalog, None);
@@ -24,27 +24,27 @@ fn a_second_sync_reads_the_lookback_again_and_nothing_else() {
     let second = bench.read(&catalog, Some(&first.final_state()));
     let again = &bench.report_requests()[requests.len()..];
     assert_eq!((again.len(), bench.auxiliary_requests().len()), (1, totals + 1));
-    // The cursor is yesterday; 30 days that end with it are read again, and today.
+    // The cursor is yesterday; it and the 29 days before it are read again, and today.
     assert_eq!((&again[0]["startDate"], &again[0]["endDate"]), (&json!("2026-10-02"), &json!("2026-11-01")));
     assert_eq!(second.final_state()[0]["stream"], first.final_state()[0]["stream"]);
     assert!(!second.records("campaign_statistics_daily").is_empty());
 }
 
 #[test]
-fn a_read_that_ends_after_any_state_goes_on_without_a_gap() {
-    // A low cap cuts windows into many slices, so that there are many states.
+fn a_sync_resumes_from_any_state_without_a_gap() {
+    // A low cap splits windows into many parts, so that there are many states.
     let mut bench = Bench::new(Options { row_cap: 60, ..Options::default() }, 40);
     bench.config["lookback_days"] = json!(3);
     let catalog = bench.catalog(REPORTS, "incremental");
     let whole = bench.read(&catalog, None);
     assert_eq!(whole.code, Some(0), "{:?}", whole.errors());
-    // How many there are depends on the order in which the answers come.
+    // Their number depends on the order of responses.
     let states = assert_resumable(&bench, &catalog, &whole, REPORTS);
     assert!(states >= 10, "{states} states");
 }
 
 #[test]
-fn a_state_ahead_of_its_records_is_noticed() {
+fn a_state_ahead_of_its_records_is_detected() {
     let bench = Bench::new(Options::default(), 40);
     let catalog = bench.catalog(&REPORTS[..1], "incremental");
     let mut whole = bench.read(&catalog, None);
@@ -52,11 +52,11 @@ fn a_state_ahead_of_its_records_is_noticed() {
     let early = whole.messages.iter().position(|message| message["type"] == "RECORD").unwrap();
     whole.messages.remove(early);
     let resumed = AssertUnwindSafe(|| assert_resumable(&bench, &catalog, &whole, &REPORTS[..1]));
-    assert!(catch_unwind(resumed).is_err(), "a record was lost and nobody noticed");
+    assert!(catch_unwind(resumed).is_err(), "a lost record was not detected");
 }
 
 #[test]
-fn an_answer_at_the_cap_is_halved_and_nothing_comes_twice() {
+fn a_response_at_the_cap_is_split_without_duplicates() {
     let bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
     let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
@@ -66,15 +66,15 @@ fn an_answer_at_the_cap_is_halved_and_nothing_comes_twice() {
 }
 
 #[test]
-fn a_day_that_is_too_much_fails_its_stream_with_the_remedy() {
-    // Two ad sets of an advertiser fit under the cap on any day, the three ads of a single ad set do not.
+fn a_day_above_the_cap_fails_its_stream_with_a_remedy() {
+    // Two ad sets of an advertiser fit under the cap on any day; the three ads of one ad set do not.
     let bench = Bench::new(Options { row_cap: 3, campaigns: 1, activity: 100, ..Options::default() }, 4);
     let transcript = bench.read(&bench.catalog(REPORTS, "incremental"), None);
     assert_eq!(transcript.code, Some(1));
     let [error] = &transcript.errors()[..] else { panic!("{:?}", transcript.errors()) };
     assert_eq!(error["stream_descriptor"]["name"], "ad_statistics_daily");
     assert_eq!(error["failure_type"], "config_error");
-    // Which advertiser comes first, and with which day, is chance.
+    // The first advertiser and day to fail vary.
     let words = error["message"].as_str().unwrap().split(' ').map(|word| match word.trim_end_matches(',') {
         "1001" | "1002" | "1003" => "(id)",
         day if day.starts_with("2026-") => "(day),",
@@ -87,7 +87,7 @@ fn a_day_that_is_too_much_fails_its_stream_with_the_remedy() {
 }
 
 #[test]
-fn a_state_of_the_future_is_read_again_from_the_last_day_that_can_be_true() {
+fn a_cursor_in_the_future_is_reset_to_the_latest_possible_day() {
     let bench = Bench::new(Options::default(), 50);
     let catalog = bench.catalog(&["ad_set_statistics_daily"], "incremental");
     let first = bench.read(&catalog, None);
@@ -106,7 +106,7 @@ fn a_state_of_the_future_is_read_again_from_the_last_day_that_can_be_true() {
 }
 
 #[test]
-fn an_advertiser_that_comes_later_starts_at_the_start_and_one_that_left_keeps_its_cursor() {
+fn a_new_advertiser_starts_at_start_date_and_a_removed_one_keeps_its_cursor() {
     let mut bench = Bench::new(Options::default(), 90);
     bench.config["advertiser_ids"] = json!("1001");
     let catalog = bench.catalog(&["ad_set_statistics_daily"], "incremental");
@@ -121,7 +121,7 @@ fn an_advertiser_that_comes_later_starts_at_the_start_and_one_that_left_keeps_it
 }
 
 #[test]
-fn a_start_before_the_history_of_criteo_is_clamped_with_one_warning() {
+fn a_start_before_criteos_history_is_clamped_with_one_warning() {
     let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 10);
     bench.config["start_date"] = json!("2016-01-01");
     let transcript = bench.read(&bench.catalog(&["campaign_statistics_daily"], "incremental"), None);
@@ -134,7 +134,7 @@ fn a_start_before_the_history_of_criteo_is_clamped_with_one_warning() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_token_is_renewed_before_its_end() {
+fn a_token_is_renewed_before_it_expires() {
     let (token_life, latency) = (Duration::from_secs(2), Duration::from_millis(500));
     let bench = Bench::new(Options { token_life, latency, row_cap: 50, ..Options::default() }, 130);
     let transcript = bench.read(&bench.catalog(&["campaign_statistics_daily"], "incremental"), None);
@@ -144,7 +144,7 @@ fn a_token_is_renewed_before_its_end() {
 }
 
 #[test]
-fn a_token_that_is_refused_is_renewed_once() {
+fn a_refused_token_is_renewed_once() {
     let bench = Bench::new(Options { token_calls: Some(5), page_limit: 10, ..Options::default() }, 1);
     let transcript = bench.read(&bench.catalog(&["audiences"], "full_refresh"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
@@ -154,12 +154,12 @@ fn a_token_that_is_refused_is_renewed_once() {
     );
     let requests = bench.sandbox.requests();
     let refused = requests.iter().filter(|request| request.status == 401).count();
-    assert!(refused >= 4, "{refused} calls were refused");
-    assert_eq!(bench.token_requests(), refused + 1, "every refusal costs one renewal");
+    assert!(refused >= 4, "{refused} requests were refused");
+    assert_eq!(bench.token_requests(), refused + 1, "one renewal per refusal");
 }
 
 #[test]
-fn a_token_that_is_always_refused_ends_the_sync_soon() {
+fn a_token_that_is_always_refused_fails_the_sync_fast() {
     let bench = Bench::new(Options { token_calls: Some(0), ..Options::default() }, 10);
     let transcript = bench.read(&bench.catalog(&["campaigns"], "full_refresh"), None);
     assert_eq!(transcript.code, Some(1));
@@ -168,12 +168,12 @@ fn a_token_that_is_always_refused_ends_the_sync_soon() {
 }
 
 #[test]
-fn a_rotated_refresh_token_goes_out_with_the_whole_configuration() {
+fn a_rotated_refresh_token_is_sent_with_the_full_configuration() {
     let options = Options { refresh_token: Some("first-refresh-token".into()), ..Options::default() };
     let bench = Bench::new(options, 10);
     let transcript = bench.read(&bench.catalog(&["campaigns"], "full_refresh"), None);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    let [control] = &transcript.of_type("CONTROL")[..] else { panic!("one CONTROL is wanted") };
+    let [control] = &transcript.of_type("CONTROL")[..] else { panic!("expected one CONTROL") };
     let mut config: Value = control["control"]["connectorConfig"]["config"].clone();
     assert_eq!(config["refresh_token"], "rotated-refresh-token-1");
     config["refresh_token"] = json!("first-refresh-token");

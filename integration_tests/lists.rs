@@ -1,4 +1,4 @@
-//! Lists that come in part: what is missing is named, nothing of it counts as read, and everything else is written.
+//! Partial lists: missing data is named and does not count as read; everything else is written.
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn read(bench: &Bench, name: &str) -> Transcript {
     bench.read(&bench.catalog(&[name], "full_refresh"), None)
 }
 
-/// The message of a stream that is incomplete.
+/// The error message of an incomplete stream.
 fn incomplete(transcript: &Transcript, name: &str) -> String {
     assert_eq!(transcript.statuses(name).last(), Some(&"INCOMPLETE"), "{name}");
     let errors = transcript.errors();
@@ -22,7 +22,7 @@ fn incomplete(transcript: &Transcript, name: &str) -> String {
 }
 
 #[test]
-fn budgets_whose_second_request_is_refused_are_incomplete() {
+fn budgets_are_incomplete_if_their_second_request_is_refused() {
     for status in [400, 403, 404] {
         let bench = Bench::new(Options::default(), 1);
         let whole = read(&bench, "mpo_budgets").records("mpo_budgets").len();
@@ -40,7 +40,7 @@ fn budgets_whose_second_request_is_refused_are_incomplete() {
 }
 
 #[test]
-fn no_state_passes_children_of_a_parent_that_was_not_listed() {
+fn no_state_skips_children_of_an_unlisted_parent() {
     let name = "ad_set_display_multipliers";
     let options = || Options { advertisers: 5, campaigns: 4, ad_sets: 5, ..Options::default() };
     for fails in [false, true] {
@@ -77,7 +77,7 @@ fn every_advertiser_whose_list_fails_is_named() {
 }
 
 #[test]
-fn a_report_that_announces_more_in_its_smallest_piece_says_so() {
+fn a_single_day_report_that_announces_more_rows_fails() {
     let name = "mpo_campaign_statistics";
     let bench = Bench::new(Options::default(), 2);
     fault(&bench, &json!({"path": "/stats/campaigns"}), &json!({"mutate": {"/links": {"next": "/page/2"}}}));
@@ -86,7 +86,7 @@ fn a_report_that_announces_more_in_its_smallest_piece_says_so() {
 }
 
 #[test]
-fn a_day_without_log_files_may_be_one_element() {
+fn a_day_without_log_files_may_be_a_single_element() {
     let bench = Bench::new(Options::default(), 3);
     let body = json!({"data": [{"type": "x", "attributes": {"files": []}}], "meta": {"totalItems": 1}});
     fault(&bench, &json!({"path": "/log-level/"}), &json!({"body": body.to_string()}));

@@ -1,4 +1,4 @@
-//! Log files: the days that Criteo no longer serves, days that cannot be read, and names that tell files apart.
+//! Log files: days that are no longer available or unreadable, and distinct file names.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::truth::{self, by_key};
 
 const LOG: &str = "log_level_events";
 
-/// So often is a request of a sync tried.
+/// Attempts per request in a sync.
 const ATTEMPTS: u32 = 6;
 
-/// A bench with these switches of the sandbox, whose configuration begins so many days ago.
+/// A bench with sandbox switches, whose configuration starts `days` ago.
 fn bench(switches: &[(&str, &str)], days: u64) -> Bench {
     let mut options = Options::default();
     for (name, value) in switches {
@@ -46,7 +46,7 @@ fn warns(transcript: &Transcript, words: &[&str]) -> bool {
     transcript.logs("WARN").iter().any(|log| words.iter().all(|word| log.contains(word)))
 }
 
-/// What a destination that merges by key holds after these syncs is every row from `start` on.
+/// Asserts that a destination that merges by key holds every row from `start` on.
 fn assert_merged(bench: &mut Bench, syncs: &[&Transcript], start: NaiveDate) {
     let stream = bench.discover()[LOG].clone();
     let mut merged = truth::ByKey::new();
@@ -62,7 +62,7 @@ fn problem(code: &str) -> Value {
 }
 
 #[test]
-fn the_first_day_of_log_files_that_criteo_serves_is_found() {
+fn the_first_available_day_of_log_files_is_found() {
     for (floor, kept, words) in [
         ("one_day_later", 29, "invalid_timespan"),
         ("three_days_later", 27, "invalid_timespan"),
@@ -73,22 +73,22 @@ fn the_first_day_of_log_files_that_criteo_serves_is_found() {
         let first_day = bench.today() - Days::new(kept);
         let transcript = sync(&bench, None);
         assert_eq!(transcript.code, Some(0), "{floor} {words}: {:?}", transcript.errors());
-        let told = if words == "invalid_timespan" {
+        let reported = if words == "invalid_timespan" {
             ["assumed to go back 30 days", &format!("refuses days before {first_day}")]
         } else {
             ["refuses the log files of", &format!("before {first_day}")]
         };
-        assert!(warns(&transcript, &told), "{floor} {words}: {:?}", transcript.logs("WARN"));
+        assert!(warns(&transcript, &reported), "{floor} {words}: {:?}", transcript.logs("WARN"));
         assert_eq!(state_of(&transcript)["groups"][0]["cursor"], "2026-10-29");
         assert!(state_of(&transcript).get("holes").is_none());
         assert_merged(&mut bench, &[&transcript], first_day);
     }
 }
 
-/// A search that meets an outage does not take the days for ones that are no longer kept.
-/// An advertiser whose files begin later says nothing of the others.
+/// An outage during the search does not make days unavailable. A later first day of one advertiser does not apply to
+/// others.
 #[test]
-fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
+fn the_first_day_of_one_advertiser_does_not_apply_to_others() {
     let bench = bench(&[], 29);
     let first = bench.today() - Days::new(14);
     for back in 15..=32 {
@@ -106,10 +106,10 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
 }
 
 #[test]
-fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
+fn an_outage_while_searching_the_first_day_skips_no_day() {
     let mut bench = bench(&[("log_files_floor", "three_days_later")], 30);
     let last = bench.today() - Days::new(1);
-    // All attempts of the search at the last day fail; the read of that day comes later.
+    // All attempts of the search at the last day fail; that day is read later.
     let fault = json!({"match": {"path": "/log-level/", "window": last}, "times": ATTEMPTS, "do": {"status": 500, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
     let transcript = sync(&bench, None);
@@ -118,7 +118,7 @@ fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
     let holes = json!([{"from": bench.today() - Days::new(30), "to": bench.today() - Days::new(28),
         "scope": ["1001", "1002", "1003"], "why": "unread", "tries": 1}]);
     assert_eq!((&state["groups"][0]["cursor"], &state["holes"]), (&json!("2026-10-29"), &holes));
-    // The next sync finds the first day, and names what is before it.
+    // The next sync finds the first day and names the days before it.
     bench.sandbox.clear_faults();
     let second = sync(&bench, Some(&transcript.final_state()));
     assert_eq!(second.code, Some(0), "{:?}", second.errors());
@@ -129,7 +129,7 @@ fn an_outage_in_the_search_for_the_first_day_leaves_no_day_out() {
 }
 
 #[test]
-fn days_that_fell_off_between_two_syncs_are_named() {
+fn days_that_expire_between_syncs_are_reported() {
     let mut bench = bench(&[("log_files_floor", "three_days_later")], 20);
     let first = sync(&bench, None);
     assert_eq!(state_of(&first)["groups"][0]["cursor"], "2026-10-29");
@@ -145,9 +145,9 @@ fn days_that_fell_off_between_two_syncs_are_named() {
     assert_eq!(days_of(&second, "1001").first().unwrap(), &first_day.to_string());
 }
 
-/// The days of the lookback that lie before the history have been read.
+/// Lookback days before the available history have been read before.
 #[test]
-fn a_lookback_beyond_the_history_is_no_loss() {
+fn a_lookback_beyond_the_history_loses_nothing() {
     let mut bench = bench(&[], 30);
     bench.config["lookback_days"] = json!(30);
     let first = sync(&bench, None);
@@ -159,7 +159,7 @@ fn a_lookback_beyond_the_history_is_no_loss() {
 }
 
 #[test]
-fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_is_lost() {
+fn an_unreadable_day_of_log_files_is_requested_until_it_expires() {
     for (name, path, action) in [
         ("a file that is gone", "/files/1002_2026-10-25", json!({"status": 404})),
         ("a list that fails", "/log-level/advertisers/1002/", json!({"status": 500, "body": "{}"})),
@@ -183,13 +183,13 @@ fn a_day_of_log_files_that_cannot_be_read_is_a_hole_that_is_asked_for_until_it_i
         let all = json!([{"cursor": "2026-10-29", "scope": ["1001", "1002", "1003"]}]);
         assert_eq!((&state_of(&first)["groups"], &state_of(&first)["holes"]), (&all, &hole(1)), "{name}");
         assert_eq!((days_of(&first, "1002").len(), days_of(&first, "1001").len()), (9, 10), "{name}");
-        // Still gone: the sync asks once more, and is incomplete again.
+        // Still missing: the sync requests it again and is incomplete again.
         later(&mut bench, 10);
         let second = sync(&bench, Some(&first.final_state()));
         assert_eq!(second.code, Some(1), "{name}");
         assert_eq!(state_of(&second)["holes"], hole(2), "{name}");
         assert_eq!(state_of(&second)["groups"][0]["cursor"], "2026-11-08", "{name}");
-        // There again: the hole closes. Past what Criteo keeps: the day is named as lost.
+        // Available again: the hole closes. Beyond Criteo's history: the day is reported as lost.
         let mut lost = self::bench(&[], 10);
         later(&mut lost, 40);
         let third = sync(&lost, Some(&second.final_state()));
@@ -216,9 +216,9 @@ fn an_advertiser_without_a_campaign_has_no_log_files() {
     assert_eq!(state_of(&transcript)["groups"][0]["scope"], json!(["1001", "1002", "1003"]));
 }
 
-/// Whatever the order of the list, and though a third file joins two, whichever place it has among them.
+/// For any order of the list, and if a third file joins two at any position.
 #[test]
-fn files_of_one_name_keep_their_keys() {
+fn log_files_with_the_same_name_keep_distinct_keys() {
     let bench = bench(&[], 6);
     let first = sync(&bench, None);
     let list = |blobs: &[&str], host: &str| {
@@ -237,8 +237,8 @@ fn files_of_one_name_keep_their_keys() {
         bench.sandbox.add_fault(fault).unwrap();
         let transcript = sync(&bench, Some(&first.final_state()));
         assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-        let is_told = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have the same name"));
-        assert_eq!(is_told, blobs.len() > 1);
+        let is_reported = transcript.logs("WARN").iter().any(|text| text.contains("on 2026-10-31 have the same name"));
+        assert_eq!(is_reported, blobs.len() > 1);
         let of_day = transcript.records(LOG).into_iter();
         tables.push(by_key(of_day.filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31"), &stream));
     }
@@ -250,7 +250,7 @@ fn files_of_one_name_keep_their_keys() {
 }
 
 #[test]
-fn a_log_file_that_is_compressed_twice_is_told_so() {
+fn a_log_file_compressed_twice_is_reported() {
     let bench = bench(&[("log_compression", "twice")], 3);
     let transcript = sync(&bench, None);
     assert_eq!((transcript.code, transcript.statuses(LOG).last()), (Some(1), Some(&"INCOMPLETE")));

@@ -1,6 +1,6 @@
-//! What the machine does to a run: it is killed at any system call with which it writes a file of its user's, and the clock jumps.
+//! Machine faults: kills at every system call that writes a user's file, and clock jumps.
 //!
-//! `scripts/test` installs the tools; where one is missing, that is shown with `--nocapture`.
+//! `scripts/test` installs the tools; `--nocapture` shows if one is missing.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,11 +16,11 @@ use crate::streams::truth_of;
 use crate::truth::by_key;
 
 const REPORT: &str = "campaign_statistics_daily";
-/// What a file that is written is called until it takes its place, behind the name of the other.
+/// Suffix of a temporary file before its rename.
 const NEW: &str = ".source-criteo-new";
 const SIGKILL: i32 = 9;
 
-/// Whether a tool is there; says so where it is not.
+/// Whether a tool is installed; prints a notice if not.
 pub fn has(tool: &str) -> bool {
     let is_there = Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !is_there {
@@ -29,7 +29,7 @@ pub fn has(tool: &str) -> bool {
     is_there
 }
 
-/// How a file is written: another one takes its place; or in place, since it is mounted alone.
+/// How a file is written: by renaming a temporary file, or in place if mounted alone.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Beside,
@@ -39,7 +39,7 @@ enum Way {
 impl Way {
     const ALL: [Self; 2] = [Self::Beside, Self::InPlace];
 
-    /// Runs the program on a file in the folder `inside`, as a container sees it; `tracer` goes before it.
+    /// Runs the program, with `tracer` in front, on a file in the folder `inside`, as in a container.
     fn run(self, bench: &Bench, file: &str, tracer: &[String], arguments: &[&str]) -> ExitStatus {
         let mount = match self {
             Self::Beside => "true".to_owned(),
@@ -52,7 +52,7 @@ impl Way {
         command.status().unwrap()
     }
 
-    /// Makes the file, and returns where it is outside of the container.
+    /// Creates the file, and returns its path outside the container.
     fn prepare(self, bench: &Bench, file: &str, content: &Value) -> std::path::PathBuf {
         std::fs::create_dir(bench.directory.join("inside")).unwrap();
         match self {
@@ -65,12 +65,12 @@ impl Way {
     }
 }
 
-/// The command of a tracer that sees the system calls for a file alone, and what takes its place.
+/// A tracer command for system calls on a file and its temporary replacement.
 pub fn tracer(bench: &Bench, file: &str, options: &[&str]) -> Vec<String> {
     let mut words =
         vec!["strace".to_owned(), "-f".to_owned(), "-qq".to_owned(), "-o".to_owned(), "trace.txt".to_owned()];
     for name in [format!("inside/{file}"), format!("inside/{file}{NEW}")] {
-        // As it is opened, and as the system calls it afterwards.
+        // The path as opened, and as `strace` shows it afterwards.
         let path = bench.directory.join(&name).to_str().unwrap().to_owned();
         words.extend(["-P".to_owned(), name, "-P".to_owned(), path]);
     }
@@ -78,7 +78,7 @@ pub fn tracer(bench: &Bench, file: &str, options: &[&str]) -> Vec<String> {
     words
 }
 
-/// How often each system call was made by the thread that made it most.
+/// Number of calls by name, from the thread with the most calls.
 fn counts(trace: &Path) -> BTreeMap<String, usize> {
     let mut by_thread: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in std::fs::read_to_string(trace).unwrap().lines() {
@@ -96,16 +96,16 @@ fn counts(trace: &Path) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Every system call that a whole run changes the file with, as often as one thread makes it: what to be killed at.
-fn moments(trace: &Path) -> Vec<(String, usize)> {
-    // Before any other call the file is as it is before the next one of these.
+/// Every system call of a full run that changes the file: the points to kill it at.
+fn kill_points(trace: &Path) -> Vec<(String, usize)> {
+    // Other calls do not change the file.
     let changing = ["openat", "flock", "write", "fsync", "rename", "ftruncate", "unlink"];
     let wanted = counts(trace).into_iter().filter(|(call, _)| changing.contains(&call.as_str()));
     wanted.flat_map(|(call, count)| (1..=count).map(move |nth| (call.clone(), nth))).collect()
 }
 
-/// Does something for each of these, three at a time.
-fn at_once<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
+/// Runs `each` for all items, three at the same time.
+fn in_parallel<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
     std::thread::scope(|scope| {
         let each = &each;
         for part in 0..3 {
@@ -114,7 +114,7 @@ fn at_once<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
     });
 }
 
-/// A bench whose read takes some seconds, so that its states are saved several times.
+/// A read of some seconds, so that states are saved several times.
 fn slow() -> Bench {
     let options = Options { row_cap: 40, latency: Duration::from_millis(250), ..Options::default() };
     let mut bench = Bench::new(options, 200);
@@ -123,7 +123,7 @@ fn slow() -> Bench {
     bench
 }
 
-/// The records that a run has printed before it was killed.
+/// Records printed before the kill.
 fn printed(bench: &Bench) -> Vec<Map<String, Value>> {
     let text = std::fs::read_to_string(bench.directory.join("out.json")).unwrap();
     let messages = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
@@ -131,10 +131,10 @@ fn printed(bench: &Bench) -> Vec<Map<String, Value>> {
     messages.filter_map(|message| message["record"]["data"].as_object().cloned()).collect()
 }
 
-/// Killed at every system call with which the states are saved, a run leaves a file from which the next one brings the rest.
+/// After a kill at any system call that saves states, the next run completes the data.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_kill_at_any_system_call_leaves_states_to_go_on_from() {
+fn a_kill_at_any_system_call_leaves_a_usable_state() {
     if !has("strace") {
         return;
     }
@@ -143,16 +143,16 @@ fn a_kill_at_any_system_call_leaves_states_to_go_on_from() {
         let bench = slow();
         way.prepare(&bench, "state.json", &json!([]));
         assert!(way.run(&bench, "state.json", &tracer(&bench, "state.json", &[]), &read).success());
-        let moments = moments(&bench.directory.join("trace.txt"));
+        let kill_points = kill_points(&bench.directory.join("trace.txt"));
         for call in if way == Way::Beside { ["rename", "write", "fsync"] } else { ["ftruncate", "write", "fsync"] } {
-            assert!(moments.iter().any(|(of, nth)| of == call && *nth >= 2), "{call} is not among {moments:?}");
+            assert!(kill_points.iter().any(|(of, nth)| of == call && *nth >= 2), "{call} is not among {kill_points:?}");
         }
-        at_once(&moments, |(call, nth)| {
+        in_parallel(&kill_points, |(call, nth)| {
             let bench = slow();
             let file = way.prepare(&bench, "state.json", &json!([]));
             let inject = format!("inject={call}:signal=KILL:when={nth}");
             let killed = way.run(&bench, "state.json", &tracer(&bench, "state.json", &["-e", &inject]), &read);
-            // How many states are saved depends on the time; the last one may come before this call.
+            // The number of saves depends on timing; the last one may precede this call.
             assert!(killed.signal() == Some(SIGKILL) || killed.success(), "{call} {nth}: {killed}");
             let before = printed(&bench);
             bench.sandbox.change(|options| options.latency = Duration::ZERO);
@@ -174,14 +174,14 @@ fn a_kill_at_any_system_call_leaves_states_to_go_on_from() {
                 "a leftover: {call} {nth}"
             );
         });
-        println!("killed at {} system calls; every next run brought the rest", moments.len());
+        println!("killed at {} system calls; every next run was complete", kill_points.len());
     }
 }
 
-/// The same for a new refresh token: the configuration is whole, with the old token or the new one.
+/// The configuration is valid, with the old or the new refresh token.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_kill_at_any_system_call_leaves_a_whole_configuration() {
+fn a_kill_at_any_system_call_leaves_a_valid_configuration() {
     if !has("strace") {
         return;
     }
@@ -195,31 +195,31 @@ fn a_kill_at_any_system_call_leaves_a_whole_configuration() {
     for way in Way::ALL {
         let (bench, _) = start(way);
         assert!(way.run(&bench, "config.json", &tracer(&bench, "config.json", &[]), &check).success());
-        let moments = moments(&bench.directory.join("trace.txt"));
-        assert!(moments.iter().any(|(call, _)| call == "write"), "{moments:?}");
-        at_once(&moments, |(call, nth)| {
+        let kill_points = kill_points(&bench.directory.join("trace.txt"));
+        assert!(kill_points.iter().any(|(call, _)| call == "write"), "{kill_points:?}");
+        in_parallel(&kill_points, |(call, nth)| {
             let (bench, file) = start(way);
             let inject = format!("inject={call}:signal=KILL:when={nth}");
             let killed = way.run(&bench, "config.json", &tracer(&bench, "config.json", &["-e", &inject]), &check);
             assert!(killed.signal() == Some(SIGKILL) || killed.success(), "{call} {nth}: {killed}");
-            // Only what Criteo has answered, and the file has not, is lost.
+            // Only a token issued by Criteo but not yet saved is lost.
             let next = way.run(&bench, "config.json", &[], &check);
             let said = std::fs::read_to_string(bench.directory.join("out.json")).unwrap();
             assert!(next.success() || said.contains("It was probably used up"), "{call} {nth}: {said}");
             let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap_or_default();
             assert!(kept["refresh_token"].is_string() || !next.success(), "{call} {nth}");
         });
-        println!("killed at {} system calls; the configuration was whole every time", moments.len());
+        println!("killed at {} system calls; the configuration was always valid", kill_points.len());
     }
 }
 
-/// Where Debian puts the library that shows a process another time.
+/// Debian's path of the library that fakes a process's time.
 pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
-/// A clock that jumps by years in the middle of a read, ahead and back: tokens and waits go by another clock, days by Criteo's.
+/// The clock jumps by years during a read: tokens and waits use a monotonic clock, days Criteo's.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_clock_that_jumps_changes_nothing() {
+fn clock_jumps_change_nothing() {
     if !Path::new(FAKETIME).exists() {
         println!("skipped: {FAKETIME} is missing");
         return;
@@ -237,7 +237,7 @@ fn a_clock_that_jumps_changes_nothing() {
         bench.file("config.json", &config);
         let add = |fault: Value| bench.sandbox.add_fault(fault).unwrap();
         let date = "Sun, 01 Nov 2026 12:00:00 GMT";
-        // Two seconds behind that.
+        // Two seconds later.
         let reset = json!({"Date": date, "x-ratelimit-reset": "1793534402"});
         add(json!({"match": {"path": "/statistics/report", "nth": 9}, "times": 1,
             "do": {"status": 429, "body": "{}", "headers": reset}}));

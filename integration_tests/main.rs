@@ -1,12 +1,10 @@
-//! The real program as a process, against the sandbox on loopback. Every run passes through [`lint`], which knows the
-//! rules that hold for every run; a test adds what is special about it.
-#![expect(unreachable_pub, reason = "the modules of a test binary are seen by nobody else")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "figures that a test measures are shown with --nocapture")]
-mod answers;
+//! Runs the real program against the sandbox on loopback. Every run is checked against [`rules`].
+#![expect(unreachable_pub, reason = "modules of a test binary are not used elsewhere")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::print_stdout, reason = "measurements are shown with --nocapture")]
 mod assumptions;
 mod bad_input;
-mod by_hand;
+mod check;
 mod commands;
 mod documents;
 mod engine;
@@ -15,8 +13,6 @@ mod harness;
 mod holes;
 mod hostility;
 mod incremental;
-mod ladder;
-mod lint;
 mod lists;
 mod log_files;
 mod machine;
@@ -27,11 +23,14 @@ mod openapi;
 mod packages;
 mod process;
 mod reports;
+mod responses;
+mod rules;
 mod samples;
 mod sandbox;
 mod since;
 mod singer;
 mod soak;
 mod streams;
+mod terminal_commands;
 mod truth;
 mod worlds;

@@ -1,4 +1,4 @@
-//! Memory is bounded by one answer of Criteo, not by the length of a sync.
+//! Memory is bounded by one response, not by the length of a sync.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::harness::{Bench, peak_kib};
 
-/// What one sync may take at its peak.
-const MOST_KIB: u64 = 96 * 1024;
+/// Maximum memory of one sync.
+const MAX_KIB: u64 = 96 * 1024;
 
-/// Reads a stream with nothing that could take memory in between, and returns lines and peak memory in KiB.
+/// Reads a stream without buffering; returns the number of lines and the peak memory in KiB.
 fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
     bench.file("config.json", &bench.config);
     bench.file("catalog.json", &bench.catalog(&[stream], "incremental"));
@@ -27,7 +27,7 @@ fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
         let length = stdout.read(&mut buffer).unwrap();
         tail = if length > 0 { buffer[..length].to_vec() } else { tail };
         lines += buffer[..length].split(|byte| *byte == b'\n').count() - 1;
-        // The high-water mark; the last reading is taken while the last lines are in the pipe.
+        // The last reading happens while the last lines are in the pipe.
         peak = peak.max(peak_kib(child.id()));
         if length == 0 {
             break;
@@ -35,11 +35,11 @@ fn measure(bench: &Bench, stream: &str) -> (usize, u64) {
     }
     assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&tail));
     let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
-    println!("{lines} lines, {calls} calls to reports, {:.1} s, peak {peak} KiB", started.elapsed().as_secs_f64());
+    println!("{lines} lines, {calls} report requests, {:.1} s, peak {peak} KiB", started.elapsed().as_secs_f64());
     (lines, peak)
 }
 
-/// One advertiser whose every day has just under 100,000 rows.
+/// One advertiser with just under 100,000 rows per day.
 fn dense(days: u64, metrics: &[&str]) -> Bench {
     let options = Options {
         advertisers: 1,
@@ -81,12 +81,12 @@ fn a_report_just_below_the_cap_is_read_in_bounded_memory() {
     let days = std::env::var("MEMORY_DAYS").map_or(1, |days| days.parse().unwrap());
     let (lines, peak) = measure(&dense(days, METRICS), "custom_wide");
     assert!(lines > usize::try_from(days).unwrap() * 99_000);
-    assert!(peak > 10_000 && peak < MOST_KIB, "{peak} KiB");
+    assert!(peak > 10_000 && peak < MAX_KIB, "{peak} KiB");
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
+fn a_report_above_the_memory_limit_is_read_in_parts() {
     let metrics: Vec<_> = METRICS
         .iter()
         .copied()
@@ -110,13 +110,13 @@ fn a_report_that_bursts_the_memory_of_bodies_is_read_in_parts() {
     let (lines, peak) = measure(&bench, "custom_wide");
     assert!(lines > 2 * 99_000);
     assert!(bench.report_requests().iter().any(|request| request["adSetIds"].is_array()), "it was split");
-    assert!(peak < MOST_KIB, "{peak} KiB");
+    assert!(peak < MAX_KIB, "{peak} KiB");
 }
 
-/// A table with rows that share keys is written out with their names to add them up.
+/// A table with repeated keys is written as objects in order to merge it.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn rows_that_share_keys_are_added_up_in_bounded_memory() {
+fn rows_with_the_same_key_are_summed_in_bounded_memory() {
     let additive: Vec<_> = METRICS.iter().copied().filter(|name| *name != "Reach").collect();
     let bench = dense(3, &additive);
     bench.sandbox.change(|options| {
@@ -126,12 +126,12 @@ fn rows_that_share_keys_are_added_up_in_bounded_memory() {
     });
     let (lines, peak) = measure(&bench, "custom_wide");
     assert!(lines > 3 * 28_000, "{lines}");
-    assert!(peak < MOST_KIB, "{peak} KiB");
+    assert!(peak < MAX_KIB, "{peak} KiB");
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
+fn two_years_of_two_advertisers_are_fast_in_bounded_memory() {
     let options = Options {
         advertisers: 2,
         campaigns: 50,
@@ -144,14 +144,14 @@ fn two_years_of_two_advertisers_take_seconds_and_little_memory() {
     let bench = Bench::new(options, 729);
     let (lines, peak) = measure(&bench, "campaign_statistics_daily");
     assert!(lines > 72_000);
-    assert!(peak < MOST_KIB, "{peak} KiB");
+    assert!(peak < MAX_KIB, "{peak} KiB");
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn log_files_of_any_size_are_read_in_flat_memory() {
+fn log_files_of_any_size_are_read_in_constant_memory() {
     let small = measure(&dense(2, METRICS), "log_level_events");
     let large = measure(&dense(4, METRICS), "log_level_events");
     assert!(small.0 > 250_000 && large.0 > 2 * small.0);
-    assert!(large.1 < small.1 + 4096 && large.1 < MOST_KIB / 2, "{} KiB and {} KiB", small.1, large.1);
+    assert!(large.1 < small.1 + 4096 && large.1 < MAX_KIB / 2, "{} KiB and {} KiB", small.1, large.1);
 }

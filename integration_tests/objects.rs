@@ -1,4 +1,4 @@
-//! Streams of objects: pages, parents, permissions, and syncs that are interrupted.
+//! Object streams: pages, parents, permissions, interrupted syncs.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Bench, Transcript};
 use crate::truth::{self, by_key};
 
-/// The streams of objects that a bench discovers.
+/// The object streams that a bench discovers.
 fn objects(bench: &Bench) -> Vec<String> {
     let discovered = bench.discover();
     let is_object = |stream: &&Value| {
@@ -27,7 +27,7 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
     let stream = &bench.discover()[name];
     let truth = truth::entity(bench, name, stream);
     assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{name}");
-    assert_eq!(transcript.records(name).len(), truth.len(), "{name}: a row came twice");
+    assert_eq!(transcript.records(name).len(), truth.len(), "{name}: duplicate row");
 }
 
 fn calls(bench: &Bench, part: &str) -> usize {
@@ -35,7 +35,7 @@ fn calls(bench: &Bench, part: &str) -> usize {
 }
 
 #[test]
-fn parents_are_asked_for_once_whether_they_are_selected_or_not() {
+fn parents_are_requested_once_selected_or_not() {
     for is_selected in [true, false] {
         let bench = Bench::new(Options::default(), 1);
         let mut names = objects(&bench);
@@ -47,8 +47,8 @@ fn parents_are_asked_for_once_whether_they_are_selected_or_not() {
             assert_truth(&bench, &transcript, name);
         }
         assert_eq!(calls(&bench, "/ad-sets/search"), 1);
-        assert_eq!(calls(&bench, "/audience-segments/search"), 2, "24 segments and the end");
-        assert_eq!(calls(&bench, "/product-sets/dataset/"), 6, "two datasets of each advertiser");
+        assert_eq!(calls(&bench, "/audience-segments/search"), 2, "24 segments and the last page");
+        assert_eq!(calls(&bench, "/product-sets/dataset/"), 6, "two datasets per advertiser");
     }
 }
 
@@ -68,7 +68,7 @@ fn a_version_without_a_stream_does_not_list_it() {
 }
 
 #[test]
-fn every_permission_that_is_missing_fails_its_streams_alone_and_is_named() {
+fn a_missing_permission_fails_only_its_streams() {
     for (permission, label, failing) in [
         (Permission::Campaigns, "Campaigns: Read", &["campaigns", "ad_sets", "mpo_sellers"][..]),
         (Permission::Creatives, "Creatives: Read", &["ads", "creatives", "coupons"]),
@@ -97,11 +97,11 @@ fn every_permission_that_is_missing_fails_its_streams_alone_and_is_named() {
 }
 
 #[test]
-fn pages_are_walked_to_the_end_whatever_the_server_does() {
+fn all_pages_are_read_whatever_the_server_does() {
     for page_limit in [1, 2, 7, 60] {
         let bench = Bench::new(Options { page_limit, audiences: 20, ..Options::default() }, 1);
         for total in [json!(null), json!(0), json!(5)] {
-            // Totals that are absent or wrong.
+            // Missing or wrong totals.
             let fault = json!({"match": {"path": "/audiences/search"}, "times": 200,
                 "do": {"mutate": {"/meta/totalItems": total}}});
             bench.sandbox.add_fault(fault).unwrap();
@@ -115,7 +115,7 @@ fn pages_are_walked_to_the_end_whatever_the_server_does() {
 }
 
 #[test]
-fn objects_that_vanish_between_pages_do_not_hide_others() {
+fn objects_deleted_between_pages_do_not_hide_others() {
     let bench = Bench::new(Options { page_limit: 10, ..Options::default() }, 1);
     let fault = json!({"match": {"path": "/audiences/", "nth": 4}, "do": {"delivery": {"delay_ms": 800}}, "times": 1});
     bench.sandbox.add_fault(fault).unwrap();
@@ -123,18 +123,18 @@ fn objects_that_vanish_between_pages_do_not_hide_others() {
     let transcript = std::thread::scope(|scope| {
         let reading = scope.spawn(|| bench.read(&catalog, None));
         crate::harness::wait_until(|| calls(&bench, "/audiences/search") >= 4);
-        // Objects of pages that have been read: everything behind them moves up.
+        // Objects on pages already read: all later objects move up.
         bench.sandbox.change(|options| options.deleted_ids = (600_001..600_016).map(|id| id.to_string()).collect());
         reading.join().unwrap()
     });
     let ids: BTreeSet<_> = transcript.records("audiences").iter().map(|record| record["id"].to_string()).collect();
     let there = bench.sandbox.world().objects("audiences", "2026-07").unwrap();
     assert!(there.iter().all(|object| ids.contains(&object["id"].to_string())), "{} of {}", ids.len(), there.len());
-    assert_eq!(ids.len(), transcript.records("audiences").len(), "none comes twice");
+    assert_eq!(ids.len(), transcript.records("audiences").len(), "no duplicates");
 }
 
 #[test]
-fn the_same_page_for_ever_ends_the_stream() {
+fn a_repeating_page_fails_the_stream() {
     let bench = Bench::new(Options::default(), 1);
     let page = json!({"data": [{"id": "1", "attributes": {"name": "x"}}, {"id": "2", "attributes": {"name": "y"}}]});
     let fault = json!({"match": {"path": "/audiences/"}, "do": {"body": page.to_string()}, "times": null});
@@ -145,7 +145,7 @@ fn the_same_page_for_ever_ends_the_stream() {
 }
 
 #[test]
-fn a_parent_that_has_vanished_is_passed_over_with_a_count() {
+fn deleted_parents_are_skipped_and_counted() {
     let bench = Bench::new(Options::default(), 1);
     for id in ["300003", "300007"] {
         let fault = json!({"match": {"path": format!("{id}/category-bids")}, "times": null,
@@ -155,7 +155,7 @@ fn a_parent_that_has_vanished_is_passed_over_with_a_count() {
     let transcript = read(&bench, &["ad_set_category_bids".to_owned()]);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert!(transcript.logs("WARN").iter().any(|log| log.contains("2 of 12 parents")), "{:?}", transcript.logs("WARN"));
-    // Where no parent has it, the endpoint is gone.
+    // If no parent has it, the endpoint is gone.
     let fault = json!({"match": {"path": "/category-bids"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
     let gone = read(&bench, &["ad_set_category_bids".to_owned()]);
@@ -163,7 +163,7 @@ fn a_parent_that_has_vanished_is_passed_over_with_a_count() {
 }
 
 #[test]
-fn an_interrupted_full_refresh_goes_on_within_its_sync() {
+fn an_interrupted_full_refresh_resumes_within_its_sync() {
     let options = Options { campaigns: 10, ad_sets: 10, ..Options::default() };
     let bench = Bench::new(options, 1);
     let name = "ad_set_display_multipliers";
@@ -185,14 +185,14 @@ fn an_interrupted_full_refresh_goes_on_within_its_sync() {
         let kept = kept.map(|message| message["record"]["data"].as_object().unwrap());
         assert_eq!(by_key(kept.chain(resumed.records(name)), &stream), truth);
     }
-    // Another sync begins anew.
+    // Another sync starts from scratch.
     catalog["streams"][0]["sync_id"] = json!(8);
     let anew = bench.read(&catalog, Some(&whole.state_after(states[0].0 + 1)));
     assert_truth(&bench, &anew, name);
 }
 
 #[test]
-fn audiences_that_have_not_changed_are_not_written_again() {
+fn unchanged_audiences_are_not_written_again() {
     let bench = Bench::new(Options::default(), 1);
     let catalog = bench.catalog(&["audiences", "audience_segments"], "incremental");
     let first = bench.read(&catalog, None);
@@ -207,7 +207,7 @@ fn audiences_that_have_not_changed_are_not_written_again() {
     for (state, is_due) in [(&state, true), (&later, false)] {
         let again = bench.read(&catalog, Some(state));
         for record in again.records("audiences") {
-            // Without an instant nobody knows.
+            // Without a time, a change cannot be excluded.
             assert!(record["updated_at"].is_null() || is_due, "{record:?}");
         }
         assert!(!again.records("audiences").is_empty());
@@ -233,7 +233,7 @@ fn countries_can_be_chosen() {
 }
 
 #[test]
-fn an_advertiser_that_is_refused_is_left_out_of_lists_too() {
+fn a_refused_advertiser_is_skipped_in_lists() {
     let bench = Bench::new(Options::default(), 1);
     let body = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
     let fault = json!({"match": {"path": "/advertisers/1002/ads"}, "times": null,
@@ -246,14 +246,14 @@ fn an_advertiser_that_is_refused_is_left_out_of_lists_too() {
 }
 
 #[test]
-fn an_advertiser_that_is_refused_does_not_empty_a_search() {
+fn a_refused_advertiser_does_not_empty_a_search() {
     for is_listed in [true, false] {
         let mut bench = Bench::new(Options::default(), 1);
         if is_listed {
             bench.config["advertiser_ids"] = json!("1001,1002,1003");
         }
         let catalog = bench.catalog(&["campaigns", "ad_sets", "ad_set_category_bids", "audiences"], "full_refresh");
-        bench.lose_consent_behind_the_portfolio("1002");
+        bench.withdraw_consent_after_the_portfolio("1002");
         let transcript = bench.read(&catalog, None);
         assert_eq!(transcript.code, Some(i32::from(is_listed)), "{:?}", transcript.errors());
         for name in ["campaigns", "ad_sets", "ad_set_category_bids", "audiences"] {
@@ -265,24 +265,24 @@ fn an_advertiser_that_is_refused_does_not_empty_a_search() {
 }
 
 #[test]
-fn an_advertiser_that_comes_later_brings_its_old_audiences_along() {
+fn a_new_advertiser_includes_its_old_audiences() {
     let bench = Bench::new(Options { without_consent: vec!["1003".into()], ..Options::default() }, 1);
     let catalog = bench.catalog(&["audiences"], "incremental");
     let first = bench.read(&catalog, None);
     assert_truth(&bench, &first, "audiences");
     let mut state = first.final_state();
-    // In the words of an earlier version.
+    // In the format of an earlier version.
     state[0]["stream"]["stream_state"] =
         json!({"version": 1, "updated_at": "2026-09-01T00:00:00Z", "advertisers": ["1001", "1002"]});
     bench.sandbox.change(|options| options.without_consent.clear());
     let second = bench.read(&catalog, Some(&state));
     let of = |id: &str| second.records("audiences").iter().filter(|record| record["advertiser_id"] == id).count();
     assert_eq!(of("1003"), 80);
-    assert!(of("1001") < 80, "only those that do not say when they were changed");
+    assert!(of("1001") < 80, "only audiences without a modification time");
 }
 
 #[test]
-fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
+fn a_parent_with_an_invalid_state_is_not_written_by_its_children() {
     let bench = Bench::new(Options::default(), 1);
     let mut catalog = bench.catalog(&["audience_segments", "contact_list_statistics"], "incremental");
     catalog["streams"][1]["sync_mode"] = json!("full_refresh");
@@ -293,9 +293,9 @@ fn a_parent_whose_state_is_none_is_not_written_by_its_children() {
     assert_truth(&bench, &transcript, "contact_list_statistics");
 }
 
-/// `cargo test -- --nocapture large_account` shows the figures.
+/// `cargo test -- --nocapture large_account` prints the numbers.
 #[test]
-fn a_large_account_takes_hardly_more_calls_than_it_must() {
+fn a_large_account_takes_close_to_the_minimum_of_requests() {
     let options = Options { advertisers: 200, campaigns: 5, ad_sets: 5, ads: 2, audiences: 2, ..Options::default() };
     let bench = Bench::new(options, 1);
     let names = ["advertisers", "campaigns", "ad_sets", "ads", "ad_set_category_bids"].map(str::to_owned);
@@ -307,10 +307,11 @@ fn a_large_account_takes_hardly_more_calls_than_it_must() {
         assert_eq!(transcript.records(name).len(), count);
     }
     let calls = bench.sandbox.requests().len();
-    // The token, the portfolio, three lists at once, a full page of ads for each advertiser, and the bids of each ad set.
+    // The token, the portfolio, three lists for all advertisers, a full page of ads per advertiser, and the bids of
+    // each ad set.
     let least = 1 + 1 + 3 + 200 + 5000;
-    println!("{calls} calls, at least {least}; {seconds:.1} s");
-    assert!(calls <= least + 200, "one call an advertiser tells that its ads are at their end");
+    println!("{calls} requests, at least {least}; {seconds:.1} s");
+    assert!(calls <= least + 200, "one request per advertiser for the end of its ads");
 }
 
 #[test]
@@ -318,12 +319,12 @@ fn budgets_without_spend_are_read() {
     let bench = Bench::new(Options::default(), 1);
     let transcript = read(&bench, &["mpo_budgets".to_owned()]);
     assert_truth(&bench, &transcript, "mpo_budgets");
-    assert!(transcript.records("mpo_budgets").iter().any(|record| record["spend"] == 0.0), "some have spent nothing");
+    assert!(transcript.records("mpo_budgets").iter().any(|record| record["spend"] == 0.0), "some have no spend");
     assert_eq!(calls(&bench, "withSpend"), 0);
 }
 
 #[test]
-fn the_spend_of_budgets_is_right_or_null_and_no_budget_is_lost() {
+fn budget_spend_is_right_or_null_and_no_budget_is_lost() {
     for (value, are_null) in [("cut", true), ("whole", false)] {
         let mut options = Options::default();
         options.unknowns.set("budget_spend", value).unwrap();
@@ -339,12 +340,12 @@ fn the_spend_of_budgets_is_right_or_null_and_no_budget_is_lost() {
         assert!(with_spend("Current") > 0, "{value}");
         assert_eq!(with_spend("Archived") == 0, are_null, "{value}");
         assert!(records.iter().all(|record| record["status"] != "Archived" || record["spend"] != 0.0), "{value}");
-        assert_eq!((calls(&bench, "/budgets"), calls(&bench, "endAfterDate")), (6, 3), "two for each advertiser");
+        assert_eq!((calls(&bench, "/budgets"), calls(&bench, "endAfterDate")), (6, 3), "two per advertiser");
     }
 }
 
 #[test]
-fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
+fn a_response_that_announces_more_is_read_in_parts_or_fails() {
     let more = [
         json!({"/meta": {"totalItems": 1000}}),
         json!({"/links": {"next": "/page/2"}}),
@@ -352,7 +353,7 @@ fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
         json!({"/metadata": {"continuationToken": "abc"}}),
     ];
     for mutate in more {
-        // Only where several advertisers are asked for at once.
+        // Only in requests for several advertisers.
         let bench = Bench::new(Options::default(), 1);
         let fault =
             json!({"match": {"path": "/campaigns/search", "text": "\",\""}, "times": null, "do": {"mutate": mutate}});
@@ -388,7 +389,7 @@ fn an_answer_that_announces_more_is_read_in_parts_or_fails() {
 }
 
 #[test]
-fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
+fn a_list_that_hangs_for_one_advertiser_is_read_for_the_others() {
     for action in [json!({"status": 500}), json!({"body": "<html>"})] {
         let bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 1);
         let names = ["campaigns".to_owned(), "audiences".to_owned()];
@@ -413,7 +414,7 @@ fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
                 "{error}"
             );
         }
-        // An outage is no reason to ask for ever smaller parts.
+        // An outage does not lead to ever smaller requests.
         let bench = Bench::new(Options { advertisers: 200, campaigns: 1, ..Options::default() }, 1);
         bench.sandbox.add_fault(json!({"match": {"path": "/search"}, "times": null, "do": action})).unwrap();
         let transcript = read(&bench, &names[..1]);
@@ -423,7 +424,7 @@ fn a_list_that_never_comes_for_one_advertiser_is_read_for_the_others() {
 }
 
 #[test]
-fn a_parent_that_is_refused_without_a_known_reason_is_no_missing_permission() {
+fn an_unexplained_refusal_of_a_parent_is_not_a_missing_permission() {
     let bench = Bench::new(Options::default(), 1);
     let body = json!({"errors": [{"type": "access-control", "code": "something-new", "title": "Not this one"}]});
     for path in ["/ad-sets/search", "/audience-segments/search"] {
@@ -440,7 +441,7 @@ fn a_parent_that_is_refused_without_a_known_reason_is_no_missing_permission() {
 }
 
 #[test]
-fn placements_are_the_disclosed_ones_whatever_comes_by_default() {
+fn only_disclosed_placements_are_read_whatever_the_api_default() {
     for value in ["disclosed", "both"] {
         let mut options = Options::default();
         options.unknowns.set("placements_default", value).unwrap();
@@ -456,7 +457,7 @@ fn placements_are_the_disclosed_ones_whatever_comes_by_default() {
 }
 
 #[test]
-fn transactions_are_whole_whichever_date_the_window_is_of() {
+fn transactions_are_complete_for_either_window_date() {
     for value in ["transaction", "event"] {
         let mut options = Options::default();
         options.unknowns.set("transactions_window", value).unwrap();
@@ -468,9 +469,9 @@ fn transactions_are_whole_whichever_date_the_window_is_of() {
         let truth = truth::small(&bench, name, stream);
         assert!(!truth.is_empty());
         assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{value}");
-        let told = transcript.logs("WARN").iter().any(|log| log.contains("by event date"));
-        assert_eq!(told, value == "event");
-        // Rows that agree with neither date are refused.
+        let reported = transcript.logs("WARN").iter().any(|log| log.contains("by event date"));
+        assert_eq!(reported, value == "event");
+        // Rows that match neither date are rejected.
         let mut options = Options::default();
         options.unknowns.set("transactions_window", value).unwrap();
         options.unknowns.set("rows_outside", "day_after").unwrap();
@@ -482,7 +483,7 @@ fn transactions_are_whole_whichever_date_the_window_is_of() {
 }
 
 #[test]
-fn marketplace_statistics_behind_a_link_are_asked_for_in_parts() {
+fn marketplace_statistics_with_a_next_link_are_requested_in_parts() {
     for value in ["self", "next"] {
         let mut options = Options::default();
         options.unknowns.set("marketplace_links", value).unwrap();
@@ -497,7 +498,7 @@ fn marketplace_statistics_behind_a_link_are_asked_for_in_parts() {
     }
 }
 
-/// Answers that refuse a request, in all the ways that have been seen or documented.
+/// All observed or documented ways to refuse a request.
 fn refusals() -> [Value; 5] {
     let errors = |kind: &str, code: &str| json!({"errors": [{"type": kind, "code": code, "title": "Not this one"}]});
     [
@@ -510,7 +511,7 @@ fn refusals() -> [Value; 5] {
 }
 
 #[test]
-fn a_refusal_of_any_kind_of_one_advertiser_leaves_the_others() {
+fn a_refused_advertiser_of_any_kind_leaves_the_others() {
     let names = ["campaigns", "ad_sets", "ad_set_category_bids", "audiences", "ads", "coupons", "mpo_campaigns"];
     for refusal in refusals() {
         for is_listed in [false, true] {
@@ -532,10 +533,10 @@ fn a_refusal_of_any_kind_of_one_advertiser_leaves_the_others() {
                 expected.retain(|_, record| record["advertiser_id"] != "1002");
                 assert!(!expected.is_empty() && expected.len() < whole.records(name).len(), "{name}");
                 assert_eq!(by_key(transcript.records(name), stream), expected, "{name}: {refusal}");
-                let told =
+                let reported =
                     transcript.logs("WARN").into_iter().find(|log| log.starts_with(name) && log.contains("1002"));
-                let told = told.unwrap_or_else(|| panic!("{name}: {:?}", transcript.logs("WARN")));
-                assert!(told.contains("Not this one") && !told.contains("permission"), "{told}");
+                let reported = reported.unwrap_or_else(|| panic!("{name}: {:?}", transcript.logs("WARN")));
+                assert!(reported.contains("Not this one") && !reported.contains("permission"), "{reported}");
                 let last = transcript.statuses(name).pop();
                 assert_eq!(last, Some(if is_listed { "INCOMPLETE" } else { "COMPLETE" }), "{name}");
             }
@@ -544,7 +545,7 @@ fn a_refusal_of_any_kind_of_one_advertiser_leaves_the_others() {
 }
 
 #[test]
-fn where_all_advertisers_are_refused_the_stream_fails_in_few_calls() {
+fn a_stream_refused_for_all_advertisers_fails_in_few_requests() {
     for refusal in refusals() {
         let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 1);
         for path in ["/campaigns/search", "/ads"] {
@@ -562,7 +563,7 @@ fn where_all_advertisers_are_refused_the_stream_fails_in_few_calls() {
 }
 
 #[test]
-fn what_fails_for_one_parent_is_named_and_the_others_are_read() {
+fn a_failed_parent_is_named_and_the_others_are_read() {
     let errors = json!({"errors": [{"type": "validation", "code": "not-found", "title": "Not this one"}]}).to_string();
     for action in [json!({"status": 200, "body": errors}), json!({"status": 400}), json!({"status": 501})] {
         let bench = Bench::new(Options::default(), 1);
@@ -579,7 +580,7 @@ fn what_fails_for_one_parent_is_named_and_the_others_are_read() {
 }
 
 #[test]
-fn a_page_size_that_is_refused_is_asked_for_smaller() {
+fn a_refused_page_size_is_reduced() {
     let bench = Bench::new(Options::default(), 1);
     let fault = json!({"match": {"path": "/audiences/search", "text": "100"}, "times": 1, "do": {"status": 400}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -590,12 +591,12 @@ fn a_page_size_that_is_refused_is_asked_for_smaller() {
 }
 
 #[test]
-fn objects_that_come_twice_or_were_not_asked_for_are_counted() {
+fn duplicate_and_unrequested_objects_are_counted() {
     let bench = Bench::new(Options::default(), 1);
     let whole = read(&bench, &["campaigns".to_owned()]);
     let campaign = |id: &str, advertiser: &str| json!({"id": id, "type": "Campaign", "attributes": {"name": "x", "advertiserId": advertiser}});
     for pointer in ["/data/x", "/data/y"] {
-        // A name that is no number adds to the list.
+        // A non-numeric name inserts into the list.
         let first = bench.sandbox.world().objects("campaigns", "2026-07").unwrap()[0].clone();
         let added = if pointer == "/data/x" { first } else { campaign("9", "4711") };
         let fault = json!({"match": {"path": "/campaigns/search"}, "times": 1, "do": {"mutate": {pointer: added}}});
@@ -610,7 +611,7 @@ fn objects_that_come_twice_or_were_not_asked_for_are_counted() {
 }
 
 #[test]
-fn an_advertiser_that_is_named_twice_is_read_once() {
+fn an_advertiser_listed_twice_is_read_once() {
     let bench = Bench::new(Options::default(), 1);
     let ids = ["1001", "1001", "1002"].map(|id| json!({"id": id}));
     let fault = json!({"match": {"path": "/advertisers/me"}, "do": {"body": json!({"data": ids}).to_string()}});
@@ -622,7 +623,7 @@ fn an_advertiser_that_is_named_twice_is_read_once() {
 }
 
 #[test]
-fn an_id_never_leads_to_another_path() {
+fn an_id_never_changes_the_request_path() {
     for (id, path) in [
         ("..", None),
         (".", None),
@@ -644,12 +645,12 @@ fn an_id_never_leads_to_another_path() {
 }
 
 #[test]
-fn what_changed_while_an_advertiser_was_away_is_read() {
+fn changes_during_an_advertisers_absence_are_read() {
     let mut bench = Bench::new(Options::default(), 1);
     let catalog = bench.catalog(&["audiences"], "incremental");
     let state = bench.read(&catalog, None).final_state();
     let floor = |state: &Value| state[0]["stream"]["stream_state"].clone();
-    // An advertiser is away, and the others move on.
+    // One advertiser is absent while the others advance.
     let mut moved = state.clone();
     moved[0]["stream"]["stream_state"] = json!({"version": 2, "groups": [
         {"updated_at": "2026-01-01T00:00:00Z", "scope": ["1003"]}, {"updated_at": "2026-09-01T00:00:00Z", "scope": ["1001", "1002", "1003"]}]});
@@ -663,7 +664,7 @@ fn what_changed_while_an_advertiser_was_away_is_read() {
         records.filter(|record| record["advertiser_id"] == id && record["updated_at"].is_string()).count()
     };
     assert!(dated("1003") > 0 && dated("1001") == 0, "{} and {}", dated("1003"), dated("1001"));
-    // An instant that is still to come, and a version that is.
+    // A future time, and a future version.
     let mut future = state.clone();
     future[0]["stream"]["stream_state"]["groups"][0]["updated_at"] = json!("2621-01-01T00:00:00Z");
     let healed = bench.read(&catalog, Some(&future));
@@ -693,7 +694,7 @@ fn cursor_of(state: &Value, advertiser: &str) -> Option<String> {
 }
 
 #[test]
-fn log_files_that_are_added_to_a_young_day_are_read() {
+fn log_files_added_to_a_recent_day_are_read() {
     let bench = Bench::new(Options::default(), 6);
     let catalog = bench.catalog(&[LOG], "incremental");
     let first = bench.read(&catalog, None);
@@ -704,7 +705,7 @@ fn log_files_that_are_added_to_a_young_day_are_read() {
         let files = names.map(|name| json!({"fileName": "same.csv.gz", "url": format!("{}/files/{name}?until=2030-01-01T00:00:00Z&sig=a%2Bb%2F%3D", bench.sandbox.url())}));
         json!({"data": [{"attributes": {"files": files}}]}).to_string()
     };
-    // The day now has two files of one name, whose order is not always the same.
+    // The day now has two files with one name, in varying order.
     let mut tables = Vec::new();
     for names in
         [["1001_2026-10-31.csv.gz", "1001_2026-10-30.csv.gz"], ["1001_2026-10-30.csv.gz", "1001_2026-10-31.csv.gz"]]
@@ -731,7 +732,7 @@ fn assert_truth_of_log(bench: &Bench, transcript: &Transcript) {
 }
 
 #[test]
-fn a_log_file_that_is_gone_costs_its_day_alone() {
+fn a_deleted_log_file_affects_only_its_day() {
     for (action, words) in [
         (json!({"status": 404}), "the file was deleted"),
         (json!({"status": 410}), "the file was deleted"),
@@ -745,7 +746,7 @@ fn a_log_file_that_is_gone_costs_its_day_alone() {
         assert_eq!(transcript.statuses(LOG).last(), Some(&"INCOMPLETE"));
         let message = transcript.errors()[0]["message"].as_str().unwrap();
         assert!(message.contains(words) && message.contains("1002_2026-10-25.csv.gz of 2026-10-25"), "{message}");
-        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "one round of new links");
+        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "new links were requested once");
         assert_eq!((log_days(&transcript, "1001").len(), log_days(&transcript, "1002").len()), (10, 9));
         assert!(message.contains("Not read: 2026-10-25 of 1002"), "{message}");
         let state = transcript.final_state();
@@ -755,7 +756,7 @@ fn a_log_file_that_is_gone_costs_its_day_alone() {
 }
 
 #[test]
-fn an_advertiser_whose_log_files_are_refused_holds_nobody() {
+fn an_advertiser_with_refused_log_files_does_not_delay_others() {
     for refusal in refusals() {
         let bench = Bench::new(Options::default(), 5);
         let fault = json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": refusal});
@@ -769,7 +770,7 @@ fn an_advertiser_whose_log_files_are_refused_holds_nobody() {
 }
 
 #[test]
-fn the_cursor_of_log_files_never_passes_what_was_not_read() {
+fn the_log_file_cursor_never_passes_an_unread_day() {
     let mut bench = Bench::new(Options::default(), 10);
     let catalog = bench.catalog(&[LOG], "incremental");
     for future in ["2621-01-01", "+262142-12-31"] {
@@ -779,7 +780,7 @@ fn the_cursor_of_log_files_never_passes_what_was_not_read() {
         assert_eq!(log_days(&transcript, "1001").len(), 2);
         assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-29");
     }
-    // A start behind the cursor leaves it where it is.
+    // A start after the cursor does not move it.
     bench.config["start_date"] = json!("2026-10-27");
     let transcript = bench.read(&catalog, Some(&log_state("2026-10-20")));
     assert_eq!(log_days(&transcript, "1001").len(), 5);

@@ -1,4 +1,4 @@
-//! What Criteo says of one advertiser says nothing of the others, and what may pass is no refusal.
+//! Criteo's response for one advertiser does not apply to others, and a temporary error is not a refusal.
 
 use chrono::Days;
 use criteo_sandbox::Options;
@@ -10,7 +10,7 @@ use crate::streams::{assert_report, preset};
 use crate::truth::{self, by_key};
 
 #[test]
-fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
+fn the_first_day_of_one_advertiser_does_not_apply_to_others() {
     for report in [REPORT, "placements_daily"] {
         let bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 40);
         let first = bench.today() - Days::new(25);
@@ -35,9 +35,9 @@ fn the_first_day_of_one_advertiser_is_not_that_of_the_others() {
     }
 }
 
-/// Two advertisers with one first day say nothing of a third, whose answers are still on their way.
+/// A first day shared by two advertisers does not apply to a third whose responses are still pending.
 #[test]
-fn a_first_day_that_two_share_is_not_that_of_the_others() {
+fn a_first_day_of_two_advertisers_does_not_apply_to_others() {
     let bench = Bench::new(Options { advertisers: 4, ads: 1, ..Options::default() }, 50);
     for advertiser in ["1001", "1003"] {
         for back in 20..=50 {
@@ -55,13 +55,13 @@ fn a_first_day_that_two_share_is_not_that_of_the_others() {
         let rows = transcript.records(REPORT).into_iter().filter(|row| row["advertiser_id"] == advertiser);
         assert_eq!(rows.map(|row| row["day"].as_str().unwrap()).min(), Some(&*first), "{advertiser}");
     }
-    let told = transcript.logs("WARN").join("\n");
-    assert!(told.contains("report on 1001 before") && told.contains("report on 1003 before"), "{told}");
+    let reported = transcript.logs("WARN").join("\n");
+    assert!(reported.contains("report on 1001 before") && reported.contains("report on 1003 before"), "{reported}");
 }
 
-/// The first day of one advertiser is no more than a hint for the next.
+/// One advertiser's first day is only a hint for the next.
 #[test]
-fn a_first_day_is_no_reason_to_leave_served_days_of_another_out() {
+fn a_first_day_skips_no_available_day_of_another_advertiser() {
     let mut bench = Bench::new(Options { advertisers: 2, ads: 1, ..Options::default() }, 31);
     bench.config["verify_totals"] = json!(false);
     for (advertiser, refused) in [("1001", 10..=31), ("1002", 10..=14)] {
@@ -137,9 +137,9 @@ fn an_advertiser_that_leaves_in_mid_sync_costs_few_calls() {
     assert!(calls < 60, "{calls} calls");
 }
 
-/// New advertisers beside a state have a first day of their own: it is found once, and not asked for day by day at every sync.
+/// The first day of new advertisers beside a state is found once, not requested day by day in every sync.
 #[test]
-fn the_first_days_of_new_advertisers_cost_few_calls() {
+fn the_first_days_of_new_advertisers_cost_few_requests() {
     let bench = Bench::new(Options { advertisers: 6, ads: 1, ..Options::default() }, 300);
     bench.sandbox.change(|options| options.without_consent = (1003..=1006).map(|id| id.to_string()).collect());
     let before = incremental(&bench, None);
@@ -161,9 +161,9 @@ fn the_first_days_of_new_advertisers_cost_few_calls() {
     assert_eq!((second.code, calls() - asked < 10), (Some(0), true), "{} calls", calls() - asked);
 }
 
-/// Days that are refused between others that are served are no days before the first one, wherever windows are cut.
+/// Refused days between available ones do not precede the first day, whatever the windows.
 #[test]
-fn refused_days_behind_served_ones_are_a_hole() {
+fn refused_days_after_available_ones_are_a_hole() {
     for (advertisers, back) in [(1, 20), (1, 27), (3, 20), (3, 16), (3, 31), (1, 62)] {
         let mut bench = Bench::new(Options { advertisers, ..Options::default() }, back);
         bench.config["verify_totals"] = json!(false);
@@ -189,9 +189,9 @@ fn refused_days_behind_served_ones_are_a_hole() {
     }
 }
 
-/// A refusal that does not speak of days is no first day where few days are refused, or days that were served before.
+/// A refusal that does not mention days sets no first day if few days are refused, or days that were available before.
 #[test]
-fn refused_days_that_may_be_an_accident_are_a_hole() {
+fn possibly_accidental_refused_days_are_a_hole() {
     for (advertisers, is_first_sync) in [(1, true), (3, true), (1, false), (3, false)] {
         let mut bench = Bench::new(Options { advertisers, ..Options::default() }, 38);
         let mut runs = Vec::new();
@@ -210,9 +210,9 @@ fn refused_days_that_may_be_an_accident_are_a_hole() {
         let yesterday = (bench.today() - Days::new(1)).to_string();
         assert_eq!(state["groups"][0]["cursor"], *yesterday, "{state}");
         assert_eq!((&state["holes"][0]["from"], &state["holes"][0]["to"]), (&json!(day), &json!(day)), "{state}");
-        let told = refused.logs("WARN").join("\n");
+        let reported = refused.logs("WARN").join("\n");
         let words = format!("set start_date to {}", day + Days::new(1));
-        assert!(told.contains(&words) && told.contains("refuses days of 1001"), "{told}");
+        assert!(reported.contains(&words) && reported.contains("refuses days of 1001"), "{reported}");
         bench.sandbox.clear_faults();
         let healed = incremental(&bench, Some(&refused.final_state()));
         assert_eq!(healed.code, Some(0), "{:?}", healed.errors());
@@ -222,7 +222,7 @@ fn refused_days_that_may_be_an_accident_are_a_hole() {
 }
 
 #[test]
-fn a_hole_that_is_refused_again_holds_nothing_back() {
+fn a_hole_refused_again_delays_nothing() {
     for advertisers in [1, 3] {
         let mut bench = Bench::new(Options { advertisers, ..Options::default() }, 60);
         bench.config["verify_totals"] = json!(false);
@@ -247,15 +247,15 @@ fn a_hole_that_is_refused_again_holds_nothing_back() {
 }
 
 #[test]
-fn a_code_that_is_known_counts_more_than_words() {
+fn a_known_error_code_overrides_the_message() {
     for code in ["permission-denied", "insufficient-advertisers-permissions"] {
         let bench = Bench::new(Options::default(), 10);
         let title = "The app may see no campaign of this advertiser";
         let body = json!({"errors": [{"type": "access-control", "code": code, "title": title}]}).to_string();
         fault(&bench, json!({"path": "/statistics/", "advertiser": "1001"}), json!({"status": 403, "body": body}));
         let transcript = incremental(&bench, None);
-        let told = format!("{:?} {:?}", transcript.logs("WARN"), transcript.errors());
-        assert!(told.contains("1001"), "{code}: {told}");
+        let reported = format!("{:?} {:?}", transcript.logs("WARN"), transcript.errors());
+        assert!(reported.contains("1001"), "{code}: {reported}");
         let state = state_of(&transcript);
         let has_moved =
             state["groups"].as_array().unwrap().iter().any(|group| group["scope"].to_string().contains("1001"));
@@ -264,7 +264,7 @@ fn a_code_that_is_known_counts_more_than_words() {
 }
 
 #[test]
-fn an_error_that_may_pass_is_no_refusal() {
+fn a_temporary_error_is_not_a_refusal() {
     let body =
         json!({"errors": [{"type": "unknown", "code": "internal-error", "title": "Try again later"}]}).to_string();
     let bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 10);
@@ -280,7 +280,7 @@ fn an_error_that_may_pass_is_no_refusal() {
 }
 
 #[test]
-fn words_that_stand_in_any_refusal_are_not_about_a_custom_report() {
+fn generic_error_words_do_not_blame_a_custom_report() {
     let mut bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 10);
     bench.config["custom_reports"] = json!([{"name": "r", "dimensions": ["CampaignId", "Day"], "metrics": ["Clicks"]}]);
     let body =
@@ -298,7 +298,7 @@ fn words_that_stand_in_any_refusal_are_not_about_a_custom_report() {
 }
 
 #[test]
-fn equal_rows_are_one_where_no_totals_tell() {
+fn equal_rows_are_merged_without_totals() {
     let bench = Bench::new(Options::default(), 20);
     bench.sandbox.change(|options| {
         options.unknowns.set("repeated_keys", "identical").unwrap();
@@ -313,7 +313,7 @@ fn equal_rows_are_one_where_no_totals_tell() {
 }
 
 #[test]
-fn an_advertiser_that_cannot_be_read_holds_nobody_back() {
+fn an_unreadable_advertiser_does_not_delay_others() {
     for mode in ["full_refresh", "incremental"] {
         let bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 60);
         fault(&bench, json!({"path": "/statistics/", "advertiser": "1003"}), json!({"status": 503, "body": "{}"}));
@@ -327,7 +327,7 @@ fn an_advertiser_that_cannot_be_read_holds_nobody_back() {
 }
 
 #[test]
-fn one_first_day_is_looked_for_while_the_others_wait() {
+fn first_days_are_searched_one_at_a_time() {
     let report = "mpo_campaign_statistics";
     let bench = Bench::new(Options { advertisers: 3, ..Options::default() }, 60);
     let first = bench.today() - Days::new(25);
@@ -345,9 +345,9 @@ fn one_first_day_is_looked_for_while_the_others_wait() {
 }
 
 #[test]
-fn totals_that_fail_once_leave_the_other_windows_proven() {
+fn totals_that_fail_once_do_not_affect_other_windows() {
     let bench = Bench::new(Options { advertisers: 1, ..Options::default() }, 60);
-    // The totals of one day do not come in time, and therefore no totals of more days that hold it.
+    // Totals of one day time out, and so do totals of longer windows that include it.
     let matches = json!({"path": "/statistics/", "covers": "2026-09-15", "text": OF_TOTALS});
     fault(&bench, matches, json!({"status": 504, "body": ""}));
     let transcript = incremental(&bench, None);
@@ -364,7 +364,7 @@ fn totals_that_fail_once_leave_the_other_windows_proven() {
 }
 
 #[test]
-fn a_list_of_ad_sets_speaks_of_its_own_days() {
+fn an_ad_set_list_applies_only_to_its_own_days() {
     let report = "ad_set_statistics_hourly";
     for is_verified in [true, false] {
         let options = Options {
@@ -378,7 +378,7 @@ fn a_list_of_ad_sets_speaks_of_its_own_days() {
         };
         let mut bench = Bench::new(options, 28);
         bench.config["verify_totals"] = json!(is_verified);
-        // Only the list of a single day comes in time.
+        // Only lists for a single day respond in time.
         let lists = json!({"path": "/statistics/", "text": "[\"AdvertiserId\",\"AdsetId\"]", "longer_than": 1});
         fault(&bench, lists, json!({"status": 504, "body": ""}));
         let transcript = bench.read(&bench.catalog(&[report], "incremental"), None);
@@ -388,7 +388,7 @@ fn a_list_of_ad_sets_speaks_of_its_own_days() {
 }
 
 #[test]
-fn a_list_of_ad_sets_that_is_too_long_for_a_request_is_cut() {
+fn an_ad_set_list_too_long_for_one_request_is_split() {
     let report = "ad_set_statistics_hourly";
     let options =
         Options { advertisers: 1, campaigns: 5, ad_sets: 6, ads: 1, activity: 50, row_cap: 40, ..Options::default() };

@@ -1,5 +1,5 @@
-//! The sandbox against Criteo's own `OpenAPI` documents: every answer fits its schema and has no field that the document
-//! does not declare. `CRITEO_OPENAPI_DIR` names the folder of the documents; without it the test says so and ends.
+//! Compares the sandbox with Criteo's `OpenAPI` documents: every response matches its schema, without undeclared
+//! fields. `CRITEO_OPENAPI_DIR` names the folder; without it, the test is skipped with a notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use crate::harness::{Bench, http, token};
 use Dates::{Days, Instants};
 
 const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
-/// `POST` operations that only read.
+/// Read-only `POST` operations.
 const READS: &[&str] = &["/search", "/report", "/compute-sizes", "/estimate-size"];
 
 #[test]
-fn the_answers_of_the_sandbox_fit_the_documents() {
+fn sandbox_responses_match_criteos_openapi_documents() {
     let Ok(folder) = std::env::var("CRITEO_OPENAPI_DIR") else {
         println!("skipped: CRITEO_OPENAPI_DIR is not set");
         return;
@@ -34,7 +34,7 @@ fn the_answers_of_the_sandbox_fit_the_documents() {
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 let is_read = method == "get" || (method == "post" && READS.iter().any(|end| path.ends_with(end)));
-                // The token endpoint, and an upload that only looks like a read.
+                // Excludes the token endpoint and an upload that resembles a read.
                 if !is_read || !path.starts_with(&format!("/{version}/")) {
                     continue;
                 }
@@ -78,7 +78,7 @@ fn the_answers_of_the_sandbox_fit_the_documents() {
     assert!(operations > 130 && schemas.len() > 80, "{operations} operations, {} schemas", schemas.len());
 }
 
-/// What the connector asks for fits the documents too.
+/// The connector's requests match the documents as well.
 fn connector_requests(folder: &str) {
     let document = std::fs::read_to_string(format!("{folder}/openapi-marketing-solutions-2026-07.json")).unwrap();
     let document: Value = serde_json::from_str(&document).unwrap();
@@ -99,7 +99,7 @@ fn connector_requests(folder: &str) {
     assert!(bodies >= 6);
 }
 
-/// Operations that no stream asks for, and why.
+/// Operations that no stream uses, and why.
 const NOT_COVERED: &[(&str, &str)] = &[
     ("GET marketing-solutions/ad-sets/{}", "the search has the same object"),
     ("GET marketing-solutions/campaigns/{}", "the search has the same object"),
@@ -117,33 +117,33 @@ const NOT_COVERED: &[(&str, &str)] = &[
     ("POST marketing-solutions/audience-segments/compute-sizes", "needs the permission to manage audiences"),
     ("POST marketing-solutions/audience-segments/estimate-size", "needs the permission to manage audiences"),
     ("GET marketing-solutions/marketplace-performance-outcomes/advertisers/{}", "the list has the same object"),
-    ("GET marketing-solutions/marketplace-performance-outcomes/budgets", "asked for by advertiser"),
+    ("GET marketing-solutions/marketplace-performance-outcomes/budgets", "requested by advertiser"),
     ("GET marketing-solutions/marketplace-performance-outcomes/budgets/{}", "the list has the same object"),
     ("GET marketing-solutions/marketplace-performance-outcomes/sellers/{}", "the list has the same object"),
-    ("GET marketing-solutions/marketplace-performance-outcomes/sellers/{}/budgets", "asked for by advertiser"),
-    ("GET marketing-solutions/marketplace-performance-outcomes/sellers/{}/seller-campaigns", "asked for by advertiser"),
-    ("GET marketing-solutions/marketplace-performance-outcomes/seller-campaigns", "asked for by advertiser"),
+    ("GET marketing-solutions/marketplace-performance-outcomes/sellers/{}/budgets", "requested by advertiser"),
+    ("GET marketing-solutions/marketplace-performance-outcomes/sellers/{}/seller-campaigns", "requested by advertiser"),
+    ("GET marketing-solutions/marketplace-performance-outcomes/seller-campaigns", "requested by advertiser"),
     ("GET marketing-solutions/marketplace-performance-outcomes/seller-campaigns/{}", "the list has the same object"),
-    ("GET marketing-solutions/marketplace-performance-outcomes/seller-campaigns/{}/budgets", "asked for by advertiser"),
+    ("GET marketing-solutions/marketplace-performance-outcomes/seller-campaigns/{}/budgets", "requested by advertiser"),
 ];
 
-/// A path without version, with every placeholder the same.
+/// A path without version and with uniform placeholders.
 fn shape(path: &str) -> String {
     let segments = path.trim_start_matches('/').split('/');
     segments.map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect::<Vec<_>>().join("/")
 }
 
-/// The contract with a version of the API: each stream's operation exists, each of its fields has a column of a fitting type,
-/// and there is no column that no field fills. What the documents say of the fields, enums included, is a snapshot, so that
-/// documents of another version show their changes: `CRITEO_OPENAPI_DIR=… cargo test --test integration contract`.
+/// The contract with an API version: each stream's operation exists, each field has a column of a matching type, and
+/// each column has a field. A snapshot holds the documented fields and enums, to show changes in newer documents:
+/// `CRITEO_OPENAPI_DIR=… cargo test --test integration streams_match`.
 #[test]
-fn the_streams_keep_the_contract_with_the_documents() {
+fn streams_match_criteos_openapi_documents() {
     let Ok(folder) = std::env::var("CRITEO_OPENAPI_DIR") else {
         println!("skipped: CRITEO_OPENAPI_DIR is not set");
         return;
     };
     let mut all_differences = Vec::new();
-    // Every version in the folder that the newest streams are there in.
+    // Versions in the folder that have the newest streams.
     for version in versions(&folder).into_iter().filter(|version| version.as_str() >= "2026-07") {
         let path = format!("{folder}/openapi-marketing-solutions-{version}.json");
         let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -189,7 +189,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
             }
             for (field, schema) in &fields {
                 let Some(column) = columns.get(field) else {
-                    // Application has no id of its own, and every resource has a type that names a class.
+                    // Application has no id, and every resource has a type that names a class.
                     if field != "id" {
                         differences.push(format!("{}.{field} is new", stream.name));
                     }
@@ -213,7 +213,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
             for column in
                 columns.keys().filter(|name| !fields.contains_key(*name) && !injected.contains(&name.as_str()))
             {
-                differences.push(format!("{}.{column} is there no more", stream.name));
+                differences.push(format!("{}.{column} no longer exists", stream.name));
             }
         }
         let mut operations = BTreeSet::new();
@@ -230,9 +230,9 @@ fn the_streams_keep_the_contract_with_the_documents() {
         println!("{version}: {} of {} read operations covered", covered.len(), operations.len());
         for operation in &omitted {
             let reason = NOT_COVERED.iter().find(|(known, _)| known == operation).map(|(_, reason)| *reason);
-            println!("  not covered: {operation}: {}", reason.unwrap_or("NOBODY HAS SAID WHY"));
+            println!("  not covered: {operation}: {}", reason.unwrap_or("NO REASON GIVEN"));
             if reason.is_none() {
-                differences.push(format!("{operation} is not covered, and nobody has said why"));
+                differences.push(format!("{operation} is not covered, without a reason"));
             }
         }
         println!("{version}: {} streams, {} fields of objects", streams.len(), lines.len());
@@ -242,7 +242,7 @@ fn the_streams_keep_the_contract_with_the_documents() {
     assert_eq!(all_differences, [""; 0]);
 }
 
-/// The operation of a stream that is no list of objects.
+/// The operation of a report stream.
 fn report_operation(source: &Source) -> String {
     let Source::Report(report) = source else { return "POST log-level/advertisers/{}/report".to_owned() };
     match report.endpoint {
@@ -254,7 +254,7 @@ fn report_operation(source: &Source) -> String {
     }
 }
 
-/// The versions that there are documents of.
+/// The versions with documents.
 fn versions(folder: &str) -> Vec<String> {
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let version = |name: String| {
@@ -279,14 +279,14 @@ fn resolve(schema: &Value, document: &Value) -> Value {
     schema
 }
 
-/// What one object of an answer looks like.
+/// One object of a response.
 fn item(answer: &Value, document: &Value) -> Value {
     let data = if answer["properties"]["data"].is_object() { &answer["properties"]["data"] } else { answer };
     let data = resolve(data, document);
     if data["items"].is_object() { resolve(&data["items"], document) } else { data }
 }
 
-/// The fields that a row of this schema has, under the names of columns.
+/// The fields of a schema's row, by column name.
 fn flatten(
     schema: &Value,
     name: &str,
@@ -304,7 +304,7 @@ fn flatten(
     }
 }
 
-/// The URLs to ask for an operation: with several objects where there are several kinds.
+/// URLs that cover an operation; several if its objects differ in type.
 fn urls(path: &str, operation: &Value, sandbox: &Sandbox) -> Vec<String> {
     let world = sandbox.world();
     let ids = |name: &str| -> Vec<String> {
@@ -394,14 +394,14 @@ fn body(path: &str) -> Value {
     }
 }
 
-/// What the documents' `date-time` means: queries also take plain days (OWOX, in live tests), answers must be instants.
+/// Meaning of the documents' `date-time`: queries also accept days (OWOX, in live tests); responses must have a time.
 #[derive(Clone, Copy)]
 enum Dates {
     Days,
     Instants,
 }
 
-/// A validator of one schema of a document, in which nothing undeclared is allowed.
+/// A validator for one schema of a document, without undeclared members.
 fn validator(schema: &Value, document: &Value, dates: Dates) -> Validator {
     let formats = matches!(dates, Instants);
     let schemas = document["components"]["schemas"].as_object().unwrap();
@@ -414,7 +414,7 @@ fn validator(schema: &Value, document: &Value, dates: Dates) -> Validator {
     jsonschema::options().with_draft(jsonschema::Draft::Draft7).should_validate_formats(formats).build(&root).unwrap()
 }
 
-/// From the dialect of `OpenAPI` to JSON Schema's: `nullable`, and nothing undeclared.
+/// Converts `OpenAPI`'s `nullable` to JSON Schema, and forbids undeclared members.
 fn strict(schema: &Value) -> Value {
     let Some(object) = schema.as_object() else { return schema.clone() };
     let mut strict_schema = Map::new();

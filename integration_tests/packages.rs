@@ -1,4 +1,4 @@
-//! What package indexes and hubs are given: generated from the connector, and compared here.
+//! Files for package indexes and hubs, generated from the connector and compared here.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use source_criteo::protocol::singer::about;
 
 use crate::samples::repository;
 
-/// The definition of the plugin, in the form of the Meltano Hub.
+/// The plugin definition in Meltano Hub's format.
 const DEFINITION: &str = "meltano/tap-criteo.yml";
 
-/// A setting as the Hub writes it; objects become settings with dotted names.
+/// Settings in the Hub's format; objects become dotted settings.
 fn settings(prefix: &str, properties: &Value, all: &mut Vec<Value>) {
     for (name, property) in properties.as_object().unwrap() {
         let name = format!("{prefix}{name}");
@@ -43,7 +43,7 @@ fn settings(prefix: &str, properties: &Value, all: &mut Vec<Value>) {
     }
 }
 
-/// Block style, as people and the Hub write it; scalars are JSON, which is YAML.
+/// YAML in block style; scalars are JSON, which is valid YAML.
 fn yaml(value: &Value, indent: usize) -> String {
     let pad = " ".repeat(indent);
     match value {
@@ -66,9 +66,9 @@ fn yaml(value: &Value, indent: usize) -> String {
     }
 }
 
-/// `UPDATE_DOCS=1 cargo test definition_for_the_hub` writes it anew.
+/// `UPDATE_DOCS=1 cargo test hub_definition` rewrites it.
 #[test]
-fn the_definition_for_the_hub_says_what_about_says() {
+fn the_meltano_hub_definition_matches_about() {
     let about = about::json();
     let mut all = Vec::new();
     settings("", &about["settings"]["properties"], &mut all);
@@ -85,7 +85,7 @@ fn the_definition_for_the_hub_says_what_about_says() {
         "description": about["description"],
         "domain_url": "https://developers.criteo.com/marketing-solutions/docs",
         "variant": "source-criteo",
-        // The package is on no index, so a name would be whoever takes it first.
+        // The package is on no index, so its name could be taken.
         "pip_url": "${TAP_CRITEO_WHEEL}",
         "executable": "tap-criteo",
         "maintenance_status": "active",
@@ -95,7 +95,7 @@ fn the_definition_for_the_hub_says_what_about_says() {
         "settings_group_validation": [about["settings"]["required"]],
         "settings": all,
     });
-    let text = format!("# Generated: UPDATE_DOCS=1 cargo test definition_for_the_hub\n{}", yaml(&definition, 0));
+    let text = format!("# Generated: UPDATE_DOCS=1 cargo test hub_definition\n{}", yaml(&definition, 0));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFINITION);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -104,9 +104,9 @@ fn the_definition_for_the_hub_says_what_about_says() {
     assert_eq!(std::fs::read_to_string(path).unwrap(), text, "{DEFINITION} is stale");
 }
 
-/// What the sample project of Meltano says of the plugin is what the plugin says of itself.
+/// The sample Meltano project matches the plugin.
 #[test]
-fn the_sample_project_knows_every_setting_and_capability() {
+fn the_sample_project_has_every_setting_and_capability() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs/meltano/meltano.yml");
     let project = std::fs::read_to_string(path).unwrap();
     let extractor = project.split("- name: tap-criteo--brand-b").next().unwrap();
@@ -120,9 +120,9 @@ fn the_sample_project_knows_every_setting_and_capability() {
     assert!(extractor.contains(&capabilities), "{capabilities}");
 }
 
-/// The version stands in Cargo.toml; what cannot take it from there must agree. The wheel does (`dynamic`).
+/// The version is defined in Cargo.toml; other files must match. The wheel reads it (`dynamic`).
 #[test]
-fn everything_that_is_released_has_one_version() {
+fn all_released_packages_have_the_same_version() {
     let version = env!("CARGO_PKG_VERSION");
     let first_with = |path: &str, start: &str| {
         let text = repository(path);
@@ -139,7 +139,7 @@ fn everything_that_is_released_has_one_version() {
 }
 
 #[test]
-fn the_tests_that_a_quick_run_leaves_out_exist() {
+fn tests_excluded_from_the_quick_run_exist() {
     let here = std::env::current_exe().unwrap();
     let listed = std::process::Command::new(here).arg("--list").output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! The program among other processes: readers that go away, and signals.
+//! Closed pipes and signals.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -13,7 +13,7 @@ use crate::harness::{Bench, Transcript, assert_in_time, wait_until};
 const SIGTERM: i32 = 15;
 const SIGPIPE: i32 = 13;
 
-/// A bench whose read takes a while: one hundred windows of many rows.
+/// A slow read: one hundred windows with many rows.
 fn slow_bench() -> Bench {
     let bench = Bench::new(Options { row_cap: 400, ..Options::default() }, 700);
     bench.file("config.json", &bench.config);
@@ -28,7 +28,7 @@ fn read(bench: &Bench) -> Command {
     program
 }
 
-/// The same, called as a Singer tap.
+/// The same as a Singer tap.
 fn tap(bench: &Bench) -> Command {
     let catalog = json!({"streams": [{"tap_stream_id": "ad_statistics_daily"}]});
     bench.file("singer.json", &catalog);
@@ -42,7 +42,7 @@ fn terminate(process: u32) {
     assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
 }
 
-/// Within the two seconds that the last lines may take, and some for a busy machine.
+/// Within two seconds for the last lines, scaled by the load.
 fn assert_ends_by_sigterm(child: &mut Child) {
     let started = Instant::now();
     let mut status = None;
@@ -55,7 +55,7 @@ fn assert_ends_by_sigterm(child: &mut Child) {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_program_without_a_word() {
+fn a_closed_pipe_ends_the_program_silently() {
     let bench = slow_bench();
     let mut child = read(&bench).spawn().unwrap();
     let mut line = String::new();
@@ -64,11 +64,11 @@ fn a_reader_that_goes_away_ends_the_program_without_a_word() {
     assert_eq!(output.status.signal(), Some(SIGPIPE), "{:?}", output.status);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let calls = bench.report_requests().len();
-    assert!(calls < 50, "the network stopped after {calls} calls");
+    assert!(calls < 50, "requests stopped after {calls}");
 }
 
 #[test]
-fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
+fn a_signal_ends_the_program_with_complete_lines() {
     let bench = slow_bench();
     let mut child = read(&bench).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -88,12 +88,12 @@ fn a_signal_ends_the_program_by_that_signal_with_whole_lines() {
 }
 
 #[test]
-fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
+fn a_signal_is_handled_while_waiting_for_the_configuration() {
     let bench = Bench::new(Options::default(), 1);
     let mut program = bench.program();
     program.args(["check", "--config", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = program.spawn().unwrap();
-    // The mask of caught signals; before they are caught they end the program anyway, and nothing would be shown.
+    // The mask of caught signals; earlier signals would simply end the program.
     let is_caught = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
@@ -105,11 +105,11 @@ fn a_signal_is_obeyed_while_the_configuration_is_awaited() {
 }
 
 #[test]
-fn a_signal_is_obeyed_while_nobody_reads() {
+fn a_signal_is_handled_while_the_output_is_blocked() {
     for call in [read, tap] {
         let bench = slow_bench();
         let mut child = call(&bench).spawn().unwrap();
-        // The pipe is full long before the last of the calls that the memory budget allows.
+        // The pipe is full long before the memory budget's last request.
         wait_until(|| bench.report_requests().len() >= 10);
         terminate(child.id());
         assert_ends_by_sigterm(&mut child);
@@ -117,7 +117,7 @@ fn a_signal_is_obeyed_while_nobody_reads() {
 }
 
 #[test]
-fn a_tap_that_is_told_to_end_writes_its_state_last() {
+fn a_terminated_tap_writes_its_state_last() {
     let bench = slow_bench();
     let mut child = tap(&bench).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -1,4 +1,4 @@
-//! Every report: read whole under a low cap, read again when numbers change, resumed from every state.
+//! Every report: complete under a low cap, read again when numbers change, resumable from every state.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::harness::{Bench, Transcript};
 use crate::streams::{assert_resumable, truth_of};
 use crate::truth::by_key;
 
-/// The streams with a state that counts by advertiser and day.
+/// The streams whose state has a cursor by advertiser.
 fn reports(bench: &Bench) -> Vec<String> {
     let discovered = bench.discover().into_values();
     let is_report =
@@ -17,7 +17,7 @@ fn reports(bench: &Bench) -> Vec<String> {
     discovered.filter(is_report).map(|stream| stream["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A small account under a cap that cuts days.
+/// A small account with a cap that splits days.
 fn bench(row_cap: usize, days: u64) -> Bench {
     let options = Options { row_cap, placement_cap: row_cap, wrapping: Wrapping::Rows, ..Options::default() };
     let mut bench = Bench::new(options, days);
@@ -29,12 +29,12 @@ fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
     let stream = &bench.discover()[name];
     let truth = truth_of(bench, name, stream);
     assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{name}");
-    assert_eq!(transcript.records(name).len(), truth.len(), "{name}: a row came twice");
+    assert_eq!(transcript.records(name).len(), truth.len(), "{name}: duplicate row");
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
+fn every_report_is_complete_under_a_low_cap_and_resumes_from_every_state() {
     let mut figures = Vec::new();
     for name in reports(&bench(100, 6)) {
         let bench = bench(if name == "ad_set_statistics_hourly" { 90 } else { 30 }, 6);
@@ -44,14 +44,14 @@ fn every_report_is_whole_under_a_low_cap_and_resumable_from_every_state() {
         assert_truth(&bench, &whole, &name);
         let calls = bench.sandbox.requests().iter().filter(|request| request.line.contains("report")).count();
         let states = assert_resumable(&bench, &catalog, &whole, &[&name]);
-        figures.push(format!("{name}: {} rows, {calls} calls, {states} states", whole.records(&name).len()));
+        figures.push(format!("{name}: {} rows, {calls} requests, {states} states", whole.records(&name).len()));
     }
     println!("{}", figures.join("\n"));
     assert!(figures.len() >= 14, "{figures:?}");
 }
 
 #[test]
-fn every_report_is_read_again_where_its_numbers_change() {
+fn every_report_rereads_restated_days() {
     let names = reports(&bench(100_000, 8));
     let mut bench = bench(100_000, 20);
     let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -92,8 +92,8 @@ fn placements_and_transactions_can_be_filtered() {
 }
 
 #[test]
-fn a_single_ad_set_with_too_many_placements_is_read_by_environment() {
-    // Each ad set has up to twelve rows a day: three environments, four placements.
+fn an_ad_set_with_too_many_placements_is_split_by_environment() {
+    // Each ad set has up to twelve rows per day: three environments, four placements.
     let options = Options {
         row_cap: 7,
         placement_cap: 7,
@@ -114,7 +114,7 @@ fn a_single_ad_set_with_too_many_placements_is_read_by_environment() {
 }
 
 #[test]
-fn days_that_are_read_in_parts_are_proved_by_the_totals_of_the_day() {
+fn days_read_in_parts_are_checked_against_the_days_totals() {
     for (name, fault) in [
         ("placements_daily", json!({"path": "/placements/", "text": "\"adsetIds\":\"30"})),
         ("ad_level_statistics", json!({"path": "/statistics-adlevel/", "text": "\"adsetIds\":[\"300001\"]"})),
@@ -126,7 +126,7 @@ fn days_that_are_read_in_parts_are_proved_by_the_totals_of_the_day() {
         let good = bench.read(&catalog, None);
         assert_eq!((good.code, good.logs("WARN").len()), (Some(0), 0), "{:?} {:?}", good.logs("WARN"), good.errors());
         assert_truth(&bench, &good, name);
-        // A row that is not there.
+        // A missing row.
         let pointer = if name == "placements_daily" { "/data/0" } else { "/Rows/0" };
         let fault = json!({"match": fault, "times": 1, "do": {"mutate": {pointer: null}}});
         bench.sandbox.add_fault(fault).unwrap();
@@ -140,7 +140,7 @@ fn days_that_are_read_in_parts_are_proved_by_the_totals_of_the_day() {
     }
 }
 
-/// A day in doubt is read again by the next sync.
+/// The next sync reads an unproven day again.
 fn assert_truth_of_days_since(bench: &Bench, first: &Transcript, second: &Transcript, name: &str) {
     let stream = &bench.discover()[name];
     let mut union = by_key(first.records(name), stream);
@@ -149,11 +149,11 @@ fn assert_truth_of_days_since(bench: &Bench, first: &Transcript, second: &Transc
 }
 
 #[test]
-fn marketplaces_are_read_by_every_interval() {
+fn marketplaces_are_read_at_every_interval() {
     for (interval, days) in [("Hour", 40), ("Day", 400), ("Month", 400), ("Year", 400)] {
         let mut bench = Bench::new(Options { advertisers: 2, campaigns: 1, ..Options::default() }, days);
         bench.config["mpo_interval"] = json!(interval);
-        // Whole periods, so that the truth is cut where the stream is.
+        // Whole periods, so that the truth has the same boundaries as the stream.
         bench.config["start_date"] = json!(if interval == "Year" {
             "2025-01-01"
         } else if interval == "Month" {
@@ -171,7 +171,7 @@ fn marketplaces_are_read_by_every_interval() {
         assert!(spans.clone().all(|request| request.status == 200), "{interval}");
         assert!(spans.count() >= if interval == "Month" || interval == "Year" { 2 } else { 4 }, "{interval}");
         if interval == "Day" {
-            // The truth of more than a year would be a span that Criteo refuses.
+            // Criteo refuses the span of the truth for more than a year.
             let days: std::collections::BTreeSet<_> =
                 transcript.records(name).iter().map(|r| r["day"].to_string()).collect();
             assert_eq!(days.len(), 401);
@@ -180,7 +180,7 @@ fn marketplaces_are_read_by_every_interval() {
 }
 
 #[test]
-fn a_metric_that_criteo_has_retired_is_left_out_of_ready_made_reports_and_named_in_others() {
+fn a_retired_metric_is_dropped_from_built_in_reports_and_named_in_custom_ones() {
     let mut bench = Bench::new(Options { retired_metrics: vec!["SalesPc7d".into()], ..Options::default() }, 10);
     bench.config["custom_reports"] =
         json!([{"name": "mine", "dimensions": ["CampaignId"], "metrics": ["Clicks", "SalesPc7d"]}]);
@@ -196,7 +196,7 @@ fn a_metric_that_criteo_has_retired_is_left_out_of_ready_made_reports_and_named_
 }
 
 #[test]
-fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
+fn late_log_files_and_refused_advertisers_lose_no_rows() {
     let mut bench = Bench::new(Options::default(), 6);
     let empty = json!({"data": [{"attributes": {"advertiserId": "1001", "files": []}}], "errors": [], "warnings": []});
     let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
@@ -211,7 +211,7 @@ fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
     bench.sandbox.add_fault(fault).unwrap();
     let catalog = bench.catalog(&["log_level_events"], "incremental");
     let first = bench.read(&catalog, None);
-    assert_eq!(first.code, Some(1), "a file that nobody understands fails the stream");
+    assert_eq!(first.code, Some(1), "an unreadable file fails the stream");
     let groups = first.final_state()[0]["stream"]["stream_state"]["groups"].clone();
     assert_eq!(
         groups,
@@ -226,12 +226,12 @@ fn log_files_that_come_late_and_advertisers_that_are_refused_lose_nothing() {
     let third = bench.read(&catalog, Some(&second.final_state()));
     let days: std::collections::BTreeSet<_> =
         third.records("log_level_events").iter().map(|r| r["day"].to_string()).collect();
-    assert_eq!(days.len(), 4, "two that may still get files, and two more where the user wants it");
+    assert_eq!(days.len(), 4, "two days that may still get files, and two more on request");
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn log_files_survive_links_that_end_and_connections_that_break() {
+fn log_files_survive_expired_links_and_broken_connections() {
     for (times, action) in [
         (1, json!({"status": 403, "body": "<Error><Code>AuthenticationFailed</Code></Error>"})),
         (2, json!({"delivery": {"cut_after": 900, "framing": "content-length"}})),
@@ -249,9 +249,9 @@ fn log_files_survive_links_that_end_and_connections_that_break() {
         let files: Vec<_> = files.iter().filter(|request| request.line.contains("/files/")).collect();
         assert!(
             files.iter().all(|request| request.headers.get("authorization").is_none()),
-            "no token goes to a storage"
+            "no token is sent to a storage host"
         );
-        // Files do not change, so a second sync reads only days again that may still get some.
+        // Files do not change, so a second sync reads only days that may still get new ones.
         let again = bench.read(&bench.catalog(&["log_level_events"], "incremental"), Some(&transcript.final_state()));
         let days: std::collections::BTreeSet<_> =
             again.records("log_level_events").iter().map(|record| record["day"].to_string()).collect();
@@ -259,10 +259,10 @@ fn log_files_survive_links_that_end_and_connections_that_break() {
     }
 }
 
-/// What each report of a quarter of an account with three advertisers costs, `cargo test -- --nocapture quarter` shows: a request for each
-/// day where rows do not say theirs, and for each file; a handful otherwise.
+/// Requests for a quarter of an account with three advertisers: one per day if rows lack their day, one per file,
+/// otherwise a few. `cargo test -- --nocapture quarter` prints them.
 #[test]
-fn a_quarter_of_every_report() {
+fn every_report_is_complete_over_a_quarter() {
     let mut bench = bench(100_000, 89);
     bench.config["start_date"] = json!("2026-08-04");
     for name in reports(&bench) {
@@ -273,7 +273,7 @@ fn a_quarter_of_every_report() {
         let seconds = started.elapsed().as_secs_f64();
         assert_eq!(transcript.code, Some(0), "{name}: {:?}", transcript.errors());
         let calls = bench.sandbox.requests().len() - before;
-        println!("{name}: {} rows, {calls} calls, {seconds:.1} s", transcript.records(&name).len());
+        println!("{name}: {} rows, {calls} requests, {seconds:.1} s", transcript.records(&name).len());
         let is_by_day = name.starts_with("placement") || name == "ad_level_statistics";
         let most = if name == "log_level_events" {
             182
@@ -282,6 +282,6 @@ fn a_quarter_of_every_report() {
         } else {
             9
         };
-        assert!(calls <= most && !transcript.records(&name).is_empty(), "{name}: {calls} calls");
+        assert!(calls <= most && !transcript.records(&name).is_empty(), "{name}: {calls} requests");
     }
 }

@@ -1,4 +1,4 @@
-//! The sample files that people copy are run as they stand.
+//! The sample files run unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,7 +31,7 @@ fn every_sample_configuration_is_accepted() {
     }
 }
 
-/// A configured catalog of every stream, short enough to be copied by hand.
+/// A minimal configured catalog of every stream.
 fn catalog_of(discovered: &BTreeMap<String, Value>, sync_mode: &str) -> Value {
     let streams = discovered.values().map(|stream| {
         let has_cursor = stream["source_defined_cursor"] == true;
@@ -50,9 +50,9 @@ fn catalog_of(discovered: &BTreeMap<String, Value>, sync_mode: &str) -> Value {
     json!({"streams": streams.collect::<Vec<_>>()})
 }
 
-/// `UPDATE_SAMPLES=1 cargo test sample_catalogs` writes the catalogs anew.
+/// `UPDATE_SAMPLES=1 cargo test sample_catalogs` rewrites the catalogs.
 #[test]
-fn the_sample_catalogs_and_the_sample_state_name_what_discover_names() {
+fn sample_catalogs_and_state_match_discover() {
     let bench = Bench::new(Options::default(), 60);
     let discovered = bench.discover();
     for sync_mode in ["full_refresh", "incremental"] {
@@ -70,7 +70,7 @@ fn the_sample_catalogs_and_the_sample_state_name_what_discover_names() {
         let transcript = bench.run(&arguments);
         assert_eq!(transcript.code, Some(0));
         let has_changed = transcript.logs("WARN").iter().any(|log| log.contains("changed since the last sync"));
-        assert!(!has_changed, "sample_configs/state.json is of other metrics: {:?}", transcript.logs("WARN"));
+        assert!(!has_changed, "sample_configs/state.json has other metrics: {:?}", transcript.logs("WARN"));
         let days: BTreeSet<_> =
             transcript.records("campaign_statistics_daily").iter().map(|record| record["day"].to_string()).collect();
         let first = days.first().unwrap();

@@ -1,4 +1,4 @@
-//! The sandbox itself: faults, limits, its clock and its control port.
+//! The sandbox: faults, limits, clock and control port.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -13,43 +13,47 @@ use crate::streams::{assert_report, assert_resumable, preset};
 
 const REPORT: &str = "campaign_statistics_daily";
 
-/// What becomes of a read that meets a fault once.
+/// Result of a read that meets a fault once.
 enum Outcome {
-    /// Everything is read as if nothing had been, after so many calls.
-    Whole(usize),
-    /// The stream fails with this type of failure at the first call.
+    /// Complete after this many requests.
+    Complete(usize),
+    /// The stream fails with this type at the first request.
     Failed(&'static str),
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_fault_is_survived_or_told() {
-    use Outcome::{Failed, Whole};
+fn every_fault_is_recovered_or_reported() {
+    use Outcome::{Complete, Failed};
     let cut = |framing: &str| json!({"delivery": {"framing": framing, "cut_after": 700}});
     for (name, action, outcome) in [
-        ("unavailable", json!({"status": 503, "body": "down"}), Whole(2)),
-        ("too many calls", json!({"status": 429, "headers": {"Retry-After": "1", "x-ratelimit-reset": "0"}}), Whole(2)),
+        ("unavailable", json!({"status": 503, "body": "down"}), Complete(2)),
+        (
+            "too many calls",
+            json!({"status": 429, "headers": {"Retry-After": "1", "x-ratelimit-reset": "0"}}),
+            Complete(2),
+        ),
         (
             "maintenance page",
             json!({"body": "<html>back soon</html>", "headers": {"Content-Type": "text/html"}}),
-            Whole(2),
+            Complete(2),
         ),
-        ("delay", json!({"delivery": {"delay_ms": 300}}), Whole(1)),
-        ("drip", json!({"gzip": true, "delivery": {"drip": 4000}}), Whole(1)),
-        ("reset before the answer", json!({"delivery": {"reset": true}}), Whole(2)),
-        ("reset in the middle", json!({"delivery": {"reset_after": 500}}), Whole(2)),
-        ("cut with a length", cut("content-length"), Whole(2)),
-        ("cut in chunks", cut("chunked"), Whole(2)),
-        ("cut by the end of the connection", cut("connection-close"), Whole(2)),
-        ("chunks", json!({"delivery": {"framing": "chunked"}}), Whole(1)),
-        ("the end of the connection", json!({"delivery": {"framing": "connection-close"}}), Whole(1)),
-        ("stall", json!({"delivery": {"stall_after": 300}}), Whole(2)),
+        ("delay", json!({"delivery": {"delay_ms": 300}}), Complete(1)),
+        ("drip", json!({"gzip": true, "delivery": {"drip": 4000}}), Complete(1)),
+        ("reset before the response", json!({"delivery": {"reset": true}}), Complete(2)),
+        ("reset in the middle", json!({"delivery": {"reset_after": 500}}), Complete(2)),
+        ("cut with a length", cut("content-length"), Complete(2)),
+        ("cut in chunks", cut("chunked"), Complete(2)),
+        ("cut by the end of the connection", cut("connection-close"), Complete(2)),
+        ("chunks", json!({"delivery": {"framing": "chunked"}}), Complete(1)),
+        ("the end of the connection", json!({"delivery": {"framing": "connection-close"}}), Complete(1)),
+        ("stall", json!({"delivery": {"stall_after": 300}}), Complete(2)),
         ("redirect", json!({"redirect": "http://127.0.0.1:9/elsewhere"}), Failed("config_error")),
         (
             "errors in a 200",
             json!({"mutate": {"/errors": [{"type": "validation", "code": "x"}]}}),
-            // Asked again in halves of the advertisers.
-            Whole(3),
+            // Requested again in halves of the advertisers.
+            Complete(3),
         ),
         ("unknown shape", json!({"body": "{\"Lines\":[]}"}), Failed("system_error")),
         ("a row without its day", json!({"mutate": {"/Rows/3/Day": null}}), Failed("system_error")),
@@ -62,7 +66,7 @@ fn a_fault_is_survived_or_told() {
         let transcript = bench.read(&bench.catalog(&[REPORT, "campaigns"], "incremental"), None);
         assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"), "{name}");
         match outcome {
-            Whole(calls) => {
+            Complete(calls) => {
                 assert_eq!(transcript.code, Some(0), "{name}: {:?}", transcript.errors());
                 assert_eq!(bench.report_requests().len(), calls, "{name}");
                 assert_report(&bench, &transcript, REPORT, &preset(REPORT));
@@ -76,7 +80,7 @@ fn a_fault_is_survived_or_told() {
 }
 
 #[test]
-fn a_read_that_a_fault_has_ended_goes_on_from_any_state() {
+fn a_sync_ended_by_a_fault_resumes_from_any_state() {
     let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 100);
     bench.config["verify_totals"] = json!(false);
     let fault = json!({"match": {"path": "/statistics/", "nth": 5}, "do": {"body": "{\"Lines\":[]}"}, "times": 1});
@@ -88,7 +92,7 @@ fn a_read_that_a_fault_has_ended_goes_on_from_any_state() {
 }
 
 #[test]
-fn a_value_that_is_no_number_is_null_and_the_record_says_so() {
+fn a_non_numeric_value_becomes_null_and_the_record_reports_it() {
     let mut bench = Bench::new(Options::default(), 10);
     bench.config["verify_totals"] = json!(false);
     bench
@@ -106,7 +110,7 @@ fn a_value_that_is_no_number_is_null_and_the_record_says_so() {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_bomb_is_not_unpacked() {
+fn a_decompression_bomb_is_not_unpacked() {
     let bench = Bench::new(Options::default(), 0);
     bench
         .sandbox
@@ -118,7 +122,7 @@ fn a_bomb_is_not_unpacked() {
 }
 
 #[test]
-fn faults_hit_what_they_name_and_as_often_as_they_say() {
+fn faults_apply_to_their_match_and_count() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let token = token(&sandbox.url());
     let report = |advertisers: &str, day: &str| {
@@ -143,12 +147,12 @@ fn faults_hit_what_they_name_and_as_often_as_they_say() {
         report("1001", "2026-10-01"),
     ];
     assert_eq!(statuses, [200, 500, 200, 500, 500, 500, 500, 200]);
-    assert!(sandbox.add_fault(json!({"do": {"stauts": 500}})).is_err(), "mistakes are told");
+    assert!(sandbox.add_fault(json!({"do": {"stauts": 500}})).is_err(), "mistakes are rejected");
 }
 
 #[test]
-fn limits_are_those_of_the_documents_where_asked_for() {
-    // A minute of two seconds.
+fn documented_rate_limits_can_be_enabled() {
+    // A minute lasts two seconds.
     let documented = Options::default().with_documented_limits();
     assert_eq!((documented.rate_limit, documented.report_limit, documented.pooled_limit), (250, 40, None));
     let of_users =
@@ -165,7 +169,7 @@ fn limits_are_those_of_the_documents_where_asked_for() {
     let started = Instant::now();
     let statuses: Vec<_> = (0..6).map(|_| ask("statistics/report", &report)).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
-    assert_eq!(ask("marketing-solutions/campaigns/search", &json!({})), 200, "the other budget is untouched");
+    assert_eq!(ask("marketing-solutions/campaigns/search", &json!({})), 200, "the other budget is unchanged");
     wait_until(|| ask("statistics/report", &report) == 200);
     assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
     let peak = sandbox.peak();
@@ -173,40 +177,40 @@ fn limits_are_those_of_the_documents_where_asked_for() {
 }
 
 #[test]
-fn a_pooled_limit_counts_every_call() {
+fn a_pooled_limit_counts_every_request() {
     let sandbox = Sandbox::start(Options { pooled_limit: Some(3), ..Options::default() }).unwrap();
     let token = token(&sandbox.url());
     let ask = |path: &str| http("POST", &format!("{}/2026-07/{path}", sandbox.url()), Some(&token), Some(&json!({}))).0;
     let searches = (ask("marketing-solutions/campaigns/search"), ask("marketing-solutions/ad-sets/search"));
     assert_eq!(searches, (200, 200));
-    assert_eq!((ask("statistics/report"), ask("statistics/report")), (400, 429), "an empty query costs a call too");
+    assert_eq!((ask("statistics/report"), ask("statistics/report")), (400, 429), "an empty query counts as well");
 }
 
 #[test]
-fn the_control_port_does_what_it_says() {
+fn the_control_port_works() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let mut token_now = token(&sandbox.url());
     let control = |method: &str, path: &str, body: Option<&Value>| {
-        let (status, answer) = http(method, &format!("{}{path}", sandbox.control_url()), None, body);
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
+        let (status, response) = http(method, &format!("{}{path}", sandbox.control_url()), None, body);
+        assert_eq!(status, 200, "{path}: {response}");
+        response
     };
     let page = |token: &str, offset: usize| -> (u16, Vec<String>) {
         let url = format!("{}/2026-07/marketing-solutions/audiences/search?limit=100&offset={offset}", sandbox.url());
         let body = json!({"data": {"type": "AudienceSearch", "attributes": {"advertiserIds": ["1001", "1002"]}}});
-        let (status, answer) = http("POST", &url, Some(token), Some(&body));
-        let ids = answer["data"].as_array().into_iter().flatten();
+        let (status, response) = http("POST", &url, Some(token), Some(&body));
+        let ids = response["data"].as_array().into_iter().flatten();
         (status, ids.map(|object| object["id"].as_str().unwrap().to_owned()).collect())
     };
     let (_, first) = page(&token_now, 0);
-    // What vanishes and what comes between two pages shifts the second one.
+    // Objects removed and added between two pages shift the second one.
     control("POST", "/options", Some(&json!({"deleted_ids": ["600001", "600002"]})));
     let (_, second) = page(&token_now, 100);
     assert_eq!((first.len(), second.first().unwrap().as_str()), (100, "600103"));
     control("POST", "/options", Some(&json!({"deleted_ids": [], "inserted": 3, "page_limit": 50})));
     let (_, second) = page(&token_now, 100);
     assert_eq!((second.len(), second.first().unwrap().as_str()), (50, "600098"));
-    // Tokens, consent and permissions end in mid-run.
+    // Tokens, consent and permissions are revoked during a sync.
     control("POST", "/revoke", Some(&json!({})));
     assert_eq!(page(&token_now, 0).0, 401);
     token_now = token(&sandbox.url());
@@ -214,7 +218,7 @@ fn the_control_port_does_what_it_says() {
     assert!(page(&token_now, 0).1.iter().all(|id| id.as_str() > "600080"));
     control("POST", "/options", Some(&json!({"without_permission": ["audiences"]})));
     assert_eq!(page(&token_now, 0).0, 403);
-    // The log hashes secrets, the truth knows no cap.
+    // The log hashes secrets; the truth ignores the cap.
     let log = control("GET", "/log", None);
     assert!(
         log.as_array().unwrap().len() >= 7
@@ -249,7 +253,7 @@ fn the_control_port_does_what_it_says() {
     assert_eq!(page(&token_now, 0).0, 403);
 }
 
-/// Starts a read whose third report is slow, and changes the world while it is under way.
+/// Starts a read whose third report is slow, and changes the world meanwhile.
 fn read_while(bench: &Bench, streams: &[&str], path: &str, change: impl FnOnce()) -> crate::harness::Transcript {
     let fault = json!({"match": {"path": path, "nth": 2}, "do": {"delivery": {"delay_ms": 1500}}, "times": 1});
     bench.sandbox.add_fault(fault).unwrap();
@@ -265,7 +269,7 @@ fn read_while(bench: &Bench, streams: &[&str], path: &str, change: impl FnOnce()
 }
 
 #[test]
-fn a_permission_that_ends_in_mid_run_is_named() {
+fn a_permission_lost_mid_sync_is_named() {
     let bench = Bench::new(Options::default(), 100);
     let transcript = read_while(&bench, &[REPORT], "/statistics/", || {
         bench.sandbox.change(|options| options.without_permission = vec![Permission::Analytics]);
@@ -274,7 +278,7 @@ fn a_permission_that_ends_in_mid_run_is_named() {
 }
 
 #[test]
-fn tokens_that_end_in_mid_run_are_renewed() {
+fn tokens_that_expire_mid_sync_are_renewed() {
     let bench = Bench::new(Options::default(), 100);
     let transcript = read_while(&bench, &[REPORT], "/statistics/", || bench.sandbox.revoke_tokens());
     assert_report(&bench, &transcript, REPORT, &preset(REPORT));
@@ -282,18 +286,18 @@ fn tokens_that_end_in_mid_run_are_renewed() {
 }
 
 #[test]
-fn objects_that_come_between_pages_do_not_hide_others() {
+fn objects_added_between_pages_do_not_hide_others() {
     let bench = Bench::new(Options::default(), 1);
     let before: Vec<_> = bench.sandbox.world().objects("audiences", "2026-07").unwrap();
     let transcript =
         read_while(&bench, &["audiences"], "/audiences/", || bench.sandbox.change(|options| options.inserted = 7));
     let records = transcript.records("audiences");
-    // The shift brings some twice, which is what their key is for; none is missing.
+    // The shift repeats some objects, which their key resolves; none is missing.
     assert!(before.iter().all(|object| records.iter().any(|record| record["id"] == object["id"])));
 }
 
 #[test]
-fn what_criteo_restates_is_read_again() {
+fn restated_days_are_read_again() {
     let mut bench = Bench::new(Options::default(), 80);
     bench.sandbox.change(|options| options.today = "2026-10-20".parse().unwrap());
     bench.config["now"] = json!("2026-10-20T12:00:00Z");
@@ -314,7 +318,7 @@ fn what_criteo_restates_is_read_again() {
 }
 
 #[test]
-fn accounts_with_nothing_in_them_are_read() {
+fn empty_accounts_are_read() {
     let bench = Bench::new(Options { empty_advertisers: 2, ..Options::default() }, 10);
     let transcript = bench.read(&bench.catalog(&["advertisers", "campaigns", REPORT], "incremental"), None);
     assert_eq!((transcript.code, transcript.records("advertisers").len()), (Some(0), 5));
@@ -324,21 +328,21 @@ fn accounts_with_nothing_in_them_are_read() {
 }
 
 #[test]
-fn a_server_that_serves_short_pages_is_read_to_the_end() {
+fn short_pages_are_read_to_the_end() {
     let bench = Bench::new(Options { page_limit: 37, ..Options::default() }, 1);
     let transcript = bench.read(&bench.catalog(&["audiences"], "full_refresh"), None);
     assert_eq!(transcript.records("audiences").len(), 240);
 }
 
 #[test]
-fn links_to_log_files_are_signed_and_end() {
+fn log_file_links_are_signed_and_expire() {
     let sandbox = Sandbox::start(Options { link_life: Duration::from_secs(3), ..Options::default() }).unwrap();
     let token = token(&sandbox.url());
     let query = json!({"startDate": "2026-10-20T00:00:00Z", "endDate": "2026-10-21T00:00:00Z"});
     let url = format!("{}/2026-07/log-level/advertisers/1001/report", sandbox.url());
-    let (status, answer) = http("POST", &url, Some(&token), Some(&query));
-    assert_eq!(status, 200, "{answer}");
-    let files = answer["data"][0]["attributes"]["files"].as_array().unwrap();
+    let (status, response) = http("POST", &url, Some(&token), Some(&query));
+    assert_eq!(status, 200, "{response}");
+    let files = response["data"][0]["attributes"]["files"].as_array().unwrap();
     assert_eq!(files.len(), 2);
     let link = files[0]["url"].as_str().unwrap();
     assert_eq!(http("GET", link, None, None).0, 200);
@@ -347,9 +351,9 @@ fn links_to_log_files_are_signed_and_end() {
     wait_until(|| http("GET", link, None, None).0 == 403);
 }
 
-/// The table of switches. `UPDATE_DOCS=1 cargo test table_of_unknowns` writes it anew.
+/// `UPDATE_DOCS=1 cargo test documented_switches` rewrites the table.
 #[test]
-fn the_table_of_unknowns_is_that_of_the_sandbox() {
+fn the_documented_switches_match_the_sandbox() {
     let mut table = "| switch | values | about | source |\n| --- | --- | --- | --- |\n".to_owned();
     for unknown in UNKNOWNS {
         let values: Vec<_> = unknown.values.iter().map(|value| format!("`{value}`")).collect();
@@ -359,7 +363,7 @@ fn the_table_of_unknowns_is_that_of_the_sandbox() {
 }
 
 #[test]
-fn switches_take_their_own_values_only() {
+fn switches_reject_unknown_values() {
     let mut unknowns = Unknowns::default();
     assert_eq!(unknowns.get("hour_spelling"), "us_datetime");
     assert!(unknowns.set("week_begin", "sunday").unwrap_err().contains("week_begin"));
@@ -370,11 +374,11 @@ fn switches_take_their_own_values_only() {
     let mut names: Vec<_> = UNKNOWNS.iter().map(|unknown| unknown.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), UNKNOWNS.len(), "a name comes twice");
+    assert_eq!(names.len(), UNKNOWNS.len(), "duplicate name");
     assert!(UNKNOWNS.iter().all(|unknown| unknown.values.len() > 1 && !unknown.source.is_empty()));
 }
 
-/// A world where every switch has something to act on.
+/// A world in which every switch has an effect.
 fn doubtful_world() -> Sandbox {
     let options = Options {
         refused_in_reports: vec!["1002".into()],
@@ -386,7 +390,7 @@ fn doubtful_world() -> Sandbox {
     Sandbox::start(options).unwrap()
 }
 
-/// Status, `Date` to the hour, and body as it comes.
+/// Status, `Date` to the hour, and raw body.
 fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, String, Vec<u8>) {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let body = if method == "GET" { String::new() } else { body.to_string() };
@@ -400,22 +404,22 @@ fn raw(method: &str, url: &str, token: Option<&str>, body: &Value) -> (String, S
     )
     .unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    // The system's own time goes on while the test runs.
-    let told = |date: &str| {
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&response[..end]).into_owned();
+    // The system time advances during the test.
+    let reported = |date: &str| {
         let instant = chrono::DateTime::parse_from_rfc2822(date).unwrap();
         let apart = std::time::SystemTime::from(instant).elapsed().unwrap_or_else(|error| error.duration());
         if apart.as_secs() < 3600 { "now".to_owned() } else { date[..19].to_owned() }
     };
-    let date = head.lines().find_map(|line| line.strip_prefix("Date: ")).map(told);
-    (head[9..12].to_owned(), date.unwrap_or_default(), answer[end + 4..].to_vec())
+    let date = head.lines().find_map(|line| line.strip_prefix("Date: ")).map(reported);
+    (head[9..12].to_owned(), date.unwrap_or_default(), response[end + 4..].to_vec())
 }
 
-/// What the sandbox answers to requests that between them touch every switch, by the name of the request.
-fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
+/// Responses to requests that together cover every switch, by request name.
+fn responses(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     let fetch = |method: &str, path: &str, body: &Value| {
         raw(method, &format!("{}/2027-01/{path}", sandbox.url()), Some(token), body)
     };
@@ -483,12 +487,12 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
     ask("campaigns", "POST", "marketing-solutions/campaigns/search", json!({}));
     let audiences = json!({"data": {"type": "AudienceSearch", "attributes": {}}});
     ask("audiences", "POST", "marketing-solutions/audiences/search?limit=1", audiences);
-    let told = |(name, method, path, body): (String, &str, String, Value)| {
+    let reported = |(name, method, path, body): (String, &str, String, Value)| {
         let (status, date, body) = fetch(method, &path, &body);
         (name, format!("{status} {date} {}", String::from_utf8_lossy(&body)))
     };
-    let mut answers: BTreeMap<_, _> = requests.into_iter().map(told).collect();
-    // The links to log files say when they end, so that only names and contents are compared.
+    let mut responses: BTreeMap<_, _> = requests.into_iter().map(reported).collect();
+    // Log file links contain their expiry, so only names and contents are compared.
     for day in ["2026-09-30", "2026-10-01", "2026-10-02", "2026-10-03", "2026-10-05", "2026-10-31"] {
         let query = json!({"startDate": day, "endDate": day});
         let (status, _, listed) = fetch("POST", "log-level/advertisers/1001/report", &query);
@@ -498,12 +502,12 @@ fn answers(sandbox: &Sandbox, token: &str) -> BTreeMap<String, String> {
             let (_, _, body) = raw("GET", file["url"].as_str().unwrap(), None, &Value::Null);
             format!("{} {body:?}", file["fileName"])
         };
-        answers.insert(format!("log files {day}"), files.iter().map(content).fold(status, |all, file| all + &file));
+        responses.insert(format!("log files {day}"), files.iter().map(content).fold(status, |all, file| all + &file));
     }
-    answers
+    responses
 }
 
-/// Switches that act only beside another one.
+/// Switches that need another one to have an effect.
 fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
     match name {
         "span_refusal" => &[("longest_span", "4")],
@@ -514,7 +518,7 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn every_value_of_every_switch_acts() {
+fn every_switch_value_has_an_effect() {
     let sandbox = doubtful_world();
     let token = token(&sandbox.url());
     let with = |settings: &[(&str, &str)]| {
@@ -523,7 +527,7 @@ fn every_value_of_every_switch_acts() {
             unknowns.set(name, value).unwrap();
         }
         sandbox.change(|options| options.unknowns = unknowns);
-        answers(&sandbox, &token)
+        responses(&sandbox, &token)
     };
     let mut idle = Vec::new();
     let usual = with(&[]);
@@ -531,23 +535,23 @@ fn every_value_of_every_switch_acts() {
         let beside = beside(unknown.name);
         let mut seen = vec![if beside.is_empty() { usual.clone() } else { with(beside) }];
         for value in &unknown.values[1..] {
-            let told = with(&[beside, &[(unknown.name, *value)]].concat());
-            if seen.contains(&told) {
+            let reported = with(&[beside, &[(unknown.name, *value)]].concat());
+            if seen.contains(&reported) {
                 idle.push(format!("{}={value}", unknown.name));
             }
-            seen.push(told);
+            seen.push(reported);
         }
     }
-    assert_eq!(idle, Vec::<String>::new(), "these change nothing");
+    assert_eq!(idle, Vec::<String>::new(), "these have no effect");
     assert_eq!(
         with(&[("hour_spelling", "us_datetime"), ("row_order", "sorted")]),
         usual,
-        "answers do not vary by themselves"
+        "responses do not vary by themselves"
     );
 }
 
 #[test]
-fn the_truth_keeps_one_spelling_whatever_is_set() {
+fn the_truth_is_independent_of_the_switches() {
     let sandbox = doubtful_world();
     let days =
         json!({"advertiserIds": "1001,1003", "startDate": "2026-10-01", "endDate": "2026-10-04", "currency": "EUR"});
@@ -583,14 +587,14 @@ fn the_truth_keeps_one_spelling_whatever_is_set() {
     }
 }
 
-/// The rows of statistics as they are answered with these switches, each as an object.
+/// Rows of statistics with these switches, as objects.
 fn rows_with(settings: &[(&str, &str)], query: &Value) -> Vec<Value> {
     let mut options = Options::default();
     for (name, value) in settings {
         options.unknowns.set(name, value).unwrap();
     }
-    let answer: Value = serde_json::from_slice(&Sandbox::start(options).unwrap().statistics(query)).unwrap();
-    answer["Rows"].as_array().cloned().unwrap_or_default()
+    let response: Value = serde_json::from_slice(&Sandbox::start(options).unwrap().statistics(query)).unwrap();
+    response["Rows"].as_array().cloned().unwrap_or_default()
 }
 
 fn by_day(dimensions: &[&str]) -> Value {
@@ -599,7 +603,7 @@ fn by_day(dimensions: &[&str]) -> Value {
 }
 
 #[test]
-fn spellings_are_those_of_their_names() {
+fn spelling_switches_produce_the_named_format() {
     for (dimension, value, expected) in [
         ("day", "iso", "2026-10-05"),
         ("day", "iso_datetime", "2026-10-05T00:00:00"),
@@ -629,7 +633,7 @@ fn spellings_are_those_of_their_names() {
 }
 
 #[test]
-fn rows_that_are_shared_out_add_up_to_the_truth() {
+fn split_rows_add_up_to_the_truth() {
     let query = by_day(&["AdvertiserId", "Day"]);
     let sums = |rows: &[Value]| {
         let mut sums: BTreeMap<String, (i64, i128)> = BTreeMap::new();
@@ -656,20 +660,20 @@ fn rows_that_are_shared_out_add_up_to_the_truth() {
 }
 
 #[test]
-fn switches_are_set_by_the_control_port_and_on_the_command_line() {
+fn switches_can_be_set_by_control_port_and_command_line() {
     let sandbox = doubtful_world();
     let url = format!("{}/unknowns", sandbox.control_url());
     let (status, _) = http("POST", &url, None, Some(&json!({"week_start": "sunday", "day_spelling": "slash"})));
     assert_eq!((status, sandbox.world().unknown("week_start")), (200, "sunday"));
-    let (status, answer) = http("POST", &url, None, Some(&json!({"week_start": "saturday", "day_spelling": "dots"})));
+    let (status, response) = http("POST", &url, None, Some(&json!({"week_start": "saturday", "day_spelling": "dots"})));
     assert_eq!((status, sandbox.world().unknown("week_start")), (400, "sunday"), "all or none");
-    assert!(answer["error"].as_str().unwrap().contains("day_spelling"));
+    assert!(response["error"].as_str().unwrap().contains("day_spelling"));
     let (_, all) = http("GET", &url, None, None);
     assert_eq!((all.as_object().unwrap().len(), &all["day_spelling"]), (UNKNOWNS.len(), &json!("slash")));
 }
 
 #[test]
-fn the_first_day_that_is_served_is_told() {
+fn the_first_available_day_is_exposed() {
     let sandbox = doubtful_world();
     let first = |switch: &str, value: &str, report: &str, zone: &str| {
         let mut unknowns = Unknowns::default();

@@ -1,4 +1,4 @@
-//! Days that are named by hand beside a saved state.
+//! Days given on the command line, with a saved state.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::harness::{Bench, Transcript};
 use crate::holes::{OF_DATA, REPORT, fault, message, problem};
 use crate::truth::by_key;
 
-/// Reads by hand with a file of states.
+/// Reads with a state file.
 fn read(bench: &Bench, stream: &str, days: &[&str]) -> Transcript {
     bench.file("config.json", &bench.config);
     let read = ["read", "--config", "config.json", "--streams", stream, "--state-file", "state.json"];
@@ -22,14 +22,14 @@ fn kept(bench: &Bench) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()[0]["stream"]["stream_state"].clone()
 }
 
-/// The days of an advertiser that have rows.
+/// An advertiser's days with rows.
 fn days_of(transcript: &Transcript, advertiser: &str) -> BTreeSet<String> {
     let rows = transcript.records(REPORT).into_iter().filter(|row| row["advertiser_id"] == advertiser);
     rows.map(|row| row["day"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn a_week_or_month_that_is_named_in_part_is_read_whole() {
+fn a_partially_selected_week_or_month_is_read_whole() {
     for period in ["Week", "Month"] {
         let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 120);
         bench.config["custom_reports"] =
@@ -48,7 +48,7 @@ fn a_week_or_month_that_is_named_in_part_is_read_whole() {
 }
 
 #[test]
-fn days_that_cannot_be_are_told_once() {
+fn impossible_days_are_reported_once() {
     let mut bench = Bench::new(Options { advertisers: 1, ads: 1, ..Options::default() }, 20);
     assert_eq!(read(&bench, REPORT, &[]).code, Some(0));
     bench.config.as_object_mut().unwrap().remove("start_date");
@@ -58,9 +58,9 @@ fn days_that_cannot_be_are_told_once() {
         (["--until", "2020-01-01"], "the last day, 2020-01-01, is before"),
     ] {
         let nothing = read(&bench, REPORT, &days);
-        let told = nothing.logs("WARN");
-        assert_eq!((nothing.code, told.len(), nothing.records(REPORT).len()), (Some(0), 1, 0), "{told:?}");
-        assert!(told[0].contains(words), "{told:?}");
+        let reported = nothing.logs("WARN");
+        assert_eq!((nothing.code, reported.len(), nothing.records(REPORT).len()), (Some(0), 1, 0), "{reported:?}");
+        assert!(reported[0].contains(words), "{reported:?}");
         assert_eq!(kept(&bench), before);
     }
 }
@@ -73,8 +73,8 @@ fn an_advertiser_without_a_state_is_read_from_the_start_by_the_next_sync() {
     bench.sandbox.change(|options| options.without_consent.clear());
     let late = read(&bench, REPORT, &["--since", "2026-10-25"]);
     assert_eq!(late.code, Some(0), "{:?}", late.errors());
-    let told = late.logs("WARN").join("\n");
-    assert!(told.contains("advertisers 1002 have no saved state"), "{told}");
+    let reported = late.logs("WARN").join("\n");
+    assert!(reported.contains("advertisers 1002 have no saved state"), "{reported}");
     assert_eq!(kept(&bench)["groups"].as_array().unwrap().len(), 1, "{}", kept(&bench));
     assert!(days_of(&late, "1002").first().unwrap().as_str() >= "2026-10-25");
     bench.config["lookback_days"] = json!(1);
@@ -85,7 +85,7 @@ fn an_advertiser_without_a_state_is_read_from_the_start_by_the_next_sync() {
 }
 
 #[test]
-fn days_behind_the_cursor_that_cannot_be_read_are_asked_for_again() {
+fn unreadable_days_before_the_cursor_are_requested_again() {
     let bench = Bench::new(Options { advertisers: 2, ..Options::default() }, 90);
     assert_eq!(read(&bench, REPORT, &[]).code, Some(0));
     for day in ["2026-08-19", "2026-08-20"] {

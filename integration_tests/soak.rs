@@ -1,5 +1,4 @@
-//! One morning after the other, with something wrong at every twentieth request; and one long read, whose memory and open files
-//! must not grow.
+//! Daily syncs with a fault at every twentieth request, and one long read whose memory and open files must not grow.
 //!
 //! ```text
 //! SOAK_SECONDS=3600 cargo test --release --test integration -- --ignored --nocapture soak
@@ -20,10 +19,10 @@ use crate::truth::{ByKey, by_key};
 
 const REPORTS: &[&str] = &["campaign_statistics_daily", "ad_set_statistics_daily", "ad_set_statistics_hourly"];
 const OBJECTS: &[&str] = &["advertisers", "campaigns", "ad_sets", "ads", "audiences"];
-/// Mornings of one account; then comes another.
+/// Syncs of one account before the next account.
 const MORNINGS: u64 = 30;
 
-/// What goes wrong, each at one request of a hundred.
+/// Faults, each at one of a hundred requests.
 fn faults() -> Vec<Value> {
     let actions = [
         json!({"status": 503, "body": ""}),
@@ -35,7 +34,7 @@ fn faults() -> Vec<Value> {
     actions.into_iter().map(|action| json!({"match": {"percent": 1}, "times": null, "do": action})).collect()
 }
 
-/// What the mornings came to.
+/// Totals over all syncs.
 #[derive(Default)]
 struct Sum {
     mornings: u64,
@@ -46,7 +45,7 @@ struct Sum {
     peaks_kib: Vec<u64>,
 }
 
-/// Thirty mornings of an account: what a warehouse holds after each is what the account holds.
+/// Thirty daily syncs of an account: the warehouse must match it after each.
 fn account(seed: u64, until: Instant, sum: &mut Sum) {
     let row_cap = 200 + usize::try_from(seed % 7).unwrap() * 300;
     let mut bench = Bench::new(Options { seed, row_cap, audiences: 30, ..Options::default() }, 40);
@@ -60,9 +59,9 @@ fn account(seed: u64, until: Instant, sum: &mut Sum) {
     let mut state = None;
     for _ in 0..MORNINGS {
         let mut peak = 0;
-        // A platform tries a sync that fails again, from where it was.
+        // A platform retries a failed sync from its last state.
         for attempt in 0.. {
-            assert!(attempt < 10, "ten syncs of one morning have failed");
+            assert!(attempt < 10, "ten syncs of one day failed");
             let run = bench.read(&catalog, state.as_ref());
             sum.runs += 1;
             sum.most_files = sum.most_files.max(run.most_files);
@@ -70,7 +69,7 @@ fn account(seed: u64, until: Instant, sum: &mut Sum) {
             for name in &streams {
                 let table = warehouse.entry(name).or_default();
                 let is_whole = run.statuses(name).last() == Some(&"COMPLETE");
-                // Objects are read whole, so what has gone goes; rows of reports replace those with their key.
+                // Objects are replaced as a whole; rows of reports replace those with their key.
                 if is_whole && OBJECTS.contains(name) {
                     table.clear();
                 }
@@ -83,7 +82,7 @@ fn account(seed: u64, until: Instant, sum: &mut Sum) {
         }
         for name in &streams {
             let truth = by_key(&truth_of(&bench, name, &discovered[*name]), &discovered[*name]);
-            assert!(warehouse[name] == truth, "{name} of seed {seed} on {}: not the truth", bench.today());
+            assert!(warehouse[name] == truth, "{name} of seed {seed} on {}: does not match the truth", bench.today());
         }
         sum.mornings += 1;
         sum.peaks_kib.push(peak);
@@ -99,7 +98,7 @@ fn account(seed: u64, until: Instant, sum: &mut Sum) {
     sum.faults += requests.iter().filter(|request| request.is_disturbed).count();
 }
 
-/// What a process holds at the moment: KiB of memory, and open files.
+/// A process's current memory in KiB and open files.
 fn held(process: u32) -> (u64, usize) {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
@@ -107,7 +106,7 @@ fn held(process: u32) -> (u64, usize) {
     (memory.unwrap_or(0), files)
 }
 
-/// Two years in hundreds of small answers, one process: the samples of what it holds, from the first record on.
+/// Samples of one process that reads two years in hundreds of small responses, from the first record on.
 fn long_read() -> Vec<(u64, usize)> {
     let options = Options { row_cap: 60, latency: Duration::from_millis(4), ..Options::default() };
     let bench = Bench::new(options, 729);
@@ -144,7 +143,7 @@ fn soak() {
     }
     assert!(sum.faults * 40 > sum.calls, "{} of {} requests were disturbed", sum.faults, sum.calls);
     let samples = long_read();
-    // The first quarter is the way up.
+    // Memory still rises in the first quarter.
     let samples = &samples[samples.len() / 4..];
     let (first, second) = samples.split_at(samples.len() / 2);
     let mean = |samples: &[(u64, usize)]| samples.iter().map(|(memory, _)| *memory).sum::<u64>() / samples.len() as u64;
@@ -166,5 +165,5 @@ fn soak() {
     );
     assert!(samples.len() > 20, "{}", samples.len());
     assert!(mean(second) < mean(first) + 4096, "memory grows");
-    assert!(files(second) <= files(first) + 4, "open files grow");
+    assert!(files(second) <= files(first) + 4, "the number of open files grows");
 }

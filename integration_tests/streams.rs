@@ -1,4 +1,4 @@
-//! What is read is what there is.
+//! Records match the truth.
 
 use criteo_sandbox::{Casing, Numbers, Options, Permission, Shape, Wrapping};
 use serde_json::{Map, Value, json};
@@ -29,7 +29,7 @@ const METRICS: &[&str] = &[
     "RevenueGeneratedAllPc30d",
 ];
 
-/// The query whose answer is the truth of ready-made statistics.
+/// The query whose response is the truth of built-in statistics.
 pub fn preset(name: &str) -> Value {
     let dimensions = match name {
         "campaign_statistics_daily" => json!(["AdvertiserId", "CampaignId", "Day"]),
@@ -42,12 +42,12 @@ pub fn preset(name: &str) -> Value {
         "objective_statistics_daily" => {
             json!(["AdvertiserId", "CampaignId", "MarketingObjectiveId", "ChannelId", "Day"])
         }
-        other => panic!("{other} is no ready-made report"),
+        other => panic!("{other} is not a built-in report"),
     };
     json!({"dimensions": dimensions, "metrics": METRICS})
 }
 
-/// The records that a stream of any kind must have.
+/// The expected records of any stream.
 pub fn truth_of(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
     let properties = &stream["json_schema"]["properties"];
     if name.contains("_statistics_") || name.starts_with("custom_") {
@@ -59,7 +59,7 @@ pub fn truth_of(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Va
     }
 }
 
-/// Asserts that the records of a report are the truth, and each of them once.
+/// Asserts that a report's records match the truth without duplicates.
 pub fn assert_report(bench: &Bench, transcript: &Transcript, name: &str, query: &Value) {
     let stream = &bench.discover()[name];
     let truth = truth::report(bench, query, stream);
@@ -69,8 +69,7 @@ pub fn assert_report(bench: &Bench, transcript: &Transcript, name: &str, query: 
     assert_eq!(by_key(records, stream), by_key(&truth, stream), "{name}");
 }
 
-/// Asserts that a read which ends after any of its states goes on from there without a gap, up to the truth. Returns the
-/// number of states.
+/// Asserts that a read resumes from each of its states without a gap. Returns the number of states.
 pub fn assert_resumable(bench: &Bench, catalog: &Value, whole: &Transcript, reports: &[&str]) -> usize {
     let discovered = bench.discover();
     let truths: Vec<_> =
@@ -92,7 +91,7 @@ pub fn assert_resumable(bench: &Bench, catalog: &Value, whole: &Transcript, repo
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn every_stream_is_read_whole_in_every_reported_shape() {
+fn every_stream_is_complete_in_every_reported_response_format() {
     for (shape, numbers, casing, wrapping) in [
         (Shape::Rows, Numbers::Quoted, Casing::Pascal, Wrapping::Rows),
         (Shape::Array, Numbers::Bare, Casing::Camel, Wrapping::Each),
@@ -118,7 +117,7 @@ fn every_stream_is_read_whole_in_every_reported_shape() {
 }
 
 #[test]
-fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
+fn custom_reports_include_the_ids_and_periods_of_their_keys() {
     let mut bench = Bench::new(Options::default(), 70);
     bench.config["custom_reports"] = json!([
         {"name": "names", "dimensions": ["Campaign"], "metrics": ["Clicks", "ClickThroughRate"], "currency": "usd"},
@@ -142,7 +141,7 @@ fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
             json!({"dimensions": ["AdvertiserId", "CampaignId", "Day"], "metrics": ["Clicks", "ClickThroughRate"],
             "currency": "USD"}),
         ),
-        // Whole months: the request begins with the month that start_date lies in.
+        // Whole months: the request starts with the month of start_date.
         (
             "months",
             json!({"dimensions": ["AdvertiserId", "Month", "Device"], "metrics": ["AdvertiserCost"],
@@ -176,7 +175,7 @@ fn custom_reports_are_read_with_the_ids_and_periods_that_keep_rows_apart() {
 }
 
 #[test]
-fn long_periods_that_began_before_the_history_of_criteo_are_left_out() {
+fn long_periods_starting_before_criteos_history_are_skipped() {
     let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 1);
     bench.config["start_date"] = Value::Null;
     bench.config["custom_reports"] = json!([
@@ -199,7 +198,7 @@ fn long_periods_that_began_before_the_history_of_criteo_are_left_out() {
 }
 
 #[test]
-fn rows_that_criteo_sends_under_one_key_are_told_apart() {
+fn rows_with_the_same_key_are_numbered() {
     let mut bench = Bench::new(Options::default(), 5);
     bench.config["custom_reports"] = json!([{"name": "categories", "dimensions": ["Category"], "metrics": ["Clicks"]}]);
     let transcript = bench.read(&bench.catalog(&["custom_categories"], "incremental"), None);
@@ -221,7 +220,7 @@ fn only_selected_columns_are_requested_and_written() {
     catalog["streams"][0]["stream"]["json_schema"]["properties"] = json!({"clicks": {"type": ["null", "integer"]}});
     catalog["streams"][1]["stream"]["json_schema"]["properties"] =
         json!({"budget_amount": {"type": ["null", "number"]}});
-    // The keys come along, so the strict schema is that of what must come.
+    // Keys are always included.
     let transcript = {
         bench.file("config.json", &bench.config);
         bench.file("catalog.json", &catalog);
@@ -233,7 +232,7 @@ fn only_selected_columns_are_requested_and_written() {
     }
     let ad_sets = transcript.records("ad_sets");
     assert!(ad_sets.iter().any(|record| record.keys().eq(["id", "budget_amount"])));
-    // Where Criteo sends no budget at all there is no column of it.
+    // If Criteo sends no budget, its column is absent.
     assert!(ad_sets.iter().all(|record| record.keys().all(|column| column == "id" || column == "budget_amount")));
     assert!(bench.report_requests().iter().all(|request| request["metrics"] == json!(["Clicks"])));
 }
@@ -258,12 +257,12 @@ fn money_and_ids_keep_every_digit() {
 }
 
 #[test]
-fn a_missing_permission_fails_its_stream_alone_and_names_the_permission() {
+fn a_missing_permission_fails_only_its_stream_and_is_named() {
     let options = Options { without_permission: vec![Permission::Audiences], ..Options::default() };
     let bench = Bench::new(options, 3);
     let transcript = bench.read(&bench.catalog(&["audiences", "campaigns"], "full_refresh"), None);
     assert_eq!(transcript.code, Some(1));
-    let [error] = &transcript.errors()[..] else { panic!("one error is wanted") };
+    let [error] = &transcript.errors()[..] else { panic!("expected one error") };
     assert_eq!(
         (&error["failure_type"], &error["stream_descriptor"]["name"]),
         (&json!("config_error"), &json!("audiences"))

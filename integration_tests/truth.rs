@@ -1,5 +1,4 @@
-//! What the records must be, made from the sandbox's truth by slow and simple code that shares nothing with the
-//! program: the reference that its fast path is compared with.
+//! The expected records, derived from the sandbox's truth by slow, simple code independent of the program.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::harness::Bench;
 
-/// Records by the values of their primary key.
+/// Records by their primary key.
 pub type ByKey = BTreeMap<String, Map<String, Value>>;
 
-/// The records by key, in the order of the stream's key; a key that comes twice must come with the same values.
+/// Records by key; repeated keys must have equal values.
 pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, stream: &Value) -> ByKey {
     let key = stream["source_defined_primary_key"].as_array().unwrap();
     let mut by_key = ByKey::new();
@@ -25,7 +24,7 @@ pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, str
     by_key
 }
 
-/// The records of a stream of objects.
+/// Expected records of an object stream.
 pub fn entity(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
     let objects = bench.sandbox.world().stream(name, "2026-07").unwrap();
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
@@ -42,7 +41,7 @@ pub fn entity(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Valu
     records
 }
 
-/// Names of nested members are joined; a child that repeats its parent's name is not prefixed again.
+/// Joins nested names; a child that repeats its parent's name gets no prefix.
 fn flatten(value: &Value, name: &str, properties: &Map<String, Value>, record: &mut Map<String, Value>) {
     let is_column = properties.contains_key(name);
     match value {
@@ -54,13 +53,13 @@ fn flatten(value: &Value, name: &str, properties: &Map<String, Value>, record: &
         value if is_column => {
             record.insert(name.to_owned(), normal(value, &properties[name]));
         }
-        // The whole of a nested object is null: its columns are absent.
+        // A null object has no columns.
         Value::Null => {}
         other => panic!("no column for {name}: {other}"),
     }
 }
 
-/// The name of a member below another.
+/// The column name of a nested member.
 pub fn join(name: &str, member: &str) -> String {
     let member = snake_case(member).replace("adset", "ad_set");
     match (name, member.as_str()) {
@@ -71,7 +70,7 @@ pub fn join(name: &str, member: &str) -> String {
     }
 }
 
-/// The records of a report from its start to today.
+/// Expected records of a report from its start to today.
 pub fn report(bench: &Bench, query: &Value, stream: &Value) -> Vec<Map<String, Value>> {
     let mut query = query.clone();
     for (name, default) in [
@@ -89,13 +88,13 @@ pub fn report(bench: &Bench, query: &Value, stream: &Value) -> Vec<Map<String, V
     rows(bench, "statistics", &query, stream, &json!({}))
 }
 
-/// The rows of a report as records, with columns that they do not carry.
+/// A report's rows as records, including columns that rows lack.
 fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value) -> Vec<Map<String, Value>> {
     let rows = bench.sandbox.world().report_truth(report, query).unwrap();
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     let mut seen = BTreeMap::new();
     let mut records = Vec::new();
-    // Names are spelled once, not once a row.
+    // Converts each name once, not per row.
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for row in rows {
         let mut record = Map::new();
@@ -137,7 +136,7 @@ fn rows(bench: &Bench, report: &str, query: &Value, stream: &Value, more: &Value
     records
 }
 
-/// The records of one of the smaller reports from the start to today.
+/// Expected records of a smaller report from the start to today.
 pub fn small(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
     let start: NaiveDate = bench.config["start_date"].as_str().unwrap().parse().unwrap();
     let today = bench.today();
@@ -200,7 +199,7 @@ pub fn small(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value
                 "mpo_campaign_statistics" => "campaigns",
                 "mpo_seller_statistics" => "sellers",
                 "mpo_seller_campaign_statistics" => "seller-campaigns",
-                other => panic!("{other} is no report"),
+                other => panic!("{other} is not a report"),
             };
             let interval = bench.config["mpo_interval"].as_str().unwrap_or("Day");
             let of_advertiser = |id: &String| {
@@ -212,7 +211,7 @@ pub fn small(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value
     }
 }
 
-/// Files write names in capitals. Their day is that of the file, which was asked for.
+/// Files have upper-case names. Their day is the requested one.
 fn log_column(member: &str) -> String {
     member.to_lowercase().replace("adset", "ad_set")
 }
@@ -233,7 +232,7 @@ fn column(member: &str) -> String {
     alias.to_owned()
 }
 
-/// Good enough for the names in these tests; the golden file holds all.
+/// Enough for the names in these tests; the golden file has all.
 fn snake_case(name: &str) -> String {
     let mut column = String::new();
     let mut before = 'A';
@@ -247,7 +246,7 @@ fn snake_case(name: &str) -> String {
     column
 }
 
-/// A value as its column wants it.
+/// A value in its column's type.
 fn normal(value: &Value, property: &Value) -> Value {
     let is_nullable = property["type"].is_array();
     let kind = property["type"].as_str().or(property["type"][1].as_str()).unwrap();

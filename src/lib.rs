@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! config ──parse──> Config ───────────────┐
-//! catalog ─select─> [Selected]  ──────────┤
+//! catalog ─select─> [SelectedStream]──────────┤
 //! state ───parse──> Cursors ──────────────┤
 //!                                         v
 //!         Track::start                    pure: the next window of a group of advertisers; today is an argument
 //!                                         v
 //!         crate::http::Client::fetch(call)        slot -> budget -> memory -> token -> attempt, until the body passes `check`
 //!                                         v
-//!         rows::check, Totals::differing  complete, below the row limit, equal to Criteo's totals; otherwise split
+//!         rows::envelope, Totals::differing  complete, below the row limit, equal to Criteo's totals; otherwise split
 //!                                         v
-//!         Output::slice                   a separate thread: rows -> project::Plan -> lines, then the state
+//!         Output::write_rows              a separate thread: rows -> project::Projection -> lines, then the state
 //! ```
 //!
-//! Each effect has one owner: [`protocol::output`] stdout, [`api`] the network, [`clock`] the time.
+//! Each effect has one owner: [`output`] stdout, [`http`] the network, [`support::clock`] the time.
 
 pub mod check;
 pub mod cli;

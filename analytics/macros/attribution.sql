@@ -1,4 +1,4 @@
-{# The attribution that is asked for, or an error that names the ones there are. #}
+{# The configured attribution, or an error that lists the available ones. #}
 {% macro criteo_attribution() %}
     {%- set known = ['client_attribution', 'pc30d', 'pc7d', 'pc1d', 'pv24h', 'pc30d_pv24h', 'all_client_attribution', 'all_pc30d'] -%}
     {%- set attribution = var('criteo_attribution') -%}

@@ -1,4 +1,4 @@
-{# The metrics of a table of statistics, under the names that packages for ad reporting have for them. #}
+{# A statistics table's metrics, with the names used by ad reporting packages. #}
 {% macro criteo_metrics() -%}
     cast(clicks as bigint) as clicks,
     cast(displays as bigint) as impressions,
@@ -7,12 +7,12 @@
     {{ criteo_exact('revenue_generated_' ~ criteo_attribution()) }} as conversions_value
 {%- endmacro %}
 
-{# With precision and scale, since a bare `numeric` has three decimal places in DuckDB. #}
+{# With precision and scale: a bare `numeric` has three decimal places in DuckDB. #}
 {% macro criteo_exact(column) -%}
     cast({{ column }} as numeric(38, 9))
 {%- endmacro %}
 
-{# The metrics of a report, and what follows from them. #}
+{# A report's metrics and derived ratios. #}
 {% macro criteo_performance() -%}
     clicks,
     impressions,
@@ -26,18 +26,18 @@
     {{ criteo_ratio('spend', 'conversions_value') }} as cos
 {%- endmacro %}
 
-{# Null where there is nothing to divide by. A bare `float` would be single precision in DuckDB. #}
+{# Null for a division by zero. A bare `float` has single precision in DuckDB. #}
 {% macro criteo_ratio(numerator, denominator) -%}
     cast({{ numerator }} as double precision) / nullif(cast({{ denominator }} as double precision), 0)
 {%- endmacro %}
 
-{# Tells rows of this source from those of others, where reports of several are put together. #}
+{# Distinguishes this source's rows where several sources are combined. #}
 {% macro criteo_origin() -%}
     '{{ var("criteo_schema") }}' as source_relation,
     'criteo' as platform
 {%- endmacro %}
 
-{# Rows of the currency to report in. #}
+{# Rows in the reporting currency. #}
 {% macro criteo_in_currency() -%}
     {% if var('criteo_currency') %}where currency = '{{ var("criteo_currency") }}'{% endif %}
 {%- endmacro %}

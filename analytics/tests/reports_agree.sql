@@ -1,5 +1,5 @@
 {{ config(severity='warn') }}
--- Where the reports differ about a day of an advertiser, one of the streams is behind the others.
+-- If reports differ for an advertiser's day, one stream is behind the others.
 {% set reports = ['criteo__account_report', 'criteo__campaign_report', 'criteo__ad_group_report', 'criteo__ad_report'] %}
 with days as (
     {% for report in reports %}
@@ -15,5 +15,5 @@ from days
 group by date_day, account_id, currency
 having count(*) <> {{ reports | length }}
     or min(clicks) <> max(clicks)
-    -- Every row is rounded by itself.
+    -- Every row is rounded separately.
     or max(spend) - min(spend) > 0.01 + max(spend) / 1000000

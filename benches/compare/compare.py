@@ -1,15 +1,15 @@
-"""The same report from the same sandbox by source-criteo, by a low-code manifest of Airbyte's CDK and by a tap of the Singer SDK.
+"""Compares source-criteo with a low-code manifest of Airbyte's CDK and a tap of the Singer SDK: same report, same sandbox.
 
     cargo build --release --workspace
     python3 benches/compare/compare.py [--rows 200000] [--days 200] [--rows-a-day 1000] [--rounds 3] [--update]
 
-One answer of `--rows` rows, and `--days` days of `--rows-a-day`. The programs take turns, figures are medians, and before that
-each is wanted to write the same rows. Both SDKs come from PyPI into `.cache/`. `--update` draws the plot in `docs/performance/`.
+One response with `--rows` rows, and `--days` days with `--rows-a-day`. The programs first have to write the same rows, then take
+turns; results are medians. Both SDKs come from PyPI into `.cache/`. `--update` redraws the plot in `docs/performance/`.
 
-The manifest and the tap pass Criteo's texts on; source-criteo also gives numbers their types, renames columns, checks every
-answer and compares it with Criteo's totals. The manifest is run with its usual decoder, which keeps a whole answer as objects,
-and with the one for large answers. Both ask for each day by itself; source-criteo plans its windows, and is also told to do the
-same. Answers are not compressed, since the sandbox would take longer for that than the programs.
+The manifest and the tap forward Criteo's strings; source-criteo also converts types, renames columns, checks every response and
+runs the totals check. The manifest runs with its default decoder, which keeps a whole response as objects, and with the one for
+large responses. Both request each day separately; source-criteo plans its windows, and also runs day by day. Responses are not
+compressed, since that would take the sandbox longer than the programs.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MEASURES = {"wall": "wall", "cpu": "CPU", "peak_kib": "memory"}
 
 
 def venv(name, *packages):
-    """The folder of a Python environment, made once; it is the same that `scripts/lib` makes for the same packages."""
+    """A Python environment, created once; shared with `scripts/lib` for the same packages."""
     folder = REPOSITORY / ".cache" / name
     complete = folder / "complete"
     if not complete.exists() or complete.read_text().split() != list(packages):
@@ -44,7 +44,7 @@ def venv(name, *packages):
 
 
 def commands(folder, box, days, rows):
-    """How each program is called to read so many days."""
+    """Each program's command for this many days."""
     config = configuration(box, rows, days)
     others = {key: config[key] for key in ("client_id", "client_secret", "api_base_url", "currency", "start_date", "end_date")}
     others = write(folder, "others.json", others | {"advertiser_ids": Reader(box).advertisers})
@@ -55,7 +55,7 @@ def commands(folder, box, days, rows):
     streaming = streaming.replace("field_path: [Rows]", "field_path: []")
     assert streaming.count("Rows") == 1 and streaming != manifest
     Path(folder, "streaming.yaml").write_text(streaming)
-    # With what else `scripts/harness` wants of it.
+    # With the other packages of `scripts/harness`.
     cdk = venv("airbyte-cdk", "airbyte-cdk[dev]==7.39.1", "airbyte-connector-models==0.1.12")
     cdk = [cdk / "source-declarative-manifest", "read", "--config", others, "--catalog",
            write(folder, "catalog.json", catalog), "--manifest-path"]
@@ -70,7 +70,7 @@ def commands(folder, box, days, rows):
 
 
 def sums(command):
-    """How many records a program writes, and what they add up to."""
+    """A program's number of records and their sums."""
     found = [0, 0, 0, Decimal(0)]
 
     def read(pipe):
@@ -88,7 +88,7 @@ def sums(command):
 
 
 def measure_case(name, rows, days, rounds):
-    """All programs over so many rows a day."""
+    """Runs all programs with this many rows per day."""
     with tempfile.TemporaryDirectory() as folder, fast_sandbox(rows) as box:
         programs = commands(folder, box, days, rows)
         size, _ = Reader(box).read(LAST_DAY, LAST_DAY)
@@ -113,10 +113,10 @@ def measure_case(name, rows, days, rounds):
 
 
 def judge(case, ours, measured, least, aim=None):
-    """Says whether the CDK takes so many times what we do."""
+    """Prints whether the CDK takes at least this many times our resources."""
     times = case["programs"][CDK][measured] / case["programs"][ours][measured]
     print(f"{'PASS' if times >= least else 'FAIL'}: {case['name']}: {ours} takes {times:.1f} times less {MEASURES[measured]} "
-          f"than the {CDK}; at least {least} are wanted{f', and {aim} aimed at' if aim else ''}")
+          f"than the {CDK}; required: {least}{f', target: {aim}' if aim else ''}")
 
 
 def main():
@@ -125,10 +125,10 @@ def main():
     parser.add_argument("--days", type=int, default=200)
     parser.add_argument("--rows-a-day", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--update", action="store_true", help="draw the plot of docs/performance/ anew")
+    parser.add_argument("--update", action="store_true", help="redraw the plot in docs/performance/")
     options = parser.parse_args()
     print(json.dumps(measure.machine()))
-    one = measure_case("One answer", options.rows, 1, options.rounds)
+    one = measure_case("One response", options.rows, 1, options.rounds)
     many = measure_case(f"{options.days} days of {options.rows_a_day:,} rows", options.rows_a_day, options.days, options.rounds)
     print()
     for case in (one, many):

@@ -1,4 +1,4 @@
-"""The report of `measure.py` by the Singer SDK: the least that reads it day by day and can go on where it was."""
+"""The report of `measure.py` with the Singer SDK: a minimal tap that reads day by day and can resume."""
 
 from datetime import date, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ NAMES = ["Advertiser", "Campaign", "Adset", "Ad", "Currency"]
 
 
 class Authenticator(OAuthAuthenticator):
-    """A token for the key of an app."""
+    """A token for an app's key."""
 
     @property
     def oauth_request_body(self):
@@ -22,7 +22,7 @@ class Authenticator(OAuthAuthenticator):
 
 
 class Days(BaseAPIPaginator):
-    """One request a day."""
+    """One request per day."""
 
     def __init__(self, first, last):
         super().__init__(first)
@@ -37,7 +37,7 @@ class Days(BaseAPIPaginator):
 
 
 class Statistics(RESTStream):
-    """A row an ad and day."""
+    """One row per ad and day."""
 
     name = "statistics"
     path = "/2026-07/statistics/report"
@@ -73,7 +73,7 @@ class Statistics(RESTStream):
 
 
 class TapStatistics(Tap):
-    """The report alone."""
+    """Only the report."""
 
     name = "tap-statistics"
     config_jsonschema = th.PropertiesList(

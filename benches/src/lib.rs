@@ -1,5 +1,5 @@
-//! Ways to get from an answer in memory to lines of records, for comparison: the connector's own, the least that does the same
-//! work, and what parsing costs without any.
+//! Several ways to convert a response in memory to record lines: the connector's, a minimal equivalent, and parsing
+//! alone.
 
 use std::collections::HashSet;
 
@@ -9,29 +9,32 @@ use serde::de::{Deserialize as _, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use source_criteo::config::Config;
-use source_criteo::rows::project::Projection;
+use source_criteo::model::calendar::Window;
+use source_criteo::products::{Source, Stream, marketing};
+use source_criteo::read::sums;
 use source_criteo::rows::envelope;
 use source_criteo::rows::envelope::{RowSink, Shape};
-use source_criteo::model::calendar::Window;
-use source_criteo::read::sums;
-use source_criteo::products::{Source, Stream, marketing};
+use source_criteo::rows::project::Projection;
 
-/// Lines go into a buffer that is emptied at this size, as the connector does.
+/// The buffer is flushed at this size, as in the connector.
 const BUFFER: usize = 64 * 1024;
 const PREFIX: &[u8] = br#"{"type":"RECORD","record":{"stream":"custom_bench","emitted_at":1795000000000,"data":"#;
 const SUFFIX: &[u8] = b"}}\n";
 
-/// A way through an answer of `{"Rows":[…]}` that returns how many rows it met.
+/// A conversion of `{"Rows":[…]}` that returns the number of rows.
 pub struct Pass {
-    /// What it does.
+    /// Description.
     pub name: &'static str,
     /// Runs it once.
     pub run: fn(&Stream, &str) -> Result<u64>,
 }
 
-/// All of them, the connector's own first.
+/// All conversions, the connector's first.
 pub const PASSES: &[Pass] = &[
-    Pass { name: "check, sum and project (the connector)", run: |stream, body| Ok(check(stream, body)? & project(stream, body)?) },
+    Pass {
+        name: "check, sum and project (the connector)",
+        run: |stream, body| Ok(check(stream, body)? & project(stream, body)?),
+    },
     Pass { name: "check and sum (the connector)", run: check },
     Pass { name: "project (the connector)", run: project },
     Pass { name: "bare projected pass over raw values", run: bare_projection },
@@ -41,14 +44,17 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "serde_json document tree", run: |_, body| tree(body) },
 ];
 
-/// The stream with this name that a configuration has.
+/// A configuration's stream.
 pub fn stream(config: &str, name: &str) -> Result<Stream> {
     let config = Config::parse(config)?;
-    marketing::streams(&config.reports).into_iter().find(|stream| stream.name == name).context("there is no such stream")
+    marketing::streams(&config.reports)
+        .into_iter()
+        .find(|stream| stream.name == name)
+        .context("there is no such stream")
 }
 
 fn check(stream: &Stream, body: &str) -> Result<u64> {
-    let Source::Report(report) = &stream.source else { bail!("{} is no report", stream.name) };
+    let Source::Report(report) = &stream.source else { bail!("{} is not a report", stream.name) };
     let whole_time = Window { start: NaiveDate::MIN, end: NaiveDate::MAX };
     Ok(sums::sum(body, report, whole_time, &[])?.0)
 }
@@ -80,10 +86,10 @@ fn project(stream: &Stream, body: &str) -> Result<u64> {
     Ok(envelope::each(body, Shape::Report, &mut lines)?.rows.unwrap_or(0))
 }
 
-/// Renames every key and takes the quotes off numbers: no selection, no types but these two, no keys, no checks.
+/// Renames keys and unquotes numbers, without selection, other types, keys or checks.
 struct Bare {
     numbers: HashSet<String>,
-    /// The keys of a row in their order, each with its label and whether it is a number.
+    /// The keys of a row in order, with label and whether they are numbers.
     learned: Vec<(Box<str>, Vec<u8>, bool)>,
     buffer: Vec<u8>,
 }
@@ -173,7 +179,7 @@ fn tree(body: &str) -> Result<u64> {
     Ok(document["Rows"].as_array().map_or(0, |rows| rows.len() as u64))
 }
 
-/// How many bytes are valid JSON: makes sure that a body is what it should be before it is measured.
+/// Whether a body is valid JSON.
 pub fn is_whole(body: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(body).is_ok()
 }

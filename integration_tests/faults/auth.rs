@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bench, assert_in_time};
 
-use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, read, story, told, whole};
+use super::{
+    Case, REPORT, assert_complete, bench, calls, check_reported, fault, faults_in_sequence, read, reported, story,
+};
 
 pub const CASES: &[Case] = &[
     Case {
         id: 1,
-        fault: "tokens live for two seconds, the read for longer",
-        expected: "renewed before their end: no call is refused, every row once",
+        fault: "tokens expire after two seconds, during the sync",
+        expected: "renewed before they expire: no request is refused, every row once",
         run: || {
             let options = Options {
                 token_life: Duration::from_secs(2),
@@ -26,34 +28,34 @@ pub const CASES: &[Case] = &[
                 ..Options::default()
             };
             let bench = bench(options, 130);
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(calls(&bench, "/oauth2/token") >= 3);
             assert!(bench.sandbox.requests().iter().all(|request| request.status == 200));
-            format!("{story}; no call was refused")
+            format!("{story}; no request was refused")
         },
     },
     Case {
         id: 2,
-        fault: "a token is refused before its end",
-        expected: "one new token, the call once more, every row once",
+        fault: "a token is refused before it expires",
+        expected: "one new token, one retry, every row once",
         run: || {
             let bench = bench(Options::default(), 10);
             let body = json!({"errors": [{"code": "authorization-token-expired"}]}).to_string();
             fault(&bench, "/statistics/report", 1, json!({"status": 401, "body": body}));
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert_eq!((calls(&bench, "/oauth2/token"), calls(&bench, "/statistics/report")), (2, 2));
-            format!("{story}; 2 tokens, 2 calls")
+            format!("{story}; 2 tokens, 2 requests")
         },
     },
     Case {
         id: 3,
-        fault: "every token is refused, from the start and from the 30th call on",
-        expected: "one new token, then a config_error that says so; no request goes round",
+        fault: "every token is refused, from the start and from the 30th request on",
+        expected: "one new token, then a config_error that says so; no endless retries",
         run: || {
             let bench = bench(Options { token_calls: Some(0), ..Options::default() }, 10);
             let transcript = read(&bench, &["campaigns"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 2);
-            let words = told(&transcript, &["issued a token and then refused it"]);
+            let words = reported(&transcript, &["issued a token and then refused it"]);
             let first = format!("{}; {words}", story(&bench, &transcript, "campaigns"));
             let bench = super::bench(Options::default(), 20);
             let catalog =
@@ -61,19 +63,19 @@ pub const CASES: &[Case] = &[
             let storm =
                 json!({"match": {"path": "/2026-07/", "nth": 30}, "times": null, "do": {"status": 401, "body": "{}"}});
             bench.sandbox.add_fault(storm).unwrap();
-            // That no request failed more often than allowed is a rule of every run.
+            // The rules also limit attempts per request.
             assert_eq!(bench.read(&catalog, None).code, Some(1));
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
             assert!(
                 refused <= 3 * catalog["streams"].as_array().unwrap().len(),
-                "{refused} calls with a refused token"
+                "{refused} requests with a refused token"
             );
             first
         },
     },
     Case {
         id: 4,
-        fault: "six calls at once find the token refused",
+        fault: "six concurrent requests have their token refused",
         expected: "one new token for all of them, every row once",
         run: || {
             let bench = bench(Options { latency: Duration::from_millis(500), ..Options::default() }, 10);
@@ -81,49 +83,49 @@ pub const CASES: &[Case] = &[
             let streams = ["campaign", "ad_set", "ad", "device", "category", "objective"];
             let streams = streams.map(|name| format!("{name}_statistics_daily"));
             let streams: Vec<_> = streams.iter().map(String::as_str).collect();
-            let story = whole(&bench, &read(&bench, &streams));
+            let story = assert_complete(&bench, &read(&bench, &streams));
             format!("{story}; {} tokens", calls(&bench, "/oauth2/token"))
         },
     },
     Case {
         id: 5,
-        fault: "the secret is wrong",
-        expected: "check fails at once without another try, and names the likely causes",
+        fault: "a wrong secret",
+        expected: "check fails immediately without a retry and names the likely causes",
         run: || {
             let mut bench = bench(Options::default(), 1);
             bench.config["client_secret"] = json!("wrong-secret");
-            let told =
-                check_told(&bench.check(), &["not from the same key", "the key was deleted", "create a new key"]);
+            let reported =
+                check_reported(&bench.check(), &["not from the same key", "the key was deleted", "create a new key"]);
             assert_eq!(calls(&bench, "/oauth2/token"), 1);
-            format!("{told}; 1 call")
+            format!("{reported}; 1 request")
         },
     },
     Case {
         id: 6,
         fault: "the secret is `a+b/c=&d%\"é` and a backslash",
-        expected: "it arrives byte by byte, and is nowhere in the output",
+        expected: "sent byte for byte, never printed",
         run: || {
             let client_secret = "a+b/c=&d%\"é\\ end".to_owned();
             let bench = bench(Options { client_secret, ..Options::default() }, 3);
-            whole(&bench, &read(&bench, &[REPORT]))
+            assert_complete(&bench, &read(&bench, &[REPORT]))
         },
     },
     Case {
         id: 7,
-        fault: "white space and a line break around the secret",
+        fault: "whitespace and a line break around the secret",
         expected: "removed with a warning that names the field",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["client_secret"] = json!("  sandbox+secret/with=signs\n");
             let transcript = read(&bench, &[REPORT]);
             assert!(transcript.logs("WARN").iter().any(|log| log.starts_with("client_secret: removed white space")));
-            format!("{}; warned", whole(&bench, &transcript))
+            format!("{}; warned", assert_complete(&bench, &transcript))
         },
     },
     Case {
         id: 8,
-        fault: "the token endpoint hangs for ever when the first token ends, with every stream under way",
-        expected: "tried three times for all of them together; what was read is checkpointed",
+        fault: "the token endpoint hangs forever when the first token expires, while every stream is being read",
+        expected: "three attempts for all streams together; rows read so far are checkpointed",
         run: || {
             let options = Options {
                 token_life: Duration::from_secs(3),
@@ -141,33 +143,34 @@ pub const CASES: &[Case] = &[
             format!(
                 "exit {}; {}",
                 transcript.code.unwrap(),
-                told(&transcript, &["did not start responding within 30 s"])
+                reported(&transcript, &["did not start responding within 30 s"])
             )
         },
     },
     Case {
         id: 9,
-        fault: "the token endpoint answers 429, 503 and 502, then a token",
-        expected: "tried again, every row once",
+        fault: "the token endpoint returns 429, 503 and 502, then a token",
+        expected: "retried, every row once",
         run: || {
             let bench = bench(Options::default(), 3);
             let refusal = |status| json!({"status": status, "body": "", "headers": {"Retry-After": "1"}});
-            in_a_row(&bench, "/oauth2/token", [429, 503, 502].map(refusal));
-            let story = whole(&bench, &read(&bench, &[REPORT]));
-            format!("{story}; {} calls for a token", calls(&bench, "/oauth2/token"))
+            faults_in_sequence(&bench, "/oauth2/token", [429, 503, 502].map(refusal));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
+            format!("{story}; {} token requests", calls(&bench, "/oauth2/token"))
         },
     },
     Case {
         id: 10,
-        fault: "the token endpoint answers HTML, a token without life, one with a negative life, one with life as text",
-        expected: "HTML is tried again; the tokens are taken",
+        fault: "the token endpoint returns HTML, a token without a lifetime, with a negative lifetime, with the \
+                lifetime as a string",
+        expected: "HTML is retried; the tokens are accepted",
         run: || {
             let page = json!({"body": "<html>Sign in</html>", "headers": {"Content-Type": "text/html"}});
             let grants = [json!({"/expires_in": null}), json!({"/expires_in": -5}), json!({"/expires_in": "900"})];
             for action in [page].into_iter().chain(grants.map(|mutate| json!({"mutate": mutate}))) {
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/oauth2/token", 1, action);
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             let bench = bench(Options::default(), 3);
             fault(
@@ -176,32 +179,32 @@ pub const CASES: &[Case] = &[
                 json!(null),
                 json!({"body": "<html>", "headers": {"Content-Type": "text/html"}}),
             );
-            let told = check_told(&bench.check(), &["answered text/html instead of a token", "captive portal"]);
+            let reported = check_reported(&bench.check(), &["sent text/html instead of a token", "captive portal"]);
             let refusing = super::bench(Options::default(), 3);
             let page = json!({"status": 400, "body": "<html>Blocked", "headers": {"Content-Type": "text/html"}});
             fault(&refusing, "/oauth2/token", json!(null), page);
-            check_told(&refusing.check(), &["text/html instead of JSON", "<html>Blocked"]);
-            format!("every row once with each; HTML for ever: {told}")
+            check_reported(&refusing.check(), &["text/html instead of JSON", "<html>Blocked"]);
+            format!("every row once with each; HTML forever: {reported}")
         },
     },
     Case {
         id: 11,
         fault: "the token endpoint hangs",
-        expected: "given up after 30 s and tried again, every row once",
+        expected: "aborted after 30 s and retried, every row once",
         run: || {
             let bench = bench(Options::default(), 3);
             fault(&bench, "/oauth2/token", 1, json!({"delivery": {"delay_ms": 100_000}}));
             let started = std::time::Instant::now();
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(started.elapsed().as_secs() >= 30, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(45));
-            format!("{story}; 2 calls for a token, {} s between them", 30)
+            format!("{story}; 2 token requests, {} s apart", 30)
         },
     },
     Case {
         id: 12,
-        fault: "an advertiser's consent ends between two syncs",
-        expected: "the others are read, its cursor stays in the state, a warning names both",
+        fault: "an advertiser withdraws consent between two syncs",
+        expected: "the others are read, its cursor stays in the state, a warning names the advertiser",
         run: || {
             let bench = bench(Options::default(), 20);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -223,53 +226,53 @@ pub const CASES: &[Case] = &[
     Case {
         id: 13,
         fault: "one of three listed advertisers is refused; then with skip_inaccessible_advertisers",
-        expected: "the others are read and checkpointed, config_error names it; then a warning and exit 0",
+        expected: "the others are read and checkpointed, a config_error names it; then a warning and exit 0",
         run: || {
             let mut bench = bench(Options { without_consent: vec!["1002".to_owned()], ..Options::default() }, 10);
             bench.config["advertiser_ids"] = json!(["1001", "1002", "1003"]);
             let transcript = read(&bench, &[REPORT]);
             assert!(transcript.records(REPORT).iter().any(|record| record["advertiser_id"] == "1003"));
             assert!(!transcript.states(REPORT).is_empty());
-            let told = told(&transcript, &["1002", "consent link"]);
+            let reported = reported(&transcript, &["1002", "consent link"]);
             bench.config["skip_inaccessible_advertisers"] = json!(true);
             let skipped = read(&bench, &[REPORT]);
             assert!(skipped.code == Some(0) && skipped.logs("WARN").iter().any(|log| log.contains("1002")));
-            format!("exit {}, the others were read; {told}; then exit 0 and a warning", transcript.code.unwrap())
+            format!("exit {}, the others were read; {reported}; then exit 0 and a warning", transcript.code.unwrap())
         },
     },
     Case {
         id: 14,
-        fault: "nobody has given consent",
+        fault: "no advertiser has granted consent",
         expected: "check fails and describes the steps",
         run: || {
             let ids = ["1001", "1002", "1003"].map(str::to_owned).to_vec();
             let bench = bench(Options { without_consent: ids, ..Options::default() }, 1);
-            check_told(&bench.check(), &["credentials work", "Generate new URL", "business manager"])
+            check_reported(&bench.check(), &["credentials work", "Generate new URL", "business manager"])
         },
     },
     Case {
         id: 15,
         fault: "the app lacks one permission",
-        expected: "the streams that need it fail and name it, the others are read",
+        expected: "streams that need it fail and name it, the others are read",
         run: || {
             let bench = bench(Options { without_permission: vec![Permission::Creatives], ..Options::default() }, 3);
             let transcript = read(&bench, &["creatives", REPORT]);
             let report = story(&bench, &transcript, REPORT);
             assert_eq!(report, "exit 1, COMPLETE, every row once");
-            format!("{report}; {}", told(&transcript, &["Creatives: Read", "frozen once an app is activated"]))
+            format!("{report}; {}", reported(&transcript, &["Creatives: Read", "frozen once an app is activated"]))
         },
     },
     Case {
         id: 16,
-        fault: "403 with a code that nobody knows",
-        expected: "never passed over: config_error with Criteo's words, code and trace id",
+        fault: "403 with an unknown code",
+        expected: "never skipped: config_error with Criteo's message, code and trace id",
         run: || {
             let bench = bench(Options::default(), 3);
             let body =
                 json!({"errors": [{"code": "brand-new", "title": "No", "detail": "because", "traceId": "abc-123"}]});
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 403, "body": body.to_string()}));
             let transcript = read(&bench, &["campaigns"]);
-            let words = told(&transcript, &["brand-new", "because", "abc-123"]);
+            let words = reported(&transcript, &["brand-new", "because", "abc-123"]);
             format!("{}; {words}", story(&bench, &transcript, "campaigns"))
         },
     },
@@ -285,21 +288,21 @@ pub const CASES: &[Case] = &[
             format!(
                 "{}; {}",
                 story(&bench, &transcript, "campaigns"),
-                told(&transcript, &["errors instead of data", "boom"])
+                reported(&transcript, &["errors instead of data", "boom"])
             )
         },
     },
     Case {
         id: 18,
-        fault: "200 with data and the same warning in every answer",
-        expected: "every row, the warning told once",
+        fault: "200 with data and the same warning in every response",
+        expected: "every row, the warning reported once",
         run: || {
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             let warnings = json!([{"code": "soon-gone", "title": "Deprecated", "detail": "update"}]);
             fault(&bench, "/statistics/report", json!(null), json!({"mutate": {"/warnings": warnings}}));
             let transcript = read(&bench, &[REPORT]);
             let count = transcript.logs("WARN").iter().filter(|log| log.contains("soon-gone")).count();
-            format!("{}; told {count} time", whole(&bench, &transcript))
+            format!("{}; reported {count} time", assert_complete(&bench, &transcript))
         },
     },
 ];
@@ -308,12 +311,12 @@ super::tests! { case_1 case_2 case_3 case_4 case_5 case_6 case_7 case_8 case_9 c
 
 const FIRST: &str = "first-refresh-token";
 
-/// A bench of an app with a refresh token, which each use replaces.
+/// A bench of an app whose refresh token rotates.
 fn rotating() -> Bench {
     bench(Options { refresh_token: Some(FIRST.into()), ..Options::default() }, 3)
 }
 
-/// The configuration as somebody may have written it by hand, with the settings of `bench`.
+/// A manually written configuration with the settings of `bench`.
 fn hand_written(bench: &Bench) -> String {
     let rest: Vec<_> = bench.config.as_object().unwrap().iter().filter(|(name, _)| *name != "refresh_token").collect();
     let rest: Vec<_> = rest.into_iter().map(|(name, value)| format!("\t\"{name}\" : {value}")).collect();
@@ -325,9 +328,9 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// By hand and as a tap: the file has the new token, is private, and is otherwise as it was; a link stays one.
+/// As a command and as a tap: the file has the new token, is private and otherwise unchanged; a link is kept.
 #[test]
-fn a_replaced_refresh_token_is_kept_in_the_file() {
+fn a_rotated_refresh_token_is_saved_in_the_configuration() {
     for arguments in [&["read", "--streams", "campaigns", "--config"][..], &["check", "--config"], &["--config"]] {
         let bench = rotating();
         let (file, text) = (bench.directory.join("real.json"), hand_written(&bench));
@@ -337,7 +340,7 @@ fn a_replaced_refresh_token_is_kept_in_the_file() {
         let catalog = json!({"streams": [{"tap_stream_id": "campaigns", "schema": {}, "metadata": [
             {"breadcrumb": [], "metadata": {"selected": true}}]}]});
         bench.file("catalog.json", &catalog);
-        // The second run works with what the first one kept.
+        // The second run uses the token saved by the first.
         for run in 1..=2 {
             let mut program = bench.program();
             program.args(arguments).arg("link.json");
@@ -351,7 +354,7 @@ fn a_replaced_refresh_token_is_kept_in_the_file() {
             assert!(!said.contains("cannot be saved"), "{said}");
             let kept = std::fs::read_to_string(&file).unwrap();
             assert_eq!(kept, text.replace(FIRST, &format!("rotated-refresh-token-{run}")), "{arguments:?}");
-            assert_eq!(said.contains("\"CONTROL\""), arguments.len() > 1, "a platform is told as well: {said}");
+            assert_eq!(said.contains("\"CONTROL\""), arguments.len() > 1, "a platform receives it as well: {said}");
         }
         assert_eq!(mode(&file), 0o600);
         assert!(std::fs::symlink_metadata(bench.directory.join("link.json")).unwrap().is_symlink());
@@ -362,9 +365,9 @@ fn a_replaced_refresh_token_is_kept_in_the_file() {
     }
 }
 
-/// Runs that begin at once with one configuration do not use up each other's token.
+/// Concurrent runs with one configuration do not use up each other's token.
 #[test]
-fn runs_at_once_share_one_refresh_token() {
+fn concurrent_runs_share_one_refresh_token() {
     let bench = rotating();
     bench.sandbox.change(|options| options.latency = Duration::from_millis(200));
     bench.file("config.json", &bench.config);
@@ -383,10 +386,10 @@ fn runs_at_once_share_one_refresh_token() {
     assert_eq!(kept["refresh_token"], "rotated-refresh-token-4");
 }
 
-/// Where a new token cannot be kept, that is said before the old one is used; platforms keep it by themselves.
+/// If a new token cannot be saved, a warning precedes the use of the old one; platforms save it themselves.
 #[test]
-fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
-    let told = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
+fn an_unsaveable_refresh_token_is_reported_before_its_use() {
+    let reported = "Criteo may rotate the refresh token when it is used, and the new one cannot be saved";
     for (arguments, reason) in [
         (&["--config", "config.json"][..], "config.json is not writable"),
         (&["--config", "config.json", "--config", "ENV"], "comes from several sources"),
@@ -407,8 +410,8 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
         child.stdin.take().unwrap().write_all(bench.config.to_string().as_bytes()).ok();
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains(told) && said.contains(reason), "{arguments:?}: {said}");
-        let (before, after) = (said.find(told).unwrap(), said.find("rotated the refresh token").unwrap());
+        assert!(said.contains(reported) && said.contains(reason), "{arguments:?}: {said}");
+        let (before, after) = (said.find(reported).unwrap(), said.find("rotated the refresh token").unwrap());
         assert!(before < after, "{said}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), bench.config.to_string());
     }
@@ -421,16 +424,16 @@ fn a_refresh_token_that_cannot_be_kept_is_told_before_it_is_used() {
 }
 
 #[test]
-fn the_message_for_a_dead_refresh_token_begins_with_the_likely_cause() {
+fn the_invalid_refresh_token_message_starts_with_the_likely_cause() {
     let mut bench = rotating();
     bench.config["refresh_token"] = json!("used-up-long-ago");
-    check_told(&bench.check(), &["It was probably used up", "another program received the new one"]);
+    check_reported(&bench.check(), &["It was probably used up", "another program received the new one"]);
 }
 
-/// Criteo's clock decides which day is today, and both times are told once.
+/// Criteo's clock determines today; both times are reported once.
 #[test]
-fn the_clock_of_criteo_counts_where_ours_is_wrong() {
-    for (now, date, last, is_told) in [
+fn criteos_clock_overrides_a_wrong_local_clock() {
+    for (now, date, last, is_reported) in [
         ("2026-11-01T23:58:00Z", "Mon, 02 Nov 2026 00:03:00 GMT", "2026-11-02", true),
         ("2026-11-02T00:03:00Z", "Sun, 01 Nov 2026 23:58:00 GMT", "2026-11-01", true),
         ("2021-01-01T00:00:00Z", "Sun, 01 Nov 2026 12:00:00 GMT", "2026-11-01", true),
@@ -448,7 +451,7 @@ fn the_clock_of_criteo_counts_where_ours_is_wrong() {
         for transcript in [bench.check(), read(&bench, &[REPORT])] {
             let warnings = transcript.logs("WARN");
             let count = warnings.iter().filter(|log| log.contains("This machine's clock says")).count();
-            assert_eq!(count, usize::from(is_told), "{now} {date}: {warnings:?}");
+            assert_eq!(count, usize::from(is_reported), "{now} {date}: {warnings:?}");
         }
         let days: Vec<_> = bench.report_requests().iter().map(|body| body["endDate"].to_string()).collect();
         assert!(days.iter().any(|day| day.contains(last)), "{now} {date}: {days:?}");
@@ -456,9 +459,9 @@ fn the_clock_of_criteo_counts_where_ours_is_wrong() {
     }
 }
 
-/// The last day that a preview shows is Criteo's, as that of every command.
+/// A preview's last day follows Criteo's clock, like every command.
 #[test]
-fn the_days_of_a_preview_end_with_criteos_today() {
+fn a_preview_ends_with_criteos_today() {
     for (date, first, last) in [
         ("Sun, 01 Nov 2026 12:00:00 GMT", "2026-10-19", "2026-11-01"),
         ("Thu, 05 Nov 2026 12:00:00 GMT", "2026-10-23", "2026-11-05"),
@@ -474,13 +477,13 @@ fn the_days_of_a_preview_end_with_criteos_today() {
         let starts = requests.iter().map(|body| day(body, "startDate"));
         let ends = requests.iter().map(|body| day(body, "endDate"));
         assert_eq!((starts.min().unwrap(), ends.max().unwrap()), (first.into(), last.into()));
-        assert_eq!(bench.token_requests(), 1, "no call more than before");
+        assert_eq!(bench.token_requests(), 1, "no additional request");
     }
 }
 
-/// A single file that is mounted writable into a folder that is not: it is written in place, under a lock of its own.
+/// A single file mounted writable into a read-only folder is written in place, under its own lock.
 #[test]
-fn a_replaced_refresh_token_is_written_in_place_where_the_folder_may_not_be_written() {
+fn a_rotated_refresh_token_is_written_in_place_in_a_read_only_folder() {
     let bench = rotating();
     std::fs::create_dir(bench.directory.join("mounted")).unwrap();
     bench.file("mounted/config.json", &bench.config);
@@ -500,5 +503,5 @@ fn a_replaced_refresh_token_is_written_in_place_where_the_folder_may_not_be_writ
         assert_eq!(kept["refresh_token"], format!("rotated-refresh-token-{run}"));
     }
     let left: Vec<_> = std::fs::read_dir(bench.directory.join("mounted")).unwrap().collect();
-    assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
+    assert_eq!(left.len(), 1, "no temporary file is left: {left:?}");
 }

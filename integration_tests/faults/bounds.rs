@@ -1,5 +1,5 @@
-//! What is not a row: envelopes, errors, headers, lists, states and files of any size. Every run is measured; none may take
-//! more than 128 MiB (`lint.rs`), and time grows with the size alone.
+//! Envelopes, errors, headers, lists, states and files of any size. No run may take more than 128 MiB (`rules.rs`), and
+//! time must be linear.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -8,44 +8,44 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use super::scale::count;
-use super::{Case, REPORT, bench, check_told, fault, read, told, whole};
+use super::{Case, REPORT, assert_complete, bench, check_reported, fault, read, reported};
 use crate::harness::{Bench, Transcript, assert_in_time};
 
 const MIB: usize = 1024 * 1024;
-/// No log line of the connector is longer, whatever it tells of.
-const LONGEST_LINE: usize = 32 * 1024;
-/// What takes longer does not grow with the size alone.
-const LONGEST: Duration = Duration::from_mins(1);
+/// Maximum length of a log line.
+const MAX_LINE: usize = 32 * 1024;
+/// Longer runs suggest more than linear time.
+const MAX_DURATION: Duration = Duration::from_mins(1);
 
-/// Reads the report with every answer to it made by `answer` from the one that the sandbox would give.
+/// Reads the report with every response changed by `answer`.
 fn read_answer(answer: Value) -> (Bench, Transcript) {
-    // Compressing what is large takes the sandbox longer than the connector takes to read it.
+    // Compression in the sandbox would take longer than the read.
     let bench = bench(Options { gzip: false, ..Options::default() }, 3);
     fault(&bench, "/statistics/report", json!(null), answer);
     let transcript = in_time(|| read(&bench, &[REPORT]));
     (bench, transcript)
 }
 
-/// Runs, and looks at the time and at the lengths of the lines for people.
+/// Runs with limits for time and line length.
 fn in_time(run: impl FnOnce() -> Transcript) -> Transcript {
     let started = Instant::now();
     let transcript = run();
     println!("{} KiB, {:.1} s", transcript.peak_kib, started.elapsed().as_secs_f64());
-    assert_in_time(started, LONGEST);
+    assert_in_time(started, MAX_DURATION);
     let lines = transcript.stdout.lines().filter(|line| !line.contains("\"RECORD\"") && !line.contains("\"STATE\""));
     for line in lines.chain(transcript.stderr.lines()) {
-        assert!(line.len() < LONGEST_LINE, "a line of {} bytes: {}", line.len(), &line[..200]);
+        assert!(line.len() < MAX_LINE, "a line of {} bytes: {}", line.len(), &line[..200]);
     }
     transcript
 }
 
-/// An answer with one row of the report, and something beside it.
+/// A response with one row and an additional member.
 fn beside(member: &str) -> Value {
     let row = r#"{"AdvertiserId":"1001","CampaignId":"200001","Day":"2026-10-30","Clicks":"7"}"#;
     json!({"body": format!(r#"{{"Rows":[{row}],{member}}}"#)})
 }
 
-/// A list of so many of these.
+/// A list with `count` items.
 fn list(item: &str, count: usize) -> String {
     let mut text = String::with_capacity((item.len() + 1) * count + 2);
     text.push('[');
@@ -56,7 +56,7 @@ fn list(item: &str, count: usize) -> String {
     text + "]"
 }
 
-/// Log files of which every one is this text.
+/// Log files that all have this content.
 fn log_files(bytes: &Value) -> Transcript {
     let mut bench = bench(Options { advertisers: 1, ..Options::default() }, 1);
     bench.config["log_level_product_ids"] = json!(false);
@@ -64,7 +64,7 @@ fn log_files(bytes: &Value) -> Transcript {
     in_time(|| read(&bench, &["log_level_events"]))
 }
 
-/// A run with a file of the user's that is this text, and what it says of it.
+/// A run with this file content, and its error.
 fn with_file(name: &str, text: &str, words: &[&str]) -> String {
     let bench = bench(Options::default(), 3);
     bench.file("config.json", &bench.config);
@@ -77,10 +77,10 @@ fn with_file(name: &str, text: &str, words: &[&str]) -> String {
     let transcript = in_time(|| bench.run(&arguments));
     assert_eq!(transcript.code, Some(1), "{name}");
     assert_eq!(transcript.errors()[0]["failure_type"], "config_error", "{name}");
-    format!("{name} {}", told(&transcript, words))
+    format!("{name} {}", reported(&transcript, words))
 }
 
-/// The saved state of the report, as a file.
+/// The report's saved state as a file.
 fn saved(state: &str) -> String {
     format!(r#"[{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"{REPORT}"}},"stream_state":{state}}}}}]"#)
 }
@@ -88,7 +88,7 @@ fn saved(state: &str) -> String {
 pub const CASES: &[Case] = &[
     Case {
         id: 210,
-        fault: "sixteen custom reports in sixteen zones, held against Criteo's totals, with 500 advertisers",
+        fault: "sixteen custom reports in sixteen time zones, compared with Criteo's totals, with 500 advertisers",
         expected: "every row once, below 128 MiB",
         run: || {
             let options = Options { advertisers: 500, prepared_rows: Some(1), audiences: 0, ..Options::default() };
@@ -111,15 +111,15 @@ pub const CASES: &[Case] = &[
             println!("{} calls", bench.sandbox.requests().len());
             assert!(count.failed.is_none(), "{:?}", count.failed);
             assert!(count.peak_kib < 128 * 1024, "{} KiB", count.peak_kib);
-            // Today differs by zone.
+            // Today differs by time zone.
             assert!(count.records >= 16 * 500 * 119, "{}", count.records);
             "16 reports; below 128 MiB".to_owned()
         },
     },
     Case {
         id: 211,
-        fault: "log files of 900 MB without an end of a line; with a million columns; with a row of 30 million values",
-        expected: "each is told as a file that is none, below 128 MiB",
+        fault: "log files of 900 MB without a line break; with a million columns; with a row of 30 million values",
+        expected: "each is rejected as invalid, below 128 MiB",
         run: || {
             let mut stories = Vec::new();
             for (bytes, words) in [
@@ -130,14 +130,14 @@ pub const CASES: &[Case] = &[
             ] {
                 let transcript = log_files(&bytes);
                 assert_eq!((transcript.code, transcript.records("log_level_events").len()), (Some(1), 0));
-                stories.push(told(&transcript, words));
+                stories.push(reported(&transcript, words));
             }
             stories.join("; ")
         },
     },
     Case {
         id: 212,
-        fault: "60 MiB of meta, of an unknown member, of columns, of names of members; a name of 3 MiB",
+        fault: "60 MiB of meta, of an unknown member, of columns, of member names; a name of 3 MiB",
         expected: "the rows beside them are read, below 128 MiB",
         run: || {
             let names = (0..3_000_000).fold(String::new(), |mut names, number| {
@@ -163,8 +163,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 213,
-        fault: "1.4 million errors in a success, in status 400, in status 500; a million warnings beside rows",
-        expected: "the first few are told, the others counted; warnings do not hold rows; below 128 MiB",
+        fault: "1.4 million errors with status 200, 400 and 500; a million warnings beside rows",
+        expected: "the first few are reported, the others counted; warnings do not block rows; below 128 MiB",
         run: || {
             let errors = list(r#"{"code":"x","title":"t","type":"validation"}"#, 1_400_000);
             let mut stories = Vec::new();
@@ -174,29 +174,30 @@ pub const CASES: &[Case] = &[
                 fault(&one, "/statistics/report", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&one, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));
-                stories.push(format!("{status} {}", told(&transcript, &["t [x]"])));
+                stories.push(format!("{status} {}", reported(&transcript, &["t [x]"])));
             }
             let long = format!(
                 r#"{{"errors":[{{"code":"{0}","title":"{0}","detail":"{0}","type":"validation"}}]}}"#,
                 "w".repeat(3 * MIB)
             );
             let (_, transcript) = read_answer(json!({"body": long}));
-            told(&transcript, &["www"]);
+            reported(&transcript, &["www"]);
             let warnings = (0..1_000_000).fold(String::new(), |mut warnings, number| {
                 write!(warnings, r#"{}{{"code":"w{number}"}}"#, if number == 0 { "" } else { "," }).unwrap();
                 warnings
             });
             let (_, transcript) = read_answer(beside(&format!(r#""warnings":[{warnings}]"#)));
             assert_eq!((transcript.code, transcript.records(REPORT).len()), (Some(0), 1));
-            let told = transcript.logs("WARN").iter().filter(|log| log.contains("Criteo warns")).count();
-            assert!((1..100).contains(&told), "{told}");
+            let reported = transcript.logs("WARN").iter().filter(|log| log.contains("Criteo warns")).count();
+            assert!((1..100).contains(&reported), "{reported}");
             format!("{}; warnings: the row", stories.join("; "))
         },
     },
     Case {
         id: 214,
-        fault: "states of 54 MB, of a million advertisers, of a million groups; one of 10,000 advertisers with a group each",
-        expected: "the first three are refused by their size; the last is read; below 128 MiB",
+        fault: "states of 54 MB, of a million advertisers, of a million groups; one of 10,000 advertisers with a \
+                group each",
+        expected: "the first three are rejected by size; the last is read; below 128 MiB",
         run: || {
             let groups = |count: usize| {
                 let groups = (0..count).fold(String::new(), |mut groups, number| {
@@ -233,8 +234,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 215,
-        fault: "99,000 rows with a new name of a field in each; one of 20 MiB",
-        expected: "every row once, in time that grows with their number; the names told shortened",
+        fault: "99,000 rows with a new field name in each; one name of 20 MiB",
+        expected: "every row once, in linear time; reported names are shortened",
         run: || {
             let rows = (0..99_000).fold(String::new(), |mut rows, number| {
                 let comma = if number == 0 { "" } else { "," };
@@ -258,14 +259,14 @@ pub const CASES: &[Case] = &[
             let name = "n".repeat(20 * MIB);
             let row = format!(r#"[{{"AdvertiserId":"1001","CampaignId":"1","Day":"2026-10-30","{name}":1}}]"#);
             let (_, long) = read_answer(json!({"body": row}));
-            told(&long, &["larger than"]);
-            format!("{records} records; the long name {}", told(&long, &["larger than"]))
+            reported(&long, &["larger than"]);
+            format!("{records} records; the long name {}", reported(&long, &["larger than"]))
         },
     },
     Case {
         id: 216,
-        fault: "rows of 30 MiB, tables of four million rows, 20 million objects without anything, a value of 30 MiB",
-        expected: "told, below 128 MiB",
+        fault: "rows of 30 MiB, tables of four million rows, 20 million empty objects, a value of 30 MiB",
+        expected: "rejected, below 128 MiB",
         run: || {
             let mut stories = Vec::new();
             let day = r#""AdvertiserId":"1001","CampaignId":"1","Day":"2026-10-30""#;
@@ -298,9 +299,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 217,
-        fault: "a portfolio with 10 MiB of what nobody asked for, and with 60; one of half a million advertisers; a list of a million log \
-                files",
-        expected: "the first is read; the others are told, below 128 MiB",
+        fault: "a portfolio with 10 MiB of unrequested data, and with 60; one of half a million advertisers; a list \
+                of a million log files",
+        expected: "the first is read; the others are rejected, below 128 MiB",
         run: || {
             let bench = bench(Options::default(), 3);
             let portfolio = |megabytes: usize| {
@@ -313,27 +314,27 @@ pub const CASES: &[Case] = &[
                 bench.sandbox.clear_faults();
                 transcript
             };
-            let rich = whole(&bench, &portfolio(10));
-            let vast = told(&portfolio(60), &["larger than 16 MiB"]);
+            let rich = assert_complete(&bench, &portfolio(10));
+            let vast = reported(&portfolio(60), &["larger than 16 MiB"]);
             let ids = (0..500_000).map(|number| format!(r#"{{"id":"{number}"}}"#)).collect::<Vec<_>>().join(",");
             fault(&bench, "/advertisers/me", json!(null), json!({"body": format!(r#"{{"data":[{ids}]}}"#)}));
             let many = in_time(|| read(&bench, &[REPORT]));
             assert_eq!(many.code, Some(1));
-            let many = told(&many, &["advertisers", "20,000"]);
+            let many = reported(&many, &["advertisers", "20,000"]);
             bench.sandbox.clear_faults();
             let files = list(r#"{"fileName":"f","url":"https://example.invalid/f"}"#, 1_000_000);
             let body = format!(r#"{{"data":[{{"attributes":{{"files":{files}}}}}]}}"#);
             fault(&bench, "/log-level/", json!(null), json!({"body": body}));
             let files = in_time(|| read(&bench, &["log_level_events"]));
             assert_eq!(files.code, Some(1));
-            format!("{rich}; {vast}; {many}; files {}", told(&files, &["10000 files"]))
+            format!("{rich}; {vast}; {many}; files {}", reported(&files, &["10000 files"]))
         },
     },
     Case {
         id: 218,
-        fault: "an answer of 60 MiB from the token endpoint, as a success and as a refusal; files of 40 MB as configuration, catalog and key; \
-                100,000 settings that nobody knows, 100,000 ids that are none",
-        expected: "each is told by its size or by its first mistakes, below 128 MiB, in seconds",
+        fault: "a response of 60 MiB from the token endpoint, as a success and as a refusal; files of 40 MB as \
+                configuration, catalog and key; 100,000 unknown settings, 100,000 invalid ids",
+        expected: "each is rejected by its size or with its first errors, below 128 MiB, in seconds",
         run: || {
             let mut stories = Vec::new();
             let tree = list("[0]", 15 * MIB);
@@ -345,7 +346,7 @@ pub const CASES: &[Case] = &[
                 fault(&bench, "/oauth2/token", json!(null), json!({"status": status, "body": body}));
                 let transcript = in_time(|| read(&bench, &[REPORT]));
                 assert_eq!(transcript.code, Some(1));
-                stories.push(format!("token {status}: {}", told(&transcript, &[word])));
+                stories.push(format!("token {status}: {}", reported(&transcript, &[word])));
             }
             let large = list("[0]", 10_000_000);
             stories.push(with_file("config.json", &large, &["larger than 2 MiB"]));
@@ -371,21 +372,22 @@ pub const CASES: &[Case] = &[
             config["advertiser_ids"] = (0..100_000).map(|number| format!("x{number}")).collect();
             bench.file("config.json", &config);
             let wrong = in_time(|| bench.run(&["check", "--config", "config.json"]));
-            stories.push(check_told(&wrong, &["100000 problems", "digits only", "more"]));
+            stories.push(check_reported(&wrong, &["100000 problems", "digits only", "more"]));
             stories.join("; ")
         },
     },
     Case {
         id: 219,
-        fault: "saved states with a cursor in the years 262142 and 9000, and of tomorrow, for log files and a report; of yesterday, for log files",
-        expected: "each is told as a clock that was wrong, and what may lack is read again",
+        fault: "saved states with a cursor in the years 262142 and 9000, and tomorrow, for log files and a report; \
+                yesterday, for log files",
+        expected: "each is reported as a wrong clock, and possibly missing days are read again",
         run: || {
             let bench = bench(Options::default(), 5);
             let mut stories = Vec::new();
             for stream in ["log_level_events", REPORT] {
                 let catalog = bench.catalog(&[stream], "incremental");
                 let first = bench.read(&catalog, None).final_state();
-                // That of yesterday is right for a report, and too early for files that may still come.
+                // Yesterday is valid for a report, but too late for log files that may still arrive.
                 let days = ["+262142-12-31", "9000-01-01", "2026-11-02", "2026-10-31"];
                 for day in &days[..if stream == REPORT { 3 } else { 4 }] {
                     let mut state = first.clone();
@@ -393,7 +395,10 @@ pub const CASES: &[Case] = &[
                     let transcript = in_time(|| bench.read(&catalog, Some(&state)));
                     assert_eq!(transcript.code, Some(0), "{stream} {day}: {:?}", transcript.errors());
                     let logs = transcript.logs("WARN").join(" ");
-                    assert!(logs.contains("the clock of") && logs.contains("wrong"), "{stream} {day}: {logs}");
+                    assert!(
+                        logs.contains("is in the future") && logs.contains("wrong clock"),
+                        "{stream} {day}: {logs}"
+                    );
                     assert!(!transcript.records(stream).is_empty());
                 }
                 stories.push(format!("{stream}: exit 0, warned"));
@@ -405,7 +410,7 @@ pub const CASES: &[Case] = &[
 
 super::tests! { case_210 case_211 case_212 case_213 case_214 case_215 case_216 case_217 case_218 case_219 }
 
-/// One of ten thousand days before the sandbox's.
+/// One of ten thousand days before the sandbox's today.
 fn bench_day(number: usize) -> chrono::NaiveDate {
     let last = chrono::NaiveDate::from_ymd_opt(2026, 10, 30).unwrap();
     last - chrono::Days::new(number as u64 % 700)

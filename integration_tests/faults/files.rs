@@ -1,4 +1,4 @@
-//! Files of the user's: the states, the configuration, batches, and stdout itself.
+//! The user's files: states, configuration, batches, and stdout.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, check_told, told, whole};
+use super::{Case, REPORT, assert_complete, bench, check_reported, reported};
 use crate::harness::{Bench, Transcript, wait_until};
 use crate::singer::catalog_with;
 
-/// A read by hand that keeps its states in `state.json`.
+/// A read that saves its states in `state.json`.
 const READ: [&str; 7] = ["read", "--config", "config.json", "--streams", REPORT, "--state-file", "state.json"];
 
 /// A bench with a configuration and a few days.
@@ -29,19 +29,19 @@ fn states(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The streams whose states a file has.
+/// The streams in a state file.
 fn streams_in(path: &Path) -> BTreeSet<String> {
     let states = states(path);
     let names = states.as_array().unwrap().iter().map(|state| &state["stream"]["stream_descriptor"]["name"]);
     names.map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// Whether a file has what a run has said last.
+/// Asserts that a file has a run's last states.
 fn assert_kept(path: &Path, transcript: &Transcript) {
     assert_eq!(states(path)[0]["stream"], transcript.final_state()[0]["stream"]);
 }
 
-/// A command that runs in a namespace of its own, behind these preparations.
+/// A command in its own namespace, after these preparations.
 fn in_namespace(bench: &Bench, preparations: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     let inner = format!("{preparations} || exit 9; exec \"$@\"");
@@ -50,7 +50,7 @@ fn in_namespace(bench: &Bench, preparations: &str, arguments: &[&str]) -> Comman
     command
 }
 
-/// Every way to call the program that prints, with words that `sh` understands.
+/// All commands that print, as `sh` words.
 fn printing() -> Vec<String> {
     let with_config = ["check", "check --exit-code", "discover", "streams", "explain reach", "preview campaigns"];
     let with_config = with_config.iter().map(|command| format!("{command} --config config.json"));
@@ -74,19 +74,19 @@ fn printing() -> Vec<String> {
     with_config.chain(others.iter().map(|command| (*command).to_owned())).collect()
 }
 
-/// Runs a line of `sh`, in which `$0` is the program.
+/// Runs a `sh` line, in which `$0` is the program.
 fn shell(bench: &Bench, line: &str) -> std::process::Output {
     let mut command = Command::new("bash");
     command.args(["-c", line]).arg(bench.program().get_program()).current_dir(&bench.directory).stdin(Stdio::null());
     command.output().unwrap()
 }
 
-/// The configuration and the states as they are, to be compared with what a run leaves.
+/// Configuration and states before a run.
 fn files_of(bench: &Bench) -> [String; 2] {
     ["config.json", "state.json"].map(|name| std::fs::read_to_string(bench.directory.join(name)).unwrap())
 }
 
-/// A bench of an app whose refresh token changes, with states of the day before.
+/// A bench of an app with a rotating refresh token and the previous day's states.
 fn with_states() -> Bench {
     let bench = bench(Options { refresh_token: Some("first-refresh-token".into()), ..Options::default() }, 3);
     bench.file("config.json", &bench.config);
@@ -97,8 +97,8 @@ fn with_states() -> Bench {
 pub const CASES: &[Case] = &[
     Case {
         id: 200,
-        fault: "the file of states is a link, to a file and to one that is still to be made",
-        expected: "the target is written, the link stays one",
+        fault: "the state file is a link, to an existing file and to a missing one",
+        expected: "the target is written, the link is kept",
         run: || {
             let bench = ready();
             let folder = bench.directory.join("kept");
@@ -113,14 +113,14 @@ pub const CASES: &[Case] = &[
             for link in ["state.json", "link.json"] {
                 assert!(std::fs::symlink_metadata(bench.directory.join(link)).unwrap().is_symlink());
             }
-            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
-            "exit 0, twice; the target has the states, nothing is left beside it".to_owned()
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
+            "exit 0, twice; the target has the states, no temporary file is left".to_owned()
         },
     },
     Case {
         id: 201,
-        fault: "the file of states is mounted alone into a container; its folder is read-only, too",
-        expected: "it is written in place, and locked for other containers",
+        fault: "the state file is mounted alone into a container; its folder is also read-only",
+        expected: "written in place, and locked for other containers",
         run: || {
             for is_read_only in [false, true] {
                 let bench = ready();
@@ -133,32 +133,32 @@ pub const CASES: &[Case] = &[
                 let mut arguments = READ;
                 arguments[6] = "inside/state.json";
                 let first = bench.run_program(in_namespace(&bench, &mount, &arguments));
-                whole(&bench, &first);
+                assert_complete(&bench, &first);
                 assert_kept(&outside, &first);
                 let second = bench.run_program(in_namespace(&bench, &mount, &arguments));
                 assert_eq!(second.code, Some(0), "{:?}", second.errors());
                 assert_kept(&outside, &second);
                 assert_eq!(std::fs::read_dir(bench.directory.join("inside")).unwrap().count(), 1);
-                // While somebody else has it.
+                // While another process holds the lock.
                 let held = std::fs::File::open(&outside).unwrap();
                 held.lock().unwrap();
                 let third = bench.run_program(in_namespace(&bench, &mount, &arguments));
-                told(&third, &["Another run is using the state file"]);
+                reported(&third, &["Another run is using the state file"]);
             }
-            "exit 0, twice; the file outside has the states; a third container at once: exit 1".to_owned()
+            "exit 0, twice; the file outside has the states; a concurrent third container: exit 1".to_owned()
         },
     },
     Case {
         id: 202,
-        fault: "a second run with the same file of states while the first one reads; then one behind a run that was killed",
-        expected: "refused before anything is asked, no stream of the first one is lost; the last one goes on",
+        fault: "a second run with the same state file during the first one; then one after a killed run",
+        expected: "rejected before any request, no stream of the first one is lost; the last one resumes",
         run: || {
             let bench = bench(Options { row_cap: 40, latency: Duration::from_millis(100), ..Options::default() }, 200);
             bench.file("config.json", &bench.config);
             let start = |stdout| bench.program().args(READ).stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
             let first = start(Stdio::piped());
             let path = bench.directory.join("state.json");
-            // Made, and locked.
+            // The file exists and is locked.
             wait_until(|| !bench.report_requests().is_empty());
             let reader = std::thread::spawn(move || first.wait_with_output().unwrap());
             std::os::unix::fs::symlink("state.json", bench.directory.join("other.json")).unwrap();
@@ -170,10 +170,10 @@ pub const CASES: &[Case] = &[
                 let second = bench.run(&other);
                 assert_eq!((second.code, bench.token_requests()), (Some(1), calls));
                 assert_eq!(second.errors()[0]["failure_type"], "transient_error");
-                told(&second, &["Another run is using the state file", "has not read anything"]);
+                reported(&second, &["Another run is using the state file", "has not read anything"]);
             }
             let first = Transcript::of(reader.join().unwrap());
-            whole(&bench, &first);
+            assert_complete(&bench, &first);
             assert_kept(&path, &first);
             assert_eq!(bench.run(&other).code, Some(0));
             assert_eq!(streams_in(&path), BTreeSet::from([REPORT.to_owned(), "campaigns".to_owned()]));
@@ -185,13 +185,13 @@ pub const CASES: &[Case] = &[
             let last = bench.run(&READ);
             assert_eq!(last.code, Some(0), "{:?}", last.errors());
             assert_kept(&path, &last);
-            "exit 1 and told; both streams are in the file in the end; behind the kill: exit 0".to_owned()
+            "exit 1 with an error; both streams are in the file at the end; after the kill: exit 0".to_owned()
         },
     },
     Case {
         id: 203,
-        fault: "another program replaces the file of states during a run",
-        expected: "its file is not overwritten, the run ends",
+        fault: "another program replaces the state file during a run",
+        expected: "its file is not overwritten, the run stops",
         run: || {
             let bench = bench(Options { row_cap: 40, latency: Duration::from_millis(100), ..Options::default() }, 200);
             bench.file("config.json", &bench.config);
@@ -203,13 +203,13 @@ pub const CASES: &[Case] = &[
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(said.contains("another program replaced or removed it"), "{said}");
             assert_eq!(states(&bench.directory.join("state.json")), json!([]));
-            format!("exit {}, told; the other program's states are there", output.status.code().unwrap())
+            format!("exit {} with an error; the other program's states are there", output.status.code().unwrap())
         },
     },
     Case {
         id: 204,
         fault: "stdout is closed when the program starts: every command that prints",
-        expected: "nothing is asked, no file is written, exit 1",
+        expected: "no request, no file is written, exit 1",
         run: || {
             let bench = with_states();
             let before = files_of(&bench);
@@ -223,20 +223,21 @@ pub const CASES: &[Case] = &[
             }
             assert!(bench.sandbox.requests().is_empty());
             assert_eq!(files_of(&bench), before);
-            // Thrown away by somebody who means it.
+            // Discarded on purpose.
             assert_eq!(shell(&bench, "\"$0\" discover --config config.json >/dev/null").status.code(), Some(0));
-            "exit 1 and told, each time".to_owned()
+            "exit 1 with an error, each time".to_owned()
         },
     },
     Case {
         id: 205,
-        fault: "stdout is a pipe whose reader has gone before the program starts; a full disk: every command that prints",
-        expected: "death by SIGPIPE, and nothing is asked or written; exit 1",
+        fault: "stdout is a pipe whose reader has exited before the program starts; a full disk: every command that \
+                prints",
+        expected: "ended by SIGPIPE, no request and no write; exit 1",
         run: || {
             let bench = with_states();
             let before = files_of(&bench);
             for command in printing() {
-                // No other process may have the end for reading, not even for a moment.
+                // No other process may hold the read end, even briefly.
                 let line = "rm -f pipe && mkfifo pipe && exec 3<>pipe 4>pipe 3<&- && exec \"$0\"";
                 let output = shell(&bench, &format!("{line} {command} >&4 4>&-"));
                 let said = String::from_utf8(output.stderr).unwrap();
@@ -248,14 +249,14 @@ pub const CASES: &[Case] = &[
                 let output = shell(&bench, &format!("\"$0\" {command} >/dev/full"));
                 assert_eq!(output.status.code(), Some(1), "{command}");
             }
-            assert_eq!(states(&bench.directory.join("state.json")), json!([]), "no state has moved");
-            "signal 13 without a word; exit 1, and no state moves".to_owned()
+            assert_eq!(states(&bench.directory.join("state.json")), json!([]), "no state advanced");
+            "signal 13 without output; exit 1, and no state advances".to_owned()
         },
     },
     Case {
         id: 206,
-        fault: "batches of a tap on a disk that fills up; the target has gone",
-        expected: "what no message names is removed at once",
+        fault: "a tap's batches on a disk that fills up; the target has exited",
+        expected: "files that no message names are removed immediately",
         run: || {
             let mut bench = bench(Options { row_cap: 100, ..Options::default() }, 60);
             std::fs::create_dir(bench.directory.join("files")).unwrap();
@@ -269,7 +270,7 @@ pub const CASES: &[Case] = &[
             let tap = ["--config", "config.json", "--catalog", "catalog.json"];
             let left = |text: &str| text.lines().map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>();
             for kib in [0, 16, 24, 40, 64] {
-                // The folder is listed before its mount goes.
+                // Lists the folder before it is unmounted.
                 let size = if kib == 0 { String::new() } else { format!("-o size={kib}k ") };
                 let inner = format!(
                     "mount -t tmpfs {size}none files || exit 9; \"$@\" >out.json 2>err.txt; code=$?; ls files >left.txt; exit $code"
@@ -288,17 +289,17 @@ pub const CASES: &[Case] = &[
                 let found = left(&std::fs::read_to_string(bench.directory.join("left.txt")).unwrap());
                 assert_eq!(found, named, "{kib} KiB");
             }
-            // A target that ends behind the first line of a tap.
+            // A target that exits after a tap's first line.
             let mut child = bench.program().args(tap).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             drop(child.stdout.take());
             assert_eq!(child.wait().unwrap().signal(), Some(13));
             assert_eq!(std::fs::read_dir(bench.directory.join("files")).unwrap().count(), 0);
-            "the files that messages name are there, and no others".to_owned()
+            "exactly the files that messages name".to_owned()
         },
     },
     Case {
         id: 207,
-        fault: "configuration and catalog are a folder, a socket, a named pipe that nobody writes to",
+        fault: "configuration and catalog are a folder, a socket, a named pipe without a writer",
         expected: "one clear message each, never a hang",
         run: || {
             let bench = ready();
@@ -309,12 +310,12 @@ pub const CASES: &[Case] = &[
                 [("folder", "is a folder"), ("socket", "is a socket"), ("fifo", "is a named pipe (FIFO) whose writer")];
             let mut last = String::new();
             for (path, kind) in kinds {
-                last = check_told(
+                last = check_reported(
                     &bench.run(&["check", "--config", path]),
                     &[&format!("The configuration file {path} {kind}")],
                 );
                 let catalog = bench.run(&["read", "--config", "config.json", "--catalog", path]);
-                told(&catalog, &[&format!("The catalog file {path} {kind}")]);
+                reported(&catalog, &[&format!("The catalog file {path} {kind}")]);
                 let tap = bench.program().args(["--config", "config.json", "--catalog", path]).output().unwrap();
                 assert_eq!(tap.status.code(), Some(1));
                 assert!(String::from_utf8(tap.stderr).unwrap().contains(&format!("The catalog file {path} {kind}")));
@@ -325,8 +326,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 208,
-        fault: "SIGHUP in the middle of a read that was started by `nohup`",
-        expected: "it reads on to the end",
+        fault: "SIGHUP during a read started with `nohup`",
+        expected: "it reads to the end",
         run: || {
             let bench = bench(Options { latency: Duration::from_millis(100), row_cap: 100, ..Options::default() }, 100);
             bench.file("config.json", &bench.config);
@@ -336,7 +337,7 @@ pub const CASES: &[Case] = &[
             let child = command.spawn().unwrap();
             wait_until(|| bench.report_requests().len() > 3);
             assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
-            whole(&bench, &Transcript::of(child.wait_with_output().unwrap()))
+            assert_complete(&bench, &Transcript::of(child.wait_with_output().unwrap()))
         },
     },
 ];

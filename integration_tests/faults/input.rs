@@ -1,4 +1,4 @@
-//! Configurations, catalogs and states of any shape.
+//! Configurations, catalogs and states of any format.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Map, Value, json};
 
-use super::{Case, REPORT, bench, check_told, read, told};
+use super::{Case, REPORT, bench, check_reported, read, reported};
 use crate::harness::{Bench, Transcript};
 use crate::singer::tap_streams;
 
-/// Reads with a state of which every byte is given; it must not be taken for "start again from nothing".
+/// Reads with the given state bytes, which must not count as a first sync.
 fn refused(bench: &Bench, state: &[u8]) -> Transcript {
     bench.file("config.json", &bench.config);
     bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
@@ -29,48 +29,48 @@ fn of_stream(state: &Value) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What `check` says of a path as its configuration.
+/// The error of `check` for a path as its configuration.
 fn configured(bench: &Bench, path: &str, words: &[&str]) -> String {
-    check_told(&bench.run(&["check", "--config", path]), words)
+    check_reported(&bench.run(&["check", "--config", path]), words)
 }
 
 pub const CASES: &[Case] = &[
     Case {
         id: 95,
-        fault: "an id that was mistyped among those of advertiser_ids",
+        fault: "a mistyped id in advertiser_ids",
         expected: "check names it, and the advertisers that can be read",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["advertiser_ids"] = json!(["1001", "1010"]);
-            check_told(&bench.check(), &["1010", "1001, 1002, 1003"])
+            check_reported(&bench.check(), &["1010", "1001, 1002, 1003"])
         },
     },
     Case {
         id: 96,
         fault: "a state of this release; one of an older tap",
-        expected: "the first goes on; the second is refused, never a silent full read",
+        expected: "the first resumes; the second is rejected, never a silent full refresh",
         run: || {
             let bench = bench(Options::default(), 60);
             let catalog = bench.catalog(&[REPORT], "incremental");
             let first = bench.read(&catalog, None);
             let second = bench.read(&catalog, Some(&first.final_state()));
             assert!(second.code == Some(0) && second.records(REPORT).len() < first.records(REPORT).len());
-            told(&refused(&bench, &of_stream(&json!({"Day": "2026-10-30"}))), &["is invalid", "reset the stream"])
+            reported(&refused(&bench, &of_stream(&json!({"Day": "2026-10-30"}))), &["is invalid", "reset the stream"])
         },
     },
     Case {
         id: 97,
         fault: "a state of a newer version",
-        expected: "refused, and told which version this release knows",
+        expected: "rejected with the newest version this release supports",
         run: || {
             let bench = bench(Options::default(), 3);
-            told(&refused(&bench, &of_stream(&json!({"version": 99, "groups": []}))), &["version 99", "up to 2"])
+            reported(&refused(&bench, &of_stream(&json!({"version": 99, "groups": []}))), &["version 99", "up to 2"])
         },
     },
     Case {
         id: 98,
-        fault: "a state that is cut, no JSON, a number, a wrong type within; and the empty ones",
-        expected: "config_error; an empty one is a first sync",
+        fault: "a truncated state, one that is not JSON, a number, one with a wrong type inside; empty states",
+        expected: "config_error; an empty state is a first sync",
         run: || {
             let bench = bench(Options::default(), 3);
             for corrupt in ["[{\"type\":\"STREAM\",\"str", "banana", "7", "\"x\"", "[7]"] {
@@ -85,13 +85,13 @@ pub const CASES: &[Case] = &[
             for empty in [json!(null), json!([]), json!({})] {
                 assert_eq!(bench.read(&catalog, Some(&empty)).code, Some(0));
             }
-            "exit 1 without a row; the empty ones: exit 0".to_owned()
+            "exit 1 without rows; empty states: exit 0".to_owned()
         },
     },
     Case {
         id: 99,
-        fault: "a state of the year 9999",
-        expected: "a warning; read again from the last day that can be true, and the state says that day",
+        fault: "a state in the year 9999",
+        expected: "a warning; read again from the latest possible day, which the state then holds",
         run: || {
             let bench = bench(Options::default(), 10);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -110,7 +110,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 100,
-        fault: "the currency is another than that of the state",
+        fault: "a different currency than in the state",
         expected: "config_error that asks for a reset: no mixed rows",
         run: || {
             let mut bench = bench(Options::default(), 10);
@@ -122,27 +122,27 @@ pub const CASES: &[Case] = &[
             format!(
                 "exit {}; {}",
                 transcript.code.unwrap(),
-                told(&transcript, &["Currency, time zone or dimensions", "Reset the stream"])
+                reported(&transcript, &["Currency, time zone or dimensions", "Reset the stream"])
             )
         },
     },
     Case {
         id: 104,
-        fault: "a catalog with an unknown stream; a catalog that is none",
+        fault: "a catalog with an unknown stream; a file that is not a catalog",
         expected: "the others are read; config_error",
         run: || {
             let bench = bench(Options::default(), 3);
             let transcript = read(&bench, &["campaigns", "campains"]);
             assert_eq!(transcript.statuses("campaigns").last(), Some(&"COMPLETE"));
-            let words = told(&transcript, &["campains"]);
+            let words = reported(&transcript, &["campains"]);
             std::fs::write(bench.directory.join("catalog.json"), "[]").unwrap();
             let none = bench.run(&["read", "--config", "config.json", "--catalog", "catalog.json"]);
-            format!("exit {}; {words}; {}", transcript.code.unwrap(), super::told(&none, &["no list of streams"]))
+            format!("exit {}; {words}; {}", transcript.code.unwrap(), super::reported(&none, &["no list of streams"]))
         },
     },
     Case {
         id: 105,
-        fault: "a configuration that is missing, a folder, of 65 MiB, UTF-16",
+        fault: "a missing configuration, a folder, a file of 65 MiB, UTF-16",
         expected: "one clear message each",
         run: || {
             let bench = bench(Options::default(), 3);
@@ -158,8 +158,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 106,
-        fault: "a catalog with a few of the columns, and without a key",
-        expected: "those columns and the keys, nothing else",
+        fault: "a catalog with some of the columns and without a key",
+        expected: "only those columns and the keys",
         run: || {
             let bench = bench(Options::default(), 3);
             let mut catalog = bench.catalog(&[REPORT], "incremental");
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 107,
-        fault: "the configuration comes through a pipe that is filled late",
+        fault: "the configuration arrives late through a pipe",
         expected: "waited for",
         run: || {
             let bench = bench(Options::default(), 3);
@@ -199,8 +199,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 108,
-        fault: "ids as numbers, as a comma text, with blanks, twice; a switch as text; keys that nobody knows",
-        expected: "taken where nothing is lost by it; else the path of each mistake, at once",
+        fault: "ids as numbers, as a comma-separated string, with blanks, repeated; a boolean as a string; unknown \
+                keys",
+        expected: "accepted if lossless; otherwise all errors with their paths in one message",
         run: || {
             let mut bench = bench(Options::default(), 3);
             for ids in [json!([1001, "1002"]), json!("1001, 1002,1001"), json!([" 1001", 1002])] {
@@ -214,7 +215,7 @@ pub const CASES: &[Case] = &[
             bench.config["advertiser_ids"] = json!(["12a"]);
             bench.config["custom_reports"] =
                 json!([{"name": "Bad Name", "dimensions": [], "metrics": {"Clicks": true}}]);
-            check_told(
+            check_reported(
                 &bench.check(),
                 &[
                     "advertiser_ids[0]",
@@ -234,32 +235,32 @@ pub const CASES: &[Case] = &[
             for secret in [json!(314_159_265), json!(["hidden-value"]), json!({"hidden-value": 1})] {
                 bench.config["client_secret"] = secret;
                 let transcript = bench.check();
-                check_told(&transcript, &["client_secret must be a text"]);
+                check_reported(&transcript, &["client_secret must be a string"]);
                 assert!(!transcript.stdout.contains("314159265") && !transcript.stdout.contains("hidden-value"));
             }
-            "check FAILED; told: client_secret must be a text".to_owned()
+            "check FAILED; reported: client_secret must be a string".to_owned()
         },
     },
     Case {
         id: 111,
-        fault: "a report named `../../x`, one with a NUL, two of one name, one of 200 letters",
-        expected: "refused with the rule; no path is made of a setting",
+        fault: "a report named `../../x`, one with NUL, two with one name, one with 200 letters",
+        expected: "rejected with the rule; no path is built from a setting",
         run: || {
             let mut bench = bench(Options::default(), 3);
             for name in ["../../x", "a\0b", &"x".repeat(200)] {
                 bench.config["custom_reports"] = json!([{"name": name, "dimensions": ["Day"], "metrics": ["Clicks"]}]);
-                check_told(&bench.check(), &["custom_reports[0].name"]);
+                check_reported(&bench.check(), &["custom_reports[0].name"]);
             }
             let report = json!({"name": "same", "dimensions": ["Day"], "metrics": ["Clicks"]});
             bench.config["custom_reports"] = json!([report, report]);
-            let told = check_told(&bench.check(), &["custom_reports[1].name"]);
+            let reported = check_reported(&bench.check(), &["custom_reports[1].name"]);
             assert!(!Path::new("/x").exists());
-            told
+            reported
         },
     },
     Case {
         id: 113,
-        fault: "every sample configuration, and one of the examples that the form shows",
+        fault: "every sample configuration, and one of the form's examples",
         expected: "each is valid",
         run: || {
             let bench = bench(Options::default(), 3);
@@ -290,8 +291,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 114,
-        fault: "as a Singer tap: half of the streams unselected, a state with progress_markers, a state as a target repeats it",
-        expected: "the selected ones are read, from their bookmarks",
+        fault: "as a Singer tap: half of the streams deselected, a state with progress_markers, a state echoed by a \
+                target",
+        expected: "the selected ones are read from their bookmarks",
         run: || {
             let bench = bench(Options::default(), 60);
             let first = tap_streams(&bench, &[REPORT, "campaigns"], &[]);
@@ -303,11 +305,11 @@ pub const CASES: &[Case] = &[
             let second = tap_streams(&bench, &[REPORT], &["--state", "state.json"]);
             let (rows, all) = (second.records(REPORT).len(), first.records(REPORT).len());
             assert!(second.code == Some(0) && rows > 0 && rows < all, "{}", second.stderr);
-            // The last line of a target, kept with `tail -1`, as a message and as its value.
+            // A target's last line, as a message and as its value.
             bench.file("state.json", &json!({"type": "STATE", "value": value}));
             let third = tap_streams(&bench, &[REPORT], &["--state", "state.json"]);
             assert_eq!(third.records(REPORT), second.records(REPORT));
-            "exit 0; the second run reads the lookback alone".to_owned()
+            "exit 0; the second run reads only the lookback".to_owned()
         },
     },
 ];

@@ -1,4 +1,4 @@
-//! Rate limits, outages, and what is tried again.
+//! Rate limits, outages, retries.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use crate::harness::assert_in_time;
 
-use super::{Case, REPORT, bench, calls, check_told, fault, in_a_row, now, read, story, told, whole};
+use super::{
+    Case, REPORT, assert_complete, bench, calls, check_reported, fault, faults_in_sequence, now, read, reported, story,
+};
 
-/// A report of which an answer of this status is not tried again.
+/// A report whose response with this status is not retried.
 fn fails_once(status: u16) -> (String, usize) {
     let bench = bench(Options::default(), 3);
     fault(&bench, "/statistics/report", json!(null), json!({"status": status, "body": "{}"}));
@@ -20,8 +22,8 @@ fn fails_once(status: u16) -> (String, usize) {
 pub const CASES: &[Case] = &[
     Case {
         id: 20,
-        fault: "429 whose x-ratelimit-reset is an epoch 4 s ahead",
-        expected: "waits that long, not for years and not for nothing; every row once",
+        fault: "429 whose x-ratelimit-reset is a Unix time 4 s ahead",
+        expected: "waits 4 s, not years and not zero; every row once",
         run: || {
             let bench = bench(Options::default(), 3);
             let reset = now().timestamp() + 5;
@@ -33,16 +35,16 @@ pub const CASES: &[Case] = &[
                 "headers": {"x-ratelimit-reset": reset.to_string()}}),
             );
             let started = Instant::now();
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(started.elapsed().as_secs() >= 3, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(12));
-            format!("{story}; waited as long as it was told")
+            format!("{story}; waited as long as requested")
         },
     },
     Case {
         id: 21,
-        fault: "503 with Retry-After as seconds, as a date, 0, -1, abc, and of a year",
-        expected: "seconds and dates are obeyed, nonsense is backed off from, above 30 min the stream fails",
+        fault: "503 with Retry-After in seconds, as a date, 0, -1, abc, and one year",
+        expected: "seconds and dates are respected, invalid values get a backoff, above 30 min the stream fails",
         run: || {
             let date = (now() + chrono::TimeDelta::seconds(3)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
             for value in ["1", date.as_str(), "0", "-1", "abc"] {
@@ -53,7 +55,7 @@ pub const CASES: &[Case] = &[
                     1,
                     json!({"status": 503, "body": "", "headers": {"Retry-After": value}}),
                 );
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             let bench = bench(Options::default(), 3);
             fault(
@@ -68,8 +70,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 24,
-        fault: "40 reports a minute, and a read that needs more",
-        expected: "the connector paces itself: none is refused, at most 115 % of the least time",
+        fault: "a limit of 40 reports per minute, and a sync that needs more",
+        expected: "the connector paces itself: no request is refused, at most 115 % of the minimum time",
         run: || {
             let mut bench = bench(Options { row_cap: 100, ..Options::default() }, 300);
             bench.sandbox.change(|options| options.report_limit = 40);
@@ -88,8 +90,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 26,
-        fault: "the limit is used up for 9 s",
-        expected: "RUNNING with the reason RATE_LIMITED and the instant, the state again, a word for people",
+        fault: "the rate limit is used up for 9 s",
+        expected: "RUNNING with the reason RATE_LIMITED and the time, the state again, a log message",
         run: || {
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             let reset = now().timestamp() + 10;
@@ -108,18 +110,18 @@ pub const CASES: &[Case] = &[
                     .all(|reason| reason["rate_limited"]["quota_reset"].as_i64().unwrap() > 1_000_000_000_000)
             );
             assert!(transcript.logs("INFO").iter().any(|log| log.contains("Rate limit reached")));
-            format!("{}; RATE_LIMITED was told: {}", whole(&bench, &transcript), !limited.is_empty())
+            format!("{}; RATE_LIMITED reported: {}", assert_complete(&bench, &transcript), !limited.is_empty())
         },
     },
     Case {
         id: 27,
-        fault: "500, 502, 503 and 504 up to five times in a row; then for ever",
-        expected: "absorbed, every row once; for ever: transient_error, what came before is checkpointed",
+        fault: "500, 502, 503 and 504 up to five times in a row; then forever",
+        expected: "retried, every row once; forever: transient_error, earlier rows are checkpointed",
         run: || {
             let absorbed = bench(Options::default(), 3);
             let down = |status| json!({"status": status, "body": "<html>down</html>"});
-            in_a_row(&absorbed, "/statistics/report", [500, 502, 503, 504, 500].map(down));
-            let first = whole(&absorbed, &read(&absorbed, &[REPORT]));
+            faults_in_sequence(&absorbed, "/statistics/report", [500, 502, 503, 504, 500].map(down));
+            let first = assert_complete(&absorbed, &read(&absorbed, &[REPORT]));
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             bench
                 .sandbox
@@ -131,13 +133,13 @@ pub const CASES: &[Case] = &[
             assert!(second.starts_with("exit 1, INCOMPLETE (transient_error)"), "{second}");
             assert!(!transcript.states(REPORT).is_empty());
             let calls = calls(&absorbed, "/statistics/report");
-            format!("{first} with call {calls}; for ever: {second}, with states")
+            format!("{first} with request {calls}; forever: {second}, with states")
         },
     },
     Case {
         id: 28,
-        fault: "an outage behind the list of advertisers, with every stream selected",
-        expected: "no storm: the retries of all streams share a quota of a hundred",
+        fault: "an outage after the list of advertisers, with every stream selected",
+        expected: "no retry storm: all streams share a quota of 100 retries",
         run: || {
             let bench = bench(Options::default(), 20);
             let catalog =
@@ -153,18 +155,18 @@ pub const CASES: &[Case] = &[
                 refused.iter().map(|request| (&request.line, request.body.to_string())).collect();
             let retries = refused.len() - distinct.len();
             assert!(retries <= 100, "{retries} retries");
-            assert!(distinct.len() <= 2 * streams, "{} requests met the outage", distinct.len());
+            assert!(distinct.len() <= 2 * streams, "{} requests hit the outage", distinct.len());
             let errors = transcript.errors();
             assert!(
                 errors.iter().any(|error| error["message"].as_str().unwrap().contains("so this one was not retried"))
             );
-            format!("exit {}; at most a hundred retries for {streams} streams", transcript.code.unwrap())
+            format!("exit {}; at most 100 retries for {streams} streams", transcript.code.unwrap())
         },
     },
     Case {
         id: 29,
-        fault: "an outage of three seconds in the middle of a read of all streams and 40 advertisers",
-        expected: "absorbed: calls that wait keep their places, so that few run into it",
+        fault: "an outage of three seconds during a sync of all streams and 40 advertisers",
+        expected: "absorbed: waiting requests keep their slots, so that few fail",
         run: || {
             let options = Options { advertisers: 40, campaigns: 1, ad_sets: 2, ads: 1, ..Options::default() };
             let mut bench = bench(options, 5);
@@ -182,82 +184,79 @@ pub const CASES: &[Case] = &[
             });
             assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 503).count();
-            assert!((1..100).contains(&refused), "{refused} calls met the outage");
+            assert!((1..100).contains(&refused), "{refused} requests hit the outage");
             story(&bench, &transcript, "ad_sets")
         },
     },
     Case {
         id: 30,
-        fault: "searches and reports (POST) fail and are tried again",
+        fault: "searches and reports (POST) fail and are retried",
         expected: "with the same body, every row once",
         run: || {
             let bench = bench(Options::default(), 3);
             fault(&bench, "/statistics/report", 2, json!({"status": 500, "body": ""}));
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             let requests = bench.sandbox.requests();
             let bodies: Vec<_> =
                 requests.iter().filter(|r| r.line.contains("/statistics/report")).map(|r| &r.body).collect();
             assert!(bodies.len() == 3 && bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
-            format!("{story}; 3 calls with one body")
+            format!("{story}; 3 requests with one body")
         },
     },
     Case {
         id: 31,
         fault: "408 and 425 once; 405, 409, 422, 501 and 505 always",
-        expected: "the first are tried again, the others in smaller requests only",
+        expected: "the first two are retried, the others only in smaller requests",
         run: || {
             for status in [408, 425] {
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/statistics/report", 1, json!({"status": status, "body": ""}));
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             for status in [405, 409, 422, 501, 505] {
                 let (story, calls) = fails_once(status);
-                assert!(story.starts_with("exit 1, INCOMPLETE") && calls <= 12, "{status}: {story}, {calls} calls");
+                assert!(story.starts_with("exit 1, INCOMPLETE") && calls <= 12, "{status}: {story}, {calls} requests");
             }
-            "every row once; the others: exit 1 after at most 12 calls".to_owned()
+            "every row once; the others: exit 1 after at most 12 requests".to_owned()
         },
     },
     Case {
         id: 32,
-        fault: "404 and 410 everywhere: the version is gone",
-        expected: "config_error that says so, no other try",
+        fault: "404 and 410 everywhere: the API version is gone",
+        expected: "config_error that says so, no retry",
         run: || {
             for status in [404, 410] {
                 let bench = bench(Options::default(), 3);
                 fault(&bench, "/2026-07/", json!(null), json!({"status": status, "body": "{}"}));
-                check_told(
-                    &bench.check(),
-                    &["does not answer version 2026-07 of the API any more", "update the connector"],
-                );
+                check_reported(&bench.check(), &["no longer serves API version 2026-07", "update the connector"]);
                 assert_eq!(calls(&bench, "/2026-07/marketing-solutions/me"), 1);
             }
             let bench = bench(Options::default(), 3);
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 410, "body": "{}"}));
             let transcript = read(&bench, &["campaigns"]);
-            format!("{}; {}", story(&bench, &transcript, "campaigns"), told(&transcript, &["newer api_version"]))
+            format!("{}; {}", story(&bench, &transcript, "campaigns"), reported(&transcript, &["newer api_version"]))
         },
     },
     Case {
         id: 33,
         fault: "413 for a search that names many advertisers",
-        expected: "asked for in halves, every row once",
+        expected: "split in halves, every row once",
         run: || {
             let bench = bench(Options { advertisers: 8, campaigns: 1, ..Options::default() }, 3);
             fault(&bench, "/campaigns/search", 1, json!({"status": 413, "body": ""}));
             let transcript = read(&bench, &["campaigns"]);
-            format!("{}; {} calls", story(&bench, &transcript, "campaigns"), calls(&bench, "/campaigns/search"))
+            format!("{}; {} requests", story(&bench, &transcript, "campaigns"), calls(&bench, "/campaigns/search"))
         },
     },
     Case {
         id: 34,
-        fault: "an answer that takes 20 s to begin, as reports do",
-        expected: "waited for: one call, every row once, a sign of life meanwhile",
+        fault: "a response that starts after 20 s, as reports may",
+        expected: "waited for: one request, every row once, a heartbeat meanwhile",
         run: || {
             let bench = bench(Options::default(), 3);
             fault(&bench, "/statistics/report", 1, json!({"delivery": {"delay_ms": 20_000}}));
             let transcript = read(&bench, &[REPORT]);
-            format!("{}; {} call", whole(&bench, &transcript), calls(&bench, "/statistics/report"))
+            format!("{}; {} request", assert_complete(&bench, &transcript), calls(&bench, "/statistics/report"))
         },
     },
 ];

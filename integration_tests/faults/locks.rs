@@ -1,4 +1,4 @@
-//! Nobody waits for somebody who waits; and a run that does not move ends itself.
+//! Tasks never deadlock, and a stalled run ends itself.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, fault, read, story, told, whole};
+use super::{Case, REPORT, assert_complete, bench, fault, read, reported, story};
 use crate::harness::{Bench, Transcript, assert_in_time};
 
-/// Reports with large answers, and the lists beside them.
+/// Reports with large responses, and lists beside them.
 const LARGE: &[&str] = &["ad_statistics_daily", "ad_set_statistics_daily", "campaign_statistics_daily"];
 const LISTS: &[&str] = &["advertisers", "campaigns", "ad_sets", "ads", "audiences", "audience_segments", "creatives"];
 
-/// An account whose days have so many rows, with tokens of a second and a token endpoint that takes longer than that.
+/// An account with this many rows per day, one-second tokens and a slower token endpoint.
 fn short_tokens(rows: u32, days: u64) -> Bench {
     let options = Options {
         prepared_rows: Some(rows),
@@ -29,21 +29,20 @@ fn short_tokens(rows: u32, days: u64) -> Bench {
     bench
 }
 
-/// What came of a run that had to end by itself (the harness ends one that does not): whether every stream that is not whole says
-/// why.
-fn whole_or_loud(transcript: &Transcript, streams: &[&str]) -> String {
+/// Result of a run that had to finish by itself: whether every incomplete stream says why.
+fn complete_or_reported(transcript: &Transcript, streams: &[&str]) -> String {
     let errors = transcript.errors();
     for stream in streams {
         let is_whole = transcript.statuses(stream).last() == Some(&"COMPLETE");
-        let is_told = errors.iter().any(|error| error["stream_descriptor"]["name"] == *stream);
-        assert!(is_whole != is_told, "{stream}: neither whole nor loud");
+        let is_reported = errors.iter().any(|error| error["stream_descriptor"]["name"] == *stream);
+        assert!(is_whole != is_reported, "{stream}: neither complete nor with an error");
     }
     let stalled = errors.iter().any(|error| error["message"].as_str().unwrap().contains("Nothing was sent"));
-    assert!(!stalled, "the watchdog had to end it: {errors:?}");
-    "ended by itself, whole or with an error, below 128 MiB".to_owned()
+    assert!(!stalled, "ended by the watchdog: {errors:?}");
+    "finished by itself, complete or with an error, below 128 MiB".to_owned()
 }
 
-/// A report of several windows whose second request is not answered before the run has to end itself.
+/// A report with several windows whose second request hangs until the run ends itself.
 fn stalled(seconds: u64) -> Bench {
     let mut bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
     bench.config["stall_seconds"] = json!(seconds);
@@ -59,21 +58,21 @@ fn stalled(seconds: u64) -> Bench {
 pub const CASES: &[Case] = &[
     Case {
         id: 170,
-        fault: "tokens of two seconds from a slow token endpoint, while wide windows fill the memory of answers",
-        expected: "the token needs no memory that answers hold: the run ends by itself, whole or loud",
+        fault: "tokens of two seconds from a slow token endpoint, while wide windows fill the response memory",
+        expected: "tokens need no response memory: the run finishes by itself, complete or with an error",
         run: || {
             let bench = short_tokens(3000, 8);
             let streams = [LARGE, LISTS].concat();
             let catalog = bench.catalog(&streams, "incremental");
-            whole_or_loud(&bench.read(&catalog, None), &streams)
+            complete_or_reported(&bench.read(&catalog, None), &streams)
         },
     },
     Case {
         id: 171,
-        fault: "one answer that outgrows its reservation while lists wait for a token",
-        expected: "the token is renewed, the lists go on, and the answer has the memory that they give back",
+        fault: "one response that outgrows its reservation while lists wait for a token",
+        expected: "the token is renewed, the lists continue, and the response gets the memory they release",
         run: || {
-            // A day of two advertisers has nearly all of the memory.
+            // One day of two advertisers takes nearly all of the memory.
             let mut bench = short_tokens(66_000, 1);
             bench.sandbox.change(|options| options.row_cap = 1_000_000);
             bench.config["report_row_cap"] = json!(1_000_000);
@@ -81,20 +80,21 @@ pub const CASES: &[Case] = &[
             fault(&bench, "/statistics/report", json!(null), json!({"delivery": {"drip": 24 * 1024 * 1024}}));
             let streams = [&LARGE[..1], LISTS].concat();
             let catalog = bench.catalog(&streams, "incremental");
-            whole_or_loud(&bench.read(&catalog, None), &streams)
+            complete_or_reported(&bench.read(&catalog, None), &streams)
         },
     },
     Case {
         id: 172,
-        fault: "nothing moves for longer than a run may stand still",
-        expected: "the run ends itself with what each task waits for; its states are valid, and the next run has the rest",
+        fault: "no progress for longer than the stall timeout",
+        expected: "the run stops and names what each task waits for; its states are valid, and the next run reads \
+                the rest",
         run: || {
             let mut bench = stalled(3);
             let started = Instant::now();
             let transcript = read(&bench, &[REPORT]);
             assert!(started.elapsed().as_secs() >= 3, "{:?}", started.elapsed());
             assert_in_time(started, Duration::from_secs(20));
-            let words = told(
+            let words = reported(
                 &transcript,
                 &["Nothing was sent, received or written for 3 s", "statistics/report waits for the response"],
             );
@@ -105,7 +105,7 @@ pub const CASES: &[Case] = &[
             let rest = bench.read(&bench.catalog(&[REPORT], "incremental"), Some(&transcript.final_state()));
             assert!(!transcript.states(REPORT).is_empty());
             assert_eq!(rest.code, Some(0), "{:?}", rest.errors());
-            format!("{first}; {words}; the next run goes on from the state")
+            format!("{first}; {words}; the next run resumes from the state")
         },
     },
     Case {
@@ -129,18 +129,18 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 174,
-        fault: "a pause that Criteo asks for, longer than a run may stand still",
-        expected: "a known limit is no stall: every row once",
+        fault: "a pause requested by Criteo, longer than the stall timeout",
+        expected: "a known limit is not a stall: every row once",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["stall_seconds"] = json!(2);
             fault(&bench, "/statistics/report", 1, json!({"status": 503, "body": "", "headers": {"Retry-After": "6"}}));
-            whole(&bench, &read(&bench, &[REPORT]))
+            assert_complete(&bench, &read(&bench, &[REPORT]))
         },
     },
     Case {
         id: 175,
-        fault: "a reader that does not read for longer than a run may stand still",
+        fault: "a reader that pauses for longer than the stall timeout",
         expected: "a slow destination does not end a sync",
         run: || {
             let mut bench = bench(Options { row_cap: 400, ..Options::default() }, 700);
@@ -158,7 +158,7 @@ pub const CASES: &[Case] = &[
             let mut pause = || child.try_wait().unwrap().is_none();
             let asleep = Instant::now();
             while asleep.elapsed() < Duration::from_secs(8) {
-                assert!(pause(), "it has ended");
+                assert!(pause(), "it has exited");
                 std::thread::park_timeout(Duration::from_millis(100));
             }
             stdout.read_to_string(&mut text).unwrap();
@@ -171,7 +171,7 @@ pub const CASES: &[Case] = &[
 
 super::tests! { case_170 case_171 case_172 case_173 case_174 case_175 }
 
-/// What `--discover` prints, with the one report selected.
+/// The output of `--discover` with one report selected.
 fn singer_catalog(bench: &Bench) -> Value {
     let output = bench.program().args(["--config", "config.json", "--discover"]).output().unwrap();
     let mut catalog: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,13 +1,12 @@
-//! What the connector must survive: every case a row of `docs/fault-matrix.md`, which this suite writes.
+//! What the connector must survive: each case is a row of `docs/fault-matrix.md`, which this suite writes.
 //!
-//! A case says what is done and what must come of it, does it, judges from outside (what was printed, what the sandbox was
-//! asked, how the process ended), and tells what happened in words that are the same every time. The rules that hold for
-//! every run are in `lint.rs`.
+//! A case states fault and expected result, runs it, checks it from outside (output, the sandbox's requests, exit), and
+//! describes the outcome in constant words. `rules.rs` has the rules for every run.
 //!
 //! ```text
 //! cargo test --test integration -- --ignored faults                     all cases
-//! cargo test --test integration -- --ignored faults::auth               those of a part; --exact faults::auth::case_2 one
-//! UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written
+//! cargo test --test integration -- --ignored faults::auth               one part; --exact faults::auth::case_2 one case
+//! UPDATE_DOCS=1 cargo test --test integration -- --ignored write_the_fault_matrix
 //! ```
 
 mod auth;
@@ -39,20 +38,17 @@ use crate::streams::truth_of;
 use crate::truth::by_key;
 
 const TABLE: &str = "docs/fault-matrix.md";
-/// Cases that are tried at once; most of them wait.
-const AT_ONCE: usize = 8;
+/// Number of parallel cases; most of them wait.
+const PARALLEL_CASES: usize = 8;
 /// The report that most cases read.
 const REPORT: &str = "campaign_statistics_daily";
 
 /// A row of the table.
 struct Case {
-    /// Its number.
     id: u32,
-    /// What goes wrong.
     fault: &'static str,
-    /// What must come of it.
     expected: &'static str,
-    /// Does it, panics where it is not as expected, and tells what happened.
+    /// Runs the case, panics if the result is unexpected, and describes the outcome.
     run: fn() -> String,
 }
 
@@ -60,11 +56,11 @@ struct Case {
 struct Part {
     title: &'static str,
     cases: &'static [Case],
-    /// The names of their tests.
+    /// Names of the cases' tests.
     tests: &'static [&'static str],
 }
 
-/// A test of each case, by the number behind `case_`.
+/// A test per case, with its number after `case_`.
 macro_rules! tests {
     ($($name:ident)*) => {
         pub const TESTS: &[&str] = &[$(stringify!($name)),*];
@@ -84,56 +80,50 @@ const PARTS: &[Part] = &[
     Part { title: "Rate limits and outages", cases: limits::CASES, tests: limits::TESTS },
     Part { title: "Network", cases: network::CASES, tests: network::TESTS },
     Part { title: "Proxies and certificates", cases: tls::CASES, tests: tls::TESTS },
-    Part { title: "Answers", cases: payload::CASES, tests: payload::TESTS },
-    Part { title: "Caps, pages, days", cases: semantics::CASES, tests: semantics::TESTS },
+    Part { title: "Responses", cases: payload::CASES, tests: payload::TESTS },
+    Part { title: "Row caps, pages, days", cases: semantics::CASES, tests: semantics::TESTS },
     Part { title: "State, catalog, configuration", cases: input::CASES, tests: input::TESTS },
     Part { title: "Process", cases: process::CASES, tests: process::TESTS },
-    Part { title: "Secrets and foreign hosts", cases: secrets::CASES, tests: secrets::TESTS },
-    Part { title: "Sizes", cases: scale::CASES, tests: scale::TESTS },
-    Part { title: "Waiting", cases: locks::CASES, tests: locks::TESTS },
-    Part { title: "Days, cursors, comings and goings", cases: time::CASES, tests: time::TESTS },
-    Part { title: "Files of the user's, and stdout", cases: files::CASES, tests: files::TESTS },
-    Part { title: "What is not a row", cases: bounds::CASES, tests: bounds::TESTS },
+    Part { title: "Secrets and other hosts", cases: secrets::CASES, tests: secrets::TESTS },
+    Part { title: "Scale", cases: scale::CASES, tests: scale::TESTS },
+    Part { title: "Waits and stalls", cases: locks::CASES, tests: locks::TESTS },
+    Part { title: "Days, cursors, changing advertisers", cases: time::CASES, tests: time::TESTS },
+    Part { title: "The user's files and stdout", cases: files::CASES, tests: files::TESTS },
+    Part { title: "Oversized input", cases: bounds::CASES, tests: bounds::TESTS },
 ];
 
-/// What no test here can do, and why.
-const NOT_TRIED: &[(&str, &str)] = &[
+/// Untestable cases, and why.
+const NOT_TESTED: &[(&str, &str)] = &[
     (
-        "Criteo itself: its real numbers, quotas, spellings, consent pages",
-        "no test calls it; the sandbox follows its documents",
+        "Criteo itself: its real data, quotas, formats, consent pages",
+        "no test calls it; the sandbox follows its documentation",
     ),
+    ("DNS that returns SERVFAIL or hangs, an unroutable address", "needs its own DNS server or network"),
+    ("a black-holed IPv6 address beside a working IPv4 address", "not possible on loopback"),
+    ("a failed memory allocation", "Rust aborts the process; the memory limits are tested instead (51, 140, 141)"),
     (
-        "a name service that answers SERVFAIL or hangs, an address that nobody routes",
-        "needs a name service or a network of its own",
+        "ten million rows, a sync of several hours",
+        "takes too long for every change; 141 covers a part, and memory does not depend on the number of rows",
     ),
-    ("an IPv6 address that is a black hole beside an IPv4 address that works", "loopback has no black holes"),
-    (
-        "memory that the system refuses",
-        "Rust ends the process then; the bounds of memory are tried instead (51, 140, 141)",
-    ),
-    (
-        "ten million rows, hours of one sync",
-        "minutes and gigabytes at every change; 141 is a part of it, and memory does not depend on the length",
-    ),
-    ("macOS, Windows, other processors", "the tests run where they run"),
+    ("macOS, Windows, other CPU architectures", "the tests run on one machine"),
 ];
 
-/// A bench of some days whose requests are only those for rows.
+/// A bench that only requests rows, without totals.
 fn bench(options: Options, days: u64) -> Bench {
     let mut bench = Bench::new(options, days);
     bench.config["verify_totals"] = json!(false);
     bench
 }
 
-/// A fault that befalls requests whose path holds `path`, as often as `times` says (`null`: always).
+/// A fault for requests whose path contains `path`, for `times` requests (`null`: always).
 fn fault(bench: &Bench, path: &str, times: impl Into<Value>, action: Value) {
     let mut fault = json!({"match": {"path": path}, "times": times.into()});
     fault["do"] = action;
     bench.sandbox.add_fault(fault).unwrap();
 }
 
-/// Faults that befall the first requests whose path holds `path`, one each.
-fn in_a_row(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>) {
+/// One fault each for the first requests whose path contains `path`.
+fn faults_in_sequence(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>) {
     for (index, action) in actions.into_iter().enumerate() {
         let mut fault = json!({"match": {"path": path, "nth": index + 1}, "times": 1});
         fault["do"] = action;
@@ -141,25 +131,25 @@ fn in_a_row(bench: &Bench, path: &str, actions: impl IntoIterator<Item = Value>)
     }
 }
 
-/// The instant that a server without a simulated clock goes by.
-#[expect(clippy::disallowed_methods, reason = "the program's own clock is what is tested")]
+/// The time of a server without a simulated clock.
+#[expect(clippy::disallowed_methods, reason = "the program's own clock is tested")]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Reads streams incrementally, from nothing.
+/// Reads streams incrementally without a state.
 fn read(bench: &Bench, streams: &[&str]) -> Transcript {
     bench.read(&bench.catalog(streams, "incremental"), None)
 }
 
-/// How a run ended for one stream, judged by the truth: `exit 0, COMPLETE, every row once`.
+/// A stream's result compared with the truth, such as `exit 0, COMPLETE, every row once`.
 fn story(bench: &Bench, transcript: &Transcript, stream: &str) -> String {
     let discovered = &bench.discover()[stream];
     let truth = by_key(&truth_of(bench, stream, discovered), discovered);
     let records = transcript.records(stream);
     let found = by_key(records.iter().copied(), discovered);
     let is_true = found.iter().all(|(key, record)| truth.get(key) == Some(record));
-    assert!(is_true, "{stream}: records that are not true");
+    assert!(is_true, "{stream}: records that do not match the truth");
     let rows = match (found.len(), records.len()) {
         (0, _) if truth.is_empty() => "nothing to read",
         (0, _) => "no row",
@@ -177,47 +167,47 @@ fn story(bench: &Bench, transcript: &Transcript, stream: &str) -> String {
     )
 }
 
-/// The error of a stream in its words; fails where one of these words is missing.
-fn told(transcript: &Transcript, words: &[&str]) -> String {
+/// The first error, which must contain these words.
+fn reported(transcript: &Transcript, words: &[&str]) -> String {
     let errors = transcript.errors();
-    let message = errors.first().expect("no error was told")["message"].as_str().unwrap();
+    let message = errors.first().expect("no error was reported")["message"].as_str().unwrap();
     for word in words {
         assert!(message.contains(word), "{word} is not in: {message}");
     }
-    format!("told: {}", words.join(", "))
+    format!("reported: {}", words.join(", "))
 }
 
-/// The answer of `check`, which must have failed and must hold these words.
-fn check_told(transcript: &Transcript, words: &[&str]) -> String {
+/// The message of a failed `check`, which must contain these words.
+fn check_reported(transcript: &Transcript, words: &[&str]) -> String {
     let status = &transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
     let message = status["message"].as_str().unwrap();
     assert_eq!((transcript.code, status["status"].as_str()), (Some(0), Some("FAILED")), "{message}");
     for word in words {
         assert!(message.contains(word), "{word} is not in: {message}");
     }
-    format!("check FAILED; told: {}", words.join(", "))
+    format!("check FAILED; reported: {}", words.join(", "))
 }
 
-/// The requests whose line holds a text.
+/// Number of requests whose line contains `part`.
 fn calls(bench: &Bench, part: &str) -> usize {
     bench.sandbox.requests().iter().filter(|request| request.line.contains(part)).count()
 }
 
-/// The usual end of a fault that passes.
-fn whole(bench: &Bench, transcript: &Transcript) -> String {
+/// Asserts a complete read.
+fn assert_complete(bench: &Bench, transcript: &Transcript) -> String {
     let story = story(bench, transcript, REPORT);
     assert_eq!(story, "exit 0, COMPLETE, every row once", "{:?}", transcript.errors());
     story
 }
 
-/// Tries the case of a test, `case_` and its number, and holds its row against the table.
+/// Runs the case of a test and compares its row with the table.
 fn holds(test: &str) {
     let id: u32 = test.rsplit('_').next().and_then(|number| number.parse().ok()).expect("the number of a case");
     let case = cases().find(|case| case.id == id).unwrap_or_else(|| panic!("there is no case {id}"));
     println!("{}: {}", case.fault, case.expected);
     let row = row(case, &(case.run)());
     let table = std::fs::read_to_string(table_path()).unwrap();
-    assert!(table.contains(&row), "{TABLE} is stale, it has no {row}");
+    assert!(table.contains(&row), "{TABLE} is stale: it lacks {row}");
 }
 
 fn cases() -> impl Iterator<Item = &'static Case> {
@@ -225,34 +215,34 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 }
 
 #[test]
-fn the_table_and_the_tests_have_every_case() {
+fn the_fault_matrix_lists_every_case() {
     for part in PARTS {
         let named: Vec<_> = part.cases.iter().map(|case| format!("case_{}", case.id)).collect();
         assert_eq!(part.tests, named, "{}", part.title);
     }
     assert!(cases().map(|case| case.id).is_sorted_by(|one, next| one < next), "cases are in order");
     let known = std::fs::read_to_string(table_path()).unwrap();
-    // What happened is between the beginning and the end of a row, and for the test of the case to say.
+    // The outcome between the expected result and the end of a row is only checked by the case's test.
     let happened: HashMap<&str, &str> = known.lines().filter_map(|line| line.split_once(" | ")).collect();
     let happened = |case: &Case| {
         let start = row(case, "");
         let start = start.trim_end_matches(" |  | pass |\n").split_once(" | ").unwrap().1;
         let rest = happened.get(format!("| {}", case.id).as_str()).and_then(|rest| rest.strip_prefix(start));
         let happened = rest.and_then(|rest| rest.strip_prefix(" | ")?.strip_suffix(" | pass |"));
-        happened.unwrap_or_else(|| panic!("{TABLE} has no case {}, or says something else of it", case.id)).to_owned()
+        happened.unwrap_or_else(|| panic!("{TABLE} lacks case {}, or has other text for it", case.id)).to_owned()
     };
     assert_eq!(known, table(happened), "{TABLE} is stale");
 }
 
 #[test]
-#[ignore = "writes the table anew, with UPDATE_DOCS=1"]
-fn the_table_is_written() {
-    assert!(std::env::var_os("UPDATE_DOCS").is_some(), "it would be overwritten: say so with UPDATE_DOCS=1");
+#[ignore = "rewrites the table, with UPDATE_DOCS=1"]
+fn write_the_fault_matrix() {
+    assert!(std::env::var_os("UPDATE_DOCS").is_some(), "set UPDATE_DOCS=1 to overwrite the table");
     let wanted: Vec<_> = cases().collect();
     let next = AtomicUsize::new(0);
     let happened = Mutex::new(HashMap::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..PARALLEL_CASES {
             scope.spawn(|| {
                 while let Some(case) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let text = (case.run)();
@@ -269,7 +259,7 @@ fn table_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(TABLE)
 }
 
-/// The line of a case in the table.
+/// A case's row in the table.
 fn row(case: &Case, happened: &str) -> String {
     let cells = [case.fault, case.expected, happened].map(|cell| cell.replace('|', "\\|").replace('\n', " "));
     format!("| {} | {} | pass |\n", case.id, cells.join(" | "))
@@ -277,26 +267,23 @@ fn row(case: &Case, happened: &str) -> String {
 
 fn table(happened: impl Fn(&Case) -> String) -> String {
     let mut text = "# Fault matrix\n\n\
-        What the connector must survive, and the outcome. Each row is a test, `case_` and its number, which fails if\n\
-        the outcome differs. To rewrite the table:\n\n\
-        ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored the_table_is_written\n```\n\n\
-        Runs that are not killed must also pass the rules for every run (`integration_tests/lint.rs`): only whole\n\
-        protocol messages, no secret in any spelling, each stream closed once, matching exit code and errors, counts\n\
-        in states, no foreign host, at most 7 attempts per request, no silence longer than a minute, at most 128\n\
-        MiB. For each part of this table, `scripts/guards` removes a guard from the program and shows that its rows\n\
-        then fail.\n"
+        What the connector must survive, and the outcome. Each row is a test (`case_` and its number) that fails if the\n\
+        outcome differs. To rewrite the table:\n\n\
+        ```console\n$ UPDATE_DOCS=1 cargo test --test integration -- --ignored write_the_fault_matrix\n```\n\n\
+        Runs that are not killed must also pass the rules in `integration_tests/rules.rs`: only complete protocol\n\
+        messages, no secret in any encoding, each stream closed once, matching exit code and errors, counts in states,\n\
+        no request to another host, at most 7 attempts per request, no silence longer than a minute, at most 128 MiB.\n\
+        `scripts/guards` removes a guard from the program for each part of this table and shows that its rows then fail.\n"
         .to_owned();
     for part in PARTS {
         let title = part.title;
-        text += &format!(
-            "\n## {title}\n\n| | what was done | what was expected | what happened | |\n| --- | --- | --- | --- | --- |\n"
-        );
+        text += &format!("\n## {title}\n\n| | fault | expected | outcome | |\n| --- | --- | --- | --- | --- |\n");
         for case in part.cases {
             text += &row(case, &happened(case));
         }
     }
-    text += "\n## Not tried\n\n| what | why not |\n| --- | --- |\n";
-    for (what, why) in NOT_TRIED {
+    text += "\n## Not tested\n\n| what | why not |\n| --- | --- |\n";
+    for (what, why) in NOT_TESTED {
         text += &format!("| {what} | {why} |\n");
     }
     text

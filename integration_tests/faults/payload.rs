@@ -1,11 +1,11 @@
-//! What answers hold.
+//! Contents of responses.
 
 use criteo_sandbox::{Casing, Numbers, Options, Shape, Wrapping};
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, calls, fault, read, story, told, whole};
+use super::{Case, REPORT, assert_complete, bench, calls, fault, read, reported, story};
 
-/// Reads with one answer changed; the run is not necessarily whole.
+/// Reads with one changed response; the run may be incomplete.
 fn with_answer(action: Value) -> (super::Bench, crate::harness::Transcript) {
     let bench = bench(Options::default(), 10);
     fault(&bench, "/statistics/report", json!(null), action);
@@ -13,7 +13,7 @@ fn with_answer(action: Value) -> (super::Bench, crate::harness::Transcript) {
     (bench, transcript)
 }
 
-/// One value of one row is changed to something that is no number.
+/// Replaces one value of one row with a non-number.
 fn nulled(value: &Value) {
     let (_, transcript) = with_answer(json!({"mutate": {"/Rows/3/Clicks": value}}));
     assert_eq!(transcript.code, Some(0), "{value}");
@@ -27,33 +27,33 @@ fn nulled(value: &Value) {
 pub const CASES: &[Case] = &[
     Case {
         id: 46,
-        fault: "a maintenance page with status 200; then for ever",
-        expected: "tried again, every row once; for ever: transient_error with kind, size and beginning of the answer",
+        fault: "a maintenance page with status 200; then forever",
+        expected: "retried, every row once; forever: transient_error with content type, size and start of the response",
         run: || {
             let page = json!({"body": "<html><h1>Back soon</h1>", "headers": {"Content-Type": "text/html"}});
             let bench = bench(Options::default(), 3);
             fault(&bench, "/statistics/report", 1, page.clone());
-            let once = whole(&bench, &read(&bench, &[REPORT]));
+            let once = assert_complete(&bench, &read(&bench, &[REPORT]));
             let (bench, transcript) = with_answer(page);
-            let words = told(&transcript, &["text/html", "24 bytes", "<html><h1>Back soon"]);
-            format!("{once}; for ever: {}; {words}", story(&bench, &transcript, REPORT))
+            let words = reported(&transcript, &["text/html", "24 bytes", "<html><h1>Back soon"]);
+            format!("{once}; forever: {}; {words}", story(&bench, &transcript, REPORT))
         },
     },
     Case {
         id: 47,
         fault: "JSON as text/plain; CSV as application/json",
-        expected: "the first is read; the second is an error that shows its beginning",
+        expected: "the first is read; the second is an error that shows its start",
         run: || {
             let (bench, transcript) = with_answer(json!({"headers": {"Content-Type": "text/plain"}}));
-            let plain = whole(&bench, &transcript);
+            let plain = assert_complete(&bench, &transcript);
             let (bench, transcript) = with_answer(json!({"body": "Day;Clicks\n2026-10-30;7\n"}));
-            format!("{plain}; CSV: {}; {}", story(&bench, &transcript, REPORT), told(&transcript, &["Day;Clicks"]))
+            format!("{plain}; CSV: {}; {}", story(&bench, &transcript, REPORT), reported(&transcript, &["Day;Clicks"]))
         },
     },
     Case {
         id: 49,
         fault: "`{\"Rows\":[]}` and `[]`; an empty body, `null`, `{}`, 204",
-        expected: "the first two are no rows; the others are errors, never no rows",
+        expected: "the first two are empty reports; the others are errors, never empty reports",
         run: || {
             for body in ["{\"Rows\":[]}", "[]"] {
                 let (_, transcript) = with_answer(json!({"body": body}));
@@ -74,57 +74,61 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 50,
-        fault: "every reported envelope, spelling and kind of number; a byte order mark; an envelope that nobody knows",
-        expected: "the same records from all; the unknown one fails with its members, not their values",
+        fault: "every reported envelope, spelling and number format; a byte order mark; an unknown envelope",
+        expected: "the same records from all; the unknown one fails and lists its members, not their values",
         run: || {
             for (shape, casing, numbers, wrapping) in [
                 (Shape::Rows, Casing::Pascal, Numbers::Quoted, Wrapping::Rows),
                 (Shape::Array, Casing::Camel, Numbers::Bare, Wrapping::Each),
             ] {
                 let bench = bench(Options { shape, casing, numbers, wrapping, ..Options::default() }, 10);
-                whole(&bench, &read(&bench, &[REPORT]));
+                assert_complete(&bench, &read(&bench, &[REPORT]));
             }
             for body in ["\u{feff}{\"rows\":[]}", "{\"data\":[]}"] {
                 let (_, transcript) = with_answer(json!({"body": body}));
                 assert_eq!(transcript.code, Some(0), "{body}: {:?}", transcript.errors());
             }
             let (bench, transcript) = with_answer(json!({"body": "{\"Lines\":[{\"secretive\":1}]}"}));
-            let words = told(&transcript, &["a response in an unknown format", "Lines"]);
+            let words = reported(&transcript, &["a response in an unknown format", "Lines"]);
             assert!(!transcript.stdout.contains("secretive"));
             format!("every row once; unknown: {}; {words}", story(&bench, &transcript, REPORT))
         },
     },
     Case {
         id: 51,
-        fault: "a gzip bomb of 1 GB; gzip in gzip; Brotli that nobody asked for",
-        expected: "cut off in bounded memory; the encodings are refused by name",
+        fault: "a gzip bomb of 1 GB; gzip within gzip; unrequested Brotli",
+        expected: "stopped in bounded memory; the encodings are rejected by name",
         run: || {
             let bomb = bench(Options::default(), 0);
             fault(&bomb, "/statistics/report", json!(null), json!({"gzip": 1_000_000_000}));
             let transcript = read(&bomb, &[REPORT]);
             assert_eq!(transcript.code, Some(1));
-            let words = told(&transcript, &["64 MiB"]);
+            let words = reported(&transcript, &["64 MiB"]);
             for encoding in ["gzip, gzip", "br"] {
                 let (_, transcript) = with_answer(json!({"headers": {"Content-Encoding": encoding}}));
-                told(&transcript, &[&format!("encoding {encoding}"), "not requested"]);
+                reported(&transcript, &[&format!("encoding {encoding}"), "not requested"]);
             }
             format!("exit 1, below 128 MiB; {words}; the encodings were named")
         },
     },
     Case {
         id: 53,
-        fault: "damaged gzip, once",
-        expected: "tried again, every row once",
+        fault: "corrupt gzip, once",
+        expected: "retried, every row once",
         run: || {
             let bench = bench(Options::default(), 10);
             fault(&bench, "/statistics/report", 1, json!({"body": "no gzip", "headers": {"Content-Encoding": "gzip"}}));
-            format!("{}; {} calls", whole(&bench, &read(&bench, &[REPORT])), calls(&bench, "/statistics/report"))
+            format!(
+                "{}; {} requests",
+                assert_complete(&bench, &read(&bench, &[REPORT])),
+                calls(&bench, "/statistics/report")
+            )
         },
     },
     Case {
         id: 54,
-        fault: "`NaN`, `Infinity`, `1e400`, `∞`, `N/A`, `0x10`, `1.234,56` and an object in place of a number",
-        expected: "null, and the record says so; never a wrong number",
+        fault: "`NaN`, `Infinity`, `1e400`, `∞`, `N/A`, `0x10`, `1.234,56` and an object instead of a number",
+        expected: "null, and the record reports it; never a wrong number",
         run: || {
             for value in ["NaN", "Infinity", "1e400", "∞", "N/A", "0x10", "1.234,56"] {
                 nulled(&json!(value));
@@ -135,21 +139,21 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 55,
-        fault: "money of eighteen digits, ids of twenty digits and with leading zeros",
-        expected: "every digit arrives",
+        fault: "money with eighteen digits, ids with twenty digits and with leading zeros",
+        expected: "every digit is kept",
         run: || {
             let money = "123456789012.345678";
             let (_, transcript) = with_answer(json!({"mutate": {
                 "/Rows/0/AdvertiserCost": money, "/Rows/0/CampaignId": "00012345678901234567"}}));
             let line = transcript.stdout.lines().find(|line| line.contains("00012345678901234567")).unwrap();
             assert!(line.contains(&format!("\"advertiser_cost\":{money}")), "{line}");
-            "the text of the line is the text of the answer".to_owned()
+            "the output has the digits of the response".to_owned()
         },
     },
     Case {
         id: 56,
-        fault: "numbers as texts and texts as numbers within one answer",
-        expected: "each by the type of its column",
+        fault: "numbers as strings and strings as numbers within one response",
+        expected: "each is written in the type of its column",
         run: || {
             let (bench, transcript) =
                 with_answer(json!({"mutate": {"/Rows/0/Clicks": 7, "/Rows/1/Clicks": "7", "/Rows/0/CampaignId": 42}}));
@@ -162,7 +166,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 58,
         fault: "U+0000, half a surrogate pair, line breaks, U+2028, Arabic and emoji in names",
-        expected: "one line a record; what destinations refuse becomes U+FFFD, the rest stays",
+        expected: "one line per record; characters that destinations reject become U+FFFD, the rest is kept",
         run: || {
             let name = "a\u{2028}b\r\n\"c\" 🛒 سلة";
             let body = json!({"Rows": [{"AdvertiserId": "1001", "AdvertiserName": "x", "CampaignId": "200001", "Campaign": name, "Day": "2026-10-30"}]});
@@ -182,14 +186,14 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 60,
-        fault: "a field that no schema has, in every row",
-        expected: "left out, counted and told once",
+        fault: "an unknown field in every row",
+        expected: "left out, counted and reported once",
         run: || {
             let (_, transcript) = with_answer(json!({"mutate": {"/Rows/0/BrandNew": 1, "/Rows/1/BrandNew": 2}}));
             let warnings: Vec<_> = transcript.logs("WARN").into_iter().filter(|log| log.contains("BrandNew")).collect();
             assert_eq!(warnings.len(), 1, "{warnings:?}");
             assert!(warnings[0].contains("2 rows"), "{warnings:?}");
-            format!("exit {}; told once", transcript.code.unwrap())
+            format!("exit {}; reported once", transcript.code.unwrap())
         },
     },
 ];

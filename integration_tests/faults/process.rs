@@ -1,4 +1,4 @@
-//! Signals, readers, rights, and faults of the connector's own.
+//! Signals, pipes, rights, and internal errors.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, read, whole};
+use super::{Case, REPORT, assert_complete, bench, read};
 use crate::harness::{Bench, Transcript, assert_in_time, peak_kib, wait_until};
 use crate::truth::{self, by_key};
 
-/// A bench whose read goes on for a while.
+/// A slow read.
 fn slow() -> Bench {
     let bench = bench(Options { row_cap: 400, ..Options::default() }, 700);
     bench.file("config.json", &bench.config);
@@ -26,7 +26,7 @@ fn signal(process: u32, name: &str) {
     assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
 }
 
-/// A read whose signals are as they are by default, or ignored, however the tests were started (`nohup`, `&` in a script).
+/// A read with default or ignored signals, independent of how the tests were started (`nohup`, `&` in a script).
 fn with_signals(bench: &Bench, option: &str) -> Command {
     let mut command = Command::new("env");
     command.arg(format!("{option}=HUP,INT,TERM,PIPE,QUIT")).arg(bench.program().get_program()).args(READ);
@@ -34,8 +34,8 @@ fn with_signals(bench: &Bench, option: &str) -> Command {
     command
 }
 
-/// Reads lines up to the first state, sends a signal, and returns everything that was printed.
-fn stopped_behind_a_state(child: &mut Child, process: impl FnOnce() -> u32, name: &str) -> String {
+/// Reads up to the first state, sends a signal, and returns all output.
+fn stopped_after_a_state(child: &mut Child, process: impl FnOnce() -> u32, name: &str) -> String {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("\"STATE\"") {
@@ -49,7 +49,7 @@ fn stopped_behind_a_state(child: &mut Child, process: impl FnOnce() -> u32, name
     text
 }
 
-/// Whether what came before the last state, and what a resumed read brings, is everything.
+/// Asserts that the output up to the last state plus a resumed read are complete.
 fn assert_resumes(bench: &Bench, text: &str) {
     let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = messages.iter().rposition(|message| message["type"] == "STATE").unwrap();
@@ -69,8 +69,9 @@ fn assert_resumes(bench: &Bench, text: &str) {
 pub const CASES: &[Case] = &[
     Case {
         id: 115,
-        fault: "SIGTERM, SIGINT and SIGHUP in the middle of a read; SIGTERM to the first process of a container",
-        expected: "whole lines, INCOMPLETE, death by the signal (143 as process 1), and the next read has the rest",
+        fault: "SIGTERM, SIGINT and SIGHUP during a sync; SIGTERM to the first process of a container",
+        expected: "complete lines, INCOMPLETE, ended by the signal (143 as process 1), and the next sync reads the \
+                rest",
         run: || {
             let mut ends = Vec::new();
             for name in ["-TERM", "-INT", "-HUP"] {
@@ -78,7 +79,7 @@ pub const CASES: &[Case] = &[
                 let mut program = with_signals(&bench, "--default-signal");
                 let mut child = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
                 let id = child.id();
-                let text = stopped_behind_a_state(&mut child, || id, name);
+                let text = stopped_after_a_state(&mut child, || id, name);
                 ends.push(format!("signal {}", child.wait().unwrap().signal().unwrap()));
                 assert_resumes(&bench, &text);
             }
@@ -95,7 +96,7 @@ pub const CASES: &[Case] = &[
                 let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
                 children.split_whitespace().next().unwrap().parse().unwrap()
             };
-            let text = stopped_behind_a_state(&mut child, inner, "-TERM");
+            let text = stopped_after_a_state(&mut child, inner, "-TERM");
             ends.push(format!("as process 1: exit {}", child.wait().unwrap().code().unwrap()));
             assert_resumes(&bench, &text);
             format!("{}; nothing missing", ends.join(", "))
@@ -103,15 +104,15 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 116,
-        fault: "SIGINT twice while nobody reads",
-        expected: "the second ends at once",
+        fault: "SIGINT twice while the output is blocked",
+        expected: "the second one ends the program immediately",
         run: || {
             let bench = slow();
             let mut child = bench.program().args(READ).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             wait_until(|| bench.report_requests().len() >= 10);
             signal(child.id(), "-INT");
             let started = Instant::now();
-            // Until the first is noticed, a second one is the same.
+            // Until the first signal is handled, a second one has no additional effect.
             let mut status = None;
             wait_until(|| {
                 signal(child.id(), "-INT");
@@ -124,8 +125,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 117,
-        fault: "SIGKILL at two hundred random moments",
-        expected: "what came before the last whole state, and what is read from there, is everything",
+        fault: "SIGKILL at 200 random moments",
+        expected: "the records up to the last complete state plus those read from it are complete",
         run: || {
             crate::engine::survive_kills(200);
             "nothing is missing".to_owned()
@@ -133,8 +134,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 118,
-        fault: "the reader goes away; the disk of the reader is full",
-        expected: "death by SIGPIPE without a word; exit 1 with one sentence",
+        fault: "the reader closes the pipe; the reader's disk is full",
+        expected: "ended silently by SIGPIPE; exit 1 with one sentence",
         run: || {
             let bench = slow();
             let mut child = bench.program().args(READ).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -149,13 +150,13 @@ pub const CASES: &[Case] = &[
                 words.starts_with("Cannot write the output: No space left") && words.lines().count() == 1,
                 "{words}"
             );
-            format!("signal {}; exit {} and told", output.status.signal().unwrap(), written.status.code().unwrap())
+            format!("signal {}; exit {} with an error", output.status.signal().unwrap(), written.status.code().unwrap())
         },
     },
     Case {
         id: 119,
-        fault: "a reader that reads nothing for 20 s, with tokens that live for two",
-        expected: "every row once, from bounded memory and without a call refused",
+        fault: "a reader that pauses for 20 s, with tokens that expire after two",
+        expected: "every row once, in bounded memory, no request refused",
         run: || {
             let options = Options { row_cap: 400, token_life: Duration::from_secs(2), ..Options::default() };
             let bench = bench(options, 200);
@@ -168,18 +169,18 @@ pub const CASES: &[Case] = &[
             let transcript = Transcript::of(child.wait_with_output().unwrap());
             let refused = bench.sandbox.requests().iter().filter(|request| request.status == 401).count();
             assert!((1..64 * 1024).contains(&peak) && refused == 0, "{peak} KiB, {refused} refused");
-            whole(&bench, &transcript)
+            assert_complete(&bench, &transcript)
         },
     },
     Case {
         id: 121,
-        fault: "a read-only root, a user without a name and without rights, no HOME, no environment at all",
+        fault: "a read-only root, a user without a name or rights, no HOME, an empty environment",
         expected: "everything is read",
         run: || {
             let bench = bench(Options::default(), 3);
-            let before = whole(&bench, &read(&bench, &[REPORT]));
+            let before = assert_complete(&bench, &read(&bench, &[REPORT]));
             let mut command = Command::new("unshare");
-            // Mounts of a namespace are ours to make read-only; behind that the program is nobody.
+            // A namespace can remount its mounts read-only; then the program runs as nobody.
             let inner = "mount -o remount,ro,bind / || exit 9; \
                          cd \"$HERE\" && { touch probe 2>/dev/null && exit 8; exec unshare --user env -i \"$@\"; }";
             command
@@ -187,17 +188,17 @@ pub const CASES: &[Case] = &[
                 .env("HERE", &bench.directory);
             command.arg(bench.program().get_program()).args(READ).current_dir(&bench.directory);
             let transcript = bench.run_program(command);
-            assert_eq!(whole(&bench, &transcript), before);
+            assert_eq!(assert_complete(&bench, &transcript), before);
             before
         },
     },
     Case {
         id: 122,
-        fault: "files opened for writing by a whole read, as strace sees them",
+        fault: "files opened for writing during a full sync, as seen by strace",
         expected: "none",
         run: || {
             let bench = bench(Options::default(), 3);
-            whole(&bench, &read(&bench, &[REPORT]));
+            assert_complete(&bench, &read(&bench, &[REPORT]));
             let mut command = Command::new("strace");
             command.args(["-f", "-qq", "-e", "trace=openat,open,creat", "-o", "trace"]);
             let output =
@@ -205,7 +206,7 @@ pub const CASES: &[Case] = &[
             assert!(output.status.success());
             let trace = std::fs::read_to_string(bench.directory.join("trace")).unwrap();
             assert!(trace.contains("config.json"));
-            // Whether anybody reads stdout is found out by opening it.
+            // Opening stdout for writing only detects a closed reader.
             let written: Vec<_> = trace
                 .lines()
                 .filter(|line| !line.contains("\"/proc/self/fd/1\""))
@@ -217,8 +218,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 123,
-        fault: "a panic in the engine, and one in the thread that writes",
-        expected: "a system_error with the place, every stream closed, exit 1",
+        fault: "a panic in the engine, and one in the output thread",
+        expected: "a system_error with the location, every stream closed, exit 1",
         run: || {
             for place in ["engine", "output"] {
                 let bench = bench(Options::default(), 3);
@@ -240,7 +241,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 124,
-        fault: "core dumps are allowed without limit; the limits of the process, read from outside",
+        fault: "core dumps allowed without limit; the process's limits, read from outside",
         expected: "core dumps are off",
         run: || {
             let bench = slow();

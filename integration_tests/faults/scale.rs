@@ -12,20 +12,20 @@ use serde_json::{Value, json};
 use super::{Case, bench, read, story};
 use crate::harness::{Bench, peak_kib, slowness};
 
-/// What a read that is too large to be kept came to.
+/// Statistics of a read too large to keep.
 #[derive(Default)]
 pub(super) struct Count {
     pub records: usize,
-    /// Records whose key came before.
+    /// Records with a repeated key.
     doubled: usize,
     bytes: usize,
-    /// Bytes of the last state of each stream.
+    /// Bytes of each stream's last state.
     last_states: usize,
     pub peak_kib: u64,
     pub failed: Option<String>,
 }
 
-/// Reads without keeping a record.
+/// Reads without keeping records.
 pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
     bench.file("config.json", &bench.config);
     let catalog = bench.catalog(streams, "incremental");
@@ -51,7 +51,7 @@ pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
                 }
                 count.records += 1;
                 count.doubled += usize::from(!keys.insert(hasher.finish()));
-                // Often enough: memory grows with answers, not with records.
+                // Often enough: memory grows with responses, not records.
                 if count.records.is_multiple_of(10_000) {
                     count.peak_kib = count.peak_kib.max(peak_kib(child.id()));
                 }
@@ -72,8 +72,8 @@ pub(super) fn count(bench: &Bench, streams: &[&str]) -> Count {
 pub const CASES: &[Case] = &[
     Case {
         id: 140,
-        fault: "ten thousand advertisers, every daily report, two days",
-        expected: "all of them in a few requests; their states together below 2 MB; memory as for three",
+        fault: "10,000 advertisers, every daily report, two days",
+        expected: "all of them in few requests; total state below 2 MB; the same memory as for three",
         run: || {
             let options =
                 Options { advertisers: 10_000, campaigns: 1, ad_sets: 1, ads: 1, audiences: 0, ..Options::default() };
@@ -84,7 +84,7 @@ pub const CASES: &[Case] = &[
             let count = count(&bench, &reports);
             let calls = bench.report_requests().len() + bench.auxiliary_requests().len();
             println!(
-                "{} reports, {} records, {calls} calls, states of {} bytes, {} KiB",
+                "{} reports, {} records, {calls} requests, states of {} bytes, {} KiB",
                 reports.len(),
                 count.records,
                 count.last_states,
@@ -92,12 +92,12 @@ pub const CASES: &[Case] = &[
             );
             assert!(count.failed.is_none() && count.records > 100_000, "{:?}", count.failed);
             assert!(calls < 100 && count.last_states < 2_000_000 && count.peak_kib < 128 * 1024);
-            format!("{} reports; below 100 calls, 2 MB of states, 128 MiB", reports.len())
+            format!("{} reports; below 100 requests, 2 MB of states, 128 MiB", reports.len())
         },
     },
     Case {
         id: 141,
-        fault: "two years of 500 advertisers, by day and ad, held against Criteo's totals",
+        fault: "two years of 500 advertisers, by day and ad, compared with Criteo's totals",
         expected: "every row once, in bounded memory",
         run: || {
             let options = Options {
@@ -115,29 +115,29 @@ pub const CASES: &[Case] = &[
             assert!(count.failed.is_none(), "{:?}", count.failed);
             assert!(count.peak_kib < 128 * 1024, "{} KiB", count.peak_kib);
             assert_eq!((count.records, count.doubled), (500 * 730, 0));
-            format!("{} rows, {} of them twice; below 128 MiB", count.records, count.doubled)
+            format!("{} rows, {} duplicates; below 128 MiB", count.records, count.doubled)
         },
     },
     Case {
         id: 142,
-        fault: "a campaign of 5,000 ad sets, an ad set of 5,000 ads, an advertiser with 5,000 audiences",
+        fault: "a campaign with 5,000 ad sets, an ad set with 5,000 ads, an advertiser with 5,000 audiences",
         expected: "every object once",
         run: || {
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for (stream, campaigns, ad_sets, ads, audiences) in
                 [("ad_sets", 1, 5000, 1, 0), ("ads", 1, 1, 5000, 0), ("audiences", 1, 1, 1, 5000)]
             {
                 let options = Options { advertisers: 1, campaigns, ad_sets, ads, audiences, ..Options::default() };
                 let bench = bench(options, 1);
-                told.push(format!("{stream}: {}", story(&bench, &read(&bench, &[stream]), stream)));
+                reported.push(format!("{stream}: {}", story(&bench, &read(&bench, &[stream]), stream)));
             }
-            told.join("; ")
+            reported.join("; ")
         },
     },
     Case {
         id: 143,
-        fault: "fifty custom reports, and answers that take a second and a half",
-        expected: "spec and discover without a wait, check within 30 s: it tries twenty and says so",
+        fault: "50 custom reports, and responses that take 1.5 s",
+        expected: "spec and discover do not wait, check finishes within 30 s: it tries twenty and says so",
         run: || {
             let latency = Duration::from_millis(1500);
             let mut bench = bench(Options { latency, ..Options::default() }.with_documented_limits(), 14);

@@ -1,4 +1,4 @@
-//! Secrets, and hosts that must not be called. That no secret is printed is a rule of every run (`lint.rs`); here it is tempted.
+//! Secrets and other hosts. The rules forbid secrets in any output (`rules.rs`); these cases provoke them.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,7 +9,7 @@ use data_encoding::{BASE64, BASE64URL, HEXUPPER};
 use serde_json::json;
 
 use super::tls::{bench_of_today, read_through_a_proxy, redirected_to};
-use super::{Case, REPORT, bench, check_told, fault, in_a_row, read, told};
+use super::{Case, REPORT, bench, check_reported, fault, faults_in_sequence, read, reported};
 use crate::harness::{Bench, Transcript, wait_until};
 
 /// The secret of the sandbox's app.
@@ -18,11 +18,11 @@ const SECRET: &str = "sandbox+secret/with=signs";
 const TOKEN: &str = "sandbox-token-1-1";
 /// The stream of log files, and the path of their list.
 const LOGS: (&str, &str) = ("log_level_events", "/log-level/");
-/// Words that clear a screen, forge lines of a log, and turn the direction of what follows.
+/// Clears a screen, forges log lines, and reverses text direction.
 const HOSTILE: &str = "evil \u{1b}[2J\u{9b}2J\r\nINFO forged\nERROR forged \u{202e}live\u{2028}INFO forged\u{7} end";
-/// The same, as short as an id may be.
+/// The same, short enough for an id.
 const HOSTILE_ID: &str = "evil\u{1b}[2J\u{9b}2J\nINFO forged\u{202e}\u{2028}\u{7}";
-/// Set in the network of its own that some cases need.
+/// Set in the separate network that some cases need.
 const OWN_NETWORK: &str = "TESTS_HAVE_OWN_NETWORK";
 
 fn percent(text: &str) -> String {
@@ -48,7 +48,7 @@ fn in_json(text: &str) -> String {
         .replace('=', "\\u003D")
 }
 
-/// A secret as servers, proxies and programs spell it.
+/// Encodings of a secret by servers, proxies and programs.
 fn spellings(secret: &str) -> Vec<String> {
     let basic = format!("sandbox-client:{secret}");
     vec![
@@ -68,18 +68,18 @@ fn spellings(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Fails where a run tells more than six characters in a row of what a secret is spelled like.
-fn assert_untold(text: &str, spelling: &str) {
+/// Fails if the output contains more than six consecutive characters of an encoded secret.
+fn assert_not_leaked(text: &str, spelling: &str) {
     let letters: Vec<char> = spelling.chars().collect();
     for part in letters.windows(7).map(|part| part.iter().collect::<String>()) {
-        // The word for the sandbox itself, and the base64 of the client's id.
+        // The sandbox's name, and the base64 of the client id.
         let is_harmless = "sandbox-client:".contains(&part) || BASE64.encode(b"sandbox-client:").contains(&part);
         assert!(is_harmless || !text.contains(&part), "{part} of {spelling} in: {text}");
     }
 }
 
-/// Fails where a text has something that a terminal or a log obeys, apart from colours and the line of progress of our own.
-fn assert_obeyed_by_nobody(text: &str) {
+/// Fails on terminal or log control characters, except the program's own colors and progress line.
+fn assert_no_control_sequences(text: &str) {
     let own = ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[90m", "\u{1b}[K"];
     let text = own.iter().fold(text.to_owned(), |text, own| text.replace(own, ""));
     let is_obeyed = |letter: &char| {
@@ -92,29 +92,28 @@ fn assert_obeyed_by_nobody(text: &str) {
     assert_eq!(forged, None, "{text}");
 }
 
-/// Answers the list of log files with one file behind a link.
+/// A list of log files with one file at this link.
 fn link_to(bench: &Bench, link: &str) {
     let list = json!({"data": [{"attributes": {"files": [{"fileName": "a.csv.gz", "url": link}]}}]});
     fault(bench, LOGS.1, json!(null), json!({"body": list.to_string()}));
 }
 
-/// Whether each list was asked for once: a link that must not be followed is not tried again.
-fn is_asked_once(bench: &Bench) -> bool {
+/// Whether each list was requested once: a link that must not be followed is not retried.
+fn is_requested_once(bench: &Bench) -> bool {
     let lists: Vec<_> = bench.sandbox.requests().into_iter().filter(|request| request.line.contains(LOGS.1)).collect();
     let distinct: std::collections::BTreeSet<_> =
         lists.iter().map(|request| format!("{} {}", request.line, request.body)).collect();
     !lists.is_empty() && lists.len() == distinct.len()
 }
 
-/// A read of log files behind a link that must not be followed.
+/// Asserts that a link of a log file was not followed.
 fn refused(transcript: &Transcript, bench: &Bench, link: &str, word: &str) {
-    told(transcript, &["It was not followed", word]);
+    reported(transcript, &["It was not followed", word]);
     assert!(!transcript.stdout.contains("tell-nobody"), "{}", transcript.stdout);
-    assert!(transcript.records(LOGS.0).is_empty() && is_asked_once(bench), "{link}");
+    assert!(transcript.records(LOGS.0).is_empty() && is_requested_once(bench), "{link}");
 }
 
-/// Does a case in a network that has nothing but a loopback, and returns what happened there: whatever the program did, nothing
-/// could leave this machine.
+/// Runs a case in a network with only loopback, so that no request can leave this machine, and returns its outcome.
 fn in_own_network(id: u32, run: fn() -> String) -> String {
     const MARK: &str = "happened in its own network: ";
     if std::env::var_os(OWN_NETWORK).is_some() {
@@ -134,14 +133,14 @@ fn in_own_network(id: u32, run: fn() -> String) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let happened = text.lines().find_map(|line| Some(line.split_once(MARK)?.1.to_owned()));
-    happened.unwrap_or_else(|| panic!("nothing is told: {text}"))
+    happened.unwrap_or_else(|| panic!("no outcome: {text}"))
 }
 
 pub const CASES: &[Case] = &[
     Case {
         id: 127,
         fault: "301, 302, 303, 307 and 308 from token endpoint and API to another port",
-        expected: "not followed: nobody calls there; the target is named",
+        expected: "not followed: no request to the target, which is named",
         run: || {
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             elsewhere.set_nonblocking(true).unwrap();
@@ -150,29 +149,29 @@ pub const CASES: &[Case] = &[
                 for path in ["/oauth2/token", "/advertisers/me"] {
                     let bench = bench(Options::default(), 3);
                     fault(&bench, path, json!(null), json!({"redirect": target, "status": status}));
-                    check_told(&bench.check(), &["redirect", "elsewhere"]);
+                    check_reported(&bench.check(), &["redirect", "elsewhere"]);
                 }
             }
-            assert!(elsewhere.accept().is_err(), "somebody called there");
-            "check FAILED; told where to; nobody called there".to_owned()
+            assert!(elsewhere.accept().is_err(), "a request was sent there");
+            "check FAILED; target reported; no request sent there".to_owned()
         },
     },
     Case {
         id: 128,
         fault: "a redirect from https to plain http",
-        expected: "not followed: nobody calls there",
+        expected: "not followed: no request to the target",
         run: || {
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             elsewhere.set_nonblocking(true).unwrap();
             redirected_to(&format!("http://{}/plain", elsewhere.local_addr().unwrap()));
-            assert!(elsewhere.accept().is_err(), "somebody called there");
-            "check FAILED; told where to; nobody called there".to_owned()
+            assert!(elsewhere.accept().is_err(), "a request was sent there");
+            "check FAILED; target reported; no request sent there".to_owned()
         },
     },
     Case {
         id: 129,
-        fault: "api_base_url with http to another machine, a bare address, file:, ftp:, or a user in it",
-        expected: "refused before anything is sent",
+        fault: "api_base_url with http to another machine, an IP address, file:, ftp:, or a user name",
+        expected: "rejected before any request",
         run: || {
             let mut bench = bench(Options::default(), 3);
             for url in [
@@ -185,15 +184,15 @@ pub const CASES: &[Case] = &[
                 "http://127.0.0.1.example.com",
             ] {
                 bench.config["api_base_url"] = json!(url);
-                check_told(&bench.check(), &["api_base_url"]);
+                check_reported(&bench.check(), &["api_base_url"]);
             }
-            "check FAILED; told: api_base_url".to_owned()
+            "check FAILED; reported: api_base_url".to_owned()
         },
     },
     Case {
         id: 130,
         fault: "`--client-secret` on the command line; what other users see of a run",
-        expected: "no flag takes a secret; the command line holds none",
+        expected: "no flag accepts a secret; the command line contains none",
         run: || {
             let bench = bench(Options { row_cap: 400, ..Options::default() }, 700);
             let output = bench.program().args(["check", "--client-secret", "hush-hush"]).output().unwrap();
@@ -217,7 +216,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 131,
-        fault: "--debug and LOG_LEVEL=trace, with errors, echoes and broken answers",
+        fault: "--debug and LOG_LEVEL=trace, with errors, echoes and broken responses",
         expected: "no secret at any level",
         run: || {
             let bench = bench(Options::default(), 5);
@@ -228,34 +227,34 @@ pub const CASES: &[Case] = &[
                 json!({"body": format!("<html>{echo}")}),
                 json!({"status": 403, "body": refusal}),
             ];
-            in_a_row(&bench, "/statistics/report", actions);
+            faults_in_sequence(&bench, "/statistics/report", actions);
             bench.file("config.json", &bench.config);
             bench.file("catalog.json", &bench.catalog(&[REPORT], "incremental"));
             let mut program = bench.program();
             program.args(["--debug", "read", "--config", "config.json", "--catalog", "catalog.json"]);
             program.env("LOG_LEVEL", "trace").env("RUST_LOG", "trace");
             let transcript = bench.run_program(program);
-            assert!(!transcript.logs("DEBUG").is_empty(), "nothing was tempted");
-            format!("exit {}; no secret among the lines of debugging", transcript.code.unwrap())
+            assert!(!transcript.logs("DEBUG").is_empty(), "nothing was provoked");
+            format!("exit {}; no secret in the debug log", transcript.code.unwrap())
         },
     },
     Case {
         id: 132,
-        fault: "the server sends token and secret back in its error",
-        expected: "masked where its words are told",
+        fault: "the server echoes token and secret in its error",
+        expected: "masked in the quoted message",
         run: || {
             let bench = bench(Options::default(), 3);
             let detail = "you sent sandbox+secret/with=signs and sandbox-token-1-1";
             let body = json!({"errors": [{"code": "echo", "title": "Echo", "detail": detail}]}).to_string();
             fault(&bench, "/campaigns/search", json!(null), json!({"status": 400, "body": body}));
             let transcript = read(&bench, &["campaigns"]);
-            told(&transcript, &["you sent *** and ***"])
+            reported(&transcript, &["you sent *** and ***"])
         },
     },
     Case {
         id: 133,
-        fault: "a server's words in which a secret lies across the end of what is told, percent-encoded small, and as base64",
-        expected: "masked before they are shortened",
+        fault: "a server message with a secret across its cut, percent-encoded in lower case, and as base64",
+        expected: "masked before shortening",
         run: || {
             let bench = bench(Options::default(), 3);
             let filler = "x".repeat(285);
@@ -273,25 +272,25 @@ pub const CASES: &[Case] = &[
                 transcript.stdout
             );
             assert!(transcript.stdout.contains("yyy***"));
-            "nothing of it was told".to_owned()
+            "nothing leaked".to_owned()
         },
     },
     Case {
         id: 134,
-        fault: "the configuration itself in place of its path",
+        fault: "the configuration itself instead of its path",
         expected: "an error that does not repeat it",
         run: || {
             let bench = bench(Options::default(), 3);
             let transcript = bench.run(&["check", "--config", "{\"client_secret\":\"hush-hush-hush\"}"]);
             assert!(!transcript.stdout.contains("hush"), "{}", transcript.stdout);
-            check_told(&transcript, &["content instead of a path"])
+            check_reported(&transcript, &["content instead of a path"])
         },
     },
     Case {
         id: 135,
-        fault: "secret and token sent back in every spelling, around the end of what is told: in errors, warnings, pages, the token \
-                endpoint's words and a redirect; with --debug, and by a tap",
-        expected: "nothing of it is told, in whatever spelling",
+        fault: "secret and token echoed in every encoding, around the cut: in errors, warnings, pages, the token \
+                endpoint's message and a redirect; with --debug, and by a tap",
+        expected: "no part of them is printed, in any encoding",
         run: || {
             for (secret, has_token) in [(SECRET, false), (TOKEN, true)] {
                 for (index, spelling) in spellings(secret).iter().enumerate() {
@@ -301,29 +300,29 @@ pub const CASES: &[Case] = &[
                     bench.file("catalog.json", &bench.catalog(&names, "incremental"));
                     let debug = ["--debug", "read", "--config", "config.json", "--catalog", "catalog.json"];
                     let transcript = bench.run(&debug);
-                    assert!(!transcript.errors().is_empty(), "nothing was tempted");
-                    assert_untold(&transcript.stdout, spelling);
-                    // Tokens have numbers: this is the first of its sandbox, too.
+                    assert!(!transcript.errors().is_empty(), "nothing was provoked");
+                    assert_not_leaked(&transcript.stdout, spelling);
+                    // Tokens are numbered: this is the first one of its sandbox as well.
                     let bench = echoing(spelling, index);
                     bench.file("config.json", &bench.config);
                     let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
-                    assert_untold(&String::from_utf8_lossy(&tap.stderr), spelling);
+                    assert_not_leaked(&String::from_utf8_lossy(&tap.stderr), spelling);
                     if !has_token {
                         let words = format!("{}{spelling}", "x".repeat(280 + index));
                         let refusal = json!({"error": "invalid_client", "error_description": words}).to_string();
                         fault(&bench, "/oauth2/token", json!(null), json!({"status": 401, "body": refusal}));
-                        assert_untold(&check_failed(&bench), spelling);
+                        assert_not_leaked(&check_failed(&bench), spelling);
                     }
                 }
             }
-            "nothing of it was told".to_owned()
+            "nothing leaked".to_owned()
         },
     },
     Case {
         id: 136,
-        fault: "control characters, line breaks and turns of direction in Criteo's errors, warnings, names of files, of apps and of \
-                campaigns; a tap, a terminal, check, preview as CSV and markdown",
-        expected: "nothing that a terminal obeys, and no line that Criteo wrote",
+        fault: "control characters, line breaks and bidi overrides in Criteo's errors, warnings, file names, app \
+                names and campaign names; a tap, a terminal, check, preview as CSV and Markdown",
+        expected: "no terminal control sequence, and no line injected by Criteo",
         run: || {
             let bench = bench(Options::default(), 3);
             let refusal =
@@ -345,8 +344,8 @@ pub const CASES: &[Case] = &[
             bench.file("catalog.json", &bench.catalog(&["campaigns", "ad_sets", LOGS.0], "incremental"));
             let tap = bench.program().args(["--config", "config.json", "--debug"]).output().unwrap();
             let stderr = String::from_utf8(tap.stderr).unwrap();
-            assert!(stderr.contains("evil"), "nothing was tempted: {stderr}");
-            assert_obeyed_by_nobody(&stderr);
+            assert!(stderr.contains("evil"), "nothing was provoked: {stderr}");
+            assert_no_control_sequences(&stderr);
             let mut tempted = 0;
             for arguments in [
                 "read --config config.json --catalog catalog.json >stdout",
@@ -359,16 +358,16 @@ pub const CASES: &[Case] = &[
             ] {
                 let shown = bench.on_terminal(100, arguments, &[]);
                 tempted += usize::from(shown.contains("evil"));
-                assert_obeyed_by_nobody(&shown);
+                assert_no_control_sequences(&shown);
             }
-            assert!(tempted >= 5, "only {tempted} were tempted");
-            "nothing to obey; no line of Criteo's".to_owned()
+            assert!(tempted >= 5, "only {tempted} were provoked");
+            "no control sequence; no injected line".to_owned()
         },
     },
     Case {
         id: 137,
-        fault: "a refusal whose body holds rows and ids beside the error",
-        expected: "the error tells endpoint, status, code and trace id, and nothing else of the body",
+        fault: "a refusal whose body has rows and ids beside the error",
+        expected: "the error shows endpoint, status, code and trace id, and nothing else of the body",
         run: || {
             let bench = bench(Options::default(), 3);
             let body = json!({"errors": [{"code": "odd-request", "title": "Odd", "traceId": "trace-4711"}],
@@ -378,14 +377,14 @@ pub const CASES: &[Case] = &[
             assert!(!transcript.stdout.contains("987654321") && !transcript.stdout.contains("A private name"));
             let error = transcript.errors()[0].to_string();
             assert!(error.contains("statistics/report"), "{error}");
-            told(&transcript, &["400", "odd-request", "trace-4711"])
+            reported(&transcript, &["400", "odd-request", "trace-4711"])
         },
     },
     Case {
         id: 138,
-        fault: "links to log files of the kinds file:, ftp: and data:, with a user in them, and ones that are none; a redirect of a \
-                download",
-        expected: "refused at once by name, also by a simulation; nobody calls where the redirect leads",
+        fault: "links to log files with the schemes file:, ftp: and data:, with a user name, and invalid ones; a \
+                redirect of a download",
+        expected: "rejected immediately by type, also in a simulation; no request to the redirect's target",
         run: || {
             for (link, word) in [
                 ("file:///etc/passwd?tell-nobody", "file:"),
@@ -404,24 +403,24 @@ pub const CASES: &[Case] = &[
             let bench = bench(Options::default(), 3);
             fault(&bench, "/files/", json!(null), json!({"redirect": target}));
             let transcript = read(&bench, &[LOGS.0]);
-            told(&transcript, &["redirects the download", "/elsewhere"]);
-            assert!(!transcript.stdout.contains("tell-nobody") && is_asked_once(&bench), "{}", transcript.stdout);
-            assert!(elsewhere.accept().is_err(), "somebody called there");
-            "told: not followed; each list asked for once; nobody called".to_owned()
+            reported(&transcript, &["redirects the download", "/elsewhere"]);
+            assert!(!transcript.stdout.contains("tell-nobody") && is_requested_once(&bench), "{}", transcript.stdout);
+            assert!(elsewhere.accept().is_err(), "a request was sent there");
+            "reported: not followed; each list requested once; no request sent".to_owned()
         },
     },
     Case {
         id: 139,
-        fault: "links to log files at private and link-local addresses and at names that have such ones; links of a simulation to \
-                any other host (in a network of its own)",
-        expected: "refused at once by name; nothing is sent",
+        fault: "links to log files at private and link-local addresses and at names that resolve to them; links of a \
+                simulation to any other host (in its own network)",
+        expected: "rejected immediately by type; nothing is sent",
         run: || in_own_network(139, private_links),
     },
 ];
 
 super::tests! { case_127 case_128 case_129 case_130 case_131 case_132 case_133 case_134 case_135 case_136 case_137 case_138 case_139 }
 
-/// What `check` says, which must have failed.
+/// The message of `check`, which must have failed.
 fn check_failed(bench: &Bench) -> String {
     let transcript = bench.check();
     let status = transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"].clone();
@@ -429,7 +428,7 @@ fn check_failed(bench: &Bench) -> String {
     transcript.stdout
 }
 
-/// A bench whose answers send a secret back: in errors, warnings, pages and redirects, in each bench at another place.
+/// A bench whose responses echo a secret in errors, warnings, pages and redirects, at varying positions.
 fn echoing(spelling: &str, index: usize) -> Bench {
     let bench = bench(Options::default(), 3);
     let words = format!("{}{spelling} {spelling}", "x".repeat(270 + 2 * index));
@@ -469,5 +468,5 @@ fn private_links() -> String {
         let transcript = read_through_a_proxy(&mut bench, LOGS.0, "private.criteo.example");
         refused(&transcript, &bench, link, word);
     }
-    "told: not followed; each list asked for once".to_owned()
+    "reported: not followed; each list requested once".to_owned()
 }

@@ -1,27 +1,27 @@
-//! The cap of reports, pages of lists, days and zones.
+//! Row caps, pages of lists, days and time zones.
 
 use std::collections::BTreeSet;
 
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
-use super::{Case, REPORT, bench, calls, check_told, fault, read, story, told, whole};
+use super::{Case, REPORT, assert_complete, bench, calls, check_reported, fault, read, reported, story};
 use crate::streams::assert_resumable;
 
-/// How many rows a report of some days has, whatever the cap.
+/// Number of rows in a report of some days, without a cap.
 fn rows_of(days: u64) -> usize {
     let bench = bench(Options::default(), days);
     read(&bench, &[REPORT]).records(REPORT).len()
 }
 
-/// Reads with a cap; the story, and how many requests it took.
+/// Reads with a cap; returns result and number of requests.
 fn capped(row_cap: usize, days: u64) -> (String, usize) {
     let bench = bench(Options { row_cap, ..Options::default() }, days);
     let transcript = read(&bench, &[REPORT]);
     (story(&bench, &transcript, REPORT), bench.report_requests().len())
 }
 
-/// A list of audiences whose pages a fault changes.
+/// A list of audiences with changed pages.
 fn listed(options: Options, change: impl FnOnce(&Sandbox)) -> String {
     let bench = bench(options, 1);
     change(&bench.sandbox);
@@ -33,7 +33,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 61,
         fault: "a report with exactly as many rows as the cap, one fewer, one more",
-        expected: "at the cap and above it is asked for in pieces, below it is not; every row once",
+        expected: "split at and above the cap, not below; every row once",
         run: || {
             let rows = rows_of(10);
             let (at, at_calls) = capped(rows, 10);
@@ -47,21 +47,21 @@ pub const CASES: &[Case] = &[
     Case {
         id: 64,
         fault: "a single day above the cap",
-        expected: "read by advertisers and ad sets where the report has them; else the stream fails with the remedy",
+        expected: "split by advertiser and ad set if the report has them; otherwise the stream fails with a remedy",
         run: || {
             let by_ad_set = bench(Options { row_cap: 10, ..Options::default() }, 3);
             let transcript = read(&by_ad_set, &["ad_statistics_daily"]);
             let first = story(&by_ad_set, &transcript, "ad_statistics_daily");
             let too_much = bench(Options { row_cap: 2, ..Options::default() }, 3);
             let transcript = read(&too_much, &["ad_statistics_daily"]);
-            let words = told(&transcript, &["cannot be split further", "a custom report with fewer dimensions"]);
+            let words = reported(&transcript, &["cannot be split further", "a custom report with fewer dimensions"]);
             format!("{first}; else {}; {words}", story(&too_much, &transcript, "ad_statistics_daily"))
         },
     },
     Case {
         id: 66,
-        fault: "a read in dozens of pieces, ended after each of its states",
-        expected: "goes on without a gap from every one",
+        fault: "a sync in dozens of requests, ended after each of its states",
+        expected: "resumes from each state without a gap",
         run: || {
             let mut bench = bench(Options { row_cap: 25, ..Options::default() }, 60);
             bench.config["lookback_days"] = json!(3);
@@ -74,8 +74,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 67,
-        fault: "a short page in the middle of a list; a server that serves 7 where 50 were asked for",
-        expected: "read to the end, by the rows that were served",
+        fault: "a short page in the middle of a list; a server that returns 7 objects instead of 50",
+        expected: "read to the end, by the rows returned",
         run: || {
             let short = listed(Options { audiences: 30, ..Options::default() }, |sandbox| {
                 let fault = json!({"match": {"path": "/audiences/search", "nth": 1}, "times": 1, "do": {"mutate": {"/data/3": null}}});
@@ -94,8 +94,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 70,
-        fault: "totalItems absent, 0, -1, a text, and growing",
-        expected: "neither a loop nor a lost object",
+        fault: "totalItems missing, 0, -1, a string, and growing",
+        expected: "no endless loop and no lost object",
         run: || {
             for total in [json!(null), json!(0), json!(-1), json!("many"), json!(1000)] {
                 let story = listed(Options { page_limit: 10, ..Options::default() }, |sandbox| {
@@ -110,8 +110,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 71,
-        fault: "the same page for ever",
-        expected: "the stream ends soon with an error",
+        fault: "the same page forever",
+        expected: "the stream fails soon",
         run: || {
             let bench = bench(Options::default(), 1);
             let page: Vec<_> = (0..50)
@@ -129,30 +129,34 @@ pub const CASES: &[Case] = &[
     Case {
         id: 72,
         fault: "a list without pages that announces more objects than it holds",
-        expected: "the stream fails, nothing is dropped in silence",
+        expected: "the stream fails, nothing is silently dropped",
         run: || {
             let bench = bench(Options::default(), 1);
             fault(&bench, "/campaigns/search", json!(null), json!({"mutate": {"/meta": {"totalItems": 999}}}));
             let transcript = read(&bench, &["campaigns"]);
-            format!("{}; {}", story(&bench, &transcript, "campaigns"), told(&transcript, &["999 objects", "no pages"]))
+            format!(
+                "{}; {}",
+                story(&bench, &transcript, "campaigns"),
+                reported(&transcript, &["999 objects", "no pages"])
+            )
         },
     },
     Case {
         id: 73,
-        fault: "two rows under one key: a category once named, once unknown",
-        expected: "both are kept, told apart by row_number",
+        fault: "two rows with one key: a category with a name and one without",
+        expected: "both are kept, distinguished by row_number",
         run: || {
             let bench = bench(Options::default(), 10);
             let transcript = read(&bench, &["category_statistics_daily"]);
             let twins = transcript.records("category_statistics_daily").iter().filter(|r| r["row_number"] == 2).count();
             assert!(twins > 0);
-            format!("{}; with twins", story(&bench, &transcript, "category_statistics_daily"))
+            format!("{}; with repeated keys", story(&bench, &transcript, "category_statistics_daily"))
         },
     },
     Case {
         id: 74,
-        fault: "a custom report by names only, with two campaigns of one name",
-        expected: "their ids come along as keys, so both stay",
+        fault: "a custom report with names only, and two campaigns with one name",
+        expected: "their ids are added to the key, so both are kept",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["custom_reports"] =
@@ -169,8 +173,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 75,
-        fault: "a requested metric that no row has; one that the first row lacks",
-        expected: "null, and a warning that names the metric which is nowhere",
+        fault: "a requested metric missing in every row; one missing in the first row",
+        expected: "null, and a warning that names the metric missing in every row",
         run: || {
             let lacking = |rows: &[usize]| {
                 let bench = bench(Options { advertisers: 1, campaigns: 1, ..Options::default() }, 1);
@@ -182,18 +186,18 @@ pub const CASES: &[Case] = &[
                     .iter()
                     .filter(|record| record.get("clicks").is_none_or(Value::is_null))
                     .count();
-                let told = transcript.logs("WARN").iter().any(|line| line.contains("clicks"));
-                (transcript.records(REPORT).len(), nulls, told, transcript.code)
+                let reported = transcript.logs("WARN").iter().any(|line| line.contains("clicks"));
+                (transcript.records(REPORT).len(), nulls, reported, transcript.code)
             };
             assert_eq!(lacking(&[0, 1]), (2, 2, true, Some(0)));
             assert_eq!(lacking(&[0]), (2, 1, false, Some(0)));
-            "exit 0; null; told where it is in no row".to_owned()
+            "exit 0; null; reported if missing in every row".to_owned()
         },
     },
     Case {
         id: 76,
-        fault: "columns that change their type: 5.0, 5.5 and true for a whole number, a number and a list for a name",
-        expected: "what is the same value is written by the column's type; else null, and the record says so",
+        fault: "columns that change their type: 5.0, 5.5 and true for an integer, a number and a list for a name",
+        expected: "equal values are converted to the column's type; others become null, and the record reports it",
         run: || {
             let mut seen = Vec::new();
             for (member, column, value) in [
@@ -222,12 +226,12 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 77,
-        fault: "days as 2026/10/30, with midnight behind them, and as 30 October",
-        expected: "the first two are days; a key that is none fails its stream",
+        fault: "days as 2026/10/30, with midnight appended, and as 30 October",
+        expected: "the first two are read as days; an invalid key fails its stream",
         run: || {
             let bench = || {
                 let mut bench = bench(Options::default(), 3);
-                // The totals are spelled by the same fault, which is to befall the rows of this day alone.
+                // The same fault also changes the totals; it must affect only rows of this day.
                 for (name, value) in [("start_date", "2026-10-30"), ("end_date", "2026-10-30")] {
                     bench.config[name] = json!(value);
                 }
@@ -249,8 +253,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 79,
-        fault: "an account with nothing in it",
-        expected: "COMPLETE with a state and without rows",
+        fault: "an empty account",
+        expected: "COMPLETE with a state and no rows",
         run: || {
             let bench = bench(Options { advertisers: 0, empty_advertisers: 2, ..Options::default() }, 20);
             let transcript = read(&bench, &[REPORT, "campaigns"]);
@@ -260,8 +264,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 82,
-        fault: "the currency as `usd `, as EURO, and one for a report of its own",
-        expected: "taken as USD; refused with the rule; every row says in which currency its money is",
+        fault: "the currency as `usd `, as EURO, and a different one for a custom report",
+        expected: "read as USD; rejected with the rule; every row names its currency",
         run: || {
             let mut bench = bench(Options::default(), 1);
             bench.config["currency"] = json!("usd ");
@@ -276,16 +280,16 @@ pub const CASES: &[Case] = &[
             };
             let (usd, yen) = (currencies(REPORT), currencies("custom_yen"));
             bench.config["currency"] = json!("EURO");
-            format!("{usd:?}, {yen:?}; {}", check_told(&bench.check(), &["currency"]))
+            format!("{usd:?}, {yen:?}; {}", check_reported(&bench.check(), &["currency"]))
         },
     },
     Case {
         id: 84,
-        fault: "half a year in windows, cut by a low cap",
-        expected: "what is written tiles the range: every day of every advertiser once",
+        fault: "half a year in windows, split by a low cap",
+        expected: "the windows cover the range: every day of every advertiser once",
         run: || {
             let bench = bench(Options { row_cap: 90, ..Options::default() }, 180);
-            let story = whole(&bench, &read(&bench, &[REPORT]));
+            let story = assert_complete(&bench, &read(&bench, &[REPORT]));
             assert!(bench.report_requests().len() > 10);
             story
         },
@@ -293,7 +297,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 85,
         fault: "Criteo restates 30 days after the first sync",
-        expected: "the second sync reads them again, and nothing it read is filtered by the cursor",
+        expected: "the second sync reads them again and filters no row by the cursor",
         run: || {
             let bench = bench(Options::default(), 60);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -307,7 +311,7 @@ pub const CASES: &[Case] = &[
                 second.records(REPORT).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
             let least = days.iter().min().unwrap();
             assert_eq!(*least, (bench.today() - chrono::Days::new(40)).to_string());
-            // Keys of the second sync replace those of the first.
+            // Records of the second sync replace those of the first by key.
             let discovered = &bench.discover()[REPORT];
             let mut last = crate::truth::by_key(first.records(REPORT), discovered);
             last.extend(crate::truth::by_key(second.records(REPORT), discovered));
@@ -320,15 +324,15 @@ pub const CASES: &[Case] = &[
                     .collect::<Vec<_>>()
             };
             assert_eq!(recent(&last), recent(&truth));
-            "the last 30 days are the truth of the later day".to_owned()
+            "the last 30 days match the restated data".to_owned()
         },
     },
     Case {
         id: 90,
-        fault: "report days in the zones +14 and -11 at noon UTC",
-        expected: "today and the first day are those of the zone; the state stays at its yesterday",
+        fault: "report days in the time zones +14 and -11 at noon UTC",
+        expected: "today and the first day follow the zone; the state stops at its yesterday",
         run: || {
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago"] {
                 let mut bench = bench(Options::default(), 5);
                 bench.config["timezone"] = json!(zone);
@@ -342,9 +346,9 @@ pub const CASES: &[Case] = &[
                     .max()
                     .unwrap();
                 let cursor = &transcript.final_state()[0]["stream"]["stream_state"]["groups"][0]["cursor"];
-                told.push(format!("{zone}: up to {end}, state {}", cursor.as_str().unwrap()));
+                reported.push(format!("{zone}: up to {end}, state {}", cursor.as_str().unwrap()));
             }
-            told.join("; ")
+            reported.join("; ")
         },
     },
 ];

@@ -1,15 +1,15 @@
-//! Days, zones, cursors, and advertisers that come and go.
+//! Days, time zones, cursors, and changing advertisers.
 
 use chrono::{Days, NaiveDate};
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use super::{Case, REPORT, bench, check_told, read, story, whole};
+use super::{Case, REPORT, assert_complete, bench, check_reported, read, story};
 use crate::harness::{Bench, Transcript};
 use crate::streams::truth_of;
 use crate::truth::by_key;
 
-/// The days of a stream's records, in order and once each.
+/// The distinct days of a stream's records, in order.
 fn days(transcript: &Transcript, stream: &str) -> Vec<String> {
     let mut days: Vec<_> =
         transcript.records(stream).iter().map(|record| record["day"].as_str().unwrap().to_owned()).collect();
@@ -24,7 +24,7 @@ fn travel(bench: &mut Bench, today: NaiveDate) {
     bench.config["now"] = json!(format!("{today}T12:00:00Z"));
 }
 
-/// What a platform keeps when a second sync follows: later records replace earlier ones of their key.
+/// Asserts the truth after a second sync: later records replace earlier ones by key.
 fn assert_deduplicated_is_true(bench: &Bench, first: &Transcript, second: &Transcript) {
     let discovered = &bench.discover()[REPORT];
     let mut kept = by_key(first.records(REPORT), discovered);
@@ -35,7 +35,7 @@ fn assert_deduplicated_is_true(bench: &Bench, first: &Transcript, second: &Trans
     );
 }
 
-/// The state of a first sync with another cursor.
+/// A first sync's state with another cursor.
 fn with_cursor(state: &Value, cursor: &str) -> Value {
     let mut state = state.clone();
     for group in state[0]["stream"]["stream_state"]["groups"].as_array_mut().unwrap() {
@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
     Case {
         id: 186,
         fault: "a state whose cursor is the last day of the first sync, with a lookback of one day",
-        expected: "the day of the cursor is read again, no day is left out",
+        expected: "the cursor's day is read again, no day is skipped",
         run: || {
             let mut bench = bench(Options::default(), 20);
             bench.config["lookback_days"] = json!(1);
@@ -64,8 +64,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 188,
-        fault: "an hourly report over the days on which Paris changes its clock",
-        expected: "asked for in UTC, where every hour comes once",
+        fault: "an hourly report over the days when Paris changes its clock",
+        expected: "requested in UTC, where every hour occurs once",
         run: || {
             let mut bench =
                 bench(Options { today: NaiveDate::from_ymd_opt(2026, 10, 27).unwrap(), ..Options::default() }, 4);
@@ -78,8 +78,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 189,
-        fault: "daily reports over the days on which Paris, New York and Lord Howe change their clocks",
-        expected: "one calendar day each, none twice, none left out",
+        fault: "daily reports over the days when Paris, New York and Lord Howe change their clocks",
+        expected: "one calendar day each, none twice, none missing",
         run: || {
             for (zone, today) in [
                 ("Europe/Paris", "2026-03-31"),
@@ -99,8 +99,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 192,
-        fault: "start_date ten years ago, on 29 February, tomorrow, of no month, with a time, empty",
-        expected: "clamped with a warning, taken, empty read, refused, taken, taken",
+        fault: "start_date ten years ago, on 29 February, tomorrow, in month 13, with a time, empty",
+        expected: "clamped with a warning, clamped, empty sync, rejected, accepted, default",
         run: || {
             let mut bench = bench(Options::default(), 3);
             bench.config["advertiser_ids"] = json!(["1001"]);
@@ -114,18 +114,18 @@ pub const CASES: &[Case] = &[
                 outcomes.push(format!("{first}{warned}"));
             }
             bench.config["start_date"] = json!("2026-13-01");
-            check_told(&bench.check(), &["start_date"]);
+            check_reported(&bench.check(), &["start_date"]);
             format!("{}; 2026-13-01: check FAILED", outcomes.join("; "))
         },
     },
     Case {
         id: 193,
         fault: "end_date before start_date; both on one day; a lookback longer than the range",
-        expected: "refused; one day; the range",
+        expected: "rejected; one day; the range",
         run: || {
             let mut bench = bench(Options::default(), 10);
             bench.config["end_date"] = json!("2026-10-01");
-            let refused = check_told(&bench.check(), &["end_date"]);
+            let refused = check_reported(&bench.check(), &["end_date"]);
             bench.config["start_date"] = json!("2026-10-20");
             bench.config["end_date"] = json!("2026-10-20");
             let one = days(&read(&bench, &[REPORT]), REPORT);
@@ -156,8 +156,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 195,
-        fault: "an advertiser that gives its consent after the first sync",
-        expected: "read from the start, the others go on",
+        fault: "an advertiser that grants consent after the first sync",
+        expected: "read from the start, the others resume",
         run: || {
             let mut bench = bench(Options { without_consent: vec!["1003".to_owned()], ..Options::default() }, 60);
             bench.config["lookback_days"] = json!(3);
@@ -180,7 +180,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 196,
-        fault: "a cursor that somebody has set back by hand",
+        fault: "a cursor that was manually set back",
         expected: "read again from there",
         run: || {
             let mut bench = bench(Options::default(), 60);
@@ -194,8 +194,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         id: 197,
-        fault: "two reads at the same time with the same key and configuration",
-        expected: "each is whole; they share nothing but Criteo's limits",
+        fault: "two concurrent reads with the same key and configuration",
+        expected: "each is complete; they share only Criteo's limits",
         run: || {
             let bench = bench(Options { row_cap: 60, ..Options::default() }, 40);
             let catalog = bench.catalog(&[REPORT], "incremental");
@@ -207,8 +207,8 @@ pub const CASES: &[Case] = &[
                 let two = bench.run(&arguments);
                 (one.join().unwrap(), two)
             });
-            whole(&bench, &one);
-            whole(&bench, &two)
+            assert_complete(&bench, &one);
+            assert_complete(&bench, &two)
         },
     },
 ];

@@ -1,4 +1,4 @@
-//! Proxies and certificates: a proxy on loopback that opens TLS connections stands for the internet.
+//! Proxies and certificates: a TLS-intercepting proxy on loopback stands for the internet.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,27 +12,27 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
-use super::{Case, bench, check_told, now};
+use super::{Case, bench, check_reported, now};
 use crate::harness::{Bench, Transcript};
 
-/// The host that the connector calls when it is told nothing.
+/// The connector's default host.
 const HOST: &str = "api.criteo.com";
 
-/// What a proxy does with a connection to [`HOST`].
+/// How a proxy handles a connection to [`HOST`].
 #[derive(Clone)]
 enum Manner {
-    /// Opens it with this certificate, and hands on what is in it to the sandbox.
+    /// Intercepts with this certificate, and forwards to the sandbox.
     Opens(Arc<ServerConfig>),
-    /// Wants a login.
+    /// Requires a login.
     Refuses,
-    /// Answers the first message of TLS with the alert that the version is too old.
+    /// Responds to the first TLS message with a protocol version alert.
     IsOld,
 }
 
 /// A proxy; its thread ends with the process.
 struct Proxy {
     url: String,
-    /// The first lines and the headers of what was asked.
+    /// Request lines and headers it received.
     heads: Arc<Mutex<Vec<String>>>,
 }
 
@@ -51,7 +51,7 @@ impl Proxy {
         Self { url, heads }
     }
 
-    /// The program as it runs behind this proxy, with a configuration for the real host.
+    /// The program behind this proxy, configured for the real host.
     fn program(&self, bench: &mut Bench) -> Command {
         let mut program = self.command(bench);
         program.args(["check", "--config", "config.json"]);
@@ -68,7 +68,7 @@ impl Proxy {
     }
 }
 
-/// Serves one connection; whatever fails ends it.
+/// Serves one connection until an error.
 fn connect(mut client: TcpStream, seen: &Mutex<Vec<String>>, upstream: &str, manner: &Manner) -> Option<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -101,7 +101,7 @@ fn connect(mut client: TcpStream, seen: &Mutex<Vec<String>>, upstream: &str, man
     }
 }
 
-/// Hands on what is there; nothing is no end.
+/// Forwards available data; no data is not the end.
 fn hand_on(from: &mut impl Read, to: &mut impl Write) -> Option<()> {
     let mut buffer = [0; 16 * 1024];
     match from.read(&mut buffer) {
@@ -112,7 +112,7 @@ fn hand_on(from: &mut impl Read, to: &mut impl Write) -> Option<()> {
     }
 }
 
-/// An authority of the tests' own, and what it signs for `host`; with `None` the certificate signs itself.
+/// A test CA and its certificate for `host`, or a self-signed one.
 fn certificate(host: &str, is_expired: bool, is_self_signed: bool) -> (String, Arc<ServerConfig>) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -137,13 +137,13 @@ fn certificate(host: &str, is_expired: bool, is_self_signed: bool) -> (String, A
     (authority.pem(), Arc::new(config))
 }
 
-/// A sandbox that lives today, since only simulations are told another day.
+/// A sandbox with the real date, since only simulations accept another one.
 fn today() -> Options {
     Options { today: now().date_naive(), ..Options::default() }
 }
 
-/// Checks behind a proxy that opens connections with a certificate; `is_known` gives its authority to the program.
-fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, words: &[&str]) -> String {
+/// Runs `check` behind an intercepting proxy; `is_known` passes its CA to the program.
+fn check_through_proxy(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, words: &[&str]) -> String {
     let mut bench = bench(today(), 3);
     let (authority, config) = certificate(host, is_expired, is_self_signed);
     let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
@@ -152,12 +152,12 @@ fn behind(host: &str, is_expired: bool, is_self_signed: bool, is_known: bool, wo
         std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
         program.env("SSL_CERT_FILE", "authority.pem");
     }
-    let told = check_told(&bench.run_program(program), words);
-    assert!(bench.sandbox.requests().is_empty(), "the secret was handed over");
-    told
+    let reported = check_reported(&bench.run_program(program), words);
+    assert!(bench.sandbox.requests().is_empty(), "the secret was sent");
+    reported
 }
 
-/// Redirects the token call of a program behind a proxy from https to `target`; what `check` says.
+/// Redirects the token request behind a proxy from https to `target`; returns the message of `check`.
 pub fn redirected_to(target: &str) -> String {
     let mut bench = bench(today(), 3);
     super::fault(&bench, "/oauth2/token", json!(null), json!({"redirect": target}));
@@ -166,15 +166,15 @@ pub fn redirected_to(target: &str) -> String {
     let mut program = proxy.program(&mut bench);
     std::fs::write(bench.directory.join("authority.pem"), authority).unwrap();
     program.env("SSL_CERT_FILE", "authority.pem");
-    check_told(&bench.run_program(program), &["redirect", target])
+    check_reported(&bench.run_program(program), &["redirect", target])
 }
 
-/// A bench whose sandbox lives today, as runs for the real host need it.
+/// A bench with the real date, as runs for the real host need it.
 pub fn bench_of_today() -> Bench {
     bench(today(), 3)
 }
 
-/// Reads a stream of the real host through a proxy that opens the connections; connections to `direct` go around it.
+/// Reads a stream of the real host through an intercepting proxy; connections to `direct` bypass it.
 pub fn read_through_a_proxy(bench: &mut Bench, stream: &str, direct: &str) -> Transcript {
     let (authority, config) = certificate(HOST, false, false);
     let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
@@ -189,32 +189,32 @@ pub fn read_through_a_proxy(bench: &mut Bench, stream: &str, direct: &str) -> Tr
 pub const CASES: &[Case] = &[
     Case {
         id: 42,
-        fault: "HTTPS_PROXY asks for a login; is of the kind socks5; is no address",
-        expected: "told, without the proxy's password; nothing is sent around it",
+        fault: "HTTPS_PROXY requires a login; has the scheme socks5; is not an address",
+        expected: "reported, without the proxy's password; no request bypasses the proxy",
         run: || {
             let mut with_login = bench(today(), 3);
             let proxy = Proxy::start(Manner::Refuses, &with_login.sandbox.url());
             let program = proxy.program(&mut with_login);
             let transcript = with_login.run_program(program);
-            let told = check_told(&transcript, &["the proxy requires a login"]);
+            let reported = check_reported(&transcript, &["the proxy requires a login"]);
             assert!(!transcript.stdout.contains("proxy-password") && !transcript.stderr.contains("proxy-password"));
             assert!(proxy.heads.lock().unwrap()[0].starts_with(&format!("CONNECT {HOST}:443 ")));
             let mut socks = proxy.program(&mut with_login);
             socks.env("HTTPS_PROXY", "socks5://127.0.0.1:1080");
-            let socks = check_told(&with_login.run_program(socks), &["a proxy of the unsupported type socks5"]);
+            let socks = check_reported(&with_login.run_program(socks), &["a proxy of the unsupported type socks5"]);
             let mut broken = proxy.program(&mut with_login);
             broken.env("HTTPS_PROXY", "http://us er:pw@host");
-            let broken = check_told(&with_login.run_program(broken), &["an invalid proxy address"]);
-            assert!(with_login.sandbox.requests().is_empty(), "somebody went around the proxy");
-            format!("{told}; {socks}; {broken}")
+            let broken = check_reported(&with_login.run_program(broken), &["an invalid proxy address"]);
+            assert!(with_login.sandbox.requests().is_empty(), "a request bypassed the proxy");
+            format!("{reported}; {socks}; {broken}")
         },
     },
     Case {
         id: 43,
-        fault: "a proxy that opens TLS connections, without and with its authority in SSL_CERT_FILE",
-        expected: "refused with the name of the variable; then everything works through it",
+        fault: "a proxy that intercepts TLS, without and with its CA in SSL_CERT_FILE",
+        expected: "rejected with the name of the variable; then everything works through it",
         run: || {
-            let told = behind(HOST, false, false, false, &["an unknown authority", "SSL_CERT_FILE"]);
+            let reported = check_through_proxy(HOST, false, false, false, &["an unknown authority", "SSL_CERT_FILE"]);
             let mut bench = bench(today(), 3);
             let (authority, config) = certificate(HOST, false, false);
             let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
@@ -224,35 +224,36 @@ pub const CASES: &[Case] = &[
             let transcript = bench.run_program(program);
             let status = &transcript.of_type("CONNECTION_STATUS")[0]["connectionStatus"];
             assert_eq!(status["status"], "SUCCEEDED", "{status}");
-            format!("{told}; with it: check SUCCEEDED")
+            format!("{reported}; with it: check SUCCEEDED")
         },
     },
     Case {
         id: 44,
-        fault: "a certificate that has expired, of another host, of its own making; a server that knows only TLS 1.1",
-        expected: "each refused by name, the secret never sent",
+        fault: "a certificate that is expired, for another host, self-signed; a server limited to TLS 1.1",
+        expected: "each is rejected with its reason, the secret is never sent",
         run: || {
-            let expired = behind(HOST, true, false, true, &["certificate expired"]);
-            let other = behind("api.criteo.example", false, false, true, &["is for another host"]);
-            let own = behind(HOST, false, true, false, &["an unknown authority"]);
+            let expired = check_through_proxy(HOST, true, false, true, &["certificate expired"]);
+            let other = check_through_proxy("api.criteo.example", false, false, true, &["is for another host"]);
+            let own = check_through_proxy(HOST, false, true, false, &["an unknown authority"]);
             let mut old = bench(today(), 3);
             let proxy = Proxy::start(Manner::IsOld, &old.sandbox.url());
             let program = proxy.program(&mut old);
-            let old = check_told(&old.run_program(program), &["no safe TLS version"]);
+            let old = check_reported(&old.run_program(program), &["no safe TLS version"]);
             format!("{expired}; {other}; {own}; {old}")
         },
     },
     Case {
         id: 45,
-        fault: "SSL_CERT_FILE names no file; a machine without any list of certificate authorities",
-        expected: "told, never replaced by another list; the list in the program serves",
+        fault: "SSL_CERT_FILE names no file; a machine without a CA bundle",
+        expected: "reported, not replaced by another bundle; the built-in bundle is used",
         run: || {
             let mut bench = bench(today(), 3);
             let (_, config) = certificate(HOST, false, false);
             let proxy = Proxy::start(Manner::Opens(config), &bench.sandbox.url());
             let mut program = proxy.program(&mut bench);
             program.env("SSL_CERT_FILE", "/no/such/file");
-            let told = check_told(&bench.run_program(program), &["SSL_CERT_FILE names no list"]);
+            let reported =
+                check_reported(&bench.run_program(program), &["SSL_CERT_FILE does not point to a readable CA bundle"]);
             let inner = "for folder in /etc/ssl /usr/lib/ssl /usr/share/ca-certificates; do \
                          if [ -d $folder ]; then mount -t tmpfs none $folder || exit 9; fi; done; exec \"$@\"";
             let mut command = Command::new("unshare");
@@ -262,9 +263,9 @@ pub const CASES: &[Case] = &[
             command.args(["check", "--config", "config.json"]).current_dir(&bench.directory);
             command.env("HTTPS_PROXY", &proxy.url).env("https_proxy", &proxy.url);
             command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
-            let none = check_told(&bench.run_program(command), &["an unknown authority"]);
+            let none = check_reported(&bench.run_program(command), &["an unknown authority"]);
             assert!(bench.sandbox.requests().is_empty());
-            format!("{told}; without any: {none}")
+            format!("{reported}; without any: {none}")
         },
     },
 ];

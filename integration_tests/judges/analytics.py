@@ -1,5 +1,5 @@
-"""dbt makes its reports of what PyAirbyte has loaded from `source-criteo demo read`, in DuckDB and, copied, in PostgreSQL. Every row
-must be what a sandbox of the same seed and day says is true, and money in two currencies must be found out.
+"""dbt builds its reports from what PyAirbyte loads from `source-criteo demo read`, in DuckDB and, copied, in PostgreSQL. Every
+row must match the truth of a sandbox with the same seed and day, and mixed currencies must be detected.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo DBT=.cache/dbt/bin/dbt \\
         python integration_tests/judges/analytics.py
@@ -20,18 +20,18 @@ from sandbox import sandbox
 
 ANALYTICS = Path(__file__).resolve().parents[2] / "analytics"
 README = (ANALYTICS / "README.md").read_text()
-# Those of the demo.
+# As in the demo.
 FIRST_DAY, TODAY, CURRENCY = "2026-10-18", "2026-11-01", "EUR"
 STREAMS = ["advertisers", "campaigns", "ad_sets", "ads", "campaign_statistics_daily", "ad_set_statistics_daily",
            "ad_statistics_daily"]
-# What the reports tell apart, and Criteo's words for it.
+# The reports' dimensions and Criteo's names for them.
 DIMENSIONS = {"account": "Advertiser", "campaign": "Campaign", "ad_group": "Adset", "ad": "Ad"}
 LEVELS = {f"criteo__{level}_report": list(DIMENSIONS)[:depth] for depth, level in enumerate(DIMENSIONS, start=1)}
 FIGURES = ["clicks", "impressions", "spend", "conversions", "conversions_value"]
 RATIOS = ["cpc", "cpm", "ctr", "roas", "cos"]
-# PyAirbyte reads numbers as doubles, which have 15 digits, and one ad of the sandbox has amounts of eighteen.
+# PyAirbyte reads numbers as doubles with 15 digits, and one sandbox ad has amounts with eighteen.
 TOLERANCE = Decimal("1e-12")
-# The demo has a configuration of its own, so that of PyAirbyte is left out.
+# The demo has its own configuration, so PyAirbyte's is dropped.
 DEMO = """#!/bin/sh
 verb=$1
 shift
@@ -49,7 +49,7 @@ vars:
 
 
 class Warehouse:
-    """A database, and how dbt and this program get at it."""
+    """A database, and access to it for dbt and this program."""
 
     def __init__(self, target, connect, environment):
         self.target, self.connect = target, connect
@@ -66,11 +66,11 @@ class Warehouse:
 
 
 def load(file, demo):
-    """What the demo reads goes into DuckDB; in a process of its own, since PyAirbyte keeps databases open."""
+    """Loads the demo into DuckDB, in a separate process since PyAirbyte keeps databases open."""
     import airbyte as ab
     from airbyte.caches import DuckDBCache
 
-    # What the specification requires.
+    # Required by the specification.
     config = {"client_id": "unused", "client_secret": "unused", "currency": CURRENCY}
     source = ab.get_source("source-criteo", config=config, local_executable=Path(demo), install_if_missing=False)
     source.check()
@@ -79,7 +79,7 @@ def load(file, demo):
 
 
 def copy(origin, destination):
-    """PyAirbyte's own cache in PostgreSQL is no way there: it takes long ids for doubles, so that several ads become one."""
+    """Copies to PostgreSQL. PyAirbyte's PostgreSQL cache treats long ids as doubles, which merges ads."""
     with origin.connect() as reader, destination.connect() as writer:
         writer.execute("create schema criteo")
         for stream in STREAMS:
@@ -112,17 +112,17 @@ def main():
 
 
 def judge(warehouse, box, folder, summaries):
-    """Builds in every way that the README shows; returns how many rows the reports have."""
+    """Builds in every way the README shows; returns the number of report rows."""
 
     def build(about, arguments="", cwd=ANALYTICS, fails=False):
         command = f"dbt build{' --target postgres' if warehouse.target == 'postgres' else ''}{arguments}"
         output = dbt(warehouse, command, cwd, folder, fails)
         summary = re.search("Done[.] PASS.*", output)[0]
-        assert fails or summary in README, f"the README does not show: {summary}"
+        assert fails or summary in README, f"not in the README: {summary}"
         summaries.append(f"{about}: {command}: {summary}")
         return output
 
-    # A project that wants other sales.
+    # A project with another attribution.
     project = Path(folder, warehouse.target)
     project.mkdir()
     (project / "profiles.yml").symlink_to(ANALYTICS / "profiles.yml")
@@ -139,7 +139,7 @@ def judge(warehouse, box, folder, summaries):
         compare(warehouse, box, "Pc30d")
     except AssertionError as error:
         refused = str(error)
-    assert refused and "2026-10-20" in refused, f"one click too many was not seen: {refused}"
+    assert refused and "2026-10-20" in refused, f"one extra click was not detected: {refused}"
 
     build("by itself")
     rows = compare(warehouse, box, "ClientAttribution")
@@ -150,50 +150,50 @@ def judge(warehouse, box, folder, summaries):
     output = build("two currencies, must fail", fails=True)
     assert "campaign_statistics_daily has money in several currencies, which cannot be added: EUR, USD" in output
     compare(warehouse, box, "ClientAttribution")
-    output = build("the one that is not complete, must fail", " --vars 'criteo_currency: USD'", fails=True)
+    output = build("the incomplete currency, must fail", " --vars 'criteo_currency: USD'", fails=True)
     assert "campaign_statistics_daily has days that are not in USD but only in EUR" in output
-    build("the other", " --vars 'criteo_currency: EUR'")
+    build("the complete currency", " --vars 'criteo_currency: EUR'")
     compare(warehouse, box, "ClientAttribution")
     return rows
 
 
 def dbt(warehouse, command, cwd, folder, fails=False):
-    """Runs a command that the README shows, for any target; returns what dbt says."""
+    """Runs a command that the README shows, for any target; returns dbt's output."""
     shown = command.replace(" --target postgres", "")
-    assert f"$ {shown}\n" in README, f"the README does not show: {shown}"
+    assert f"$ {shown}\n" in README, f"not in the README: {shown}"
     environment = {**warehouse.environment, "PATH": f"{Path(os.environ['DBT']).parent}:{os.environ['PATH']}",
                    "DBT_TARGET_PATH": f"{folder}/target", "DBT_LOG_PATH": f"{folder}/logs", "DBT_USE_COLORS": "false"}
     answer = subprocess.run(["sh", "-c", command], cwd=cwd, env=environment, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     print(f"$ {command}\n{answer.stdout}", flush=True)
-    assert answer.returncode == int(fails), f"{command} ended with {answer.returncode}"
+    assert answer.returncode == int(fails), f"{command} exited with {answer.returncode}"
     return answer.stdout
 
 
 def compare(warehouse, box, attribution):
-    """Every row of every report, and their sums."""
+    """Compares every row of every report, and their sums."""
     compared = 0
     for report, levels in LEVELS.items():
         truth = true_rows(box, levels, attribution)
         columns = ["cast(date_day as varchar)", *(f"{level}_id" for level in levels), *(f"{level}_name" for level in levels),
                    "source_relation", "platform", "currency", *FIGURES, *RATIOS]
         found = warehouse.ask(f"select {', '.join(columns)} from analytics.{report}")
-        assert len(found) == len(truth) > 0, f"{report}: {len(found)} rows, and {len(truth)} are true"
+        assert len(found) == len(truth) > 0, f"{report}: {len(found)} rows, expected {len(truth)}"
         for row in found:
             key, words, numbers = row[:1 + len(levels)], row[1 + len(levels):-10], row[-10:]
             true_words, true_numbers = truth[key]
             assert words == (*true_words, "criteo", "criteo", CURRENCY), f"{report}, {key}: {words}"
-            assert all(map(is_same, numbers, true_numbers)), f"{report}, {key}: {numbers}, and {true_numbers} is true"
+            assert all(map(is_same, numbers, true_numbers)), f"{report}, {key}: {numbers}, expected {true_numbers}"
         [sums] = warehouse.ask(f"select {', '.join(f'sum({figure})' for figure in FIGURES)} from analytics.{report}")
         true_sums = [sum(numbers[place] for _, numbers in truth.values()) for place in range(len(FIGURES))]
-        assert all(map(is_same, sums, true_sums)), f"{report}: sums {sums}, and {true_sums} is true"
+        assert all(map(is_same, sums, true_sums)), f"{report}: sums {sums}, expected {true_sums}"
         print(f"{warehouse.target}, {report}, {attribution}: {len(found)} rows, sums {', '.join(map(str, sums))}", flush=True)
         compared += len(found)
     return compared
 
 
 def true_rows(box, levels, attribution):
-    """Names, figures and ratios by day and ids."""
+    """Names, numbers and ratios by day and ids."""
     metrics = ["Clicks", "Displays", "AdvertiserCost", f"Sales{attribution}", f"RevenueGenerated{attribution}"]
     names = [DIMENSIONS[level] for level in levels]
     query = {"advertiserIds": "1001,1002,1003", "startDate": FIRST_DAY, "endDate": TODAY, "currency": CURRENCY,

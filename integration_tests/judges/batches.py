@@ -1,5 +1,4 @@
-"""The same report into PostgreSQL as records and as BATCH files: the tables must be equal, and the figures tell what the files
-are good for.
+"""Loads a report into PostgreSQL as records and as BATCH files: the tables must be equal; also compares the durations.
 
     SANDBOX=target/release/criteo-sandbox SOURCE=target/release/source-criteo TARGET=target-postgres \\
         python integration_tests/judges/batches.py [DAYS]
@@ -21,7 +20,7 @@ STREAM = "ad_statistics_daily"
 
 
 def load(folder, schema, config, server):
-    """Runs tap and target over one stream; seconds, and CPU seconds of both."""
+    """Runs tap and target with one stream; returns seconds, and CPU seconds of both."""
     source = json.loads(Path(folder, "config.json").read_text())
     Path(folder, "tap.json").write_text(json.dumps({**source, **config}))
     Path(folder, "target.json").write_text(json.dumps({

@@ -1,5 +1,5 @@
-"""Stages what Airbyte's tools take for a connector: a folder whose name begins with `source-`, with the program, its metadata,
-its fixtures and configurations in `secrets/`, all of which name a running sandbox in Criteo's place."""
+"""Creates a connector folder for Airbyte's tools: a name that starts with `source-`, the program, its metadata, its fixtures, and
+configurations in `secrets/` that point to a running sandbox instead of Criteo."""
 
 import json
 import os
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FIXTURES = REPOSITORY / "integration_tests"
 FOLDER = REPOSITORY / "target" / "source-criteo"
 TODAY = "2026-11-01"
-# The fixtures name the sandbox by the port that it takes by itself; the one here takes a free one.
+# The fixtures use the sandbox's default port; here it takes a free one.
 WRITTEN_URL = "http://127.0.0.1:8085"
 
 

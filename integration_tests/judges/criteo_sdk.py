@@ -1,4 +1,4 @@
-"""Criteo's own SDK drives every read operation against the sandbox and parses every answer.
+"""Criteo's own SDK sends every read operation to the sandbox and parses every response.
 
     SANDBOX=target/debug/criteo-sandbox python integration_tests/judges/criteo_sdk.py v2026_07
 """
@@ -42,7 +42,7 @@ def body_of(path):
 
 
 def argument(name, path, known):
-    """The value of a required parameter."""
+    """A value for a required parameter."""
     if name == "id":
         return known["coupons" if "coupons" in path else "creatives" if "creatives" in path else "ads"]
     return {
@@ -61,7 +61,7 @@ def argument(name, path, known):
 
 
 def endpoints(api):
-    """The operations of an API class that only read."""
+    """The read-only operations of an API class."""
     for name, endpoint in inspect.getmembers(api, lambda member: hasattr(member, "settings")):
         path, method = endpoint.settings["endpoint_path"], endpoint.settings["http_method"]
         if method == "GET" or (method == "POST" and path.endswith(READS)):
@@ -92,7 +92,7 @@ def main(version):
                         arguments[parameter] = int(value) if int in endpoint.openapi_types[parameter] else value
                     elif parameter == "end_after_date":
                         arguments[parameter] = datetime(2000, 1, 1)
-                # Requests and answers are checked by the classes of the SDK.
+                # The SDK's classes validate requests and responses.
                 call = getattr(api, name.removesuffix("_endpoint"))
                 answer = call(_spec_property_naming=True, _request_timeout=60, **arguments)
                 data = getattr(answer, "data", answer)

@@ -1,9 +1,9 @@
-"""The fixtures of an Airbyte connector in `integration_tests/` are what the program prints against the sandbox, and do what they
-are for: a sync goes on from the sample state, does not believe the abnormal one, and the invalid configuration is refused.
+"""The Airbyte fixtures in `integration_tests/` match the program's output against the sandbox. A sync resumes from the sample
+state and resets the abnormal one, and the invalid configuration is rejected.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python integration_tests/judges/fixtures.py [--update]
 
-All of them follow from `sample_config.json`; `--update` writes them anew.
+All depend on `sample_config.json`; `--update` rewrites them.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 from connector_folder import FIXTURES, TODAY
 from sandbox import sandbox
 
-# The day of the sync that leaves the sample state, and the first day that is read from there with three days of lookback.
+# The day of the sync that wrote the sample state, and the first day read from it with three days of lookback.
 EARLIER, RESUMED = "2026-10-28", "2026-10-25"
 FAR_FUTURE = "2099-12-31"
 
@@ -25,7 +25,7 @@ def fixture(name):
 
 
 def run(box, command, *arguments, config="sample_config.json", **settings):
-    """What the program prints; `settings` change the configuration."""
+    """The program's output; `settings` change the configuration."""
     config = {**fixture(config), "api_base_url": box.url, **settings}
     answer = subprocess.run(
         [os.environ["SOURCE"], command, *arguments], input=json.dumps(config).encode(), capture_output=True, cwd=FIXTURES
@@ -35,7 +35,7 @@ def run(box, command, *arguments, config="sample_config.json", **settings):
 
 
 def read(box, *arguments, **settings):
-    """The records and the last state of every stream."""
+    """Records and last state of every stream."""
     records, states = {}, {}
     for message in run(box, "read", "--config=-", "--catalog=configured_catalog.json", *arguments, **settings):
         if message["type"] == "RECORD":
@@ -47,7 +47,7 @@ def read(box, *arguments, **settings):
 
 
 def configured(stream):
-    """A stream as people select it: with all its fields, incrementally if it can be."""
+    """A selected stream: with all fields, incremental if supported."""
     is_incremental = "incremental" in stream["supported_sync_modes"]
     return {
         "stream": {"name": stream["name"], "json_schema": {}, "supported_sync_modes": stream["supported_sync_modes"]},
@@ -59,7 +59,7 @@ def configured(stream):
 
 
 def position(state):
-    """How far a stream has been read; what else is in a state are estimates."""
+    """A stream's progress; the rest of a state is estimates."""
     return {key: value for key, value in state.items() if key not in ("rows_per_day", "density")}
 
 
@@ -68,12 +68,12 @@ def text_of(value):
 
 
 def list_of(values):
-    """A list with a line for each value."""
+    """A list with one value per line."""
     return "[\n" + ",\n".join(map(text_of, values)) + "\n]"
 
 
 def keep(name, text):
-    """Writes a fixture, or compares it."""
+    """Writes or compares a fixture."""
     if "--update" in sys.argv:
         (FIXTURES / name).write_text(text)
     assert (FIXTURES / name).read_text() == text, f"integration_tests/{name} is stale; `scripts/harness --update` writes it"
@@ -82,7 +82,7 @@ def keep(name, text):
 def main():
     with sandbox("--today", TODAY) as box:
         sample = fixture("sample_config.json")
-        # Of a form that the standard tests take for a secret, and look for in everything that is printed.
+        # In a format that the standard tests recognize as a secret and search for in all output.
         keep("invalid_config.json", json.dumps({**sample, "client_secret": "wrong-secret-0123456789"}, indent=2) + "\n")
         [specification] = run(box, "spec")
         keep("spec.json", json.dumps(specification["spec"], indent=2, ensure_ascii=False) + "\n")
@@ -91,8 +91,8 @@ def main():
         keep("configured_catalog.json", '{"streams": ' + list_of(map(configured, streams)) + "}\n")
 
         records, ends = read(box)
-        assert records.keys() == {stream["name"] for stream in streams}, "a stream has no record"
-        # One of each stream: the least text, so that the order of answers does not matter. The instant is not compared.
+        assert records.keys() == {stream["name"] for stream in streams}, "a stream has no records"
+        # One per stream: the smallest text, independent of the response order. Times are not compared.
         expected = [{"stream": name, "data": min(rows, key=text_of), "emitted_at": 0} for name, rows in sorted(records.items())]
         keep("expected_records.jsonl", "".join(text_of(record) + "\n" for record in expected))
 
@@ -109,9 +109,9 @@ def main():
         resumed, resumed_ends = read(box, "--state=sample_state.json")
         assert min(row["day"] for row in resumed["campaign_statistics_daily"]) == RESUMED
         for name, cursor in cursors.items():
-            # All objects of the sandbox were changed at the instant of the state.
+            # All objects of the sandbox were changed at the time in the state.
             is_shorter = len(resumed[name]) < len(records[name])
-            assert is_shorter or cursor == "updated_at", f"{name} does not go on from the sample state"
+            assert is_shorter or cursor == "updated_at", f"{name} does not resume from the sample state"
             assert position(resumed_ends[name]) == position(ends[name]), name
 
         abnormal = {entry["stream"]["stream_descriptor"]["name"]: entry["stream"]["stream_state"]
@@ -119,15 +119,15 @@ def main():
         assert abnormal.keys() == cursors.keys() and all(FAR_FUTURE in text_of(state) for state in abnormal.values())
         beyond, beyond_ends = read(box, "--state=abnormal_state.json")
         for name, cursor in cursors.items():
-            # Such a state was made by a clock that was wrong: it is read again from the last day that can be true.
+            # Such a state comes from a wrong clock: it is read again from the latest possible day.
             assert beyond.get(name), f"{name} has no records after {FAR_FUTURE}"
-            assert FAR_FUTURE not in text_of(beyond_ends[name]), f"{name} still stands at {FAR_FUTURE}"
+            assert FAR_FUTURE not in text_of(beyond_ends[name]), f"{name} is still at {FAR_FUTURE}"
             assert position(beyond_ends[name]) == position(ends[name]), name
 
         status = run(box, "check", "--config=-", config="invalid_config.json")[-1]["connectionStatus"]
         assert status["status"] == "FAILED" and "client_secret" in status["message"], status
-    print(f"fixtures: as the program prints them; {len(streams)} streams, {len(cursors)} of them go on from the sample state "
-          f"and do not believe the abnormal one")
+    print(f"fixtures: match the program's output; {len(streams)} streams, {len(cursors)} of them resume from the sample state "
+          f"and reset the abnormal one")
 
 
 if __name__ == "__main__":

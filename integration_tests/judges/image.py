@@ -1,5 +1,5 @@
-"""The image as it is run: what it says of itself, every command against the sandbox, and the way Airbyte's platform starts
-them: by `sh -c` as a user without rights, with its files in the working directory and its output in named pipes.
+"""Tests the image: its labels, every command against the sandbox, and Airbyte's way to start it: by `sh -c` as an unprivileged
+user, with files in the working directory and output in named pipes.
 
     SANDBOX=target/debug/criteo-sandbox IMAGE=source-criteo BASE=debian:trixie-slim python integration_tests/judges/image.py podman
 """
@@ -19,15 +19,15 @@ from sandbox import STATISTICS, sandbox
 
 PODMAN, IMAGE, BASE = sys.argv[1:], os.environ["IMAGE"], os.environ["BASE"]
 FIRST_DAY, FIRST_SYNC, SECOND_SYNC = "2026-08-01", "2026-10-20", "2026-11-01"
-# The second sync goes on after the day before the first one, less 30 days in which Criteo may still change numbers.
+# The second sync resumes on the day before the first one, less the 30 days in which Criteo may restate numbers.
 SECOND_START = "2026-09-20"
 OBJECTS = ["advertisers", "campaigns", "ad_sets", "audiences"]
 USER = 1000
-MOST_MEGABYTES = 30
-# Fewer rights than the platform gives. Limits are named, since podman's own may be higher than those of the machine.
+MAX_MEGABYTES = 30
+# Fewer rights than on the platform. Limits are explicit, since podman's defaults may exceed the machine's.
 RUN = [*PODMAN, "run", "--rm", "--timeout", "300", "--network", "host", "--ulimit", "nofile=1024:1024",
        "--ulimit", "nproc=1024:1024", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
-# What the platform wraps around a command: it can be ended by a file, and leaves its exit code in one.
+# The platform's wrapper: a file ends the command, and another one gets its exit code.
 WRAPPER = """
 (eval "$AIRBYTE_ENTRYPOINT {command}" {redirections}) &
 connector=$!
@@ -43,17 +43,17 @@ def output(*command):
 
 
 def run(*arguments, options=()):
-    """What the image prints when its entrypoint is called."""
+    """The output of the image's entrypoint."""
     return output(*RUN, *options, IMAGE, *arguments)
 
 
 def shell(script, *options):
-    """The command that runs a script in place of the entrypoint."""
+    """The command that runs a script instead of the entrypoint."""
     return [*RUN, *options, "--entrypoint", "sh", IMAGE, "-c", script]
 
 
 def messages(text):
-    """The messages of a text in which every line is one."""
+    """The messages in a text with one per line."""
     *lines, end = text.split("\n")
     found = [json.loads(line, parse_float=Decimal) for line in lines]
     assert found and end == "" and all(isinstance(message["type"], str) for message in found), text[:1000]
@@ -61,7 +61,7 @@ def messages(text):
 
 
 def only(kind, text):
-    """The message of the kind that must be there once."""
+    """The only message of this type."""
     found = [message[kind] for message in messages(text) if kind in message]
     assert len(found) == 1, text[:1000]
     return found[0]
@@ -72,7 +72,7 @@ def inspect(name):
 
 
 def what_it_says_of_itself():
-    """Compares labels, entrypoint, user and contents; megabytes above the base."""
+    """Checks labels, entrypoint, user and contents; returns megabytes above the base image."""
     image = inspect(IMAGE)
     config = image["Config"]
     environment = dict(entry.split("=", 1) for entry in config["Env"])
@@ -88,12 +88,12 @@ def what_it_says_of_itself():
     """
     assert output(*shell(script)).split() == ["airbyte", str(USER), str(USER)]
     megabytes = (image["Size"] - inspect(BASE)["Size"]) / 1e6
-    assert 0 < megabytes < MOST_MEGABYTES, megabytes
+    assert 0 < megabytes < MAX_MEGABYTES, megabytes
     return megabytes
 
 
 def first_byte():
-    """Milliseconds to the first byte of `spec`: in the container, and from outside with the start of the container."""
+    """Milliseconds to the first byte of `spec`, inside the container and including its start."""
     script = 'start=$(date +%s%N); $AIRBYTE_ENTRYPOINT spec | head -c 1 >/dev/null; echo $(($(date +%s%N) - start))'
     inside = [int(output(*shell(script))) / 1e6 for _ in range(5)]
     outside = []
@@ -108,7 +108,7 @@ def first_byte():
 
 
 class Folder:
-    """The files of a sync, as they lie in /source."""
+    """A sync's files in /source."""
 
     def __init__(self, path, box):
         self.path, self.box = Path(path), box
@@ -139,14 +139,14 @@ class Folder:
         return ["--volume", f"{self.path}:{at}", "--workdir", at]
 
     def operate(self, command):
-        """A command as the platform runs those of a single answer."""
+        """Runs a single-response command like the platform."""
         script = WRAPPER.format(command=command, redirections=">jobOutput.json")
         output(*shell(script, *self.volume("/config")))
         return (self.path / "jobOutput.json").read_text()
 
     @contextmanager
     def reading(self, *options):
-        """A read as the platform runs it; what comes out of its pipes is in the files `output` and `errors`."""
+        """A read like the platform's; its pipes end in the files `output` and `errors`."""
         (self.path / "exitCode.txt").unlink(missing_ok=True)
         command = "read --config /source/connectorConfig.json --catalog /source/catalog.json"
         if (self.path / "inputState.json").exists():
@@ -164,7 +164,7 @@ class Folder:
                 reader.kill()
 
     def read(self):
-        """A whole read; its messages."""
+        """The messages of a complete read."""
         with self.reading() as process:
             code = process.wait()
         assert (code, (self.path / "exitCode.txt").read_text()) == (0, "0\n"), code
@@ -173,7 +173,7 @@ class Folder:
 
 
 def compare(found, box, first_day, last_day):
-    """The records of a read must be what the sandbox says is true; how many there are."""
+    """Compares a read's records with the sandbox's truth; returns their number."""
     records = {name: [] for name in [*OBJECTS, *STATISTICS]}
     for message in found:
         if message["type"] == "RECORD":
@@ -184,12 +184,12 @@ def compare(found, box, first_day, last_day):
         truth = box.statistics(name, first_day, last_day, "USD")
         cost = sum(Decimal(row["AdvertiserCost"]) for row in truth)
         found = len(records[name]), sum(row["advertiser_cost"] for row in records[name])
-        assert found == (len(truth), cost), f"{name}: {found}, and {len(truth), cost} is true"
+        assert found == (len(truth), cost), f"{name}: {found}, expected {len(truth), cost}"
     return sum(map(len, records.values()))
 
 
 def ends(folder, box):
-    """Ends a read that has begun by SIGTERM to the first process, and by the platform's file; seconds until it is over."""
+    """Stops a running read with SIGTERM to the first process, and with the platform's file; returns the seconds it took."""
     box.ask("/options", {"latency_ms": 1000})
     command = [*RUN, "--name", "source-criteo-stop", *folder.volume(), IMAGE, "read", "--config", "connectorConfig.json",
                "--catalog", "catalog.json"]
@@ -202,7 +202,7 @@ def ends(folder, box):
     assert process.returncode == 143 and seconds < 2, (process.returncode, seconds)
     with folder.reading() as process:
         while '"STARTED"' not in (folder.path / "output").read_text():
-            assert process.poll() is None, "the read is over before it is ended"
+            assert process.poll() is None, "the read finished before it was stopped"
             time.sleep(0.05)
         (folder.path / "TERMINATED").touch()
         code = process.wait()
@@ -225,7 +225,7 @@ def main():
         command = ["read", "--config", "connectorConfig.json", "--catalog", "catalog.json"]
         plain = compare(messages(run(*command, options=options)), box, FIRST_DAY, FIRST_SYNC)
         assert only("connectionStatus", run("demo", "check"))["status"] == "SUCCEEDED"
-        # The same as the platform does it.
+        # The same in the platform's way.
         configuration = "--config /config/connectorConfig.json"
         assert only("spec", folder.operate("spec")) == spec
         assert only("connectionStatus", folder.operate(f"check {configuration}")) == status

@@ -1,9 +1,9 @@
-"""Meltano runs the sample project against the sandbox: install, select, test, run into files and into PostgreSQL, a second
-account, states and a schedule. What is loaded must be what the sandbox says is true.
+"""Runs the sample project with Meltano against the sandbox: install, select, test, run into files and PostgreSQL, a second
+account, states and a schedule. Loaded data must match the sandbox's truth.
 
     SANDBOX=target/debug/criteo-sandbox WHEEL=source_criteo….whl MELTANO_PROJECT=folder python integration_tests/judges/meltano.py
 
-The folder keeps the environments of the plugins between runs.
+The folder caches the plugins' environments.
 """
 
 import json
@@ -27,7 +27,7 @@ STATE_ID = "dev:tap-criteo-to-target-postgres"
 
 
 class Project:
-    """The sample project, with the wheel of this build and the addresses of this run."""
+    """The sample project with this build's wheel and this run's addresses."""
 
     def __init__(self, folder, box, server):
         self.folder = Path(folder).resolve()
@@ -38,9 +38,9 @@ class Project:
         project = yaml.safe_load((REPOSITORY / "sample_configs/meltano/meltano.yml").read_text())
         extractors, loaders = project["plugins"]["extractors"], project["plugins"]["loaders"]
         extractors[0]["config"]["start_date"] = FIRST_DAY
-        # The target copies numbers as doubles; people who want every digit change the type, and the tap casts.
+        # The target stores numbers as doubles; users who need every digit change the type, and the tap casts.
         extractors[0]["schema"] = {EXACT: {"advertiser_cost": {"type": ["string", "null"]}}}
-        # What only simulations are told.
+        # Only for simulations.
         extractors[0]["settings"] += [{"name": "api_base_url"}, {"name": "now"}]
         extractors[0]["config"]["api_base_url"] = box.url
         loaders[1]["config"] = {"host": "127.0.0.1", "port": server.port, "user": "criteo", "database": "criteo",
@@ -62,12 +62,12 @@ class Project:
         self.environment["TAP_CRITEO_NOW"] = self.environment["TAP_CRITEO__BRAND_B_NOW"] = f"{day}T12:00:00Z"
 
     def meltano(self, *arguments, fails=False, **environment):
-        """Runs a command of Meltano's; returns everything that it says."""
+        """Runs a Meltano command; returns its output."""
         answer = subprocess.run([MELTANO, *arguments], cwd=self.folder, env={**self.environment, **environment},
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 timeout=600)
         print(f"$ meltano {' '.join(arguments)}\n{answer.stdout[-4000:]}", flush=True)
-        assert (answer.returncode != 0) == fails, f"meltano {' '.join(arguments)} ended with {answer.returncode}"
+        assert (answer.returncode != 0) == fails, f"meltano {' '.join(arguments)} exited with {answer.returncode}"
         assert self.environment["TAP_CRITEO_CLIENT_SECRET"] not in answer.stdout, "a secret was printed"
         return answer.stdout
 
@@ -89,18 +89,18 @@ def main():
 def about(project):
     listed = project.meltano("select", "tap-criteo", "--list", "--all")
     assert re.search(r"\[automatic\s*\] campaigns\.id", listed) and re.search(r"\[selected\s*\] campaigns\.name", listed)
-    assert re.search(r"\[excluded\s*\] audiences\.name", listed), "the sample leaves audiences out"
+    assert re.search(r"\[excluded\s*\] audiences\.name", listed), "the sample deselects audiences"
     assert "Plugin configuration is valid" in project.meltano("config", "test", "tap-criteo")
     wrong = project.meltano("config", "test", "tap-criteo", fails=True, TAP_CRITEO_CLIENT_SECRET="wrong-secret")
-    assert "partners.criteo.com" in wrong.split("Plugin configuration is invalid")[1] and "Traceback" not in wrong, "the reason is shown"
+    assert "partners.criteo.com" in wrong.split("Plugin configuration is invalid")[1] and "Traceback" not in wrong, "the reason is printed"
     printed = project.meltano("invoke", "tap-criteo", "--about", "--format=json")
     assert json.loads(printed[printed.index("{"):])["name"] == "tap-criteo"
 
 
 def into_files(project, box):
-    """One run into JSON files; counts and keys of all streams."""
+    """One run into JSON files; checks counts and keys of all streams."""
     log = project.meltano("run", "tap-criteo", "target-jsonl")
-    assert "Block run completed" in log and "METRIC" in log, "logs and figures come through"
+    assert "Block run completed" in log and "METRIC" in log, "logs and metrics are shown"
     rows = 0
     for path in (project.folder / "output").glob("*.jsonl"):
         name = path.name.split("-")[0].removesuffix(".jsonl")
@@ -114,7 +114,7 @@ def into_files(project, box):
 
 
 def into_postgres(project, box, server):
-    """Two syncs, twelve days and a restatement apart, the second by the schedule and with a second account."""
+    """Two syncs with twelve days and a restatement between them, the second by the schedule and with a second account."""
     project.meltano("run", "tap-criteo", "target-postgres")
     compare(box, server, "criteo", "EUR", FIRST_SYNC, "1001,1002,1003")
     box.ask("/options", {"today": SECOND_SYNC})
@@ -124,7 +124,7 @@ def into_postgres(project, box, server):
     bodies = [entry["body"] for entry in box.ask("/log")[before:] if "statistics/report" in entry["line"]]
     assert min(body["startDate"] for body in bodies if body["currency"] == "USD") == FIRST_DAY
     first = min(body["startDate"] for body in bodies if body["currency"] == "EUR")
-    assert first == "2026-09-20", f"the second sync goes on 30 days before the state, not on {first}"
+    assert first == "2026-09-20", f"the second sync resumes 30 days before the state, not on {first}"
     rows = compare(box, server, "criteo", "EUR", SECOND_SYNC, "1001,1002,1003")
     rows += compare(box, server, "criteo_brand_b", "USD", SECOND_SYNC, "1002")
     types(server)
@@ -132,7 +132,7 @@ def into_postgres(project, box, server):
 
 
 def compare(box, server, schema, currency, last_day, advertisers):
-    """Counts and sums of what is in the database."""
+    """Checks counts and sums in the database."""
     rows = 0
     for name in ["advertisers", "campaigns", "ad_sets", "ads", "creatives"]:
         count, distinct = map(int, server.ask(f"select count(*), count(distinct id) from {schema}.{name}")[0])
@@ -146,17 +146,17 @@ def compare(box, server, schema, currency, last_day, advertisers):
         clicks = sum(int(row["Clicks"].split(".")[0]) for row in truth)
         query = f"select count(*), sum(clicks), sum(advertiser_cost::numeric), min(currency), max(currency) from {schema}.{name}"
         found = server.ask(query)[0]
-        # One ad of the sandbox has amounts of eighteen digits.
+        # One sandbox ad has amounts with eighteen digits.
         is_same_cost = abs(Decimal(found[2]) - cost) <= (0 if name == EXACT else cost * Decimal("1e-15"))
         assert is_same_cost and [int(found[0]), int(Decimal(found[1]))] == [len(truth), clicks], (
-            f"{schema}.{name}: {found}, and {len(truth)}, {clicks}, {cost} is true")
+            f"{schema}.{name}: {found}, expected {len(truth)}, {clicks}, {cost}")
         assert found[3:] == [currency, currency]
         rows += len(truth)
     return rows
 
 
 def types(server):
-    """The types of columns, as the schemas declare them."""
+    """Checks column types against the schemas."""
     query = ("select table_name || '.' || column_name, data_type from information_schema.columns"
              " where table_schema = 'criteo'")
     found = dict(server.ask(query))
@@ -174,7 +174,7 @@ def types(server):
 
 
 def states(project, box):
-    """A state that is read, changed and written back is where the next run starts."""
+    """The next run starts from an edited state."""
     assert STATE_ID in project.meltano("state", "list")
     printed = project.meltano("state", "get", STATE_ID)
     state = json.loads(printed[printed.index("{"):])
@@ -194,11 +194,11 @@ def states(project, box):
     before = len(box.ask("/log"))
     project.meltano("run", "--full-refresh", "tap-criteo", "target-postgres")
     bodies = [entry["body"] for entry in box.ask("/log")[before:] if "statistics/report" in entry["line"]]
-    assert min(body["startDate"] for body in bodies) == FIRST_DAY, "all of it is read again"
+    assert min(body["startDate"] for body in bodies) == FIRST_DAY, "everything is read again"
 
 
 def definition(project):
-    """The definition for the Hub is one that Meltano takes."""
+    """Meltano accepts the Hub definition."""
     folder = project.folder / "added"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

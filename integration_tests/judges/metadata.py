@@ -1,4 +1,4 @@
-"""`metadata.yaml` is valid by Airbyte's own models, and what it and docs/airbyte.md say is true of the program.
+"""Validates `metadata.yaml` with Airbyte's models, and compares it and docs/airbyte.md with the program.
 
     SOURCE=target/debug/source-criteo python integration_tests/judges/metadata.py
 """
@@ -15,8 +15,8 @@ from airbyte_connector_models.metadata.v0.connector_metadata_definition_v0 impor
 
 from connector_folder import FIXTURES, REPOSITORY
 
-# The headings that Airbyte's checks of documentation want, in their order. (The checks, connectors-qa in Airbyte's repository,
-# are no package.)
+# The headings that Airbyte's documentation checks require, in order. (The checks, connectors-qa in Airbyte's repository, are not
+# published as a package.)
 HEADINGS = """\
 # Criteo
 ## Prerequisites
@@ -34,13 +34,13 @@ HEADINGS = """\
 
 
 def ask(*arguments):
-    """What the program prints, without a network."""
+    """The program's output, without a network."""
     answer = subprocess.run([os.environ["SOURCE"], *arguments], capture_output=True, text=True, check=True, cwd=FIXTURES)
     return answer.stdout
 
 
 def message(kind, *arguments):
-    """The message of this type that the program prints."""
+    """The program's message of this type."""
     [found] = [entry for entry in map(json.loads, ask(*arguments).strip().split("\n")) if entry["type"] == kind]
     return found
 

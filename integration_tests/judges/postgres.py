@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: on loopback, in a folder that goes away with it."""
+"""A temporary PostgreSQL server on loopback."""
 
 import glob
 import os
@@ -18,7 +18,7 @@ class Postgres:
         self.port = port
 
     def ask(self, query):
-        """The rows of a query, as lists of texts."""
+        """A query's rows as lists of strings."""
         command = [f"{self.programs}/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "criteo", "-d", "criteo",
                    "-v", "ON_ERROR_STOP=1", "-At", "-F", "\t", "-c", query]
         answer = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -27,7 +27,7 @@ class Postgres:
 
 @contextmanager
 def postgres():
-    """Starts a server. It refuses to run as root, who lends it the user of Debian's package."""
+    """Starts a server. PostgreSQL refuses to run as root, which then uses the Debian package's user."""
     programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))[-1]
     owner = "postgres" if os.geteuid() == 0 else None
     folder = tempfile.mkdtemp(prefix="criteo-postgres-")

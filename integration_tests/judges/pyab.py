@@ -1,5 +1,4 @@
-"""`pyab validate`, PyAirbyte's check of a connector, accepts the sample configuration and tells what is wrong with the
-invalid one.
+"""`pyab validate`, PyAirbyte's connector check, accepts the sample configuration and reports the problem of the invalid one.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python integration_tests/judges/pyab.py
 """
@@ -16,7 +15,7 @@ PYAB = Path(sys.executable).with_name("pyab")
 
 
 def validate(config):
-    """The exit code, and everything that is printed."""
+    """The exit code and all output."""
     command = [PYAB, "validate", f"--connector={FOLDER}/source-criteo", f"--config={FOLDER}/{config}"]
     environment = {**os.environ, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
     answer = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -1,5 +1,5 @@
-"""PyAirbyte reads a sandbox account into DuckDB twice: first everything, then, after twelve days, what is new or has
-changed. Afterwards the tables must hold what the sandbox says is true.
+"""PyAirbyte syncs a sandbox account into DuckDB twice: first everything, twelve days later only new or changed data. Then the
+tables must match the sandbox's truth.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python integration_tests/judges/pyairbyte.py
 """
@@ -19,7 +19,7 @@ ENTITIES = ["advertisers", "campaigns", "ad_sets", "audiences"]
 
 
 def sync(folder):
-    """One sync, in a process of its own: PyAirbyte cannot do two into one cache in the same process."""
+    """One sync in its own process: PyAirbyte cannot run two into one cache in the same process."""
     import airbyte as ab
     from airbyte.caches import DuckDBCache
 
@@ -48,13 +48,13 @@ def main():
             requests.append([entry["body"] for entry in box.ask("/log") if "statistics/report" in entry["line"]])
         first, second = requests[0], requests[1][len(requests[0]):]
         assert min(body["startDate"] for body in first) == FIRST_DAY
-        assert min(body["startDate"] for body in second) == "2026-09-20", "the second sync goes on from the state"
+        assert min(body["startDate"] for body in second) == "2026-09-20", "the second sync resumes from the state"
         compare(folder, box)
         readme(folder)
 
 
 def readme(folder):
-    """What the README shows, as it stands there but for its paths."""
+    """The README's example with other paths."""
     text = Path(__file__).resolve().parents[2].joinpath("README.md").read_text()
     shown = text.split("```python\n")[1].split("```")[0]
     shown = shown.replace("criteo.json", "config.json").replace("target/release/source-criteo", os.environ["SOURCE"])
@@ -80,10 +80,10 @@ def compare(folder, box):
         cost = sum(Decimal(row["AdvertiserCost"]) for row in truth)
         clicks, sales = (sum(int(row[metric].split(".")[0]) for row in truth) for metric in ("Clicks", "SalesPc30d"))
         found = one(f"select count(*), sum(advertiser_cost), sum(clicks), sum(sales_pc30d) from criteo.{name}")
-        # PyAirbyte reads numbers as doubles, and one ad of the sandbox has amounts of eighteen digits.
+        # PyAirbyte reads numbers as doubles, and one sandbox ad has amounts with eighteen digits.
         is_same_cost = abs(found[1] - cost) <= cost * Decimal("1e-15")
         true = (len(truth), cost, clicks, sales)
-        assert is_same_cost and found[:1] + found[2:] == true[:1] + true[2:], f"{name}: {found}, and {true} is true"
+        assert is_same_cost and found[:1] + found[2:] == true[:1] + true[2:], f"{name}: {found}, expected {true}"
         rows += len(truth)
     sample = truth[len(truth) // 2]
     found = one(

@@ -1,4 +1,4 @@
-"""Starts the sandbox as a process of its own, for judges in Python."""
+"""Starts the sandbox as a process, for judges in Python."""
 
 import json
 import os
@@ -26,13 +26,13 @@ class Sandbox:
         self.control = control
 
     def ask(self, path, body=None):
-        """Asks the control port; with a body by POST."""
+        """Calls the control port; by POST if there is a body."""
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(self.control + path, data=data, timeout=60) as answer:
             return json.load(answer)
 
     def statistics(self, name, first_day, last_day, currency, advertisers="1001,1002,1003"):
-        """The rows that a stream of statistics must have: a few metrics, in Criteo's spelling."""
+        """Expected rows of a statistics stream: a few metrics, with Criteo's names."""
         query = {"advertiserIds": advertisers, "startDate": first_day, "endDate": last_day,
                  "dimensions": STATISTICS[name], "metrics": ["AdvertiserCost", "Clicks", "SalesPc30d"],
                  "currency": currency, "format": "json"}
@@ -41,7 +41,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox(*arguments):
-    """Runs the program that SANDBOX names, with these arguments."""
+    """Runs the program in SANDBOX with these arguments."""
     os.environ["NO_PROXY"] = "127.0.0.1,localhost"
     process = subprocess.Popen(
         [os.environ["SANDBOX"], "--port", "0", "--control-port", "0", *arguments],

@@ -1,8 +1,8 @@
-"""What the program writes as a tap, judged by `singer-check-tap` of the PyPI package `singer-tools`.
+"""Checks the tap's output with `singer-check-tap` of the PyPI package `singer-tools`.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python integration_tests/judges/singer_check_tap.py
 
-It is read through a pipe: with `--tap` it never waits for the thread that reads, and fails (singer-tools 0.4.1).
+Uses a pipe: with `--tap`, singer-tools 0.4.1 does not wait for its reader thread, and fails.
 """
 
 import json
@@ -21,7 +21,7 @@ CHECK = Path(sys.executable).with_name("singer-check-tap")
 
 
 def tap(folder, *arguments):
-    """What the program prints."""
+    """The program's output."""
     command = [os.environ["SOURCE"], "--config", "config.json", *arguments]
     answer = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
@@ -29,7 +29,7 @@ def tap(folder, *arguments):
 
 
 def check(folder, output):
-    """The records of each stream, by the count of singer-check-tap."""
+    """Records per stream, as counted by singer-check-tap."""
     answer = subprocess.run([CHECK], cwd=folder, input=output, capture_output=True, text=True)
     assert answer.returncode == 0 and "The output is valid." in answer.stdout, answer.stdout + answer.stderr[-2000:]
     rows = re.findall(r"^\| (\w+) +\| (\d+) +\| (\d+) +\|$", answer.stdout, re.MULTILINE)
@@ -58,8 +58,8 @@ def main():
         streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
         assert set(records) == streams, streams ^ set(records)
         empty = [stream for stream, count in records.items() if count == 0]
-        assert not empty, f"nothing was judged of {empty}"
-        # The last message is the state that the next run goes on from.
+        assert not empty, f"nothing was checked for {empty}"
+        # The last message is the state that the next run resumes from.
         state = json.loads(first.splitlines()[-1])
         Path(folder, "state.json").write_text(json.dumps(state["value"]))
         again = check(folder, tap(folder, "--catalog", "catalog.json", "--state", "state.json"))

@@ -1,8 +1,8 @@
-"""The Singer SDK's own test suite for taps, over what the program prints.
+"""The Singer SDK's test suite for taps, with the program's output.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python -m pytest integration_tests/judges/singer_sdk_suite.py
 
-The SDK tests Python classes; the classes here hand every question on to the program.
+The SDK tests Python classes; these forward every call to the program.
 """
 
 import json
@@ -28,7 +28,7 @@ CONFIG = {
 
 
 def run(*arguments):
-    """What the program prints."""
+    """The program's output."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.json")
         config.write_text(json.dumps(CONFIG))
@@ -50,7 +50,7 @@ class Everything(Stream):
 
 
 class TapCriteo(Tap):
-    """The program, as the SDK sees a tap."""
+    """The program as a tap of the SDK."""
 
     name = "tap-criteo"
     config_jsonschema = json.loads(run("--about", "--format=json"))["settings"]

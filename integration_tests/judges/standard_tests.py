@@ -1,10 +1,10 @@
-"""Airbyte's own standard tests for sources, from `airbyte-cdk[dev]`, over what the program prints.
+"""Airbyte's standard tests for sources, from `airbyte-cdk[dev]`, with the program's output.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python -m pytest -rs \
         -p airbyte_cdk.test.standard_tests.pytest_hooks -m "not image_tests" \
         -W error::airbyte_cdk.test.standard_tests.DiscoveredCatalogWarning integration_tests/judges/standard_tests.py
 
-They run connectors that are Python classes in their own process; here the one function that does so runs the program instead.
+They run Python connectors within their process; here the function that does so runs the program instead.
 """
 
 import os
@@ -23,7 +23,7 @@ from connector_folder import FOLDER, connector_folder
 
 PROCESSES = ExitStack()
 PROCESSES.enter_context(connector_folder())
-# Configurations and messages go where nothing is left behind.
+# Temporary configurations and messages are removed afterwards.
 tempfile.tempdir = PROCESSES.enter_context(tempfile.TemporaryDirectory())
 
 
@@ -32,7 +32,7 @@ def run_command(source, args, expecting_exception=None, *, expected_outcome=None
     with tempfile.NamedTemporaryFile(delete=False) as messages:
         answer = subprocess.run([os.environ["SOURCE"], *args], stdout=messages, stderr=subprocess.PIPE, text=True)
     output = EntrypointOutput(command=args, message_file=Path(messages.name), stderr=answer.stderr)
-    # Platforms go by the exit code, PyAirbyte by nothing else.
+    # Platforms rely on the exit code; PyAirbyte uses nothing else.
     assert (answer.returncode != 0) == bool(output.errors), f"exit code {answer.returncode}, errors {output.errors}"
     return output
 
@@ -41,7 +41,7 @@ entrypoint_wrapper._run_command = run_command
 
 
 class Program:
-    """What the standard tests hand on to `run_command`."""
+    """The class that the standard tests pass to `run_command`."""
 
     def spec(self, logger):
         raise NotImplementedError("the program is run, not this class")

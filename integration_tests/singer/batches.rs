@@ -1,4 +1,4 @@
-//! What targets can be told beyond records: files of them, and that there are no others.
+//! Batches and version messages.
 
 use std::io::Read as _;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use super::{Run, catalog_with, tap, tap_streams};
 use crate::harness::Bench;
 use crate::truth::by_key;
 
-/// The records in the files of a message.
+/// The records in a message's files.
 fn records(message: &Value, is_compressed: bool) -> Vec<Map<String, Value>> {
     let files = message["manifest"].as_array().unwrap().iter();
     let texts = files.map(|url| {
@@ -32,13 +32,13 @@ fn batches_of(run: &Run, stream: &str, is_compressed: bool) -> Vec<Map<String, V
 }
 
 #[test]
-fn batches_hold_the_records_and_states_follow_them() {
+fn batches_hold_the_records_and_states_follow() {
     let mut bench = Bench::new(Options::default(), 60);
     let names = ["campaigns", "campaign_statistics_daily", "ad_statistics_daily", "ad_set_category_bids"];
     let plain = tap_streams(&bench, &names, &[]);
     let folder = bench.directory.join("files");
     std::fs::create_dir(&folder).unwrap();
-    // Of a run that was long ago, of one just now, and somebody else's.
+    // Files of an old run, of a recent one, and of another program.
     let old =
         ["p-tap-criteo-batch-1-1-campaigns-1.jsonl.gz", "p-tap-criteo-batch-2-1-campaigns-1.jsonl.gz", "p-mine.gz"];
     for (name, days) in old.iter().zip([2, 0, 2]) {
@@ -69,18 +69,18 @@ fn batches_hold_the_records_and_states_follow_them() {
         let least = usize::try_from(size.unwrap_or(10_000)).unwrap();
         let sizes = run.messages.iter().filter(|m| m["type"] == "BATCH" && m["stream"] == "ad_statistics_daily");
         let sizes: Vec<_> = sizes.map(|message| records(message, compression.is_some()).len()).collect();
-        // The last of a stream takes what is left.
+        // A stream's last file has the rest.
         assert!(sizes[..sizes.len() - 1].iter().all(|size| *size >= least), "{sizes:?} and {least}");
         let largest = run.messages.iter().filter_map(|m| m["manifest"].as_array()).map(Vec::len).max().unwrap();
-        assert_eq!(largest > 1, size.is_some(), "{largest} files in a message");
-        never_a_state_before_its_records(&run, "ad_statistics_daily", compression.is_some());
+        assert_eq!(largest > 1, size.is_some(), "{largest} files per message");
+        assert_records_precede_states(&run, "ad_statistics_daily", compression.is_some());
     }
     let is_there = old.map(|name| folder.join(name).exists());
     assert_eq!(is_there, [false, true, true]);
 }
 
-/// Every day up to the cursor of a state must have been handed over before it.
-fn never_a_state_before_its_records(run: &Run, name: &str, is_compressed: bool) {
+/// All days up to a state's cursor must be delivered before the state.
+fn assert_records_precede_states(run: &Run, name: &str, is_compressed: bool) {
     let all = batches_of(run, name, is_compressed);
     let (mut seen, mut states) = (Vec::new(), 0);
     for message in &run.messages {
@@ -97,9 +97,9 @@ fn never_a_state_before_its_records(run: &Run, name: &str, is_compressed: bool) 
     assert!(states > 0);
 }
 
-/// A disk that fills up in the middle of a file, whose records are lost: no state may stand for them.
+/// The disk fills up within a file, whose records are lost: no state may cover them.
 #[test]
-fn a_full_disk_leaves_no_state_behind_what_was_handed_over() {
+fn a_full_disk_leaves_no_state_ahead_of_delivered_batches() {
     for kib in [24, 40, 64, 96] {
         let mut bench = Bench::new(Options { row_cap: 100, ..Options::default() }, 60);
         let folder = bench.directory.join("files");
@@ -134,7 +134,7 @@ fn a_full_disk_leaves_no_state_behind_what_was_handed_over() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
+fn an_unwritable_batch_folder_is_reported_before_any_request() {
     let mut bench = Bench::new(Options::default(), 2);
     bench.config["batch_config"] =
         json!({"encoding": {"format": "jsonl"}, "storage": {"root": "/proc/no-such-folder"}});
@@ -148,7 +148,7 @@ fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked() {
 }
 
 #[test]
-fn versions_are_activated_when_all_objects_have_been_read() {
+fn versions_are_activated_after_all_objects_are_read() {
     let mut bench = Bench::new(Options::default(), 3);
     bench.config["emit_activate_version_messages"] = json!(true);
     let names = ["campaigns", "ads", "audiences", "campaign_statistics_daily"];
@@ -163,7 +163,7 @@ fn versions_are_activated_when_all_objects_have_been_read() {
         assert_eq!((ends == 1, messages.last().unwrap()["type"] == "ACTIVATE_VERSION"), (is_whole, is_whole), "{name}");
         assert!(messages.iter().all(|message| message["version"] == *version));
     }
-    // Read whole, because the user wants it so.
+    // A full refresh by the user's choice.
     let mut catalog = catalog_with(&bench, |stream, _| ["audiences", "campaign_statistics_daily"].contains(&stream));
     for stream in catalog["streams"].as_array_mut().unwrap() {
         stream["metadata"][0]["metadata"]["replication-method"] = json!("FULL_TABLE");
@@ -171,11 +171,7 @@ fn versions_are_activated_when_all_objects_have_been_read() {
     bench.file("catalog.json", &catalog);
     let run = tap(&bench, &["--catalog", "catalog.json"]);
     let activated: Vec<_> = run.messages.iter().filter(|message| message["type"] == "ACTIVATE_VERSION").collect();
-    assert_eq!(
-        activated.len(),
-        1,
-        "Criteo forgets old rows of reports, which is no reason to remove them: {activated:?}"
-    );
+    assert_eq!(activated.len(), 1, "Criteo forgets old rows of reports, so they must not be removed: {activated:?}");
     assert_eq!(activated[0]["stream"], "audiences");
 }
 
@@ -184,7 +180,7 @@ fn activated(run: &Run) -> Vec<&str> {
     messages.map(|message| message["stream"].as_str().unwrap()).collect()
 }
 
-/// A bench of a tap that activates versions.
+/// A bench whose tap activates versions.
 fn activating(options: Options) -> Bench {
     let mut bench = Bench::new(options, 1);
     bench.config["emit_activate_version_messages"] = json!(true);
@@ -192,7 +188,7 @@ fn activating(options: Options) -> Bench {
 }
 
 #[test]
-fn versions_are_not_activated_when_a_stream_fails_or_a_listed_advertiser_is_missing() {
+fn no_version_is_activated_if_a_stream_fails_or_a_listed_advertiser_is_missing() {
     let mut bench = activating(Options { campaigns: 3, ..Options::default() });
     let fault = json!({"match": {"path": "/campaigns/search"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -206,14 +202,14 @@ fn versions_are_not_activated_when_a_stream_fails_or_a_listed_advertiser_is_miss
 }
 
 #[test]
-fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
-    // An advertiser withdraws its consent behind the list of advertisers.
+fn no_version_is_activated_if_parents_are_missing_or_lists_are_short() {
+    // An advertiser withdraws consent after the list of advertisers was read.
     let bench = activating(Options::default());
-    bench.lose_consent_behind_the_portfolio("1003");
+    bench.withdraw_consent_after_the_portfolio("1003");
     let lost = tap_streams(&bench, &["ad_sets", "ad_set_category_bids", "application"], &[]);
     assert_eq!((lost.code, activated(&lost)), (Some(0), vec!["application"]), "{}", lost.stderr);
 
-    // Criteo announces more than it sends.
+    // Criteo announces more objects than it sends.
     let bench = activating(Options::default());
     let fault = json!({"match": {"path": "/ads"}, "times": null, "do": {"mutate": {"/metadata": {"totalItems": 500}}}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -221,7 +217,7 @@ fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
     assert!(short.stderr.contains("Criteo announced 500 objects"), "{}", short.stderr);
     assert!(activated(&short).is_empty());
 
-    // All of a few parents have nothing at their path.
+    // All of a few parents return 404.
     let bench = activating(Options { advertisers: 1, campaigns: 1, ad_sets: 2, ..Options::default() });
     let fault = json!({"match": {"path": "/category-bids"}, "times": null, "do": {"status": 404, "body": "{}"}});
     bench.sandbox.add_fault(fault).unwrap();
@@ -230,7 +226,7 @@ fn versions_are_not_activated_when_parents_are_lost_or_lists_are_short() {
 }
 
 #[test]
-fn versions_are_not_activated_when_fewer_advertisers_are_read_than_before() {
+fn no_version_is_activated_if_fewer_advertisers_are_read() {
     let bench = activating(Options::default());
     let first = tap_streams(&bench, &["ad_sets"], &[]);
     assert_eq!(activated(&first), ["ad_sets"]);

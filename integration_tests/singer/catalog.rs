@@ -1,4 +1,4 @@
-//! Catalogs as Meltano hands them back.
+//! Catalogs as Meltano passes them.
 
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
@@ -7,9 +7,9 @@ use super::{catalog_with, tap, tap_streams};
 use crate::harness::Bench;
 
 #[test]
-fn discovery_is_a_catalog_that_can_be_read_back_with_a_selection() {
+fn a_discovered_catalog_is_accepted_with_a_selection() {
     let bench = Bench::new(Options::default(), 5);
-    // Meltano hands the state over on discovery, too.
+    // Meltano passes the state on discovery as well.
     bench.file("state.json", &json!({"bookmarks": {}}));
     let discovery = tap(&bench, &["--state", "state.json", "--discover"]);
     assert_eq!((discovery.code, discovery.stderr.as_str()), (Some(0), ""));
@@ -19,7 +19,7 @@ fn discovery_is_a_catalog_that_can_be_read_back_with_a_selection() {
     assert_eq!(catalog["streams"].as_array().unwrap().len(), airbyte.len());
     for stream in catalog["streams"].as_array().unwrap() {
         let properties = stream["schema"]["properties"].as_object().unwrap().len();
-        assert_eq!(stream["metadata"].as_array().unwrap().len(), properties + 1, "{stream}: metadata are missing");
+        assert_eq!(stream["metadata"].as_array().unwrap().len(), properties + 1, "{stream}: metadata is missing");
     }
     let selection = catalog_with(&bench, |stream, column| match column {
         None => ["campaigns", "campaign_statistics_daily"].contains(&stream),
@@ -40,14 +40,14 @@ fn discovery_is_a_catalog_that_can_be_read_back_with_a_selection() {
 }
 
 #[test]
-fn values_are_cast_to_the_types_that_the_catalog_wants() {
+fn values_are_cast_to_the_catalogs_types() {
     let bench = Bench::new(Options::default(), 5);
     let name = "campaign_statistics_daily";
     let plain = tap_streams(&bench, &[name], &[]);
     let mut catalog = catalog_with(&bench, |stream, _| stream == name);
     let streams = catalog["streams"].as_array_mut().unwrap();
     let properties = &mut streams.iter_mut().find(|stream| stream["stream"] == name).unwrap()["schema"]["properties"];
-    // Meltano's `schema:` rules; a number as exact text is what targets with decimals want.
+    // Meltano's `schema:` rules; targets with decimals need numbers as exact strings.
     properties["advertiser_cost"] =
         json!({"type": ["null", "string"], "format": "x-singer.decimal", "precision": 38, "scale": 9});
     properties["clicks"] = json!({"type": "string"});
@@ -60,7 +60,7 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
     properties["sales_pc7d"] = json!({"anyOf": [{"type": "integer"}]});
     properties["timezone"] = json!({"type": ["integer", "null"]});
     bench.file("catalog.json", &catalog);
-    // `tap` holds each record against the schema that was written.
+    // `tap` validates each record against the written schema.
     let cast = tap(&bench, &["--catalog", "catalog.json"]);
     assert_eq!(cast.code, Some(0), "{}", cast.stderr);
     let schema = cast.messages.iter().find(|message| message["type"] == "SCHEMA").unwrap();
@@ -76,15 +76,15 @@ fn values_are_cast_to_the_types_that_the_catalog_wants() {
         assert_eq!(cast["clicks"], plain["clicks"].to_string());
         assert_eq!(cast["displays"], plain["displays"]);
         assert_eq!(cast["campaign_id"].to_string(), plain["campaign_id"].as_str().unwrap());
-        assert!(cast["sales_pc30d"].is_null(), "a number is no object");
+        assert!(cast["sales_pc30d"].is_null(), "a number is not an object");
         assert_eq!(cast["day"], format!("{}T00:00:00Z", plain["day"].as_str().unwrap()));
-        assert!(cast["timezone"].is_null(), "UTC is no number");
+        assert!(cast["timezone"].is_null(), "UTC is not a number");
     }
     assert!(cast.stderr.contains("values that do not fit their columns: sales_pc30d"), "{}", cast.stderr);
 }
 
 #[test]
-fn a_catalog_from_before_an_upgrade_is_told() {
+fn an_outdated_catalog_is_reported() {
     let bench = Bench::new(Options::default(), 2);
     let mut catalog = catalog_with(&bench, |stream, _| ["campaigns", "advertisers"].contains(&stream));
     let streams = catalog["streams"].as_array_mut().unwrap();
@@ -102,14 +102,14 @@ fn a_catalog_from_before_an_upgrade_is_told() {
 }
 
 #[test]
-fn a_full_table_is_read_whole_whatever_the_state() {
+fn a_full_table_sync_ignores_the_state() {
     let mut bench = Bench::new(Options::default(), 20);
     bench.config["lookback_days"] = json!(1);
     let name = "campaign_statistics_daily";
     let first = tap_streams(&bench, &[name], &[]);
     let mut catalog = catalog_with(&bench, |stream, _| stream == name);
     for stream in catalog["streams"].as_array_mut().unwrap() {
-        // What Meltano makes of a rule `replication-method: FULL_TABLE`.
+        // The effect of Meltano's `replication-method: FULL_TABLE`.
         stream["replication_method"] = json!("FULL_TABLE");
         stream["metadata"][0]["metadata"]["replication-method"] = json!("FULL_TABLE");
     }
@@ -118,7 +118,7 @@ fn a_full_table_is_read_whole_whatever_the_state() {
     let full = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
     assert_eq!(full.code, Some(0), "{}", full.stderr);
     assert_eq!(full.records(name).len(), first.records(name).len());
-    // Back again: what a full read leaves is no obstacle.
+    // Incremental again: the state of a full refresh does not prevent it.
     bench.file("catalog.json", &catalog_with(&bench, |stream, _| stream == name));
     for state in [full.last_state().clone(), json!({"bookmarks": {name: {"version": 1, "after": null}}})] {
         bench.file("state.json", &state);
@@ -127,9 +127,9 @@ fn a_full_table_is_read_whole_whatever_the_state() {
     }
 }
 
-/// What rows do not bring along: ids of the place that they are read for, and the number of a twin.
+/// Values not in rows: ids of the requested parent, and row numbers.
 #[test]
-fn values_that_the_tap_adds_are_cast_too() {
+fn values_added_by_the_tap_are_cast() {
     let bench = Bench::new(Options::default(), 3);
     let mut catalog =
         catalog_with(&bench, |stream, _| ["ad_set_category_bids", "category_statistics_daily"].contains(&stream));
@@ -150,7 +150,7 @@ fn values_that_the_tap_adds_are_cast_too() {
 }
 
 #[test]
-fn streams_can_be_chosen_before_there_is_a_key() {
+fn streams_can_be_selected_without_credentials() {
     let bench = Bench::new(Options::default(), 1);
     bench.file(
         "empty.json",
@@ -162,13 +162,13 @@ fn streams_can_be_chosen_before_there_is_a_key() {
     assert!(catalog["streams"].as_array().unwrap().iter().any(|stream| stream["stream"] == "custom_mine"));
 }
 
-/// Strict readers, such as singer-check-tap, take `date-time` for an instant with a zone. Meltano keeps catalogs of older
-/// releases, which said so of times without one.
+/// Strict readers such as singer-check-tap require a zone for `date-time`. Meltano keeps catalogs of older releases,
+/// which used it for times without one.
 #[test]
-fn times_without_a_zone_are_texts_whatever_the_catalog_says_of_them() {
+fn times_without_a_zone_are_always_strings() {
     let bench = Bench::new(Options::default(), 5);
     let discovered: Value = serde_json::from_str(&tap(&bench, &["--discover"]).stdout).unwrap();
-    assert!(!discovered.to_string().contains("airbyte_type"), "no target knows that word");
+    assert!(!discovered.to_string().contains("airbyte_type"), "no target knows this property");
     let plain = tap_streams(&bench, &["transactions"], &[]);
     assert!(!plain.records("transactions").is_empty());
     for property in [
@@ -193,7 +193,7 @@ fn times_without_a_zone_are_texts_whatever_the_catalog_says_of_them() {
 }
 
 #[test]
-fn a_stream_that_a_catalog_has_twice_is_read_once() {
+fn a_stream_listed_twice_is_read_once() {
     let bench = Bench::new(Options::default(), 3);
     let mut catalog = catalog_with(&bench, |stream, _| stream == "campaigns");
     let streams = catalog["streams"].as_array_mut().unwrap();
@@ -208,7 +208,7 @@ fn a_stream_that_a_catalog_has_twice_is_read_once() {
     for item in wide["metadata"].as_array_mut().unwrap() {
         item["metadata"]["selected"] = json!(item["breadcrumb"][1] != "goal");
     }
-    for (entries, column, told) in [
+    for (entries, column, reported) in [
         (vec![wide, narrow], "name", "The catalog has more than one entry for campaigns."),
         (vec![off, entry.clone()], "goal", "The catalog selects campaigns in one entry and not in another."),
     ] {
@@ -217,12 +217,12 @@ fn a_stream_that_a_catalog_has_twice_is_read_once() {
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         assert_eq!(run.records("campaigns").len(), 6);
         assert!(run.records("campaigns").iter().all(|record| record.contains_key(column)), "{}", run.stdout);
-        assert!(run.stderr.contains(told), "{told}: {}", run.stderr);
+        assert!(run.stderr.contains(reported), "{reported}: {}", run.stderr);
     }
 }
 
 #[test]
-fn an_empty_state_is_a_first_sync_and_one_that_is_not_there_is_none() {
+fn an_empty_state_is_a_first_sync_and_a_missing_file_an_error() {
     let bench = Bench::new(Options::default(), 3);
     let name = "campaign_statistics_daily";
     let whole = tap_streams(&bench, &[name], &[]).records(name).len();

@@ -1,8 +1,8 @@
-//! Called as Singer taps are called: the same streams, records and states in other words.
+//! The program as a Singer tap has the same streams, records and states.
 
 mod batches;
 mod catalog;
-mod words;
+mod messages;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,11 +11,11 @@ use criteo_sandbox::{Options, Permission};
 use serde_json::{Map, Value, json};
 
 use crate::harness::Bench;
-use crate::lint;
+use crate::rules;
 use crate::streams::truth_of;
 use crate::truth::by_key;
 
-/// What a tap printed.
+/// Output of a tap.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -36,12 +36,12 @@ impl Run {
     }
 }
 
-/// Runs the tap with `--config` and these arguments, and checks what every target wants.
+/// Runs the tap with `--config` and arguments, and checks what every target requires.
 fn tap(bench: &Bench, arguments: &[&str]) -> Run {
     tap_with(bench, arguments, &[])
 }
 
-/// As [`tap`], with variables in the environment.
+/// Like [`tap`], with environment variables.
 fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
     bench.file("config.json", &bench.config);
     let mut program = bench.program();
@@ -51,7 +51,7 @@ fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> 
     let stderr = String::from_utf8(output.stderr).unwrap();
     let secret = bench.config["client_secret"].as_str().unwrap();
     assert!(!stdout.contains(secret) && !stderr.contains(secret));
-    assert!(!bench.was_trapped());
+    assert!(!bench.contacted_another_host());
     let is_sync = !arguments.contains(&"--discover");
     let lines = stdout.lines().filter(|_| is_sync);
     let messages: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -61,7 +61,7 @@ fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> 
         match message["type"].as_str().unwrap() {
             "SCHEMA" => {
                 assert!(message["key_properties"].as_array().is_some_and(|keys| !keys.is_empty()), "{message}");
-                let validator = lint::strict(&message["schema"]);
+                let validator = rules::strict(&message["schema"]);
                 assert!(schemas.insert(stream.to_owned(), validator).is_none(), "{stream} has two schemas");
             }
             "RECORD" => {
@@ -80,12 +80,12 @@ fn tap_with(bench: &Bench, arguments: &[&str], environment: &[(&str, &str)]) -> 
     Run { code: output.status.code(), stdout, stderr, messages }
 }
 
-/// The catalog of `--discover` with everything selected, as Meltano does with its default rules.
+/// The catalog of `--discover` with everything selected, as Meltano does by default.
 fn everything(bench: &Bench) -> Value {
     catalog_with(bench, |_, _| true)
 }
 
-/// The catalog of `--discover`; `is_wanted` is asked for each stream (without a column) and each column.
+/// The catalog of `--discover`; `is_wanted` decides for each stream (without a column) and column.
 pub fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Value {
     let mut catalog: Value = serde_json::from_str(&tap(bench, &["--discover"]).stdout).unwrap();
     for stream in catalog["streams"].as_array_mut().unwrap() {
@@ -98,13 +98,13 @@ pub fn catalog_with(bench: &Bench, is_wanted: impl Fn(&str, Option<&str>) -> boo
     catalog
 }
 
-/// Runs the tap over some whole streams.
+/// Runs the tap with entire streams.
 pub fn tap_streams(bench: &Bench, names: &[&str], arguments: &[&str]) -> Run {
     bench.file("catalog.json", &catalog_with(bench, |name, _| names.contains(&name)));
     tap(bench, &[&["--catalog", "catalog.json"], arguments].concat())
 }
 
-/// Singer's `date-time` has a zone (RFC 3339), and `airbyte_type` is a word of Airbyte's.
+/// Singer's `date-time` has a zone (RFC 3339), and `airbyte_type` is specific to Airbyte.
 fn in_singers_words(schema: &Value) -> Value {
     let mut schema = schema.clone();
     for property in schema["properties"].as_object_mut().unwrap().values_mut() {
@@ -136,7 +136,7 @@ fn both_protocols_have_the_same_records_and_states() {
         let state = &airbyte.states(name).last().unwrap().1["stream"]["stream_state"];
         let bookmark = &singer.last_state()["bookmarks"][name];
         if state["version"].is_null() {
-            assert_eq!(*bookmark, json!({"version": 1, "after": null}), "{name} has nothing to go on from");
+            assert_eq!(*bookmark, json!({"version": 1, "after": null}), "{name} has nothing to resume");
         } else {
             assert_eq!(bookmark["replication_key"], stream["default_cursor_field"][0]);
             for (key, value) in state.as_object().unwrap() {
@@ -147,7 +147,7 @@ fn both_protocols_have_the_same_records_and_states() {
 }
 
 #[test]
-fn a_second_run_goes_on_and_carries_the_bookmarks_of_others_along() {
+fn a_second_run_resumes_and_keeps_foreign_bookmarks() {
     let mut bench = Bench::new(Options::default(), 60);
     bench.config["lookback_days"] = json!(5);
     let first = tap(&bench, &[]);
@@ -171,7 +171,7 @@ fn a_second_run_goes_on_and_carries_the_bookmarks_of_others_along() {
 }
 
 #[test]
-fn settings_come_from_several_files_and_from_the_environment() {
+fn settings_come_from_files_and_the_environment() {
     let bench = Bench::new(Options::default(), 3);
     bench.file("config.json", &bench.config);
     bench.file("more.json", &json!({"advertiser_ids": [1002], "unknown_setting": true}));
@@ -183,16 +183,16 @@ fn settings_come_from_several_files_and_from_the_environment() {
     let output = program.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.contains("ACTIVATE_VERSION"), "a switch in words of Python");
+    assert!(stdout.contains("ACTIVATE_VERSION"), "a Python boolean");
     let rows = stdout.lines().filter(|line| line.contains(r#""stream":"campaign_statistics_daily","record""#));
     let rows: Vec<Value> = rows.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!rows.is_empty());
     assert!(rows.iter().all(|row| row["record"]["currency"] == "USD" && row["record"]["advertiser_id"] == "1002"));
-    assert!(bench.auxiliary_requests().is_empty(), "totals were not asked for");
+    assert!(bench.auxiliary_requests().is_empty(), "no totals were requested");
 }
 
 #[test]
-fn without_a_catalog_the_least_permissions_are_enough() {
+fn a_tap_without_a_catalog_needs_the_fewest_permissions() {
     let without_permission = vec![Permission::Audiences, Permission::Recommendations];
     let bench = Bench::new(Options { without_permission, ..Options::default() }, 3);
     let run = tap(&bench, &[]);
@@ -204,7 +204,7 @@ fn without_a_catalog_the_least_permissions_are_enough() {
 }
 
 #[test]
-fn an_interrupted_read_of_objects_goes_on() {
+fn an_interrupted_sync_of_objects_resumes() {
     let mut bench = Bench::new(Options { campaigns: 10, ad_sets: 10, ..Options::default() }, 1);
     let name = "ad_set_display_multipliers";
     let whole = tap_streams(&bench, &[name], &[]);
@@ -221,8 +221,8 @@ fn an_interrupted_read_of_objects_goes_on() {
     let records = by_key(kept.chain(resumed.records(name)), &stream);
     assert_eq!(records, by_key(whole.records(name), &stream));
     let end = &resumed.last_state()["bookmarks"][name];
-    assert_eq!(*end, json!({"version": 1, "after": null}), "a whole read begins anew the next time");
-    // Neither for other advertisers nor after a day.
+    assert_eq!(*end, json!({"version": 1, "after": null}), "a complete read starts from scratch next time");
+    // Not for other advertisers, and not a day later.
     let mut later = bench.config.clone();
     later["now"] = json!(format!("{}T12:00:00Z", bench.today() + chrono::Days::new(1)));
     let mut fewer = bench.config.clone();
@@ -235,7 +235,7 @@ fn an_interrupted_read_of_objects_goes_on() {
 }
 
 #[test]
-fn settings_of_older_taps_are_taken_with_a_note() {
+fn settings_of_older_taps_are_accepted_with_a_notice() {
     let mut bench = Bench::new(Options::default(), 3);
     bench.config["advertiser_ids"] = json!("1001,1002");
     bench.config["reports"] = json!([
@@ -249,9 +249,9 @@ fn settings_of_older_taps_are_taken_with_a_note() {
     assert!(run.stderr.contains("WARNING reports: read as custom_reports"), "{}", run.stderr);
 }
 
-/// In the layout of the Singer SDK: it must not mean "start again from nothing".
+/// In the Singer SDK's layout: it must not count as a first sync.
 #[test]
-fn a_bookmark_of_another_tap_for_a_stream_of_ours_is_refused() {
+fn another_taps_bookmark_for_our_stream_is_rejected() {
     let bench = Bench::new(Options::default(), 3);
     let bookmark = json!({"replication_key": "day", "replication_key_value": "2026-10-29"});
     bench.file("state.json", &json!({"bookmarks": {"campaign_statistics_daily": bookmark, "theirs": bookmark}}));

@@ -1,31 +1,31 @@
-//! What a destination that merges by key holds, against the truth.
+//! Compares a destination that merges by key with the truth.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike as _, Days, Months, NaiveDate};
 use serde_json::{Map, Value};
 
-/// The rows of one stream by their primary key.
+/// A stream's rows by primary key.
 pub type Table = BTreeMap<String, Map<String, Value>>;
-/// Rows in a form that can be compared, by the key without a row's number; several only where a report numbers them.
+/// Comparable rows by key without row numbers; several per key only if a report numbers them.
 pub type Rows = BTreeMap<String, Vec<Row>>;
-/// The columns of a row that hold something.
+/// A row's columns with values.
 pub type Row = BTreeMap<String, String>;
 
-/// Columns that only number rows, or name where they came from.
+/// Columns that number rows.
 const NUMBERING: &[&str] = &["row_number", "line_number"];
 
-/// The truth of a stream on the day of one sync.
+/// A stream's truth on the day of a sync.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
     pub rows: Rows,
-    /// The day that the sync took for today.
+    /// The current day of the sync.
     pub today: NaiveDate,
-    /// Whether every row of it must be in the destination; not so after a sync that was killed.
+    /// Whether the destination must have every row; false after a killed sync.
     pub is_wanted: bool,
 }
 
-/// A key with what was wanted and what there is.
+/// A key with expected and actual rows.
 #[derive(Debug, Clone)]
 pub enum Difference {
     Missing(String, Vec<Row>),
@@ -44,14 +44,14 @@ impl Difference {
         }
     }
 
-    /// One of the rows that are concerned.
+    /// One of the affected rows.
     pub fn row(&self) -> &Row {
         match self {
             Self::Missing(_, rows) | Self::Extra(_, rows) | Self::Wrong(_, rows, _) => &rows[0],
         }
     }
 
-    /// The columns that differ; none where whole rows do.
+    /// The differing columns; empty if whole rows differ.
     pub fn columns(&self) -> BTreeSet<&String> {
         match self {
             Self::Wrong(_, wanted, there) if wanted.len() == there.len() => {
@@ -65,14 +65,14 @@ impl Difference {
         }
     }
 
-    /// The first day of the period that is concerned.
+    /// First day of the affected period.
     pub fn first_day(&self) -> Option<NaiveDate> {
         let columns = ["day", "transaction_date", "week", "month", "year"];
         columns.iter().find_map(|column| self.row().get(*column)?.get(..10)?.parse().ok())
     }
 }
 
-/// Puts records into a table as a destination does.
+/// Merges records into a table like a destination.
 pub fn merge<'a>(table: &mut Table, records: impl IntoIterator<Item = &'a Map<String, Value>>, stream: &Value) {
     for record in records {
         let key = key_columns(stream).map(|column| record.get(column).unwrap_or(&Value::Null).to_string());
@@ -84,7 +84,7 @@ fn key_columns(stream: &Value) -> impl Iterator<Item = &str> {
     stream["source_defined_primary_key"].as_array().unwrap().iter().map(|path| path[0].as_str().unwrap())
 }
 
-/// Records as rows that can be compared.
+/// Converts records to comparable rows.
 pub fn rows<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, stream: &Value) -> Rows {
     let mut rows = Rows::new();
     for record in records {
@@ -99,7 +99,7 @@ pub fn rows<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, strea
     rows
 }
 
-/// A value that can be compared; nothing for all the ways to say nothing.
+/// A comparable value; `None` for every form of null.
 fn text(name: &str, value: &Value) -> Option<String> {
     let is_word = name.ends_with("_id") || name.ends_with("_name");
     match value {
@@ -112,7 +112,7 @@ fn text(name: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// The last day of the period that a row is of.
+/// Last day of a row's period.
 pub fn last_day(row: &Row) -> Option<NaiveDate> {
     let day = |column: &str| row.get(column)?.get(..10)?.parse::<NaiveDate>().ok();
     let end = |start: NaiveDate, months: u32| (start.with_day(1)? + Months::new(months)).pred_opt();
@@ -123,8 +123,8 @@ pub fn last_day(row: &Row) -> Option<NaiveDate> {
         .or_else(|| day("year").and_then(|start| end(start, 12)))
 }
 
-/// What differs. `truths` are of each sync in order; a row must be as it was at the last sync that has read its day, or at
-/// a later one. `lookback` is how many days each sync reads again.
+/// The differences. `truths` are those of each sync in order; a row must match the last sync that read its day, or a
+/// later one. Each sync reads `lookback` days again.
 pub fn differences(held: &Rows, truths: &[Truth], lookback: u64) -> Vec<Difference> {
     let keys: BTreeSet<&String> = held.keys().chain(truths.iter().flat_map(|truth| truth.rows.keys())).collect();
     let mut differences = Vec::new();
@@ -158,7 +158,7 @@ pub fn differences(held: &Rows, truths: &[Truth], lookback: u64) -> Vec<Differen
     differences
 }
 
-/// The last sync that must have read a day: the one before it has left its cursor on its yesterday.
+/// The last sync that must have read a day, given that the previous cursor was its yesterday.
 fn last_read(day: NaiveDate, truths: &[Truth], lookback: u64) -> usize {
     let begins_by = |at: &usize| day >= truths[at - 1].today - Days::new(lookback.max(1));
     (1..truths.len()).rev().find(begins_by).unwrap_or(0)

@@ -1,12 +1,12 @@
-//! Random worlds: what nobody knows about Criteo's API is drawn, and whatever it is, a destination that merges by key must hold
-//! the truth, or have been told what it lacks.
+//! Random accounts and API behaviors: a destination that merges by key must match the truth, or the sync must have
+//! reported what is missing.
 //!
 //! ```text
-//! WORLDS=2000 cargo test --test integration -- --ignored --nocapture random_worlds
-//! WORLDS=1 WORLDS_SEED=4711 cargo test --test integration -- --ignored --nocapture random_worlds
+//! WORLDS=2000 cargo test --test integration -- --ignored --nocapture random_accounts
+//! WORLDS=1 WORLDS_SEED=4711 cargo test --test integration -- --ignored --nocapture random_accounts
 //! ```
 //!
-//! `WORLDS_THREADS` is how many worlds there are at once.
+//! `WORLDS_THREADS` sets the number of parallel worlds.
 
 mod judge;
 mod plan;
@@ -28,21 +28,21 @@ use judge::{Table, Truth, differences, merge, rows};
 use plan::Plan;
 use run::{Outcome, outcome};
 
-/// Of a hundred worlds, how many must be whole; of fewer nothing is said.
-const LEAST_WHOLE: u64 = 90;
-/// How often a world that fails is lived through again to find the smallest.
-const MOST_SHRINKING: usize = 40;
+/// Minimum percentage of complete worlds, from a hundred worlds on.
+const MIN_COMPLETE: u64 = 90;
+/// Maximum repetitions of a failing world to find a smaller one.
+const MAX_SHRINKING: usize = 40;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// The worlds of the seeds from `first` on.
+/// Runs the worlds of the seeds from `first` on.
 fn worlds(first: u64, count: u64) {
     println!("{count} worlds, WORLDS_SEED={first}");
     let (next, whole, failures) = (AtomicU64::new(first), AtomicU64::new(0), Mutex::new(Vec::new()));
-    let loud: Mutex<BTreeMap<String, u64>> = Mutex::default();
-    let louds = AtomicU64::new(0);
+    let incomplete: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    let incomplete_count = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..number("WORLDS_THREADS").unwrap_or(3) {
             scope.spawn(|| {
@@ -53,17 +53,17 @@ fn worlds(first: u64, count: u64) {
                     }
                     let plan = Plan::draw(seed);
                     match outcome(&plan) {
-                        Outcome::Whole => {
+                        Outcome::Complete => {
                             whole.fetch_add(1, Ordering::Relaxed);
                         }
-                        Outcome::Loud { streams, text } => {
-                            louds.fetch_add(1, Ordering::Relaxed);
-                            let mut loud = loud.lock().unwrap();
+                        Outcome::Incomplete { streams, text } => {
+                            incomplete_count.fetch_add(1, Ordering::Relaxed);
+                            let mut incomplete = incomplete.lock().unwrap();
                             for (name, value) in &plan.switches {
-                                *loud.entry(format!("{name}={value}")).or_default() += 1;
+                                *incomplete.entry(format!("{name}={value}")).or_default() += 1;
                             }
                             if std::env::var_os("WORLDS_LOUD").is_some() {
-                                println!("loud {seed} {streams:?}\n  {}\n  {text}", plan.told());
+                                println!("incomplete {seed} {streams:?}\n  {}\n  {text}", plan.reported());
                             }
                         }
                         Outcome::Failed { kind, text } => {
@@ -76,23 +76,27 @@ fn worlds(first: u64, count: u64) {
             });
         }
     });
-    let (whole, louds, failures) = (whole.into_inner(), louds.into_inner(), failures.into_inner().unwrap());
-    println!("{whole} whole, {louds} loud, {} failed; switches of the loud ones:", failures.len());
-    let mut loud: Vec<_> = loud.into_inner().unwrap().into_iter().collect();
-    loud.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    for (switch, count) in loud {
+    let (whole, incomplete_count, failures) =
+        (whole.into_inner(), incomplete_count.into_inner(), failures.into_inner().unwrap());
+    println!(
+        "{whole} complete, {incomplete_count} incomplete, {} failed; switches of the incomplete ones:",
+        failures.len()
+    );
+    let mut incomplete: Vec<_> = incomplete.into_inner().unwrap().into_iter().collect();
+    incomplete.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (switch, count) in incomplete {
         println!("  {count} {switch}");
     }
     assert!(failures.is_empty(), "{} of {count} worlds failed:\n{}", failures.len(), failures.join("\n\n"));
-    // What is drawn differs: three standard deviations are chance.
-    let chance = 3 * (count * LEAST_WHOLE * (100 - LEAST_WHOLE)).isqrt() / 100;
-    let least = count * LEAST_WHOLE / 100 - chance.min(count / 10);
-    assert!(count < 100 || whole >= least, "only {whole} of {count} worlds are whole, and {least} must be");
+    // Three standard deviations are attributed to chance.
+    let chance = 3 * (count * MIN_COMPLETE * (100 - MIN_COMPLETE)).isqrt() / 100;
+    let least = count * MIN_COMPLETE / 100 - chance.min(count / 10);
+    assert!(count < 100 || whole >= least, "only {whole} of {count} worlds are complete, expected {least}");
 }
 
-/// The smallest world that fails in the same way, in words.
+/// Describes the smallest world that fails in the same way.
 fn shrunk(mut plan: Plan, kind: &str, mut text: String) -> String {
-    let mut left = if std::env::var_os("WORLDS_WHOLE").is_some() { 0 } else { MOST_SHRINKING };
+    let mut left = if std::env::var_os("WORLDS_WHOLE").is_some() { 0 } else { MAX_SHRINKING };
     'smaller: loop {
         for smaller in plan.smaller() {
             if left == 0 {
@@ -108,7 +112,7 @@ fn shrunk(mut plan: Plan, kind: &str, mut text: String) -> String {
         }
         break;
     }
-    format!("{}\n  {text}", plan.told())
+    format!("{}\n  {text}", plan.reported())
 }
 
 fn seed_of_the_clock() -> u64 {
@@ -116,18 +120,18 @@ fn seed_of_the_clock() -> u64 {
 }
 
 #[test]
-fn a_few_random_worlds_are_whole_or_loud() {
+fn a_few_random_accounts_sync_completely_or_report_errors() {
     worlds(number("WORLDS_SEED").unwrap_or_else(seed_of_the_clock), number("WORLDS").unwrap_or(20));
 }
 
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn random_worlds_are_whole_or_loud() {
+fn random_accounts_sync_completely_or_report_errors() {
     worlds(number("WORLDS_SEED").unwrap_or_else(seed_of_the_clock), number("WORLDS").unwrap_or(200));
 }
 
 #[test]
-fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
+fn the_judge_detects_lost_duplicate_changed_and_stale_rows() {
     let mut bench = Bench::new(Options::default(), 12);
     let catalog = bench.catalog(&["campaign_statistics_daily", "category_statistics_daily"], "incremental");
     let discovered = bench.discover();
@@ -168,7 +172,7 @@ fn the_judge_notices_what_is_lost_doubled_changed_or_stale() {
             table.get_mut(&key).unwrap()[column] = json!(7.5);
             assert!(!differing(&table, std::slice::from_ref(&first), 3).is_empty(), "{name}: changed");
         }
-        // Five days later everything has grown: what the lookback reaches must be as it is now, the rest may be as it was.
+        // Five days later all numbers have grown: days within the lookback must be current, others may be old.
         let before = bench.today();
         let today = before + Days::new(5);
         bench.sandbox.change(|options| options.today = today);

@@ -1,11 +1,11 @@
-//! What a world is: the switches, faults, streams, settings and syncs that a seed draws, and how to draw less.
+//! A random world (switches, faults, streams, settings and syncs of a seed), and smaller variants of it.
 
 use chrono::{Days, NaiveDate};
 use criteo_sandbox::{Options, UNKNOWNS};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Statistics as they come with the connector.
+/// Built-in statistics reports.
 pub const PRESETS: &[&str] = &[
     "campaign_statistics_daily",
     "ad_set_statistics_daily",
@@ -16,7 +16,7 @@ pub const PRESETS: &[&str] = &[
     "coupon_statistics_daily",
     "objective_statistics_daily",
 ];
-/// Reports with fixed columns; those of ad level are in the newest version only.
+/// Reports with fixed columns; the ad-level report needs the newest version.
 pub const SMALL: &[&str] = &[
     "placements_daily",
     "placement_categories_daily",
@@ -53,34 +53,34 @@ const OBJECTS: &[&str] = &[
     "mpo_seller_campaigns",
     "mpo_budgets",
 ];
-/// Drawn less often: values that cost several attempts for every request they touch.
+/// Drawn less often: these values cause several attempts for every affected request.
 const SLOW: &[&str] = &["500", "gateway_timeout"];
-/// Drawn less often, too: with these the best that can come of a stream is that it stops and says so, or that it warns where nothing
-/// is compared with totals (rows that come twice).
+/// Drawn less often: with these, a stream can at best fail with an error, or warn where nothing is compared with
+/// totals.
 const UNREADABLE: &[&str] =
     &["application", "rows_outside", "advertiser_column", "log_compression", "currency_spelling", "repeated_keys"];
 
 /// One sync of a world.
 #[derive(Debug, Clone)]
 pub struct Sync {
-    /// Days since the sync before.
+    /// Days since the previous sync.
     pub later: u64,
-    /// The program is killed after so many lines.
+    /// The program is killed after this many lines.
     pub killed_after: Option<usize>,
-    /// Whether the destination keeps what came behind the last state of a killed sync.
+    /// Whether the destination keeps rows after the last state of a killed sync.
     pub keeps_unsaved: bool,
-    /// An advertiser whose consent is missing in this sync.
+    /// An advertiser without consent in this sync.
     pub absent: Option<String>,
 }
 
-/// A world and what is done in it.
+/// A world and its syncs.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
     pub options: Options,
-    /// The switches that differ from the sandbox's own reading.
+    /// Switches that differ from the default.
     pub switches: Vec<(&'static str, &'static str)>,
-    /// Each with the sync that it lasts for.
+    /// Each with the index of its sync.
     pub faults: Vec<(usize, Value)>,
     pub streams: Vec<String>,
     pub custom_reports: Vec<Value>,
@@ -102,7 +102,7 @@ fn some<'a>(rng: &mut Rng, values: &[&'a str], most: usize) -> Vec<&'a str> {
 }
 
 impl Plan {
-    /// Everything follows from the seed.
+    /// Everything depends only on the seed.
     pub fn draw(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
         let mut options = options(rng, seed);
@@ -140,14 +140,14 @@ impl Plan {
         plan
     }
 
-    /// A long history has few rows a day, and no report that takes a request for each day or goes back a year only.
+    /// A long history has few rows per day, and no report with one request per day or only a year of history.
     fn keep_possible(&mut self) {
         if self.days > 100 {
             (self.options.ads, self.options.ad_sets) = (1, 1);
             self.streams.retain(|name| !name.starts_with("ad_level") && !name.starts_with("mpo_"));
             self.options.row_cap = self.options.row_cap.max(1000);
         }
-        // The datasets of product sets are known from ad sets, so there must be enough of these.
+        // Product sets need datasets, which come from ad sets, so there must be enough of those.
         if self.streams.iter().any(|name| name.starts_with("product_")) {
             (self.options.campaigns, self.options.ad_sets) = (2, 2);
         }
@@ -157,14 +157,14 @@ impl Plan {
         }
     }
 
-    /// Takes away what no client can tell from the truth.
+    /// Removes what a client cannot distinguish from the truth.
     fn keep_knowable(&mut self) {
-        // An order that comes after the days of its event were read for the last time.
+        // An order placed after its event's days were last read.
         if self.value("transactions_window") == "event" && self.streams.iter().any(|name| name == "transactions") {
             let lookback = self.config.get("lookback_days").and_then(Value::as_u64).unwrap_or(30);
             self.config.insert("lookback_days".to_owned(), json!(lookback.max(22)));
         }
-        // Rows of others that do not say whose they are, in the totals as well; or of one who is refused and comes nevertheless.
+        // Unrequested rows without an advertiser, also in the totals; or of a refused advertiser.
         let is_hidden = self.is_set("advertiser_column") || !self.options.refused_in_reports.is_empty();
         if is_hidden && ["other_advertiser", "filter_ignored"].contains(&self.value("rows_outside")) {
             self.switches.retain(|(name, _)| *name != "rows_outside");
@@ -180,13 +180,13 @@ impl Plan {
         self.switches.iter().any(|(name, _)| *name == switch)
     }
 
-    /// Every stream with those of the custom reports.
+    /// All streams, including custom reports.
     pub fn selected(&self) -> Vec<String> {
         let custom = self.custom_reports.iter().map(|report| format!("custom_{}", report["name"].as_str().unwrap()));
         self.streams.iter().cloned().chain(custom).collect()
     }
 
-    /// The same world with one thing less, for each thing that there is.
+    /// The same world with one element removed, for each element.
     pub fn smaller(&self) -> Vec<Self> {
         let mut plans = Vec::new();
         let mut with = |change: &dyn Fn(&mut Self)| {
@@ -236,7 +236,7 @@ impl Plan {
         plans
     }
 
-    /// Why the truth of a stream cannot be known in this world by anybody; nothing is judged then.
+    /// Why a stream's truth is unknowable in this world; it is then not compared.
     pub fn unknowable(&self, stream: &str) -> Option<&'static str> {
         let is_statistics = PRESETS.contains(&stream) || stream.starts_with("custom_");
         let custom = self.custom_report(stream);
@@ -257,7 +257,7 @@ impl Plan {
             return Some("a silent cap on a report that is not compared with totals");
         }
         if has_twins && self.is_set("repeated_keys") {
-            // Where a key has fewer rows than a sync ago, the destination keeps the one with the last number.
+            // If a key has fewer rows than before, the destination keeps the one with the last number.
             return Some("rows that come twice now and once then in a report whose rows are numbered");
         }
         None
@@ -268,8 +268,8 @@ impl Plan {
         self.custom_reports.iter().find(|report| report["name"] == name)
     }
 
-    /// In few lines, for people.
-    pub fn told(&self) -> String {
+    /// A short description.
+    pub fn reported(&self) -> String {
         let options = &self.options;
         let syncs: Vec<_> = self
             .syncs
@@ -336,7 +336,7 @@ fn switches(rng: &mut Rng) -> Vec<(&'static str, &'static str)> {
     switches
 }
 
-/// A switch about one kind of stream is worth little without such a stream.
+/// A switch for one kind of stream needs such a stream.
 fn bring_along(rng: &mut Rng, switches: &[(&'static str, &'static str)], streams: &mut Vec<&'static str>) {
     for (name, _) in switches {
         let wanted = match name.split('_').next().unwrap() {
@@ -376,7 +376,7 @@ fn custom_report(rng: &mut Rng, number: usize) -> Value {
         ],
         1 + number,
     );
-    // Those without rows of their own go with every period.
+    // Dimensions without rows of their own are combined with every period.
     dimensions.extend(match rng.u8(..8) {
         0 | 1 => Some("Week"),
         2 => Some("Month"),
@@ -465,7 +465,7 @@ fn faults(rng: &mut Rng, options: &Options, syncs: &[Sync]) -> Vec<(usize, Value
             9 => report(json!({"advertiser": advertiser}), json!({"status": 403, "body": refusal})),
             _ => report(json!({"window": day}), json!({"status": 504, "body": ""})),
         };
-        // What lasts for a whole sync leaves a gap, which the next sync must close: seldom there is none.
+        // A fault for a whole sync leaves a gap that the next sync must close, so it is drawn less often.
         let is_lasting = kind >= 8 && rng.u8(..10) > 0;
         faults.push((rng.usize(..syncs.len() - usize::from(is_lasting)), fault));
     }
@@ -486,7 +486,7 @@ fn syncs(rng: &mut Rng, options: &Options) -> Vec<Sync> {
         let at = rng.usize(..syncs.len());
         let killed_after = Some(rng.usize(5..400));
         let killed = Sync { killed_after, keeps_unsaved: rng.bool(), ..syncs[at].clone() };
-        // The next sync of the same day goes on.
+        // The next sync resumes on the same day.
         syncs[at].later = 0;
         syncs.insert(at, killed);
     }

@@ -1,4 +1,4 @@
-//! Lives through a world and says what came of it.
+//! Runs a world and compares the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -16,18 +16,18 @@ use crate::harness::{Bench, Transcript, http};
 use crate::streams::preset;
 use crate::truth;
 
-/// What came of a world.
+/// Result of a world.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// Every stream is the truth.
-    Whole,
-    /// These streams are not, and it was said; along with what differs, in words.
-    Loud { streams: Vec<String>, text: String },
-    /// Wrong without a word, or a rule of every run is broken.
+    /// Every stream matches the truth.
+    Complete,
+    /// These streams do not, and errors or warnings said so; with the differences.
+    Incomplete { streams: Vec<String>, text: String },
+    /// Wrong without an error or warning, or a rule is broken.
     Failed { kind: &'static str, text: String },
 }
 
-/// What the syncs of a world have left.
+/// State after a world's syncs.
 struct Story {
     bench: Bench,
     discovered: BTreeMap<String, Value>,
@@ -38,13 +38,13 @@ struct Story {
     runs: Vec<Transcript>,
 }
 
-/// A stream that is not the truth.
+/// A stream that differs from the truth.
 struct Wrong {
     stream: String,
     differences: Vec<Difference>,
 }
 
-/// Lives through a world; whatever panics on the way is a failure of it.
+/// Runs a world; a panic counts as its failure.
 pub fn outcome(plan: &Plan) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| live(plan))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -74,18 +74,18 @@ fn live(plan: &Plan) -> Outcome {
     }
     let wrong = story.judge(plan);
     if wrong.is_empty() {
-        return Outcome::Whole;
+        return Outcome::Complete;
     }
-    if let Some(silent) = wrong.iter().find(|wrong| !story.is_told(wrong)) {
+    if let Some(silent) = wrong.iter().find(|wrong| !story.is_reported(wrong)) {
         return story.failure("silent", silent);
     }
     let streams: Vec<_> = wrong.iter().map(|wrong| wrong.stream.clone()).collect();
     let text = wrong.iter().map(|wrong| story.differing(wrong)).collect::<Vec<_>>().join("\n") + "\n" + &story.tail();
     story.heal(plan);
     for mut wrong in story.judge(plan).into_iter().filter(|wrong| streams.contains(&wrong.stream)) {
-        // What Criteo no longer keeps is lost for good.
+        // Data that Criteo no longer keeps is lost.
         wrong.differences.retain(|difference| !difference.is_missing() || story.is_kept(&wrong.stream, difference));
-        // Without totals nothing shows a cap that nobody knows of: such days are told to be unproven.
+        // Without totals, an unknown cap is undetectable: such days are reported as unproven.
         if plan.is_set("silent_cap") {
             wrong.differences.retain(|difference| {
                 !difference.is_missing() || !story.is_warned(&wrong.stream, difference, "unproven")
@@ -93,14 +93,14 @@ fn live(plan: &Plan) -> Outcome {
         }
         let open = story.is_incomplete(&wrong.stream);
         if wrong.differences.iter().any(Difference::is_missing) && !open {
-            return story.failure("the state has passed what is missing", &wrong);
+            return story.failure("the state has passed missing rows", &wrong);
         }
         wrong.differences.retain(|difference| !difference.is_missing());
         if !open && !wrong.differences.iter().all(|difference| story.is_warned(&wrong.stream, difference, "")) {
-            return story.failure("wrong rows stay without a warning", &wrong);
+            return story.failure("wrong rows remain without a warning", &wrong);
         }
     }
-    Outcome::Loud { streams, text }
+    Outcome::Incomplete { streams, text }
 }
 
 impl Story {
@@ -136,7 +136,7 @@ impl Story {
         }
     }
 
-    /// Reads to the end or to its violent one, and keeps what a platform keeps.
+    /// Reads to the end or until killed, and keeps what a platform keeps.
     fn sync(&mut self, killed_after: Option<usize>, keeps_unsaved: bool) {
         let run = match killed_after {
             None => self.bench.read(&self.catalog, self.state.as_ref()),
@@ -151,7 +151,7 @@ impl Story {
             let records = records.map(|message| message["record"]["data"].as_object().unwrap());
             merge(self.tables.entry(name.to_owned()).or_default(), records, &self.discovered[name]);
         }
-        // A platform goes on from the last state of each stream, old or new.
+        // A platform resumes from each stream's last state, old or new.
         let mut states: BTreeMap<String, Value> = BTreeMap::new();
         let old = self.state.iter().filter_map(Value::as_array).flatten();
         let new = run.final_state();
@@ -189,7 +189,7 @@ impl Story {
         assert_eq!(status, 200);
     }
 
-    /// All switches as the sandbox reads Criteo itself, but those that say what there is; no faults.
+    /// Resets all switches except those that change the truth, and removes faults.
     fn heal(&mut self, plan: &Plan) {
         self.end_faults();
         self.bench.sandbox.change(|options| {
@@ -212,9 +212,9 @@ impl Story {
             } else {
                 rows(self.tables[&stream].values(), discovered)
             };
-            // A day less than the default of reports whose metrics settle soon.
+            // One day less than the default for reports whose metrics settle soon.
             let lookback = self.bench.config["lookback_days"].as_u64().unwrap_or(3);
-            // Orders come less than twenty days after the event whose day is read again.
+            // Orders are placed less than twenty days after their event.
             let is_by_event = stream == "transactions" && plan.value("transactions_window") == "event";
             let lookback = if is_by_event { lookback.saturating_sub(20) } else { lookback };
             let differences = differences(&held, truths, lookback);
@@ -233,11 +233,11 @@ impl Story {
         }
     }
 
-    /// The truth of a stream as it is today, over the days that the configuration asks for and Criteo serves.
+    /// A stream's current truth over the configured days that Criteo has.
     fn truth(&mut self, plan: &Plan, name: &str) -> Rows {
         let is_report = plan.custom_report(name).is_some() || PRESETS.contains(&name) || SMALL.contains(&name);
         let real = self.bench.sandbox.world().consenting_ids();
-        // Whoever is refused is no part of the truth.
+        // Refused advertisers are not part of the truth.
         let refused =
             if name.starts_with("mpo_") || !is_report { Vec::new() } else { plan.options.refused_in_reports.clone() };
         let (absent, hidden) = self.truth_options(&refused);
@@ -261,7 +261,7 @@ impl Story {
         rows
     }
 
-    /// Hides these advertisers from the truth; returns what to put back.
+    /// Hides these advertisers from the truth; returns the previous values.
     fn truth_options(&self, refused: &[String]) -> (Vec<String>, Vec<String>) {
         let mut before = (Vec::new(), Vec::new());
         self.bench.sandbox.change(|options| {
@@ -271,7 +271,7 @@ impl Story {
         before
     }
 
-    /// The zone whose days a stream counts in.
+    /// The time zone of a stream's days.
     fn zone_of(&self, plan: &Plan, name: &str) -> String {
         let custom = plan.custom_report(name);
         let is_hourly =
@@ -280,9 +280,9 @@ impl Story {
         zone.filter(|_| !is_hourly).unwrap_or("UTC").to_owned()
     }
 
-    /// The day that it is for a stream.
+    /// The current day of a stream.
     fn today_of(&self, plan: &Plan, name: &str) -> NaiveDate {
-        // The program goes by Criteo's clock, and its own says noon.
+        // The program follows Criteo's clock, while its own shows noon.
         let hour = match self.bench.sandbox.world().unknown("server_clock") {
             "nine_hours_ahead" => 21,
             "nine_hours_behind" => 3,
@@ -292,7 +292,7 @@ impl Story {
         instant.with_timezone(&self.zone_of(plan, name).parse::<Tz>().unwrap()).date_naive()
     }
 
-    /// The first day that can be wanted: nobody asks for more than the documents say, whatever is served.
+    /// The first expected day: never before the documented history, even if more is available.
     fn floor(&self, plan: &Plan, kept: &str, zone: &str) -> NaiveDate {
         let world = self.bench.sandbox.world();
         let documented = World::new(Options { today: self.bench.today(), ..plan.options.clone() });
@@ -327,7 +327,7 @@ impl Story {
         truth::small(&self.bench, name, &self.discovered[name])
     }
 
-    /// How many lines the log files of each advertiser and day have.
+    /// Number of lines in the log files of each advertiser and day.
     fn files(&self, from: NaiveDate, advertisers: &[String]) -> Rows {
         let yesterday = self.bench.today() - Days::new(1);
         let world = self.bench.sandbox.world();
@@ -337,7 +337,7 @@ impl Story {
             .iter()
             .flat_map(|id| from.iter_days().take_while(|day| *day <= yesterday).map(move |day| (id, day)))
         {
-            // The last file of a day may come when the day is two days old.
+            // The last file of a day may arrive two days later.
             let is_late = day == yesterday && world.unknown("young_log_files") == "late";
             let parts = &parts[..parts.len() - usize::from(is_late)];
             let lines = parts.iter().map(|part| {
@@ -352,8 +352,8 @@ impl Story {
         rows
     }
 
-    /// Whether somebody who reads status and warnings knows of everything that differs.
-    fn is_told(&self, wrong: &Wrong) -> bool {
+    /// Whether statuses and warnings cover all differences.
+    fn is_reported(&self, wrong: &Wrong) -> bool {
         let was_incomplete = self.runs.iter().any(|run| is_incomplete(run, &wrong.stream));
         self.is_incomplete(&wrong.stream)
             || wrong.differences.iter().all(|difference| {
@@ -362,7 +362,7 @@ impl Story {
             })
     }
 
-    /// Whether the last sync could still have read what is missing.
+    /// Whether the last sync could still read the missing rows.
     fn is_kept(&self, stream: &str, difference: &Difference) -> bool {
         self.truths[stream].last().unwrap().rows.contains_key(difference.key())
     }
@@ -371,8 +371,7 @@ impl Story {
         is_incomplete(self.runs.last().unwrap(), stream)
     }
 
-    /// Whether a warning with `words` names the stream, and the day, the advertiser, the columns or the kind of key that
-    /// differ.
+    /// Whether a warning with `words` names the stream and the differing day, advertiser, columns or kind of key.
     fn is_warned(&self, stream: &str, difference: &Difference, words: &str) -> bool {
         let warnings = self.runs.iter().flat_map(|run| run.logs("WARN"));
         let about =
@@ -398,7 +397,7 @@ impl Story {
     fn unnamed_refusal(&self, plan: &Plan) -> Option<String> {
         let [refused] = &plan.options.refused_in_reports[..] else { return None };
         let is_statistics = |name: &&String| PRESETS.contains(&name.as_str()) || plan.custom_report(name).is_some();
-        // A report without campaigns is an empty one.
+        // A report without campaigns is empty.
         let is_seen = !["skipped", "no_campaign"].contains(&plan.value("refused_advertiser"))
             && plan.selected().iter().filter(is_statistics).any(|name| !self.is_incomplete(name));
         let is_named = self.runs.iter().any(|run| {
@@ -426,7 +425,7 @@ impl Story {
         )
     }
 
-    /// What the last syncs said.
+    /// The last syncs' messages.
     fn tail(&self) -> String {
         let mut text = String::new();
         for (number, run) in self.runs.iter().enumerate() {
@@ -457,7 +456,7 @@ fn is_incomplete(run: &Transcript, stream: &str) -> bool {
     }
 }
 
-/// Switches that say what there is, and not how it is told: the truth follows them, so they cannot be healed.
+/// Switches that change the truth and so cannot be reset.
 const OF_THE_WORLD: &[&str] = &[
     "week_start",
     "week_spelling",
@@ -495,8 +494,7 @@ fn custom_query(custom: &Value) -> Value {
     query
 }
 
-/// The first day of the first period that is read whole: the one that the start lies in, or the next where Criteo does not keep
-/// all of that.
+/// First day of the first complete period: the one with the start, or the next if Criteo does not have all of it.
 fn first_period(plan: &Plan, dimensions: &str, start: NaiveDate, floor: NaiveDate) -> NaiveDate {
     let (begin, next) = if dimensions.contains("\"Week\"") {
         let first = match plan.value("week_start") {
@@ -519,7 +517,7 @@ fn first_period(plan: &Plan, dimensions: &str, start: NaiveDate, floor: NaiveDat
     if begin < floor { next } else { begin }
 }
 
-/// The lines of log files by advertiser and day.
+/// Number of log file lines by advertiser and day.
 fn held_files(table: &Table) -> Rows {
     let mut rows = Rows::new();
     for record in table.values() {

@@ -1,4 +1,4 @@
-//! Tokens, and the two call budgets.
+//! Tokens and the two rate limits.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use crate::problem::Problem;
 #[derive(Debug)]
 struct Token {
     end: Instant,
-    /// How many more calls it is good for.
+    /// Remaining requests.
     calls: Option<u32>,
 }
 
-/// Who may call, and how often.
+/// Valid tokens, and requests counted against the limits.
 #[derive(Debug)]
 pub(crate) struct Access {
     tokens: HashMap<String, Token>,
@@ -25,11 +25,11 @@ pub(crate) struct Access {
     others: VecDeque<Instant>,
 }
 
-/// What is left of a budget.
+/// The remainder of a rate limit.
 pub(crate) struct Budget {
     pub limit: usize,
     pub remaining: usize,
-    /// Until the oldest call is a minute old.
+    /// Until the oldest request is a minute old.
     pub reset: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Access {
         }
     }
 
-    /// `POST /oauth2/token`. The answer to wrong credentials is OAuth's, not Criteo's envelope.
+    /// `POST /oauth2/token`. Errors have OAuth's format, not Criteo's envelope.
     pub(crate) fn grant(&mut self, options: &Options, form: &HashMap<String, String>) -> Result<Value, (u16, Value)> {
         let field = |name: &str| form.get(name).map(String::as_str);
         let refuse =
@@ -75,7 +75,7 @@ impl Access {
         }))
     }
 
-    /// Ends all tokens.
+    /// Revokes all tokens.
     pub(crate) fn revoke(&mut self) {
         self.tokens.clear();
     }
@@ -94,7 +94,7 @@ impl Access {
         Ok(())
     }
 
-    /// Counts a call in a rolling minute, which a time scale makes shorter; `false` when nothing is left to pay with.
+    /// Counts a request in a rolling minute, shortened by the time scale; `false` if the limit is used up.
     pub(crate) fn pay(&mut self, is_report: bool, options: &Options) -> (Budget, bool) {
         let minute = options.minute();
         let now = Instant::now();

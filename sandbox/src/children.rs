@@ -1,11 +1,11 @@
-//! The truth of streams that hang on others: every object with the ids that its answer does not carry.
+//! The truth of child streams: every object, with ids that its response lacks.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, ad_set_id, advertiser_id};
 
 impl World {
-    /// The objects of any stream in a version of the API, each with the ids of what it hangs on; `None` for an unknown name.
+    /// The objects of any stream in an API version, each with its parents' ids; `None` for an unknown name.
     #[must_use]
     pub fn stream(&self, name: &str, version: &str) -> Option<Vec<Value>> {
         if let Some(mut objects) = self.objects(name, version) {
@@ -97,7 +97,7 @@ impl World {
                 "sellers" => list(path, &[("advertiserId", &advertiser)]),
                 "budgets" => {
                     let path = ["advertisers", &advertiser, "budgets"];
-                    // Nobody can ask for the spend of all budgets that have ended.
+                    // The API cannot return the spend of all finished budgets.
                     let ended =
                         list(&path, &[("endAfterDate", "2000-01-01"), ("status", "Archived")]).map(|mut list| {
                             let unspent =

@@ -1,18 +1,18 @@
-//! The control port: everything that a test of another language needs to do to a sandbox.
+//! The control port, for tests in other languages.
 //!
-//! | request | does |
+//! | request | effect |
 //! | --- | --- |
 //! | `POST /faults` | adds a fault or a list of them |
-//! | `DELETE /faults` | takes all faults away |
+//! | `DELETE /faults` | removes all faults |
 //! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `inserted`, `row_cap`, `page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
-//! | `POST /unknowns` | sets unknowns: `{"week_start": "sunday", …}` |
-//! | `GET /unknowns` | what each is set to |
-//! | `POST /revoke` | ends all tokens |
+//! | `POST /unknowns` | sets switches: `{"week_start": "sunday", …}` |
+//! | `GET /unknowns` | the value of each switch |
+//! | `POST /revoke` | revokes all tokens |
 //! | `GET /log` | the requests so far, secrets hashed |
-//! | `GET /peak` | the most that there has been at once |
+//! | `GET /peak` | the peak load |
 //! | `GET /truth?stream=…&version=…` | the objects of a stream |
 //! | `POST /truth` | the rows of `{"report":"statistics","query":{…}}`, without a cap |
-//! | `POST /truth` | the answer to any `{"method":"GET","path":"/2026-07/…","body":{…}}`, without cap, faults and limits |
+//! | `POST /truth` | the response to any `{"method":"GET","path":"/2026-07/…","body":{…}}`, without cap, faults and limits |
 
 use std::time::Duration;
 
@@ -99,11 +99,11 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
     }
 }
 
-/// All of them or none.
+/// All or none.
 fn set_unknowns(options: &mut Options, changes: &Value) -> Result<(), String> {
     let mut unknowns = options.unknowns.clone();
     for (name, value) in changes.as_object().ok_or("an object is wanted")? {
-        unknowns.set(name, value.as_str().ok_or_else(|| format!("{name}: a text is wanted"))?)?;
+        unknowns.set(name, value.as_str().ok_or_else(|| format!("{name}: expected a string"))?)?;
     }
     options.unknowns = unknowns;
     Ok(())
@@ -114,18 +114,18 @@ fn change(options: &mut Options, change: &Value) -> Result<(), String> {
         value
             .as_u64()
             .and_then(|number| usize::try_from(number).ok())
-            .ok_or_else(|| format!("{name}: a number is wanted"))
+            .ok_or_else(|| format!("{name}: expected a number"))
     };
     let texts = |value: &Value| -> Result<Vec<String>, String> {
         serde_json::from_value(value.clone()).map_err(|error| error.to_string())
     };
     if !change.is_object() {
-        return Err("an object is wanted".to_owned());
+        return Err("expected an object".to_owned());
     }
     for (name, value) in change.as_object().into_iter().flatten() {
         match name.as_str() {
             "today" => {
-                options.today = value.as_str().and_then(|day| day.parse().ok()).ok_or("today: a day is wanted")?;
+                options.today = value.as_str().and_then(|day| day.parse().ok()).ok_or("today: expected a day")?;
             }
             "without_consent" => options.without_consent = texts(value)?,
             "deleted_ids" => options.deleted_ids = texts(value)?,

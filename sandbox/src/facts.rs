@@ -1,17 +1,17 @@
-//! The ground truth of statistics: small facts whose sums are additive over any choice of dimensions.
+//! The truth of statistics: small facts that add up over any choice of dimensions.
 //!
-//! Every ad has a few facts on every day it is shown. A fact has an hour (in UTC) and one value of every dimension,
-//! and its metrics are whole numbers (money in millionths), so that sums are exact.
+//! Every ad has a few facts per active day. A fact has an hour (UTC) and one value of every dimension; its metrics are
+//! integers (money in millionths), so that sums are exact.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::vocabulary::Measure;
 use crate::world::{AdPath, World};
 
-/// Facts of an ad on one day.
+/// Facts per ad and day.
 const FACTS_A_DAY: u64 = 3;
 
-/// One fact.
+/// A fact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fact {
     pub path: AdPath,
@@ -20,7 +20,7 @@ pub(crate) struct Fact {
 }
 
 impl World {
-    /// The facts of the ads of these advertisers from `start` to `end` (days in UTC, both included).
+    /// Facts of these advertisers' ads from `start` to `end` (days in UTC, inclusive).
     pub(crate) fn facts(&self, advertisers: &[u32], start: NaiveDate, end: NaiveDate) -> Vec<Fact> {
         let mut facts = Vec::new();
         let end = end.min(self.options.today);
@@ -52,15 +52,15 @@ impl World {
         }
     }
 
-    /// One of `count` values of a dimension that belongs to the fact alone.
+    /// One of `count` values of a dimension that only depends on the fact.
     pub(crate) fn choice(&self, fact: &Fact, dimension: u64, count: u64) -> u64 {
         self.random(&[fact.key, dimension]) % count
     }
 
-    /// The value of a metric, in whole units or millionths.
+    /// A metric's value, in whole units or millionths.
     pub(crate) fn value(&self, fact: &Fact, metric: u64, measure: Measure) -> i128 {
         let random = self.random(&[fact.key, metric]);
-        // Money in steps of a hundredth of a cent: up to 80.00, but one ad has amounts of eighteen digits.
+        // Money in hundredths of a cent, up to 80.00; one ad has amounts with eighteen digits.
         let most_steps = if fact.path == self.ad_path(5) { 1_000_000_000_000_000_000 } else { 800_000 };
         let value = match measure {
             Measure::Count(most) => i128::from(random % (most + 1)),
@@ -68,17 +68,17 @@ impl World {
             Measure::Ratio => i128::from(random % 800_000) * 100,
             Measure::Word => 0,
         };
-        // Criteo goes on crediting sales to a day for weeks: a third of every number comes in the course of them.
+        // Criteo credits sales to a day for weeks: a third of every number is added over time.
         let age = (self.options.today - fact.instant.date_naive()).num_days().max(0);
         let whole = i64::from(self.options.restatement_days);
         let grown =
             if whole == 0 { value } else { value * i128::from(2 * whole + age.min(whole)) / i128::from(3 * whole) };
-        // Whole hundredths of a cent, so that sums stay exact in other currencies.
+        // Whole hundredths of a cent keep sums exact in other currencies.
         if measure == Measure::Money { grown - grown % 100 } else { grown }
     }
 }
 
-/// A number that stands for a metric's name.
+/// A number for a metric's name.
 pub(crate) fn metric_key(name: &str) -> u64 {
     name.bytes().fold(1, |key: u64, byte| key.wrapping_mul(131).wrapping_add(u64::from(byte)))
 }

@@ -1,4 +1,4 @@
-//! Faults on demand: which request, and what happens to its answer.
+//! Faults for selected requests.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,7 +20,7 @@ pub(crate) struct Fault {
     matches: Match,
     #[serde(rename = "do", default)]
     action: Action,
-    /// How many requests it befalls; all when it is `null`.
+    /// Number of affected requests; `null` for all.
     #[serde(default = "once")]
     times: Option<u64>,
     #[serde(skip)]
@@ -29,53 +29,53 @@ pub(crate) struct Fault {
     done: u64,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional member")]
+#[expect(clippy::unnecessary_wraps, reason = "default of an optional member")]
 fn once() -> Option<u64> {
     Some(1)
 }
 
-/// Which requests; what is left out matches all.
+/// Selects requests; omitted members match all.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Match {
     /// A part of the path.
     path: Option<String>,
     method: Option<String>,
-    /// From the n-th request that matches otherwise, counted from 1.
+    /// From the n-th otherwise matching request on, counted from 1.
     nth: Option<u64>,
     /// An advertiser id in path, query or body.
     advertiser: Option<String>,
-    /// A day that is named in query or body, as the first or last of a window.
+    /// The first or last day of the window, in query or body.
     window: Option<String>,
     /// A day within the window.
     covers: Option<NaiveDate>,
-    /// Windows of more days than this.
+    /// Windows with more days than this.
     longer_than: Option<i64>,
     /// Any other part of path, query or body.
     text: Option<String>,
-    /// Of a hundred of those that match otherwise, how many; which ones is the same every time.
+    /// A percentage of otherwise matching requests, always the same ones.
     percent: Option<u64>,
 }
 
-/// What happens; what is left out stays as it is.
+/// The effect; omitted members change nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Action {
     status: Option<u16>,
     headers: BTreeMap<String, String>,
-    /// A text in place of the body.
+    /// Replaces the body.
     body: Option<String>,
-    /// A redirect to this URL (status 307 unless another is given).
+    /// A redirect to this URL (status 307 unless set).
     redirect: Option<String>,
-    /// `true` compresses the body, whoever asked; a number makes it a bomb of so many spaces.
+    /// `true` compresses the body regardless of the request; a number makes a bomb of that many spaces.
     gzip: Option<Value>,
-    /// Changes of the JSON body by pointer: `{"/Rows/0/Clicks":"N/A"}`; `null` removes.
+    /// Changes to the JSON body by pointer: `{"/Rows/0/Clicks":"N/A"}`; `null` removes.
     mutate: BTreeMap<String, Value>,
-    /// How the answer is delivered.
+    /// How the response is delivered.
     delivery: Delivery,
 }
 
-/// The first and the last day that a request asks for.
+/// First and last day of a request.
 fn window_of(request: &Request, text: &str) -> Option<(NaiveDate, NaiveDate)> {
     let day = |name: &str| {
         let in_body = || {
@@ -88,8 +88,8 @@ fn window_of(request: &Request, text: &str) -> Option<(NaiveDate, NaiveDate)> {
 }
 
 impl Fault {
-    /// Whether it befalls this request; counts.
-    pub(crate) fn befalls(&mut self, request: &Request) -> bool {
+    /// Whether the fault applies to this request; counts it.
+    pub(crate) fn applies_to(&mut self, request: &Request) -> bool {
         let query: String = request.query.values().map(String::as_str).collect::<Vec<_>>().join(" ");
         let text = format!("{} {query} {}", request.path, String::from_utf8_lossy(&request.body));
         let Match { path, method, nth, advertiser, window, covers, longer_than, text: part, percent } = &self.matches;
@@ -150,7 +150,7 @@ impl Fault {
     }
 }
 
-/// Sets what a pointer names, or removes it when the value is `null`.
+/// Sets the value at a pointer, or removes it if `null`.
 fn mutate(document: &mut Value, pointer: &str, value: &Value) {
     let Some((parent, name)) = pointer.rsplit_once('/') else { return };
     match document.pointer_mut(parent) {
@@ -171,7 +171,7 @@ fn mutate(document: &mut Value, pointer: &str, value: &Value) {
     }
 }
 
-/// Compressed fast.
+/// Compresses at the fastest level.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory cannot fail.

@@ -1,8 +1,7 @@
-//! A simulated Criteo advertising API on loopback, with a seeded world and a ground truth.
+//! A simulated Criteo advertising API on loopback, with seeded data and a known truth.
 //!
-//! Written from Criteo's documentation alone. It shares no code and no table with the connector, so that it can
-//! contradict it: it rejects what Criteo rejects, cuts reports at the cap without a sign as Criteo does, and answers
-//! in either of the shapes that have been reported for reports.
+//! Written from Criteo's documentation alone. It shares no code or table with the connector, so that both can disagree:
+//! it rejects what Criteo rejects, silently truncates reports at the cap, and supports all reported response formats.
 //!
 //! ```no_run
 //! let sandbox = criteo_sandbox::Sandbox::start(criteo_sandbox::Options::default())?;

@@ -1,4 +1,4 @@
-//! Runs a sandbox until it is interrupted.
+//! Runs a sandbox until interrupted.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,78 +11,78 @@ use criteo_sandbox::{Casing, Numbers, Options, Sandbox, Shape, Unknowns, Wrappin
 #[derive(Debug, Parser)]
 #[command(name = "criteo-sandbox", version)]
 struct Cli {
-    /// The port of the API on 127.0.0.1; 0 takes a free one.
+    /// API port on 127.0.0.1; 0 for a free one.
     #[arg(long, default_value_t = 8085)]
     port: u16,
-    /// The port of the control on 127.0.0.1; 0 takes a free one.
+    /// Control port on 127.0.0.1; 0 for a free one.
     #[arg(long, default_value_t = 8086)]
     control_port: u16,
-    /// Everything random follows from it.
+    /// Seed of all random data.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many advertisers there are.
+    /// Number of advertisers.
     #[arg(long, default_value_t = 3)]
     advertisers: u32,
-    /// How many there are besides that have nothing at all.
+    /// Number of additional advertisers without any data.
     #[arg(long, default_value_t = 0)]
     empty_advertisers: u32,
-    /// Campaigns of each advertiser.
+    /// Campaigns per advertiser.
     #[arg(long, default_value_t = 2)]
     campaigns: u32,
-    /// Ad sets of each campaign.
+    /// Ad sets per campaign.
     #[arg(long, default_value_t = 2)]
     ad_sets: u32,
-    /// Of a hundred days, on how many an ad is shown.
+    /// Percentage of days on which an ad is shown.
     #[arg(long, default_value_t = 90)]
     activity: u32,
-    /// Ads of each ad set.
+    /// Ads per ad set.
     #[arg(long, default_value_t = 3)]
     ads: u32,
-    /// The day that the world takes for today; today if it is not given.
+    /// The simulated current day; default: today.
     #[arg(long)]
     today: Option<NaiveDate>,
-    /// The most rows of a report.
+    /// Maximum rows per report.
     #[arg(long, default_value_t = 100_000)]
     row_cap: usize,
-    /// Calls a minute but to reports; Criteo's own limit is 250.
+    /// Requests per minute except reports; Criteo's limit is 250.
     #[arg(long, default_value_t = 100_000)]
     rate_limit: usize,
-    /// Calls a minute to reports; Criteo's own limit is 40.
+    /// Report requests per minute; Criteo's limit is 40.
     #[arg(long, default_value_t = 100_000)]
     report_limit: usize,
-    /// The limits of Criteo's documents, in place of the two above.
+    /// Criteo's documented limits instead of the two above.
     #[arg(long)]
     documented_limits: bool,
     /// How many times faster a minute passes for these limits.
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
-    /// The JSON of placements and transactions.
+    /// JSON format of placements and transactions.
     #[arg(long, value_enum, default_value_t)]
     wrapping: Wrapping,
-    /// The JSON of reports.
+    /// JSON format of reports.
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
-    /// The spelling of members in statistics.
+    /// Case of member names in statistics.
     #[arg(long, value_enum, default_value_t)]
     casing: Casing,
-    /// Numbers in reports.
+    /// Format of numbers in reports.
     #[arg(long, value_enum, default_value_t)]
     numbers: Numbers,
-    /// Rows of a report of statistics an advertiser and day, serialised once: for measuring clients.
+    /// Rows of statistics per advertiser and day, serialized once, to benchmark clients.
     #[arg(long)]
     prepared_rows: Option<u32>,
-    /// What nobody knows about Criteo, as NAME=VALUE; may be given more than once.
+    /// An open question about Criteo's API, as NAME=VALUE; repeatable.
     #[arg(long = "unknown", value_name = "NAME=VALUE")]
     unknowns: Vec<String>,
-    /// Answers are not compressed, whatever the client accepts.
+    /// Never compress responses.
     #[arg(long)]
     no_gzip: bool,
-    /// Milliseconds that every answer takes.
+    /// Delay of every response in milliseconds.
     #[arg(long, default_value_t = 0)]
     latency: u64,
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut unknowns = Unknowns::default();

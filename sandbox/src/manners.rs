@@ -1,7 +1,7 @@
-//! How a finished report is told: its rows in the spelling, the order and the envelope that the switches ask for.
+//! Formats a report's rows with the names, order and envelope that the switches select.
 //!
-//! Rows come here in one spelling: names as documented, days in ISO, numbers as marked texts. What they say is settled
-//! before; here it only changes how.
+//! Input rows have documented names, ISO days, and numbers as marked strings. Their content is final; only the format
+//! changes.
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -11,9 +11,9 @@ use crate::options::{Casing, Numbers, Shape, Wrapping};
 use crate::statistics::decimal;
 use crate::world::World;
 
-/// Stands before a number that is written without quotes in the end: no double would keep all digits.
+/// Marks a number to be written without quotes, since no double keeps all digits.
 pub(crate) const NUMBER: char = '\u{e000}';
-/// Stands before an id whose first digit is escaped in the end.
+/// Marks an id whose first digit is to be escaped.
 const ESCAPED: char = '\u{e001}';
 
 pub(crate) type Row = Map<String, Value>;
@@ -27,16 +27,16 @@ pub(crate) enum Report {
     Marketplace,
 }
 
-/// The rows of a report and what has to be known to tell them.
+/// A report's rows, and what their format depends on.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     pub report: Report,
     pub rows: Vec<Row>,
     pub timezone: Tz,
-    /// How many advertisers were asked for.
+    /// Number of requested advertisers.
     pub advertisers: usize,
     pub currency: Option<&'a str>,
-    /// The columns that add up over rows.
+    /// Columns that add up over rows.
     pub additive: Vec<&'a str>,
     pub cap: usize,
 }
@@ -50,7 +50,7 @@ impl World {
         self.options.unknowns.chosen(&format!("{}_{about}", report.name())).is_some()
     }
 
-    /// The answer to a report.
+    /// The response of a report.
     pub(crate) fn tell(&self, table: Table<'_>) -> Value {
         let Table { report, rows, timezone, advertisers, currency, additive, cap } = table;
         let unknowns = &self.options.unknowns;
@@ -89,7 +89,7 @@ impl World {
         self.spell_envelope(envelope)
     }
 
-    /// A count as answers announce it.
+    /// A count in a response.
     pub(crate) fn count(&self, count: usize) -> Value {
         match self.options.unknowns.get("announced_counts") {
             "text" => json!(count.to_string()),
@@ -306,13 +306,13 @@ impl Report {
         }
     }
 
-    /// Whether the option `numbers` is about it.
+    /// Whether the option `numbers` applies.
     fn is_flat(self) -> bool {
         matches!(self, Self::Statistics | Self::Placements | Self::AdLevel)
     }
 }
 
-/// The names of all rows, in the order of the first that has each.
+/// All row names, in order of first occurrence.
 fn columns_of(rows: &[Row]) -> Vec<String> {
     let mut columns: Vec<String> = rows.first().into_iter().flat_map(Row::keys).cloned().collect();
     for name in rows.iter().flat_map(Row::keys) {
@@ -323,7 +323,7 @@ fn columns_of(rows: &[Row]) -> Vec<String> {
     columns
 }
 
-/// Every third row twice: as it is, or with what adds up shared out.
+/// Every third row twice: unchanged, or with additive numbers split.
 fn repeated(rows: Vec<Row>, how: &str, additive: &[&str]) -> Vec<Row> {
     if how == "none" {
         return rows;
@@ -335,7 +335,7 @@ fn repeated(rows: Vec<Row>, how: &str, additive: &[&str]) -> Vec<Row> {
             for name in additive.iter().filter(|_| how == "split") {
                 let millionths = row.get(*name).and_then(number_text).as_deref().and_then(millionths);
                 if let Some(value) = millionths {
-                    // Whole numbers are shared out as whole numbers.
+                    // Integers are split into integers.
                     let unit = if value % 1_000_000 == 0 { 1_000_000 } else { 1 };
                     let part = value / unit / 3 * unit;
                     row.insert((*name).to_owned(), marked(&decimal(value - part)));
@@ -402,7 +402,7 @@ fn flag(value: &Value, style: &str) -> Value {
     }
 }
 
-/// A day or a time in one of the spellings that rows come here in.
+/// A day or time in an input format.
 fn local_time(text: &str) -> Option<NaiveDateTime> {
     let day = |text: &str| text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN));
     let time = |format: &str| NaiveDateTime::parse_from_str(text, format).ok();
@@ -414,7 +414,7 @@ fn spell_time(local: NaiveDateTime, style: &str, timezone: Tz) -> String {
     match style {
         "iso_datetime" => local.format("%Y-%m-%dT%H:%M:%S").to_string(),
         "iso_utc_instant" => {
-            // A time that the zone leaves out is told as the one that follows it.
+            // A time that the zone skips becomes the next valid one.
             let instant = timezone.from_local_datetime(&local).earliest();
             let instant = instant.or_else(|| timezone.from_local_datetime(&(local + TimeDelta::hours(1))).earliest());
             instant.map_or_else(String::new, |instant| {
@@ -457,7 +457,7 @@ fn spell_name(name: &str, case: &str) -> String {
     }
 }
 
-/// The JSON of an answer: marked numbers lose their quotes, marked ids get their escape.
+/// The JSON of a response: unquotes marked numbers and escapes marked ids.
 pub(crate) fn written(answer: &Value) -> String {
     let body = bare_numbers(&answer.to_string());
     if !body.contains(ESCAPED) {
@@ -474,7 +474,7 @@ pub(crate) fn written(answer: &Value) -> String {
     text
 }
 
-/// Takes the quotes off marked numbers.
+/// Unquotes marked numbers.
 pub(crate) fn bare_numbers(body: &str) -> String {
     let mark = format!("\"{NUMBER}");
     let mut pieces = body.split(&mark);
@@ -487,7 +487,7 @@ pub(crate) fn bare_numbers(body: &str) -> String {
     text
 }
 
-/// `{"value":null}` as the switch says.
+/// `{"value":null}` in the form that the switch selects.
 pub(crate) fn spell_wrappers(value: &mut Value) {
     match value {
         Value::Object(members) if members.len() == 1 && members.get("value").is_some_and(Value::is_null) => {
@@ -499,7 +499,7 @@ pub(crate) fn spell_wrappers(value: &mut Value) {
     }
 }
 
-/// Money in one row, in millionths, as precise as the switch says.
+/// Money of one row, in millionths, with the precision that the switch selects.
 pub(crate) fn rounded(millionths: i128, currency: &str, precision: &str) -> i128 {
     let has_minor_unit = !["JPY", "KRW", "VND", "CLP"].contains(&currency);
     let unit = match precision {

@@ -1,4 +1,4 @@
-//! Marketplace performance outcomes: bare lists, whole numbers for advertisers and campaigns, texts for the rest.
+//! Marketplace performance outcomes: bare lists, with numeric ids for advertisers and campaigns and strings otherwise.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::manners::{Report, Row, Table};
 use crate::problem::Problem;
 use crate::world::{World, ad_set_name, advertiser_id, advertiser_name, campaign_name};
 
-/// Sellers of each advertiser.
+/// Sellers per advertiser.
 const SELLERS: u32 = 3;
-/// The longest timespan of statistics, in days, by day and by hour.
-const MOST_DAYS: i64 = 366;
-const MOST_DAYS_BY_HOUR: i64 = 31;
+/// Maximum days of statistics, by day and by hour.
+const MAX_DAYS: i64 = 366;
+const MAX_DAYS_BY_HOUR: i64 = 31;
 
 type Query = BTreeMap<String, String>;
 
@@ -38,7 +38,7 @@ impl World {
         (0..self.options.advertisers).filter(|number| ids.contains(&advertiser_id(*number))).collect()
     }
 
-    /// Everything below `marketplace-performance-outcomes` but statistics; `None` where there is nothing.
+    /// Everything below `marketplace-performance-outcomes` except statistics; `None` for unknown paths.
     pub(crate) fn marketplace(&self, path: &[&str], query: &Query) -> Option<Value> {
         let advertisers = self.consenting_numbers();
         let find = |id: &str| number_of(id, 1001, self.options.advertisers).filter(|n| advertisers.contains(n));
@@ -74,7 +74,7 @@ impl World {
 
     fn mpo_campaigns(&self, advertiser: u32) -> Value {
         let numbers = advertiser * self.options.campaigns..(advertiser + 1) * self.options.campaigns;
-        // The status is a number in the documents and a text in the SDK: null is what both understand.
+        // The documents have a number and the SDK a string: null is valid for both.
         numbers
             .map(|n| json!({"id": 200_001 + n, "campaignName": campaign_name(n), "adSetDeliveryStatus": "Running", "status": null}))
             .collect()
@@ -124,7 +124,7 @@ impl World {
         Value::Array(rows)
     }
 
-    /// Every seller with every campaign of its advertiser.
+    /// Every combination of seller and campaign of an advertiser.
     fn seller_campaigns(&self, advertisers: &[u32]) -> Vec<(u32, u32, u32)> {
         let campaigns = self.options.campaigns;
         let of_advertiser = |a: u32| (a * SELLERS..(a + 1) * SELLERS).map(move |s| (a, s));
@@ -132,7 +132,7 @@ impl World {
         advertisers.iter().flat_map(|a| of_advertiser(*a)).flat_map(of_seller).collect()
     }
 
-    /// Finished budgets are there only when they are asked for.
+    /// Finished budgets are only included on request.
     fn mpo_budgets(&self, advertisers: &[u32], query: &Query) -> Value {
         let mut rows = Vec::new();
         for (advertiser, seller, campaign) in self.seller_campaigns(advertisers) {
@@ -176,14 +176,14 @@ impl World {
         Value::Array(rows)
     }
 
-    /// The rows of `stats/…` as objects, and the zone of their times; a query is an object of texts.
+    /// The rows of `stats/…` as objects, and the zone of their times; the query's values are strings.
     pub(crate) fn marketplace_rows(&self, what: &str, query: &Value) -> Result<(Vec<Row>, Tz), Problem> {
         let members = query.as_object().into_iter().flatten();
         let query = members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
         self.marketplace_table(what, &query)
     }
 
-    /// The answer to `stats/campaigns`, `stats/sellers`, `stats/seller-campaigns`.
+    /// The response of `stats/campaigns`, `stats/sellers` and `stats/seller-campaigns`.
     pub(crate) fn marketplace_statistics(&self, what: &str, query: &Query) -> Result<Value, Problem> {
         let (rows, timezone) = self.marketplace_table(what, query)?;
         let is_linked = self.options.unknowns.get("marketplace_links") == "next"
@@ -213,7 +213,7 @@ impl World {
         if !["Hour", "Day", "Month", "Year"].contains(&interval) {
             return Err(Problem::validation("invalid", "The interval is not one of those allowed", interval));
         }
-        let most = if interval == "Hour" { MOST_DAYS_BY_HOUR } else { MOST_DAYS };
+        let most = if interval == "Hour" { MAX_DAYS_BY_HOUR } else { MAX_DAYS };
         if end < start || (end - start).num_days() >= most {
             return Err(Problem::validation(
                 "invalid-timespan",
@@ -272,7 +272,7 @@ impl World {
                 sums.cost += random(2, 9_000);
                 let same_seller = random(3, 3);
                 sums.same_seller += same_seller;
-                // A sale of the same seller is one of any seller too.
+                // A sale of the same seller also counts for any seller.
                 sums.any_seller += same_seller + random(4, 3);
             }
             current = current + Days::new(1);
@@ -284,7 +284,7 @@ impl World {
     }
 }
 
-/// Sums of whole numbers; money in hundredths.
+/// Integer sums; money in hundredths.
 #[derive(Debug, Default)]
 struct Sums {
     clicks: i64,
@@ -305,7 +305,7 @@ impl Sums {
                 continue;
             }
             let revenue = sales * 3_050;
-            // A quotient whose denominator is nothing is null.
+            // A division by zero is null.
             let quotient = |of: i64, by: i64| {
                 let quotient = i32::try_from(of).ok().zip(i32::try_from(by).ok()).filter(|(_, by)| *by != 0);
                 quotient.map_or(Value::Null, |(of, by)| json!(f64::from(of) / f64::from(by)))

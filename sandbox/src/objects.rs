@@ -1,24 +1,24 @@
-//! The objects of Marketing Solutions, in the fields and enums of the `OpenAPI` documents. What may be null is null now
-//! and then, and texts have everything in them that texts have.
+//! The objects of Marketing Solutions, with the fields and enums of the `OpenAPI` documents. Nullable fields are
+//! sometimes null, and strings contain unusual characters.
 
 use chrono::{Days, NaiveDate};
 use serde_json::{Map, Value, json};
 
 use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
-/// Datasets of each advertiser.
+/// Datasets per advertiser.
 const DATASETS: u32 = 2;
-/// Product sets of each dataset.
+/// Product sets per dataset.
 const PRODUCT_SETS: u32 = 3;
-/// Audience segments of each advertiser: one of each kind, and one more.
+/// Audience segments per advertiser: one of each kind, and one more.
 const SEGMENTS: u32 = 8;
-/// Creatives of each advertiser.
+/// Creatives per advertiser.
 const CREATIVES: u32 = 60;
-/// Coupons of each advertiser.
+/// Coupons per advertiser.
 const COUPONS: u32 = 3;
 
-/// A JSON:API resource; what is null is there.
-#[expect(clippy::needless_pass_by_value, reason = "callers build the attributes in place")]
+/// A JSON:API resource, including null fields.
+#[expect(clippy::needless_pass_by_value, reason = "callers build the attributes inline")]
 fn resource(kind: &str, id: &str, attributes: Value) -> Value {
     json!({"id": id, "type": kind, "attributes": attributes})
 }
@@ -35,7 +35,7 @@ fn text(number: u32) -> String {
 }
 
 pub(crate) fn dataset_id(number: u32) -> String {
-    // Leading zeros belong to an id.
+    // Leading zeros belong to the id.
     format!("00{}", 5001 + number)
 }
 
@@ -60,7 +60,7 @@ fn audience_id(number: u32) -> String {
 }
 
 impl World {
-    /// The objects of a stream in a version of the API, of all advertisers with consent; `None` for an unknown name.
+    /// A stream's objects in an API version, for all advertisers with consent; `None` for an unknown name.
     #[must_use]
     pub fn objects(&self, name: &str, version: &str) -> Option<Vec<Value>> {
         let all = |count: u32, object: &dyn Fn(u32) -> Value| -> Vec<Value> {
@@ -103,7 +103,7 @@ impl World {
         objects.filter(|object| !self.is_deleted(object)).collect()
     }
 
-    /// Whether there is an ad set with this number.
+    /// Whether an ad set with this number exists.
     pub(crate) fn has_ad_set(&self, number: u32) -> bool {
         let of_advertiser = self.options.campaigns * self.options.ad_sets;
         let advertiser = advertiser_id(number / of_advertiser);
@@ -116,7 +116,7 @@ impl World {
         self.options.deleted_ids.iter().any(|id| object["id"] == **id)
     }
 
-    /// New objects in front of the others, so that pages shift.
+    /// New objects before the others, which shift pages.
     fn with_inserted(&self, objects: Vec<Value>) -> Vec<Value> {
         let Some(model) = objects.first().cloned() else { return objects };
         let inserted = (0..self.options.inserted).map(|number| {
@@ -127,7 +127,7 @@ impl World {
         inserted.chain(objects).collect()
     }
 
-    /// The advertiser that an object belongs to.
+    /// The advertiser of an object.
     pub(crate) fn owner(&self, name: &str, object: &Value) -> Option<String> {
         let number = |first: u32, each: u32| {
             let id: u32 = object["id"].as_str()?.parse().ok()?;
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    /// Now and then `null`.
+    /// Sometimes `null`.
     fn maybe(&self, number: u32, salt: u64, value: impl Into<Value>) -> Value {
         if self.random(&[u64::from(number), salt, 77]).is_multiple_of(5) { Value::Null } else { value.into() }
     }
@@ -401,7 +401,7 @@ impl World {
                 "name": format!("Product set {}", number + 1),
                 "datasetId": dataset_id(dataset),
                 "clientType": "CGrowth",
-                // The documents' example is in the order of the United States.
+                // US order, as in the documents' example.
                 "creationDate": "02/25/2022 14:51:26",
                 "isFallbackAllowed": true,
                 "keepVariantProducts": false,
@@ -413,7 +413,7 @@ impl World {
         )
     }
 
-    /// What an ad set bids for categories.
+    /// An ad set's bids by category.
     pub(crate) fn category_bids(&self, ad_set: u32) -> Vec<Value> {
         let category = |n: u32| {
             resource(
@@ -441,7 +441,7 @@ impl World {
         (0..ad_set % 3).map(category).collect()
     }
 
-    /// Brands or interests that an advertiser may target in a country.
+    /// Brands or interests for an advertiser's targeting in a country.
     pub(crate) fn in_market(&self, brands: bool, advertiser: u32, country: &str) -> Vec<Value> {
         let count = if ["FR", "DE", "US"].contains(&country) { 4 } else { 0 };
         (0..count)
@@ -461,14 +461,14 @@ impl World {
             .collect()
     }
 
-    /// Which of a contact list's people Criteo knows; only segments of that kind have it.
+    /// Number of people in a contact list known to Criteo; only for segments of that kind.
     pub(crate) fn contact_list(segment: &Value) -> Option<Value> {
         let id = segment["id"].as_str().filter(|_| segment["attributes"]["type"] == "ContactList")?;
         let attributes = json!({"numberOfIdentifiers": 1000, "numberOfMatches": 423, "matchRate": 0.423});
         Some(resource("ContactListStatistics", id, attributes))
     }
 
-    /// Filters that ads apply, each a product set.
+    /// Filters of ads, each with a product set.
     pub(crate) fn product_filters(&self) -> Vec<Value> {
         self.pairs(3)
             .into_iter()
@@ -476,7 +476,7 @@ impl World {
             .collect()
     }
 
-    /// Boosts that ads apply, each a product set.
+    /// Boosts of ads, each with a product set.
     pub(crate) fn product_boosts(&self) -> Vec<Value> {
         let modified = |n: u32| (NaiveDate::default() + Days::new(20_000 + u64::from(n))).to_string();
         self.pairs(2)
@@ -488,7 +488,7 @@ impl World {
             .collect()
     }
 
-    /// Every so many-th ad with a product set of its advertiser.
+    /// Every `every`-th ad with a product set of its advertiser.
     fn pairs(&self, every: u32) -> Vec<(u32, u32)> {
         let ads = 0..self.options.advertisers * self.ads_of_advertiser();
         let consenting = self.consenting_ids();

@@ -1,4 +1,4 @@
-//! What can be set about a sandbox.
+//! The options of a sandbox.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use serde::Deserialize;
 
 use crate::unknowns::Unknowns;
 
-/// The JSON of a statistics report, which Criteo does not document.
+/// JSON format of a statistics report, which Criteo does not document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Shape {
-    /// `{"Rows":[…],"Total":{…}}`, as Estuary's source and the taps of reservoir-data and uptilab2 read it.
+    /// `{"Rows":[…],"Total":{…}}`, as in Estuary's source and the taps of reservoir-data and uptilab2.
     #[default]
     Rows,
     /// `[…]`, as OWOX reports it for API 2026-01.
     Array,
 }
 
-/// How numbers are written in reports.
+/// Format of numbers in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Numbers {
-    /// `"2534"`, as in the fixtures of the taps.
+    /// `"2534"`, as in the taps' fixtures.
     #[default]
     Quoted,
-    /// `2534`, as in the fixtures of Estuary's source.
+    /// `2534`, as in Estuary's fixtures.
     Bare,
 }
 
-/// The spelling of the members of a row of statistics, which is not stable.
+/// Case of the members of a statistics row, which varies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Casing {
     /// `AdsetId`, as in the request.
@@ -38,32 +38,31 @@ pub enum Casing {
     Camel,
 }
 
-/// The JSON of placements, which Criteo does not document either, and of transactions, of which its page has an example.
+/// JSON format of placements, which is not documented, and of transactions, with one documented example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Wrapping {
     /// `{"data":[{"attributes":{"rows":[…]}}]}`, as OWOX reports it.
     Rows,
-    /// `{"data":[{"attributes":{…}},…]}`, one entry a row, as OWOX reports it for transactions.
+    /// `{"data":[{"attributes":{…}},…]}`, one entry per row, as OWOX reports it for transactions.
     #[default]
     Each,
 }
 
-/// What has become of an app on its way to the data. What Criteo answers to one that is not ready is not documented, so these
-/// are guesses.
+/// Setup state of an app. Criteo does not document its responses to incomplete apps, so these are guesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AppState {
-    /// It can call.
+    /// Ready.
     #[default]
     Active,
-    /// It is not activated: it gets a token, which is refused.
+    /// Not activated: its tokens are refused.
     NotActivated,
-    /// It is of the service Retail Media: the paths of Marketing Solutions are closed to it.
+    /// A Retail Media app, without access to Marketing Solutions.
     RetailMedia,
-    /// Its key has been deleted.
+    /// Its key was deleted.
     KeyDeleted,
 }
 
-/// A permission that an app can have.
+/// A permission of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -79,97 +78,96 @@ pub enum Permission {
     Recommendations,
 }
 
-/// A sandbox's world and manners.
+/// Data and behavior of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Everything random follows from it.
+    /// Seed of all random data.
     pub seed: u64,
-    /// How many advertisers there are that have something.
+    /// Number of advertisers with data.
     pub advertisers: u32,
-    /// How many there are besides that have nothing at all.
+    /// Number of additional advertisers without any data.
     pub empty_advertisers: u32,
-    /// Campaigns of each advertiser.
+    /// Campaigns per advertiser.
     pub campaigns: u32,
-    /// Ad sets of each campaign.
+    /// Ad sets per campaign.
     pub ad_sets: u32,
-    /// Ads of each ad set.
+    /// Ads per ad set.
     pub ads: u32,
-    /// How many of their ads the advertisers but the first show; all when it is `None`.
+    /// Number of ads shown by all advertisers except the first; `None` for all.
     pub quiet_ads: Option<u32>,
-    /// Audiences of each advertiser.
+    /// Audiences per advertiser.
     pub audiences: u32,
-    /// Of a hundred days, on how many an ad is shown.
+    /// Percentage of days on which an ad is shown.
     pub activity: u32,
-    /// The day that the world takes for today, in UTC; facts end with it.
+    /// The simulated current day in UTC, the last one with facts.
     pub today: NaiveDate,
-    /// The app's key.
+    /// The app's client id.
     pub client_id: String,
     /// The app's secret.
     pub client_secret: String,
-    /// A valid refresh token, for apps of the type "authorization code"; each use replaces it.
+    /// A valid refresh token for apps of the type "authorization code"; each use replaces it.
     pub refresh_token: Option<String>,
-    /// How long a token lives.
+    /// Lifetime of a token.
     pub token_life: Duration,
-    /// How many calls a token is good for, whatever its announced life.
+    /// Maximum requests per token, whatever its lifetime.
     pub token_calls: Option<u32>,
-    /// Ids of advertisers that have not given their consent.
+    /// Ids of advertisers without consent.
     pub without_consent: Vec<String>,
-    /// Ids of advertisers that the portfolio lists and reports refuse nevertheless.
+    /// Ids of advertisers that the portfolio lists but reports refuse.
     pub refused_in_reports: Vec<String>,
     /// Permissions that the app lacks.
     pub without_permission: Vec<Permission>,
-    /// What has become of the app.
+    /// Setup state of the app.
     pub app: AppState,
-    /// Pairs of a dimension and a metric that Criteo does not serve together; its documents do not say which there are.
+    /// Incompatible pairs of a dimension and a metric, which Criteo does not document.
     pub refused_pairs: Vec<(String, String)>,
-    /// Metrics of statistics that Criteo has taken away.
+    /// Statistics metrics that Criteo has removed.
     pub retired_metrics: Vec<String>,
-    /// How many rows a report has at most; the rest is left out without a sign.
+    /// Maximum rows of a report; the rest is silently omitted.
     pub row_cap: usize,
-    /// How many objects a page holds at the most, whatever was asked for.
+    /// Maximum objects per page, whatever was requested.
     pub page_limit: usize,
-    /// Ids of objects that have vanished.
+    /// Ids of deleted objects.
     pub deleted_ids: Vec<String>,
-    /// How many audiences and segments have come newly, in front of the others.
+    /// Number of new audiences and segments, before the others.
     pub inserted: u32,
-    /// For how many days numbers go on growing after a day is over.
+    /// Days for which numbers still grow after a day.
     pub restatement_days: u32,
-    /// How long the links to log files are valid.
+    /// Lifetime of log file links.
     pub link_life: Duration,
-    /// The status of an answer to wrong credentials; both 400 and 401 have been reported.
+    /// Status for wrong credentials; both 400 and 401 have been reported.
     pub refusal_status: u16,
-    /// How many rows a report of placements has at most.
+    /// Maximum rows of a placements report.
     pub placement_cap: usize,
-    /// Calls a minute but to reports; Criteo's own limit is 250.
+    /// Requests per minute except reports; Criteo's limit is 250.
     pub rate_limit: usize,
-    /// Calls a minute to reports; Criteo's own limit is 40.
+    /// Report requests per minute; Criteo's limit is 40.
     pub report_limit: usize,
-    /// Calls a minute to anything, in place of the two limits above.
+    /// Requests per minute of any kind, instead of the two limits above.
     pub pooled_limit: Option<usize>,
     /// How many times faster a minute passes for the limits.
     pub time_scale: f64,
-    /// Whether answers are compressed for those who accept it.
+    /// Whether responses are compressed for clients that accept it.
     pub gzip: bool,
-    /// How many rows reports of statistics have an advertiser and day, serialised once (see `prepared.rs`), in place of those
-    /// that follow from the world's facts.
+    /// Rows of statistics per advertiser and day, serialized once (see `prepared.rs`), instead of rows from facts.
     pub prepared_rows: Option<u32>,
-    /// How long every answer takes.
+    /// Delay of every response.
     pub latency: Duration,
-    /// The JSON of statistics.
+    /// JSON format of statistics.
     pub shape: Shape,
-    /// The JSON of placements and transactions.
+    /// JSON format of placements and transactions.
     pub wrapping: Wrapping,
-    /// The spelling of members in statistics.
+    /// Case of member names in statistics.
     pub casing: Casing,
-    /// Numbers in statistics.
+    /// Format of numbers in statistics.
     pub numbers: Numbers,
-    /// What nobody knows about Criteo; a switch that is set goes before the four options above.
+    /// Open questions; an explicit switch overrides the four options above.
     pub unknowns: Unknowns,
 }
 
 impl Options {
-    /// The limits of Criteo's documents: 250 calls a minute and 40 to reports; for apps of the type "authorization code"
-    /// 10 for each account that has given its consent, in one pool.
+    /// Criteo's documented limits: 250 requests and 40 reports per minute; for apps of the type "authorization code",
+    /// 10 per account with consent, in one pool.
     #[must_use]
     pub fn with_documented_limits(mut self) -> Self {
         let accounts = (self.advertisers + self.empty_advertisers) as usize;
@@ -179,7 +177,7 @@ impl Options {
         self
     }
 
-    /// How long a minute of the call budgets takes.
+    /// Duration of a rate limit minute.
     pub(crate) fn minute(&self) -> Duration {
         Duration::from_mins(1).div_f64(self.time_scale.max(0.001))
     }

@@ -1,7 +1,7 @@
-//! Statistics that cost nothing to make: rows are serialised once, and every day of a report is a copy of them with its own date.
-//! For measuring clients, which an answer that has to be computed would keep waiting.
+//! Statistics without computation, to benchmark clients: rows are serialized once, and each day of a report is a copy
+//! with its own date.
 //!
-//! The rows of a day are numbered, and their values follow from the number, so that sums are known and totals agree.
+//! Rows of a day are numbered and their values follow from the number, so that sums are known and totals match.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,27 +17,27 @@ use crate::vocabulary::{Dimension, Measure};
 use crate::wire::Reply;
 use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
-/// As long as every day is written; it stands where days are put in.
+/// Placeholder for a day, of the same length.
 const NO_DAY: &str = "????-??-??";
 
-/// The rows of one advertiser on one day, with commas behind them.
+/// The rows of one advertiser and day, each with a trailing comma.
 #[derive(Debug)]
 struct Block {
     text: Vec<u8>,
-    /// Where the text of each row ends.
+    /// End position of each row.
     ends: Vec<usize>,
-    /// Where the days stand.
+    /// Positions of the days.
     days: Vec<usize>,
 }
 
-/// The blocks made so far, by what was asked for.
+/// Cached blocks by query.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     blocks: Mutex<HashMap<String, Arc<Block>>>,
 }
 
 impl Prepared {
-    /// The answer to a report that has `rows` rows an advertiser and day, or one where it asks for nothing smaller.
+    /// The response of a report with `rows` rows per advertiser and day, or one if no finer dimension is requested.
     pub(crate) fn report(&self, world: &World, rows: u32, body: &[u8]) -> Result<Reply, Problem> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|_| Problem::validation("invalid", "The body is not valid JSON", ""))?;
@@ -110,7 +110,7 @@ impl Block {
         block
     }
 
-    /// Appends the first `most` rows, with this day; how many these are.
+    /// Appends the first `most` rows with this day; returns their number.
     fn write(&self, day: &[u8], most: usize, text: &mut Vec<u8>) -> usize {
         let rows = most.min(self.ends.len());
         let length = rows.checked_sub(1).map_or(0, |last| self.ends[last]);
@@ -123,7 +123,7 @@ impl Block {
     }
 }
 
-/// The members of a dimension in the row with this number: ten ads an ad set, and ten ad sets a campaign.
+/// A dimension's members in this row: ten ads per ad set, ten ad sets per campaign.
 fn members(dimension: Dimension, query: &Query, advertiser: u32, row: u32) -> Vec<(&'static str, Value)> {
     let has = |dimension| query.dimensions.contains(&dimension);
     let number = match dimension {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::unknowns::Unknowns;
 use crate::wire::Reply;
 
-/// An error answer.
+/// An error response.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub status: u16,

@@ -1,6 +1,6 @@
-//! The reports besides `/statistics/report`: placements, transactions, log level, ad level.
+//! The reports other than `/statistics/report`: placements, transactions, log level, ad level.
 //!
-//! Their JSON is not documented. Placements and transactions come in the two shapes that users have reported.
+//! Their JSON is not documented. Placements and transactions support both formats that users have reported.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::statistics::{
 use crate::vocabulary::Measure;
 use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
 
-/// What the queries may say; the schemas have no more.
+/// Allowed members of the queries, as in the schemas.
 const PLACEMENT_MEMBERS: &[&str] = &[
     "advertiserIds",
     "adsetIds",
@@ -40,13 +40,13 @@ const TRANSACTION_MEMBERS: &[&str] =
     &["advertiserIds", "currency", "endDate", "eventType", "format", "startDate", "timezone"];
 const AD_LEVEL_MEMBERS: &[&str] =
     &["advertiserIds", "adsetIds", "dimensions", "endDate", "format", "metrics", "startDate", "timezone"];
-/// The most advertisers in an ad-level query.
-const MOST_AD_LEVEL_ADVERTISERS: usize = 5;
+/// Maximum advertisers of an ad-level query.
+const MAX_AD_LEVEL_ADVERTISERS: usize = 5;
 
-/// An order comes less than so many days after its event.
-const MOST_DAYS_TO_ORDER: u64 = 20;
+/// An order follows its event within this many days.
+const MAX_DAYS_TO_ORDER: u64 = 20;
 
-/// A dimension of a small report: its name, and the value of a fact.
+/// A dimension of a small report: its name, and its value for a fact.
 type Dimension = (&'static str, fn(&World, &Fact) -> Value);
 
 const PLACEMENT_DIMENSIONS: &[Dimension] = &[
@@ -161,7 +161,7 @@ fn sums(
 }
 
 impl World {
-    /// `POST /{version}/placements/report`: no dimension of time.
+    /// `POST /{version}/placements/report`: without a time dimension.
     pub(crate) fn placements(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = wrapped(query)?;
         known_members(attributes, PLACEMENT_MEMBERS)?;
@@ -178,7 +178,7 @@ impl World {
             attributes[name].as_str().map(|ids| ids.split(',').collect()).unwrap_or_default()
         };
         let (campaigns, ad_sets) = (ids("campaignIds"), ids("adsetIds"));
-        // Today's numbers appear on the next day only.
+        // Today's numbers appear only on the next day.
         let mut facts = period.facts(self, &advertisers);
         facts.retain(|fact| {
             let value = |index: usize| PLACEMENT_DIMENSIONS[index].1(self, fact);
@@ -193,7 +193,7 @@ impl World {
         Ok(sums(self, facts, &dimensions, &metrics, Some(currency)))
     }
 
-    /// `POST /{version}/transactions/report`: a row an event.
+    /// `POST /{version}/transactions/report`: one row per event.
     pub(crate) fn transactions(&self, query: &Value) -> Result<Vec<Map<String, Value>>, Problem> {
         let attributes = wrapped(query)?;
         known_members(attributes, TRANSACTION_MEMBERS)?;
@@ -205,10 +205,10 @@ impl World {
         let advertisers =
             advertisers_of(self, attributes["advertiserIds"].as_str().ok_or_else(|| required("advertiserIds"))?)?;
         let currency = &currency(attributes)?;
-        let event_of = |fact: &Fact| fact.instant - Days::new(self.choice(fact, 18, MOST_DAYS_TO_ORDER));
+        let event_of = |fact: &Fact| fact.instant - Days::new(self.choice(fact, 18, MAX_DAYS_TO_ORDER));
         let advertisers = self.with_others(&advertisers);
         let mut facts = if self.options.unknowns.get("transactions_window") == "event" {
-            let later = Period { end: period.end + Days::new(MOST_DAYS_TO_ORDER), ..period };
+            let later = Period { end: period.end + Days::new(MAX_DAYS_TO_ORDER), ..period };
             let is_in = |day: NaiveDate| (period.start..=period.end).contains(&day);
             let mut facts = later.facts(self, &advertisers);
             facts.retain(|fact| is_in(event_of(fact).with_timezone(&period.timezone).date_naive()));
@@ -228,7 +228,7 @@ impl World {
                 "advertiserId": advertiser_id(fact.path.advertiser),
                 "advertiserName": advertiser_name(fact.path.advertiser),
                 "adsetName": ad_set_name(self.ad_set_number(fact.path)),
-                // An order may be both a click and a display, and may come twice.
+                // An order may have both a click and a display, and may repeat.
                 "transactionId": format!("order-{:06}", self.choice(fact, 17, 5_000)),
                 "transactionDate": local(fact.instant),
                 "eventType": event(fact),
@@ -249,7 +249,7 @@ impl World {
         known_members(attributes, AD_LEVEL_MEMBERS)?;
         let period = Period::parse(self, attributes, Kept::TRANSACTIONS)?;
         let ids = list(attributes, "advertiserIds")?;
-        if ids.is_empty() || ids.len() > MOST_AD_LEVEL_ADVERTISERS {
+        if ids.is_empty() || ids.len() > MAX_AD_LEVEL_ADVERTISERS {
             return Err(Problem::validation("exceeded-ids-cap", "From one to five advertisers", "advertiserIds"));
         }
         let advertisers = advertisers_of(self, &ids.join(","))?;
@@ -266,7 +266,7 @@ impl World {
         Ok(sums(self, facts, &dimensions, &metrics, None))
     }
 
-    /// `POST /{version}/log-level/advertisers/{id}/report`: links to files, one a day.
+    /// `POST /{version}/log-level/advertisers/{id}/report`: links to files, one per day.
     pub(crate) fn log_files(
         &self,
         advertiser: &str,
@@ -297,7 +297,7 @@ impl World {
         Ok(json!({"data": [{"type": "TransparencyReport", "attributes": attributes}], "errors": [], "warnings": []}))
     }
 
-    /// The rows of a log file, which never change; of one half where the name ends in `_1` or `_2`.
+    /// The constant rows of a log file; one half if the name ends in `_1` or `_2`.
     pub(crate) fn log_rows(&self, name: &str) -> Option<Vec<Map<String, Value>>> {
         let (advertiser, day) = name.strip_suffix(".csv.gz")?.split_once('_')?;
         let (day, part) = day.split_once('_').map_or((day, None), |(day, part)| (day, Some(part)));
@@ -371,14 +371,14 @@ impl World {
         row.as_object().cloned().unwrap_or_default()
     }
 
-    /// The content of a log file, compressed.
+    /// The compressed content of a log file.
     pub(crate) fn log_file(&self, name: &str) -> Option<Vec<u8>> {
         let rows = self.log_rows(name)?;
         let quoted = |text: &str| {
             let is_plain = !text.contains([',', '"', '\n']);
             if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
         };
-        // The columns of any fact: a day without events has a header nevertheless.
+        // The columns of any fact: even a day without events has a header.
         let model = Fact { path: self.ad_path(0), instant: DateTime::UNIX_EPOCH, key: 0 };
         let mut text = self.log_row(&model).keys().cloned().collect::<Vec<_>>().join(",") + "\n";
         for row in rows {
@@ -389,7 +389,7 @@ impl World {
         Some(if self.options.unknowns.get("log_compression") == "twice" { gzip(&once) } else { once })
     }
 
-    /// The answer to one of these reports.
+    /// The response of one of these reports.
     pub(crate) fn small_report(&self, report: Report, query: &Value) -> Result<Value, Problem> {
         let world = self.marking();
         let (rows, cap) = match report {
@@ -403,7 +403,7 @@ impl World {
             ids => ids.as_str().map_or(0, |ids| ids.split(',').count()),
         };
         let is_sum = |measure: &Measure| matches!(measure, Measure::Count(_) | Measure::Money);
-        // Each by itself: a name that both have would be shared out twice.
+        // Separately, since a name in both would be split twice.
         let metrics = if report == Report::AdLevel { AD_LEVEL_METRICS } else { PLACEMENT_METRICS };
         let additive = metrics.iter().filter(|(_, _, measure)| is_sum(measure));
         Ok(self.tell(Table {

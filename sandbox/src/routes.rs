@@ -9,19 +9,19 @@ use crate::statistics::{known_members, optional_list};
 use crate::wire::{Reply, Request};
 use crate::world::World;
 
-/// Versions that are alive on the day of the documents, and those that have been switched off.
+/// API versions that are available on the documents' date, and retired ones.
 const VERSIONS: &[&str] = &["2026-01", "2026-07", "2027-01"];
 const GONE: &[&str] = &["2025-07", "2025-10"];
-/// The most objects on a page of a search.
-const MOST_ON_PAGE: usize = 100;
+/// Maximum objects per page of a search.
+const MAX_ON_PAGE: usize = 100;
 
-/// Which budget a call is paid from, and what the app must be allowed to.
+/// A request's rate limit and required permission.
 pub(crate) struct Route {
     pub is_report: bool,
     pub permission: Option<Permission>,
 }
 
-/// Judges a path before anything else is looked at.
+/// Checks a path before everything else.
 pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
     let [version, rest @ ..] = path else { return Err(Problem::not_found("no version")) };
     if GONE.contains(version) {
@@ -44,7 +44,7 @@ pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
     Ok(Route { is_report, permission })
 }
 
-/// Answers a request that has passed version, budget, token and permission.
+/// Responds to a request that passed the checks of version, rate limit, token and permission.
 pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str) -> Result<Reply, Problem> {
     let [version, rest @ ..] = path else { return Err(Problem::not_found("no version")) };
     let asked = Asked { world, version, request, base };
@@ -57,7 +57,7 @@ pub(crate) fn answer(world: &World, path: &[&str], request: &Request, base: &str
         spell_wrappers(&mut value);
     }
     Ok(match value {
-        // The preview of a coupon is a page, not data.
+        // A coupon's preview is an HTML page.
         Value::String(page) if path.contains(&"coupons") => {
             let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
             Reply { headers, body: page.into_bytes(), ..Reply::json(200, &Value::Null) }
@@ -211,7 +211,7 @@ impl Asked<'_> {
         self.find(name, id).map(item)
     }
 
-    /// Alone, a creative has its id among its attributes too.
+    /// A single creative also has its id among its attributes.
     fn creative(&self, id: &str) -> Result<Value, Problem> {
         let mut creative = self.find("creatives", id)?;
         creative["attributes"]["id"] = json!(id);
@@ -257,7 +257,7 @@ impl Asked<'_> {
         data(objects)
     }
 
-    /// Pages without a total; a limit above what the sandbox serves is lowered without a word.
+    /// Pages without a total; a limit above the sandbox's is silently lowered.
     fn page_of_advertiser(&self, kind: &str, advertiser: &str) -> Result<Value, Problem> {
         let number = self.advertiser(advertiser)?;
         let asked = self.number("limit", 50)?;
@@ -279,7 +279,7 @@ impl Asked<'_> {
         let members = ["advertiserIds", "audienceIds", "audienceSegmentIds", "adSetIds", "audienceSegmentTypes"];
         lists(&body["data"]["attributes"], &members)?;
         let (limit, offset) = (self.number("limit", 50)?, self.number("offset", 0)?);
-        if limit > MOST_ON_PAGE {
+        if limit > MAX_ON_PAGE {
             return Err(Problem::validation("invalid", "limit must not exceed 100", limit.to_string()));
         }
         let attributes = &body["data"]["attributes"];
@@ -294,28 +294,28 @@ impl Asked<'_> {
     }
 }
 
-/// The app whose key is used.
+/// The app of the key in use.
 pub(crate) fn application() -> Value {
     json!({"applicationId": 4711, "criteoService": "MarketingSolutions", "name": "Sandbox app", "description": null,
         "organizationId": 42})
 }
 
-/// The sizes of coupons that an ad set can show.
+/// Coupon sizes that an ad set supports.
 pub(crate) fn supported_sizes(ad_set: &str) -> Value {
     json!({"type": "SupportedSizes", "id": ad_set, "attributes": {"fullFrame": ["300x250", "728x90"], "logoZone": null}})
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "callers build the list in place")]
+#[expect(clippy::needless_pass_by_value, reason = "callers build the list inline")]
 fn data(objects: Vec<Value>) -> Value {
     json!({"data": objects, "errors": [], "warnings": []})
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "callers build the object in place")]
+#[expect(clippy::needless_pass_by_value, reason = "callers build the object inline")]
 fn item(object: Value) -> Value {
     json!({"data": object, "errors": [], "warnings": []})
 }
 
-/// The filters of a search: `{"filters":{…}}`, all of it optional.
+/// Filters of a search: `{"filters":{…}}`, all optional.
 fn filters<'a>(body: &'a Value, members: &[&'static str]) -> Result<&'a Value, Problem> {
     known_members(body, &["filters", "meta"])?;
     if !body["filters"].is_null() {
@@ -324,7 +324,7 @@ fn filters<'a>(body: &'a Value, members: &[&'static str]) -> Result<&'a Value, P
     Ok(&body["filters"])
 }
 
-/// Whether an object has nothing but these lists of texts.
+/// Whether an object has only these lists of strings.
 fn lists(object: &Value, members: &[&'static str]) -> Result<(), Problem> {
     known_members(object, members)?;
     members.iter().try_for_each(|member| optional_list(object, member).map(|_| ()))
@@ -335,14 +335,14 @@ fn with(objects: Vec<Value>, attribute: &str, value: &str) -> Vec<Value> {
     objects.into_iter().filter(|object| object["attributes"][attribute] == value).collect()
 }
 
-/// The objects whose attribute is one of these; an empty list restricts nothing.
+/// The objects whose attribute is in the list; an empty list means all.
 fn in_any(objects: Vec<Value>, attribute: &str, values: &Value) -> Vec<Value> {
     let Some(values) = values.as_array().filter(|values| !values.is_empty()) else { return objects };
     objects.into_iter().filter(|object| values.contains(&object["attributes"][attribute])).collect()
 }
 
-/// The objects that pass `filters`, a map of lists; an empty list restricts nothing, and what cannot be accessed is left
-/// out without a word.
+/// The objects that pass `filters`, a map of lists; an empty list means all, and inaccessible objects are silently
+/// omitted.
 fn filtered(world: &World, name: &str, objects: Vec<Value>, filters: &Value, id_filter: &str) -> Vec<Value> {
     let texts = |name: &str| -> Vec<String> {
         filters[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! The running sandbox: what stands before every answer, the log, the meter and the control port.
+//! The running sandbox: checks before every response, log, peak load and control port.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,31 +20,31 @@ use crate::routes;
 use crate::wire::{self, Reply, Request};
 use crate::world::World;
 
-/// A request that the sandbox has answered; secrets are hashed.
+/// A completed request; secrets are hashed.
 #[derive(Debug, Clone)]
 pub struct Logged {
     /// Method, path and query.
     pub line: String,
-    /// The headers; the token is hashed.
+    /// Headers with hashed token.
     pub headers: Value,
-    /// The JSON body; the names of the fields of a form.
+    /// The JSON body, or a form's field names.
     pub body: Value,
-    /// The status of the answer; 0 if it was broken off.
+    /// Status of the response; 0 if it was aborted.
     pub status: u16,
-    /// Whether a fault befell it.
+    /// Whether a fault applied.
     pub is_disturbed: bool,
-    /// Since the sandbox was started.
+    /// Time since the sandbox's start.
     pub at: Duration,
 }
 
-/// The most that there has been at once.
+/// Peak load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Peak {
-    /// Requests under way.
+    /// Concurrent requests.
     pub concurrency: usize,
-    /// Calls to reports in a rolling minute.
+    /// Report requests in a rolling minute.
     pub reports_a_minute: usize,
-    /// Other calls in a rolling minute; the token endpoint is not counted.
+    /// Other requests in a rolling minute, except for tokens.
     pub others_a_minute: usize,
 }
 
@@ -102,14 +102,14 @@ impl Shared {
         lock(&self.access).revoke();
     }
 
-    /// Answers a request of the API.
+    /// Responds to an API request.
     fn handle(self: &Arc<Self>, request: &Request) -> (Reply, Box<dyn FnOnce() + Send>) {
         lock(&self.meter).enter();
         let world = self.world();
         let mut reply = self.answer(&world, request);
         self.date(&world, request, &mut reply);
         let mut is_disturbed = false;
-        for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.befalls(request).then_some(&*fault)) {
+        for fault in lock(&self.faults).iter_mut().filter_map(|fault| fault.applies_to(request).then_some(&*fault)) {
             fault.apply(&mut reply);
             is_disturbed = true;
         }
@@ -126,7 +126,7 @@ impl Shared {
         (reply, Box::new(move || lock(&shared.meter).leave()))
     }
 
-    /// The answer to a request without cap, faults and limits.
+    /// The response without cap, faults and limits.
     pub(crate) fn truth(&self, request: &Request) -> Reply {
         let mut world = self.world();
         world.options.row_cap = usize::MAX;
@@ -168,7 +168,7 @@ impl Shared {
         }
     }
 
-    /// The time by the server's clock; the world's day is noon when the sandbox starts.
+    /// The server's time; noon of the simulated day at the sandbox's start.
     fn clock(&self, world: &World) -> DateTime<Utc> {
         let noon = world.options.today.and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(12);
         let now = noon + self.started.elapsed();
@@ -192,7 +192,7 @@ impl Shared {
         }
     }
 
-    /// Version, budget, token and permission, in this order.
+    /// Checks version, rate limit, token and permission, in this order.
     fn admit(
         &self,
         world: &World,
@@ -211,7 +211,7 @@ impl Shared {
             return Err(Problem::unauthorized("authorization-token-invalid"));
         }
         lock(&self.access).authorize(request.headers.get("authorization").map(String::as_str))?;
-        // The list of advertisers has no permission of its own, and no service.
+        // The list of advertisers needs no permission and no specific service.
         let is_foreign = path.get(1).is_some_and(|part| *part != "advertisers")
             && (world.options.app == AppState::RetailMedia) != (path.get(1) == Some(&"retail-media"));
         if is_foreign {
@@ -236,7 +236,7 @@ impl Shared {
     }
 }
 
-/// A log file behind a signed link, as a storage service serves it: a bearer token is an error there.
+/// A signed link to a log file, as a storage service serves it: a bearer token is an error.
 fn file(world: &World, name: &str, request: &Request) -> Reply {
     let refuse = |status, text: &str| {
         let headers = vec![("Content-Type".to_owned(), "application/xml".to_owned())];
@@ -307,7 +307,7 @@ impl Meter {
     }
 }
 
-/// A running sandbox; it ends when it is dropped.
+/// A running sandbox; dropping it stops it.
 pub struct Sandbox {
     control: SocketAddr,
     shared: Arc<Shared>,
@@ -316,18 +316,18 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts a sandbox on two free ports of the loopback interface, with an event loop of its own.
+    /// Starts a sandbox on two free loopback ports, with its own event loop.
     ///
     /// # Errors
-    /// When the system gives no port or no thread.
+    /// If no port or thread is available.
     pub fn start(options: Options) -> std::io::Result<Self> {
         Self::start_on(0, 0, options)
     }
 
-    /// Starts a sandbox on these ports of the loopback interface, one for the API and one for the control.
+    /// Starts a sandbox on these loopback ports.
     ///
     /// # Errors
-    /// When a port is taken, or the system gives no thread.
+    /// If a port is taken, or no thread is available.
     pub fn start_on(port: u16, control_port: u16, options: Options) -> std::io::Result<Self> {
         let listen = |port: u16| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -375,7 +375,7 @@ impl Sandbox {
         self.shared.base.clone()
     }
 
-    /// The body of the answer to a report of statistics, as a client would get it.
+    /// The response body of a statistics report.
     #[must_use]
     pub fn statistics(&self, query: &Value) -> Vec<u8> {
         let path = "/2026-07/statistics/report".to_owned();
@@ -390,24 +390,24 @@ impl Sandbox {
         format!("http://{}", self.control)
     }
 
-    /// The world as it is now, for the truth.
+    /// The current world, for the truth.
     #[must_use]
     pub fn world(&self) -> World {
         self.shared.world()
     }
 
-    /// Changes the world from the next request on.
+    /// Changes the options from the next request on.
     pub fn change(&self, change: impl FnOnce(&mut Options)) {
         self.shared.change(change);
     }
 
-    /// Every request answered so far.
+    /// All completed requests.
     #[must_use]
     pub fn requests(&self) -> Vec<Logged> {
         self.shared.log()
     }
 
-    /// The most that there has been at once.
+    /// The peak load.
     #[must_use]
     pub fn peak(&self) -> Peak {
         self.shared.peak()
@@ -416,17 +416,17 @@ impl Sandbox {
     /// Adds a fault, `{"match":{…},"do":{…},"times":1}`.
     ///
     /// # Errors
-    /// When it is not understood, in words.
+    /// If it is invalid, with an explanation.
     pub fn add_fault(&self, fault: Value) -> Result<(), String> {
         self.shared.add_fault(fault)
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.clear_faults();
     }
 
-    /// Ends all tokens that are out.
+    /// Revokes all tokens.
     pub fn revoke_tokens(&self) {
         self.shared.revoke_tokens();
     }
@@ -434,7 +434,7 @@ impl Sandbox {
     /// Waits until the sandbox ends, which it does not do by itself.
     pub fn wait(mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic of the server has been printed already.
+            // A panic of the server has already been printed.
             let _ = thread.join();
         }
     }
@@ -443,7 +443,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // The server may have ended by itself.
+            // The server may already have ended.
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {

@@ -15,10 +15,10 @@ use crate::world::{
     World, ad_id, ad_set_id, ad_set_name, ad_set_status, advertiser_id, advertiser_name, campaign_id, campaign_name,
 };
 
-/// How long Criteo keeps a report.
+/// A report's history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept {
-    /// The switch that says where exactly it begins.
+    /// The switch for its exact first day.
     pub floor: &'static str,
     pub days: u64,
     pub months: u32,
@@ -31,7 +31,7 @@ impl Kept {
     pub(crate) const LOG_FILES: Self = Self { floor: "log_files_floor", days: 30, months: 1 };
 }
 
-/// What the query may say; Criteo's schema has no more.
+/// Allowed members of the query, as in Criteo's schema.
 const MEMBERS: &[&str] = &[
     "advertiserIds",
     "startDate",
@@ -62,11 +62,10 @@ pub(crate) struct Query {
 }
 
 impl World {
-    /// The whole answer to a query, without a cap: the truth of `statistics`, `placements`, `transactions` or
-    /// `ad_level`.
+    /// The full result of a query without a cap: the truth of `statistics`, `placements`, `transactions` or `ad_level`.
     ///
     /// # Errors
-    /// What Criteo would answer to a query that it rejects.
+    /// Criteo's error for an invalid query.
     pub fn report_truth(&self, report: &str, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
         let quoted = self.canonical();
         let rows = match report {
@@ -101,12 +100,12 @@ impl World {
         }))
     }
 
-    /// This world with its numbers marked, to be spelled later.
+    /// This world with marked numbers, to be formatted later.
     pub(crate) fn marking(&self) -> Self {
         Self::new(Options { numbers: Numbers::Bare, ..self.options.clone() })
     }
 
-    /// This world in the one spelling of the truth.
+    /// This world in the truth's format.
     pub(crate) fn canonical(&self) -> Self {
         let unknowns = self.options.unknowns.of_the_world();
         Self::new(Options { numbers: Numbers::Quoted, unknowns, ..self.options.clone() })
@@ -125,7 +124,7 @@ impl World {
         }
     }
 
-    /// More than was asked for, where a row can show it.
+    /// Adds unrequested rows, where rows can show it.
     fn step_outside(&self, query: &mut Query) {
         let has = |dimension| query.dimensions.contains(&dimension);
         match self.options.unknowns.get("rows_outside") {
@@ -135,7 +134,7 @@ impl World {
         }
     }
 
-    /// These advertisers and those that `rows_outside` adds to them.
+    /// These advertisers and those that `rows_outside` adds.
     pub(crate) fn with_others(&self, asked: &[u32]) -> Vec<u32> {
         let most = match self.options.unknowns.get("rows_outside") {
             "other_advertiser" => 1,
@@ -175,7 +174,7 @@ impl World {
                 || query.ad_set_status.iter().any(|status| status == ad_set_status(number)))
     }
 
-    /// A number for the value of a dimension: equal numbers are the same value, and they sort like it.
+    /// A number for a dimension's value, with the same equality and order.
     fn code(&self, dimension: Dimension, fact: &Fact, day: NaiveDate) -> i64 {
         let choice = |salt, count| i64::try_from(self.choice(fact, salt, count)).unwrap_or(0);
         match dimension {
@@ -227,13 +226,13 @@ impl World {
         }
     }
 
-    /// Money in millionths of the world's own currency.
+    /// Money in millionths of the world's currency.
     pub(crate) fn money(&self, millionths: i128, currency: &str) -> Value {
         let precision = self.options.unknowns.get("money_rounding");
         self.number(decimal(rounded(millionths * rate(currency) / 100, currency, precision)))
     }
 
-    /// The days since a week began.
+    /// Days since the start of the week.
     fn days_into_week(&self, day: NaiveDate) -> u64 {
         let first = match self.options.unknowns.get("week_start") {
             _ if self.options.unknowns.get("week_spelling") == "iso_week" => Weekday::Mon,
@@ -244,7 +243,7 @@ impl World {
         u64::from(day.weekday().days_since(first))
     }
 
-    /// The values of a dimension's members.
+    /// Values of a dimension's members.
     fn texts(&self, query: &Query, dimension: Dimension, fact: &Fact) -> Vec<Value> {
         let local = fact.instant.with_timezone(&query.timezone);
         let day = local.date_naive();
@@ -270,7 +269,7 @@ impl World {
                 id_and_name(ad_id(number), format!("Ad {}", number + 1))
             }
             Dimension::Category if code == 0 => vec![json!("-1"), json!("Unknown")],
-            // Twins, as Criteo sends them: one id, named in one row and unknown in the other.
+            // Two rows with one id, named in one and unknown in the other, as Criteo sends them.
             Dimension::Category if code == 4 => vec![json!("73"), json!("Unknown")],
             Dimension::Category => id_and_name(format!("{}", 70 + code), format!("Category {code}")),
             Dimension::Coupon if code == 0 => vec![Value::Null, Value::Null],
@@ -293,13 +292,13 @@ impl World {
     }
 }
 
-/// Whether the sums of rows mean something; people are counted once however many rows they are in.
+/// Whether sums over rows are meaningful; people are counted once across rows.
 fn is_additive(metric: &str, measure: Measure) -> bool {
     let is_of_people = ["Audience", "Reach", "ExposedUsers", "PotentialUsers"].contains(&metric);
     matches!(measure, Measure::Count(_) | Measure::Money) && !is_of_people
 }
 
-/// Hundredths of the currency for one unit of the world's own money.
+/// Hundredths of the currency per unit of the world's currency.
 pub(crate) fn rate(currency: &str) -> i128 {
     match currency {
         "EUR" => 100,
@@ -309,7 +308,7 @@ pub(crate) fn rate(currency: &str) -> i128 {
     }
 }
 
-/// Millionths as a decimal number without needless zeros.
+/// Millionths as a decimal number without trailing zeros.
 pub(crate) fn decimal(millionths: i128) -> String {
     let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -400,8 +399,8 @@ pub(crate) fn advertisers_of(world: &World, ids: &str) -> Result<Vec<u32>, Probl
 }
 
 impl World {
-    /// The first day that a report serves: of `statistics`, `hourly`, `placements`, `transactions`, `ad_level` or
-    /// `log_level`; `None` for another name or zone.
+    /// First available day of `statistics`, `hourly`, `placements`, `transactions`, `ad_level` or `log_level`; `None`
+    /// for an unknown name or zone.
     #[must_use]
     pub fn served_from(&self, report: &str, timezone: &str) -> Option<NaiveDate> {
         let kept = match report {
@@ -474,7 +473,7 @@ impl World {
     }
 }
 
-/// Days of a query, in its zone, checked against what Criteo keeps; the format is checked along with them.
+/// A query's days in its zone, within Criteo's history; also checks the format.
 pub(crate) struct Period {
     pub start: NaiveDate,
     pub end: NaiveDate,
@@ -486,7 +485,7 @@ impl Period {
         let text = |name: &'static str| query[name].as_str().ok_or_else(|| required(name));
         let format = query["format"].as_str().unwrap_or("json");
         if format != "json" {
-            return Err(Problem::validation("invalid", "This sandbox answers json only", format));
+            return Err(Problem::validation("invalid", "This sandbox supports only json", format));
         }
         let zone = query["timezone"].as_str().unwrap_or("UTC");
         let timezone: Tz = zone.parse().map_err(|_| Problem::validation("invalid", "Time zone is not valid", zone))?;
@@ -508,7 +507,7 @@ impl Period {
         }
     }
 
-    /// The facts of these days, as the zone counts them.
+    /// Facts of these days in the zone.
     pub(crate) fn facts(&self, world: &World, advertisers: &[u32]) -> Vec<Fact> {
         let mut facts = world.facts(advertisers, self.start - Days::new(1), self.end + Days::new(1));
         facts.retain(|fact| (self.start..=self.end).contains(&fact.instant.with_timezone(&self.timezone).date_naive()));
@@ -524,7 +523,7 @@ pub(crate) fn currency(query: &Value) -> Result<String, Problem> {
     Ok(currency.to_owned())
 }
 
-/// Whether an object has nothing but these members.
+/// Whether an object has only these members.
 pub(crate) fn known_members(object: &Value, members: &[&str]) -> Result<(), Problem> {
     let Some(object) = object.as_object() else {
         return Err(Problem::validation("invalid", "An object is wanted", ""));
@@ -556,7 +555,7 @@ fn statuses(query: &Value) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// A list that may be left out or null, but not be of another type.
+/// A list that may be missing or null, but no other type.
 pub(crate) fn optional_list(query: &Value, name: &'static str) -> Result<Vec<String>, Problem> {
     if query[name].is_null() { Ok(Vec::new()) } else { list(query, name) }
 }
@@ -574,7 +573,7 @@ pub(crate) fn unknown(what: &str, name: &str) -> Problem {
     Problem::validation("invalid", format!("Unknown {what}"), format!("{name} is not a valid {what}"))
 }
 
-/// The time and zone part is ignored.
+/// Time and zone are ignored.
 pub(crate) fn date(text: &str) -> Result<NaiveDate, Problem> {
     let day = text.split('T').next().unwrap_or(text);
     day.parse().map_err(|_| Problem::validation("invalid-date-format", "The date format is not valid", text))

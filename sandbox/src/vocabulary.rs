@@ -1,6 +1,6 @@
-//! The words of `/statistics/report`, from the enums of the `OpenAPI` document of 2026-07.
+//! The names of `/statistics/report`, from the enums of the `OpenAPI` document of 2026-07.
 
-/// The 227 metrics, one a line.
+/// The 227 metrics, one per line.
 const METRICS: &str = include_str!("metrics.txt");
 
 /// A dimension of a report.
@@ -26,7 +26,7 @@ pub(crate) enum Dimension {
     SocialPlatform,
 }
 
-/// Looks up a dimension; the id and the name of a thing are the same dimension.
+/// A dimension by its id or name, which are the same dimension.
 pub(crate) fn dimension(name: &str) -> Option<Dimension> {
     Some(match name {
         "AdvertiserId" | "Advertiser" => Dimension::Advertiser,
@@ -56,7 +56,7 @@ impl Dimension {
         matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::Year)
     }
 
-    /// The members of a row: both halves of a pair, whichever was asked for.
+    /// The members of a row: both halves of a pair, whichever was requested.
     pub(crate) fn members(self) -> &'static [&'static str] {
         match self {
             Self::Advertiser => &["AdvertiserId", "Advertiser"],
@@ -81,20 +81,20 @@ impl Dimension {
     }
 }
 
-/// What a metric counts.
+/// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Measure {
-    /// Whole numbers up to this.
+    /// Integers up to this.
     Count(u64),
     /// Money, in millionths of the currency's unit.
     Money,
-    /// A quotient: not additive, so it is made of two sums.
+    /// A quotient of two sums, not additive.
     Ratio,
-    /// A word.
+    /// A string.
     Word,
 }
 
-/// Whether Criteo knows the metric, and what it counts.
+/// A known metric's type.
 pub(crate) fn measure(metric: &str) -> Option<Measure> {
     METRICS.lines().any(|known| known == metric).then(|| {
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| metric.starts_with(prefix));

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: a server that can misbehave on the wire in ways that no well-kept server library allows.
+//! A minimal HTTP/1.1 server that can misbehave in ways that server libraries prevent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Larger requests end the connection.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How long a stalled answer stays open.
+/// Larger requests close the connection.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Duration of a stalled response.
 const STALL: Duration = Duration::from_mins(10);
 
-/// A request, whole.
+/// A complete request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     pub method: String,
     /// Without the query.
     pub path: String,
     pub query: BTreeMap<String, String>,
-    /// Names in small letters.
+    /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
 
-/// An answer and how it is delivered.
+/// A response and its delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub status: u16,
@@ -35,43 +35,43 @@ pub(crate) struct Reply {
     pub delivery: Delivery,
 }
 
-/// How the client learns where a body ends.
+/// How the end of a body is indicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Framing {
     #[default]
     ContentLength,
     Chunked,
-    /// The end of the connection is the end of the body.
+    /// By closing the connection.
     ConnectionClose,
 }
 
-/// What happens between the head and the end of an answer.
+/// How a response is delivered.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Delivery {
     /// Milliseconds before the first byte.
     pub delay_ms: u64,
     pub framing: Framing,
-    /// Bytes of the body a second.
+    /// Bytes of the body per second.
     pub drip: Option<u64>,
-    /// The connection ends after so many bytes of the body.
+    /// The connection is closed after this many bytes of the body.
     pub cut_after: Option<usize>,
-    /// The connection is reset after so many bytes of the body.
+    /// The connection is reset after this many bytes of the body.
     pub reset_after: Option<usize>,
-    /// Nothing comes any more after so many bytes of the body.
+    /// No more bytes are sent after this many bytes of the body.
     pub stall_after: Option<usize>,
-    /// The connection is reset before any byte of the answer.
+    /// The connection is reset before the response.
     pub reset: bool,
 }
 
 impl Delivery {
-    /// Whether the client gets a whole answer, however slowly.
+    /// Whether the client gets a complete response, however slowly.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_plain() && !self.reset
     }
 
-    /// Whether the whole body is delivered; a fault that counts bytes counts those of the plain text.
+    /// Whether the whole body is delivered; faults count bytes of the uncompressed body.
     pub(crate) fn is_plain(&self) -> bool {
         self.cut_after.is_none() && self.reset_after.is_none() && self.stall_after.is_none()
     }
@@ -84,7 +84,7 @@ impl Reply {
     }
 }
 
-/// Answers connections for ever; `handler` is called once a request.
+/// Accepts connections forever; calls `handler` once per request.
 pub(crate) async fn serve<H>(listener: TcpListener, handler: Arc<H>)
 where
     H: Fn(Request) -> (Reply, Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
@@ -92,7 +92,7 @@ where
     while let Ok((stream, _)) = listener.accept().await {
         let handler = Arc::clone(&handler);
         tokio::spawn(async move {
-            // A client that goes away is nobody's fault.
+            // Disconnected clients are ignored.
             let _ = connection(stream, &*handler).await;
         });
     }
@@ -124,7 +124,7 @@ async fn next_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> std::io
                 let mut request = request_of(&parsed);
                 let length: usize =
                     request.headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-                if length > MOST_BYTES {
+                if length > MAX_BYTES {
                     return Ok(None);
                 }
                 while received.len() < head + length {
@@ -136,7 +136,7 @@ async fn next_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> std::io
                 received.drain(..head + length);
                 return Ok(Some(request));
             }
-            Ok(httparse::Status::Partial) if received.len() < MOST_BYTES => {
+            Ok(httparse::Status::Partial) if received.len() < MAX_BYTES => {
                 if stream.read_buf(received).await? == 0 {
                     return Ok(None);
                 }
@@ -161,7 +161,7 @@ fn request_of(parsed: &httparse::Request<'_, '_>) -> Request {
     }
 }
 
-/// Writes an answer; whether the connection may be used again.
+/// Writes a response; returns whether the connection is reusable.
 async fn deliver(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<bool> {
     let Delivery { delay_ms, framing, drip, cut_after, reset_after, stall_after, reset } = reply.delivery;
     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
@@ -209,7 +209,7 @@ async fn deliver(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<bool>
     Ok(framing != Framing::ConnectionClose)
 }
 
-/// Ends the connection by a reset: what was written and not yet read is lost.
+/// Resets the connection: unread data is lost.
 fn abort(stream: &TcpStream) -> std::io::Result<bool> {
     socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
     Ok(false)

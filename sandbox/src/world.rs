@@ -1,4 +1,4 @@
-//! The seeded world: advertisers and what belongs to them. Numbered, so that nothing has to be stored.
+//! Seeded advertisers and their objects, numbered so that nothing is stored.
 
 use crate::options::Options;
 
@@ -8,7 +8,7 @@ pub struct World {
     pub(crate) options: Options,
 }
 
-/// The place of an ad in the world, counted from 0 on every level.
+/// The position of an ad, counted from 0 on every level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AdPath {
     pub advertiser: u32,
@@ -18,25 +18,25 @@ pub(crate) struct AdPath {
 }
 
 impl World {
-    /// A world of these options.
+    /// A world with these options.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self { options }
     }
 
-    /// What a switch of `UNKNOWNS` is set to.
+    /// The value of a switch in `UNKNOWNS`.
     #[must_use]
     pub fn unknown(&self, name: &str) -> &'static str {
         self.options.unknowns.get(name)
     }
 
-    /// The ids of all advertisers, with consent or without.
+    /// The ids of all advertisers, with or without consent.
     #[must_use]
     pub fn advertiser_ids(&self) -> Vec<String> {
         (0..self.options.advertisers + self.options.empty_advertisers).map(advertiser_id).collect()
     }
 
-    /// The ids of the advertisers that have given their consent.
+    /// The ids of advertisers with consent.
     #[must_use]
     pub fn consenting_ids(&self) -> Vec<String> {
         let mut ids = self.advertiser_ids();
@@ -56,7 +56,7 @@ impl World {
         self.ad_set_number(path) * self.options.ads + path.ad
     }
 
-    /// The place of the ad with this number.
+    /// The position of the ad with this number.
     pub(crate) fn ad_path(&self, number: u32) -> AdPath {
         let options = &self.options;
         let (ad_set_number, ad) = (number / options.ads, number % options.ads);
@@ -69,7 +69,7 @@ impl World {
         self.options.campaigns * self.options.ad_sets * self.options.ads
     }
 
-    /// A number that depends on the seed and these parts, and on nothing else.
+    /// A number that depends only on the seed and these parts.
     pub(crate) fn random(&self, parts: &[u64]) -> u64 {
         parts.iter().fold(self.options.seed, |hash, part| mix(hash ^ mix(*part)))
     }
@@ -83,12 +83,12 @@ fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The id of the advertiser with this number.
+/// The id of an advertiser.
 pub(crate) fn advertiser_id(number: u32) -> String {
     (1001 + number).to_string()
 }
 
-/// Its name, with everything in it that names have.
+/// Its name, with unusual characters.
 pub(crate) fn advertiser_name(number: u32) -> String {
     match number % 4 {
         0 => format!("Maison №{} – été\u{2028}/ \"mode\"", number + 1),
@@ -98,7 +98,7 @@ pub(crate) fn advertiser_name(number: u32) -> String {
     }
 }
 
-/// The name of a campaign; a third of them share one.
+/// A campaign's name; a third of them share one.
 pub(crate) fn campaign_name(number: u32) -> String {
     match number % 3 {
         0 => format!("Campaign {} \"Sale\"", number + 1),
@@ -107,27 +107,27 @@ pub(crate) fn campaign_name(number: u32) -> String {
     }
 }
 
-/// The name of an ad set.
+/// An ad set's name.
 pub(crate) fn ad_set_name(number: u32) -> String {
     format!("Ad set {}", number + 1)
 }
 
-/// The state of an ad set, in the words of the statistics filter.
+/// An ad set's status, as in the statistics filter.
 pub(crate) fn ad_set_status(number: u32) -> &'static str {
     ["Active", "NotRunning", "Dead"][number as usize % 3]
 }
 
-/// The id of the campaign with this number.
+/// The id of a campaign.
 pub(crate) fn campaign_id(number: u32) -> String {
     (200_001 + number).to_string()
 }
 
-/// The id of the ad set with this number.
+/// The id of an ad set.
 pub(crate) fn ad_set_id(number: u32) -> String {
     (300_001 + number).to_string()
 }
 
-/// The id of the ad with this number.
+/// The id of an ad.
 pub(crate) fn ad_id(number: u32) -> String {
     (900_000_000_000_000_001 + u64::from(number)).to_string()
 }

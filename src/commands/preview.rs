@@ -170,7 +170,7 @@ mod tests {
     use crate::commands::preview::*;
 
     #[test]
-    fn bars_are_as_long_as_what_they_stand_for() {
+    fn bar_length_matches_the_value() {
         assert_eq!((bar(0.0).as_str(), bar(1.0).chars().count(), bar(0.5).chars().count()), ("", BAR, BAR / 2));
         assert_eq!(bar(1.0 / 240.0), "▏");
         assert_eq!(bar(f64::NAN), "");

@@ -186,7 +186,7 @@ mod tests {
     use crate::commands::refresh_token::*;
 
     #[test]
-    fn only_the_token_of_the_top_is_replaced() {
+    fn only_the_top_level_token_is_replaced() {
         let text = "\u{feff}{ \"a\": {\"refresh_token\": \"x\"},\r\n\t\"refresh_token\" :  \"o\\u006cd\" , \"client_id\": 1 }\n";
         let new = with_token(text, "n\"ew").unwrap();
         assert_eq!(new, text.replace("\"o\\u006cd\"", "\"n\\\"ew\""));

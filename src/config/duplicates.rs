@@ -91,7 +91,7 @@ mod tests {
     use crate::config::duplicates::*;
 
     #[test]
-    fn members_are_found_at_every_depth_and_named_once() {
+    fn duplicate_members_are_found_at_every_depth() {
         let text = r#"{"a": 1, "b": [{"c": null}, {"c": 1.5, "d": {"e": -1, "e": true}, "c": "x", "c": 2}], "a": 1}"#;
         assert_eq!(members(text), ["b[1].d.e", "b[1].c", "a"]);
         assert!(members(r#"{"a": {"b": 1}, "c": {"b": 1}, "d": [{"b": 1}, {"b": 1}]}"#).is_empty());

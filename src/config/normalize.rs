@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_come_in_many_spellings() {
+    fn ids_are_accepted_in_many_formats() {
         for spelling in [json!("12, 034,12"), json!([12, "034"]), json!(["012", " 034 ", 12])] {
             assert_eq!(canonical(&json!({"advertiser_ids": spelling})), json!({"advertiser_ids": ["12", "034"]}));
         }
@@ -298,12 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn blank_fields_of_a_form_are_not_set() {
+    fn blank_form_fields_are_unset() {
         assert_eq!(canonical(&json!({"start_date": "", "end_date": null, "advertiser_ids": []})), json!({}));
     }
 
     #[test]
-    fn lossless_spellings_become_canonical() {
+    fn lossless_spellings_are_normalized() {
         assert_eq!(
             canonical(
                 &json!({"start_date": "2026-01-01T00:00:00Z", "currency": " eur", "lookback_days": "7", "verify_totals": "False"})
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_of_older_taps_are_custom_reports() {
+    fn reports_of_older_taps_become_custom_reports() {
         let older =
             json!({"reports": [{"name": "By Day", "dimensions": ["Day"], "metrics": ["Clicks"], "currency": "eur"}]});
         let mut warnings = Vec::new();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn members_and_words_come_in_the_spellings_of_criteo() {
+    fn members_and_names_are_accepted_in_criteos_spellings() {
         let object = json!({
             "advertiserIds": "7, 8 ,7", "timeZone": "UTC", "countries": "fr,DE, FR", "placements_environment": "ios",
             "customReports": [{
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn members_in_two_spellings_and_secrets_in_another_are_told() {
+    fn duplicate_spellings_and_misspelled_secrets_are_reported() {
         let object = json!({
             "timeZone": "UTC", "timezone": "Europe/Paris", "clientSecret": "hunter2hunter2", "startDate": "", "start_date": "x",
             "custom_reports": [{"adSetIds": [1], "ad_set_ids": [2]}],
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_stay_what_they_are() {
+    fn invalid_values_are_not_changed() {
         for mistake in [
             json!({"start_date": "Today"}),
             json!({"start_date": "2026-01-01 to 2026-02-01"}),
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trimmed_secret_is_told_without_its_value() {
+    fn a_trimmed_secret_is_reported_without_its_value() {
         let mut warnings = Vec::new();
         let object = json!({"client_secret": "hunter2\n"}).as_object().cloned().unwrap_or_default();
         let canonical = normalize(object, &mut warnings, &mut Problems::default());

@@ -196,7 +196,7 @@ mod tests {
     use crate::config::secrets::*;
 
     #[test]
-    fn each_flaw_is_told_by_its_kind() {
+    fn each_secret_flaw_has_its_own_description() {
         for (value, part) in [
             ("\"abcdef\"", "quotes"),
             ("“abcdef”", "quotes"),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_as_criteo_makes_them_has_no_flaw() {
+    fn a_secret_generated_by_criteo_has_no_flaw() {
         for value in [
             "abc",
             "none",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_part_of_a_value_is_taken_away() {
+    fn characters_around_a_value_are_removed() {
         for value in ["\"a+b/c=\"", " '“a+b/c=”' ", "\u{feff}a+b\u{200b}/c=\u{a0}\r\n", "a+b/c="] {
             assert_eq!(cleaned(value), "a+b/c=", "{value:?}");
         }

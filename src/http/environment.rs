@@ -49,7 +49,7 @@ mod tests {
     use crate::http::environment::*;
 
     #[test]
-    fn a_whole_list_of_authorities_comes_along() {
+    fn a_full_ca_bundle_is_included() {
         assert!(bundled_roots().count() > 100);
     }
 }

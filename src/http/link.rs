@@ -150,7 +150,7 @@ mod tests {
     use crate::http::link::*;
 
     #[test]
-    fn only_public_addresses_behind_https_are_followed() {
+    fn only_https_links_to_public_addresses_are_followed() {
         let root: Url = "https://api.criteo.com/2026-07".parse().unwrap();
         let ask = |link: &str| checked(link, &root, false).map_err(|error| error.message);
         assert!(ask("https://store.example/a?sig=1").is_ok());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_simulation_links_to_this_machine_alone() {
+    fn a_simulation_follows_only_loopback_links() {
         let root: Url = "http://127.0.0.1:1/2026-07".parse().unwrap();
         for link in ["http://127.0.0.1:2/a", "https://[::1]/a", "http://localhost/a"] {
             assert!(checked(link, &root, true).is_ok(), "{link}");

@@ -242,7 +242,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     #[tokio::test]
-    async fn one_may_wait_for_more_and_the_next_gives_up() {
+    async fn one_download_waits_for_memory_and_the_next_gives_up() {
         let space = MemoryBudget::new(SPACE_MIB);
         let mut first = space.reserve(SPACE_MIB / 2).await;
         let mut second = space.reserve(SPACE_MIB / 2).await;
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reservations_are_served_in_their_order_and_one_that_is_given_up_holds_nobody_up() {
+    async fn reservations_are_served_in_order_and_a_canceled_one_blocks_nothing() {
         let space = MemoryBudget::new(4);
         let held = space.reserve(2).await;
         let mut large = Box::pin(space.reserve(4));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_download_that_ends_while_it_waits_for_more_holds_nobody_up() {
+    async fn a_download_that_ends_while_waiting_blocks_nothing() {
         let space = MemoryBudget::new(2);
         let mut growing = space.reserve(1).await;
         let held = space.reserve(1).await;

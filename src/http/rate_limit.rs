@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn forty_reports_go_at_once_and_the_next_after_a_minute() {
+    async fn forty_reports_are_sent_immediately_and_the_next_after_a_minute() {
         let limiter = limiter();
         assert_eq!(admit(&limiter, 40).await, Duration::ZERO);
         assert_eq!(admit(&limiter, 1).await, WINDOW);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_of_other_programs_are_left_room_for_until_the_reset() {
+    async fn other_programs_requests_reserve_room_until_the_reset() {
         let limiter = limiter();
         assert_eq!(admit(&limiter, 1).await, Duration::ZERO);
         limiter.learn(CallClass::Report, &seen(40, Some(9), 20));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn apps_of_users_have_one_pool_that_grows_with_their_accounts() {
+    async fn authorization_code_apps_have_one_pool_that_grows_with_their_accounts() {
         let limiter = RateLimiter::new(true, 8, Box::new(|_| ()));
         assert_eq!(admit(&limiter, 10).await, Duration::ZERO);
         limiter.learn_accounts(3);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_all_calls_of_its_class_back_and_is_announced() {
+    async fn a_pause_delays_all_requests_of_its_class_and_is_announced() {
         let waits = std::sync::Arc::new(Mutex::new(Vec::new()));
         let heard = std::sync::Arc::clone(&waits);
         let limiter = RateLimiter::new(false, 8, Box::new(move |wait| heard.lock().unwrap().push(wait)));

@@ -174,7 +174,7 @@ mod tests {
     use crate::http::retry::*;
 
     #[test]
-    fn a_passing_failure_is_tried_six_times_and_a_slow_one_three_times() {
+    fn temporary_failures_get_six_attempts_and_slow_ones_three() {
         for (is_slow, most) in [(false, 6), (true, 3)] {
             let (mut attempts, budget) = (RetryState::default(), RetryBudget::new(RetryProfile::Sync, 100));
             let mut tried = 1;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_no_storm_and_now_and_then_a_failure_is_always_forgiven() {
+    fn an_outage_exhausts_the_retry_quota_and_occasional_failures_do_not() {
         let fail = || Failure::retryable(Error::transient("down."));
         let budget = RetryBudget::new(RetryProfile::Sync, 100);
         let outage = (0..1000).filter(|_| RetryState::default().after(fail(), &budget).is_ok()).count();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_obeyed_up_to_half_an_hour() {
+    fn retry_after_is_respected_up_to_half_an_hour() {
         let ask = |seconds| {
             let wait = Wait::Server(Duration::from_secs(seconds));
             let failure = Failure::Retryable { error: Error::transient("busy"), wait, is_slow: false };

@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_cannot_be_true_is_none() {
+    fn an_implausible_date_is_ignored() {
         let of = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(DATE, HeaderValue::from_str(text).unwrap());
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_an_instant_of_the_servers_clock() {
+    fn retry_after_is_seconds_or_a_server_time() {
         for (text, seconds) in [
             ("3", Some(3)),
             ("Fri, 31 Jul 2026 12:00:07 GMT", Some(7)),

@@ -321,7 +321,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hole_is_asked_for_in_whole_periods(
+        fn a_hole_is_requested_in_whole_periods(
             today in days(),
             back in 0u64..1000,
             length in 0u64..60,
@@ -340,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn halving_ends_at_single_periods_and_loses_no_day(start in days(), length in 0u64..900, grain in grains()) {
+        fn halving_stops_at_single_periods_and_loses_no_day(start in days(), length in 0u64..900, grain in grains()) {
             let whole = Window { start, end: start + Days::new(length) };
             let mut stack = vec![whole];
             let mut pieces = Vec::new();
@@ -360,7 +360,7 @@ mod tests {
         }
 
         #[test]
-        fn a_resumed_read_covers_the_lookback_and_never_leaves_a_gap(
+        fn a_resumed_sync_covers_the_lookback_without_a_gap(
             start in prop::option::of(days()), today in days(), cursor in prop::option::of(days()), lookback in 1u32..60, grain in grains(),
             is_again in any::<bool>(),
         ) {
@@ -386,7 +386,7 @@ mod tests {
         }
 
         #[test]
-        fn a_window_without_another_has_the_other_days(
+        fn subtracting_a_window_keeps_the_other_days(
             start in days(), length in 0u64..40, offset in -50i64..50, others in 0u64..40,
         ) {
             let window = Window { start, end: start + Days::new(length) };
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_sync_reads_the_lookback_again() {
+    fn a_daily_sync_rereads_the_lookback() {
         let range = Range::new(Some(day("2026-01-01")), None, day("2026-07-31"), 730, 730);
         assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Day).start, day("2026-07-01"));
         assert_eq!(range.resume(Some(day("2026-07-30")), 30, Grain::Month).start, day("2026-07-01"));

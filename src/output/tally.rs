@@ -74,7 +74,7 @@ mod tests {
     use crate::output::tally::*;
 
     #[test]
-    fn gaps_lie_between_periods_with_rows() {
+    fn gaps_are_between_periods_with_rows() {
         let day = |day: u32| NaiveDate::from_ymd_opt(2026, 10, day).unwrap();
         let gaps = |days: &[u32], grain: Grain| -> Vec<_> {
             let days = days.iter().map(|number| day(*number)).collect();

@@ -55,7 +55,7 @@ impl Paper {
 }
 
 #[test]
-fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
+fn a_waiting_run_sends_heartbeats_and_repeats_its_states() {
     let (mut writer, paper) = writer();
     let types = || -> Vec<String> {
         paper.messages().iter().map(|message| message["type"].as_str().unwrap().to_owned()).collect()
@@ -78,7 +78,7 @@ fn a_run_that_waits_says_that_it_lives_and_repeats_its_states() {
 }
 
 #[test]
-fn progress_is_told_every_minute_where_there_is_no_terminal() {
+fn progress_is_logged_every_minute_without_a_terminal() {
     let (mut writer, paper) = writer();
     writer.handle(Event::Started { stream: 0 });
     writer.handle(Event::Progress { stream: 0, done: 3, ahead: 9 });

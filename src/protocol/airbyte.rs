@@ -356,7 +356,7 @@ mod tests {
     use crate::protocol::airbyte::*;
 
     #[test]
-    fn states_as_their_writers_write_them_are_read() {
+    fn states_of_every_known_writer_are_read() {
         let pyairbyte = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":null},"stream_state":{"x":1}},
             "global_":null,"data":null,"sourceStats":{"recordCount":250.0,"rejectedRecordCount":null},"global_":null}
             , {"type":"STREAM","stream":{"stream_descriptor":{"name":"b"},"stream_state":null}}]"#;
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn any_other_state_is_rejected() {
         for corrupt in ["[{\"type\":", "\"x\"", "7", "[1]", "{\"a\":\"2026-01-01\"}", r#"{"type":"LEGACY","data":{}}"#]
         {
             assert_eq!(parse_state(corrupt).unwrap_err().kind, crate::error::Kind::Config, "{corrupt}");
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_misfits_says_so() {
+    fn a_record_lists_values_that_do_not_fit() {
         let mut line = record_prefix("s", 5);
         line.extend_from_slice(b"{}");
         record_suffix(["a", "b"].into_iter(), &mut line);

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_grow_with_what_is_learned_and_stay_below_the_cap() {
+    fn windows_grow_with_the_measured_density_and_stay_below_the_cap() {
         let mut density = Density::new(None);
         assert_eq!(density.window_days(100_000), 31);
         density.learn(window(31), 3_100, 1_000_000);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_was_too_long_is_not_planned_again() {
+    fn a_rejected_window_length_is_not_planned_again() {
         let mut density = Density::new(Some(10.0));
         density.learn_too_long(window(200));
         assert_eq!(density.window_days(100_000), 100);

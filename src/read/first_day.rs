@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_saves_requests_and_decides_nothing() {
+    fn a_hint_saves_requests_without_changing_the_result() {
         assert_eq!(found(None, 0..17), (Some(17), 7));
         assert_eq!(found(Some(17), 0..17), (Some(17), 4));
         for hint in [None, Some(0), Some(1), Some(9), Some(16), Some(18), Some(29), Some(40)] {

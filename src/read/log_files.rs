@@ -815,7 +815,7 @@ mod tests {
     use crate::read::log_files::*;
 
     #[test]
-    fn files_are_read_wherever_they_are_cut() {
+    fn files_are_read_across_any_chunk_boundary() {
         let file = "\u{feff}Event_Type,advertiser_id,Extra\r\nclick,7,\"a, \"\"b\"\"\nc\"\r\n\r\ndisplay,7,\n\"\",7,é";
         let whole = read(&[file.as_bytes()]).unwrap();
         assert_eq!(whole.len(), 3);
@@ -830,7 +830,7 @@ mod tests {
     }
 
     #[test]
-    fn long_rows_fit_and_uneven_ones_are_told() {
+    fn long_rows_are_read_and_uneven_ones_are_reported() {
         let long = "x".repeat(300_000);
         let many = (0..1000).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
         assert_eq!(read(&[format!("event_type,b\n{long},2\n").as_bytes()]).unwrap()[0]["event_type"], json!(long));

@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_walked_to_their_end_whatever_the_server_does() {
+    fn lists_are_read_to_the_end_whatever_the_server_does() {
         for count in 0..20 {
             let all: Vec<u64> = (0..count).collect();
             for limit in 1..5 {
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_anything_to_see_hides_nothing_where_there_is_a_total() {
+    fn an_empty_page_hides_nothing_if_there_is_a_total() {
         let hidden = |offset: u64, _| {
             let page = (0..12).skip(usize::try_from(offset).unwrap()).take(3).filter(|id| !(3..8).contains(id));
             (page.collect(), Some(12))
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_shifts_is_noticed() {
+    fn a_list_that_changes_while_read_is_detected() {
         let shrinking = |offset: u64, call: u64| {
             let first = u64::from(call >= 2);
             ((first..10).skip(usize::try_from(offset).unwrap()).take(3).collect(), None)
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_page_for_ever_is_an_error() {
+    fn a_repeating_page_is_an_error() {
         assert!(walk(|_, _| (vec![1, 2, 3], None)).is_err());
         assert!(walk(|_, _| (vec![1, 2, 3], Some(100))).is_err());
         // In another order each time.

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn money_in_whole_units_is_rounded_to_them() {
+    fn money_in_whole_units_is_compared_in_whole_units() {
         let is = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-12, "{found} {wanted}");
         is(rounding("EUR", &["12", "7", "0"]), 0.5);
         is(rounding("EUR", &["12", "7.25"]), 0.005);

@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_compared_by_day_and_advertiser_in_any_spelling() {
+    fn sums_are_compared_by_day_and_advertiser_in_any_format() {
         let total = r#"{"Rows":[{"AdvertiserId":"7","Day":"2026-01-02","Displays":"30","Clicks":"3","AdvertiserCost":"1.5"},
             {"AdvertiserId":"7","Day":"2026-01-03","Displays":"1","Clicks":"0","AdvertiserCost":"0"},
             {"AdvertiserId":"8","Day":"2026-01-03","Displays":"9","Clicks":"9","AdvertiserCost":"9"}]}"#;
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rounding_adds_up_to_is_no_difference() {
+    fn accumulated_rounding_is_not_a_difference() {
         let total = r#"[{"AdvertiserId":"7","Day":"2026-01-02","AdvertiserCost":"100.00"}]"#;
         let row = |cost: &str| format!(r#"{{"AdvertiserId":"7","Day":"2026-01-02","AdvertiserCost":"{cost}"}}"#);
         let rows = |last: &str| format!("[{},{},{}]", row("33.33"), row("33.33"), row(last));
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn days_settle_after_two_days_and_periods_after_their_last() {
+    fn days_and_periods_settle_two_days_after_they_end() {
         let day = |text: &str| text.parse().unwrap();
         let today = day("2026-07-05");
         assert!(is_settled(day("2026-07-02"), Grain::Day, today));

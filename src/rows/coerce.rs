@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_written_with_every_digit() {
+    fn fitting_values_keep_every_digit() {
         for (raw, column_type, written) in [
             ("\"a\\\"b\\n\"", ColumnType::Text, "\"a\\\"b\\n\""),
             ("00123", ColumnType::Text, "\"00123\""),
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_becomes_null_and_never_a_wrong_number() {
+    fn unfitting_values_become_null_and_never_a_wrong_number() {
         for raw in [
             "\"1.234,56\"",
             "\"N/A\"",
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_with_a_zone_are_moved_into_the_zone_of_the_report() {
+    fn instants_with_a_zone_are_converted_to_the_reports_zone() {
         let paris = |column_type| Reading { column_type, zone: Some(Tz::Europe__Paris), period: None };
         for (raw, column_type, written) in [
             ("2026-07-01T23:30:00Z", ColumnType::Date, "2026-07-02"),
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn periods_are_read_by_their_number() {
+    fn numbered_periods_are_read() {
         for (raw, period, written) in [
             ("2026", Grain::Year, "2026-01-01"),
             ("2026-11", Grain::Month, "2026-11-01"),
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn what_destinations_refuse_is_replaced() {
+    fn characters_rejected_by_destinations_are_replaced() {
         for (raw, written) in [
             (r#""a\u0000b""#, "\"a\u{FFFD}b\""),
             (r#""a\ud800b""#, "\"a\u{FFFD}b\""),
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_null() {
+    fn empty_values_are_null() {
         for column_type in [ColumnType::Number, ColumnType::Integer, ColumnType::Date, ColumnType::Object] {
             assert_eq!(coerced("null", column_type), ("null".into(), Outcome::Null));
         }
@@ -487,7 +487,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_in_any_spelling_are_valid_json_of_the_same_value(text in "-?[0-9]{1,20}(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?") {
+        fn numbers_in_any_format_become_json_of_the_same_value(text in "-?[0-9]{1,20}(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?") {
             let (written, outcome) = coerced(&format!("\"{text}\""), ColumnType::Number);
             prop_assert_eq!(outcome, Outcome::Written);
             let value: serde_json::Value = serde_json::from_str(&written).unwrap();
@@ -495,7 +495,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_is_written_as_json(text in "\\PC*") {
+        fn every_input_is_written_as_valid_json(text in "\\PC*") {
             let raw = serde_json::to_string(&text).unwrap();
             for column_type in [ColumnType::Text, ColumnType::Number, ColumnType::Integer, ColumnType::Date, ColumnType::DateTime] {
                 let (written, _) = coerced(&raw, column_type);

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_known_in_every_form() {
+    fn integers_are_recognized_in_every_format() {
         let whole = |text: &str| Decimal::parse(text).and_then(|number| number.whole());
         for (text, wanted) in [("1E+2", "100"), ("1.0e0", "1"), ("-100.00", "-100"), ("-0.0", "0"), ("1500e-2", "15")] {
             assert_eq!(whole(text).as_deref(), Some(wanted), "{text}");
@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_are_those_of_whole_numbers(left in -1_000_000i64..1_000_000, right in -1_000_000i64..1_000_000) {
+        fn decimal_sums_match_integer_sums(left in -1_000_000i64..1_000_000, right in -1_000_000i64..1_000_000) {
             let cents = |number: i64| format!("{}{}.{:02}", if number < 0 { "-" } else { "" }, number.abs() / 100, number.abs() % 100);
             prop_assert_eq!(sum(&cents(left), &cents(right)), cents(left + right));
             prop_assert_eq!(sum(&left.to_string(), &right.to_string()), (left + right).to_string());

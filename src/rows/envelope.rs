@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reported_envelope_is_understood() {
+    fn every_reported_envelope_is_parsed() {
         for body in [
             r#"{"data":[{"id":"1"},{"id":"2"}],"errors":[],"warnings":null,"meta":{"totalItems":7}}"#,
             r#"{"Rows":[{"Day":"2026-01-01"},{}],"Total":{"Clicks":"3"}}"#,
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_shape_has_no_rows_rather_than_zero() {
+    fn an_unknown_format_is_not_an_empty_report() {
         for body in ["{}", r#"{"data":null,"errors":[{"code":"x"}]}"#, r#"{"items":[{}]}"#] {
             assert_eq!(whole(body).rows, None, "{body}");
         }
@@ -570,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_told_apart() {
+    fn non_json_responses_are_distinguished() {
         let kind = |body: &str| check(body).unwrap_err().kind;
         for cut in ["", "{\"Rows\":[{}", "<html>maintenance</html>"] {
             assert_eq!(kind(cut), Kind::Transient, "{cut}");
@@ -583,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_cut_or_goes_on_is_an_error() {
+    fn a_truncated_or_trailing_document_is_an_error() {
         let document = r#"{"Rows":[{"a":"1"},{"a":"2"}],"Total":{}}"#;
         for length in 0..document.len() {
             assert!(each(&document[..length], Shape::Plain, &mut CheckOnly).is_err(), "{length}");
@@ -604,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn every_report_is_understood_in_every_envelope() {
+    fn every_report_is_parsed_in_every_envelope() {
         for body in [
             r#"[{"a":1},{"a":2}]"#,
             r#"{"Rows":[{"a":1},{"a":2}],"Total":{}}"#,
@@ -639,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_without_a_place_for_rows_are_refused_with_their_members() {
+    fn reports_without_a_rows_member_are_rejected_with_their_member_names() {
         for body in [
             r#"{"Rows":null}"#,
             r#"{"rows":7}"#,
@@ -658,7 +658,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_around_the_rows_counts_in_every_shape() {
+    fn errors_and_warnings_around_the_rows_are_read_in_every_format() {
         for rows in [
             r#""Rows":[{}]"#,
             r#""data":[{}]"#,

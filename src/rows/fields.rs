@@ -277,7 +277,7 @@ mod tests {
     use crate::rows::fields::*;
 
     #[test]
-    fn wrappers_vanish_and_empty_ones_are_nothing() {
+    fn wrappers_are_removed_and_empty_ones_are_null() {
         for (raw, wanted) in [
             ("7", "7"),
             (r#"{"value":7}"#, "7"),

@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_survives_the_round_trip_and_keeps_absent_advertisers() {
+    fn a_state_round_trip_keeps_absent_advertisers() {
         let (mut cursors, _) = Cursors::parse(&json!(null), fingerprint("EUR|UTC|Day", "1")).unwrap();
         assert!(cursors.advance(&ids(&["1", "2", "3"]), "2026-07-30".parse().unwrap()));
         assert!(cursors.advance(&ids(&["2"]), "2026-07-31".parse().unwrap()));
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_saved_is_a_first_sync() {
+    fn an_empty_state_is_a_first_sync() {
         for state in [json!(null), json!({}), no_cursor()] {
             let (cursors, warning) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
             assert!(cursors.by_advertiser.is_empty() && warning.is_none());
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_not_understood_is_never_taken_for_nothing() {
+    fn an_invalid_state_is_never_treated_as_empty() {
         for state in [
             json!([]),
             json!("2026-01-01"),
@@ -517,13 +517,13 @@ mod tests {
     }
 
     #[test]
-    fn other_metrics_warn() {
+    fn changed_metrics_produce_a_warning() {
         let state = json!({"version": 1, "fingerprint": "a|b", "groups": []});
         assert!(Cursors::parse(&state, fingerprint("a", "c")).unwrap().1.is_some());
     }
 
     #[test]
-    fn the_first_version_is_read_and_an_advertiser_in_two_groups_has_the_earlier_day() {
+    fn version_1_is_read_and_overlapping_groups_take_the_earlier_day() {
         let state = json!({"version": 1, "fingerprint": "a|b", "rows_per_day": 7, "groups": [
             {"cursor": "2026-07-30", "advertisers": ["1", "2"]}, {"cursor": "2026-07-10", "advertisers": ["2"]}]});
         let (cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
@@ -540,7 +540,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_asked_for_again_and_close_where_they_are_read() {
+    fn holes_are_requested_again_and_closed_once_read() {
         let (mut cursors, _) = Cursors::parse(&json!(null), fingerprint("a", "b")).unwrap();
         cursors.advance(&ids(&["1", "2"]), window(30, 30).end);
         cursors.settle(&ids(&["1", "2"]), window(1, 30), &[(window(3, 5), Why::Unread), (window(6, 6), Why::Unread)]);
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_that_differ_in_three_syncs_are_taken_as_they_are() {
+    fn sums_that_differ_in_three_syncs_are_accepted() {
         let mut state = json!(null);
         for (tries, why) in [(1, "differs"), (2, "differs"), (3, "unproven"), (4, "unproven")] {
             let (mut cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
@@ -582,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_written_can_be_read_however_many_holes_there_are() {
+    fn a_state_with_any_number_of_holes_can_be_read() {
         for (advertisers, days) in [(20_000_u32, 1..=28), (10_000, 1..=28), (20, 1..=3)] {
             let (mut cursors, _) = Cursors::parse(&Value::Null, fingerprint("a", "b")).unwrap();
             let ids: Vec<_> = (0..advertisers).map(|number| AdvertiserId(number.to_string())).collect();
@@ -606,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrong_clock_made_is_taken_back() {
+    fn a_cursor_from_a_wrong_clock_is_reset() {
         let state = json!({"version": 2, "fingerprint": "a|b", "groups": [
             {"cursor": "2027-07-30", "scope": ["1"]}, {"cursor": "2026-07-10", "scope": ["2"]}]});
         let (mut cursors, _) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();

@@ -78,7 +78,7 @@ mod tests {
     use crate::support::clock::*;
 
     #[test]
-    fn a_correction_moves_the_day_once() {
+    fn a_clock_correction_moves_the_day_once() {
         let clock = Clock::pinned("2026-11-01T23:58:00Z".parse().unwrap()).corrected(TimeDelta::minutes(5));
         assert_eq!(clock.today(Tz::UTC).to_string(), "2026-11-02");
         assert_eq!(clock.stopped().now(), clock.now());

@@ -448,7 +448,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn no_spelling_of_a_secret_is_told_wherever_it_is_cut(
+        fn no_spelling_of_a_secret_leaks_at_any_cut(
             secret in "[A-Za-z0-9+/=&\"' \\\\%é😀-]{12,40}",
             before in "[ .:=\"]{0,3}",
             after in "[ .;\"]{0,3}",
@@ -468,7 +468,7 @@ mod tests {
         }
 
         #[test]
-        fn other_words_stay_as_they_are(text in "\\PC{0,200}") {
+        fn other_text_is_unchanged(text in "\\PC{0,200}") {
             prop_assert_eq!(knowing("kV8+q/Zr=&7\"x'").clean(&text, usize::MAX), text);
         }
     }
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_overlap_and_those_that_are_cut_are_masked_whole() {
+    fn overlapping_and_truncated_secrets_are_fully_masked() {
         let mut secrets = knowing("abcdef-ghijkl");
         secrets.add("ghijkl-mnopqr");
         assert_eq!(secrets.clean("x abcdef-ghijkl-mnopqr y", usize::MAX), "x *** y");
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_across_signs_that_nobody_sees() {
+    fn secrets_are_masked_across_invisible_characters() {
         let secrets = knowing("abcdef-ghijkl+mno");
         // An escape near the end of a text may be a truncated one.
         let more = "so on, ".repeat(20);
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn terminals_and_logs_find_nothing_to_obey() {
+    fn control_characters_are_removed_for_terminals_and_logs() {
         let hostile = "a\u{1b}[2Jb\rc\nd\u{9b}31me\u{202e}f\u{2028}g\u{7f}h\u{2067}i";
         assert_eq!(line(hostile), "a [2Jb c d 31me f g h i");
         assert_eq!(lines("a\nb\u{85}c"), "a\nb c");
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_stays_valid_whatever_a_secret_looks_like() {
+    fn a_message_stays_valid_for_any_secret() {
         add("\",\"level\":\"");
         let mut message = json!({"type": "LOG", "log": {"level": "INFO", "message": "x \",\"level\":\" y\u{9b}"}});
         clean_message(&mut message);

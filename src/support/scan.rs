@@ -395,7 +395,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn parts_are_found_as_in_a_tree() {
+    fn scanned_members_match_a_parsed_tree() {
         let text = r#" {"a": {"b": [1, "x\n"]}, "A": 2, "a": "caf\u00e9", "n": -1.50} "#;
         assert_eq!(member(text, |name| name == "a"), Some(r#""caf\u00e9""#));
         assert_eq!(
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_between_escapes() {
+    fn strings_are_cut_between_escapes() {
         let raw = Value::from("aé\u{1f6d2}\n\"").to_string().replace('\u{1f6d2}', r"\ud83d\uded2");
         for most in 1..raw.len() + 3 {
             let text = text(&raw, most).unwrap();
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_has_a_bound() {
+    fn parsed_values_are_bounded() {
         let text = r#"{"a":[1,2.5,"x",null,true],"b":{"c":-3}}"#;
         assert_eq!(tree(text, 9).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         assert!(tree(text, 8).unwrap_err().to_string().contains("more than 8 values"));
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn long_strings_are_found_wherever_they_stand() {
+    fn long_strings_are_found_at_any_position() {
         let long = |length: usize| json!({"a": ["b", "x".repeat(length)]}).to_string();
         assert!(!has_string_beyond(&long(100), 100));
         assert!(has_string_beyond(&long(101), 100));
@@ -444,7 +444,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_string_beyond_twice_the_bound_is_missed(parts in prop::collection::vec("[a-z\\\\\" ]{0,40}", 1..9)) {
+        fn no_string_above_twice_the_bound_is_missed(parts in prop::collection::vec("[a-z\\\\\" ]{0,40}", 1..9)) {
             let text = Value::from(parts.clone()).to_string();
             let longest = parts.iter().map(|part| Value::from(part.as_str()).to_string().len() - 2).max().unwrap();
             for most in [2, 8, 20, 50] {

@@ -37,7 +37,7 @@ mod tests {
     use crate::support::suggest::*;
 
     #[test]
-    fn the_likeliest_words_come_first() {
+    fn the_best_suggestions_come_first() {
         let known = ["campaigns", "campaign_statistics_daily", "ad_sets", "transactions"];
         assert!(did_you_mean("campains", known).starts_with(" Did you mean campaigns or "));
         assert_eq!(did_you_mean("AdSets", known), " Did you mean ad_sets?");

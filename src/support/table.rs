@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_aligned_by_what_a_terminal_shows() {
+    fn tables_are_aligned_by_display_width() {
         let text = table().render(Format::Table, None).unwrap();
         insta::assert_snapshot!(text);
         assert!(!text.contains('\u{1b}'));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_get_every_value() {
+    fn other_formats_keep_every_value() {
         assert_eq!(
             table().render(Format::Csv, None).unwrap(),
             "name,clicks,cost\nFrühling \u{1b}[31m|,5,1.5\n東京,12345,"
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn no_format_has_anything_that_a_terminal_obeys() {
+    fn no_format_emits_terminal_control_characters() {
         let hostile = "a\u{1b}[2Jb\nc\rd\u{9b}2Je\u{202e}f\u{2028}";
         let mut table = Table::new(["name", hostile]);
         table.push(vec![json!(hostile), json!({ "a": hostile })]);

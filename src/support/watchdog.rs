@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_does_not_move_is_told_with_what_everybody_waits_for() {
+    async fn a_stalled_run_is_reported_with_what_each_task_waits_for() {
         let watch = watch();
         let tasks = [watch.task("statistics/report".into()), watch.task("statistics/report".into())];
         for task in &tasks {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whatever_moves_and_every_known_limit_begins_the_time_anew() {
+    async fn progress_and_known_limits_restart_the_stall_timer() {
         let watch = watch();
         let limit = watch.limit();
         assert!(timeout(10 * SHORT, watch.stalled(SHORT)).await.is_err());

@@ -3,4 +3,6 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod invariants;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod properties;

@@ -1,4 +1,4 @@
-//! Checks the invariants for external input (`outside.rs`) with generated documents.
+//! Checks the invariants for external input (`invariants.rs`) with generated documents.
 //!
 //! `PROPTEST_CASES=100000 cargo test --lib properties` runs more cases; failures are kept in `proptest-regressions/`.
 
@@ -121,7 +121,7 @@ fn csv(table: &[Vec<String>], separator: char, end: &str) -> String {
 
 /// Inputs that fuzzers start from, and inputs that once failed.
 #[test]
-fn the_corpus_of_the_fuzzer_holds() {
+fn the_fuzz_corpus_passes() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let mut inputs = 0;
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_for_documents(text in "\\PC{0,80}", cut in 0usize..80) {
+    fn document_strings(text in "\\PC{0,80}", cut in 0usize..80) {
         invariants::config(&text, "hunter2hunter2");
         invariants::catalog(&text);
         invariants::state(&text);
@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_that_are_looked_into(document in document(), text in "[ \\[\\]{}\",:\\\\u0-9a-fé]{0,40}", most in 0usize..60) {
+    fn scanned_strings(document in document(), text in "[ \\[\\]{}\",:\\\\u0-9a-fé]{0,40}", most in 0usize..60) {
         invariants::text(&document.to_string(), most);
         invariants::text(&text, most);
         // As strings and as keys.
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn answers(path in proptest::collection::vec(0usize..9, 0..6), part in document(), cut in 0usize..400) {
+    fn responses(path in proptest::collection::vec(0usize..9, 0..6), part in document(), cut in 0usize..400) {
         let answer = json!({"Rows": [
             {"AdvertiserId": "1001", "CampaignId": "7", "Campaign": "One", "Day": "2026-10-30", "Clicks": "5", "AdvertiserCost": "1.25"},
             {"AdvertiserId": "1001", "CampaignId": "8", "Campaign": "Two", "Day": "2026-10-30", "Clicks": 5, "AdvertiserCost": null},
@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn answers_with_rows_that_repeat(
+    fn responses_with_repeated_rows(
         rows in proptest::collection::vec(
             (0usize..3, 0usize..3, proptest::sample::select(vec![json!(5), json!("1.5"), json!("1e2"), json!(null), json!("N/A")])),
             0..8,
@@ -214,7 +214,7 @@ proptest! {
     }
 
     #[test]
-    fn every_value_of_a_log_file_arrives(
+    fn every_log_file_value_is_read(
         values in proptest::collection::vec(proptest::collection::vec("[a-z,;\"\r\n é]{0,9}", 3), 1..6),
         cut in 0usize..200,
         separator in proptest::sample::select(&[',', ';'][..]),

@@ -1,5 +1,5 @@
-{# Money of two currencies must not be added. Without `criteo_currency` there may be one only. With it the rows of others are
-   left out, and no day of an advertiser may be lost by that. #}
+{# Different currencies must not be added. Without `criteo_currency` there must be only one. With it, other currencies are
+   excluded, which must not remove an advertiser's day. #}
 {% test one_currency(model) %}
     {%- set wanted = var('criteo_currency') -%}
     {%- set query -%}
@@ -16,7 +16,7 @@
         group by currency
         order by currency
     {%- endset -%}
-    {#- dbt tells of a failing test how many rows it has; here it must say which. -#}
+    {#- dbt only prints a failing test's number of rows; this prints which. -#}
     {%- if execute and flags.WHICH in ('build', 'test') -%}
         {%- set currencies = run_query(query).columns['currency'].values() | join(', ') -%}
         {%- if currencies and wanted -%}

@@ -143,7 +143,7 @@ mod tests {
     use crate::commands::setup::key_file::*;
 
     #[test]
-    fn both_parts_are_found_however_they_are_written() {
+    fn id_and_secret_are_found_in_every_format() {
         for text in [
             "client_id: abc\nclient_secret: a+b/c=\n",
             "\u{feff}Client ID = abc\r\nClient Secret = a+b/c=\r\n",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_encoding_of_editors_is_read() {
+    fn every_common_text_encoding_is_read() {
         let text = "API Key: abc\r\nAPI Secret: a+b/c=\r\n";
         let wide = |mark: bool, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
             let mark = mark.then_some(0xfeff);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_no_value() {
+    fn a_label_is_not_a_value() {
         for text in [
             "",
             "client_id: abc",

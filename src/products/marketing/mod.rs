@@ -112,7 +112,7 @@ mod tests {
 
     /// `UPDATE_SCHEMAS=1 cargo test schema_files` rewrites the schema files of the built-in reports.
     #[test]
-    fn schema_files_of_reports_say_what_the_table_of_metrics_says() {
+    fn report_schema_files_match_the_metrics_table() {
         for stream in streams(&options()) {
             let Source::Report(report) = &stream.source else { continue };
             if stream.name.starts_with("custom_") || report.endpoint != Endpoint::Statistics {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_has_a_description_and_every_key_is_a_field() {
+    fn every_field_is_described_and_every_key_is_a_field() {
         for stream in streams(&options()) {
             let properties = stream.schema["properties"].as_object().unwrap();
             for (name, property) in properties {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_hold_ids_the_period_and_the_currency() {
+    fn keys_consist_of_ids_period_and_currency() {
         let streams = streams(&options());
         let key = |name: &str| streams.iter().find(|stream| stream.name == name).unwrap().primary_key.join(" ");
         assert_eq!(key("ad_statistics_daily"), "advertiser_id campaign_id ad_set_id ad_id day currency");

@@ -181,7 +181,7 @@ mod tests {
     use crate::protocol::singer::catalog::*;
 
     #[test]
-    fn selection_is_resolved_as_the_sdk_does() {
+    fn selection_matches_the_sdk() {
         let catalog = json!({"streams": [
             {"tap_stream_id": "on", "schema": {"properties": {"id": {}, "a": {}, "b": {}, "c": {}, "d": {}}},
                 "metadata": [

@@ -163,7 +163,7 @@ mod tests {
     use crate::protocol::singer::log::*;
 
     #[test]
-    fn settings_of_python_say_form_and_level() {
+    fn python_logging_settings_select_format_and_level() {
         let of = |settings: &Value| {
             let log = Log::from_settings(settings, false);
             (log.is_structured, log.level)

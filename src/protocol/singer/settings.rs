@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_set_as_in_the_sdk() {
+    fn batch_settings_match_the_sdk() {
         let batch = json!({"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": "file:///tmp/x", "prefix": "p-"}});
         let settings =
             parse(&json!({"batch_config": batch, "emit_activate_version_messages": "", "other": 1})).unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_by_their_path() {
+    fn errors_name_their_path() {
         let batch = json!({"encoding": {"format": "parquet"}, "storage": {"root": "s3://bucket"}});
         let error = parse(&json!({"batch_config": batch, "emit_activate_version_messages": "maybe"})).unwrap_err();
         for path in ["batch_config.encoding.format", "batch_config.storage.root", "emit_activate_version_messages"] {

@@ -119,7 +119,7 @@ mod tests {
     use crate::protocol::singer::state::*;
 
     #[test]
-    fn states_are_carried_along_and_never_misunderstood() {
+    fn foreign_states_are_kept_and_invalid_ones_rejected() {
         let text = r#"{"singer_state":{"bookmarks":{"other":{"replication_key_value":"x"},"ours":{"version":1,"groups":[]}},"more":1}}"#;
         let mut state = State::parse(text).unwrap();
         assert_eq!(state.streams().keys().collect::<Vec<_>>(), ["other", "ours"]);

@@ -107,7 +107,7 @@ fn row(day: &str) -> String {
 }
 
 #[test]
-fn only_days_and_advertisers_that_were_asked_for_come_in() {
+fn only_requested_days_and_advertisers_are_accepted() {
     let asked = Asked::of("custom_days");
     for day in ["2026-10-05", "2026-10-25", "2026/10/25", "10/25/2026", "10/25/2026 00:00:00", "2026-10-25T23:59:59Z"] {
         assert_eq!(asked.judge(&row(day)).unwrap().rows, 1, "{day}");
@@ -126,7 +126,7 @@ fn only_days_and_advertisers_that_were_asked_for_come_in() {
 }
 
 #[test]
-fn instants_are_moved_into_the_zone_of_the_report() {
+fn instants_are_converted_to_the_reports_time_zone() {
     let new_york = Asked::with("custom_days", &json!({"timezone": "America/New_York"}));
     let records = new_york.records(&row("2026-10-10T02:00:00Z"));
     assert_eq!(records[0]["day"], "2026-10-09");
@@ -137,7 +137,7 @@ fn instants_are_moved_into_the_zone_of_the_report() {
 }
 
 #[test]
-fn hours_come_in_the_order_of_the_united_states() {
+fn hours_are_read_in_us_format() {
     let asked = Asked::of("custom_hours");
     let row = |hour: &str, day: &str| {
         format!(r#"[{{"AdvertiserId":"7","CampaignId":"1","Hour":"{hour}","Day":"{day}","Clicks":"1"}}]"#)
@@ -156,7 +156,7 @@ fn hours_come_in_the_order_of_the_united_states() {
 }
 
 #[test]
-fn periods_are_read_in_every_spelling() {
+fn periods_are_read_in_every_format() {
     for (name, column, start, end, spellings) in [
         ("custom_weeks", "week", "2026-11-09", "2026-11-22", &["2026-W46", "11/09/2026", "2026-11-09T00:00:00"][..]),
         ("custom_months", "month", "2026-11-01", "2026-11-30", &["2026-11", "11/01/2026", "2026/11/1"]),
@@ -179,7 +179,7 @@ fn periods_are_read_in_every_spelling() {
 }
 
 #[test]
-fn weeks_that_begin_on_another_day_are_told_apart_from_rows_that_were_not_asked_for() {
+fn another_week_start_is_distinguished_from_unrequested_rows() {
     let asked = Asked { window: window("2026-11-09", "2026-11-22"), ..Asked::of("custom_weeks") };
     let weeks = |days: &[&str]| {
         let rows = days.iter().map(|day| format!(r#"{{"AdvertiserId":"7","Week":"{day}","Clicks":"1"}}"#));
@@ -196,7 +196,7 @@ fn weeks_that_begin_on_another_day_are_told_apart_from_rows_that_were_not_asked_
 }
 
 #[test]
-fn a_key_that_no_row_has_is_a_changed_shape() {
+fn a_key_missing_in_every_row_is_a_changed_format() {
     let asked = Asked::of("campaign_statistics_daily");
     let error = asked.error(r#"[{"AdvertiserId":"7","Campagne":"1","Day":"2026-10-05","Clicks":"1"}]"#);
     assert_eq!(error.kind, crate::error::Kind::System);
@@ -210,7 +210,7 @@ fn a_key_that_no_row_has_is_a_changed_shape() {
 }
 
 #[test]
-fn rows_that_share_a_key_are_added_up_digit_by_digit() {
+fn rows_with_the_same_key_are_summed_exactly() {
     let asked = Asked::of("custom_days");
     let body = r#"{"Rows":[
         {"AdvertiserId":"7","Day":"2026-10-05","Os":"","Clicks":"1","AdvertiserCost":"0.10"},
@@ -232,7 +232,7 @@ fn rows_that_share_a_key_are_added_up_digit_by_digit() {
 }
 
 #[test]
-fn what_cannot_be_added_up_stops_the_stream_with_its_key() {
+fn rows_that_cannot_be_summed_fail_the_stream_and_name_their_key() {
     let asked = Asked::of("custom_ratios");
     let rows = |left: &str, right: &str| {
         let row = |rest: &str| format!(r#"{{"AdvertiserId":"7","Day":"2026-10-05","Os":"iOS",{rest}}}"#);
@@ -286,7 +286,7 @@ fn numbered_rows_may_share_a_key() {
 }
 
 #[test]
-fn currencies_are_told_and_written_in_capitals() {
+fn currencies_are_reported_and_written_in_upper_case() {
     let asked = Asked::of("custom_days");
     let with = |currency: &str| row("2026-10-05").replace("\"Os\"", &format!("\"Currency\":\"{currency}\",\"Os\""));
     assert!(asked.judge(&with("EUR")).unwrap().notes.is_empty());
@@ -299,7 +299,7 @@ fn currencies_are_told_and_written_in_capitals() {
 }
 
 #[test]
-fn rows_that_cannot_be_summed_up_are_counted() {
+fn rows_that_cannot_be_summed_are_counted() {
     let asked = Asked::of("custom_days").compared();
     let body = row("2026-10-05").replace("\"1\"", "\"N/A\"");
     assert_eq!(asked.judge(&body).unwrap().unsummed, 1);
@@ -307,7 +307,7 @@ fn rows_that_cannot_be_summed_up_are_counted() {
 }
 
 #[test]
-fn marketplace_columns_come_in_both_spellings() {
+fn marketplace_columns_are_accepted_in_both_spellings() {
     let asked = Asked { window: window("2026-10-05", "2026-10-05"), ..Asked::of("mpo_seller_statistics").one() };
     for (any, units) in [("", "saleUnits"), ("AnySeller", "saleUnits"), ("AnySeller", "salesUnits")] {
         let columns = [
@@ -331,7 +331,7 @@ fn marketplace_columns_come_in_both_spellings() {
 }
 
 #[test]
-fn marketplace_hours_are_read_in_every_spelling() {
+fn marketplace_hours_are_read_in_every_format() {
     let asked = Asked::with("mpo_campaign_statistics", &json!({"mpo_interval": "Hour"})).one();
     for hour in ["2026-10-09T05:00:00", "2026-10-09 05:00:00", "10/09/2026 05:00:00", "2026-10-09T05:00:00Z"] {
         let body = json!({"columns": ["campaignId", "hour", "clicks"], "data": [["1", hour, 1]]}).to_string();
@@ -340,7 +340,7 @@ fn marketplace_hours_are_read_in_every_spelling() {
 }
 
 #[test]
-fn reports_without_time_are_of_the_day_of_their_request() {
+fn reports_without_a_time_column_take_the_requested_day() {
     let day = window("2026-10-09", "2026-10-09");
     let asked = Asked { window: day, ..Asked::of("placements_daily").compared() };
     let body = r#"{"data":[{"attributes":{"rows":[{"advertiserId":"7","campaignId":"1","adsetId":"2","environment":"Web",
@@ -392,7 +392,7 @@ fn spelled() -> impl Strategy<Value = (Value, u64, u32, u64)> {
 
 proptest! {
     #[test]
-    fn whatever_is_written_has_been_counted(rows in prop::collection::vec(spelled(), 1..30), envelope in 0usize..4) {
+    fn every_written_row_was_counted(rows in prop::collection::vec(spelled(), 1..30), envelope in 0usize..4) {
         let list: Vec<Value> = rows.iter().map(|(row, ..)| row.clone()).collect();
         let body = match envelope {
             0 => json!(list),

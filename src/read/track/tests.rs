@@ -142,7 +142,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn every_row_is_written_once_whatever_is_cut_and_in_whatever_order(
+    fn every_row_is_written_once_for_any_split_and_order(
         periods in 1u64..120, cap in 4usize..60, grain in prop::sample::select(vec![Grain::Day, Grain::Week(chrono::Weekday::Mon)]),
         busy in prop::collection::vec((0usize..80, 1u64..9), 1..6), choices in prop::collection::vec(any::<u8>(), 1..40),
     ) {
@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn the_cursor_never_passes_a_row_that_is_not_written(
+    fn the_cursor_never_passes_an_unwritten_row(
         periods in 2u64..60, cap in 4usize..30, stop in 1usize..60,
         busy in prop::collection::vec((0usize..40, 1u64..5), 1..4), choices in prop::collection::vec(any::<u8>(), 1..40),
     ) {
@@ -184,14 +184,14 @@ proptest! {
 }
 
 #[test]
-fn two_quiet_years_take_a_handful_of_calls() {
+fn two_years_with_little_data_take_few_requests() {
     let range = Window { start: day(0), end: day(729) };
     let account = ReportTally::new(Grain::Day, 100_000, range, &[(50, 1), (20, 2)]);
     assert_eq!(read(&account, range, 2, &[0]).calls, 7);
 }
 
 #[test]
-fn what_cannot_be_read_is_a_hole_and_a_hole_at_the_end_is_not_passed() {
+fn unreadable_days_are_holes_and_the_cursor_stops_before_a_final_one() {
     let range = Window { start: day(0), end: day(9) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
     let mut track = Track::new(ids, range, Grain::Day, Limits { most_days: 1, ..limits(100) }, Density::new(Some(1.0)));
@@ -208,7 +208,7 @@ fn what_cannot_be_read_is_a_hole_and_a_hole_at_the_end_is_not_passed() {
 }
 
 #[test]
-fn a_period_that_differs_is_read_once_more() {
+fn a_differing_period_is_read_once_more() {
     let range = Window { start: day(0), end: day(9) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
     let mut track = Track::new(ids, range, Grain::Day, limits(100), Density::new(None));
@@ -230,7 +230,7 @@ fn a_period_that_differs_is_read_once_more() {
 }
 
 #[test]
-fn a_cap_that_nobody_has_documented_is_learned() {
+fn an_undocumented_cap_is_learned() {
     let range = Window { start: day(0), end: day(99) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
     let mut track = Track::new(ids, range, Grain::Day, limits(100_000), Density::new(Some(10.0)));

@@ -35,7 +35,7 @@ fn project(plan: &mut Projection, body: &str) -> serde_json::Result<Vec<Value>> 
 }
 
 #[test]
-fn keys_match_in_any_spelling_and_come_once() {
+fn keys_match_in_any_spelling_and_are_written_once() {
     let mut plan = Projection::new(&stream("ad_set_statistics_daily"), &|_| true);
     let body = r#"{"Rows":[
         {"AdvertiserId":"1","CampaignId":2,"AdsetId":"003","Adset":"a\nb","Day":"2026/7/1","Clicks":"5","currency":"USD"},
@@ -58,7 +58,7 @@ fn keys_match_in_any_spelling_and_come_once() {
 }
 
 #[test]
-fn nested_objects_are_flat_and_wrappers_vanish() {
+fn nested_objects_are_flattened_and_wrappers_removed() {
     let mut plan = Projection::new(&stream("ad_sets"), &|_| true);
     let body = r#"{"data":[{"id":"7","type":"ReadAdSetV26Q1","attributes":{"id":"8","name":null,
         "schedule":{"startDate":{"value":"2026-01-01T00:00:00+01:00"},"endDate":{"value":null},"deliveryStatus":"live"},
@@ -76,7 +76,7 @@ fn nested_objects_are_flat_and_wrappers_vanish() {
 }
 
 #[test]
-fn a_row_without_its_day_is_refused() {
+fn a_row_without_a_day_is_rejected() {
     let mut plan = Projection::new(&stream("campaign_statistics_daily"), &|_| true);
     for row in [r#"[{"AdvertiserId":"1"}]"#, r#"[{"Day":"soon"}]"#, r#"[{"Day":null}]"#, "[7]"] {
         assert!(project(&mut plan, row).is_err(), "{row}");
@@ -84,7 +84,7 @@ fn a_row_without_its_day_is_refused() {
 }
 
 #[test]
-fn twins_are_numbered_whatever_the_order_of_their_members() {
+fn identical_keys_are_numbered_in_any_member_order() {
     let mut plan = Projection::new(&stream("custom_mixed"), &|_| true);
     let body = r#"[
         {"CategoryId":"73","Category":"Shoes","Hour":"2026-07-01T05:00:00","Day":"2026-07-01","Os":"iOS","Clicks":1},
@@ -147,7 +147,7 @@ fn values() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn the_fast_path_does_what_the_slow_one_does(
+    fn the_fast_path_matches_the_slow_path(
         rows in prop::collection::vec((prop::collection::vec(values(), 7), any::<u8>(), any::<bool>()), 1..8),
     ) {
         let stream = stream("ad_statistics_daily");

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_is_cut_off_anywhere_leaves_one_of_the_two_texts_and_so_does_the_next() {
+    fn an_interrupted_write_leaves_the_old_or_the_new_content() {
         for (old, new, newer) in [("[1]", "[1, 22, 333]", "{}"), ("[1, 22, 333]", "{}", "[4, 55555, 66, 7]")] {
             for (at, stage) in stages(old.as_bytes(), new).into_iter().enumerate() {
                 let found = String::from_utf8(settled(stage.clone())).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stages_are_those_of_a_real_file() {
+    fn simulated_stages_match_a_real_file() {
         let path = std::env::temp_dir().join(format!("source-criteo-journal-{}", std::process::id()));
         let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
         for text in ["", "[1]", "[1, 22, 333]", "{}"] {

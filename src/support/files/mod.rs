@@ -281,7 +281,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_is_replaced_as_a_whole_and_nobody_else_may_read_it() {
+    fn a_file_is_replaced_atomically_and_is_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = std::env::temp_dir().join(format!("source-criteo-files-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_belongs_to_one_run_also_when_it_is_replaced() {
+    fn a_file_lock_survives_replacement() {
         let folder = std::env::temp_dir().join(format!("source-criteo-kept-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("state.json");

@@ -70,7 +70,7 @@ mod tests {
     use crate::products::marketing::metrics::metrics;
 
     #[test]
-    fn the_list_of_today_has_nothing_that_was_removed() {
+    fn the_current_list_has_no_removed_metric() {
         assert_eq!(metrics().iter().find(|metric| until(metric.name).is_some()).map(|metric| metric.name), None);
         let added_last = metrics().iter().filter(|metric| since(metric.name) == "2026-07-27").count();
         assert_eq!(added_last, 7);

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_names_its_source_and_nothing_else_does() {
+    fn every_described_metric_names_its_source() {
         for metric in metrics() {
             let facts = metric.facts();
             let first = metric.meaning().map_or(("unit", None), |meaning| ("meaning and unit", Some(meaning.source)));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_is_known_that_describes_these() {
+    fn these_metrics_have_no_documented_description() {
         for name in [
             "InvalidClicks",
             "InvalidDisplays",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_words_of_the_name() {
+    fn scopes_are_part_of_the_name() {
         let scopes = |name: &str| metric(name).unwrap().scopes();
         assert_eq!(scopes("SalesAllPc30d"), [Scope::All]);
         assert_eq!(scopes("AdvertiserAllValue"), [Scope::All]);
@@ -294,7 +294,7 @@ mod tests {
 
     /// Units and sums according to Criteo's pages, by the first word of the names.
     #[test]
-    fn units_are_those_of_the_descriptions() {
+    fn units_match_the_descriptions() {
         let expected = [
             (
                 Unit::Count,

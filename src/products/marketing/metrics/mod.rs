@@ -310,7 +310,7 @@ mod tests {
     use std::fmt::Write as _;
 
     #[test]
-    fn every_name_becomes_the_column_in_the_golden_file() {
+    fn column_names_match_the_golden_file() {
         let mut names = String::new();
         for api_name in DIMENSIONS.iter().map(|d| d.name).chain(metrics().iter().map(|m| m.name)) {
             writeln!(names, "{api_name} {}", column_name(api_name)).unwrap();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_distinct_even_to_databases_that_fold_case() {
+    fn columns_are_distinct_ignoring_case() {
         let folded: HashSet<_> = DIMENSIONS
             .iter()
             .map(|d| column_name(d.name))
@@ -330,13 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_described_as_in_the_golden_file() {
+    fn metric_descriptions_match_the_golden_file() {
         let descriptions: Vec<_> = metrics().iter().map(Metric::description).collect();
         insta::assert_snapshot!("descriptions", descriptions.join("\n"));
     }
 
     #[test]
-    fn pairs_point_at_each_other() {
+    fn paired_metrics_reference_each_other() {
         for dimension in DIMENSIONS {
             if let Some(pair) = dimension.pair.and_then(crate::products::marketing::metrics::dimension) {
                 assert_eq!(pair.pair, Some(dimension.name));
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attribution_is_read_from_the_name() {
+    fn the_attribution_is_derived_from_the_name() {
         let window = |name: &str| metric(name).unwrap().attribution();
         assert_eq!(window("Clicks"), None);
         assert_eq!(window("SalesAllPc30d").unwrap(), "clicks in the previous 30 days");
