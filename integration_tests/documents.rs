@@ -346,3 +346,83 @@ fn the_entity_diagrams_match_the_schemas() {
         generated("docs/entities.md", mark, &format!("\n```mermaid\nerDiagram\n{lines}```\n\n"));
     }
 }
+
+/// Words that `docs/style.md` does not allow.
+const NOT_ALLOWED: [&str; 17] = [
+    "anew",
+    "mend",
+    "mended",
+    "whoever",
+    "somebody",
+    "nobody",
+    "passed over",
+    "told",
+    "tells",
+    "in place of",
+    "goes on",
+    "rung",
+    "rungs",
+    "ladder",
+    "ledger",
+    "at once",
+    "so many",
+];
+
+/// The comments and strings of a source, without its tests and without quoted code.
+fn prose_of_source(source: &str) -> String {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let mut prose = String::new();
+    for line in source.lines() {
+        let (code, comment) = line.split_once("// ").or_else(|| line.split_once("/// ")).unwrap_or((line, ""));
+        prose += comment;
+        prose.push(' ');
+        // Every second piece between quotes is inside a string; a line without any may continue one.
+        let pieces: Vec<_> = code.split('"').collect();
+        let is_text = pieces.len() == 1 && !code.contains(['(', ')', '{', '}', ';', '=']);
+        prose += &if is_text {
+            code.to_owned()
+        } else {
+            pieces.into_iter().skip(1).step_by(2).collect::<Vec<_>>().join(" ")
+        };
+        prose.push('\n');
+    }
+    prose
+}
+
+fn without_code(text: &str) -> String {
+    text.split("```").step_by(2).map(|part| part.split('`').step_by(2).collect::<String>()).collect()
+}
+
+#[test]
+fn prose_uses_the_words_of_the_style_guide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = [root.to_owned(), root.join("docs")].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let pages = pages.map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|kind| kind == "md") && !path.ends_with("style.md"));
+    let mut texts: Vec<(String, String)> = pages
+        .map(|path| (path.display().to_string(), without_code(&std::fs::read_to_string(&path).unwrap())))
+        .collect();
+    texts.push(("src".to_owned(), without_code(&prose_of_source(&sources()))));
+    for help in std::fs::read_dir(root.join("integration_tests/snapshots")).unwrap() {
+        let path = help.unwrap().path();
+        if path.to_string_lossy().contains("help") {
+            texts.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(texts.len() > 15 && texts.iter().all(|(_, text)| text.len() > 100), "not every text was found");
+    let mut found = Vec::new();
+    for (place, text) in texts {
+        for line in text.lines() {
+            let words: Vec<_> =
+                line.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect();
+            let line_of_words = format!(" {} ", words.join(" "));
+            found.extend(
+                NOT_ALLOWED
+                    .iter()
+                    .filter(|word| line_of_words.contains(&format!(" {word} ")))
+                    .map(|word| format!("{place}: {word}: {}", line.trim())),
+            );
+        }
+    }
+    assert!(found.is_empty(), "docs/style.md has other words for these:\n{}", found.join("\n"));
+}

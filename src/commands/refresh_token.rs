@@ -158,10 +158,10 @@ impl TokenFile {
 
     /// Replaces the token and leaves the rest of the file unchanged.
     fn replace(&self, token: &str) -> Result<()> {
-        let told = |what: &str| Error::system(format!("{what}. Have the user open the consent link again."));
-        let text = read(&self.path).map_err(|error| told(&error.to_string()))?;
-        let new = with_token(&text, token).ok_or_else(|| told("it no longer has a refresh_token"))?;
-        files::replace(&self.path, &new).map_err(|error| told(&error.to_string()))
+        let reported = |what: &str| Error::system(format!("{what}. Have the user open the consent link again."));
+        let text = read(&self.path).map_err(|error| reported(&error.to_string()))?;
+        let new = with_token(&text, token).ok_or_else(|| reported("it no longer has a refresh_token"))?;
+        files::replace(&self.path, &new).map_err(|error| reported(&error.to_string()))
     }
 }
 

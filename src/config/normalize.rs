@@ -364,13 +364,13 @@ mod tests {
         let mut problems = Problems::default();
         let canonical = normalize(object.as_object().cloned().unwrap_or_default(), &mut Vec::new(), &mut problems);
         assert_eq!(canonical["start_date"], "x", "a blank field of a form is not there");
-        let told = problems.into_error().message;
+        let reported = problems.into_error().message;
         for words in
             ["3 problems", "timezone is given in two", "[0].ad_set_ids is given", "must be spelled client_secret"]
         {
-            assert!(told.contains(words), "{words}: {told}");
+            assert!(reported.contains(words), "{words}: {reported}");
         }
-        assert!(!told.contains("hunter2"), "{told}");
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ struct Bucket {
 #[derive(Debug)]
 struct Budget {
     limit: usize,
-    is_told: bool,
+    is_reported: bool,
     /// When the calls of the last minute were admitted.
     calls: VecDeque<Instant>,
     /// Calls made by other programs, and when they stop counting.
@@ -69,7 +69,7 @@ struct Budget {
 
 impl Budget {
     fn new(limit: usize) -> Self {
-        Self { limit, is_told: false, calls: VecDeque::new(), foreign: None, not_before: None }
+        Self { limit, is_reported: false, calls: VecDeque::new(), foreign: None, not_before: None }
     }
 
     fn forget(&mut self, now: Instant) {
@@ -102,7 +102,7 @@ impl Budget {
 
     fn learn(&mut self, seen: &RateLimit, now: Instant) {
         let Some(limit) = seen.limit.filter(|limit| *limit > 0) else { return };
-        (self.limit, self.is_told) = (limit, true);
+        (self.limit, self.is_reported) = (limit, true);
         self.forget(now);
         if let Some(remaining) = seen.remaining {
             // Our calls still on their way are treated as counted by the server, which underestimates other programs'
@@ -154,7 +154,7 @@ impl RateLimiter {
     pub(crate) fn learn_accounts(&self, accounts: usize) {
         if let [pool] = &self.lanes[..] {
             let mut budget = lock(pool);
-            if !budget.is_told {
+            if !budget.is_reported {
                 budget.limit = 10 * accounts.max(1);
             }
         }

@@ -379,9 +379,9 @@ mod tests {
             let wanted = days_before(cursor, lookback - 1);
             let floor = start.unwrap_or(range.oldest).max(range.oldest);
             prop_assert!(first <= wanted.max(floor) || period_start(wanted.max(floor), grain) < range.oldest);
-            let told: u32 = [lost, left_out].into_iter().flatten().map(Window::days).sum();
+            let reported: u32 = [lost, left_out].into_iter().flatten().map(Window::days).sum();
             let gap = u32::try_from((first - cursor).num_days() - 1).unwrap_or(0);
-            prop_assert_eq!(told, gap);
+            prop_assert_eq!(reported, gap);
             prop_assert!(left_out.is_none() || start.is_some());
         }
 

@@ -78,7 +78,7 @@ pub(crate) struct Writer {
     stop: StopSender,
 }
 
-/// Whether the writer goes on.
+/// Whether the writer continues.
 #[derive(PartialEq, Eq)]
 enum Next {
     Continue,

@@ -316,7 +316,7 @@ impl Report {
 
     /// Whether rows do not name their day, so that each day needs its own request.
     #[must_use]
-    pub fn is_without_time(&self) -> bool {
+    pub fn needs_day_per_request(&self) -> bool {
         matches!(self.endpoint, Endpoint::Placements | Endpoint::AdLevel)
     }
 
@@ -331,7 +331,7 @@ impl Report {
     #[must_use]
     pub fn totals(&self) -> Self {
         let mut dimensions = vec!["AdvertiserId".to_owned()];
-        if !self.is_without_time() {
+        if !self.needs_day_per_request() {
             dimensions.push(self.grain.dimension().to_owned());
         }
         let metrics = self.endpoint.total_metrics().map(str::to_owned).to_vec();
@@ -366,7 +366,7 @@ impl Report {
     /// which is worth it only for these.
     #[must_use]
     pub fn is_provable_in_parts(&self) -> bool {
-        self.is_without_time() && !self.dimensions.iter().any(|name| name == "CategoryId")
+        self.needs_day_per_request() && !self.dimensions.iter().any(|name| name == "CategoryId")
     }
 
     /// Which of displays, clicks and cost are among the metrics.

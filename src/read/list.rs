@@ -26,7 +26,7 @@ use crate::products::report::Report;
 use crate::products::{Entity, FanOut, Permission, Placeholder, Rest, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::pages;
-use crate::read::pages::{Kept, List, MAX_OBJECTS, Page, PageWalker, Step};
+use crate::read::pages::{Kept, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
 use crate::read::requests;
 use crate::read::{InFlight, ReadContext, SelectedStream};
 use crate::rows::envelope;
@@ -51,10 +51,10 @@ const MAX_REWRITTEN_LEN: usize = 24 * 1024 * 1024;
 const SMALL_PAGE: u32 = 50;
 
 /// Values for the placeholders in a path and query: one parent of a list.
-pub(crate) type Place = BTreeMap<Placeholder, String>;
+pub(crate) type ParentKey = BTreeMap<Placeholder, String>;
 
-struct Places {
-    places: Vec<Place>,
+struct ParentKeys {
+    places: Vec<ParentKey>,
     /// What was missing from their list; has no references.
     missing: List,
 }
@@ -78,7 +78,7 @@ impl FanOutResult {
     ///
     /// # Errors
     /// When the failure concerns all parents, or too many failed.
-    fn add(&mut self, each: FanOut, place: &Place, result: Result<List>) -> Result<bool> {
+    fn add(&mut self, each: FanOut, place: &ParentKey, result: Result<List>) -> Result<bool> {
         let error = match result {
             Ok(list) => {
                 self.list.add(list);
@@ -169,11 +169,11 @@ fn words_of(error: &Error) -> String {
 }
 
 /// Unique within the stream; sorts as places do.
-fn key(place: &Place) -> String {
+fn key(place: &ParentKey) -> String {
     place.values().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn describe(place: &Place) -> String {
+fn describe(place: &ParentKey) -> String {
     let parts: Vec<_> = place.iter().map(|(variable, id)| format!("{} {id}", variable.name())).collect();
     parts.join(", ")
 }
@@ -301,7 +301,7 @@ impl ReadContext<'_> {
             if let Some(id) = id {
                 self.output.open(id);
             }
-            let Places { places, missing } = self.places(entity.each).await?;
+            let ParentKeys { places, missing } = self.places(entity.each).await?;
             let mut gathered = FanOutResult::new(places.len(), missing);
             let mut lists = stream::iter(&places)
                 .map(async |place| (place, self.walk(id, entity, place).await))
@@ -319,7 +319,7 @@ impl ReadContext<'_> {
     }
 
     async fn read_lists(&self, id: StreamId, selected: &SelectedStream, entity: Entity, state: &Saved) -> Result<List> {
-        let Places { mut places, missing } = self.places(entity.each).await?;
+        let ParentKeys { mut places, missing } = self.places(entity.each).await?;
         // A state also marks earlier parents missing from this list as done.
         let are_all_known = missing.is_whole();
         let mut gathered = FanOutResult::new(places.len(), missing);
@@ -354,9 +354,9 @@ impl ReadContext<'_> {
     }
 
     /// All parents of a stream, in a fixed order.
-    async fn places(&self, each: FanOut) -> Result<Places> {
+    async fn places(&self, each: FanOut) -> Result<ParentKeys> {
         let missing = RefCell::new(List::default());
-        let place = |variable, id: &str| Place::from([(variable, id.to_owned())]);
+        let place = |variable, id: &str| ParentKey::from([(variable, id.to_owned())]);
         let of_advertisers = || self.advertisers.iter().map(|id| place(Placeholder::AdvertiserId, &id.0));
         let of_list = async |name: &str| {
             let list = self.list(name).await.map_err(|error| needed(name, error))?;
@@ -374,8 +374,8 @@ impl ReadContext<'_> {
             }
             Ok(list)
         };
-        let mut places: Vec<Place> = match each {
-            FanOut::Nothing => vec![Place::new()],
+        let mut places: Vec<ParentKey> = match each {
+            FanOut::Nothing => vec![ParentKey::new()],
             FanOut::Advertiser => of_advertisers().collect(),
             FanOut::AdSet => {
                 let ad_sets = of_list("ad_sets").await?;
@@ -393,7 +393,7 @@ impl ReadContext<'_> {
                 let ad_sets = of_list("ad_sets").await?;
                 let creatives = match self.list("creatives").await {
                     Err(error) if error.is_refusal() => {
-                        self.warn_once(format!("Only datasets of ad sets are read, not those of creatives. {error}"));
+                        self.warn_once(&format!("Only datasets of ad sets are read, not those of creatives. {error}"));
                         missing.borrow_mut().is_uncertain = true;
                         Arc::default()
                     }
@@ -422,7 +422,7 @@ impl ReadContext<'_> {
                 countries
                     .into_iter()
                     .map(|(advertiser, country)| {
-                        Place::from([(Placeholder::AdvertiserId, advertiser), (Placeholder::Country, country)])
+                        ParentKey::from([(Placeholder::AdvertiserId, advertiser), (Placeholder::Country, country)])
                     })
                     .collect()
             }
@@ -438,12 +438,12 @@ impl ReadContext<'_> {
         };
         places.sort();
         places.dedup();
-        Ok(Places { places, missing: missing.into_inner() })
+        Ok(ParentKeys { places, missing: missing.into_inner() })
     }
 
     /// Reads one list, and writes its rows if a stream is given. If a search for advertisers is too large, each half of
     /// them is requested separately.
-    async fn walk(&self, id: Option<StreamId>, entity: Entity, place: &Place) -> Result<List> {
+    async fn walk(&self, id: Option<StreamId>, entity: Entity, place: &ParentKey) -> Result<List> {
         if !entity.request.is_search() {
             return self.walk_pages(id, entity, place, &[]).await;
         }
@@ -523,7 +523,7 @@ impl ReadContext<'_> {
         &self,
         id: Option<StreamId>,
         entity: Entity,
-        place: &Place,
+        place: &ParentKey,
         advertisers: &[AdvertiserId],
     ) -> Result<List> {
         let mut list = List::default();
@@ -560,9 +560,9 @@ impl ReadContext<'_> {
                     asked => asked?,
                 };
                 match walk.take(&page, limit)? {
-                    Step::End => break,
-                    Step::Nothing => {}
-                    Step::Rows => {
+                    PageVerdict::End => break,
+                    PageVerdict::Nothing => {}
+                    PageVerdict::Rows => {
                         in_flight.check()?;
                         self.write(id, entity, place, body, &mut in_flight);
                         list.add(page.list);
@@ -599,7 +599,7 @@ impl ReadContext<'_> {
     }
 
     /// Requests the objects that a list omits; their unknown fields are null.
-    async fn rest(&self, entity: Entity, rest: Rest, place: &Place, list: &List) -> Result<Body> {
+    async fn rest(&self, entity: Entity, rest: Rest, place: &ParentKey, list: &List) -> Result<Body> {
         let entity = Entity { query: rest.query, ..entity };
         let (body, page) = self.page(entity, place, &[], None).await?;
         page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
@@ -631,7 +631,7 @@ impl ReadContext<'_> {
     async fn page(
         &self,
         entity: Entity,
-        place: &Place,
+        place: &ParentKey,
         advertisers: &[AdvertiserId],
         limit_and_offset: Option<(u32, u64)>,
     ) -> Result<(Body, Page)> {
@@ -662,7 +662,7 @@ impl ReadContext<'_> {
         if page.strangers.is_empty() {
             return Ok((body, page));
         }
-        self.warn_once(format!(
+        self.warn_once(&format!(
             "Criteo sent objects of advertisers that were not requested at {} ({} in one response); they are skipped.",
             entity.path,
             page.strangers.len()
@@ -672,7 +672,7 @@ impl ReadContext<'_> {
         Ok((own.await?, page))
     }
 
-    fn write(&self, id: Option<StreamId>, entity: Entity, place: &Place, body: Body, in_flight: &mut InFlight) {
+    fn write(&self, id: Option<StreamId>, entity: Entity, place: &ParentKey, body: Body, in_flight: &mut InFlight) {
         if let Some(id) = id {
             let columns = entity.columns.iter();
             let constants =

@@ -106,7 +106,7 @@ impl ReadContext<'_> {
         let mut range = Range::new(config.read.start_date, config.read.end_date, today, HISTORY_DAYS, HISTORY_DAYS);
         range.again_from = config.read.again_from;
         if range.is_clamped {
-            self.warn_once(format!("Criteo keeps log files for 30 days, so the first day is {}.", range.start));
+            self.warn_once(&format!("Criteo keeps log files for 30 days, so the first day is {}.", range.start));
         }
         tell_lost_holes(&mut cursors, range.oldest);
         let columns = selected.stream.schema["properties"].as_object();
@@ -129,7 +129,7 @@ impl Reader<'_> {
         for (cursor, advertisers) in self.cursors.groups(run.advertisers) {
             // Settled days do not change, so the default lookback is zero.
             let resume = self.range.resume(cursor, run.config.read.lookback_days.unwrap_or(0), Grain::Day);
-            self.tell_gaps(cursor, &advertisers, resume);
+            tell_gaps(cursor, &advertisers, resume);
             let days = Window { start: resume.start, end: self.range.end };
             for advertiser in &advertisers {
                 if cursor.is_some() {
@@ -148,10 +148,10 @@ impl Reader<'_> {
             tell_lost(*lost, *cursor, advertisers);
         }
         if let Some(first) = self.progress.floors.of_all(run.advertisers.iter()) {
-            run.warn_once_for(self.name, crate::read::floor_warning("30 days", first));
+            run.warn_once_for(self.name, &crate::read::floor_warning("30 days", first));
             tell_lost_holes(&mut self.cursors, first);
         } else {
-            self.progress.floors.warnings().for_each(|warning| run.warn_once_for(self.name, warning));
+            self.progress.floors.warnings().for_each(|warning| run.warn_once_for(self.name, &warning));
         }
         let state = if self.is_incremental { self.cursors.to_value() } else { crate::state::cursor::no_cursor() };
         run.output.state(self.id, state);
@@ -275,21 +275,21 @@ impl Reader<'_> {
             self.run.output.state(self.id, self.cursors.to_value());
         }
     }
+}
 
-    /// Warns about days between the cursor and the first day to read.
-    fn tell_gaps(&self, cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
-        let Some(cursor) = cursor else { return };
-        if let Some(lost) = resume.lost {
-            tell_lost(lost, cursor, advertisers);
-        }
-        if let Some(left_out) = resume.left_out {
-            tracing::warn!(
-                "days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
-                 sync without a later start reads them.",
-                left_out.start,
-                resume.start
-            );
-        }
+/// Warns about days between the cursor and the first day to read.
+fn tell_gaps(cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Resume) {
+    let Some(cursor) = cursor else { return };
+    if let Some(lost) = resume.lost {
+        tell_lost(lost, cursor, advertisers);
+    }
+    if let Some(left_out) = resume.left_out {
+        tracing::warn!(
+            "days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
+             sync without a later start reads them.",
+            left_out.start,
+            resume.start
+        );
     }
 }
 
@@ -400,7 +400,7 @@ impl ReadContext<'_> {
         match self.client.fetch(&call, check).await {
             Ok((_, files)) => {
                 if let Some(file) = files.iter().find(|file| file.is_marked) {
-                    self.warn_once(format!(
+                    self.warn_once(&format!(
                         "Several log files of advertiser {advertiser} on {day} have the same name, so file_name \
                          carries a suffix: {}. If an earlier sync read only one of them, its rows may exist under both \
                          names; delete the rows of this day before it is read again.",

@@ -259,7 +259,7 @@ pub(crate) struct ReadContext<'a> {
     /// The advertisers that have withdrawn consent during the run.
     lost: RefCell<BTreeSet<AdvertiserId>>,
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
-    ledger: TotalsCache,
+    totals_cache: TotalsCache,
     parents: Parents,
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<(String, String)>>,
@@ -292,7 +292,7 @@ pub async fn read(
         if let Some(state) = states.get(&selected.stream.name)
             && let Ok((floor, _)) = crate::read::list::floor(selected, state, config.test.clock.now())
         {
-            plan.skip_until(floor);
+            plan.only_changed_since(floor);
         }
         let is_whole = selected.stream.is_read_whole(selected.sync_mode == SyncMode::Incremental);
         output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
@@ -420,7 +420,7 @@ impl<'a> ReadContext<'a> {
             clock: clock_of(client, config).stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),
-            ledger: TotalsCache::default(),
+            totals_cache: TotalsCache::default(),
             parents: Parents::default(),
             ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),
@@ -478,13 +478,13 @@ impl<'a> ReadContext<'a> {
     }
 
     /// Logs a warning about the run, the first time.
-    fn warn_once(&self, warning: String) {
+    fn warn_once(&self, warning: &str) {
         self.warn_once_for("", warning);
     }
 
     /// Logs a warning about a stream, the first time.
-    fn warn_once_for(&self, stream: &str, warning: String) {
-        if self.warnings.borrow_mut().insert((stream.to_owned(), warning.clone())) {
+    fn warn_once_for(&self, stream: &str, warning: &str) {
+        if self.warnings.borrow_mut().insert((stream.to_owned(), warning.to_owned())) {
             tracing::warn!("{warning}");
         }
     }

@@ -39,7 +39,7 @@ pub(crate) struct ParentRef {
 
 /// The members read of an object or its attributes.
 #[derive(Default)]
-struct Looked<'de> {
+struct RawFields<'de> {
     id: Option<&'de str>,
     advertiser_id: Option<&'de str>,
     dataset_id: Option<&'de str>,
@@ -49,7 +49,7 @@ struct Looked<'de> {
     attributes: Option<&'de str>,
 }
 
-impl<'de> Looked<'de> {
+impl<'de> RawFields<'de> {
     fn note(&mut self, name: &str, raw: &'de str) {
         let place = match name {
             "id" => &mut self.id,
@@ -89,7 +89,7 @@ impl<'de> Looked<'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Looked<'de> {
+impl<'de> Visitor<'de> for RawFields<'de> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,7 +183,7 @@ impl RowSink for Page {
         if self.count > MAX_OBJECTS {
             return row.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
-        let object = row.deserialize_map(Looked::default())?;
+        let object = row.deserialize_map(RawFields::default())?;
         let inside = object.inside();
         let reference = object.reference(inside.as_ref());
         let updated = inside.and_then(|inside| inside.updated_at).and_then(|raw| scan::text(raw, MAX_ID_LEN));
@@ -294,7 +294,7 @@ pub(crate) struct PageWalker {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PageVerdict {
     Rows,
     /// No new objects, but the list may continue.
     Nothing,
@@ -307,7 +307,7 @@ impl PageWalker {
     }
 
     /// Fails if no object of a full page is new: the server repeats itself.
-    pub(crate) fn take(&mut self, page: &Page, limit: u32) -> Result<Step> {
+    pub(crate) fn take(&mut self, page: &Page, limit: u32) -> Result<PageVerdict> {
         self.total = page.envelope.total_items.or(self.total);
         self.has_more = page.envelope.has_more;
         let is_overlapping = self.probe.is_none() && self.last.is_some();
@@ -322,7 +322,7 @@ impl PageWalker {
             if self.seen.len() == known && page.count < self.served {
                 // The end of a list from which objects were removed meanwhile.
                 self.has_shifted = true;
-                return Ok(Step::End);
+                return Ok(PageVerdict::End);
             }
             if self.seen.len() == known {
                 return Err(Error::system(format!(
@@ -335,7 +335,7 @@ impl PageWalker {
             self.count = self.probe.take().unwrap_or(self.count).max(self.count) + new;
             self.served = page.count;
             self.last.clone_from(&page.last);
-            return Ok(Step::Rows);
+            return Ok(PageVerdict::Rows);
         }
         // Servers may return one object per page, or hide all objects of a page.
         let is_unsure = self.probe.is_none() && self.count > 0 && self.served <= 1;
@@ -345,9 +345,9 @@ impl PageWalker {
         if is_unsure || is_more_announced {
             self.empty_probes += 1;
             self.probe = Some(next);
-            return Ok(Step::Nothing);
+            return Ok(PageVerdict::Nothing);
         }
-        Ok(Step::End)
+        Ok(PageVerdict::End)
     }
 }
 
@@ -377,9 +377,9 @@ mod tests {
             page.envelope = envelope::check_into(&text, Shape::Plain, &mut page)?;
             page.envelope.total_items = total;
             match walk.take(&page, 3)? {
-                Step::Rows => seen.extend(ids),
-                Step::Nothing => {}
-                Step::End => break,
+                PageVerdict::Rows => seen.extend(ids),
+                PageVerdict::Nothing => {}
+                PageVerdict::End => break,
             }
         }
         seen.dedup();

@@ -38,13 +38,13 @@ impl ReadContext<'_> {
         let absent = cursors.absent(advertisers);
         let names = || absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
         if let (Endpoint::Marketplace(_), false) = (report.endpoint, absent.is_empty()) {
-            self.warn_once(format!(
+            self.warn_once(&format!(
                 "Previously synced advertisers are no longer among the marketplace advertisers and are skipped: {}. \
                  Their state is kept.",
                 names()
             ));
         } else if config.read.advertiser_ids.is_empty() && !absent.is_empty() {
-            self.warn_once(format!(
+            self.warn_once(&format!(
                 "Previously synced advertisers no longer grant consent and are skipped: {}. Their state is kept.",
                 names()
             ));
@@ -93,7 +93,7 @@ impl ReadContext<'_> {
             let resume = range.resume(cursor, lookback.max(1), report.grain);
             planner.tell_gaps(cursor, &advertisers, resume, range.again_from.is_some());
             if range.is_clamped && cursor.is_none() {
-                self.warn_once(planner.clamped(resume.start));
+                self.warn_once(&planner.clamped(resume.start));
             }
             if cursor.is_some() {
                 starts.extend(advertisers.iter().map(|id| (id.clone(), resume.start)));

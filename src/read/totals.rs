@@ -263,7 +263,7 @@ impl Page {
     ) -> Result<Arc<Totals>> {
         let days = coarse.row_cap * 6 / 10 / u64::try_from(advertisers.len()).unwrap_or(1).max(1);
         let days = u32::try_from(days).unwrap_or(u32::MAX).min(self.most_days);
-        let mut asked = if is_fresh || coarse.is_without_time() {
+        let mut asked = if is_fresh || coarse.needs_day_per_request() {
             window
         } else {
             window_at(window.start, until, days, coarse.grain)

@@ -45,9 +45,9 @@ impl Notice {
     /// Reads one problem: an object or a bare string. If it is not kept, only the fields that affect the outcome are
     /// read.
     fn of(raw: &str, is_kept: bool) -> Self {
-        let mut told = Self::default();
+        let mut notice = Self::default();
         if let Some(title) = scan::text(raw, MAX_TOLD_LEN) {
-            return Self { title, ..told };
+            return Self { title, ..notice };
         }
         let mut note = |name: &str, raw: &str| {
             let Some((known, is_human_facing)) = MEMBERS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
@@ -59,11 +59,11 @@ impl Notice {
             }
             let text = scan::text(raw, MAX_TOLD_LEN).unwrap_or_default();
             match *known {
-                "code" => told.code = text,
-                "title" => told.title = text,
-                "detail" => told.detail = text,
-                "type" => told.kind = text,
-                _ if *known == "traceId" || told.trace_id.is_empty() => told.trace_id = text,
+                "code" => notice.code = text,
+                "title" => notice.title = text,
+                "detail" => notice.detail = text,
+                "type" => notice.kind = text,
+                _ if *known == "traceId" || notice.trace_id.is_empty() => notice.trace_id = text,
                 _ => {}
             }
         };
@@ -72,7 +72,7 @@ impl Notice {
             note(name, raw);
             Ok(())
         });
-        told
+        notice
     }
 
     /// Whether it reports omitted rows.
@@ -122,12 +122,12 @@ impl Notices {
 
     fn note(&mut self, raw: &str) {
         let is_kept = self.first.len() < MAX_TOLD;
-        let told = Notice::of(raw, is_kept);
+        let notice = Notice::of(raw, is_kept);
         self.count += 1;
-        self.is_row_limit |= told.is_row_limit();
-        self.is_final |= told.is_final();
+        self.is_row_limit |= notice.is_row_limit();
+        self.is_final |= notice.is_final();
         if is_kept {
-            self.first.push(told);
+            self.first.push(notice);
         }
     }
 }

@@ -440,9 +440,9 @@ mod tests {
     }
 
     /// Whether more than six consecutive characters of a secret are visible.
-    fn is_told(told: &str, spelling: &str, start: usize) -> bool {
+    fn is_told(reported: &str, spelling: &str, start: usize) -> bool {
         let letters: Vec<char> = spelling.chars().skip(start).collect();
-        letters.windows(7).any(|part| told.contains(&part.iter().collect::<String>()))
+        letters.windows(7).any(|part| reported.contains(&part.iter().collect::<String>()))
     }
 
     proptest! {
@@ -457,13 +457,13 @@ mod tests {
             let secrets = knowing(&secret);
             for (spelling, start) in spellings(&secret) {
                 let text = format!("{before}{spelling}{after}");
-                for told in [secrets.clean(&text, usize::MAX), secrets.clean(&text, cut)] {
-                    prop_assert!(!is_told(&told, &spelling, start), "{spelling}: {told}");
+                for reported in [secrets.clean(&text, usize::MAX), secrets.clean(&text, cut)] {
+                    prop_assert!(!is_told(&reported, &spelling, start), "{spelling}: {reported}");
                 }
                 // Truncated by a third party: its first bytes alone are not recognizable as a secret.
-                let told = secrets.clean(&text[..text.floor_char_boundary(cut)], usize::MAX);
+                let reported = secrets.clean(&text[..text.floor_char_boundary(cut)], usize::MAX);
                 let few = before.len() + start + SHORTEST * MAX_ESCAPE_LEN;
-                prop_assert!(!is_told(&told, &spelling, start) || told.len() <= few, "{spelling}: {told}");
+                prop_assert!(!is_told(&reported, &spelling, start) || reported.len() <= few, "{spelling}: {reported}");
             }
         }
 

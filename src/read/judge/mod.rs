@@ -136,7 +136,7 @@ impl Expected<'_> {
 /// Columns that the request determines, so rows may lack them.
 pub(crate) fn constants(report: &Report, window: Window, advertisers: &[AdvertiserId]) -> Constants {
     let mut constants = Vec::new();
-    if report.is_without_time() {
+    if report.needs_day_per_request() {
         constants.push(("day", window.start.to_string()));
     }
     // Responses for a single advertiser omit it.
@@ -348,7 +348,7 @@ impl<'a> Judging<'a> {
                 None
             }
         });
-        let day = self.day.or_else(|| report.is_without_time().then_some(self.expected.window.start));
+        let day = self.day.or_else(|| report.needs_day_per_request().then_some(self.expected.window.start));
         if day.is_none() && self.unreadable.is_none() {
             self.unreadable = Some(unreadable(report.cursor_column(), "null"));
         }
@@ -436,7 +436,7 @@ impl<'a> Judging<'a> {
     fn must_be_named(&self, part: &Part) -> bool {
         match part.role {
             Role::Advertiser => self.expected.advertisers.len() != 1,
-            Role::Period => !self.expected.report.is_without_time(),
+            Role::Period => !self.expected.report.needs_day_per_request(),
             Role::Hour | Role::Key => true,
             Role::Currency | Role::Total(_) | Role::Event | Role::Other => false,
         }

@@ -97,10 +97,10 @@ pub(crate) enum FirstServed {
     None,
 }
 
-/// So many advertisers of a refused request are asked for alone, since the first day of one may hide that of others.
+/// How many advertisers of a refused request are checked one by one: the first day of one may hide those of others.
 const MAX_SAMPLES: usize = 5;
 
-struct Reading<'a> {
+struct ReportReader<'a> {
     run: &'a ReadContext<'a>,
     id: StreamId,
     name: &'a str,
@@ -150,7 +150,7 @@ impl ReadContext<'_> {
             if let Some(rows) = plan.expected_rows() {
                 self.output.estimate(name, rows);
             }
-            let reading = Reading::new(self, id, name, &report, plan);
+            let reading = ReportReader::new(self, id, name, &report, plan);
             let Outcome { result, has_rows } = reading.read(&retired).await;
             let Err(error) = result else { return Ok(()) };
             match error.cause {
@@ -177,7 +177,7 @@ impl ReadContext<'_> {
     }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ReportReader<'a> {
     fn new(run: &'a ReadContext<'a>, id: StreamId, name: &'a str, report: &'a Report, plan: ReportPlan) -> Self {
         let ReportPlan { metrics, range, is_incremental, cursors, tracks } = plan;
         if is_incremental {
@@ -421,7 +421,7 @@ impl<'a> Reading<'a> {
             let response = async {
                 let totals = if comparison.wants_totals {
                     let (window, advertisers) = (slice.window, &slice.advertisers);
-                    run.ledger
+                    run.totals_cache
                         .totals(run.client, report, window, advertisers, range.end, slice.is_reread())
                         .await
                         .map(Some)
@@ -460,11 +460,11 @@ impl<'a> Reading<'a> {
                 if rows >= report.row_cap || judged.is_short {
                     return Ok(Response::Cut { more: judged.more });
                 }
-                judged.notes.iter().for_each(|note| run.warn_once_for(&name, note.clone()));
+                judged.notes.iter().for_each(|note| run.warn_once_for(name, note));
                 if comparison.is_summed && judged.unsummed > 0 {
                     run.warn_once_for(
-                        &name,
-                        format!(
+                        name,
+                        &format!(
                             "{} rows for {} have clicks, displays or cost that are not numbers, so they are \
                          unproven.",
                             judged.unsummed, slice.window

@@ -11,7 +11,7 @@ use crate::model::ids::AdvertiserId;
 use crate::model::ids::numeric_id;
 use crate::products::endpoint::TOTAL_METRICS;
 use crate::products::report::Report;
-use crate::read::report::{Reading, Response, is_settled_since};
+use crate::read::report::{ReportReader, Response, is_settled_since};
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, Totals, is_settled};
 use crate::read::track::{LAST_READ, MIN_CAP, Slice};
@@ -104,7 +104,7 @@ impl Comparison<'_> {
     }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ReportReader<'a> {
     pub(crate) fn comparison(&self, slice: &Slice) -> Comparison<'a> {
         let report = self.report;
         let today = self.range.today;

@@ -47,8 +47,8 @@ impl ReadContext<'_> {
         if !names.is_empty() {
             let list = names.join(", ");
             self.warn_once_for(
-                &name,
-                format!(
+                name,
+                &format!(
                     "an earlier sync found that Criteo has removed {list}; reading the report without it. Reset \
                  the stream to try again."
                 ),

@@ -17,7 +17,7 @@ use crate::products::endpoint::Endpoint;
 use crate::read::first_day::{FirstDays, is_near};
 use crate::read::report::proof::list;
 use crate::read::report::retired::{Retired, is_about};
-use crate::read::report::{Event, FirstServed, Reading};
+use crate::read::report::{Event, FirstServed, ReportReader};
 use crate::read::track::{Failures, Purpose, Slice, SplitOutcome, Track};
 use crate::read::{floor_warning, unread_error};
 
@@ -99,7 +99,7 @@ fn failures_of_one(slice: &Slice) -> u32 {
     1 + halvings(slice.window.days()) + halvings(u32::try_from(slice.advertisers.len()).unwrap_or(u32::MAX / 2))
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ReportReader<'a> {
     pub(crate) fn handle(
         &mut self,
         index: usize,
@@ -451,8 +451,8 @@ impl<'a> Reading<'a> {
     pub(crate) fn failure(&mut self) -> Option<Error> {
         let floors = std::mem::take(&mut self.trouble.floors);
         match floors.of_all(self.scope.iter()) {
-            Some(first) => self.run.warn_once_for(self.name, floor_warning(self.report.history(), first)),
-            None => floors.warnings().for_each(|warning| self.run.warn_once_for(self.name, warning)),
+            Some(first) => self.run.warn_once_for(self.name, &floor_warning(self.report.history(), first)),
+            None => floors.warnings().for_each(|warning| self.run.warn_once_for(self.name, &warning)),
         }
         let proof = self.conclude_proof();
         let trouble = std::mem::take(&mut self.trouble);

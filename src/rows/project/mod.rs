@@ -158,7 +158,7 @@ impl Projection {
     }
 
     /// Skips rows whose `updated_at` is before their advertiser's instant.
-    pub fn skip_until(&mut self, instants: BTreeMap<String, DateTime<Utc>>) {
+    pub fn only_changed_since(&mut self, instants: BTreeMap<String, DateTime<Utc>>) {
         let column = |name: &str| self.columns.iter().position(|column| column.name == name);
         if let (Some(updated_at), Some(advertiser_id)) = (column("updated_at"), column("advertiser_id")) {
             // Needed even if deselected.
@@ -215,11 +215,11 @@ impl Projection {
         }
         self.write_absent(out)?;
         out.push(b'}');
-        Ok(self.is_due(out) && self.is_new(out))
+        Ok(self.is_changed(out) && self.is_new(out))
     }
 
     /// Whether the row has changed since the floor, or does not say when.
-    fn is_due(&self, out: &[u8]) -> bool {
+    fn is_changed(&self, out: &[u8]) -> bool {
         let Some(floor) = &self.floor else { return true };
         let value = |wanted: usize| {
             let range = self.values.iter().find(|(column, _)| *column == wanted).map(|(_, range)| range.clone());

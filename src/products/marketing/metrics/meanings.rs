@@ -286,10 +286,10 @@ mod tests {
             assert_eq!(scopes(name), [], "{name}");
         }
         let with = |word: &str| metrics().iter().filter(|metric| metric.name.contains(word)).count();
-        let told = |scope| metrics().iter().filter(|metric| metric.scopes().contains(&scope)).count();
-        assert_eq!(told(Scope::All), with("All") - 1);
-        assert_eq!(told(Scope::Offline), with("Offline"));
-        assert_eq!(told(Scope::Omnichannel), with("Omnichannel"));
+        let reported = |scope| metrics().iter().filter(|metric| metric.scopes().contains(&scope)).count();
+        assert_eq!(reported(Scope::All), with("All") - 1);
+        assert_eq!(reported(Scope::Offline), with("Offline"));
+        assert_eq!(reported(Scope::Omnichannel), with("Omnichannel"));
     }
 
     /// Units and sums according to Criteo's pages, by the first word of the names.
