@@ -29,6 +29,7 @@ impl World {
             "application" => vec![json!({"attributes": crate::routes::application()})],
             "ad_set_category_bids" => of_ad_sets(&|n| self.category_bids(n)),
             "ad_set_display_multipliers" => of_ad_sets(&|n| self.display_multipliers(n)),
+            // new-stream: the truth per stream
             "coupon_supported_sizes" => of_ad_sets(&|n| vec![crate::routes::supported_sizes(&ad_set_id(n))]),
             "in_market_brands" | "in_market_interests" => {
                 self.in_market_of_segments(name == "in_market_brands", version)

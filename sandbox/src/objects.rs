@@ -441,6 +441,7 @@ impl World {
         (0..ad_set % 3).map(category).collect()
     }
 
+    // new-stream: a function per stream
     /// Brands or interests for an advertiser's targeting in a country.
     pub(crate) fn in_market(&self, brands: bool, advertiser: u32, country: &str) -> Vec<Value> {
         let count = if ["FR", "DE", "US"].contains(&country) { 4 } else { 0 };

@@ -98,6 +98,7 @@ impl Asked<'_> {
                 ["ad-sets", id] => self.one("ad_sets", id)?,
                 ["ad-sets", id, "category-bids"] => data(world.category_bids(self.ad_set(id)?)),
                 ["ad-sets", id, "display-multipliers"] => data(world.display_multipliers(self.ad_set(id)?)),
+                // new-stream: a route per stream
                 ["ads", id] => self.one("ads", id)?,
                 ["ads", id, "product-filter"] => {
                     let mut filters = with(world.product_filters(), "adId", id);

@@ -318,6 +318,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
     )
     .each(MarketplaceAdvertiser, &[AdvertiserId])
     .rest(Rest { query: &[QueryParam::Fixed("endAfterDate", "2000-01-01")], unknown: &["spend"] }),
+    // new-stream: a line per stream
     report!("campaign_statistics_daily", "AdvertiserId", "CampaignId", "Day"),
     report!("ad_set_statistics_daily", "AdvertiserId", "CampaignId", "AdsetId", "Day"),
     report!("ad_set_statistics_hourly", "AdvertiserId", "CampaignId", "AdsetId", "Hour", "Day"),
