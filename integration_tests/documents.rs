@@ -7,7 +7,7 @@ use std::process::Command;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
-use source_criteo::products::endpoint::Endpoint;
+use source_criteo::products::endpoint::AD_LEVEL;
 use source_criteo::products::marketing::metrics;
 use source_criteo::products::marketing::metrics::Page;
 use source_criteo::products::{Source, Stream, marketing};
@@ -295,7 +295,7 @@ fn the_streams_table_matches_the_source() {
     for stream in all_streams() {
         let since = match &stream.source {
             Source::Entity(entity) => entity.since.unwrap_or_default(),
-            Source::Report(report) if report.endpoint == Endpoint::AdLevel => "2027-01",
+            Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01",
             Source::Report(_) | Source::LogLevel => "",
         };
         let (endpoint, history) = (stream.endpoint(), stream.history());

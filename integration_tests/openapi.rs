@@ -7,7 +7,6 @@ use criteo_sandbox::{Options, Sandbox};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use source_criteo::config::Config;
-use source_criteo::products::endpoint::Endpoint;
 use source_criteo::products::{QueryParam, Source, marketing};
 
 use crate::harness::{Bench, http, token};
@@ -245,13 +244,7 @@ fn streams_match_criteos_openapi_documents() {
 /// The operation of a report stream.
 fn report_operation(source: &Source) -> String {
     let Source::Report(report) = source else { return "POST log-level/advertisers/{}/report".to_owned() };
-    match report.endpoint {
-        Endpoint::Statistics => "POST statistics/report".to_owned(),
-        Endpoint::Placements => "POST placements/report".to_owned(),
-        Endpoint::Transactions => "POST transactions/report".to_owned(),
-        Endpoint::AdLevel => "POST marketing-solutions/statistics-adlevel/report".to_owned(),
-        Endpoint::Marketplace(what) => format!("GET marketing-solutions/marketplace-performance-outcomes/stats/{what}"),
-    }
+    report.endpoint.operation()
 }
 
 /// The versions with documents.

@@ -10,7 +10,6 @@ pub mod schema;
 
 use serde_json::Value;
 
-use crate::products::endpoint::Endpoint;
 use crate::products::report::Report;
 
 /// Marks a history that Criteo does not document.
@@ -220,15 +219,7 @@ impl Stream {
             Source::Entity(entity) => {
                 format!("{} {}", if entity.request.is_search() { "POST" } else { "GET" }, entity.path)
             }
-            Source::Report(report) => match report.endpoint {
-                Endpoint::Statistics => "POST statistics/report".to_owned(),
-                Endpoint::Placements => "POST placements/report".to_owned(),
-                Endpoint::Transactions => "POST transactions/report".to_owned(),
-                Endpoint::AdLevel => "POST marketing-solutions/statistics-adlevel/report".to_owned(),
-                Endpoint::Marketplace(what) => {
-                    format!("GET marketing-solutions/marketplace-performance-outcomes/stats/{what}")
-                }
-            },
+            Source::Report(report) => report.endpoint.operation(),
             Source::LogLevel => "POST log-level/advertisers/{advertiser_id}/report".to_owned(),
         }
     }

@@ -9,22 +9,17 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::model::calendar::Grain;
-use crate::products::endpoint::{AD_LEVEL_TOTALS, Endpoint, Interval, TOTAL_METRICS};
+use crate::products::endpoint::{
+    Filter, HISTORY_DAYS, Interval, Lookback, ROW_CAP, ReportEndpoint, SETTLING_DAYS, STATISTICS, TOTAL_METRICS,
+    WIDEST_ATTRIBUTION_DAYS,
+};
 use crate::products::marketing::metrics;
 use crate::products::schema::ColumnType;
 
 /// The newest stable API version (developers.criteo.com, release notes of 2026-07).
 pub const DEFAULT_API_VERSION: &str = "2026-07";
-/// Days of statistics that Criteo keeps (two years, `OpenAPI` document).
-pub const HISTORY_DAYS: u32 = 730;
-/// The most rows per response (developers.criteo.com, Analytics, which states only the number).
-pub const ROW_CAP: u64 = 100_000;
 /// Default history, in days, of hourly reports and of those that need one request per day.
 pub const HOURLY_HISTORY_DAYS: u32 = 30;
-/// Criteo's widest attribution window.
-const WIDEST_ATTRIBUTION_DAYS: u32 = 30;
-/// Days to reread without attribution windows: figures of the last two days may change.
-const SETTLING_DAYS: u32 = 3;
 /// Dimensions over which clicks, displays and cost add up to the totals; undocumented for others, such as the category.
 const PROVABLE: &[&str] = &[
     "AdvertiserId",
@@ -130,7 +125,7 @@ pub struct Report {
     /// Whether the user defined it.
     pub is_custom: bool,
     /// The endpoint to request.
-    pub endpoint: Endpoint,
+    pub endpoint: &'static ReportEndpoint,
     /// The row count at which Criteo truncates a response.
     pub row_cap: u64,
     /// Days of history that Criteo keeps.
@@ -256,7 +251,7 @@ impl Report {
             is_hourly,
             filters,
             is_custom: false,
-            endpoint: Endpoint::Statistics,
+            endpoint: &STATISTICS,
             row_cap: options.report_row_cap,
             history_days: HISTORY_DAYS,
             most_days: u32::MAX,
@@ -266,58 +261,49 @@ impl Report {
         }
     }
 
-    /// A smaller report, with fixed columns.
+    /// A report of another endpoint, with fixed columns.
     #[must_use]
-    pub fn small(endpoint: Endpoint, dimensions: &[&str], metrics: &[&str], options: &ReportOptions) -> Self {
-        let base = Self {
-            dimensions: dimensions.iter().map(|&name| name.to_owned()).collect(),
-            endpoint,
-            cursor: "day",
-            grain: Grain::Day,
-            ..Self::preset(&["AdvertiserId"], metrics, options)
-        };
-        match endpoint {
-            Endpoint::Statistics => base,
-            Endpoint::Placements => Self {
-                row_cap: options.report_row_cap.min(20_000),
-                history_days: 90,
-                most_days: 1,
-                filters: Filters {
-                    // Criteo's default is `true`; sending it makes the table independent of that default.
-                    disclosed: Some(options.placements_disclosed.unwrap_or(true)),
-                    environment: options.placements_environment.clone(),
-                    ..Filters::default()
-                },
-                ..base
-            },
-            Endpoint::Transactions => Self {
-                cursor: "transaction_date",
-                filters: Filters { event_type: options.transactions_event_type.clone(), ..Filters::default() },
-                ..base
-            },
-            Endpoint::AdLevel => Self { most_days: 1, most_advertisers: 5, ..base },
-            Endpoint::Marketplace(_) => {
-                let interval = options.mpo_interval;
-                Self {
-                    dimensions: vec![interval.name.to_owned()],
-                    cursor: interval.column,
-                    grain: interval.grain,
-                    is_hourly: interval.name == "Hour",
-                    timezone: if interval.name == "Hour" { Tz::UTC } else { options.timezone },
-                    // Criteo documents no row limit here, and the request has none.
-                    row_cap: u64::MAX,
-                    most_days: interval.most_days,
-                    most_advertisers: 1,
-                    ..base
-                }
+    pub fn fixed(
+        endpoint: &'static ReportEndpoint,
+        dimensions: &[&str],
+        metrics: &[&str],
+        options: &ReportOptions,
+    ) -> Self {
+        let interval = endpoint.is_marketplace.then_some(options.mpo_interval);
+        let is_hourly = interval.is_some_and(|interval| interval.name == "Hour");
+        let mut filters = Filters::default();
+        for filter in endpoint.filters {
+            match filter {
+                // Criteo's default is `true`; sending it makes the table independent of that default.
+                Filter::Disclosed(_) => filters.disclosed = Some(options.placements_disclosed.unwrap_or(true)),
+                Filter::Environment(_) => filters.environment.clone_from(&options.placements_environment),
+                Filter::EventType(_) => filters.event_type.clone_from(&options.transactions_event_type),
+                Filter::AdSets(_) | Filter::AdSetsText(_) | Filter::AdSetNames(_) | Filter::AdSetStatus(_) => {}
             }
+        }
+        Self {
+            dimensions: match interval {
+                Some(interval) => vec![interval.name.to_owned()],
+                None => dimensions.iter().map(|&name| name.to_owned()).collect(),
+            },
+            endpoint,
+            cursor: interval.map_or(endpoint.cursor, |interval| interval.column),
+            grain: interval.map_or(Grain::Day, |interval| interval.grain),
+            is_hourly,
+            timezone: if is_hourly { Tz::UTC } else { options.timezone },
+            row_cap: endpoint.row_cap.map_or(u64::MAX, |cap| options.report_row_cap.min(cap)),
+            history_days: endpoint.history_days,
+            most_days: interval.map_or(endpoint.max_days, |interval| interval.most_days),
+            most_advertisers: endpoint.max_advertisers,
+            filters,
+            ..Self::preset(&["AdvertiserId"], metrics, options)
         }
     }
 
     /// Whether rows do not name their day, so that each day needs its own request.
     #[must_use]
     pub fn needs_day_per_request(&self) -> bool {
-        matches!(self.endpoint, Endpoint::Placements | Endpoint::AdLevel)
+        !self.endpoint.has_time
     }
 
     /// The parts into which a single day of a single ad set can be split.
@@ -334,7 +320,7 @@ impl Report {
         if !self.needs_day_per_request() {
             dimensions.push(self.grain.dimension().to_owned());
         }
-        let metrics = self.endpoint.total_metrics().map(str::to_owned).to_vec();
+        let metrics = self.endpoint.totals.map(str::to_owned).to_vec();
         Self { dimensions, metrics, numbers_rows: false, fixed_columns: Arc::default(), ..self.clone() }
     }
 
@@ -347,7 +333,7 @@ impl Report {
         }
         // Text metrics cannot be requested without their own dimensions.
         let is_number =
-            |metric: &&String| self.endpoint != Endpoint::AdLevel || AD_LEVEL_TOTALS.contains(&metric.as_str());
+            |metric: &&String| !self.endpoint.has_text_metrics || self.endpoint.totals.contains(&metric.as_str());
         let metrics = self.metrics.iter().filter(is_number).cloned().collect();
         Self { dimensions, metrics, numbers_rows: false, fixed_columns: Arc::default(), ..self.clone() }
     }
@@ -357,9 +343,7 @@ impl Report {
     pub fn is_provable(&self) -> bool {
         let Filters { ad_set_ids, ad_set_names, ad_set_status, .. } = &self.filters;
         let is_filtered = [ad_set_ids, ad_set_names, ad_set_status].iter().any(|filter| !filter.is_empty());
-        self.endpoint == Endpoint::Statistics
-            && !is_filtered
-            && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
+        self.endpoint.has_totals && !is_filtered && self.dimensions.iter().all(|name| PROVABLE.contains(&name.as_str()))
     }
 
     /// Whether the totals check applies to days that are split. Without a time dimension it needs one request per day,
@@ -372,7 +356,7 @@ impl Report {
     /// Which of displays, clicks and cost are among the metrics.
     #[must_use]
     pub fn compared_totals(&self, metrics: &[String]) -> [bool; TOTAL_METRICS.len()] {
-        self.endpoint.total_metrics().map(|name| metrics.iter().any(|metric| metric == name))
+        self.endpoint.totals.map(|name| metrics.iter().any(|metric| metric == name))
     }
 
     /// Whether the report can be split by ad sets, which requires that each row belongs to one ad set.
@@ -386,12 +370,8 @@ impl Report {
     /// transactions).
     #[must_use]
     pub fn lookback_days(&self, metrics: &[String]) -> u32 {
-        match self.endpoint {
-            Endpoint::Statistics => {}
-            // In case Criteo selects by the click or view: an order may follow 30 days later, and be reported some days
-            // after that.
-            Endpoint::Transactions => return WIDEST_ATTRIBUTION_DAYS + SETTLING_DAYS,
-            _ => return WIDEST_ATTRIBUTION_DAYS,
+        if let Lookback::Days(days) = self.endpoint.lookback {
+            return days;
         }
         let days = metrics.iter().map(|name| match metrics::metric(name) {
             Some(metric) => metric.attribution_days().unwrap_or(SETTLING_DAYS),
@@ -413,7 +393,7 @@ impl Report {
     /// only.
     #[must_use]
     pub fn is_history_assumed(&self) -> bool {
-        self.is_hourly || matches!(self.endpoint, Endpoint::AdLevel | Endpoint::Marketplace(_))
+        self.is_hourly || !self.endpoint.is_history_documented
     }
 
     /// The cursor column.
@@ -442,13 +422,13 @@ impl Report {
     /// Whether requests include a currency.
     #[must_use]
     pub fn asks_for_currency(&self) -> bool {
-        !matches!(self.endpoint, Endpoint::AdLevel | Endpoint::Marketplace(_))
+        self.endpoint.has_currency
     }
 
     /// Days of history to read without a start date.
     #[must_use]
     pub fn default_history_days(&self) -> u32 {
-        let is_costly = self.is_hourly || self.endpoint == Endpoint::AdLevel;
+        let is_costly = self.is_hourly || self.endpoint.is_costly;
         if is_costly { HOURLY_HISTORY_DAYS } else { self.history_days }
     }
 
@@ -477,8 +457,7 @@ impl Report {
     pub fn selected_metrics(&self, selected: &dyn Fn(&str) -> bool) -> Vec<String> {
         let wanted: Vec<_> =
             self.metrics.iter().filter(|name| selected(&metrics::column_name(name))).cloned().collect();
-        // Only statistics can be requested without a metric.
-        let is_needed = wanted.is_empty() && self.endpoint != Endpoint::Statistics;
+        let is_needed = wanted.is_empty() && !self.endpoint.allows_no_metrics;
         if is_needed { self.metrics.iter().take(1).cloned().collect() } else { wanted }
     }
 

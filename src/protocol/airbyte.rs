@@ -11,12 +11,15 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::products::Stream;
+use crate::state;
 use crate::state::saved::{Saved, States};
 use crate::support::clock;
 use crate::support::scan;
 use crate::support::text::excerpt;
 
 /// Maximum number of values in a document.
+/// The state of a stream without a cursor, as in Airbyte's CDK; ignored on input.
+const NO_CURSOR: &str = "__ab_no_cursor_state_message";
 const MAX_VALUES: usize = 400_000;
 /// Maximum number of values per stream of a catalog, and of streams.
 const MAX_VALUES_OF_ENTRY: usize = 50_000;
@@ -184,6 +187,7 @@ pub fn error(error: &Error, stream: Option<&str>) -> Value {
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
 pub fn state(stream: &str, state: &Value, records: u64) -> Value {
+    let state = if state::is_complete(state) { json!({ NO_CURSOR: true }) } else { state.clone() };
     json!({"type": "STATE", "state": {
         "type": "STREAM",
         "stream": {"stream_descriptor": {"name": stream}, "stream_state": state},
@@ -334,7 +338,8 @@ fn add_state(entry: &str, states: &mut States) -> Option<()> {
     if !matches!(word(state).as_deref(), Some("STREAM") | None) {
         return None;
     }
-    states.insert(name, member(stream, "stream_state").map_or_else(Saved::default, Saved::of));
+    let state = member(stream, "stream_state").filter(|state| member(state, NO_CURSOR).is_none());
+    states.insert(name, state.map_or_else(Saved::default, Saved::of));
     Some(())
 }
 

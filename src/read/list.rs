@@ -21,7 +21,6 @@ use crate::http::{Body, Call, SPACE_MIB};
 use crate::model::ids::AdvertiserId;
 use crate::model::ids::format_ids;
 use crate::output::StreamId;
-use crate::products::endpoint::Endpoint;
 use crate::products::report::Report;
 use crate::products::{Entity, FanOut, Permission, Placeholder, Rest, marketing};
 use crate::protocol::airbyte::SyncMode;
@@ -31,7 +30,7 @@ use crate::read::requests;
 use crate::read::{InFlight, ReadContext, SelectedStream};
 use crate::rows::envelope;
 use crate::rows::envelope::Shape;
-use crate::state::cursor;
+use crate::state;
 use crate::state::resume::Resume;
 use crate::state::saved::Saved;
 use crate::support::watchdog;
@@ -254,7 +253,7 @@ impl ReadContext<'_> {
             self.output.finish_snapshot(id, self.scope());
         }
         if !is_incremental {
-            self.output.state(id, cursor::no_cursor());
+            self.output.state(id, state::complete());
         }
         Ok(())
     }
@@ -284,7 +283,7 @@ impl ReadContext<'_> {
 
     /// The advertisers of a report; for marketplace reports only marketplace advertisers.
     pub(crate) async fn report_advertisers(&self, report: &Report) -> Result<Vec<AdvertiserId>> {
-        if !matches!(report.endpoint, Endpoint::Marketplace(_)) {
+        if !report.endpoint.is_marketplace {
             return Ok(self.advertisers.to_vec());
         }
         let places = self.places(FanOut::MarketplaceAdvertiser).await?.places;

@@ -30,6 +30,7 @@ use crate::read::requests;
 use crate::read::{InFlight, ReadContext, SelectedStream};
 use crate::rows::envelope;
 use crate::rows::envelope::{RowSink, Shape};
+use crate::state;
 use crate::state::cursor::{Cursors, Why};
 use crate::state::saved::Saved;
 use crate::support::scan;
@@ -153,7 +154,7 @@ impl Reader<'_> {
         } else {
             self.progress.floors.warnings().for_each(|warning| run.warn_once_for(self.name, &warning));
         }
-        let state = if self.is_incremental { self.cursors.to_value() } else { crate::state::cursor::no_cursor() };
+        let state = if self.is_incremental { self.cursors.to_value() } else { state::complete() };
         run.output.state(self.id, state);
         let unread = self.progress.unread.take();
         let unread = unread.map(|(days, error)| crate::read::unread_error(days, error, self.is_incremental));

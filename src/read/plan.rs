@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::model::calendar::{Range, Resume, Window, days_before};
 use crate::model::ids::AdvertiserId;
 use crate::model::ids::format_ids;
-use crate::products::endpoint::Endpoint;
 use crate::products::report::Report;
 use crate::protocol::airbyte::SyncMode;
 use crate::read::density::Density;
@@ -37,7 +36,7 @@ impl ReadContext<'_> {
         }
         let absent = cursors.absent(advertisers);
         let names = || absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
-        if let (Endpoint::Marketplace(_), false) = (report.endpoint, absent.is_empty()) {
+        if report.endpoint.is_marketplace && !absent.is_empty() {
             self.warn_once(&format!(
                 "Previously synced advertisers are no longer among the marketplace advertisers and are skipped: {}. \
                  Their state is kept.",

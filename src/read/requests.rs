@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::http::{Call, CallClass, Memory};
 use crate::model::calendar::Window;
 use crate::model::ids::AdvertiserId;
-use crate::products::endpoint::Endpoint;
+use crate::products::endpoint::{BodyForm, Filter, ScopeForm};
 use crate::products::report::Report;
 use crate::products::{Entity, Placeholder, QueryParam, Request};
 use crate::read::track::RowSubset;
@@ -56,8 +56,7 @@ pub fn objects<'a>(
 /// The request for a report window, or for a subset of its rows.
 ///
 /// The format is always set, since Criteo's documentation is inconsistent about the default. The end day is included.
-/// Everything else differs by endpoint: advertisers are a comma-separated string, a list or a parameter, and the query
-/// is flat, in a list or in an object.
+/// Everything else is a fact of the endpoint.
 #[must_use]
 pub fn report(
     report: &Report,
@@ -66,11 +65,38 @@ pub fn report(
     window: Window,
     part: Option<&RowSubset>,
 ) -> Call {
-    if let Endpoint::Marketplace(what) = report.endpoint {
-        return marketplace(report, what, advertisers, window);
+    let endpoint = report.endpoint;
+    let body = match endpoint.body {
+        BodyForm::Flat => Some(query(report, metrics, advertisers, window, part)),
+        BodyForm::InList(kind) => {
+            Some(json!({"data": [{"type": kind, "attributes": query(report, metrics, advertisers, window, part)}]}))
+        }
+        BodyForm::InObject(kind) => {
+            Some(json!({"data": {"type": kind, "attributes": query(report, metrics, advertisers, window, part)}}))
+        }
+        BodyForm::Parameters => None,
+    };
+    Call {
+        method: if body.is_some() { Method::POST } else { Method::GET },
+        path: endpoint.path.split('/').map(str::to_owned).collect(),
+        query: if body.is_some() { Vec::new() } else { parameters(report, advertisers, window) },
+        body: body.map(|body| body.to_string()),
+        class: CallClass::Report,
+        expected_bytes: 0,
+        memory: Memory::Answers,
+        is_divisible: true,
+        is_suspect: false,
     }
-    let ids = ids(advertisers);
-    let ad_sets = part.map_or(&report.filters.ad_set_ids[..], |part| &part.ad_sets);
+}
+
+fn query(
+    report: &Report,
+    metrics: &[String],
+    advertisers: &[AdvertiserId],
+    window: Window,
+    part: Option<&RowSubset>,
+) -> Value {
+    let endpoint = report.endpoint;
     let mut query = Map::new();
     let mut put = |name: &str, value: Value| {
         query.insert(name.to_owned(), value);
@@ -79,71 +105,40 @@ pub fn report(
     put("endDate", window.end.to_string().into());
     put("timezone", report.timezone.name().into());
     put("format", "json".into());
-    if report.endpoint != Endpoint::Transactions {
+    if endpoint.selects_columns {
         put("dimensions", report.dimensions.clone().into());
         put("metrics", metrics.into());
     }
-    if report.endpoint == Endpoint::AdLevel {
-        put("advertiserIds", ids.into());
-    } else {
-        put("advertiserIds", ids.join(",").into());
+    let ids = ids(advertisers);
+    put(
+        "advertiserIds",
+        match endpoint.scope {
+            ScopeForm::Text => ids.join(",").into(),
+            ScopeForm::List => ids.into(),
+        },
+    );
+    if endpoint.has_currency {
         put("currency", report.currency.to_string().into());
     }
     let filters = &report.filters;
-    match report.endpoint {
-        Endpoint::Statistics => {
-            for (name, values) in
-                [("adSetIds", ad_sets), ("adSetNames", &filters.ad_set_names), ("adSetStatus", &filters.ad_set_status)]
-            {
-                if !values.is_empty() {
-                    put(name, values.into());
-                }
-            }
+    let ad_sets = part.map_or(&filters.ad_set_ids[..], |part| &part.ad_sets);
+    let list = |values: &[String]| (!values.is_empty()).then(|| Value::from(values));
+    let environment = part.and_then(|part| part.environment).or(filters.environment.as_deref());
+    for filter in endpoint.filters {
+        let (name, value) = match *filter {
+            Filter::AdSets(name) => (name, list(ad_sets)),
+            Filter::AdSetsText(name) => (name, (!ad_sets.is_empty()).then(|| ad_sets.join(",").into())),
+            Filter::AdSetNames(name) => (name, list(&filters.ad_set_names)),
+            Filter::AdSetStatus(name) => (name, list(&filters.ad_set_status)),
+            Filter::Disclosed(name) => (name, filters.disclosed.map(Value::from)),
+            Filter::Environment(name) => (name, environment.map(Value::from)),
+            Filter::EventType(name) => (name, filters.event_type.as_deref().map(Value::from)),
+        };
+        if let Some(value) = value {
+            put(name, value);
         }
-        Endpoint::Placements => {
-            if !ad_sets.is_empty() {
-                put("adsetIds", ad_sets.join(",").into());
-            }
-            let environment = part.and_then(|part| part.environment).or(filters.environment.as_deref());
-            for (name, value) in
-                [("disclosed", filters.disclosed.map(Value::from)), ("environment", environment.map(Value::from))]
-            {
-                if let Some(value) = value {
-                    put(name, value);
-                }
-            }
-        }
-        Endpoint::AdLevel if !ad_sets.is_empty() => put("adsetIds", ad_sets.into()),
-        Endpoint::Transactions => {
-            if let Some(event_type) = &filters.event_type {
-                put("eventType", event_type.as_str().into());
-            }
-        }
-        Endpoint::AdLevel | Endpoint::Marketplace(_) => {}
     }
-    let query = Value::Object(query);
-    let (path, body): (&[&str], Value) = match report.endpoint {
-        Endpoint::Placements => (&["placements", "report"], json!({"data": [{"type": "Report", "attributes": query}]})),
-        Endpoint::Transactions => {
-            (&["transactions", "report"], json!({"data": [{"type": "Report", "attributes": query}]}))
-        }
-        Endpoint::AdLevel => (
-            &["marketing-solutions", "statistics-adlevel", "report"],
-            json!({"data": {"type": "AdLevelReportQuery", "attributes": query}}),
-        ),
-        Endpoint::Statistics | Endpoint::Marketplace(_) => (&["statistics", "report"], query),
-    };
-    Call {
-        method: Method::POST,
-        path: path.iter().map(|&segment| segment.to_owned()).collect(),
-        query: Vec::new(),
-        body: Some(body.to_string()),
-        class: CallClass::Report,
-        expected_bytes: 0,
-        memory: Memory::Answers,
-        is_divisible: true,
-        is_suspect: false,
-    }
+    Value::Object(query)
 }
 
 /// The request for the log files of one advertiser and day.
@@ -164,28 +159,16 @@ pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool)
     }
 }
 
-/// Marketplace statistics: sales of any seller, and of the same seller.
-fn marketplace(report: &Report, what: &str, advertisers: &[AdvertiserId], window: Window) -> Call {
-    let path = ["marketing-solutions", "marketplace-performance-outcomes", "stats", what];
-    let query = [
+/// The query as parameters: sales of any seller, and of the same seller.
+fn parameters(report: &Report, advertisers: &[AdvertiserId], window: Window) -> Vec<(&'static str, String)> {
+    vec![
         ("advertiserId", advertisers.first().map(|id| id.0.clone()).unwrap_or_default()),
         ("startDate", window.start.to_string()),
         ("endDate", window.end.to_string()),
         ("intervalSize", report.dimensions.join("")),
         ("clickAttributionPolicy", "Both".to_owned()),
         ("timeZoneId", report.timezone.name().to_owned()),
-    ];
-    Call {
-        method: Method::GET,
-        path: path.map(str::to_owned).to_vec(),
-        query: query.to_vec(),
-        body: None,
-        class: CallClass::Report,
-        expected_bytes: 0,
-        memory: Memory::Answers,
-        is_divisible: true,
-        is_suspect: false,
-    }
+    ]
 }
 
 fn ids(advertisers: &[AdvertiserId]) -> Vec<&str> {

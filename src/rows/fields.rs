@@ -11,7 +11,6 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::products::endpoint::Endpoint;
 use crate::products::marketing::metrics;
 use crate::products::marketing::metrics::fold;
 use crate::products::report::Report;
@@ -68,7 +67,7 @@ impl Layout {
             for dimension in metrics::DIMENSIONS.iter().filter(|dimension| dimension.alias == Some(name)) {
                 aliases.insert(fold(dimension.name), index);
             }
-            if let Endpoint::Marketplace(_) = report.endpoint {
+            if report.endpoint.is_marketplace {
                 // If there is a `_same_seller` column, the plain one counts any seller.
                 let spellings = match name.strip_suffix(SAME_SELLER) {
                     None if names.contains(&&*format!("{name}{SAME_SELLER}")) => vec![format!("{name}_any_seller")],

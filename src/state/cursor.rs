@@ -25,11 +25,9 @@ use crate::error::{Error, Result};
 use crate::model::calendar::{Window, days_after};
 use crate::model::ids::AdvertiserId;
 use crate::products::report::Fingerprint;
-use crate::state::resume::is_of_full_refresh;
+use crate::state::{self, corrupt};
 
 const VERSION: u64 = 2;
-/// Final state of a stream without a cursor, as in Airbyte's CDK; ignored on input.
-const NO_CURSOR: &str = "__ab_no_cursor_state_message";
 /// After this many syncs, rows that still fail the totals check are accepted.
 const MAX_TRIES: u32 = 3;
 /// Most values in the holes of a state, unless each advertiser has one hole; and values per hole besides advertisers.
@@ -128,17 +126,12 @@ impl Cursors {
         let Some(object) = state.as_object() else {
             return if state.is_null() { Ok((cursors, None)) } else { Err(corrupt("it is not an object")) };
         };
-        if object.is_empty() || is_no_cursor(object) || is_of_full_refresh(object) {
+        if state::has_no_cursor(object) {
             return Ok((cursors, None));
         }
         match object.get("version").and_then(Value::as_u64) {
             Some(1..=VERSION) => {}
-            Some(newer) if newer > VERSION => {
-                return Err(Error::config(format!(
-                    "The saved state has version {newer}, but this release supports versions up to {VERSION}. Use the \
-                     newer release that wrote it, or reset the stream to resync it from the start."
-                )));
-            }
+            Some(newer) if newer > VERSION => return Err(state::too_new(newer, VERSION)),
             _ => return Err(corrupt("it has no version")), // guard: unknown-state
         }
         let warning = cursors.compare(object.get("fingerprint").and_then(Value::as_str))?;
@@ -442,25 +435,6 @@ pub fn retired_metrics(state: &Value) -> Vec<String> {
     serde_json::from_value(state["retired_metrics"].clone()).unwrap_or_default()
 }
 
-/// Whether this is the state of a stream without a cursor.
-#[must_use]
-pub fn is_no_cursor(state: &serde_json::Map<String, Value>) -> bool {
-    state.contains_key(NO_CURSOR)
-}
-
-/// The state of a full-refresh stream.
-#[must_use]
-pub fn no_cursor() -> Value {
-    json!({ NO_CURSOR: true })
-}
-
-pub(crate) fn corrupt(what: &str) -> Error {
-    Error::config(format!(
-        "The saved state of this stream is invalid: {what}. It was not written by this connector, or was changed \
-         since. Restore the last working state, or reset the stream to resync it from the start."
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use crate::state::cursor::*;
@@ -493,7 +467,7 @@ mod tests {
 
     #[test]
     fn an_empty_state_is_a_first_sync() {
-        for state in [json!(null), json!({}), no_cursor()] {
+        for state in [json!(null), json!({}), state::complete()] {
             let (cursors, warning) = Cursors::parse(&state, fingerprint("a", "b")).unwrap();
             assert!(cursors.by_advertiser.is_empty() && warning.is_none());
         }

@@ -46,8 +46,3 @@ impl Resume {
         })
     }
 }
-
-/// Whether a state is that of a full refresh; incremental syncs ignore it.
-pub(crate) fn is_of_full_refresh(state: &serde_json::Map<String, Value>) -> bool {
-    state.contains_key("after")
-}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::state::cursor::corrupt;
+use crate::state::corrupt;
 use crate::support::scan;
 
 /// The most values of a state: twenty thousand advertisers, each with a cursor and a hole, have fewer.

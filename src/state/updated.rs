@@ -6,9 +6,8 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
-use crate::state::cursor::{corrupt, is_no_cursor};
-use crate::state::resume::is_of_full_refresh;
+use crate::error::Result;
+use crate::state::{corrupt, has_no_cursor, too_new};
 
 /// State version of incremental streams of objects.
 const VERSION: u64 = 2;
@@ -32,20 +31,12 @@ struct Group {
 pub(crate) fn parse(state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
     let groups: Vec<Group> = match state.clone() {
         Value::Null => Vec::new(),
-        Value::Object(object) if object.is_empty() || is_no_cursor(&object) || is_of_full_refresh(&object) => {
-            Vec::new()
-        }
+        Value::Object(object) if has_no_cursor(&object) => Vec::new(),
         mut state => {
             let groups = match state["version"].as_u64() {
                 Some(1) => json!([{"updated_at": state["updated_at"], "scope": state["advertisers"]}]),
                 Some(VERSION) => state["groups"].take(),
-                Some(newer) => {
-                    return Err(Error::config(format!(
-                        "The saved state has version {newer}, but this release supports versions up to \
-                         {VERSION}. Use the newer release that wrote it, or reset the stream to resync it from \
-                         the start."
-                    )));
-                }
+                Some(newer) => return Err(too_new(newer, VERSION)),
                 None => return Err(corrupt("it has no version")),
             };
             serde_json::from_value(groups).map_err(|_| corrupt("its cursors are malformed"))?

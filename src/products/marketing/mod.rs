@@ -5,7 +5,7 @@ pub(crate) mod table;
 
 use serde_json::Value;
 
-use crate::products::endpoint::{Endpoint, Interval};
+use crate::products::endpoint::Interval;
 use crate::products::marketing::table::{Kind, STREAMS};
 use crate::products::report::{Report, ReportOptions, RowColumn};
 use crate::products::schema::ColumnType;
@@ -49,9 +49,9 @@ pub fn streams(options: &ReportOptions) -> Vec<Stream> {
                 (report.primary_key(), Source::Report(report))
             }
             Kind::FixedReport(small) => {
-                let mut report = Report::small(small.endpoint, small.dimensions, small.metrics, options);
+                let mut report = Report::fixed(small.endpoint, small.dimensions, small.metrics, options);
                 let mut key: Vec<_> = small.primary_key.iter().map(|&key| key.to_owned()).collect();
-                if let Endpoint::Marketplace(_) = small.endpoint {
+                if small.endpoint.is_marketplace {
                     key.push(report.cursor_column().to_owned());
                     name_period(&mut schema, options.mpo_interval);
                 }
@@ -99,6 +99,7 @@ fn name_period(schema: &mut Value, interval: Interval) {
 #[cfg(test)]
 mod tests {
     use crate::config::report_options;
+    use crate::products::endpoint::STATISTICS;
     use crate::products::marketing::*;
     use serde_json::json;
 
@@ -115,7 +116,7 @@ mod tests {
     fn report_schema_files_match_the_metrics_table() {
         for stream in streams(&options()) {
             let Source::Report(report) = &stream.source else { continue };
-            if stream.name.starts_with("custom_") || report.endpoint != Endpoint::Statistics {
+            if stream.name.starts_with("custom_") || *report.endpoint != STATISTICS {
                 continue;
             }
             if std::env::var_os("UPDATE_SCHEMAS").is_some() {

@@ -1,7 +1,9 @@
 //! The table of streams. A stream is a line here and a file in `schemas/`.
 
 use crate::model::ids::ApiVersion;
-use crate::products::endpoint::Endpoint;
+use crate::products::endpoint::{
+    AD_LEVEL, MPO_CAMPAIGNS, MPO_SELLER_CAMPAIGNS, MPO_SELLERS, PLACEMENTS, ReportEndpoint, TRANSACTIONS,
+};
 use crate::products::{Entity, FanOut, Permission, Placeholder, QueryParam, Request, Rest};
 
 pub(crate) struct StreamDef {
@@ -20,7 +22,7 @@ pub(crate) enum Kind {
 
 /// A report with fixed columns.
 pub(crate) struct FixedReport {
-    pub endpoint: Endpoint,
+    pub endpoint: &'static ReportEndpoint,
     pub dimensions: &'static [&'static str],
     pub metrics: &'static [&'static str],
     pub primary_key: &'static [&'static str],
@@ -176,8 +178,8 @@ macro_rules! fixed_report {
 const PLACEMENT_METRICS: &[&str] =
     &["Clicks", "Displays", "Cost", "SalesPc30d", "RevenuePc30d", "SalesPv1d", "RevenuePv1d"];
 
-const fn marketplace(what: &'static str, primary_key: &'static [&'static str]) -> FixedReport {
-    FixedReport { endpoint: Endpoint::Marketplace(what), dimensions: &[], metrics: &[], primary_key, since: None }
+const fn marketplace(endpoint: &'static ReportEndpoint, primary_key: &'static [&'static str]) -> FixedReport {
+    FixedReport { endpoint, dimensions: &[], metrics: &[], primary_key, since: None }
 }
 
 /// The largest page that Criteo allows for audiences.
@@ -331,7 +333,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "placements_daily",
         Analytics,
         FixedReport {
-            endpoint: Endpoint::Placements,
+            endpoint: &PLACEMENTS,
             dimensions: &[
                 "AdvertiserId",
                 "AdvertiserName",
@@ -351,7 +353,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "placement_categories_daily",
         Analytics,
         FixedReport {
-            endpoint: Endpoint::Placements,
+            endpoint: &PLACEMENTS,
             dimensions: &[
                 "AdvertiserId",
                 "AdvertiserName",
@@ -381,7 +383,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "transactions",
         Analytics,
         FixedReport {
-            endpoint: Endpoint::Transactions,
+            endpoint: &TRANSACTIONS,
             dimensions: &[],
             metrics: &[],
             primary_key: &["advertiser_id", "transaction_id", "event_type", "transaction_date", "row_number"],
@@ -392,7 +394,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "ad_level_statistics",
         Analytics,
         FixedReport {
-            endpoint: Endpoint::AdLevel,
+            endpoint: &AD_LEVEL,
             dimensions: &[
                 "AdvertiserId",
                 "AdvertiserName",
@@ -427,12 +429,12 @@ pub(crate) static STREAMS: &[StreamDef] = &[
             since: Some("2027-01"),
         }
     ),
-    fixed_report!("mpo_campaign_statistics", Campaigns, marketplace("campaigns", &["advertiser_id", "campaign_id"])),
-    fixed_report!("mpo_seller_statistics", Campaigns, marketplace("sellers", &["advertiser_id", "seller_id"])),
+    fixed_report!("mpo_campaign_statistics", Campaigns, marketplace(&MPO_CAMPAIGNS, &["advertiser_id", "campaign_id"])),
+    fixed_report!("mpo_seller_statistics", Campaigns, marketplace(&MPO_SELLERS, &["advertiser_id", "seller_id"])),
     fixed_report!(
         "mpo_seller_campaign_statistics",
         Campaigns,
-        marketplace("seller-campaigns", &["advertiser_id", "seller_id", "campaign_id"])
+        marketplace(&MPO_SELLER_CAMPAIGNS, &["advertiser_id", "seller_id", "campaign_id"])
     ),
     StreamDef {
         name: "log_level_events",

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::protocol::airbyte;
+use crate::state;
 use crate::state::saved::{Saved, States};
 
 /// Bookmark key with the scope of the last activated version.
@@ -80,26 +81,15 @@ impl State {
 
     /// Sets a stream's state; `cursor` is its cursor column.
     pub fn set(&mut self, stream: &str, state: &Value, cursor: Option<&str>) {
-        let is_whole = state.as_object().is_some_and(crate::state::cursor::is_no_cursor);
-        let mut bookmark = state.clone();
-        if let (Some(cursor), Some(object)) = (cursor, bookmark.as_object_mut()) {
-            // For the user: the earliest cursor of all advertisers. Objects use timestamps as cursors.
-            let groups = object.get("groups").and_then(Value::as_array).into_iter().flatten();
-            let cursors = groups.filter_map(|group| group["cursor"].as_str().or(group["updated_at"].as_str()));
-            if let Some(value) = cursors.min().map(str::to_owned) {
-                object.insert("replication_key".to_owned(), json!(cursor));
-                object.insert("replication_key_value".to_owned(), json!(value));
-            }
+        let mut bookmark = state.as_object().cloned().unwrap_or_default();
+        if let (Some(cursor), Some(value)) = (cursor, state::replication_value(state)) {
+            bookmark.insert("replication_key".to_owned(), json!(cursor));
+            bookmark.insert("replication_key_value".to_owned(), json!(value));
         }
         let Some(known) = self.bookmark(stream) else { return };
         let scope = known.remove(SCOPE);
-        *known = match bookmark {
-            // A full-refresh stream has nothing to resume from. Its bookmark states this explicitly: if it were absent,
-            // Meltano would keep an older one when it merges states.
-            _ if is_whole => Map::from_iter([("version".to_owned(), json!(1)), ("after".to_owned(), Value::Null)]),
-            Value::Object(bookmark) => bookmark,
-            _ => Map::new(),
-        };
+        // A completed full refresh has a bookmark, too: if it were absent, Meltano would keep an older one when it merges states.
+        *known = bookmark;
         if let Some(scope) = scope {
             known.insert(SCOPE.to_owned(), scope);
         }

@@ -6,7 +6,7 @@ use serde::de::{Deserialize as _, Deserializer, Error as _};
 use serde_json::value::RawValue;
 
 use crate::error::{Cause, Error, Result};
-use crate::products::endpoint::Endpoint;
+use crate::products::endpoint::Additive;
 use crate::products::marketing::metrics;
 use crate::products::marketing::metrics::column_name;
 use crate::products::report::Report;
@@ -86,11 +86,10 @@ fn additive(expected: &Expected<'_>, parts: &[Part]) -> (BTreeSet<usize>, Option
     for name in expected.metrics {
         let column = column_name(name);
         let Some(index) = parts.iter().position(|part| part.name == column) else { continue };
-        let is_additive = match endpoint {
-            Endpoint::Statistics => metrics::metric(name).is_some_and(|metric| metric.additive),
-            // All metrics that the connector requests are additive here.
-            Endpoint::Placements => true,
-            _ => endpoint.total_metrics().contains(&name.as_str()),
+        let is_additive = match endpoint.additive {
+            Additive::ByMetric => metrics::metric(name).is_some_and(|metric| metric.additive),
+            Additive::All => true,
+            Additive::Totals => endpoint.totals.contains(&name.as_str()),
         };
         if is_additive {
             columns.insert(index);

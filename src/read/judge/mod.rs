@@ -20,7 +20,6 @@ use crate::model::ids::AdvertiserId;
 use crate::model::ids::numeric_id;
 use crate::output::Constants;
 use crate::products::Stream;
-use crate::products::endpoint::Endpoint;
 use crate::products::marketing::metrics::column_name;
 use crate::products::report::Report;
 use crate::products::schema::ColumnType;
@@ -264,7 +263,7 @@ struct Judging<'a> {
 impl<'a> Judging<'a> {
     fn new(expected: &'a Expected<'a>) -> Self {
         let report = expected.report;
-        let totals = report.endpoint.total_metrics().map(column_name);
+        let totals = report.endpoint.totals.map(column_name);
         let columns = report.row_columns();
         let parts: Vec<Part> = columns
             .into_iter()
@@ -275,7 +274,7 @@ impl<'a> Judging<'a> {
                     // Assigned by the connector.
                     ROW_NUMBER => Role::Other,
                     name if name == report.cursor_column() => Role::Period,
-                    "event_date" if report.endpoint == Endpoint::Transactions => Role::Event,
+                    name if Some(name) == report.endpoint.event_column => Role::Event,
                     "hour" if report.is_hourly => Role::Hour,
                     name => match totals.iter().position(|total| total == name) {
                         Some(index) => Role::Total(index),

@@ -36,7 +36,7 @@ use crate::read::totals::{Differences, SETTLED_AFTER, Totals, is_settled};
 use crate::read::track::{Purpose, Slice, Track};
 use crate::read::{InFlight, ReadContext, SelectedStream};
 use crate::rows::envelope;
-use crate::state::cursor;
+use crate::state;
 use crate::state::cursor::{Cursors, Why};
 use crate::state::saved::Saved;
 
@@ -249,7 +249,7 @@ impl<'a> ReportReader<'a> {
         }
         std::mem::take(&mut self.in_flight).settle().await?;
         // What was read counts even if something else is missing.
-        let state = if self.is_incremental { self.cursors.to_value() } else { cursor::no_cursor() };
+        let state = if self.is_incremental { self.cursors.to_value() } else { state::complete() };
         let failure = self.failure();
         if failure.is_none() || self.is_incremental {
             self.run.output.state(self.id, state);

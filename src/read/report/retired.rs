@@ -27,9 +27,8 @@ pub(crate) struct Retired {
 impl Retired {
     /// The metric that the error names, unless the totals check needs it or it was tried.
     pub(crate) fn suspect(&self, report: &Report, error: &Error) -> Option<String> {
-        let is_possible = |name: &&String| {
-            !report.endpoint.total_metrics().contains(&name.as_str()) && !self.acquitted.contains(name)
-        };
+        let is_possible =
+            |name: &&String| !report.endpoint.totals.contains(&name.as_str()) && !self.acquitted.contains(name);
         let is_ours = !report.is_custom && error.cause == Some(Cause::Rejected);
         report.metrics.iter().filter(|_| is_ours).filter(is_possible).find(|name| is_about(error, name)).cloned()
     }

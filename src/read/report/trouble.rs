@@ -13,7 +13,6 @@ use crate::http::SPACE_MIB;
 use crate::model::calendar::{Window, days_before};
 use crate::model::ids::AdvertiserId;
 use crate::model::ids::format_ids;
-use crate::products::endpoint::Endpoint;
 use crate::read::first_day::{FirstDays, is_near};
 use crate::read::report::proof::list;
 use crate::read::report::retired::{Retired, is_about};
@@ -480,13 +479,10 @@ impl<'a> ReportReader<'a> {
             "{what} of advertiser {} on {} has {size}, and cannot be split further. {}",
             format_ids(&slice.advertisers),
             slice.window,
-            match self.report.endpoint {
-                Endpoint::Statistics if !self.report.can_filter_ad_sets() => {
-                    "Add the dimension AdsetId, so that the report can be split, or use fewer dimensions."
-                }
-                Endpoint::Statistics => "Deselect the stream, or use a custom report with fewer dimensions.",
-                Endpoint::Transactions => "Read only clicks or only displays (transactions_event_type).",
-                _ => "Deselect the stream.",
+            if self.report.is_custom && !self.report.can_filter_ad_sets() {
+                "Add the dimension AdsetId, so that the report can be split, or use fewer dimensions."
+            } else {
+                self.report.endpoint.advice
             }
         ))
         .because(Cause::TooMuch)
