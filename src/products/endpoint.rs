@@ -50,7 +50,7 @@ pub struct ReportEndpoint {
     pub history_days: u32,
     /// Whether Criteo documents that.
     pub is_history_documented: bool,
-    /// Whether it needs so many requests that only some weeks are read by default.
+    /// Whether all of it takes too many requests, so that only some weeks are read by default.
     pub is_costly: bool,
     /// The most days of one request.
     pub max_days: u32,
