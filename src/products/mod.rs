@@ -1,6 +1,6 @@
 //! Streams as data: their keys, cursors, schemas and requests.
 //!
-//! [`catalog`] is the table of streams, [`report`] turns a report into a stream, and [`metrics`] has the dimensions and
+//! [`marketing`] is the table of streams, [`report`] turns a report into a stream, and [`marketing::metrics`] has the dimensions and
 //! metrics of reports. This module does not depend on HTTP or on a protocol.
 
 pub mod endpoint;
