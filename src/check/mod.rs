@@ -10,7 +10,6 @@
 
 pub(crate) mod probes;
 
-use crate::support::text::excerpt;
 use std::time::Duration;
 
 use chrono::{Datelike as _, Months, NaiveDate};
@@ -28,6 +27,7 @@ use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
 use crate::rows::envelope;
+use crate::support::text::excerpt;
 
 /// Timeout per step, as the user is waiting.
 const MAX_FOR_RUNG: Duration = Duration::from_secs(15);

@@ -13,8 +13,7 @@ use crate::model::ids::AdvertiserId;
 use crate::products::report::Report;
 use crate::products::{Permission, Placeholder, Source, Stream};
 use crate::read::judge::{Expected, rehearse};
-use crate::read::requests;
-use crate::read::{Portfolio, clock_of};
+use crate::read::{Portfolio, clock_of, requests};
 use crate::rows::envelope;
 use crate::support::clock::Clock;
 

@@ -14,8 +14,6 @@ pub(crate) mod spec;
 pub(crate) mod streams;
 pub(crate) mod tap;
 
-use crate::config::secrets;
-use crate::products::report::ReportOptions;
 use std::cell::RefCell;
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
@@ -29,18 +27,18 @@ use tokio::sync::watch;
 
 use crate::cli::{Cli, Command, Days, TapArguments};
 use crate::commands::refresh_token::Origin;
-use crate::config::Config;
+use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::console::Console;
 use crate::output::sink::singer::SingerSink;
 use crate::products::marketing;
+use crate::products::report::ReportOptions;
 use crate::protocol::{airbyte, singer};
 use crate::read::ReadUntil;
-use crate::support::files;
-use crate::support::panic;
 use crate::support::stop::{Stop, StopSender};
+use crate::support::{files, panic};
 use crate::telemetry;
 
 const NAME: &str = "source-criteo";

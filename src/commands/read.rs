@@ -11,8 +11,7 @@ use crate::http::{Auth, Client, RetryProfile};
 use crate::products::{Stream, marketing};
 use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer;
-use crate::read;
-use crate::read::{ReadUntil, SelectedStream};
+use crate::read::{self, ReadUntil, SelectedStream};
 use crate::state::saved::States;
 use crate::support::{suggest, watchdog};
 

@@ -14,9 +14,6 @@ pub(crate) mod problems;
 pub mod secrets;
 pub(crate) mod values;
 
-use crate::config::values::Parsed;
-use crate::model::ids::AdvertiserId;
-use crate::products::report::ReportOptions;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -28,11 +25,13 @@ use serde_json::{Map, Value};
 
 pub(crate) use crate::config::normalize::{is_unset, switch};
 pub use crate::config::problems::Problems;
+use crate::config::values::Parsed;
 use crate::error::{Error, Result};
+use crate::model::ids::AdvertiserId;
+use crate::products::report::ReportOptions;
 use crate::support::clock::Clock;
-use crate::support::scan;
-use crate::support::suggest;
 use crate::support::text::excerpt;
+use crate::support::{scan, suggest};
 
 /// The root of the API unless the hidden setting `api_base_url` overrides it.
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";

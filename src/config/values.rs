@@ -1,6 +1,5 @@
 //! Parses the canonical document into types that cannot hold an invalid value.
 
-use crate::model::ids::{AdvertiserId, ApiVersion, Currency};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use serde_json::Value;
 
 use crate::config::{Credentials, DEFAULT_API_BASE_URL, Problems, ReadOptions, TestHooks};
 use crate::model::calendar::Grain;
+use crate::model::ids::{AdvertiserId, ApiVersion, Currency};
 use crate::products::endpoint::Interval;
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::fold;
+use crate::products::marketing::metrics::{self, fold};
 use crate::products::report::{CustomReport, ReportOptions};
 use crate::support::clock::Clock;
 use crate::support::{suggest, watchdog};

@@ -13,7 +13,6 @@ pub(crate) mod retry;
 pub(crate) mod token;
 pub(crate) mod transport;
 
-use crate::support::text::excerpt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,23 +20,22 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
+use crate::config::Config;
+use crate::error::{Cause, Error, Result};
 pub use crate::http::memory::{Memory, SPACE_MIB};
+use crate::http::rate_limit::RateLimiter;
 pub use crate::http::rate_limit::{CallClass, OnWait};
 pub(crate) use crate::http::response::MISSING_PATH;
 pub use crate::http::retry::RetryProfile;
+use crate::http::retry::{Failure, RetryBudget, RetryState, Wait};
+use crate::http::token::Discarded;
 pub use crate::http::token::{Auth, RefreshTokens, Turn};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use crate::http::transport::heed;
 pub use crate::http::transport::{Body, Download};
-
-use crate::config::Config;
-use crate::error::{Cause, Error, Result};
-use crate::http::rate_limit::RateLimiter;
-use crate::http::retry::{Failure, RetryBudget, RetryState, Wait};
-use crate::http::token::Discarded;
 use crate::http::transport::{HEAD_TIMEOUT, Response, Transport};
-use crate::support::scan;
-use crate::support::watchdog;
+use crate::support::text::excerpt;
+use crate::support::{scan, watchdog};
 
 /// How many refused tokens one call accepts. It renews the token itself at most once.
 const MAX_REFUSALS: u32 = 3;

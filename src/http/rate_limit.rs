@@ -5,7 +5,6 @@
 //! that allows bursts. The server's headers correct it: `x-ratelimit-limit` in both directions, `x-ratelimit-remaining`
 //! when other programs use the same app.
 
-use crate::support::clock::idle;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::support::clock::idle;
 use crate::support::watchdog;
 
 /// The rate limit that a call counts against.

@@ -1,6 +1,5 @@
 //! The access token: fetched once, shared by all calls, renewed before it expires.
 
-use crate::support::text::excerpt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,12 +17,12 @@ use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::http::memory::TOKEN_MIB;
 use crate::http::retry::{Failure, RetryBudget, RetryState};
-use crate::http::transport::{Response, Transport};
-use crate::http::{rate_limit, response, transport};
+use crate::http::transport::{self, Response, Transport};
+use crate::http::{rate_limit, response};
 use crate::support::clock::Clock;
 use crate::support::files::Kept;
-use crate::support::redact;
-use crate::support::scan;
+use crate::support::text::excerpt;
+use crate::support::{redact, scan};
 
 /// The token endpoint's responses are shorter, with or without a token.
 const MAX_ANSWER_LEN: usize = 64 * 1024;

@@ -18,8 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Cause, Error, Result};
 use crate::http::environment::{bundled_roots, refuse_missing_roots, refuse_unknown_proxies};
-use crate::http::link;
-use crate::http::link::{Names, PrivateAddress};
+use crate::http::link::{self, Names, PrivateAddress};
 use crate::http::memory::{Exhausted, Memory, MemoryBudgets, Reservation};
 use crate::http::rate_limit::RateLimit;
 use crate::http::response;

@@ -1,12 +1,11 @@
 //! Collects figures per report for the summary at the end of a stream.
 
-use crate::model::ids::{AdvertiserId, numeric_id};
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, days_after, days_before, period_end};
+use crate::model::calendar::{Grain, Window, days_after, days_before, period_end};
+use crate::model::ids::{AdvertiserId, numeric_id};
 
 /// Figures of one report.
 #[derive(Debug, Default)]

@@ -20,12 +20,10 @@ use crate::output::summary::Summary;
 use crate::output::{Constants, StreamId};
 use crate::protocol::singer;
 use crate::rows::envelope;
-use crate::support::clock;
-use crate::support::panic;
 use crate::support::stop::{Stop, StopSender};
 use crate::support::terminal::Terminal;
 use crate::support::text::excerpt;
-use crate::support::watchdog;
+use crate::support::{clock, panic, watchdog};
 
 /// Lines are buffered up to this size; larger writes gain nothing through a 64 KiB pipe.
 pub(crate) const BUFFER: usize = 64 * 1024;

@@ -4,36 +4,32 @@
 //! their own stream is selected or not. Children of several parents are read at the same time. The state records up to
 //! which parent everything is written, so that an interrupted run resumes there.
 
-use crate::state::updated::{self, CLOCK_SLACK, Floor};
-use crate::telemetry::stream_span;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use tracing::Instrument as _;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::OnceCell;
+use tracing::Instrument as _;
 
 use crate::error::{Cause, Error, Kind, Result};
 use crate::http::{Body, Call, SPACE_MIB};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::format_ids;
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::StreamId;
 use crate::products::report::Report;
 use crate::products::{Entity, FanOut, Permission, Placeholder, Rest, marketing};
 use crate::protocol::airbyte::SyncMode;
-use crate::read::pages;
-use crate::read::pages::{Kept, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
-use crate::read::requests;
-use crate::read::{InFlight, ReadContext, SelectedStream};
-use crate::rows::envelope;
-use crate::rows::envelope::Shape;
+use crate::read::pages::{self, Kept, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
+use crate::read::{InFlight, ReadContext, SelectedStream, requests};
+use crate::rows::envelope::{self, Shape};
 use crate::state;
 use crate::state::resume::Resume;
 use crate::state::saved::Saved;
+use crate::state::updated::{self, CLOCK_SLACK, Floor};
 use crate::support::watchdog;
+use crate::telemetry::stream_span;
 
 const AT_ONCE: usize = 8;
 /// Parents per saved state.

@@ -14,10 +14,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Cause, Error, Kind, Result};
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Range, Resume, Window, days_after, days_before};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::format_ids;
+use crate::model::calendar::{Grain, Range, Resume, Window, days_after, days_before};
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::StreamId;
 use crate::output::tally::ReportTally;
 use crate::products::marketing::metrics::fold;
@@ -26,10 +24,8 @@ use crate::protocol::airbyte::SyncMode;
 use crate::read::first_day::{FirstDays, first_served, is_near, is_served};
 use crate::read::list::{MAX_REFUSED, is_of_one};
 use crate::read::plan::tell_lost_holes;
-use crate::read::requests;
-use crate::read::{InFlight, ReadContext, SelectedStream};
-use crate::rows::envelope;
-use crate::rows::envelope::{RowSink, Shape};
+use crate::read::{InFlight, ReadContext, SelectedStream, requests};
+use crate::rows::envelope::{self, RowSink, Shape};
 use crate::state;
 use crate::state::cursor::{Cursors, Why};
 use crate::state::saved::Saved;
@@ -812,8 +808,7 @@ pub(crate) fn rows_of(pieces: &[&[u8]]) -> Result<Vec<Value>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::read::log_files::rows_of as read;
-    use crate::read::log_files::*;
+    use crate::read::log_files::{rows_of as read, *};
 
     #[test]
     fn files_are_read_across_any_chunk_boundary() {

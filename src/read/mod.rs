@@ -18,11 +18,8 @@ pub mod sums;
 pub mod totals;
 pub mod track;
 
-use crate::model::ids::format_ids;
-use crate::telemetry::stream_span;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use tracing::Instrument as _;
 
 use chrono::{Days, Weekday};
 use futures_util::stream::{self, StreamExt as _};
@@ -30,28 +27,26 @@ use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, oneshot};
-
-use crate::model::ids::AdvertiserId;
+use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Call, CallClass, Client, MISSING_PATH, Memory};
 use crate::model::calendar::Window;
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::{Output, StreamId};
 use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::list::Parents;
 use crate::read::totals::TotalsCache;
 use crate::rows::envelope::{RowSink, Shape};
-use crate::rows::notices::Notice;
-use crate::rows::notices::Notices;
+use crate::rows::notices::{Notice, Notices};
 use crate::rows::project::Projection;
 use crate::state::saved::{Saved, States};
 use crate::support::clock::Clock;
-use crate::support::panic;
-use crate::support::scan;
 use crate::support::text::excerpt;
-use crate::support::watchdog;
+use crate::support::{panic, scan, watchdog};
+use crate::telemetry::stream_span;
 
 /// Who may grant consent (developers.criteo.com, Authorization requests).
 const CONSENTERS: &str = "an administrator, business manager or technical manager";

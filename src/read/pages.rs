@@ -360,8 +360,7 @@ fn fingerprint(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use crate::read::pages::*;
-    use crate::rows::envelope;
-    use crate::rows::envelope::Shape;
+    use crate::rows::envelope::{self, Shape};
     use serde_json::json;
 
     /// Walks the pages that `serve` returns for an offset and a call number.

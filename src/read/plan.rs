@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::model::calendar::{Range, Resume, Window, days_before};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::format_ids;
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::products::report::Report;
 use crate::protocol::airbyte::SyncMode;
 use crate::read::density::Density;

@@ -12,10 +12,8 @@ use tokio::sync::Mutex;
 
 use crate::error::{Cause, Error, Result};
 use crate::http::{Call, Client, Memory};
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, period_end, window_at};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::numeric_id;
+use crate::model::calendar::{Grain, Window, period_end, window_at};
+use crate::model::ids::{AdvertiserId, numeric_id};
 use crate::products::endpoint::TOTAL_METRICS;
 use crate::products::report::Report;
 use crate::read::requests;

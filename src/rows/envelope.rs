@@ -15,17 +15,17 @@
 //! Errors, warnings and announced row counts are honored in every shape. Any other shape is an error, never an empty
 //! report.
 
+use std::fmt;
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
-use std::fmt;
 
 use crate::error::{Cause, Error, Result};
 use crate::products::marketing::metrics::fold;
 use crate::rows::decimal::Decimal;
-use crate::rows::notices::Notices;
-use crate::rows::notices::criteo_errors;
+use crate::rows::notices::{Notices, criteo_errors};
 use crate::support::scan;
 use crate::support::text::excerpt;
 

@@ -8,13 +8,13 @@
 //! destination must not end a sync. The state is global to the process, since the writer thread and the requests wait
 //! for each other.
 
-use crate::support::clock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Cause, Error};
+use crate::support::clock;
 
 /// How long a run may make no progress. Longer than any single time limit: Criteo may take five minutes to start
 /// responding.

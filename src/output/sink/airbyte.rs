@@ -8,8 +8,7 @@ use crate::output::sink::RecordTarget;
 use crate::output::stream::StreamOutput;
 use crate::output::writer::Lines;
 use crate::protocol::airbyte::{self, Status};
-use crate::support::clock;
-use crate::support::redact;
+use crate::support::{clock, redact};
 
 /// Writes a message that has text of others in it.
 fn masked(out: &mut Lines, mut message: Value) {

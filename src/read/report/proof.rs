@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::error::Error;
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, period_end};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::numeric_id;
+use crate::model::calendar::{Grain, Window, period_end};
+use crate::model::ids::{AdvertiserId, numeric_id};
 use crate::products::endpoint::TOTAL_METRICS;
 use crate::products::report::Report;
 use crate::read::report::{ReportReader, Response, is_settled_since};

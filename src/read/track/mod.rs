@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, days_before, period_end, window_at};
+use crate::model::calendar::{Grain, Window, days_before, period_end, window_at};
 use crate::model::ids::AdvertiserId;
 use crate::read::density::Density;
 

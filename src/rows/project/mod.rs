@@ -18,8 +18,7 @@ use crate::products::schema::ColumnType;
 use crate::products::{Source, Stream};
 use crate::rows::coerce::{Outcome, Reading, coerce};
 use crate::rows::envelope::Shape;
-use crate::rows::fields;
-use crate::rows::fields::{Fields, Layout, unwrapped};
+use crate::rows::fields::{self, Fields, Layout, unwrapped};
 use crate::support::text::excerpt;
 
 /// Numbers rows with the same key.

@@ -9,13 +9,12 @@ pub(crate) mod meanings;
 pub(crate) mod names;
 pub(crate) mod table;
 
-pub use crate::products::marketing::metrics::history::{retired, since, until};
-pub use crate::products::marketing::metrics::meanings::{Meaning, Page, Scope, glossary};
-pub use crate::products::marketing::metrics::names::{fold, snake_case};
-
 use std::collections::HashSet;
 
+pub use crate::products::marketing::metrics::history::{retired, since, until};
+pub use crate::products::marketing::metrics::meanings::{Meaning, Page, Scope, glossary};
 use crate::products::marketing::metrics::names::Parts;
+pub use crate::products::marketing::metrics::names::{fold, snake_case};
 use crate::products::schema::ColumnType;
 
 /// The unit of a metric.
