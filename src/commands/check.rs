@@ -27,11 +27,11 @@ impl Session {
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
     pub(crate) async fn run_checks(&self, config: Result<Config>) -> Result<CheckReport> {
         let terminal = Terminal::stderr();
-        let mut tell = |result: &StepResult| match &terminal {
+        let mut on_result = |result: &StepResult| match &terminal {
             Some(terminal) => show(*terminal, result),
             None => log(result),
         };
-        let check = Check::new(&mut tell);
+        let check = Check::new(&mut on_result);
         match config {
             Ok(config) => match self.client(&config, RetryProfile::Check) {
                 Ok(client) => Ok(check.run_checks(&client, &self.output, &config).await),

@@ -44,7 +44,7 @@ use crate::telemetry;
 const NAME: &str = "source-criteo";
 
 /// Time for writing the last lines when the run stops.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The largest file, in MiB. The state of 20,000 advertisers in all streams is about 10 MiB.
 fn largest(what: &str) -> u64 {
@@ -59,7 +59,7 @@ fn largest(what: &str) -> u64 {
 const MIB: u64 = 1024 * 1024;
 
 /// Time for the writer of a named pipe, which is usually already running.
-const PIPE_PATIENCE: Duration = Duration::from_secs(30);
+const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const WITHOUT_STATE: &str = "Check the path. For a first sync, omit --state, or use --state-file, which creates the \
                              file and keeps it up to date.";
@@ -136,7 +136,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             ExitCode::FAILURE
         }
     });
-    let is_written = output.finish(stop, PATIENCE);
+    let is_written = output.finish(stop, FINISH_TIMEOUT);
     Ok(match (stop.reason(), code) {
         (Some(stop), _) => Ending::Stopped(stop),
         (None, _) if !is_written => Ending::Exit(ExitCode::FAILURE),
@@ -297,12 +297,12 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         Ok::<_, std::io::Error>(bytes)
     });
     let read = if input::is_named_pipe(path) {
-        tokio::time::timeout(PIPE_PATIENCE, &mut read).await.map_err(|_| {
+        tokio::time::timeout(PIPE_TIMEOUT, &mut read).await.map_err(|_| {
             Error::config(format!(
                 "The {what} file {} is a named pipe (FIFO) whose writer did not finish within {} seconds. Start the \
                  writer, or name a file.",
                 path.display(),
-                PIPE_PATIENCE.as_secs()
+                PIPE_TIMEOUT.as_secs()
             ))
         })?
     } else {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::cli::PreviewArguments;
 use crate::commands::read::select;
-use crate::commands::{PATIENCE, Session, input, within};
+use crate::commands::{FINISH_TIMEOUT, Session, input, within};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::RetryProfile;
@@ -61,7 +61,7 @@ impl Session {
         tokio::select! {
             _ = read::read(&client, &output, &config, &selected, &states, ReadUntil::All) => {
                 // Wait for rows still in the output queue.
-                let _ = output.finish(&stop, PATIENCE);
+                let _ = output.finish(&stop, FINISH_TIMEOUT);
             }
             () = seen.is_enough.notified() => {}
         }

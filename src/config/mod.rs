@@ -38,7 +38,7 @@ pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
 
 /// Far above the values of 20,000 advertisers and 100 reports.
 const MAX_VALUES: usize = 200_000;
-const MAX_TOLD: usize = 50;
+const MAX_REPORTED: usize = 50;
 
 /// The connector's specification, an Airbyte `ConnectorSpecification` object.
 pub static SPEC: LazyLock<Value> =
@@ -198,7 +198,7 @@ fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
         let meant = suggest::closest(key, known.keys().map(String::as_str))?;
         Some(format!("{}: unknown setting, ignored. Did you mean {meant}?", excerpt(key)))
     })
-    .take(MAX_TOLD)
+    .take(MAX_REPORTED)
     .collect()
 }
 
@@ -215,7 +215,7 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
             let hint = suggest::did_you_mean(key, known.keys().map(String::as_str));
             format!("custom_reports[{index}].{}: unknown member, ignored.{hint}", excerpt(key))
         })
-        .take(MAX_TOLD)
+        .take(MAX_REPORTED)
         .collect()
 }
 

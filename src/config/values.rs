@@ -87,7 +87,7 @@ pub(crate) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(CALLS_AT_ONCE),
             backoff_percent: document["backoff_percent"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
-            stall_after: document["stall_seconds"].as_u64().map_or(watchdog::PATIENCE, Duration::from_secs),
+            stall_after: document["stall_seconds"].as_u64().map_or(watchdog::STALL_TIME, Duration::from_secs),
             clock: clock(document, problems),
         },
         warnings,

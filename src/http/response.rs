@@ -20,7 +20,7 @@ const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 
 /// Classifies an API response by its status.
 pub(crate) fn failure(call: &Call, response: &Response) -> Failure {
-    classify(&call.place(), response)
+    classify(&call.display_path(), response)
 }
 
 /// Classifies a response by its status; `place` is the requested path.

@@ -213,13 +213,13 @@ impl Output {
     }
 
     /// Writes what is left and marks unfinished streams as incomplete. Waits for the reader as long as it takes, but at
-    /// most `patience` once `stop` requests the end. Returns whether everything was written.
+    /// most `timeout` once `stop` requests the end. Returns whether everything was written.
     #[must_use]
-    pub fn finish(&self, stop: &StopSender, patience: Duration) -> bool {
+    pub fn finish(&self, stop: &StopSender, timeout: Duration) -> bool {
         let (reply, done) = channel();
         self.send(Event::Finish { reply });
         let mut waited = Duration::ZERO;
-        while waited < patience {
+        while waited < timeout {
             match done.recv_timeout(POLL) {
                 Ok(()) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::error::{Cause, Error, Kind, Result};
-use crate::http::{Body, Call, SPACE_MIB};
+use crate::http::{Body, Call, MEMORY_MIB};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::StreamId;
 use crate::products::report::Report;
@@ -178,7 +178,7 @@ pub(crate) fn is_of_one(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
     is_passing
         || error.is_refusal()
-        || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow | Cause::MoreAnnounced))
+        || matches!(error.cause, Some(Cause::ResponseTooLarge | Cause::TooSlow | Cause::MoreAnnounced))
 }
 
 /// Lists of parent objects by stream name, read on first use.
@@ -475,7 +475,7 @@ impl ReadContext<'_> {
                 (_, [_, _, ..]) if error.is_refusal() && !has_accepted && list.lost.len() >= MAX_REFUSED => {
                     waiting.push(advertisers);
                 }
-                (Some(Cause::AnswerTooLarge | Cause::RequestTooLong | Cause::TooSlow), [_, _, ..]) => {
+                (Some(Cause::ResponseTooLarge | Cause::RequestTooLong | Cause::TooSlow), [_, _, ..]) => {
                     Self::isolate(&advertisers, error, &mut list, &mut todo);
                 }
                 _ if error.is_refusal() => Self::isolate(&advertisers, error, &mut list, &mut todo),
@@ -646,11 +646,11 @@ impl ReadContext<'_> {
             Ok(page)
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
-            Some(Cause::AnswerTooLarge) => Error::config(format!(
+            Some(Cause::ResponseTooLarge) => Error::config(format!(
                 "The response has more than {MAX_OBJECTS} objects or {SPACE_MIB} MiB, and this endpoint has no pages. \
                  Sync fewer advertisers (advertiser_ids)."
             ))
-            .because(Cause::AnswerTooLarge),
+            .because(Cause::ResponseTooLarge),
             _ => error,
         })?;
         self.pass_on(&page.envelope.warnings);

@@ -233,7 +233,9 @@ impl Reader<'_> {
             && match error.cause {
                 // Days after a cursor were served recently.
                 Some(Cause::InvalidTimespan) => is_near_the_floor || self.cursors.cursor(advertiser).is_none(),
-                Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInAnswer) => is_near_the_floor,
+                Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInResponse) => {
+                    is_near_the_floor
+                }
                 _ => false,
             }
     }

@@ -186,7 +186,7 @@ pub(crate) fn list_of_advertisers() -> Call {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
-        memory: Memory::Apart,
+        memory: Memory::Shared,
         is_divisible: false,
         is_suspect: false,
     }
@@ -384,17 +384,17 @@ pub async fn dry_run(
             },
         }
     }
-    let a_minute = reports_a_minute(config, &portfolio);
+    let per_minute = reports_per_minute(config, &portfolio);
     tracing::info!(
         "Total report requests, not counting a few for the totals check: about {reports}. At Criteo's limit of \
-         {a_minute} per minute they take {} min or more.",
-        reports.saturating_sub(1) / a_minute
+         {per_minute} per minute they take {} min or more.",
+        reports.saturating_sub(1) / per_minute
     );
     Ok(can_be_read)
 }
 
 /// From developers.criteo.com, Rate limits.
-pub(crate) fn reports_a_minute(config: &Config, portfolio: &Portfolio) -> usize {
+pub(crate) fn reports_per_minute(config: &Config, portfolio: &Portfolio) -> usize {
     if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 }
 }
 

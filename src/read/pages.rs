@@ -167,13 +167,13 @@ impl Page {
     /// Checks the number of objects.
     ///
     /// # Errors
-    /// `Cause::AnswerTooLarge` if it has.
+    /// `Cause::ResponseTooLarge` if it has.
     pub(crate) fn check_size(&self) -> Result<()> {
         if self.count <= MAX_OBJECTS {
             return Ok(());
         }
         let message = format!("Criteo sent {} objects in one response, which is too many.", self.count);
-        Err(Error::config(message).because(Cause::AnswerTooLarge))
+        Err(Error::config(message).because(Cause::ResponseTooLarge))
     }
 }
 

@@ -309,7 +309,7 @@ pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<E
         category => Error::transient("Criteo sent a truncated response, or one that is not JSON.")
             .with_detail(format!("line {}, column {}: {category:?}", error.line(), error.column())),
     })?;
-    // guard: errors-in-answer
+    // guard: errors-in-response
     if envelope.errors.count > 0 {
         return Err(criteo_errors(&envelope.errors));
     }

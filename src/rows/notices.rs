@@ -230,7 +230,7 @@ pub fn criteo_errors(errors: &Notices) -> Error {
         _ if problem.is_about_advertisers() => Cause::ConsentMissing,
         _ if problem.is_about_no_campaign() => Cause::NoCampaign,
         Some(INVALID_TIMESPAN) => Cause::InvalidTimespan,
-        _ => Cause::ErrorsInAnswer,
+        _ => Cause::ErrorsInResponse,
     };
     let error = if is_final { Error::config(message) } else { Error::transient(message) };
     problem.describe(error.because(cause))

@@ -111,5 +111,5 @@ pub fn headers(text: &str) {
             headers.append(name, value);
         }
     }
-    http::heed(&headers);
+    http::parse_headers(&headers);
 }

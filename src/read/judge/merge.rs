@@ -72,7 +72,7 @@ pub(crate) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> R
 
 fn too_large() -> Error {
     Error::config("Criteo sent rows with the same key in a response that is too large to merge them.")
-        .because(Cause::AnswerTooLarge)
+        .because(Cause::ResponseTooLarge)
 }
 
 /// The columns that can be summed, and the first metric that cannot.

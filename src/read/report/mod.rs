@@ -442,7 +442,7 @@ impl<'a> ReportReader<'a> {
                 };
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(response) => response,
-                    Err(error) if error.cause == Some(Cause::AnswerTooLarge) => {
+                    Err(error) if error.cause == Some(Cause::ResponseTooLarge) => {
                         return Ok(Response::Cut { more: None });
                     }
                     Err(error) if error.cause == Some(Cause::NoCampaign) && slice.advertisers.len() == 1 => {

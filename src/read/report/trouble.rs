@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
 use crate::error::{Cause, Error, Kind, Result};
-use crate::http::SPACE_MIB;
+use crate::http::MEMORY_MIB;
 use crate::model::calendar::{Window, days_before};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::read::first_day::{FirstDays, is_near};
@@ -129,7 +129,7 @@ impl<'a> ReportReader<'a> {
                 | Cause::Forbidden
                 | Cause::NotFound
                 | Cause::PermissionMissing
-                | Cause::ErrorsInAnswer
+                | Cause::ErrorsInResponse
                 | Cause::RequestTooLong,
             ) => {
                 let is_about_metric = !self.has_rows && retired.suspect(self.report, &error).is_some();
