@@ -57,7 +57,7 @@ const MAX_CONSENTING: usize = 200_000;
 /// Including quotation marks.
 const MAX_ID_LEN: usize = 66;
 const MAX_WARNINGS: usize = 50;
-const STREAMS_AT_ONCE: usize = 8;
+const CONCURRENT_STREAMS: usize = 8;
 
 /// A selected stream and how to read it.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.test.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
-fn floor_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
+fn first_day_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
     format!(
         "These reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
          starts on that day."
@@ -285,9 +285,9 @@ pub async fn read(
         let mut plan = Projection::new(&selected.stream, &|column| selected.wants(column));
         // An invalid state is reported when the stream is read.
         if let Some(state) = states.get(&selected.stream.name)
-            && let Ok((floor, _)) = crate::read::list::floor(selected, state, config.test.clock.now())
+            && let Ok((cursors, _)) = crate::read::list::updated_cursors(selected, state, config.test.clock.now())
         {
-            plan.only_changed_since(floor);
+            plan.only_changed_since(cursors);
         }
         let is_whole = selected.stream.is_read_whole(selected.sync_mode == SyncMode::Incremental);
         output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
@@ -306,7 +306,7 @@ pub async fn read(
     // A stream with an invalid state fails immediately, so its children must not write it.
     for selected in selected {
         let state = states.get(&selected.stream.name).unwrap_or(&nothing);
-        if crate::read::list::floor(selected, state, config.test.clock.now()).is_err() {
+        if crate::read::list::updated_cursors(selected, state, config.test.clock.now()).is_err() {
             run.ids.remove(selected.stream.name.as_str());
         }
     }
@@ -335,7 +335,7 @@ pub async fn read(
         output.close(id, result.err());
         usize::from(is_incomplete)
     });
-    let incomplete: Vec<usize> = stream::iter(read).buffer_unordered(STREAMS_AT_ONCE).collect().await;
+    let incomplete: Vec<usize> = stream::iter(read).buffer_unordered(CONCURRENT_STREAMS).collect().await;
     incomplete.into_iter().sum()
 }
 
@@ -518,7 +518,7 @@ impl InFlight {
         Ok(())
     }
 
-    async fn settle(self) -> Result<()> {
+    async fn wait_all(self) -> Result<()> {
         let task = watchdog::task("A stream".to_owned());
         task.waits_for("its rows to be written");
         for slice in self.0 {

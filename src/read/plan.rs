@@ -117,7 +117,7 @@ impl ReadContext<'_> {
                 );
             }
             let is_adjoining = resume.left_out.is_none() && !is_late;
-            let purpose = if is_adjoining { Purpose::Cursor } else { Purpose::BehindGap };
+            let purpose = if is_adjoining { Purpose::Cursor } else { Purpose::AfterGap };
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), purpose));
         }
         for (window, advertisers) in cursors.holes_before(&starts) {

@@ -204,7 +204,7 @@ pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Re
     let mut envelope = Envelope::default();
     let mut table = Table { document: body, columns: None, lists: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_str(body);
-    Answer { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
+    ResponseBody { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     table.each(sink)?;
     Ok(envelope)
@@ -240,8 +240,8 @@ impl Table<'_> {
         let start = first.as_ptr().addr().checked_sub(self.document.as_ptr().addr())?;
         let end = last.as_ptr().addr().checked_sub(self.document.as_ptr().addr())? + last.len();
         let open = self.document.get(..start)?.trim_end().len().checked_sub(1)?;
-        let behind = self.document.get(end..)?;
-        let close = end + behind.len() - behind.trim_start().len();
+        let rest = self.document.get(end..)?;
+        let close = end + rest.len() - rest.trim_start().len();
         self.lists.push(self.document.get(open..=close)?);
         (self.lists.len() <= MAX_LISTS).then_some(())
     }
@@ -329,14 +329,14 @@ pub fn unknown_shape(what: &str) -> Error {
 }
 
 /// The document: a bare list of rows or an envelope around them.
-struct Answer<'a, 'de, S> {
+struct ResponseBody<'a, 'de, S> {
     envelope: &'a mut Envelope,
     table: &'a mut Table<'de>,
     shape: Shape,
     sink: &'a mut S,
 }
 
-impl<'de, S: RowSink> Answer<'_, 'de, S> {
+impl<'de, S: RowSink> ResponseBody<'_, 'de, S> {
     fn rows(&mut self) -> Rows<'_, 'de, S> {
         Rows { envelope: self.envelope, table: self.table, shape: self.shape, sink: self.sink }
     }
@@ -358,7 +358,7 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
     }
 }
 
-impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, 'de, S> {
+impl<'de, S: RowSink> DeserializeSeed<'de> for ResponseBody<'_, 'de, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
@@ -366,7 +366,7 @@ impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, 'de, S> {
     }
 }
 
-impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
+impl<'de, S: RowSink> Visitor<'de> for ResponseBody<'_, 'de, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

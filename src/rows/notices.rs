@@ -178,11 +178,11 @@ impl Problem {
         for Notice { code, title, detail, trace_id, .. } in errors.first.iter().take(3) {
             let name = if title.is_empty() { code } else { title };
             let _ = write!(words, "{}", if name.is_empty() { "an error without a description" } else { name });
-            for (text, before, behind) in
+            for (text, before, after) in
                 [(detail, ": ", ""), (code, " [", "]"), (trace_id, " (Criteo's trace id ", ")")]
             {
                 if !text.is_empty() {
-                    let _ = write!(words, "{before}{text}{behind}");
+                    let _ = write!(words, "{before}{text}{after}");
                 }
             }
             words.push_str(". ");
