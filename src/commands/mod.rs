@@ -92,7 +92,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             let level = log.level();
             (Sink::Console(Console::new(log)), level)
         }
-        Some(_) => (Sink::Airbyte, telemetry::level(cli.debug)),
+        Some(_) => (Sink::Airbyte, telemetry::airbyte_level(cli.debug)),
         None => {
             let level = log.level();
             (Sink::Singer(Box::new(SingerSink::new(log))), level)

@@ -23,7 +23,7 @@ use crate::read::{self, ReadUntil};
 use crate::support::redact;
 use crate::support::stop::StopSender;
 use crate::support::table::{Format, Table};
-use crate::support::terminal::{Colour, Terminal};
+use crate::support::terminal::{Color, Terminal};
 
 const DAYS: u32 = 14;
 /// The cost column of each kind of report.
@@ -145,7 +145,7 @@ fn chart(days: &BTreeMap<String, (f64, f64)>, terminal: Option<Terminal>) -> Opt
     let mut lines = vec![format!("{:10}  {:<BAR$}  {:>14}  {:>10}", "day", "", "cost", "clicks")];
     for (day, (spend, clicks)) in days {
         let bar = format!("{:<BAR$}", bar(spend / most));
-        let bar = terminal.map_or_else(|| bar.clone(), |terminal| terminal.paint(&bar, Colour::Green));
+        let bar = terminal.map_or_else(|| bar.clone(), |terminal| terminal.paint(&bar, Color::Green));
         lines.push(format!("{day:10}  {bar}  {spend:>14.2}  {clicks:>10.0}"));
     }
     Some(lines.join("\n"))

@@ -183,8 +183,8 @@ impl Output {
     }
 
     /// Counts an HTTP call, for the summary and for Singer metrics.
-    pub fn response(&self, answered: CallStats) {
-        self.send(Event::Response(answered));
+    pub fn response(&self, stats: CallStats) {
+        self.send(Event::Response(stats));
     }
 
     /// Reports a report's finished windows, and the known number of remaining ones.
@@ -203,7 +203,7 @@ impl Output {
     }
 
     /// Reports that all open streams wait for the call budget.
-    pub fn waiting(&self, wait: Duration) {
+    pub fn rate_limited(&self, wait: Duration) {
         self.send(Event::RateLimited(wait));
     }
 

@@ -26,13 +26,13 @@ pub struct ReportTally {
 }
 
 impl ReportTally {
-    /// An empty account for this grain.
+    /// An empty tally for this grain.
     #[must_use]
     pub fn new(grain: Grain) -> Self {
         Self { is_complete_by_advertiser: true, grain: Some(grain), ..Self::default() }
     }
 
-    /// Adds a slice; `sums` is set if the totals check covers it.
+    /// Adds a slice; `compared` has its rows by advertiser and day if the totals check covers it.
     pub fn add(
         &mut self,
         advertisers: &[AdvertiserId],

@@ -44,7 +44,7 @@ use crate::rows::notices::{Notice, Notices};
 use crate::rows::project::Projection;
 use crate::state::saved::{Saved, States};
 use crate::support::clock::Clock;
-use crate::support::text::excerpt;
+use crate::support::text::{excerpt, list_of};
 use crate::support::{panic, scan, watchdog};
 use crate::telemetry::stream_span;
 
@@ -127,7 +127,7 @@ fn first_day_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) 
 /// The error for unread windows, based on the first one's error.
 fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bool) -> Error {
     let joined = joined(windows).into_iter();
-    let shown = report::list(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
+    let shown = list_of(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
     let again = if is_incremental { " The next sync requests these days again." } else { "" };
     Error { message: format!("Not read: {shown}. All other days were read.{again} {}", error.message), ..error }
 }

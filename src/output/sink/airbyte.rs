@@ -26,15 +26,15 @@ pub(super) fn log(out: &mut Lines, level: Level, stream: Option<&str>, text: &st
     );
 }
 
-pub(super) fn failed(out: &mut Lines, stream: Option<&str>, error: &Error) {
+pub(super) fn report_error(out: &mut Lines, stream: Option<&str>, error: &Error) {
     masked(out, airbyte::error(error, stream));
 }
 
-pub(super) fn checked(out: &mut Lines, outcome: &Result<String>) {
+pub(super) fn report_check(out: &mut Lines, outcome: &Result<String>) {
     masked(out, airbyte::connection_status(outcome));
 }
 
-pub(super) fn config_changed(out: &mut Lines, config: &Value) {
+pub(super) fn report_config(out: &mut Lines, config: &Value) {
     out.message(&airbyte::control(config));
 }
 
@@ -46,7 +46,7 @@ pub(super) fn status(out: &mut Lines, stream: &str, status: Status) {
     out.message(&airbyte::stream_status(stream, status));
 }
 
-pub(super) fn rate_limited(out: &mut Lines, stream: &str, reset: i64) {
+pub(super) fn report_rate_limit(out: &mut Lines, stream: &str, reset: i64) {
     out.message(&airbyte::rate_limited(stream, reset));
 }
 
@@ -55,6 +55,6 @@ pub(super) fn state(out: &mut Lines, stream: &StreamOutput, state: &Value) {
     out.ends_with_state = true;
 }
 
-pub(super) fn target<'a>(out: &'a mut Lines, stream: &str) -> RecordTarget<'a> {
+pub(super) fn record_target<'a>(out: &'a mut Lines, stream: &str) -> RecordTarget<'a> {
     RecordTarget::Airbyte { out, prefix: airbyte::record_prefix(stream, clock::now_millis()) }
 }

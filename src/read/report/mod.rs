@@ -27,7 +27,6 @@ use crate::read::first_day::{first_served, is_served};
 use crate::read::judge::{Expected, constants, judge};
 use crate::read::plan::ReportPlan;
 use crate::read::report::proof::TotalsCheck;
-pub(crate) use crate::read::report::proof::list;
 use crate::read::report::recovery::Recovery;
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, SETTLED_AFTER, Totals, is_settled};

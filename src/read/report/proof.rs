@@ -13,6 +13,7 @@ use crate::read::report::{ReportReader, Response, is_settled_since};
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, Totals, is_settled};
 use crate::read::track::{LAST_READ, MIN_CAP, Slice};
+use crate::support::text::list_of;
 
 /// After this many differing periods, a run reads no more of them again.
 const MAX_DIFFERING: usize = 3;
@@ -141,7 +142,7 @@ impl<'a> ReportReader<'a> {
             tracing::warn!(
                 "Criteo's totals for {} are not available, so the rows of these days are written without the \
                  totals check and count as unproven. {error}",
-                list(windows.iter().map(ToString::to_string))
+                list_of(windows.iter().map(ToString::to_string))
             );
         }
         let (mut again, mut accepted) = (Vec::new(), Vec::new());
@@ -160,7 +161,7 @@ impl<'a> ReportReader<'a> {
         if !accepted.is_empty() {
             tracing::warn!(
                 "{differ}: {}. The rows were written as received; the days count as unproven.{}",
-                list(accepted.into_iter()),
+                list_of(accepted.into_iter()),
                 if self.is_incremental { " They differed in three syncs and are not requested again." } else { "" }
             );
         }
@@ -168,19 +169,8 @@ impl<'a> ReportReader<'a> {
             Error::transient(format!(
                 "{differ}: {}. The rows were written as received, and the next sync reads these days again. After \
                  three syncs they count as unproven. Set verify_totals to false to skip the totals check.",
-                list(again.into_iter())
+                list_of(again.into_iter())
             ))
         })
-    }
-}
-
-/// Joins the first few and counts the rest.
-pub(crate) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 10;
-    let count = texts.len();
-    let shown: Vec<_> = texts.take(SHOWN).collect();
-    match count.saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

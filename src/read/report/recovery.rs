@@ -13,26 +13,26 @@ use crate::http::MEMORY_MIB;
 use crate::model::calendar::{Window, days_before};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::read::first_day::{FirstDays, is_near};
-use crate::read::report::proof::list;
 use crate::read::report::retired::{Retired, is_about};
 use crate::read::report::{Event, FirstServed, ReportReader};
 use crate::read::track::{Failures, Purpose, Slice, SplitOutcome, Track};
 use crate::read::{first_day_warning, unread_error};
+use crate::support::text::list_of;
 
 /// Refusals of this many days or fewer are not blamed on their number. Other connectors request a month, and Criteo
 /// recommends four days; no limit is documented. A lower limit reported as `invalid-timespan` is found anyway.
 const SURE_DAYS: u32 = 31;
-/// After this many failed searches for a first day, unexplained refusals of single advertisers cause no more. A guess:
-/// a search costs two requests per advertiser, but without any, an account whose first advertisers are refused would
-/// miss a first day reported in unusual words.
+/// After this many failed searches for a first day, unexplained refusals of single advertisers cause no more. The
+/// number is a guess: a search costs two requests per advertiser, but without any, an account whose first advertisers
+/// are refused would miss a first day reported in unusual words.
 const MAX_FIRST_DAYS: usize = 3;
-/// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. A guess: fewer
-/// may be an accident; more would be requested in vain by every sync.
+/// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. The number is a
+/// guess: fewer may be an accident; more would be requested in vain by every sync.
 const MIN_REFUSED: usize = 5;
 /// After this many refused advertisers without a success, the request itself is refused.
 const MAX_REFUSED: usize = 3;
-/// After this many consecutive failures, or as many as isolate one unreadable day, stop splitting. A guess: each takes
-/// minutes of retries, so a longer series is an outage.
+/// After this many consecutive failures, or as many as isolate one unreadable day, stop splitting. The number is a
+/// guess: each takes minutes of retries, so a longer series is an outage.
 const MAX_FAILURES: u32 = 4;
 /// The same for timeouts, which smaller requests may avoid.
 const MAX_SLOW: u32 = 8;
@@ -41,6 +41,7 @@ const OF_EVERY_REPORT: [&str; 7] = ["AdvertiserId", "Advertiser", "Hour", "Day",
 
 #[derive(Default)]
 pub(crate) struct Recovery {
+    /// Whether Criteo has served any slice.
     has_accepted: bool,
     /// Whether consent was checked after a refusal that does not mention it.
     has_asked_consent: bool,
@@ -458,7 +459,7 @@ impl<'a> ReportReader<'a> {
         let recovery = std::mem::take(&mut self.recovery);
         let unread = recovery.unread.map(|(windows, error)| unread_error(windows, error, self.is_incremental));
         let refused = (!recovery.refused.is_empty() && self.run.is_listed()).then(|| {
-            let shown = list(recovery.refused.iter().map(|(id, error)| format!("{id} ({error})")));
+            let shown = list_of(recovery.refused.iter().map(|(id, error)| format!("{id} ({error})")));
             Error::config(format!("Criteo refuses to report on advertisers listed in advertiser_ids: {shown}."))
         });
         let lost = self.run.lost_error(&recovery.lost);
