@@ -8,7 +8,7 @@
 //!                                               └→ first sync       estimated requests and minutes
 //! ```
 
-pub(crate) mod probes;
+mod probes;
 
 use std::time::Duration;
 

@@ -1,18 +1,18 @@
 //! The commands, one file each.
 
-pub(crate) mod check;
+mod check;
 #[cfg(feature = "demo")]
-pub(crate) mod demo;
-pub(crate) mod discover;
-pub(crate) mod explain;
-pub(crate) mod input;
-pub(crate) mod preview;
-pub(crate) mod read;
-pub(crate) mod refresh_token;
-pub(crate) mod setup;
-pub(crate) mod spec;
-pub(crate) mod streams;
-pub(crate) mod tap;
+mod demo;
+mod discover;
+mod explain;
+mod input;
+mod preview;
+mod read;
+mod refresh_token;
+mod setup;
+mod spec;
+mod streams;
+mod tap;
 
 use std::cell::RefCell;
 use std::io::Read;

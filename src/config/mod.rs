@@ -8,11 +8,11 @@
 //! The problems of all stages are reported together, each with its JSON path. Later code does not validate again.
 //! No message prints a value that the schema marks as secret.
 
-pub(crate) mod duplicates;
-pub(crate) mod normalize;
-pub(crate) mod problems;
+mod duplicates;
+mod normalize;
+mod problems;
 pub mod secrets;
-pub(crate) mod values;
+mod values;
 
 use std::sync::LazyLock;
 use std::time::Duration;

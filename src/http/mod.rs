@@ -4,14 +4,14 @@
 //! check comes out, or an [`Error`] that says what to do. Every attempt takes one call from the budget and gets the
 //! current token.
 
-pub(crate) mod environment;
-pub(crate) mod link;
-pub(crate) mod memory;
-pub(crate) mod rate_limit;
-pub(crate) mod response;
-pub(crate) mod retry;
-pub(crate) mod token;
-pub(crate) mod transport;
+mod environment;
+mod link;
+mod memory;
+mod rate_limit;
+mod response;
+mod retry;
+mod token;
+mod transport;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

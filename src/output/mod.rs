@@ -5,16 +5,16 @@
 //! last record of its slice, and only if the slice was written completely; after a failed slice, no more states of its
 //! stream are written.
 
-pub(crate) mod event;
+mod event;
 pub mod reader;
 pub mod sink;
 pub mod state_file;
-pub(crate) mod stream;
-pub(crate) mod summary;
+mod stream;
+mod summary;
 pub mod tally;
 #[cfg(test)]
 mod tests;
-pub(crate) mod writer;
+mod writer;
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

@@ -4,15 +4,15 @@
 //! [`Output`], which writes their rows and then the state. Streams, groups of advertisers and windows are read
 //! concurrently within the call budget; the memory budget keeps fetching and writing in step.
 
-pub(crate) mod ad_sets;
+mod ad_sets;
 pub mod density;
-pub(crate) mod first_day;
+mod first_day;
 pub(crate) mod judge;
-pub(crate) mod list;
+mod list;
 pub(crate) mod log_files;
-pub(crate) mod pages;
-pub(crate) mod plan;
-pub(crate) mod report;
+mod pages;
+mod plan;
+mod report;
 pub mod requests;
 pub mod sums;
 pub mod totals;

@@ -1,6 +1,6 @@
 //! `setup`: creates a working configuration, with a walkthrough of Criteo's developer portal.
 
-pub(crate) mod key_file;
+mod key_file;
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! If two rows seem to share a key, a second pass ([`merge`]) verifies it and sums them if possible.
 
-pub(crate) mod merge;
+mod merge;
 #[cfg(test)]
 mod tests;
 

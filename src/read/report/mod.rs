@@ -3,9 +3,9 @@
 //!
 //! `recovery` handles slices that cannot be read as requested; `proof` compares the others with totals.
 
-pub(crate) mod proof;
-pub(crate) mod recovery;
-pub(crate) mod retired;
+mod proof;
+mod recovery;
+mod retired;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

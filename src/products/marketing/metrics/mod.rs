@@ -4,10 +4,10 @@
 //! The names are Criteo's enum (`OpenAPI` document of 2026-07; 2026-01 and 2027-01 have the same). Criteo edits that
 //! enum in place on all live versions, so unknown words are accepted with a warning.
 
-pub(crate) mod history;
-pub(crate) mod meanings;
-pub(crate) mod names;
-pub(crate) mod table;
+mod history;
+mod meanings;
+mod names;
+mod table;
 
 use std::collections::HashSet;
 
