@@ -173,7 +173,7 @@ impl Reader<'_> {
             }
             let mut outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
             if let Err(Unread::List(error)) = &outcome
-                && self.may_lie_before_the_floor(advertiser, day, error)
+                && self.may_lie_before_first_day(advertiser, day, error)
             {
                 let is_of_days = error.cause == Some(Cause::InvalidTimespan);
                 let hint = self.progress.latest_first_day;
@@ -220,7 +220,7 @@ impl Reader<'_> {
     }
 
     /// Whether Criteo may no longer keep the files of this day.
-    fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
+    fn may_lie_before_first_day(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
         let served = match error.cause {
             Some(Cause::InvalidTimespan) => self.progress.served_from.get(advertiser),
             // Unusual words for a day that others are served are not about the day.

@@ -26,8 +26,8 @@ const SURE_DAYS: u32 = 31;
 /// number is a guess: a search costs two requests per advertiser, but without any, an account whose first advertisers
 /// are refused would miss a first day reported in unusual words.
 const MAX_FIRST_DAYS: usize = 3;
-/// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. The number is a
-/// guess: fewer may be an accident; more would be requested in vain by every sync.
+/// This many refused periods at the start of a first sync are assumed to be older than Criteo's history. The number is
+/// a guess: fewer may be an accident; more would be requested in vain by every sync.
 const MIN_REFUSED: usize = 5;
 /// After this many refused advertisers without a success, the request itself is refused.
 const MAX_REFUSED: usize = 3;
