@@ -32,8 +32,8 @@ fn piped(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String, String) {
 fn seen(bench: &Bench, arguments: &[&str]) -> String {
     let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
     let mut text = format!("$ source-criteo {}\n", arguments.join(" "));
-    for (columns, colours) in [(60, "1"), (120, "")] {
-        let shown = bench.on_terminal(columns, &quoted.join(" "), &[("NO_COLOR", colours)]);
+    for (columns, colors) in [(60, "1"), (120, "")] {
+        let shown = bench.on_terminal(columns, &quoted.join(" "), &[("NO_COLOR", colors)]);
         text += &format!("── at {columns} columns ──\n{}", shown.replace('\u{1b}', "␛"));
     }
     let (code, stdout, stderr) = piped(bench, arguments);

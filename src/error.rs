@@ -67,9 +67,9 @@ pub enum Cause {
     /// The request is too long (status 413 or 414).
     RequestTooLong,
     /// A 200 response with errors instead of data.
-    ErrorsInAnswer,
+    ErrorsInResponse,
     /// The response exceeds the memory budget.
-    AnswerTooLarge,
+    ResponseTooLarge,
     /// Other responses use up the memory budget.
     Exhausted,
     /// The response was late or stalled more than once.
@@ -135,7 +135,7 @@ impl Error {
                     | Cause::ConsentMissing
                     | Cause::NoCampaign
                     | Cause::InvalidTimespan
-                    | Cause::ErrorsInAnswer
+                    | Cause::ErrorsInResponse
             )
         )
     }

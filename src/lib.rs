@@ -1,18 +1,6 @@
 //! source-criteo: reads all data from the Criteo advertising API.
 //!
-//! ```text
-//! config ──parse──> Config ───────────────┐
-//! catalog ─select─> [SelectedStream]──────────┤
-//! state ───parse──> Cursors ──────────────┤
-//!                                         v
-//!         Track::start                    pure: the next window of a group of advertisers; today is an argument
-//!                                         v
-//!         crate::http::Client::fetch(call)        slot -> budget -> memory -> token -> attempt, until the body passes `check`
-//!                                         v
-//!         rows::envelope, Totals::differing  complete, below the row limit, equal to Criteo's totals; otherwise split
-//!                                         v
-//!         Output::write_rows              a separate thread: rows -> project::Projection -> lines, then the state
-//! ```
+//! `docs/architecture.md` shows how a sync passes through the modules, and which of them may use which.
 //!
 //! Each effect has one owner: [`output`] stdout, [`http`] the network, [`support::clock`] the time.
 

@@ -4,12 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use source_criteo::cli::Cli;
-use source_criteo::commands;
-use source_criteo::commands::Ending;
+use source_criteo::commands::{self, Ending};
 use source_criteo::output::reader;
-use source_criteo::support::redact;
-use source_criteo::support::signals;
 use source_criteo::support::stop::StopSender;
+use source_criteo::support::{redact, signals};
 
 #[expect(clippy::print_stderr, reason = "without an output thread there is no other channel")]
 fn main() -> ExitCode {

@@ -11,7 +11,7 @@ use tracing::{Event, Level, Metadata, Span, Subscriber};
 use crate::output::Output;
 
 /// Passes this crate's events, up to a level, to the output.
-struct LogMessages {
+struct LogSubscriber {
     output: Output,
     level: Level,
     /// The streams of all spans; the id of a span is its index plus one.
@@ -28,7 +28,7 @@ pub(crate) fn stream_span(name: &str) -> Span {
     tracing::error_span!("stream", name)
 }
 
-impl LogMessages {
+impl LogSubscriber {
     fn streams(&self) -> MutexGuard<'_, Vec<String>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,7 +41,7 @@ impl LogMessages {
 }
 
 /// The log level of an Airbyte source: INFO, unless `LOG_LEVEL`, which Airbyte sets, or `--debug` changes it.
-pub(crate) fn level(is_debug: bool) -> Level {
+pub(crate) fn airbyte_level(is_debug: bool) -> Level {
     match std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()) {
         _ if is_debug => Level::DEBUG,
         Some(level) => level,
@@ -52,14 +52,14 @@ pub(crate) fn level(is_debug: bool) -> Level {
 /// Sends log events, up to `level`, to `output` from now on.
 pub(crate) fn start(output: &Output, level: Level) {
     // Fails only if a test in the same process already did it.
-    let _ = tracing::subscriber::set_global_default(LogMessages {
+    let _ = tracing::subscriber::set_global_default(LogSubscriber {
         output: output.clone(),
         level,
         streams: Mutex::default(),
     });
 }
 
-impl Subscriber for LogMessages {
+impl Subscriber for LogSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= self.level && metadata.target().starts_with("source_criteo")
     }

@@ -8,9 +8,8 @@
 //!                                               └→ first sync       estimated requests and minutes
 //! ```
 
-pub(crate) mod probes;
+mod probes;
 
-use crate::support::text::excerpt;
 use std::time::Duration;
 
 use chrono::{Datelike as _, Months, NaiveDate};
@@ -28,15 +27,17 @@ use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
 use crate::rows::envelope;
+use crate::support::text::excerpt;
 
 /// Timeout per step, as the user is waiting.
-const MAX_FOR_RUNG: Duration = Duration::from_secs(15);
+const MAX_STEP_TIME: Duration = Duration::from_secs(15);
 /// Timeout for permissions and custom reports together. Syncs wait longer for reports.
-const MAX_FOR_PROBES: Duration = Duration::from_secs(25);
+const MAX_PROBES_TIME: Duration = Duration::from_secs(25);
 /// Months before the end of an API version in which to warn (developers.criteo.com, Versioning policy).
 const LAST_MONTHS: u32 = 3;
 
 const VALID: &str = "It is valid.";
+const NEWER: &str = "Remove api_version from the configuration, choose a newer one, or update the connector.";
 
 /// The result of a step.
 #[derive(Debug, Clone)]
@@ -126,32 +127,32 @@ pub struct CheckReport {
 /// Runs the steps, and reports each result immediately.
 pub struct Check<'a> {
     report: CheckReport,
-    tell: &'a mut dyn FnMut(&StepResult),
+    on_result: &'a mut dyn FnMut(&StepResult),
 }
 
 impl<'a> Check<'a> {
     /// Starts an empty report; the callback receives each result.
-    pub fn new(tell: &'a mut dyn FnMut(&StepResult)) -> Self {
-        Self { report: CheckReport::default(), tell }
+    pub fn new(on_result: &'a mut dyn FnMut(&StepResult)) -> Self {
+        Self { report: CheckReport::default(), on_result }
     }
 
     fn step(&mut self, step: Step, outcome: StepOutcome) {
         let result = StepResult { step, outcome };
-        (self.tell)(&result);
+        (self.on_result)(&result);
         self.report.results.push(result);
     }
 
-    fn fine(&mut self, step: Step, text: impl Into<String>) {
+    fn pass(&mut self, step: Step, text: impl Into<String>) {
         self.step(step, StepOutcome::Passed(text.into()));
     }
 
     /// Fails a step that all later steps depend on.
-    fn give_up(mut self, step: Step, error: Error) -> CheckReport {
+    fn fail(mut self, step: Step, error: Error) -> CheckReport {
         self.step(step, StepOutcome::Failed(error));
-        self.leave()
+        self.skip_rest()
     }
 
-    fn leave(mut self) -> CheckReport {
+    fn skip_rest(mut self) -> CheckReport {
         for step in Step::ALL.into_iter().skip(self.report.results.len()) {
             self.step(step, StepOutcome::Skipped);
         }
@@ -161,69 +162,70 @@ impl<'a> Check<'a> {
     /// The report for an invalid configuration.
     #[must_use]
     pub fn without_config(self, error: Error) -> CheckReport {
-        self.give_up(Step::Configuration, error)
+        self.fail(Step::Configuration, error)
     }
 
     /// The report for a machine that cannot connect, for example because of an invalid proxy.
     #[must_use]
     pub fn without_client(mut self, error: Error) -> CheckReport {
-        self.fine(Step::Configuration, VALID);
-        self.give_up(Step::Network, error)
+        self.pass(Step::Configuration, VALID);
+        self.fail(Step::Network, error)
     }
 
     /// Runs all steps as far as possible.
     pub async fn run_checks(mut self, client: &Client, output: &Output, config: &Config) -> CheckReport {
         let responses = format!("{} responds.", config.api_base_url.host_str().unwrap_or_default());
-        self.fine(Step::Configuration, VALID);
-        match within(client.authenticate()).await {
-            Ok(()) => self.fine(Step::Network, responses),
+        self.pass(Step::Configuration, VALID);
+        match with_time_limit(client.authenticate()).await {
+            Ok(()) => self.pass(Step::Network, responses),
             Err(error) if error.cause == Some(Cause::CredentialsRefused) => {
-                self.fine(Step::Network, responses);
-                return self.give_up(Step::Key, error);
+                self.pass(Step::Network, responses);
+                return self.fail(Step::Key, error);
             }
-            Err(error) => return self.give_up(Step::Network, error),
+            Err(error) => return self.fail(Step::Network, error),
         }
         let known = "Criteo issued an access token.";
         match client.clock_warning() {
             Some(warning) => self.step(Step::Key, StepOutcome::Warning(format!("{known} {warning}"))),
-            None => self.fine(Step::Key, known),
+            None => self.pass(Step::Key, known),
         }
-        let asked = futures_util::future::join(within(app(client)), within(portfolio(client, config)));
-        let (app, portfolio) = asked.await;
+        let requests =
+            futures_util::future::join(with_time_limit(app(client)), with_time_limit(portfolio(client, config)));
+        let (app, portfolio) = requests.await;
         let today = crate::read::clock_of(client, config).today(chrono_tz::Tz::UTC);
         let portfolio = match (app, portfolio) {
-            (Ok(app), _) if is_retail_media(&app) => return self.give_up(Step::App, retail_media(&app)),
+            (Ok(app), _) if is_retail_media(&app) => return self.fail(Step::App, retail_media(&app)),
             // Only the list of advertisers is known to work for every app.
             (app, Ok(portfolio)) => {
-                self.step(Step::App, app_hold(app, &config.reports.api_version, today));
+                self.step(Step::App, app_outcome(app, &config.reports.api_version, today));
                 portfolio
             }
             (app, Err(error)) if error.cause == Some(Cause::ConsentMissing) => {
-                self.step(Step::App, app_hold(app, &config.reports.api_version, today));
-                return self.give_up(Step::Consent, error);
+                self.step(Step::App, app_outcome(app, &config.reports.api_version, today));
+                return self.fail(Step::Consent, error);
             }
             (_, Err(error)) if error.cause == Some(Cause::NotFound) => {
                 let error = without_version(client, config, today, error).await;
-                return self.give_up(Step::App, error);
+                return self.fail(Step::App, error);
             }
             (Ok(app), Err(error)) => {
-                self.step(Step::App, app_hold(Ok(app), &config.reports.api_version, today));
-                return self.give_up(Step::Consent, error);
+                self.step(Step::App, app_outcome(Ok(app), &config.reports.api_version, today));
+                return self.fail(Step::Consent, error);
             }
-            (Err(_), Err(error)) => return self.give_up(Step::App, error),
+            (Err(_), Err(error)) => return self.fail(Step::App, error),
         };
         let count = portfolio.consenting.len();
         let ids = crate::model::ids::format_ids(&portfolio.consenting);
         let have = if count == 1 { "advertiser has" } else { "advertisers have" };
-        self.fine(Step::Consent, format!("{count} {have} granted the app consent: {ids}."));
+        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {ids}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()
         {
-            return self.give_up(Step::Advertisers, error);
+            return self.fail(Step::Advertisers, error);
         }
         self.step(Step::Advertisers, advertisers(&portfolio, config));
         let streams = marketing::streams(&config.reports);
-        let deadline = Instant::now() + MAX_FOR_PROBES;
+        let deadline = Instant::now() + MAX_PROBES_TIME;
         let (groups, reports) = futures_util::future::join(
             permissions(client, config, &streams, &portfolio, deadline),
             custom_reports(client, config, &streams, &portfolio, deadline),
@@ -235,18 +237,18 @@ impl<'a> Check<'a> {
         if groups.lacking.contains(&Permission::Analytics) {
             let is_without = config.reports.custom_reports.is_empty();
             self.step(Step::CustomReports, if is_without { reports } else { StepOutcome::Skipped });
-            return self.leave();
+            return self.skip_rest();
         }
         self.step(Step::CustomReports, reports);
         let lacking = self.report.lacking.clone();
         let streams = streams.into_iter().filter(|stream| !lacking.contains(&stream.permission)).collect();
-        self.fine(Step::FirstSync, first_sync(client, output, config, &portfolio, streams, rows));
+        self.pass(Step::FirstSync, first_sync(client, output, config, &portfolio, streams, rows));
         self.report
     }
 }
 
-async fn within<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(MAX_FOR_RUNG, asked).await.unwrap_or_else(|_| Err(too_slow()))
+async fn with_time_limit<T>(request: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(MAX_STEP_TIME, request).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 fn too_slow() -> Error {
@@ -269,7 +271,7 @@ async fn app(client: &Client) -> Result<Value> {
 }
 
 /// The result for an app that can call the API.
-fn app_hold(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
+fn app_outcome(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
     match app {
         Ok(app) => with_age(&format!("It is \"{}\".", name_of(&app)), version, today),
         Err(error) => {
@@ -313,7 +315,7 @@ async fn me(client: &Client, service: &str) -> Result<Value> {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
-        memory: Memory::Apart,
+        memory: Memory::Shared,
         is_divisible: false,
         is_suspect: false,
     };
@@ -353,13 +355,11 @@ fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
     }
 }
 
-const NEWER: &str = "Remove api_version from the configuration, choose a newer one, or update the connector.";
-
 /// The error for a missing list of advertisers. Tries whether another API version has it.
 async fn without_version(client: &Client, config: &Config, today: NaiveDate, error: Error) -> Error {
     let call = crate::read::list_of_advertisers();
     for version in newest_versions(today) {
-        if version != config.reports.api_version.0 && within_time(client.is_answered_by(&version, &call)).await {
+        if version != config.reports.api_version.0 && succeeds_in_time(client.is_served_by(&version, &call)).await {
             let words = error.words.as_deref().map(|words| format!(" Criteo says: {words}")).unwrap_or_default();
             let message = format!(
                 "Criteo no longer serves API version {}, but it serves version {version}. {NEWER}{words}",
@@ -371,8 +371,8 @@ async fn without_version(client: &Client, config: &Config, today: NaiveDate, err
     error
 }
 
-async fn within_time(answered: impl Future<Output = bool>) -> bool {
-    tokio::time::timeout(MAX_FOR_RUNG, answered).await.unwrap_or(false)
+async fn succeeds_in_time(request: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(MAX_STEP_TIME, request).await.unwrap_or(false)
 }
 
 /// The supported versions, newest first, and the default. Criteo publishes one in January and one in July.
@@ -419,15 +419,15 @@ fn first_sync(
         Source::Entity(_) | Source::LogLevel => None,
     });
     let requests: usize = plans.sum();
-    let a_minute = crate::read::reports_a_minute(config, portfolio);
+    let per_minute = crate::read::reports_per_minute(config, portfolio);
     let rows = rows.map_or_else(String::new, |rows| {
         format!("Yesterday's campaign report has {rows} {}. ", if rows == 1 { "row" } else { "rows" })
     });
     format!(
         "{rows}The first sync of all {} reports takes up to about {requests} requests, {} at Criteo's limit of \
-         {a_minute} per minute; later syncs take a few.",
+         {per_minute} per minute; later syncs take a few.",
         selected.len(),
-        match requests.saturating_sub(1) / a_minute {
+        match requests.saturating_sub(1) / per_minute {
             0 => "less than a minute".to_owned(),
             minutes => format!("up to {} minutes", minutes + 1),
         }

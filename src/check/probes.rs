@@ -13,8 +13,7 @@ use crate::model::ids::AdvertiserId;
 use crate::products::report::Report;
 use crate::products::{Permission, Placeholder, Source, Stream};
 use crate::read::judge::{Expected, rehearse};
-use crate::read::requests;
-use crate::read::{Portfolio, clock_of};
+use crate::read::{Portfolio, clock_of, requests};
 use crate::rows::envelope;
 use crate::support::clock::Clock;
 
@@ -58,7 +57,7 @@ pub(crate) async fn permissions(
     let clock = clock_of(client, config);
     let probes = GROUPS.map(async |(permission, name)| {
         let Some(stream) = streams.iter().find(|stream| stream.name == name) else {
-            return (permission, Ok(CallStats::default()));
+            return (permission, Ok(ProbeResult::default()));
         };
         let first = &portfolio.advertisers[..1];
         let call = match &stream.source {
@@ -71,22 +70,26 @@ pub(crate) async fn permissions(
                 first,
                 entity.request.limit().map(|limit| (limit, 0)),
             ),
-            Source::LogLevel => return (permission, Ok(CallStats::default())),
+            Source::LogLevel => return (permission, Ok(ProbeResult::default())),
         };
-        let response = asked(client, &call, deadline).await.or_else(|error| {
+        let response = send_probe(client, &call, deadline).await.or_else(|error| {
             // Criteo checks the permission first, so a missing object shows that the app has it.
-            let is_behind = matches!(error.cause, Some(Cause::NotFound | Cause::Rejected));
-            if is_behind && call.path.iter().any(|part| part == NO_ID) { Ok(CallStats::default()) } else { Err(error) }
+            let has_permission = matches!(error.cause, Some(Cause::NotFound | Cause::Rejected));
+            if has_permission && call.path.iter().any(|part| part == NO_ID) {
+                Ok(ProbeResult::default())
+            } else {
+                Err(error)
+            }
         });
         (permission, response)
     });
     let mut groups = Groups::default();
     for (permission, result) in join_all(probes).await {
         match result {
-            Ok(CallStats { rows, remark }) => {
+            Ok(ProbeResult { rows, refusal }) => {
                 groups.has.push(permission);
                 groups.rows = groups.rows.or(rows.filter(|_| permission == Permission::Analytics));
-                groups.remarks.extend(remark.map(|error| (permission, error)));
+                groups.remarks.extend(refusal.map(|error| (permission, error)));
             }
             Err(error) if error.cause == Some(Cause::PermissionMissing) => groups.lacking.push(permission),
             Err(error) => groups.unknown.push((permission, error)),
@@ -96,15 +99,15 @@ pub(crate) async fn permissions(
 }
 
 #[derive(Default)]
-struct CallStats {
+struct ProbeResult {
     rows: Option<u64>,
     /// The refusal of a request for all advertisers, if one alone succeeded.
-    remark: Option<Error>,
+    refusal: Option<Error>,
 }
 
-async fn asked(client: &Client, call: &Call, deadline: Instant) -> Result<CallStats> {
+async fn send_probe(client: &Client, call: &Call, deadline: Instant) -> Result<ProbeResult> {
     let response = timeout_at(deadline, client.fetch(call, envelope::check)).await.unwrap_or_else(|_| Err(too_slow()));
-    response.map(|(_, envelope)| CallStats { rows: Some(envelope.rows.unwrap_or(0)), remark: None })
+    response.map(|(_, envelope)| ProbeResult { rows: Some(envelope.rows.unwrap_or(0)), refusal: None })
 }
 
 /// Requests one day of all advertisers to count the rows, and single advertisers if refused.
@@ -114,17 +117,17 @@ async fn report_probe(
     portfolio: &Portfolio,
     day: Window,
     deadline: Instant,
-) -> Result<CallStats> {
+) -> Result<ProbeResult> {
     let call = |advertisers: &[AdvertiserId]| requests::report(report, &report.metrics[..1], advertisers, day, None);
-    let refusal = match asked(client, &call(&portfolio.advertisers), deadline).await {
+    let refusal = match send_probe(client, &call(&portfolio.advertisers), deadline).await {
         Err(error) if error.kind != Kind::Transient && error.cause != Some(Cause::PermissionMissing) => error,
         response => return response,
     };
     let mut refusals = vec![refusal];
     for advertiser in portfolio.advertisers.iter().take(MAX_ADVERTISERS) {
-        match asked(client, &call(std::slice::from_ref(advertiser)), deadline).await {
+        match send_probe(client, &call(std::slice::from_ref(advertiser)), deadline).await {
             // The total number of rows remains unknown.
-            Ok(_) => return Ok(CallStats { rows: None, remark: Some(refusals.swap_remove(0)) }),
+            Ok(_) => return Ok(ProbeResult { rows: None, refusal: Some(refusals.swap_remove(0)) }),
             Err(error) => refusals.push(error),
         }
     }
@@ -156,10 +159,10 @@ impl Groups {
                 lacks.collect::<Vec<_>>().join(", ")
             );
         }
-        for (labels, words) in told_once(&self.remarks) {
+        for (labels, words) in grouped_by_message(&self.remarks) {
             text += &format!(" {labels}: some requests fail. {words}");
         }
-        for (labels, words) in told_once(&self.unknown) {
+        for (labels, words) in grouped_by_message(&self.unknown) {
             text += &format!(" Unknown: {labels}. {words}");
         }
         // Custom reports are configured, so they must work. Other streams are selected in a catalog, not known here.
@@ -183,15 +186,15 @@ fn is_about_data(error: &Error) -> bool {
 }
 
 /// Groups equal messages: the labels of the permissions, and the message.
-fn told_once(errors: &[(Permission, Error)]) -> Vec<(String, &str)> {
-    let mut troubles: Vec<(String, &str)> = Vec::new();
+fn grouped_by_message(errors: &[(Permission, Error)]) -> Vec<(String, &str)> {
+    let mut groups: Vec<(String, &str)> = Vec::new();
     for (permission, error) in errors {
-        match troubles.iter_mut().find(|(_, words)| *words == error.message) {
+        match groups.iter_mut().find(|(_, words)| *words == error.message) {
             Some((labels, _)) => *labels += &format!(", {}", permission.label()),
-            None => troubles.push((permission.label().to_owned(), &error.message)),
+            None => groups.push((permission.label().to_owned(), &error.message)),
         }
     }
-    troubles
+    groups
 }
 
 /// The last complete day of a report.

@@ -7,7 +7,7 @@ use crate::commands::Session;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::http::RetryProfile;
-use crate::support::terminal::{self, Colour, Terminal};
+use crate::support::terminal::{self, Color, Terminal};
 
 impl Session {
     /// Runs every step and shows each as soon as it is done.
@@ -27,11 +27,11 @@ impl Session {
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
     pub(crate) async fn run_checks(&self, config: Result<Config>) -> Result<CheckReport> {
         let terminal = Terminal::stderr();
-        let mut tell = |result: &StepResult| match &terminal {
+        let mut on_result = |result: &StepResult| match &terminal {
             Some(terminal) => show(*terminal, result),
             None => log(result),
         };
-        let check = Check::new(&mut tell);
+        let check = Check::new(&mut on_result);
         match config {
             Ok(config) => match self.client(&config, RetryProfile::Check) {
                 Ok(client) => Ok(check.run_checks(&client, &self.output, &config).await),
@@ -85,21 +85,21 @@ pub(crate) fn verdict(report: &CheckReport) -> Result<String> {
 
 /// Writes one step of the check: a mark, its name and its result.
 fn show(terminal: Terminal, result: &StepResult) {
-    let (mark, colour, text) = match &result.outcome {
-        StepOutcome::Passed(text) => ("✓", Colour::Green, text.clone()),
-        StepOutcome::Warning(text) => ("!", Colour::Yellow, text.clone()),
+    let (mark, color, text) = match &result.outcome {
+        StepOutcome::Passed(text) => ("✓", Color::Green, text.clone()),
+        StepOutcome::Warning(text) => ("!", Color::Yellow, text.clone()),
         StepOutcome::Failed(error) => {
             let anchor = result.step.name().replace(' ', "-");
-            ("✗", Colour::Red, format!("{error}\nMore about it: docs/credentials.md#{anchor}"))
+            ("✗", Color::Red, format!("{error}\nMore about it: docs/credentials.md#{anchor}"))
         }
-        StepOutcome::Skipped => ("·", Colour::Grey, "skipped".to_owned()),
+        StepOutcome::Skipped => ("·", Color::Gray, "skipped".to_owned()),
     };
     let column = Step::ALL.iter().map(|step| step.name().len()).max().unwrap_or(0) + 4;
     let lines = terminal::wrapped(
         &terminal::safe(&text),
         terminal.width().min(terminal::WIDEST).saturating_sub(column).max(terminal::NARROWEST),
     );
-    let head = format!("{} {:<width$}", terminal.paint(mark, colour), result.step.name(), width = column - 2);
+    let head = format!("{} {:<width$}", terminal.paint(mark, color), result.step.name(), width = column - 2);
     let rest = format!("\n{:column$}", "");
     terminal::put(&format!("{head}{}", lines.join(&rest)));
 }

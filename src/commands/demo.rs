@@ -10,8 +10,7 @@ use crate::cli::DemoCommand;
 use crate::commands::{Session, input, parse_config, read_file};
 use crate::error::{Error, Result};
 use crate::products::marketing;
-use crate::protocol::airbyte;
-use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::protocol::airbyte::{self, ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 
 const DAYS: u64 = 14;

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::commands::Session;
 use crate::error::{Error, Result};
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::{Dimension, Metric, Page, fold};
+use crate::products::marketing::metrics::{self, Dimension, Metric, Page, fold};
 use crate::products::report::ReportOptions;
 use crate::products::{Stream, marketing};
 use crate::support::suggest;

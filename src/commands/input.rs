@@ -8,8 +8,7 @@ use crate::error::{Error, Result};
 use crate::output::state_file::StateFile;
 use crate::products::Stream;
 use crate::products::marketing::metrics::fold;
-use crate::protocol::airbyte;
-use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::protocol::airbyte::{self, ConfiguredStream, SyncMode};
 use crate::state::saved::States;
 
 pub(crate) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<ConfiguredStream>> {

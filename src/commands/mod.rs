@@ -1,21 +1,19 @@
 //! The commands, one file each.
 
-pub(crate) mod check;
+mod check;
 #[cfg(feature = "demo")]
-pub(crate) mod demo;
-pub(crate) mod discover;
-pub(crate) mod explain;
-pub(crate) mod input;
-pub(crate) mod preview;
-pub(crate) mod read;
-pub(crate) mod refresh_token;
-pub(crate) mod setup;
-pub(crate) mod spec;
-pub(crate) mod streams;
-pub(crate) mod tap;
+mod demo;
+mod discover;
+mod explain;
+mod input;
+mod preview;
+mod read;
+mod refresh_token;
+mod setup;
+mod spec;
+mod streams;
+mod tap;
 
-use crate::config::secrets;
-use crate::products::report::ReportOptions;
 use std::cell::RefCell;
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
@@ -29,24 +27,24 @@ use tokio::sync::watch;
 
 use crate::cli::{Cli, Command, Days, TapArguments};
 use crate::commands::refresh_token::Origin;
-use crate::config::Config;
+use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::console::Console;
 use crate::output::sink::singer::SingerSink;
 use crate::products::marketing;
+use crate::products::report::ReportOptions;
 use crate::protocol::{airbyte, singer};
 use crate::read::ReadUntil;
-use crate::support::files;
-use crate::support::panic;
 use crate::support::stop::{Stop, StopSender};
+use crate::support::{files, panic};
 use crate::telemetry;
 
 const NAME: &str = "source-criteo";
 
 /// Time for writing the last lines when the run stops.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The largest file, in MiB. The state of 20,000 advertisers in all streams is about 10 MiB.
 fn largest(what: &str) -> u64 {
@@ -61,7 +59,7 @@ fn largest(what: &str) -> u64 {
 const MIB: u64 = 1024 * 1024;
 
 /// Time for the writer of a named pipe, which is usually already running.
-const PIPE_PATIENCE: Duration = Duration::from_secs(30);
+const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const WITHOUT_STATE: &str = "Check the path. For a first sync, omit --state, or use --state-file, which creates the \
                              file and keeps it up to date.";
@@ -94,7 +92,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             let level = log.level();
             (Sink::Console(Console::new(log)), level)
         }
-        Some(_) => (Sink::Airbyte, telemetry::level(cli.debug)),
+        Some(_) => (Sink::Airbyte, telemetry::airbyte_level(cli.debug)),
         None => {
             let level = log.level();
             (Sink::Singer(Box::new(SingerSink::new(log))), level)
@@ -138,7 +136,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             ExitCode::FAILURE
         }
     });
-    let is_written = output.finish(stop, PATIENCE);
+    let is_written = output.finish(stop, FINISH_TIMEOUT);
     Ok(match (stop.reason(), code) {
         (Some(stop), _) => Ending::Stopped(stop),
         (None, _) if !is_written => Ending::Exit(ExitCode::FAILURE),
@@ -299,12 +297,12 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         Ok::<_, std::io::Error>(bytes)
     });
     let read = if input::is_named_pipe(path) {
-        tokio::time::timeout(PIPE_PATIENCE, &mut read).await.map_err(|_| {
+        tokio::time::timeout(PIPE_TIMEOUT, &mut read).await.map_err(|_| {
             Error::config(format!(
                 "The {what} file {} is a named pipe (FIFO) whose writer did not finish within {} seconds. Start the \
                  writer, or name a file.",
                 path.display(),
-                PIPE_PATIENCE.as_secs()
+                PIPE_TIMEOUT.as_secs()
             ))
         })?
     } else {

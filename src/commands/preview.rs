@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::cli::PreviewArguments;
 use crate::commands::read::select;
-use crate::commands::{PATIENCE, Session, input, within};
+use crate::commands::{FINISH_TIMEOUT, Session, input, within};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::RetryProfile;
@@ -19,12 +19,11 @@ use crate::output::sink::Sink;
 use crate::output::sink::capture::{Capture, Captured};
 use crate::products::{Source, marketing};
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
-use crate::read;
-use crate::read::ReadUntil;
+use crate::read::{self, ReadUntil};
 use crate::support::redact;
 use crate::support::stop::StopSender;
 use crate::support::table::{Format, Table};
-use crate::support::terminal::{Colour, Terminal};
+use crate::support::terminal::{Color, Terminal};
 
 const DAYS: u32 = 14;
 /// The cost column of each kind of report.
@@ -62,7 +61,7 @@ impl Session {
         tokio::select! {
             _ = read::read(&client, &output, &config, &selected, &states, ReadUntil::All) => {
                 // Wait for rows still in the output queue.
-                let _ = output.finish(&stop, PATIENCE);
+                let _ = output.finish(&stop, FINISH_TIMEOUT);
             }
             () = seen.is_enough.notified() => {}
         }
@@ -146,7 +145,7 @@ fn chart(days: &BTreeMap<String, (f64, f64)>, terminal: Option<Terminal>) -> Opt
     let mut lines = vec![format!("{:10}  {:<BAR$}  {:>14}  {:>10}", "day", "", "cost", "clicks")];
     for (day, (spend, clicks)) in days {
         let bar = format!("{:<BAR$}", bar(spend / most));
-        let bar = terminal.map_or_else(|| bar.clone(), |terminal| terminal.paint(&bar, Colour::Green));
+        let bar = terminal.map_or_else(|| bar.clone(), |terminal| terminal.paint(&bar, Color::Green));
         lines.push(format!("{day:10}  {bar}  {spend:>14.2}  {clicks:>10.0}"));
     }
     Some(lines.join("\n"))

@@ -11,8 +11,7 @@ use crate::http::{Auth, Client, RetryProfile};
 use crate::products::{Stream, marketing};
 use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer;
-use crate::read;
-use crate::read::{ReadUntil, SelectedStream};
+use crate::read::{self, ReadUntil, SelectedStream};
 use crate::state::saved::States;
 use crate::support::{suggest, watchdog};
 
@@ -60,9 +59,9 @@ impl Session {
     pub(crate) fn client(&self, config: &Config, profile: RetryProfile) -> Result<Arc<Client>> {
         let keeper = Keeper::new(config, &self.origin.borrow(), self.output.clone(), self.is_airbyte);
         let output = self.output.clone();
-        let on_wait = Box::new(move |wait| output.waiting(wait));
+        let on_wait = Box::new(move |wait| output.rate_limited(wait));
         let output = self.output.clone();
-        let on_response = Box::new(move |answered| output.response(answered));
+        let on_response = Box::new(move |stats| output.response(stats));
         Client::new(config, profile, Auth::new(config, Box::new(keeper)), on_wait, on_response)
     }
 }

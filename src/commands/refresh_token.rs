@@ -17,8 +17,7 @@ use crate::config::{Config, ConfigDocument};
 use crate::error::{Error, Result};
 use crate::http::{RefreshTokens, Turn};
 use crate::output::Output;
-use crate::support::files;
-use crate::support::files::Kept;
+use crate::support::files::{self, Kept};
 use crate::support::terminal::Terminal;
 
 #[derive(Debug, Clone)]

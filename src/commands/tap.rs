@@ -1,6 +1,5 @@
 //! Without a command: a Singer tap.
 
-use crate::config::secrets;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,14 +9,12 @@ use crate::cli::{AboutFormat, TapArguments, TestKind};
 use crate::commands::read::select;
 use crate::commands::refresh_token::Origin;
 use crate::commands::{Session, input, log_warnings, parse_config, read_file};
-use crate::config;
-use crate::config::Config;
+use crate::config::{self, Config, secrets};
 use crate::error::{Error, Result};
 use crate::output::sink::batch;
 use crate::products::{Stream, marketing};
 use crate::protocol::airbyte::ConfiguredStream;
-use crate::protocol::singer;
-use crate::protocol::singer::{Settings, State, about};
+use crate::protocol::singer::{self, Settings, State, about};
 use crate::read::ReadUntil;
 
 /// As in the Singer SDK.

@@ -8,15 +8,12 @@
 //! The problems of all stages are reported together, each with its JSON path. Later code does not validate again.
 //! No message prints a value that the schema marks as secret.
 
-pub(crate) mod duplicates;
-pub(crate) mod normalize;
-pub(crate) mod problems;
+mod duplicates;
+mod normalize;
+mod problems;
 pub mod secrets;
-pub(crate) mod values;
+mod values;
 
-use crate::config::values::Parsed;
-use crate::model::ids::AdvertiserId;
-use crate::products::report::ReportOptions;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -28,18 +25,20 @@ use serde_json::{Map, Value};
 
 pub(crate) use crate::config::normalize::{is_unset, switch};
 pub use crate::config::problems::Problems;
+use crate::config::values::Parsed;
 use crate::error::{Error, Result};
+use crate::model::ids::AdvertiserId;
+use crate::products::report::ReportOptions;
 use crate::support::clock::Clock;
-use crate::support::scan;
-use crate::support::suggest;
 use crate::support::text::excerpt;
+use crate::support::{scan, suggest};
 
 /// The root of the API unless the hidden setting `api_base_url` overrides it.
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
 
 /// Far above the values of 20,000 advertisers and 100 reports.
 const MAX_VALUES: usize = 200_000;
-const MAX_TOLD: usize = 50;
+const MAX_REPORTED: usize = 50;
 
 /// The connector's specification, an Airbyte `ConnectorSpecification` object.
 pub static SPEC: LazyLock<Value> =
@@ -199,7 +198,7 @@ fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
         let meant = suggest::closest(key, known.keys().map(String::as_str))?;
         Some(format!("{}: unknown setting, ignored. Did you mean {meant}?", excerpt(key)))
     })
-    .take(MAX_TOLD)
+    .take(MAX_REPORTED)
     .collect()
 }
 
@@ -216,7 +215,7 @@ fn unknown_in_reports(document: &Value, schema: &Value) -> Vec<String> {
             let hint = suggest::did_you_mean(key, known.keys().map(String::as_str));
             format!("custom_reports[{index}].{}: unknown member, ignored.{hint}", excerpt(key))
         })
-        .take(MAX_TOLD)
+        .take(MAX_REPORTED)
         .collect()
 }
 

@@ -7,8 +7,7 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 use crate::config::{Problems, SPEC};
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::fold;
+use crate::products::marketing::metrics::{self, fold};
 
 /// Some platforms append a time.
 const DAYS: &[&str] = &["start_date", "end_date"];

@@ -15,7 +15,7 @@ pub struct Problems {
     more: usize,
 }
 
-const MAX_TOLD: usize = 50;
+const MAX_REPORTED: usize = 50;
 
 impl Problems {
     /// Validates a document. The messages say what is allowed, and never print a value.
@@ -51,7 +51,7 @@ impl Problems {
         if self.first.iter().any(|(known, _)| known == path) {
             return;
         }
-        if self.first.len() < MAX_TOLD {
+        if self.first.len() < MAX_REPORTED {
             self.first.push((short(path), problem.into()));
         } else {
             self.more += 1;

@@ -1,13 +1,12 @@
 //! Visible flaws of credentials: traces of copying, forms and templates. Messages name the flaw, never the value.
 
-use crate::config::SPEC;
-use crate::support::{redact, scan};
 use std::borrow::Cow;
 use std::fmt;
 
 use secrecy::ExposeSecret;
 
-use crate::config::Credentials;
+use crate::config::{Credentials, SPEC};
+use crate::support::{redact, scan};
 
 const QUOTES: [(char, char); 8] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»'), ('‹', '›')];

@@ -1,6 +1,5 @@
 //! Parses the canonical document into types that cannot hold an invalid value.
 
-use crate::model::ids::{AdvertiserId, ApiVersion, Currency};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use serde_json::Value;
 
 use crate::config::{Credentials, DEFAULT_API_BASE_URL, Problems, ReadOptions, TestHooks};
 use crate::model::calendar::Grain;
+use crate::model::ids::{AdvertiserId, ApiVersion, Currency};
 use crate::products::endpoint::Interval;
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::fold;
+use crate::products::marketing::metrics::{self, fold};
 use crate::products::report::{CustomReport, ReportOptions};
 use crate::support::clock::Clock;
 use crate::support::{suggest, watchdog};
@@ -88,7 +87,7 @@ pub(crate) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(CALLS_AT_ONCE),
             backoff_percent: document["backoff_percent"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(100),
-            stall_after: document["stall_seconds"].as_u64().map_or(watchdog::PATIENCE, Duration::from_secs),
+            stall_after: document["stall_seconds"].as_u64().map_or(watchdog::STALL_TIME, Duration::from_secs),
             clock: clock(document, problems),
         },
         warnings,

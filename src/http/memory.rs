@@ -4,11 +4,11 @@
 //!
 //! A task that holds one of these may wait for those below it, never for one above it:
 //!
-//! 1. a list that other streams depend on (`entity::Parents`), the advertisers that still consent (`ReadContext::consenting`);
+//! 1. a list that other streams depend on (`list::Parents`), the advertisers that still consent (`ReadContext::consenting`);
 //! 2. the totals of a time zone, currency and period (`totals::Page`);
-//! 3. a slot for a concurrent call (`RateLimiter::place`);
+//! 3. a slot for a concurrent call (`RateLimiter::slot`);
 //! 4. the call budget (`RateLimiter::wait`): waited for with a slot, never with memory;
-//! 5. memory: [`Memory::Answers`] for rows and objects, [`Memory::Apart`] for totals and advertisers;
+//! 5. memory: [`Memory::Rows`] for rows and objects, [`Memory::Shared`] for totals and advertisers;
 //! 6. the token (`Auth`), and with it the exclusive use of a refresh token;
 //! 7. memory for the token endpoint's response, which is always free: there is one renewal at a time.
 //!
@@ -32,11 +32,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Memory for all bodies in flight. A report at the row limit with twenty columns takes about 60 MiB.
-pub const SPACE_MIB: usize = 64;
+pub const MEMORY_MIB: usize = 64;
 
 /// Memory for responses that others wait for: totals, and the list of advertisers. Totals have at most 60,000 rows of a
 /// hundred bytes; larger ones are requested in pieces.
-const APART_MIB: usize = 16;
+const SHARED_MIB: usize = 16;
 
 /// Memory for the token endpoint's response.
 pub(crate) const TOKEN_MIB: usize = 1;
@@ -45,31 +45,31 @@ pub(crate) const TOKEN_MIB: usize = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
     /// For rows and objects, which are kept until they are written.
-    Answers,
+    Rows,
     /// For totals and the list of advertisers, which others wait for while rows may fill the main budget.
-    Apart,
+    Shared,
 }
 
 #[derive(Debug)]
 pub(crate) struct MemoryBudgets {
-    answers: Arc<MemoryBudget>,
-    apart: Arc<MemoryBudget>,
+    rows: Arc<MemoryBudget>,
+    shared: Arc<MemoryBudget>,
     token: Arc<MemoryBudget>,
 }
 
 impl MemoryBudgets {
     pub(crate) fn new() -> Self {
         Self {
-            answers: MemoryBudget::new(SPACE_MIB),
-            apart: MemoryBudget::new(APART_MIB),
+            rows: MemoryBudget::new(MEMORY_MIB),
+            shared: MemoryBudget::new(SHARED_MIB),
             token: MemoryBudget::new(TOKEN_MIB),
         }
     }
 
     pub(crate) fn of(&self, memory: Memory) -> &Arc<MemoryBudget> {
         match memory {
-            Memory::Answers => &self.answers,
-            Memory::Apart => &self.apart,
+            Memory::Rows => &self.rows,
+            Memory::Shared => &self.shared,
         }
     }
 
@@ -100,14 +100,14 @@ struct State {
 
 /// A place in the queue, released on drop.
 struct Ticket<'a> {
-    space: &'a MemoryBudget,
+    budget: &'a MemoryBudget,
     number: u64,
 }
 
 /// A reserved part of a budget, released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    space: Arc<MemoryBudget>,
+    budget: Arc<MemoryBudget>,
     mib: usize,
     is_grower: bool,
 }
@@ -136,7 +136,7 @@ impl MemoryBudget {
             is_next && state.take(mib)
         })
         .await;
-        Reservation { space: Arc::clone(self), mib, is_grower: false }
+        Reservation { budget: Arc::clone(self), mib, is_grower: false }
     }
 
     /// Retries `attempt` after every change until it succeeds.
@@ -167,19 +167,19 @@ impl State {
 }
 
 impl<'a> Ticket<'a> {
-    fn draw(space: &'a MemoryBudget) -> Self {
-        let mut state = space.state();
+    fn draw(budget: &'a MemoryBudget) -> Self {
+        let mut state = budget.state();
         let number = state.next_ticket;
         state.next_ticket += 1;
         state.queue.push_back(number);
-        Self { space, number }
+        Self { budget, number }
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.space.state().queue.retain(|number| *number != self.number);
-        self.space.changed.notify_waiters();
+        self.budget.state().queue.retain(|number| *number != self.number);
+        self.budget.changed.notify_waiters();
     }
 }
 
@@ -190,13 +190,13 @@ impl Reservation {
 
     /// The largest possible size in MiB.
     pub(crate) fn most_mib(&self) -> usize {
-        self.space.mib
+        self.budget.mib
     }
 
     /// Marks the download as complete: it no longer grows, so another may wait.
     pub(crate) fn settle(&mut self) {
         if std::mem::take(&mut self.is_grower) {
-            let mut state = self.space.state();
+            let mut state = self.budget.state();
             (state.has_grower, state.is_grower_waiting) = (false, false);
         }
     }
@@ -204,7 +204,7 @@ impl Reservation {
     /// Grows by one MiB, waiting if necessary.
     pub(crate) async fn grow(&mut self) -> Result<(), Exhausted> {
         {
-            let mut state = self.space.state();
+            let mut state = self.budget.state();
             if state.take(1) {
                 self.mib += 1;
                 return Ok(());
@@ -214,7 +214,7 @@ impl Reservation {
             }
             (state.has_grower, state.is_grower_waiting, self.is_grower) = (true, true, true);
         }
-        self.space
+        self.budget
             .until(|state| {
                 let has_grown = state.take(1);
                 state.is_grower_waiting = !has_grown;
@@ -223,7 +223,7 @@ impl Reservation {
             .await;
         self.mib += 1;
         // Wakes the reservations that were held back.
-        self.space.changed.notify_waiters();
+        self.budget.changed.notify_waiters();
         Ok(())
     }
 }
@@ -231,8 +231,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.settle();
-        self.space.state().free += self.mib;
-        self.space.changed.notify_waiters();
+        self.budget.state().free += self.mib;
+        self.budget.changed.notify_waiters();
     }
 }
 
@@ -243,9 +243,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_download_waits_for_memory_and_the_next_gives_up() {
-        let space = MemoryBudget::new(SPACE_MIB);
-        let mut first = space.reserve(SPACE_MIB / 2).await;
-        let mut second = space.reserve(SPACE_MIB / 2).await;
+        let budget = MemoryBudget::new(MEMORY_MIB);
+        let mut first = budget.reserve(MEMORY_MIB / 2).await;
+        let mut second = budget.reserve(MEMORY_MIB / 2).await;
         let growing = tokio::spawn(async move {
             first.grow().await.unwrap();
             first.mib()
@@ -254,30 +254,30 @@ mod tests {
         assert!(second.grow().await.is_err());
         assert!(!growing.is_finished());
         drop(second);
-        assert_eq!(growing.await.unwrap(), SPACE_MIB / 2 + 1);
-        assert_eq!(space.reserve(SPACE_MIB).await.mib(), SPACE_MIB);
+        assert_eq!(growing.await.unwrap(), MEMORY_MIB / 2 + 1);
+        assert_eq!(budget.reserve(MEMORY_MIB).await.mib(), MEMORY_MIB);
     }
 
     #[tokio::test]
     async fn reservations_are_served_in_order_and_a_canceled_one_blocks_nothing() {
-        let space = MemoryBudget::new(4);
-        let held = space.reserve(2).await;
-        let mut large = Box::pin(space.reserve(4));
+        let budget = MemoryBudget::new(4);
+        let held = budget.reserve(2).await;
+        let mut large = Box::pin(budget.reserve(4));
         assert!(large.as_mut().now_or_never().is_none());
-        let mut small = Box::pin(space.reserve(1));
+        let mut small = Box::pin(budget.reserve(1));
         assert!(small.as_mut().now_or_never().is_none(), "two are free, but the large one is first in line");
         drop(large);
         assert!(small.as_mut().now_or_never().is_some());
         drop((small, held));
-        assert!(space.reserve(4).now_or_never().is_some(), "everything was released");
+        assert!(budget.reserve(4).now_or_never().is_some(), "everything was released");
     }
 
     #[tokio::test]
     async fn a_download_that_grows_goes_before_reservations() {
-        let space = MemoryBudget::new(4);
-        let mut growing = space.reserve(2).await;
-        let (first, second) = (space.reserve(1).await, space.reserve(1).await);
-        let mut waiting = Box::pin(space.reserve(1));
+        let budget = MemoryBudget::new(4);
+        let mut growing = budget.reserve(2).await;
+        let (first, second) = (budget.reserve(1).await, budget.reserve(1).await);
+        let mut waiting = Box::pin(budget.reserve(1));
         assert!(waiting.as_mut().now_or_never().is_none());
         let mut grown = Box::pin(growing.grow());
         assert!(grown.as_mut().now_or_never().is_none());
@@ -291,12 +291,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_download_that_ends_while_waiting_blocks_nothing() {
-        let space = MemoryBudget::new(2);
-        let mut growing = space.reserve(1).await;
-        let held = space.reserve(1).await;
+        let budget = MemoryBudget::new(2);
+        let mut growing = budget.reserve(1).await;
+        let held = budget.reserve(1).await;
         assert!(growing.grow().now_or_never().is_none());
         drop(growing);
-        assert!(space.reserve(1).now_or_never().is_some());
+        assert!(budget.reserve(1).now_or_never().is_some());
         drop(held);
     }
 }

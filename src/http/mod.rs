@@ -4,16 +4,15 @@
 //! check comes out, or an [`Error`] that says what to do. Every attempt takes one call from the budget and gets the
 //! current token.
 
-pub(crate) mod environment;
-pub(crate) mod link;
-pub(crate) mod memory;
-pub(crate) mod rate_limit;
-pub(crate) mod response;
-pub(crate) mod retry;
-pub(crate) mod token;
-pub(crate) mod transport;
+mod environment;
+mod link;
+mod memory;
+mod rate_limit;
+mod response;
+mod retry;
+mod token;
+mod transport;
 
-use crate::support::text::excerpt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,23 +20,22 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
-pub use crate::http::memory::{Memory, SPACE_MIB};
+use crate::config::Config;
+use crate::error::{Cause, Error, Result};
+pub use crate::http::memory::{MEMORY_MIB, Memory};
+use crate::http::rate_limit::RateLimiter;
 pub use crate::http::rate_limit::{CallClass, OnWait};
 pub(crate) use crate::http::response::MISSING_PATH;
 pub use crate::http::retry::RetryProfile;
-pub use crate::http::token::{Auth, RefreshTokens, Turn};
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use crate::http::transport::heed;
-pub use crate::http::transport::{Body, Download};
-
-use crate::config::Config;
-use crate::error::{Cause, Error, Result};
-use crate::http::rate_limit::RateLimiter;
 use crate::http::retry::{Failure, RetryBudget, RetryState, Wait};
 use crate::http::token::Discarded;
+pub use crate::http::token::{Auth, RefreshTokens, Turn};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use crate::http::transport::parse_headers;
+pub use crate::http::transport::{Body, Download};
 use crate::http::transport::{HEAD_TIMEOUT, Response, Transport};
-use crate::support::scan;
-use crate::support::watchdog;
+use crate::support::text::excerpt;
+use crate::support::{scan, watchdog};
 
 /// How many refused tokens one call accepts. It renews the token itself at most once.
 const MAX_REFUSALS: u32 = 3;
@@ -71,7 +69,7 @@ pub struct Call {
 impl Call {
     /// The path, as shown in messages.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn display_path(&self) -> String {
         self.path.join("/")
     }
 }
@@ -155,7 +153,7 @@ impl Client {
     }
 
     /// Whether another API version serves a call. Tries once.
-    pub async fn is_answered_by(&self, version: &str, call: &Call) -> bool {
+    pub async fn is_served_by(&self, version: &str, call: &Call) -> bool {
         let mut root = self.root.clone();
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop().push(version);
@@ -178,29 +176,29 @@ impl Client {
         let mut attempts = RetryState::new(call.is_divisible, call.is_suspect);
         let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
-        let task = watchdog::task(call.place());
+        let task = watchdog::task(call.display_path());
         loop {
             task.waits_for("a free connection slot");
-            let place = self.limiter.place(call.class).await;
+            let slot = self.limiter.slot(call.class).await;
             task.waits_for("memory for its response");
             let space = self.admit(call, expected_bytes).await;
             // Requested last, since a token may expire during the waits above. Fetching it needs no memory that others
             // hold.
             task.waits_for("the token");
             let token = self.auth.token(&self.transport, &self.budget).await?;
-            tracing::debug!("{} {} {}", call.method, call.place(), call.body.as_deref().unwrap_or_default());
+            tracing::debug!("{} {} {}", call.method, call.display_path(), call.body.as_deref().unwrap_or_default());
             task.waits_for("the response");
             let sent = Instant::now();
             let response = self.transport.send(request(self.root.clone(), call, &token)?, space, HEAD_TIMEOUT).await;
             (self.on_response)(CallStats {
-                endpoint: call.place(),
+                endpoint: call.display_path(),
                 status: response.as_ref().ok().map(|response| response.status),
                 duration: sent.elapsed(),
                 calls_left: response.as_ref().ok().and_then(|response| response.rate_limit.remaining),
             });
             let failure = match response {
                 Ok(response) => {
-                    self.limiter.learn(call.class, &response.rate_limit);
+                    self.limiter.update_from(call.class, &response.rate_limit);
                     match judge(call, response, &check) {
                         Ok(result) => {
                             token.served();
@@ -215,7 +213,7 @@ impl Client {
                             let discarded = self.auth.discard(&token).await;
                             renewals += u32::from(discarded == Discarded::ByThis);
                             // guard: renew-refused-token
-                            if discarded == Discarded::InVain || renewals > 1 || refusals > MAX_REFUSALS {
+                            if discarded == Discarded::Useless || renewals > 1 || refusals > MAX_REFUSALS {
                                 return Err(error);
                             }
                             continue;
@@ -231,10 +229,15 @@ impl Client {
             };
             let is_for_everybody = matches!(failure, Failure::Retryable { wait: Wait::RateLimited(_), .. });
             let wait = attempts.after(failure, &self.budget)?;
-            tracing::info!("Retrying {} in {:.1} s: {}", call.place(), wait.as_secs_f64(), attempts.last_message());
+            tracing::info!(
+                "Retrying {} in {:.1} s: {}",
+                call.display_path(),
+                wait.as_secs_f64(),
+                attempts.last_message()
+            );
             // During an outage, waiting calls keep their slots, so that no other calls start and fail as well.
             if is_for_everybody {
-                drop(place);
+                drop(slot);
                 self.limiter.pause(call.class, wait).await;
             } else {
                 crate::http::rate_limit::sleep(wait).await;
@@ -267,7 +270,7 @@ impl Client {
     pub async fn body(&self, text: String) -> Body {
         let task = watchdog::task("A part of the rows read".to_owned());
         task.waits_for("memory");
-        Body::of(self.transport.reserve(Memory::Answers, text.len()).await, text)
+        Body::of(self.transport.reserve(Memory::Rows, text.len()).await, text)
     }
 
     /// Waits before retry number `attempt`, outside of the client's own retries.

@@ -5,7 +5,6 @@
 //! that allows bursts. The server's headers correct it: `x-ratelimit-limit` in both directions, `x-ratelimit-remaining`
 //! when other programs use the same app.
 
-use crate::support::clock::idle;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::support::clock::idle;
 use crate::support::watchdog;
 
 /// The rate limit that a call counts against.
@@ -44,7 +44,7 @@ pub type OnWait = Box<dyn Fn(Duration) + Send + Sync>;
 
 /// The budgets of both classes, or their shared pool.
 pub(crate) struct RateLimiter {
-    lanes: Vec<Bucket>,
+    buckets: Vec<Bucket>,
     on_wait: OnWait,
     /// End of the last reported wait, since many calls wait for the same instant.
     announced: Mutex<Option<Instant>>,
@@ -52,7 +52,7 @@ pub(crate) struct RateLimiter {
 
 struct Bucket {
     budget: Mutex<Budget>,
-    places: Semaphore,
+    slots: Semaphore,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Budget {
     }
 
     /// How long until a call may be possible; `None` if one is possible now.
-    fn wait(&mut self, now: Instant) -> Option<Duration> {
+    fn time_until_free(&mut self, now: Instant) -> Option<Duration> {
         self.forget(now);
         let spent = self.calls.len() + self.foreign.map_or(0, |(count, _)| count);
         let free_at = (spent >= self.limit).then(|| {
@@ -93,14 +93,14 @@ impl Budget {
 
     /// Records a call if the budget allows one.
     fn take(&mut self, now: Instant) -> bool {
-        let is_free = self.wait(now).is_none();
+        let is_free = self.time_until_free(now).is_none();
         if is_free {
             self.calls.push_back(now);
         }
         is_free
     }
 
-    fn learn(&mut self, seen: &RateLimit, now: Instant) {
+    fn update_from(&mut self, seen: &RateLimit, now: Instant) {
         let Some(limit) = seen.limit.filter(|limit| *limit > 0) else { return };
         (self.limit, self.is_reported) = (limit, true);
         self.forget(now);
@@ -119,21 +119,21 @@ impl RateLimiter {
     /// concurrent calls in each. `on_wait` gets long waits.
     pub(crate) fn new(is_pooled: bool, calls_at_once: usize, on_wait: OnWait) -> Self {
         let limits: &[usize] = if is_pooled { &[10] } else { &[40, 250] };
-        let lane =
-            |limit: &usize| Bucket { budget: Mutex::new(Budget::new(*limit)), places: Semaphore::new(calls_at_once) };
-        Self { lanes: limits.iter().map(lane).collect(), on_wait, announced: Mutex::default() }
+        let bucket =
+            |limit: &usize| Bucket { budget: Mutex::new(Budget::new(*limit)), slots: Semaphore::new(calls_at_once) };
+        Self { buckets: limits.iter().map(bucket).collect(), on_wait, announced: Mutex::default() }
     }
 
     /// Acquires a slot for a concurrent call, released when the permit is dropped.
-    pub(crate) async fn place(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn slot(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
         // Never fails: the semaphore is not closed.
-        self.lane(class).places.acquire().await.ok()
+        self.bucket(class).slots.acquire().await.ok()
     }
 
     /// Waits until a call of this class may be possible.
     pub(crate) async fn wait(&self, class: CallClass) {
         loop {
-            let wait = self.budget(class).wait(Instant::now());
+            let wait = self.budget(class).time_until_free(Instant::now());
             match wait {
                 Some(wait) => self.sleep_long(wait).await,
                 None => return,
@@ -146,13 +146,13 @@ impl RateLimiter {
         self.budget(class).take(Instant::now())
     }
 
-    pub(crate) fn learn(&self, class: CallClass, seen: &RateLimit) {
-        self.budget(class).learn(seen, Instant::now());
+    pub(crate) fn update_from(&self, class: CallClass, seen: &RateLimit) {
+        self.budget(class).update_from(seen, Instant::now());
     }
 
     /// Sizes a pool by its number of accounts, until the server states a limit.
     pub(crate) fn learn_accounts(&self, accounts: usize) {
-        if let [pool] = &self.lanes[..] {
+        if let [pool] = &self.buckets[..] {
             let mut budget = lock(pool);
             if !budget.is_reported {
                 budget.limit = 10 * accounts.max(1);
@@ -183,18 +183,18 @@ impl RateLimiter {
         sleep(wait).await;
     }
 
-    fn lane(&self, class: CallClass) -> &Bucket {
-        let last = self.lanes.len() - 1;
-        &self.lanes[if class == CallClass::Report { 0 } else { last }]
+    fn bucket(&self, class: CallClass) -> &Bucket {
+        let last = self.buckets.len() - 1;
+        &self.buckets[if class == CallClass::Report { 0 } else { last }]
     }
 
     fn budget(&self, class: CallClass) -> MutexGuard<'_, Budget> {
-        lock(self.lane(class))
+        lock(self.bucket(class))
     }
 }
 
-fn lock(lane: &Bucket) -> MutexGuard<'_, Budget> {
-    lane.budget.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(bucket: &Bucket) -> MutexGuard<'_, Budget> {
+    bucket.budget.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits on behalf of a single call.
@@ -237,9 +237,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_limit_follows_the_server() {
         let limiter = limiter();
-        limiter.learn(CallClass::Report, &seen(1000, None, 0));
+        limiter.update_from(CallClass::Report, &seen(1000, None, 0));
         assert_eq!(admit(&limiter, 1000).await, Duration::ZERO);
-        limiter.learn(CallClass::Report, &seen(10, None, 0));
+        limiter.update_from(CallClass::Report, &seen(10, None, 0));
         assert_eq!(admit(&limiter, 1).await, WINDOW);
     }
 
@@ -247,7 +247,7 @@ mod tests {
     async fn other_programs_requests_reserve_room_until_the_reset() {
         let limiter = limiter();
         assert_eq!(admit(&limiter, 1).await, Duration::ZERO);
-        limiter.learn(CallClass::Report, &seen(40, Some(9), 20));
+        limiter.update_from(CallClass::Report, &seen(40, Some(9), 20));
         assert_eq!(admit(&limiter, 9).await, Duration::ZERO);
         assert_eq!(admit(&limiter, 1).await, Duration::from_secs(20));
         assert_eq!(admit(&limiter, 29).await, Duration::ZERO);

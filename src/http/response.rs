@@ -3,14 +3,14 @@
 //! Criteo's envelope is `{"errors":[{"traceId","type","code","title","detail",…}],"warnings":[…]}`. All of it is
 //! optional, and older gateways use `traceIdentifier` (developers.criteo.com, API error types).
 
-use crate::rows::notices::{INVALID_TIMESPAN, Problem};
-use crate::support::text::excerpt;
 use std::time::Duration;
 
 use crate::error::{Cause, Error, Kind};
 use crate::http::Call;
 use crate::http::retry::{Failure, Wait};
 use crate::http::transport::Response;
+use crate::rows::notices::{INVALID_TIMESPAN, Problem};
+use crate::support::text::excerpt;
 
 /// The hint for a missing API path.
 pub(crate) const MISSING_PATH: &str = "Criteo keeps an API version for about a year: update the connector, or choose a \
@@ -20,7 +20,7 @@ const UNTOLD_WAIT: Duration = Duration::from_secs(3);
 
 /// Classifies an API response by its status.
 pub(crate) fn failure(call: &Call, response: &Response) -> Failure {
-    classify(&call.place(), response)
+    classify(&call.display_path(), response)
 }
 
 /// Classifies a response by its status; `place` is the requested path.

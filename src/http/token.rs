@@ -1,6 +1,5 @@
 //! The access token: fetched once, shared by all calls, renewed before it expires.
 
-use crate::support::text::excerpt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,15 +17,15 @@ use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
 use crate::http::memory::TOKEN_MIB;
 use crate::http::retry::{Failure, RetryBudget, RetryState};
-use crate::http::transport::{Response, Transport};
-use crate::http::{rate_limit, response, transport};
+use crate::http::transport::{self, Response, Transport};
+use crate::http::{rate_limit, response};
 use crate::support::clock::Clock;
 use crate::support::files::Kept;
-use crate::support::redact;
-use crate::support::scan;
+use crate::support::text::excerpt;
+use crate::support::{redact, scan};
 
 /// The token endpoint's responses are shorter, with or without a token.
-const MAX_ANSWER_LEN: usize = 64 * 1024;
+const MAX_RESPONSE_LEN: usize = 64 * 1024;
 /// How much of its error description is read, in bytes.
 const MAX_WORDS_LEN: usize = 2048;
 /// A token's lifetime when Criteo does not state one (developers.criteo.com, Authentication).
@@ -35,7 +34,7 @@ const USUAL_LIFE: Duration = Duration::from_mins(15);
 const MARGIN: Duration = Duration::from_mins(1);
 
 /// Time limit for the token endpoint to start responding. It has nothing to compute.
-const PATIENCE: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for its whole response. All calls wait for the token.
 const MAX_TRANSFER_TIME: Duration = Duration::from_mins(1);
 
@@ -43,13 +42,13 @@ const MAX_TRANSFER_TIME: Duration = Duration::from_mins(1);
 const FAILED_FOR: Duration = Duration::from_mins(1);
 
 /// How long to wait for another program that uses the refresh token. Its own attempts take less.
-const TURN: Duration = Duration::from_mins(2);
+const MAX_TURN_WAIT: Duration = Duration::from_mins(2);
 /// How often to check whether that program is done.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 /// A key whose file is younger may not be active yet. Criteo does not publish the delay; this is a third party's
 /// figure.
-const KEY_YOUTH: TimeDelta = TimeDelta::minutes(15);
+const ACTIVATION_TIME: TimeDelta = TimeDelta::minutes(15);
 
 /// Smaller clock differences are ignored.
 const SLACK: TimeDelta = TimeDelta::minutes(2);
@@ -61,7 +60,7 @@ pub(crate) enum Discarded {
     /// Another call had already discarded it.
     ByAnother,
     /// It replaced a refused token and was never accepted: another one would be refused, too.
-    InVain,
+    Useless,
 }
 
 #[derive(Clone)]
@@ -84,7 +83,7 @@ impl Token {
     }
 
     /// Whether it replaced a refused token and was never accepted itself, so that another one would not help.
-    fn is_in_vain(&self) -> bool {
+    fn is_useless(&self) -> bool {
         self.is_replacement && !self.has_served.load(Ordering::Relaxed)
     }
 }
@@ -110,8 +109,8 @@ pub struct Turn {
 /// This machine's time and Criteo's at the same moment.
 #[derive(Debug, Clone, Copy)]
 struct Times {
-    here: DateTime<Utc>,
-    there: DateTime<Utc>,
+    local: DateTime<Utc>,
+    server: DateTime<Utc>,
 }
 
 /// Fetches tokens and holds the current one. The lock is held during a renewal, so that many calls with an expired
@@ -201,9 +200,9 @@ impl Auth {
         let (grant, date) = loop {
             let form = self.form(state.refresh_token.as_ref());
             let space = transport.reserve_for_token().await;
-            let asked = timeout(MAX_TRANSFER_TIME, transport.send(self.request(&form), space, PATIENCE)).await;
+            let asked = timeout(MAX_TRANSFER_TIME, transport.send(self.request(&form), space, HEAD_TIMEOUT)).await;
             let response = asked.unwrap_or_else(|_| Err(too_slow())).map_err(|failure| match failure {
-                Failure::Permanent(error) if error.cause == Some(Cause::AnswerTooLarge) => {
+                Failure::Permanent(error) if error.cause == Some(Cause::ResponseTooLarge) => {
                     no_token(&format!("more than {TOKEN_MIB} MiB"), self.endpoint.host_str().unwrap_or_default())
                 }
                 failure => failure,
@@ -227,7 +226,7 @@ impl Auth {
             state.refresh_token = Some(rotated);
         }
         redact::add(grant.access_token.expose_secret());
-        self.times.get_or_init(|| Some(Times { here: self.clock.now(), there: date? }));
+        self.times.get_or_init(|| Some(Times { local: self.clock.now(), server: date? }));
         let life = life(&grant.expires_in);
         let token = Token {
             value: grant.access_token,
@@ -250,42 +249,42 @@ impl Auth {
                 }
                 return Ok(turn);
             }
-            if asked.elapsed() > TURN {
+            if asked.elapsed() > MAX_TURN_WAIT {
                 return Err(Error::transient(
                     "Another run with this configuration has been requesting a token for two minutes. Two concurrent \
                      runs could use up each other's refresh token, so this one stopped. Look for a run that hangs, \
                      then try again.",
                 ));
             }
-            rate_limit::sleep(GLANCE).await;
+            rate_limit::sleep(POLL).await;
         }
     }
 
     /// How far Criteo's clock is ahead of this machine's, if they differ by more than [`SLACK`].
     pub(crate) fn clock_difference(&self) -> Option<TimeDelta> {
-        self.differing_times().map(|times| times.there - times.here)
+        self.differing_times().map(|times| times.server - times.local)
     }
 
     pub(crate) fn clock_warning(&self) -> Option<String> {
-        let Times { here, there } = self.differing_times()?;
+        let Times { local, server } = self.differing_times()?;
         let text = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         Some(format!(
             "This machine's clock says {}, but Criteo's says {}. Criteo's clock decides which day is today. Set this \
              machine's clock.",
-            text(here),
-            text(there)
+            text(local),
+            text(server)
         ))
     }
 
     fn differing_times(&self) -> Option<Times> {
         let times = (*self.times.get()?)?;
-        ((times.there - times.here).abs() > SLACK).then_some(times)
+        ((times.server - times.local).abs() > SLACK).then_some(times)
     }
 
     /// Drops a token that the API refused, so that the next call requests another.
     pub(crate) async fn discard(&self, refused: &Token) -> Discarded {
-        if refused.is_in_vain() {
-            return Discarded::InVain;
+        if refused.is_useless() {
+            return Discarded::Useless;
         }
         let mut state = self.state.lock().await;
         let is_current = state.token.as_ref().is_some_and(|t| t.value.expose_secret() == refused.value.expose_secret());
@@ -342,7 +341,7 @@ fn no_token(size: &str, host: &str) -> Failure {
 fn grant(response: &Response, key: &Key) -> std::result::Result<Grant, Failure> {
     let text = response.body.text().map_err(Failure::retryable)?;
     match response.status {
-        _ if text.len() > MAX_ANSWER_LEN => Err(no_token(&format!("{} bytes", text.len()), &response.host)),
+        _ if text.len() > MAX_RESPONSE_LEN => Err(no_token(&format!("{} bytes", text.len()), &response.host)),
         200 => serde_json::from_str(text).map_err(|_| {
             Failure::retryable(Error::transient(format!(
                 "The token endpoint sent {} instead of a token. A proxy or a captive portal may sit between this \
@@ -425,7 +424,7 @@ fn refusal(refused: &Refused, key: &Key) -> Error {
              \"Authorization code\" app needs a refresh_token in the configuration; a \"Client credentials\" app must \
              not have one. Check the app's type on partners.criteo.com."
         ),
-        (_, Some(age)) if age >= TimeDelta::zero() && age < KEY_YOUTH => format!(
+        (_, Some(age)) if age >= TimeDelta::zero() && age < ACTIVATION_TIME => format!(
             "Criteo refused the credentials ({said}), and their key file is only {} old. A new key may take a few \
              minutes to become active: try again later. If it is still refused, compare it with the app's keys on \
              partners.criteo.com, or create another.",

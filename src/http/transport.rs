@@ -18,8 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Cause, Error, Result};
 use crate::http::environment::{bundled_roots, refuse_missing_roots, refuse_unknown_proxies};
-use crate::http::link;
-use crate::http::link::{Names, PrivateAddress};
+use crate::http::link::{self, Names, PrivateAddress};
 use crate::http::memory::{Exhausted, Memory, MemoryBudgets, Reservation};
 use crate::http::rate_limit::RateLimit;
 use crate::http::response;
@@ -188,27 +187,27 @@ impl Transport {
     }
 
     /// Sends a request and receives the full response into `space`, whatever its status. The response must start within
-    /// `patience`.
+    /// `head_timeout`.
     pub(crate) async fn send(
         &self,
         request: reqwest::Request,
         space: Reservation,
-        patience: Duration,
+        head_timeout: Duration,
     ) -> std::result::Result<Response, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
         watchdog::moved();
-        let head = timeout(patience, self.http.execute(request)).await;
+        let head = timeout(head_timeout, self.http.execute(request)).await;
         let mut response = match head {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(network_failure(&host, error)),
             Err(_) => {
-                return Err(slow(&format!("{host} did not start responding within {} s.", patience.as_secs())));
+                return Err(slow(&format!("{host} did not start responding within {} s.", head_timeout.as_secs())));
             }
         };
         watchdog::moved();
         let text =
             |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
-        let mut answer = Response {
+        let mut result = Response {
             status: response.status().as_u16(),
             location: text(LOCATION),
             rate_limit: rate_limit(response.headers()),
@@ -223,13 +222,13 @@ impl Transport {
             Some("gzip" | "x-gzip") => true,
             Some(other) => {
                 let message =
-                    format!("{} sent a response with encoding {other}, which was not requested.", answer.host);
+                    format!("{} sent a response with encoding {other}, which was not requested.", result.host);
                 return Err(Failure::retryable(Error::transient(message)));
             }
         };
         // Only the start of an error response is needed.
-        let most = if answer.status == 200 { usize::MAX } else { MAX_WORDS_LEN };
-        let mut bytes = receive(&mut response, is_gzip, &mut answer.body.space, &answer.host, most).await?;
+        let most = if result.status == 200 { usize::MAX } else { MAX_WORDS_LEN };
+        let mut bytes = receive(&mut response, is_gzip, &mut result.body.space, &result.host, most).await?;
         if bytes.len() > most {
             // Do not cut within a UTF-8 character.
             let is_within = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
@@ -237,9 +236,9 @@ impl Transport {
                 bytes.get(..=most).map_or(0, |start| start.iter().rev().take_while(|byte| is_within(byte)).count());
             bytes.truncate(most - within.min(most));
         }
-        answer.body.space.settle();
-        answer.body.text = String::from_utf8(bytes).ok();
-        Ok(answer)
+        result.body.space.settle();
+        result.body.text = String::from_utf8(bytes).ok();
+        Ok(result)
     }
 }
 
@@ -371,7 +370,7 @@ async fn receive(
             while length > space.mib() * MIB {
                 if space.mib() >= space.most_mib() {
                     return Err(no_memory(
-                        Cause::AnswerTooLarge,
+                        Cause::ResponseTooLarge,
                         &format!("A response is larger than {} MiB.", space.most_mib()),
                     ));
                 }
@@ -419,9 +418,9 @@ fn rate_limit(headers: &HeaderMap) -> RateLimit {
 
 /// Any header values must be handled without panicking.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn heed(headers: &HeaderMap) {
+pub(crate) fn parse_headers(headers: &HeaderMap) {
     let limiter = crate::http::rate_limit::RateLimiter::new(false, 8, Box::new(|_| {}));
-    limiter.learn(crate::http::rate_limit::CallClass::Report, &rate_limit(headers));
+    limiter.update_from(crate::http::rate_limit::CallClass::Report, &rate_limit(headers));
     assert!(retry_after(headers).is_none_or(|wait| !wait.is_zero()));
 }
 

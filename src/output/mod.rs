@@ -5,16 +5,16 @@
 //! last record of its slice, and only if the slice was written completely; after a failed slice, no more states of its
 //! stream are written.
 
-pub(crate) mod event;
+mod event;
 pub mod reader;
 pub mod sink;
 pub mod state_file;
-pub(crate) mod stream;
-pub(crate) mod summary;
+mod stream;
+mod summary;
 pub mod tally;
 #[cfg(test)]
 mod tests;
-pub(crate) mod writer;
+mod writer;
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -183,8 +183,8 @@ impl Output {
     }
 
     /// Counts an HTTP call, for the summary and for Singer metrics.
-    pub fn response(&self, answered: CallStats) {
-        self.send(Event::Response(answered));
+    pub fn response(&self, stats: CallStats) {
+        self.send(Event::Response(stats));
     }
 
     /// Reports a report's finished windows, and the known number of remaining ones.
@@ -203,7 +203,7 @@ impl Output {
     }
 
     /// Reports that all open streams wait for the call budget.
-    pub fn waiting(&self, wait: Duration) {
+    pub fn rate_limited(&self, wait: Duration) {
         self.send(Event::RateLimited(wait));
     }
 
@@ -213,13 +213,13 @@ impl Output {
     }
 
     /// Writes what is left and marks unfinished streams as incomplete. Waits for the reader as long as it takes, but at
-    /// most `patience` once `stop` requests the end. Returns whether everything was written.
+    /// most `timeout` once `stop` requests the end. Returns whether everything was written.
     #[must_use]
-    pub fn finish(&self, stop: &StopSender, patience: Duration) -> bool {
+    pub fn finish(&self, stop: &StopSender, timeout: Duration) -> bool {
         let (reply, done) = channel();
         self.send(Event::Finish { reply });
         let mut waited = Duration::ZERO;
-        while waited < patience {
+        while waited < timeout {
             match done.recv_timeout(POLL) {
                 Ok(()) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,

@@ -106,7 +106,7 @@ impl Summary {
         if done > 0 && ahead > 0 {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let rest = self.started.elapsed().mul_f64(ahead as f64 / done as f64);
-            text += &format!(", about {}", span(rest));
+            text += &format!(", about {}", rounded(rest));
         }
         text
     }
@@ -123,13 +123,13 @@ impl Summary {
             text += &format!(", {} incomplete", failures.len());
         }
         text += &format!(": {}, {}", counted(records, "record"), counted(self.calls, "call"));
-        let troubles = [(self.refused, "refused by the rate limit"), (self.failed, "failed")];
-        let troubles = troubles.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-        let troubles: Vec<_> = troubles.collect();
-        if !troubles.is_empty() {
-            text += &format!(" ({})", troubles.join(", "));
+        let problems = [(self.refused, "refused by the rate limit"), (self.failed, "failed")];
+        let problems = problems.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let problems: Vec<_> = problems.collect();
+        if !problems.is_empty() {
+            text += &format!(" ({})", problems.join(", "));
         }
-        text += &format!(", {}", span(self.started.elapsed()));
+        text += &format!(", {}", rounded(self.started.elapsed()));
         if self.warnings > 0 {
             text += &format!(", {}", counted(self.warnings, "warning"));
         }
@@ -153,7 +153,7 @@ impl Summary {
 }
 
 /// A rounded duration.
-fn span(time: Duration) -> String {
+fn rounded(time: Duration) -> String {
     match time.as_secs() {
         0..10 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 10..120 => format!("{seconds} s"),

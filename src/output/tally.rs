@@ -1,12 +1,11 @@
 //! Collects figures per report for the summary at the end of a stream.
 
-use crate::model::ids::{AdvertiserId, numeric_id};
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, days_after, days_before, period_end};
+use crate::model::calendar::{Grain, Window, days_after, days_before, period_end};
+use crate::model::ids::{AdvertiserId, numeric_id};
 
 /// Figures of one report.
 #[derive(Debug, Default)]
@@ -27,13 +26,13 @@ pub struct ReportTally {
 }
 
 impl ReportTally {
-    /// An empty account for this grain.
+    /// An empty tally for this grain.
     #[must_use]
     pub fn new(grain: Grain) -> Self {
         Self { is_complete_by_advertiser: true, grain: Some(grain), ..Self::default() }
     }
 
-    /// Adds a slice; `sums` is set if the totals check covers it.
+    /// Adds a slice; `compared` has its rows by advertiser and day if the totals check covers it.
     pub fn add(
         &mut self,
         advertisers: &[AdvertiserId],

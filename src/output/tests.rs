@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::config::Config;
 use crate::http::CallStats;
 use crate::output::event::Event;
@@ -13,7 +15,6 @@ use crate::output::writer::{MAX_SILENCE_TIME, MAX_STATELESS_TIME, Writer};
 use crate::products::marketing;
 use crate::rows::project::Projection;
 use crate::support::stop::StopSender;
-use serde_json::{Value, json};
 
 /// An output that the test can inspect.
 #[derive(Clone, Default)]

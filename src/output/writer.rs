@@ -20,12 +20,10 @@ use crate::output::summary::Summary;
 use crate::output::{Constants, StreamId};
 use crate::protocol::singer;
 use crate::rows::envelope;
-use crate::support::clock;
-use crate::support::panic;
 use crate::support::stop::{Stop, StopSender};
 use crate::support::terminal::Terminal;
 use crate::support::text::excerpt;
-use crate::support::watchdog;
+use crate::support::{clock, panic, watchdog};
 
 /// Lines are buffered up to this size; larger writes gain nothing through a 64 KiB pipe.
 pub(crate) const BUFFER: usize = 64 * 1024;
@@ -162,13 +160,13 @@ impl Writer {
             Event::Log { level, stream, text } => self.log(level, stream.as_deref(), &text),
             Event::Failed(error) => self.report_error(None, &error),
             Event::Document(text) => self.lines.text(&text),
-            Event::Checked(outcome) => self.sink.checked(&mut self.lines, &outcome),
-            Event::ConfigChanged(config) => self.sink.config_changed(&mut self.lines, &config),
+            Event::Checked(outcome) => self.sink.report_check(&mut self.lines, &outcome),
+            Event::ConfigChanged(config) => self.sink.report_config(&mut self.lines, &config),
             Event::Estimate { stream, rows } => self.sink.estimate(&mut self.lines, &stream, rows),
             Event::Announced(setup) => self.announce(*setup),
             Event::Rejected { stream, error } => {
                 self.fail(&stream, &error);
-                self.sink.ended(&mut self.lines, &stream, false);
+                self.sink.end_stream(&mut self.lines, &stream, false);
             }
             Event::SingerInput { state, settings, is_test } => self.configure_singer(state, settings, is_test),
             Event::StateFile(file) => self.state_file = Some(*file),
@@ -193,7 +191,7 @@ impl Writer {
             },
             Event::Response(stats) => {
                 self.summary.count(&stats);
-                self.sink.response(&stats);
+                self.sink.count_response(&stats);
             }
             Event::Progress { stream, done, ahead } => {
                 if let Some(stream) = self.streams.get_mut(stream) {
@@ -229,7 +227,7 @@ impl Writer {
         let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
         self.mirror_to_terminal(&format!("ERROR {name}{}", error.message));
         self.summary.clear_progress();
-        self.sink.failed(&mut self.lines, stream, error);
+        self.sink.report_error(&mut self.lines, stream, error);
     }
 
     /// Prints a line at the terminal of a user who does not see the logs.
@@ -244,7 +242,7 @@ impl Writer {
         if let Some(stream) = self.streams.get_mut(stream).filter(|stream| stream.progress == Progress::Announced) {
             stream.progress = Progress::Open;
             stream.opened = Some(Instant::now());
-            self.sink.started(&mut self.lines, stream);
+            self.sink.start_stream(&mut self.lines, stream);
         }
     }
 
@@ -255,13 +253,14 @@ impl Writer {
             sink.settings = settings;
         }
         if is_test {
+            // A test run (`--test`) writes nothing to stdout.
             self.lines.out = Box::new(io::sink());
         }
     }
 
     pub(crate) fn announce(&mut self, setup: StreamSetup) {
         let mut stream = StreamOutput::new(setup);
-        self.sink.announced(&mut stream);
+        self.sink.prepare_stream(&mut stream);
         self.streams.push(stream);
     }
 
@@ -278,7 +277,7 @@ impl Writer {
         self.lines.ends_with_state = false;
         let shape = stream.setup.plan.shape;
         let mut files = stream.files.take();
-        let target = self.sink.target(&mut self.lines, stream, files.as_mut());
+        let target = self.sink.record_target(&mut self.lines, stream, files.as_mut());
         let written = envelope::each(body.text()?, shape, &mut Records { stream, target, stop: &self.stop });
         let are_due = files.as_ref().is_some_and(BatchFiles::are_due);
         stream.files = files;
@@ -372,7 +371,7 @@ impl Writer {
 
     fn finish_snapshot(&mut self, id: StreamId, scope: &[String]) {
         let Some(stream) = self.streams.get(id).filter(|stream| !stream.has_failed) else { return };
-        if let Some(warning) = self.sink.snapshot(&mut self.lines, stream, scope) {
+        if let Some(warning) = self.sink.finish_snapshot(&mut self.lines, stream, scope) {
             let name = stream.setup.name.clone();
             self.log(Level::WARN, Some(&name), &warning);
         }
@@ -388,13 +387,13 @@ impl Writer {
         // Only open streams repeat their states.
         (stream.first_state, stream.last_state) = (None, None);
         let name = stream.setup.name.clone();
-        self.sink.figures(stream, error.is_none());
+        self.sink.report_metrics(stream, error.is_none());
         let logs = stream.closing_logs();
         if let Some(error) = error {
             self.fail(&name, error);
         }
         // The platform expects the last state directly before the final status.
-        self.sink.ended(&mut self.lines, &name, error.is_none());
+        self.sink.end_stream(&mut self.lines, &name, error.is_none());
         for (level, text) in logs {
             if level == Level::INFO {
                 self.mirror_to_terminal(&format!("{name}: {text}"));
@@ -453,7 +452,7 @@ impl Writer {
     pub(crate) fn wait_for_limit(&mut self, wait: Duration) {
         let reset = clock::now_millis() + i64::try_from(wait.as_millis()).unwrap_or(0);
         for stream in self.streams.iter().filter(|stream| stream.is_under_way()) {
-            self.sink.rate_limited(&mut self.lines, &stream.setup.name, reset);
+            self.sink.report_rate_limit(&mut self.lines, &stream.setup.name, reset);
         }
         self.log(Level::INFO, None, &format!("Rate limit reached; resuming in {} s.", wait.as_secs()));
         self.repeat_states();

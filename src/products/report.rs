@@ -2,13 +2,13 @@
 //!
 //! Columns of statistics come from the table of metrics; smaller reports have fixed columns in their schema files.
 
-use crate::model::ids::{ApiVersion, Currency};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::model::calendar::Grain;
+use crate::model::ids::{ApiVersion, Currency};
 use crate::products::endpoint::{
     Filter, HISTORY_DAYS, Interval, Lookback, ROW_CAP, ReportEndpoint, SETTLING_DAYS, STATISTICS, TOTAL_METRICS,
     WIDEST_ATTRIBUTION_DAYS,

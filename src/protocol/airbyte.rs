@@ -13,9 +13,8 @@ use crate::error::{Error, Result};
 use crate::products::Stream;
 use crate::state;
 use crate::state::saved::{Saved, States};
-use crate::support::clock;
-use crate::support::scan;
 use crate::support::text::excerpt;
+use crate::support::{clock, scan};
 
 /// Maximum number of values in a document.
 /// The state of a stream without a cursor, as in Airbyte's CDK; ignored on input.

@@ -8,10 +8,8 @@ use crate::error::Result;
 use crate::products::report::{ENVIRONMENTS, Report};
 use crate::products::schema::ColumnType;
 use crate::read::judge::text_of;
-use crate::rows::envelope;
-use crate::rows::envelope::{RowSink, Shape};
-use crate::rows::fields;
-use crate::rows::fields::{Fields, Layout, unwrapped};
+use crate::rows::envelope::{self, RowSink, Shape};
+use crate::rows::fields::{self, Fields, Layout, unwrapped};
 
 const COLUMNS: [&str; 2] = ["ad_set_id", "environment"];
 

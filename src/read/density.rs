@@ -13,7 +13,7 @@ const MAX_GROWTH: u32 = 4;
 /// Fraction of the row cap that a window targets.
 const FILL: f64 = 0.6;
 /// Response size that a window targets, in bytes.
-const ANSWER_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
+const TARGET_RESPONSE_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
 
 /// Estimated rows and bytes per day, and the longest window so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ impl Density {
     pub fn window_days(&self, row_cap: u64) -> u32 {
         #[expect(clippy::cast_precision_loss, reason = "a cap has six digits")]
         let by_rows = FILL * row_cap as f64 / self.rows_per_day.unwrap_or(0.0);
-        let days = by_rows.min(ANSWER_BYTES / self.bytes_per_day).min(f64::from(self.longest_days));
+        let days = by_rows.min(TARGET_RESPONSE_BYTES / self.bytes_per_day).min(f64::from(self.longest_days));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 366")]
         let days = days as u32;
         days.max(1)

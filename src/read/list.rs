@@ -4,40 +4,36 @@
 //! their own stream is selected or not. Children of several parents are read at the same time. The state records up to
 //! which parent everything is written, so that an interrupted run resumes there.
 
-use crate::state::updated::{self, CLOCK_SLACK, Floor};
-use crate::telemetry::stream_span;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use tracing::Instrument as _;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::OnceCell;
+use tracing::Instrument as _;
 
 use crate::error::{Cause, Error, Kind, Result};
-use crate::http::{Body, Call, SPACE_MIB};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::format_ids;
+use crate::http::{Body, Call, MEMORY_MIB};
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::StreamId;
 use crate::products::report::Report;
 use crate::products::{Entity, FanOut, Permission, Placeholder, Rest, marketing};
 use crate::protocol::airbyte::SyncMode;
-use crate::read::pages;
-use crate::read::pages::{Kept, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
-use crate::read::requests;
-use crate::read::{InFlight, ReadContext, SelectedStream};
-use crate::rows::envelope;
-use crate::rows::envelope::Shape;
+use crate::read::pages::{self, Filtered, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
+use crate::read::{InFlight, ReadContext, SelectedStream, requests};
+use crate::rows::envelope::{self, Shape};
 use crate::state;
 use crate::state::resume::Resume;
 use crate::state::saved::Saved;
+use crate::state::updated::{self, CLOCK_SLACK, UpdatedCursors};
 use crate::support::watchdog;
+use crate::telemetry::stream_span;
 
-const AT_ONCE: usize = 8;
+const CONCURRENT_LISTS: usize = 8;
 /// Parents per saved state.
-const PARENTS_A_STATE: usize = 50;
+const PARENTS_PER_STATE: usize = 50;
 /// Most reads of a list that changes while its pages are read.
 const MAX_WALKS: u32 = 3;
 /// Refusals without a success after which the rest counts as refused.
@@ -45,7 +41,7 @@ pub(crate) const MAX_REFUSED: usize = 3;
 /// After this many failed lists in a row, the others are not tried.
 const MAX_IN_A_ROW: usize = 8;
 /// Longest response to filter, in bytes: the copy needs memory too.
-const MAX_REWRITTEN_LEN: usize = 24 * 1024 * 1024;
+const MAX_FILTERED_LEN: usize = 24 * 1024 * 1024;
 /// Page size that every list accepts (Criteo's default).
 const SMALL_PAGE: u32 = 50;
 
@@ -53,7 +49,7 @@ const SMALL_PAGE: u32 = 50;
 pub(crate) type ParentKey = BTreeMap<Placeholder, String>;
 
 struct ParentKeys {
-    places: Vec<ParentKey>,
+    keys: Vec<ParentKey>,
     /// What was missing from their list; has no references.
     missing: List,
 }
@@ -77,7 +73,7 @@ impl FanOutResult {
     ///
     /// # Errors
     /// When the failure concerns all parents, or too many failed.
-    fn add(&mut self, each: FanOut, place: &ParentKey, result: Result<List>) -> Result<bool> {
+    fn add(&mut self, each: FanOut, parent: &ParentKey, result: Result<List>) -> Result<bool> {
         let error = match result {
             Ok(list) => {
                 self.list.add(list);
@@ -88,7 +84,7 @@ impl FanOutResult {
             Err(error) => error,
         };
         let is_of_advertiser = matches!(each, FanOut::Advertiser | FanOut::MarketplaceAdvertiser);
-        let advertiser = place.get(&Placeholder::AdvertiserId).map(|id| AdvertiserId(id.clone()));
+        let advertiser = parent.get(&Placeholder::AdvertiserId).map(|id| AdvertiserId(id.clone()));
         match (error.cause, advertiser) {
             _ if each == FanOut::Nothing => return Err(error),
             // Objects may be deleted at any time, but advertisers were listed a moment ago.
@@ -102,13 +98,13 @@ impl FanOutResult {
             (_, Some(advertiser)) if is_of_advertiser && error.is_refusal() => {
                 self.list.lost.insert(advertiser, error);
             }
-            _ if is_of_one(&error) => {
+            _ if may_concern_one_request(&error) => {
                 self.in_a_row += 1;
                 let is_hopeless = self.accepted == 0 && self.failed.len() + 1 >= MAX_REFUSED.min(self.total);
                 if is_hopeless || self.in_a_row >= MAX_IN_A_ROW {
                     return Err(error);
                 }
-                self.failed.push((describe(place), error));
+                self.failed.push((describe(parent), error));
                 return Ok(false);
             }
             _ => return Err(error),
@@ -135,13 +131,13 @@ impl FanOutResult {
             );
         }
         if let Some((_, error)) = self.failed.first() {
-            let places: Vec<_> = self.failed.iter().take(20).map(|(place, _)| place.as_str()).collect();
-            let more = if self.failed.len() > places.len() { " and others" } else { "" };
+            let parents: Vec<_> = self.failed.iter().take(20).map(|(parent, _)| parent.as_str()).collect();
+            let more = if self.failed.len() > parents.len() { " and others" } else { "" };
             let context = format!(
                 "{} of {} lists could not be read ({}{more}); the others were",
                 self.failed.len(),
                 self.total,
-                places.join("; ")
+                parents.join("; ")
             );
             // The cause concerns one list, not the endpoint.
             let error = Error { cause: None, ..error.clone() }.in_context(&context);
@@ -152,7 +148,7 @@ impl FanOutResult {
             tracing::warn!(
                 "Criteo refuses to list objects of {}; the others were read.{}",
                 format_ids(&ids),
-                words_of(first)
+                message_of(first)
             );
         }
         Ok(self.list)
@@ -160,29 +156,29 @@ impl FanOutResult {
 }
 
 /// Criteo's own message, to append to a sentence.
-fn words_of(error: &Error) -> String {
+fn message_of(error: &Error) -> String {
     match &error.words {
         Some(words) => format!(" Criteo says: {words}"),
         None => format!(" {}", error.detail.as_deref().unwrap_or_default()).trim_end().to_owned(),
     }
 }
 
-/// Unique within the stream; sorts as places do.
-fn key(place: &ParentKey) -> String {
-    place.values().map(String::as_str).collect::<Vec<_>>().join(" ")
+/// Unique within the stream; sorts as parents do.
+fn key(parent: &ParentKey) -> String {
+    parent.values().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn describe(place: &ParentKey) -> String {
-    let parts: Vec<_> = place.iter().map(|(variable, id)| format!("{} {id}", variable.name())).collect();
+fn describe(parent: &ParentKey) -> String {
+    let parts: Vec<_> = parent.iter().map(|(variable, id)| format!("{} {id}", variable.name())).collect();
     parts.join(", ")
 }
 
 /// Whether an error may concern one request only.
-pub(crate) fn is_of_one(error: &Error) -> bool {
+pub(crate) fn may_concern_one_request(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
     is_passing
         || error.is_refusal()
-        || matches!(error.cause, Some(Cause::AnswerTooLarge | Cause::TooSlow | Cause::MoreAnnounced))
+        || matches!(error.cause, Some(Cause::ResponseTooLarge | Cause::TooSlow | Cause::MoreAnnounced))
 }
 
 /// Lists of parent objects by stream name, read on first use.
@@ -199,13 +195,13 @@ impl Default for Parents {
 ///
 /// # Errors
 /// As [`updated::parse`].
-pub(crate) fn floor(
+pub(crate) fn updated_cursors(
     selected: &SelectedStream,
     state: &Saved,
     now: DateTime<Utc>,
-) -> Result<(Floor, Vec<DateTime<Utc>>)> {
+) -> Result<(UpdatedCursors, Vec<DateTime<Utc>>)> {
     if selected.sync_mode != SyncMode::Incremental || selected.stream.cursor() != Some("updated_at") {
-        return Ok((Floor::new(), Vec::new()));
+        return Ok((UpdatedCursors::new(), Vec::new()));
     }
     updated::parse(&state.value()?, now)
 }
@@ -219,7 +215,7 @@ impl ReadContext<'_> {
         state: &Saved,
     ) -> Result<()> {
         let name = &selected.stream.name;
-        let (mut floor, future) = floor(selected, state, self.clock.now())?;
+        let (mut cursors, future) = updated_cursors(selected, state, self.clock.now())?;
         if let Some(latest) = future.iter().max() {
             tracing::warn!(
                 "the saved cursor {latest} is in the future because the clock of an earlier sync was wrong. \
@@ -239,11 +235,11 @@ impl ReadContext<'_> {
         if is_incremental {
             if !list.is_uncertain {
                 for (advertiser, latest) in &list.latest {
-                    let instant = floor.entry(advertiser.clone()).or_insert(DateTime::UNIX_EPOCH);
+                    let instant = cursors.entry(advertiser.clone()).or_insert(DateTime::UNIX_EPOCH);
                     *instant = (*latest).min(latest_certain).max(*instant);
                 }
             }
-            self.output.state(id, updated::to_value(&floor));
+            self.output.state(id, updated::to_value(&cursors));
         }
         if let Some(error) = error {
             return Err(error);
@@ -271,7 +267,7 @@ impl ReadContext<'_> {
                 "Criteo refuses this stream for some of the advertiser_ids: {}. The others were read.{} Remove them \
                  from the list, or set skip_inaccessible_advertisers to sync the others without an error.",
                 format_ids(&ids),
-                words_of(error)
+                message_of(error)
             )))
         })
     }
@@ -286,8 +282,8 @@ impl ReadContext<'_> {
         if !report.endpoint.is_marketplace {
             return Ok(self.advertisers.to_vec());
         }
-        let places = self.places(FanOut::MarketplaceAdvertiser).await?.places;
-        Ok(places.into_iter().flat_map(BTreeMap::into_values).map(AdvertiserId).collect())
+        let parents = self.parents_of(FanOut::MarketplaceAdvertiser).await?.keys;
+        Ok(parents.into_iter().flat_map(BTreeMap::into_values).map(AdvertiserId).collect())
     }
 
     /// The list of a parent stream, read once per run.
@@ -300,16 +296,16 @@ impl ReadContext<'_> {
             if let Some(id) = id {
                 self.output.open(id);
             }
-            let ParentKeys { places, missing } = self.places(entity.each).await?;
-            let mut gathered = FanOutResult::new(places.len(), missing);
-            let mut lists = stream::iter(&places)
-                .map(async |place| (place, self.walk(id, entity, place).await))
-                .buffer_unordered(AT_ONCE);
-            while let Some((place, result)) = lists.next().await {
-                gathered.add(entity.each, place, result)?;
+            let ParentKeys { keys: parents, missing } = self.parents_of(entity.each).await?;
+            let mut results = FanOutResult::new(parents.len(), missing);
+            let mut lists = stream::iter(&parents)
+                .map(async |parent| (parent, self.walk(id, entity, parent).await))
+                .buffer_unordered(CONCURRENT_LISTS);
+            while let Some((parent, result)) = lists.next().await {
+                results.add(entity.each, parent, result)?;
             }
             drop(lists);
-            gathered.conclude().map(Arc::new)
+            results.conclude().map(Arc::new)
         };
         // Boxed because of recursion: product sets have ad sets and creatives as parents.
         let task = watchdog::task(format!("A stream that is read for each object of {name}"));
@@ -318,45 +314,45 @@ impl ReadContext<'_> {
     }
 
     async fn read_lists(&self, id: StreamId, selected: &SelectedStream, entity: Entity, state: &Saved) -> Result<List> {
-        let ParentKeys { mut places, missing } = self.places(entity.each).await?;
+        let ParentKeys { keys: mut parents, missing } = self.parents_of(entity.each).await?;
         // A state also marks earlier parents missing from this list as done.
         let are_all_known = missing.is_whole();
-        let mut gathered = FanOutResult::new(places.len(), missing);
+        let mut results = FanOutResult::new(parents.len(), missing);
         let resume = Resume::new(selected.sync_id, &self.scope(), self.clock.now(), &state.value()?);
-        places.retain(|place| !resume.is_done(&key(place)));
-        if places.len() < gathered.total {
-            let done = gathered.total - places.len();
-            tracing::info!("{done} of {} parents were read before the interruption.", gathered.total);
+        parents.retain(|parent| !resume.is_done(&key(parent)));
+        if parents.len() < results.total {
+            let done = results.total - parents.len();
+            tracing::info!("{done} of {} parents were read before the interruption.", results.total);
         }
-        let (mut done, mut prefix, mut saved) = (vec![false; places.len()], 0, 0);
-        let mut lists = stream::iter(places.iter().enumerate())
-            .map(async |(index, place)| (index, self.walk(Some(id), entity, place).await))
-            .buffer_unordered(AT_ONCE);
+        let (mut done, mut prefix, mut saved) = (vec![false; parents.len()], 0, 0);
+        let mut lists = stream::iter(parents.iter().enumerate())
+            .map(async |(index, parent)| (index, self.walk(Some(id), entity, parent).await))
+            .buffer_unordered(CONCURRENT_LISTS);
         while let Some((index, result)) = lists.next().await {
             // A failed parent is never saved as done.
-            done[index] = gathered.add(entity.each, &places[index], result)?;
+            done[index] = results.add(entity.each, &parents[index], result)?;
             // This stream has no children, so its references are dropped.
-            gathered.list.references.clear();
+            results.list.references.clear();
             while done.get(prefix) == Some(&true) {
                 prefix += 1;
             }
             if are_all_known
-                && prefix >= saved + PARENTS_A_STATE
-                && let Some(state) = places.get(prefix - 1).and_then(|place| resume.state_after(&key(place)))
+                && prefix >= saved + PARENTS_PER_STATE
+                && let Some(state) = parents.get(prefix - 1).and_then(|parent| resume.state_after(&key(parent)))
             {
                 saved = prefix;
                 self.output.state(id, state);
             }
         }
         drop(lists);
-        gathered.conclude()
+        results.conclude()
     }
 
     /// All parents of a stream, in a fixed order.
-    async fn places(&self, each: FanOut) -> Result<ParentKeys> {
+    async fn parents_of(&self, each: FanOut) -> Result<ParentKeys> {
         let missing = RefCell::new(List::default());
-        let place = |variable, id: &str| ParentKey::from([(variable, id.to_owned())]);
-        let of_advertisers = || self.advertisers.iter().map(|id| place(Placeholder::AdvertiserId, &id.0));
+        let parent = |variable, id: &str| ParentKey::from([(variable, id.to_owned())]);
+        let of_advertisers = || self.advertisers.iter().map(|id| parent(Placeholder::AdvertiserId, &id.0));
         let of_list = async |name: &str| {
             let list = self.list(name).await.map_err(|error| needed(name, error))?;
             let missed = List {
@@ -373,7 +369,7 @@ impl ReadContext<'_> {
             }
             Ok(list)
         };
-        let mut places: Vec<ParentKey> = match each {
+        let mut parents: Vec<ParentKey> = match each {
             FanOut::Nothing => vec![ParentKey::new()],
             FanOut::Advertiser => of_advertisers().collect(),
             FanOut::AdSet => {
@@ -382,9 +378,9 @@ impl ReadContext<'_> {
                     ad_sets.references.iter().filter_map(|ad_set| Some((ad_set, ad_set.advertiser_id.clone()?)));
                 pairs
                     .map(|(ad_set, advertiser)| {
-                        let mut place = place(Placeholder::AdSetId, &ad_set.id);
-                        place.insert(Placeholder::AdvertiserId, advertiser);
-                        place
+                        let mut parent = parent(Placeholder::AdSetId, &ad_set.id);
+                        parent.insert(Placeholder::AdvertiserId, advertiser);
+                        parent
                     })
                     .collect()
             }
@@ -401,12 +397,12 @@ impl ReadContext<'_> {
                 let ids =
                     ad_sets.references.iter().chain(&creatives.references).filter_map(|of| of.dataset_id.as_ref());
                 let ids: BTreeSet<_> = ids.collect();
-                ids.into_iter().map(|id| place(Placeholder::DatasetId, id)).collect()
+                ids.into_iter().map(|id| parent(Placeholder::DatasetId, id)).collect()
             }
             FanOut::ContactList => {
                 let segments = of_list("audience_segments").await?;
                 let lists = segments.references.iter().filter(|of| of.kind.as_deref() == Some("ContactList"));
-                lists.map(|segment| place(Placeholder::SegmentId, &segment.id)).collect()
+                lists.map(|segment| parent(Placeholder::SegmentId, &segment.id)).collect()
             }
             FanOut::Country => {
                 let countries: BTreeSet<(String, String)> = if self.config.read.countries.is_empty() {
@@ -427,24 +423,24 @@ impl ReadContext<'_> {
             }
             FanOut::ProductSet => {
                 let sets = of_list("product_sets").await?;
-                sets.references.iter().map(|set| place(Placeholder::ProductSetId, &set.id)).collect()
+                sets.references.iter().map(|set| parent(Placeholder::ProductSetId, &set.id)).collect()
             }
             FanOut::MarketplaceAdvertiser => {
                 let advertisers = of_list("mpo_advertisers").await?;
                 let known: BTreeSet<_> = advertisers.references.iter().map(|of| of.id.as_str()).collect();
-                of_advertisers().filter(|place| place.values().all(|id| known.contains(id.as_str()))).collect()
+                of_advertisers().filter(|parent| parent.values().all(|id| known.contains(id.as_str()))).collect()
             }
         };
-        places.sort();
-        places.dedup();
-        Ok(ParentKeys { places, missing: missing.into_inner() })
+        parents.sort();
+        parents.dedup();
+        Ok(ParentKeys { keys: parents, missing: missing.into_inner() })
     }
 
     /// Reads one list, and writes its rows if a stream is given. If a search for advertisers is too large, each half of
     /// them is requested separately.
-    async fn walk(&self, id: Option<StreamId>, entity: Entity, place: &ParentKey) -> Result<List> {
+    async fn walk(&self, id: Option<StreamId>, entity: Entity, parent: &ParentKey) -> Result<List> {
         if !entity.request.is_search() {
-            return self.walk_pages(id, entity, place, &[]).await;
+            return self.walk_pages(id, entity, parent, &[]).await;
         }
         let mut list = List::default();
         let mut todo = vec![self.advertisers.to_vec()];
@@ -454,7 +450,7 @@ impl ReadContext<'_> {
         let (mut failed, mut failures_in_a_row) = (Vec::new(), 0);
         let most_in_a_row = MAX_IN_A_ROW.max(self.advertisers.len().max(1).ilog2() as usize + 2);
         while let Some(advertisers) = todo.pop().or_else(|| waiting.pop().filter(|_| has_accepted)) {
-            let error = match self.walk_pages(id, entity, place, &advertisers).await {
+            let error = match self.walk_pages(id, entity, parent, &advertisers).await {
                 Ok(part) => {
                     list.add(part);
                     has_accepted = true;
@@ -479,12 +475,12 @@ impl ReadContext<'_> {
                 (_, [_, _, ..]) if error.is_refusal() && !has_accepted && list.lost.len() >= MAX_REFUSED => {
                     waiting.push(advertisers);
                 }
-                (Some(Cause::AnswerTooLarge | Cause::RequestTooLong | Cause::TooSlow), [_, _, ..]) => {
+                (Some(Cause::ResponseTooLarge | Cause::RequestTooLong | Cause::TooSlow), [_, _, ..]) => {
                     Self::isolate(&advertisers, error, &mut list, &mut todo);
                 }
                 _ if error.is_refusal() => Self::isolate(&advertisers, error, &mut list, &mut todo),
                 // A single advertiser may cause the failure for all.
-                (_, several) if is_of_one(&error) && failures_in_a_row < most_in_a_row => {
+                (_, several) if may_concern_one_request(&error) && failures_in_a_row < most_in_a_row => {
                     failures_in_a_row += 1;
                     match several {
                         [advertiser] => failed.push((advertiser.clone(), error)),
@@ -522,26 +518,26 @@ impl ReadContext<'_> {
         &self,
         id: Option<StreamId>,
         entity: Entity,
-        place: &ParentKey,
+        parent: &ParentKey,
         advertisers: &[AdvertiserId],
     ) -> Result<List> {
         let mut list = List::default();
         let mut in_flight = InFlight::default();
         let Some(mut limit) = entity.request.limit() else {
-            let (body, page) = self.page(entity, place, advertisers, None).await?;
+            let (body, page) = self.page(entity, parent, advertisers, None).await?;
             // Without pages, announced objects that did not arrive are lost.
             page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
-            self.write(id, entity, place, body, &mut in_flight);
+            self.write(id, entity, parent, body, &mut in_flight);
             list.add(page.list);
             if let Some(rest) = entity.rest {
                 // The first request succeeded, so this cannot be a refusal.
                 let as_failure = |error: Error| {
                     if error.is_refusal() { Error { kind: Kind::Transient, cause: None, ..error } } else { error }
                 };
-                let body = self.rest(entity, rest, place, &list).await.map_err(as_failure)?;
-                self.write(id, entity, place, body, &mut in_flight);
+                let body = self.rest(entity, rest, parent, &list).await.map_err(as_failure)?;
+                self.write(id, entity, parent, body, &mut in_flight);
             }
-            in_flight.settle().await?;
+            in_flight.wait_all().await?;
             return Ok(list);
         };
         let mut walks = 0;
@@ -549,21 +545,21 @@ impl ReadContext<'_> {
             walks += 1;
             let mut walk = PageWalker::default();
             loop {
-                let asked = self.page(entity, place, advertisers, Some((limit, walk.offset()))).await;
-                let (body, page) = match asked {
+                let response = self.page(entity, parent, advertisers, Some((limit, walk.offset()))).await;
+                let (body, page) = match response {
                     // Criteo does not document the page size limit of every list.
                     Err(error) if error.cause == Some(Cause::Rejected) && limit > SMALL_PAGE => {
                         limit = SMALL_PAGE;
                         continue;
                     }
-                    asked => asked?,
+                    response => response?,
                 };
                 match walk.take(&page, limit)? {
                     PageVerdict::End => break,
                     PageVerdict::Nothing => {}
                     PageVerdict::Rows => {
                         in_flight.check()?;
-                        self.write(id, entity, place, body, &mut in_flight);
+                        self.write(id, entity, parent, body, &mut in_flight);
                         list.add(page.list);
                     }
                 }
@@ -593,17 +589,17 @@ impl ReadContext<'_> {
                 break;
             }
         }
-        in_flight.settle().await?;
+        in_flight.wait_all().await?;
         Ok(list)
     }
 
     /// Requests the objects that a list omits; their unknown fields are null.
-    async fn rest(&self, entity: Entity, rest: Rest, place: &ParentKey, list: &List) -> Result<Body> {
+    async fn rest(&self, entity: Entity, rest: Rest, parent: &ParentKey, list: &List) -> Result<Body> {
         let entity = Entity { query: rest.query, ..entity };
-        let (body, page) = self.page(entity, place, &[], None).await?;
+        let (body, page) = self.page(entity, parent, &[], None).await?;
         page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
         let known: HashSet<_> = list.references.iter().map(|of| of.id.as_str()).collect();
-        self.part(entity, body, |_, object| pages::other(object, &known, rest.unknown)).await
+        self.part(entity, body, |_, object| pages::unknown_object(object, &known, rest.unknown)).await
     }
 
     /// A new body with the objects of a response that `keep` keeps or rewrites.
@@ -613,16 +609,16 @@ impl ReadContext<'_> {
         body: Body,
         keep: impl for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>,
     ) -> Result<Body> {
-        if body.text()?.len() > MAX_REWRITTEN_LEN {
+        if body.text()?.len() > MAX_FILTERED_LEN {
             return Err(Error::system(format!(
                 "Criteo sent a response larger than {} MiB at {}, too large to filter. No objects of it were written.",
-                MAX_REWRITTEN_LEN / 1024 / 1024,
+                MAX_FILTERED_LEN / 1024 / 1024,
                 entity.path
             )));
         }
-        let mut kept = Kept::new(keep);
-        envelope::check_into(body.text()?, Shape::Plain, &mut kept)?;
-        let text = kept.text();
+        let mut filtered = Filtered::new(keep);
+        envelope::check_into(body.text()?, Shape::Plain, &mut filtered)?;
+        let text = filtered.text();
         drop(body);
         Ok(self.client.body(text).await)
     }
@@ -630,52 +626,53 @@ impl ReadContext<'_> {
     async fn page(
         &self,
         entity: Entity,
-        place: &ParentKey,
+        parent: &ParentKey,
         advertisers: &[AdvertiserId],
         limit_and_offset: Option<(u32, u64)>,
     ) -> Result<(Body, Page)> {
-        let value = |variable| place.get(&variable).map(String::as_str);
+        let value = |variable| parent.get(&variable).map(String::as_str);
         let call = requests::objects(entity, &value, advertisers, limit_and_offset);
         // Fewer advertisers are requested only after a request for all of them failed.
         let is_suspect = !advertisers.is_empty() && advertisers.len() < self.advertisers.len();
         let call = Call { is_suspect, ..call };
-        let mut asked: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
+        let mut requested_ids: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
         if matches!(entity.each, FanOut::Advertiser | FanOut::MarketplaceAdvertiser) {
-            asked.extend(place.get(&Placeholder::AdvertiserId).cloned());
+            requested_ids.extend(parent.get(&Placeholder::AdvertiserId).cloned());
         }
         let check = |body: &str| {
-            let mut page = Page::of(asked.clone());
+            let mut page = Page::of(requested_ids.clone());
             page.envelope = envelope::check_into(body, Shape::Plain, &mut page)?;
             page.check_size()?;
             Ok(page)
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
-            Some(Cause::AnswerTooLarge) => Error::config(format!(
-                "The response has more than {MAX_OBJECTS} objects or {SPACE_MIB} MiB, and this endpoint has no pages. \
+            Some(Cause::ResponseTooLarge) => Error::config(format!(
+                "The response has more than {MAX_OBJECTS} objects or {MEMORY_MIB} MiB, and this endpoint has no pages. \
                  Sync fewer advertisers (advertiser_ids)."
             ))
-            .because(Cause::AnswerTooLarge),
+            .because(Cause::ResponseTooLarge),
             _ => error,
         })?;
         self.pass_on(&page.envelope.warnings);
-        if page.strangers.is_empty() {
+        if page.unrequested.is_empty() {
             return Ok((body, page));
         }
         self.warn_once(&format!(
             "Criteo sent objects of advertisers that were not requested at {} ({} in one response); they are skipped.",
             entity.path,
-            page.strangers.len()
+            page.unrequested.len()
         ));
-        let strangers = &page.strangers;
-        let own = self.part(entity, body, |at, object| Ok((!strangers.contains(&at)).then_some(Cow::Borrowed(object))));
+        let unrequested = &page.unrequested;
+        let own =
+            self.part(entity, body, |at, object| Ok((!unrequested.contains(&at)).then_some(Cow::Borrowed(object))));
         Ok((own.await?, page))
     }
 
-    fn write(&self, id: Option<StreamId>, entity: Entity, place: &ParentKey, body: Body, in_flight: &mut InFlight) {
+    fn write(&self, id: Option<StreamId>, entity: Entity, parent: &ParentKey, body: Body, in_flight: &mut InFlight) {
         if let Some(id) = id {
             let columns = entity.columns.iter();
             let constants =
-                columns.filter_map(|variable| Some((variable.name(), place.get(variable)?.clone()))).collect();
+                columns.filter_map(|variable| Some((variable.name(), parent.get(variable)?.clone()))).collect();
             in_flight.push(self.output.write_rows(id, body, constants, None));
         }
     }

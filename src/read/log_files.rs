@@ -14,22 +14,18 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Cause, Error, Kind, Result};
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Range, Resume, Window, days_after, days_before};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::format_ids;
+use crate::model::calendar::{Grain, Range, Resume, Window, days_after, days_before};
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::StreamId;
 use crate::output::tally::ReportTally;
 use crate::products::marketing::metrics::fold;
 use crate::products::report::Fingerprint;
 use crate::protocol::airbyte::SyncMode;
 use crate::read::first_day::{FirstDays, first_served, is_near, is_served};
-use crate::read::list::{MAX_REFUSED, is_of_one};
+use crate::read::list::{MAX_REFUSED, may_concern_one_request};
 use crate::read::plan::tell_lost_holes;
-use crate::read::requests;
-use crate::read::{InFlight, ReadContext, SelectedStream};
-use crate::rows::envelope;
-use crate::rows::envelope::{RowSink, Shape};
+use crate::read::{InFlight, ReadContext, SelectedStream, requests};
+use crate::rows::envelope::{self, RowSink, Shape};
 use crate::state;
 use crate::state::cursor::{Cursors, Why};
 use crate::state::saved::Saved;
@@ -47,7 +43,7 @@ const MAX_ATTEMPTS: u32 = 6;
 /// Consecutive unlisted days before an advertiser is given up.
 const MAX_FAILURES: u32 = 4;
 /// Searches for the first served day.
-const MAX_FLOORS: usize = 3;
+const MAX_FIRST_DAYS: usize = 3;
 /// A stray quotation mark would merge all later rows into one.
 const MAX_ROW_LEN: usize = 4 * 1024 * 1024;
 /// A file without line breaks is not a log file.
@@ -148,11 +144,11 @@ impl Reader<'_> {
         for ((lost, cursor), advertisers) in &self.progress.no_longer_kept {
             tell_lost(*lost, *cursor, advertisers);
         }
-        if let Some(first) = self.progress.floors.of_all(run.advertisers.iter()) {
-            run.warn_once_for(self.name, &crate::read::floor_warning("30 days", first));
+        if let Some(first) = self.progress.first_days.of_all(run.advertisers.iter()) {
+            run.warn_once_for(self.name, &crate::read::first_day_warning("30 days", first));
             tell_lost_holes(&mut self.cursors, first);
         } else {
-            self.progress.floors.warnings().for_each(|warning| run.warn_once_for(self.name, &warning));
+            self.progress.first_days.warnings().for_each(|warning| run.warn_once_for(self.name, &warning));
         }
         let state = if self.is_incremental { self.cursors.to_value() } else { state::complete() };
         run.output.state(self.id, state);
@@ -169,37 +165,37 @@ impl Reader<'_> {
     /// first day.
     async fn read_days(&mut self, advertiser: &AdvertiserId, days: Window, moves_cursor: bool) -> Result<()> {
         let mut failures_in_a_row = 0;
-        let mut own_floor = None;
+        let mut own_first_day = None;
         let last = days.end.min(self.range.complete_until);
         for day in days.start.iter_days().take_while(|day| *day <= last) {
-            if own_floor.is_some_and(|floor| day < floor) {
+            if own_first_day.is_some_and(|first_day| day < first_day) {
                 continue;
             }
             let mut outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await;
             if let Err(Unread::List(error)) = &outcome
-                && self.may_lie_before_the_floor(advertiser, day, error)
+                && self.may_lie_before_first_day(advertiser, day, error)
             {
                 let is_of_days = error.cause == Some(Cause::InvalidTimespan);
-                let hint = self.progress.latest_floor;
-                self.progress.floors_sought += usize::from(hint.is_none());
+                let hint = self.progress.latest_first_day;
+                self.progress.first_days_searched += usize::from(hint.is_none());
                 let window = Window { start: day, end: self.range.complete_until };
                 match self.run.first_served(advertiser, window, hint, is_of_days).await {
-                    Ok(Some(floor)) if floor > day => {
+                    Ok(Some(first_day)) if first_day > day => {
                         if is_of_days {
-                            self.begin_at(advertiser, floor);
+                            self.begin_at(advertiser, first_day);
                         } else {
                             tracing::warn!(
-                                "Criteo refuses the log files of {advertiser} before {floor}, so reading starts on \
+                                "Criteo refuses the log files of {advertiser} before {first_day}, so reading starts on \
                                  that day. {error}"
                             );
                         }
-                        (own_floor, self.progress.latest_floor) = (Some(floor), Some(floor));
+                        (own_first_day, self.progress.latest_first_day) = (Some(first_day), Some(first_day));
                         continue;
                     }
                     Ok(Some(_)) => outcome = self.run.read_day(self.id, advertiser, day, &self.columns).await,
                     Ok(None) => {}
                     // The next search would fail the same way.
-                    Err(_) => self.progress.floors_sought = MAX_FLOORS,
+                    Err(_) => self.progress.first_days_searched = MAX_FIRST_DAYS,
                 }
             }
             let hole = match outcome {
@@ -224,30 +220,32 @@ impl Reader<'_> {
     }
 
     /// Whether Criteo may no longer keep the files of this day.
-    fn may_lie_before_the_floor(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
+    fn may_lie_before_first_day(&self, advertiser: &AdvertiserId, day: NaiveDate, error: &Error) -> bool {
         let served = match error.cause {
             Some(Cause::InvalidTimespan) => self.progress.served_from.get(advertiser),
             // Unusual words for a day that others are served are not about the day.
             _ => self.progress.served_from.values().min(),
         };
         let is_earliest = served.is_none_or(|served| day < *served);
-        let is_near_the_floor = is_near(day, self.range.oldest);
+        let is_near_first_day = is_near(day, self.range.oldest);
         is_earliest
-            && self.progress.floors_sought < MAX_FLOORS
+            && self.progress.first_days_searched < MAX_FIRST_DAYS
             && match error.cause {
                 // Days after a cursor were served recently.
-                Some(Cause::InvalidTimespan) => is_near_the_floor || self.cursors.cursor(advertiser).is_none(),
-                Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInAnswer) => is_near_the_floor,
+                Some(Cause::InvalidTimespan) => is_near_first_day || self.cursors.cursor(advertiser).is_none(),
+                Some(Cause::Rejected | Cause::NotFound | Cause::Forbidden | Cause::ErrorsInResponse) => {
+                    is_near_first_day
+                }
                 _ => false,
             }
     }
 
     /// Notes the first day of an advertiser and warns about unread earlier days.
-    fn begin_at(&mut self, advertiser: &AdvertiserId, floor: NaiveDate) {
+    fn begin_at(&mut self, advertiser: &AdvertiserId, first_day: NaiveDate) {
         let of = std::slice::from_ref(advertiser);
-        self.progress.floors.add(floor, of);
+        self.progress.first_days.add(first_day, of);
         let Some(cursor) = self.cursors.cursor(advertiser) else { return };
-        let lost = Window { start: days_after(cursor, 1).max(self.range.oldest), end: days_before(floor, 1) };
+        let lost = Window { start: days_after(cursor, 1).max(self.range.oldest), end: days_before(first_day, 1) };
         if lost.start <= lost.end {
             self.progress.no_longer_kept.entry((lost, cursor)).or_default().push(advertiser.clone());
         }
@@ -308,7 +306,7 @@ fn is_about_days(error: &Error, has_read: bool) -> bool {
     match error.cause {
         Some(Cause::ConsentMissing | Cause::PermissionMissing) => false,
         Some(Cause::InvalidTimespan) => true,
-        _ => is_of_one(error) && (has_read || !error.is_refusal()),
+        _ => may_concern_one_request(error) && (has_read || !error.is_refusal()),
     }
 }
 
@@ -440,7 +438,7 @@ impl ReadContext<'_> {
         let body = self.client.body(text).await;
         let mut in_flight = InFlight::default();
         in_flight.push(self.output.write_rows(id, body, Vec::new(), None));
-        in_flight.settle().await?;
+        in_flight.wait_all().await?;
         reading.written = reading.row;
         Ok(())
     }
@@ -508,10 +506,10 @@ struct Progress {
     /// The first listed day of each advertiser.
     served_from: BTreeMap<AdvertiserId, NaiveDate>,
     /// First days later than expected.
-    floors: FirstDays,
+    first_days: FirstDays,
     /// The last first day found, a hint for other advertisers.
-    latest_floor: Option<NaiveDate>,
-    floors_sought: usize,
+    latest_first_day: Option<NaiveDate>,
+    first_days_searched: usize,
     /// Days after a cursor that are older than the first day, with the cursor.
     no_longer_kept: BTreeMap<(Window, NaiveDate), Vec<AdvertiserId>>,
     lost: BTreeMap<AdvertiserId, Error>,
@@ -533,7 +531,7 @@ impl Progress {
         if error.is_refusal() && error.cause != Some(Cause::InvalidTimespan) {
             tracing::warn!("Criteo refuses the log files of {advertiser}; reading the others. {error}");
             self.lost.insert(advertiser.clone(), error.clone());
-        } else if is_of_one(&error) {
+        } else if may_concern_one_request(&error) {
             tracing::warn!("the log files of {advertiser} are not available; reading the others. {error}");
             self.failure.get_or_insert(error.clone().in_context(&format!("Log files of {advertiser}")));
         } else {
@@ -812,8 +810,7 @@ pub(crate) fn rows_of(pieces: &[&[u8]]) -> Result<Vec<Value>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::read::log_files::rows_of as read;
-    use crate::read::log_files::*;
+    use crate::read::log_files::{rows_of as read, *};
 
     #[test]
     fn files_are_read_across_any_chunk_boundary() {

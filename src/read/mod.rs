@@ -4,25 +4,22 @@
 //! [`Output`], which writes their rows and then the state. Streams, groups of advertisers and windows are read
 //! concurrently within the call budget; the memory budget keeps fetching and writing in step.
 
-pub(crate) mod ad_sets;
+mod ad_sets;
 pub mod density;
-pub(crate) mod first_day;
+mod first_day;
 pub(crate) mod judge;
-pub(crate) mod list;
+mod list;
 pub(crate) mod log_files;
-pub(crate) mod pages;
-pub(crate) mod plan;
-pub(crate) mod report;
+mod pages;
+mod plan;
+mod report;
 pub mod requests;
 pub mod sums;
 pub mod totals;
 pub mod track;
 
-use crate::model::ids::format_ids;
-use crate::telemetry::stream_span;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use tracing::Instrument as _;
 
 use chrono::{Days, Weekday};
 use futures_util::stream::{self, StreamExt as _};
@@ -30,28 +27,26 @@ use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, oneshot};
-
-use crate::model::ids::AdvertiserId;
+use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Call, CallClass, Client, MISSING_PATH, Memory};
 use crate::model::calendar::Window;
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::{Output, StreamId};
 use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::list::Parents;
 use crate::read::totals::TotalsCache;
 use crate::rows::envelope::{RowSink, Shape};
-use crate::rows::notices::Notice;
-use crate::rows::notices::Notices;
+use crate::rows::notices::{Notice, Notices};
 use crate::rows::project::Projection;
 use crate::state::saved::{Saved, States};
 use crate::support::clock::Clock;
-use crate::support::panic;
-use crate::support::scan;
-use crate::support::text::excerpt;
-use crate::support::watchdog;
+use crate::support::text::{excerpt, list_of};
+use crate::support::{panic, scan, watchdog};
+use crate::telemetry::stream_span;
 
 /// Who may grant consent (developers.criteo.com, Authorization requests).
 const CONSENTERS: &str = "an administrator, business manager or technical manager";
@@ -62,7 +57,7 @@ const MAX_CONSENTING: usize = 200_000;
 /// Including quotation marks.
 const MAX_ID_LEN: usize = 66;
 const MAX_WARNINGS: usize = 50;
-const STREAMS_AT_ONCE: usize = 8;
+const CONCURRENT_STREAMS: usize = 8;
 
 /// A selected stream and how to read it.
 #[derive(Debug, Clone)]
@@ -122,7 +117,7 @@ pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.test.clock.corrected(client.server_clock().unwrap_or_default())
 }
 
-fn floor_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
+fn first_day_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
     format!(
         "These reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
          starts on that day."
@@ -132,7 +127,7 @@ fn floor_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> S
 /// The error for unread windows, based on the first one's error.
 fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bool) -> Error {
     let joined = joined(windows).into_iter();
-    let shown = report::list(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
+    let shown = list_of(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
     let again = if is_incremental { " The next sync requests these days again." } else { "" };
     Error { message: format!("Not read: {shown}. All other days were read.{again} {}", error.message), ..error }
 }
@@ -191,7 +186,7 @@ pub(crate) fn list_of_advertisers() -> Call {
         body: None,
         class: CallClass::Other,
         expected_bytes: 0,
-        memory: Memory::Apart,
+        memory: Memory::Shared,
         is_divisible: false,
         is_suspect: false,
     }
@@ -290,9 +285,9 @@ pub async fn read(
         let mut plan = Projection::new(&selected.stream, &|column| selected.wants(column));
         // An invalid state is reported when the stream is read.
         if let Some(state) = states.get(&selected.stream.name)
-            && let Ok((floor, _)) = crate::read::list::floor(selected, state, config.test.clock.now())
+            && let Ok((cursors, _)) = crate::read::list::updated_cursors(selected, state, config.test.clock.now())
         {
-            plan.only_changed_since(floor);
+            plan.only_changed_since(cursors);
         }
         let is_whole = selected.stream.is_read_whole(selected.sync_mode == SyncMode::Incremental);
         output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
@@ -311,7 +306,7 @@ pub async fn read(
     // A stream with an invalid state fails immediately, so its children must not write it.
     for selected in selected {
         let state = states.get(&selected.stream.name).unwrap_or(&nothing);
-        if crate::read::list::floor(selected, state, config.test.clock.now()).is_err() {
+        if crate::read::list::updated_cursors(selected, state, config.test.clock.now()).is_err() {
             run.ids.remove(selected.stream.name.as_str());
         }
     }
@@ -340,7 +335,7 @@ pub async fn read(
         output.close(id, result.err());
         usize::from(is_incomplete)
     });
-    let incomplete: Vec<usize> = stream::iter(read).buffer_unordered(STREAMS_AT_ONCE).collect().await;
+    let incomplete: Vec<usize> = stream::iter(read).buffer_unordered(CONCURRENT_STREAMS).collect().await;
     incomplete.into_iter().sum()
 }
 
@@ -389,17 +384,17 @@ pub async fn dry_run(
             },
         }
     }
-    let a_minute = reports_a_minute(config, &portfolio);
+    let per_minute = reports_per_minute(config, &portfolio);
     tracing::info!(
         "Total report requests, not counting a few for the totals check: about {reports}. At Criteo's limit of \
-         {a_minute} per minute they take {} min or more.",
-        reports.saturating_sub(1) / a_minute
+         {per_minute} per minute they take {} min or more.",
+        reports.saturating_sub(1) / per_minute
     );
     Ok(can_be_read)
 }
 
 /// From developers.criteo.com, Rate limits.
-pub(crate) fn reports_a_minute(config: &Config, portfolio: &Portfolio) -> usize {
+pub(crate) fn reports_per_minute(config: &Config, portfolio: &Portfolio) -> usize {
     if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 }
 }
 
@@ -523,7 +518,7 @@ impl InFlight {
         Ok(())
     }
 
-    async fn settle(self) -> Result<()> {
+    async fn wait_all(self) -> Result<()> {
         let task = watchdog::task("A stream".to_owned());
         task.waits_for("its rows to be written");
         for slice in self.0 {

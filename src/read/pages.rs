@@ -151,29 +151,26 @@ pub(crate) struct Page {
     pub list: List,
     pub count: u64,
     /// Empty if the request names none.
-    asked: HashSet<String>,
+    requested: HashSet<String>,
     /// Indexes of objects of other advertisers.
-    pub strangers: HashSet<u64>,
+    pub unrequested: HashSet<u64>,
     first: Option<String>,
     last: Option<String>,
     ids: Vec<u64>,
 }
 
 impl Page {
-    pub(crate) fn of(asked: HashSet<String>) -> Self {
-        Self { asked, ..Self::default() }
+    pub(crate) fn of(requested: HashSet<String>) -> Self {
+        Self { requested, ..Self::default() }
     }
 
-    /// Checks the number of objects.
-    ///
-    /// # Errors
-    /// `Cause::AnswerTooLarge` if it has.
+    /// Fails with `Cause::ResponseTooLarge` if there are too many objects.
     pub(crate) fn check_size(&self) -> Result<()> {
         if self.count <= MAX_OBJECTS {
             return Ok(());
         }
         let message = format!("Criteo sent {} objects in one response, which is too many.", self.count);
-        Err(Error::config(message).because(Cause::AnswerTooLarge))
+        Err(Error::config(message).because(Cause::ResponseTooLarge))
     }
 }
 
@@ -188,16 +185,16 @@ impl RowSink for Page {
         let reference = object.reference(inside.as_ref());
         let updated = inside.and_then(|inside| inside.updated_at).and_then(|raw| scan::text(raw, MAX_ID_LEN));
         let updated = updated.and_then(|text| text.parse().ok());
-        let is_strange = |id: &String| !self.asked.is_empty() && !self.asked.contains(id);
-        let is_stranger = reference.advertiser_id.as_ref().is_some_and(is_strange);
-        if let (Some(updated), Some(advertiser), false) = (updated, &reference.advertiser_id, is_stranger) {
+        let advertiser = reference.advertiser_id.as_ref();
+        let is_unrequested = advertiser.is_some_and(|id| !self.requested.is_empty() && !self.requested.contains(id));
+        if let (Some(updated), Some(advertiser), false) = (updated, &reference.advertiser_id, is_unrequested) {
             self.list.note_change(advertiser.clone(), updated);
         }
         self.first.get_or_insert_with(|| reference.id.clone());
         self.last = Some(reference.id.clone());
         self.ids.push(fingerprint(&reference.id));
-        if is_stranger {
-            self.strangers.insert(self.count - 1);
+        if is_unrequested {
+            self.unrequested.insert(self.count - 1);
         } else {
             self.list.references.push(reference);
         }
@@ -206,13 +203,13 @@ impl RowSink for Page {
 }
 
 /// Builds a JSON list of the objects to keep, unchanged or rewritten.
-pub(crate) struct Kept<F> {
+pub(crate) struct Filtered<F> {
     keep: F,
     at: u64,
     text: String,
 }
 
-impl<F> Kept<F> {
+impl<F> Filtered<F> {
     /// `keep` gets the index of an object in the response and the object.
     pub(crate) fn new(keep: F) -> Self {
         Self { keep, at: 0, text: "[".to_owned() }
@@ -223,7 +220,7 @@ impl<F> Kept<F> {
     }
 }
 
-impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> RowSink for Kept<F> {
+impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> RowSink for Filtered<F> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         let row = <&RawValue>::deserialize(row)?;
         if let Some(object) = (self.keep)(self.at, row.get()).map_err(D::Error::custom)? {
@@ -240,7 +237,7 @@ impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> Row
 ///
 /// # Errors
 /// If the id cannot be read: it might be a known one.
-pub(crate) fn other<'a>(
+pub(crate) fn unknown_object<'a>(
     object: &'a str,
     known: &HashSet<&str>,
     unknown: &[&str],
@@ -262,9 +259,9 @@ fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
         text.push_str(&Value::from(name).to_string());
         text.push(':');
         let number = scan::text(raw, MAX_ID_LEN).and_then(|text| text.parse::<f64>().ok());
-        let is_told = number.is_some_and(|number| number > 0.0);
+        let is_positive = number.is_some_and(|number| number > 0.0);
         match fold(&scan::short(name, MAX_ID_LEN)).as_str() {
-            name if unknown.contains(&name) && !is_told => text.push_str("null"),
+            name if unknown.contains(&name) && !is_positive => text.push_str("null"),
             "attributes" if raw.starts_with('{') => {
                 text.push_str(&without(raw, unknown).map_err(|error| error.to_string())?);
             }
@@ -360,8 +357,7 @@ fn fingerprint(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use crate::read::pages::*;
-    use crate::rows::envelope;
-    use crate::rows::envelope::Shape;
+    use crate::rows::envelope::{self, Shape};
     use serde_json::json;
 
     /// Walks the pages that `serve` returns for an offset and a call number.

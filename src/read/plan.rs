@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::model::calendar::{Range, Resume, Window, days_before};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::format_ids;
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::products::report::Report;
 use crate::protocol::airbyte::SyncMode;
 use crate::read::density::Density;
@@ -118,7 +117,7 @@ impl ReadContext<'_> {
                 );
             }
             let is_adjoining = resume.left_out.is_none() && !is_late;
-            let purpose = if is_adjoining { Purpose::Cursor } else { Purpose::BehindGap };
+            let purpose = if is_adjoining { Purpose::Cursor } else { Purpose::AfterGap };
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), purpose));
         }
         for (window, advertisers) in cursors.holes_before(&starts) {

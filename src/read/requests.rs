@@ -47,7 +47,7 @@ pub fn objects<'a>(
         body: body.map(|body| body.to_string()),
         class: CallClass::Other,
         expected_bytes: 0,
-        memory: Memory::Answers,
+        memory: Memory::Rows,
         is_divisible: entity.request.is_search(),
         is_suspect: false,
     }
@@ -83,7 +83,7 @@ pub fn report(
         body: body.map(|body| body.to_string()),
         class: CallClass::Report,
         expected_bytes: 0,
-        memory: Memory::Answers,
+        memory: Memory::Rows,
         is_divisible: true,
         is_suspect: false,
     }
@@ -153,7 +153,7 @@ pub fn log_files(advertiser: &AdvertiserId, day: NaiveDate, with_products: bool)
         body: Some(query.to_string()),
         class: CallClass::Report,
         expected_bytes: 0,
-        memory: Memory::Answers,
+        memory: Memory::Rows,
         is_divisible: false,
         is_suspect: false,
     }

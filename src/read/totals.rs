@@ -12,10 +12,8 @@ use tokio::sync::Mutex;
 
 use crate::error::{Cause, Error, Result};
 use crate::http::{Call, Client, Memory};
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, period_end, window_at};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::numeric_id;
+use crate::model::calendar::{Grain, Window, period_end, window_at};
+use crate::model::ids::{AdvertiserId, numeric_id};
 use crate::products::endpoint::TOTAL_METRICS;
 use crate::products::report::Report;
 use crate::read::requests;
@@ -319,7 +317,7 @@ impl Page {
                     self.note_failure(window, &advertisers);
                     matches!(
                         error.cause,
-                        Some(Cause::InvalidTimespan | Cause::TooSlow | Cause::Rejected | Cause::AnswerTooLarge)
+                        Some(Cause::InvalidTimespan | Cause::TooSlow | Cause::Rejected | Cause::ResponseTooLarge)
                     )
                 }
             };
@@ -351,7 +349,7 @@ fn not_to_be_had() -> Error {
 async fn ask_once(client: &Client, coarse: &Report, window: Window, advertisers: &Advertisers) -> Result<Option<Sums>> {
     let call = requests::report(coarse, &coarse.metrics, advertisers, window, None);
     // Rows wait for the totals, so these must not wait for the rows' memory.
-    let call = Call { memory: Memory::Apart, ..call };
+    let call = Call { memory: Memory::Shared, ..call };
     let (_, (rows, sums)) = client.fetch(&call, |body| sum(body, coarse, window, advertisers)).await?;
     Ok((rows < coarse.row_cap).then_some(sums))
 }

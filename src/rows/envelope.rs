@@ -15,17 +15,17 @@
 //! Errors, warnings and announced row counts are honored in every shape. Any other shape is an error, never an empty
 //! report.
 
+use std::fmt;
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
-use std::fmt;
 
 use crate::error::{Cause, Error, Result};
 use crate::products::marketing::metrics::fold;
 use crate::rows::decimal::Decimal;
-use crate::rows::notices::Notices;
-use crate::rows::notices::criteo_errors;
+use crate::rows::notices::{Notices, criteo_errors};
 use crate::support::scan;
 use crate::support::text::excerpt;
 
@@ -204,7 +204,7 @@ pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Re
     let mut envelope = Envelope::default();
     let mut table = Table { document: body, columns: None, lists: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_str(body);
-    Answer { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
+    ResponseBody { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     table.each(sink)?;
     Ok(envelope)
@@ -240,8 +240,8 @@ impl Table<'_> {
         let start = first.as_ptr().addr().checked_sub(self.document.as_ptr().addr())?;
         let end = last.as_ptr().addr().checked_sub(self.document.as_ptr().addr())? + last.len();
         let open = self.document.get(..start)?.trim_end().len().checked_sub(1)?;
-        let behind = self.document.get(end..)?;
-        let close = end + behind.len() - behind.trim_start().len();
+        let rest = self.document.get(end..)?;
+        let close = end + rest.len() - rest.trim_start().len();
         self.lists.push(self.document.get(open..=close)?);
         (self.lists.len() <= MAX_LISTS).then_some(())
     }
@@ -309,7 +309,7 @@ pub fn check_into(body: &str, shape: Shape, sink: &mut impl RowSink) -> Result<E
         category => Error::transient("Criteo sent a truncated response, or one that is not JSON.")
             .with_detail(format!("line {}, column {}: {category:?}", error.line(), error.column())),
     })?;
-    // guard: errors-in-answer
+    // guard: errors-in-response
     if envelope.errors.count > 0 {
         return Err(criteo_errors(&envelope.errors));
     }
@@ -329,14 +329,14 @@ pub fn unknown_shape(what: &str) -> Error {
 }
 
 /// The document: a bare list of rows or an envelope around them.
-struct Answer<'a, 'de, S> {
+struct ResponseBody<'a, 'de, S> {
     envelope: &'a mut Envelope,
     table: &'a mut Table<'de>,
     shape: Shape,
     sink: &'a mut S,
 }
 
-impl<'de, S: RowSink> Answer<'_, 'de, S> {
+impl<'de, S: RowSink> ResponseBody<'_, 'de, S> {
     fn rows(&mut self) -> Rows<'_, 'de, S> {
         Rows { envelope: self.envelope, table: self.table, shape: self.shape, sink: self.sink }
     }
@@ -358,7 +358,7 @@ impl<'de, S: RowSink> Answer<'_, 'de, S> {
     }
 }
 
-impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, 'de, S> {
+impl<'de, S: RowSink> DeserializeSeed<'de> for ResponseBody<'_, 'de, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
@@ -366,7 +366,7 @@ impl<'de, S: RowSink> DeserializeSeed<'de> for Answer<'_, 'de, S> {
     }
 }
 
-impl<'de, S: RowSink> Visitor<'de> for Answer<'_, 'de, S> {
+impl<'de, S: RowSink> Visitor<'de> for ResponseBody<'_, 'de, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

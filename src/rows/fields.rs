@@ -11,8 +11,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::fold;
+use crate::products::marketing::metrics::{self, fold};
 use crate::products::report::Report;
 use crate::products::schema::ColumnType;
 use crate::rows::envelope::{MAX_ROW_LEN, too_long};

@@ -178,11 +178,11 @@ impl Problem {
         for Notice { code, title, detail, trace_id, .. } in errors.first.iter().take(3) {
             let name = if title.is_empty() { code } else { title };
             let _ = write!(words, "{}", if name.is_empty() { "an error without a description" } else { name });
-            for (text, before, behind) in
+            for (text, before, after) in
                 [(detail, ": ", ""), (code, " [", "]"), (trace_id, " (Criteo's trace id ", ")")]
             {
                 if !text.is_empty() {
-                    let _ = write!(words, "{before}{text}{behind}");
+                    let _ = write!(words, "{before}{text}{after}");
                 }
             }
             words.push_str(". ");
@@ -230,7 +230,7 @@ pub fn criteo_errors(errors: &Notices) -> Error {
         _ if problem.is_about_advertisers() => Cause::ConsentMissing,
         _ if problem.is_about_no_campaign() => Cause::NoCampaign,
         Some(INVALID_TIMESPAN) => Cause::InvalidTimespan,
-        _ => Cause::ErrorsInAnswer,
+        _ => Cause::ErrorsInResponse,
     };
     let error = if is_final { Error::config(message) } else { Error::transient(message) };
     problem.describe(error.because(cause))

@@ -13,7 +13,6 @@
 //! sync plan its windows. An invalid state is an error, never a silent full resync. Version 1 (`advertisers` instead of
 //! `scope`, no holes) is accepted too.
 
-use crate::model::ids::format_ids;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
@@ -23,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::model::calendar::{Window, days_after};
-use crate::model::ids::AdvertiserId;
+use crate::model::ids::{AdvertiserId, format_ids};
 use crate::products::report::Fingerprint;
 use crate::state::{self, corrupt};
 

@@ -34,7 +34,7 @@ pub fn is_complete(state: &Value) -> bool {
 }
 
 /// Whether an incremental sync finds nothing in a state: it is empty, or that of a full refresh.
-pub(crate) fn has_no_cursor(state: &Map<String, Value>) -> bool {
+fn has_no_cursor(state: &Map<String, Value>) -> bool {
     state.is_empty() || state.contains_key(AFTER)
 }
 
@@ -45,7 +45,7 @@ pub fn replication_value(state: &Value) -> Option<&str> {
     groups.iter().filter_map(|group| group["cursor"].as_str().or(group["updated_at"].as_str())).min()
 }
 
-pub(crate) fn too_new(version: u64, known: u64) -> Error {
+fn too_new(version: u64, known: u64) -> Error {
     Error::config(format!(
         "The saved state has version {version}, but this release supports versions up to {known}. Use the newer release \
          that wrote it, or reset the stream to resync it from the start."

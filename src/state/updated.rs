@@ -14,7 +14,7 @@ const VERSION: u64 = 2;
 pub(crate) const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
 
 /// The cursor of each advertiser: objects last changed before it are not written again.
-pub(crate) type Floor = BTreeMap<String, DateTime<Utc>>;
+pub(crate) type UpdatedCursors = BTreeMap<String, DateTime<Utc>>;
 
 /// Advertisers with the same cursor, as saved.
 #[derive(Serialize, Deserialize)]
@@ -28,7 +28,7 @@ struct Group {
 ///
 /// # Errors
 /// `config_error` if the state is invalid or has a newer version.
-pub(crate) fn parse(state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<DateTime<Utc>>)> {
+pub(crate) fn parse(state: &Value, now: DateTime<Utc>) -> Result<(UpdatedCursors, Vec<DateTime<Utc>>)> {
     let groups: Vec<Group> = match state.clone() {
         Value::Null => Vec::new(),
         Value::Object(object) if has_no_cursor(&object) => Vec::new(),
@@ -42,7 +42,7 @@ pub(crate) fn parse(state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<Dat
             serde_json::from_value(groups).map_err(|_| corrupt("its cursors are malformed"))?
         }
     };
-    let (mut floor, mut future) = (Floor::new(), Vec::new());
+    let (mut cursors, mut future) = (UpdatedCursors::new(), Vec::new());
     let mut unknown = BTreeSet::new();
     for Group { updated_at, scope } in groups {
         if updated_at > now.checked_add_signed(CLOCK_SLACK).unwrap_or(now) {
@@ -51,17 +51,17 @@ pub(crate) fn parse(state: &Value, now: DateTime<Utc>) -> Result<(Floor, Vec<Dat
             continue;
         }
         for advertiser in scope {
-            let instant = floor.entry(advertiser).or_insert(updated_at);
+            let instant = cursors.entry(advertiser).or_insert(updated_at);
             *instant = updated_at.min(*instant);
         }
     }
-    floor.retain(|advertiser, _| !unknown.contains(advertiser));
-    Ok((floor, future))
+    cursors.retain(|advertiser, _| !unknown.contains(advertiser));
+    Ok((cursors, future))
 }
 
-pub(crate) fn to_value(floor: &Floor) -> Value {
+pub(crate) fn to_value(cursors: &UpdatedCursors) -> Value {
     let mut groups: BTreeMap<DateTime<Utc>, Vec<&str>> = BTreeMap::new();
-    for (advertiser, instant) in floor {
+    for (advertiser, instant) in cursors {
         groups.entry(*instant).or_default().push(advertiser);
     }
     let text = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);

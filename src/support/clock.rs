@@ -1,8 +1,9 @@
 //! The only code that reads the current time.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
-use std::time::Duration;
 
 /// A clock whose date can be pinned, so that tests and demos are repeatable.
 #[derive(Debug, Clone, Copy, Default)]

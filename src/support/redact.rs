@@ -430,13 +430,13 @@ mod tests {
             data_encoding::HEXUPPER.encode(secret.as_bytes()),
             data_encoding::HEXLOWER.encode(secret.as_bytes()),
         ];
-        let behind = [
+        let after = [
             (BASE64.encode(basic.as_bytes()), 9),
             (BASE64URL.encode(format!("x{basic}yz").as_bytes()), 10),
             (percent(&BASE64.encode(basic.as_bytes())), 9),
             (json_escaped(&BASE64.encode(basic.as_bytes())), 9),
         ];
-        own.into_iter().map(|own| (own, 0)).chain(behind).collect()
+        own.into_iter().map(|own| (own, 0)).chain(after).collect()
     }
 
     /// Whether more than six consecutive characters of a secret are visible.

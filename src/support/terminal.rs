@@ -14,12 +14,12 @@ pub(crate) const NARROWEST: usize = 30;
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     width: usize,
-    has_colours: bool,
+    has_colors: bool,
 }
 
 /// A color that most terminals have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
+pub enum Color {
     /// Success.
     Green,
     /// Notes and warnings.
@@ -27,7 +27,7 @@ pub enum Colour {
     /// Errors.
     Red,
     /// Less important text.
-    Grey,
+    Gray,
 }
 
 impl Terminal {
@@ -50,7 +50,7 @@ impl Terminal {
             // An empty NO_COLOR counts as unset (no-color.org).
             let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-            Self { width, has_colours: !is_plain && !is_dumb }
+            Self { width, has_colors: !is_plain && !is_dumb }
         })
     }
 
@@ -62,15 +62,15 @@ impl Terminal {
 
     /// Adds color, if the terminal supports it.
     #[must_use]
-    pub fn paint(self, text: &str, colour: Colour) -> String {
-        let code = match colour {
-            Colour::Green => 32,
-            Colour::Yellow => 33,
-            Colour::Red => 31,
-            Colour::Grey => 90,
+    pub fn paint(self, text: &str, color: Color) -> String {
+        let code = match color {
+            Color::Green => 32,
+            Color::Yellow => 33,
+            Color::Red => 31,
+            Color::Gray => 90,
         };
         let text = safe(text);
-        if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
+        if self.has_colors { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
     }
 
     /// Writes one or several lines.
@@ -80,7 +80,7 @@ impl Terminal {
 
     /// Writes a heading after an empty line.
     pub fn heading(self, text: &str) {
-        put(&format!("\n{}", self.paint(text, Colour::Green)));
+        put(&format!("\n{}", self.paint(text, Color::Green)));
     }
 
     /// Whether the user can type input.
@@ -96,7 +96,7 @@ impl Terminal {
 
     /// Writes a prompt; the input follows on the same line.
     pub fn question(self, text: &str) {
-        let _ = write!(std::io::stderr(), "{} ", self.paint(text, Colour::Yellow));
+        let _ = write!(std::io::stderr(), "{} ", self.paint(text, Color::Yellow));
         let _ = std::io::stderr().flush();
     }
 }

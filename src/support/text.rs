@@ -1,4 +1,4 @@
-//! Text from outside, made safe to print.
+//! Text for messages: quotes of others, made safe to print, and lists.
 
 use crate::support::redact;
 
@@ -9,4 +9,15 @@ const MAX_QUOTE_LEN: usize = 300;
 /// be recognized.
 pub(crate) fn excerpt(text: &str) -> String {
     redact::clean_start(text, MAX_QUOTE_LEN).chars().map(redact::harmless).collect()
+}
+
+/// Joins the first few and counts the rest.
+pub(crate) fn list_of(texts: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 10;
+    let count = texts.len();
+    let shown: Vec<_> = texts.take(SHOWN).collect();
+    match count.saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }

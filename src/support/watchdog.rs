@@ -8,19 +8,19 @@
 //! destination must not end a sync. The state is global to the process, since the writer thread and the requests wait
 //! for each other.
 
-use crate::support::clock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Cause, Error};
+use crate::support::clock;
 
 /// How long a run may make no progress. Longer than any single time limit: Criteo may take five minutes to start
 /// responding.
-pub const PATIENCE: Duration = Duration::from_mins(10);
-const LOOKS: u32 = 20;
-const MAX_TOLD: usize = 10;
+pub const STALL_TIME: Duration = Duration::from_mins(10);
+const CHECKS: u32 = 20;
+const MAX_NAMED: usize = 10;
 
 static WATCH: Watch = Watch::new();
 
@@ -58,22 +58,22 @@ impl Watch {
         Task { watch: self, number }
     }
 
-    /// Resolves after `patience` without progress. It counts checks, not time: a machine that was suspended has not
+    /// Resolves after `stall_time` without progress. It counts checks, not time: a machine that was suspended has not
     /// stalled.
-    async fn stalled(&self, patience: Duration) -> Error {
-        let (mut still, mut seen) = (0, self.moves.load(Ordering::Relaxed));
-        while still < LOOKS {
-            clock::idle(patience / LOOKS).await;
+    async fn stalled(&self, stall_time: Duration) -> Error {
+        let (mut idle_checks, mut seen) = (0, self.moves.load(Ordering::Relaxed));
+        while idle_checks < CHECKS {
+            clock::idle(stall_time / CHECKS).await;
             let moves = self.moves.load(Ordering::Relaxed);
             // guard: known-limits
-            let is_still = moves == seen && self.limits.load(Ordering::Relaxed) == 0;
-            still = if is_still { still + 1 } else { 0 };
+            let is_idle = moves == seen && self.limits.load(Ordering::Relaxed) == 0;
+            idle_checks = if is_idle { idle_checks + 1 } else { 0 };
             seen = moves;
         }
         Error::transient(format!(
             "Nothing was sent, received or written for {} s, so the sync stopped. Everything written so far is valid; \
              the next sync resumes from the last state. {}",
-            patience.as_secs(),
+            stall_time.as_secs(),
             self.waits()
         ))
         .because(Cause::Stalled)
@@ -87,11 +87,11 @@ impl Watch {
         if counts.is_empty() {
             return "No request was running.".to_owned();
         }
-        let shown = counts.iter().take(MAX_TOLD).map(|((name, what), count)| match count {
+        let shown = counts.iter().take(MAX_NAMED).map(|((name, what), count)| match count {
             1 => format!("{name} waits for {what}"),
             count => format!("{name} waits for {what} ({count} times)"),
         });
-        let more = counts.len().saturating_sub(MAX_TOLD);
+        let more = counts.len().saturating_sub(MAX_NAMED);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         format!("Running: {}{more}.", shown.collect::<Vec<_>>().join("; "))
     }
@@ -141,9 +141,9 @@ pub(crate) fn task(name: String) -> Task {
     WATCH.task(name)
 }
 
-/// Resolves, with the error to end the run with, after `patience` without progress.
-pub(crate) async fn stalled(patience: Duration) -> Error {
-    WATCH.stalled(patience).await
+/// Resolves, with the error to end the run with, after `stall_time` without progress.
+pub(crate) async fn stalled(stall_time: Duration) -> Error {
+    WATCH.stalled(stall_time).await
 }
 
 #[cfg(test)]

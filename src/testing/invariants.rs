@@ -9,15 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::http;
-use crate::products::Stream;
-use crate::products::marketing;
-use crate::products::report::Fingerprint;
-use crate::products::report::ReportOptions;
+use crate::products::report::{Fingerprint, ReportOptions};
+use crate::products::{Stream, marketing};
 use crate::protocol::{airbyte, singer};
-use crate::read::judge;
-use crate::read::log_files;
-use crate::rows::envelope;
-use crate::rows::envelope::{RowSink, Shape};
+use crate::read::{judge, log_files};
+use crate::rows::envelope::{self, RowSink, Shape};
 use crate::rows::project::Projection;
 use crate::state::cursor::Cursors;
 use crate::support::scan;
@@ -115,5 +111,5 @@ pub fn headers(text: &str) {
             headers.append(name, value);
         }
     }
-    http::heed(&headers);
+    http::parse_headers(&headers);
 }

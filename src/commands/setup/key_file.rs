@@ -95,7 +95,7 @@ fn bare(label: &str) -> String {
 /// The value after a label, on the same line or the next one with text.
 fn value(text: &str, labels: &[&str]) -> Option<String> {
     let mut lines = text.lines();
-    let rest = lines.by_ref().find_map(|line| behind_label(line, labels))?;
+    let rest = lines.by_ref().find_map(|line| after_label(line, labels))?;
     let found = Some(cleaned(rest)).filter(|value| !value.is_empty());
     let next = || lines.map(str::trim).find(|line| !line.is_empty()).filter(|line| !is_label(line)).map(cleaned);
     // Neither part contains blanks or brackets, so such text is a remark.
@@ -103,10 +103,10 @@ fn value(text: &str, labels: &[&str]) -> Option<String> {
 }
 
 fn is_label(line: &str) -> bool {
-    behind_label(line, &ID).is_some() || behind_label(line, &SECRET).is_some()
+    after_label(line, &ID).is_some() || after_label(line, &SECRET).is_some()
 }
 
-fn behind_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
+fn after_label<'a>(line: &'a str, labels: &[&str]) -> Option<&'a str> {
     labels.iter().find_map(|label| {
         line.char_indices().find_map(|(start, _)| {
             let rest = without(&line[start..], label)?;

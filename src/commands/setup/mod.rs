@@ -1,9 +1,7 @@
 //! `setup`: creates a working configuration, with a walkthrough of Criteo's developer portal.
 
-pub(crate) mod key_file;
+mod key_file;
 
-use crate::commands::log_warnings;
-use crate::config::report_options;
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,15 +12,14 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::SetupArguments;
 use crate::commands::check::verdict;
-use crate::commands::{Session, parse_config, read_bytes};
-use crate::config::{SPEC, secrets};
+use crate::commands::{Session, log_warnings, parse_config, read_bytes};
+use crate::config::{SPEC, report_options, secrets};
 use crate::error::{Error, Result};
 use crate::products::{Permission, Stream, marketing};
 use crate::protocol::airbyte;
 use crate::support::clock::Clock;
-use crate::support::files;
-use crate::support::redact;
 use crate::support::terminal::Terminal;
+use crate::support::{files, redact};
 
 /// The steps in the portal. The code of a step asks its questions after the text.
 const STEPS: &[(&str, &str)] = &[

@@ -8,8 +8,7 @@ use crate::output::sink::RecordTarget;
 use crate::output::stream::StreamOutput;
 use crate::output::writer::Lines;
 use crate::protocol::airbyte::{self, Status};
-use crate::support::clock;
-use crate::support::redact;
+use crate::support::{clock, redact};
 
 /// Writes a message that has text of others in it.
 fn masked(out: &mut Lines, mut message: Value) {
@@ -27,15 +26,15 @@ pub(super) fn log(out: &mut Lines, level: Level, stream: Option<&str>, text: &st
     );
 }
 
-pub(super) fn failed(out: &mut Lines, stream: Option<&str>, error: &Error) {
+pub(super) fn report_error(out: &mut Lines, stream: Option<&str>, error: &Error) {
     masked(out, airbyte::error(error, stream));
 }
 
-pub(super) fn checked(out: &mut Lines, outcome: &Result<String>) {
+pub(super) fn report_check(out: &mut Lines, outcome: &Result<String>) {
     masked(out, airbyte::connection_status(outcome));
 }
 
-pub(super) fn config_changed(out: &mut Lines, config: &Value) {
+pub(super) fn report_config(out: &mut Lines, config: &Value) {
     out.message(&airbyte::control(config));
 }
 
@@ -47,7 +46,7 @@ pub(super) fn status(out: &mut Lines, stream: &str, status: Status) {
     out.message(&airbyte::stream_status(stream, status));
 }
 
-pub(super) fn rate_limited(out: &mut Lines, stream: &str, reset: i64) {
+pub(super) fn report_rate_limit(out: &mut Lines, stream: &str, reset: i64) {
     out.message(&airbyte::rate_limited(stream, reset));
 }
 
@@ -56,6 +55,6 @@ pub(super) fn state(out: &mut Lines, stream: &StreamOutput, state: &Value) {
     out.ends_with_state = true;
 }
 
-pub(super) fn target<'a>(out: &'a mut Lines, stream: &str) -> RecordTarget<'a> {
+pub(super) fn record_target<'a>(out: &'a mut Lines, stream: &str) -> RecordTarget<'a> {
     RecordTarget::Airbyte { out, prefix: airbyte::record_prefix(stream, clock::now_millis()) }
 }

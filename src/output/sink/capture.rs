@@ -32,7 +32,7 @@ impl Capture {
         self.buffer.clear();
     }
 
-    pub(super) fn failed(&mut self, error: &Error) {
+    pub(super) fn report_error(&mut self, error: &Error) {
         (self.take)(Captured::Failed(error.clone()));
     }
 }

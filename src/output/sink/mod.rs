@@ -21,7 +21,7 @@ use crate::output::sink::console::Console;
 use crate::output::sink::singer::SingerSink;
 use crate::output::stream::{Progress, StreamOutput};
 use crate::output::writer::{BUFFER, Lines};
-use crate::protocol::airbyte::Status;
+use crate::protocol::airbyte::{Status, record_suffix};
 use crate::rows::envelope::RowSink;
 use crate::support::stop::{Stop, StopSender};
 use crate::support::watchdog;
@@ -55,32 +55,33 @@ impl Sink {
     }
 
     /// Reports an error of a stream or the run. Secrets are masked.
-    pub(crate) fn failed(&mut self, out: &mut Lines, stream: Option<&str>, error: &Error) {
+    pub(crate) fn report_error(&mut self, out: &mut Lines, stream: Option<&str>, error: &Error) {
         match self {
-            Self::Airbyte => airbyte::failed(out, stream, error),
+            Self::Airbyte => airbyte::report_error(out, stream, error),
             Self::Singer(sink) => sink.log.line(Level::ERROR, stream, &error.message),
             Self::Console(console) => console.log.line(Level::ERROR, stream, &error.message),
-            Self::Capture(capture) => capture.failed(error),
+            Self::Capture(capture) => capture.report_error(error),
         }
     }
 
     /// Reports the outcome of `check`.
-    pub(crate) fn checked(&self, out: &mut Lines, outcome: &Result<String>) {
+    pub(crate) fn report_check(&self, out: &mut Lines, outcome: &Result<String>) {
         if let Self::Airbyte = self {
-            airbyte::checked(out, outcome);
+            airbyte::report_check(out, outcome);
         }
     }
 
     /// Passes on a configuration with a rotated refresh token. It contains secrets on purpose.
-    pub(crate) fn config_changed(&self, out: &mut Lines, config: &Value) {
+    pub(crate) fn report_config(&self, out: &mut Lines, config: &Value) {
         match self {
-            Self::Airbyte => airbyte::config_changed(out, config),
+            Self::Airbyte => airbyte::report_config(out, config),
             Self::Singer(sink) => sink.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
             Self::Console(console) => console.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
             Self::Capture(_) => {}
         }
     }
 
+    /// Reports the expected number of rows of a stream.
     pub(crate) fn estimate(&self, out: &mut Lines, stream: &str, rows: u64) {
         if let Self::Airbyte = self {
             airbyte::estimate(out, stream, rows);
@@ -88,13 +89,14 @@ impl Sink {
     }
 
     /// Prepares a stream before it starts.
-    pub(crate) fn announced(&self, stream: &mut StreamOutput) {
+    pub(crate) fn prepare_stream(&self, stream: &mut StreamOutput) {
         if let Self::Singer(sink) = self {
-            sink.announced(stream);
+            sink.prepare_stream(stream);
         }
     }
 
-    pub(crate) fn started(&self, out: &mut Lines, stream: &mut StreamOutput) {
+    /// Reports the start of a stream, before its first record.
+    pub(crate) fn start_stream(&self, out: &mut Lines, stream: &mut StreamOutput) {
         match self {
             Self::Airbyte => airbyte::status(out, &stream.setup.name, Status::Started),
             Self::Singer(_) => out.message(&std::mem::take(&mut stream.setup.schema)),
@@ -102,12 +104,14 @@ impl Sink {
         }
     }
 
-    pub(crate) fn rate_limited(&self, out: &mut Lines, stream: &str, reset: i64) {
+    /// Reports that a stream waits for the rate limit until `reset` (epoch milliseconds).
+    pub(crate) fn report_rate_limit(&self, out: &mut Lines, stream: &str, reset: i64) {
         if let Self::Airbyte = self {
-            airbyte::rate_limited(out, stream, reset);
+            airbyte::report_rate_limit(out, stream, reset);
         }
     }
 
+    /// Writes a state of a stream.
     pub(crate) fn state(&mut self, out: &mut Lines, stream: &StreamOutput, state: &Value) {
         match self {
             Self::Airbyte => airbyte::state(out, stream, state),
@@ -117,7 +121,7 @@ impl Sink {
     }
 
     /// Where the records of a slice go.
-    pub(crate) fn target<'a>(
+    pub(crate) fn record_target<'a>(
         &'a mut self,
         out: &'a mut Lines,
         stream: &StreamOutput,
@@ -125,34 +129,40 @@ impl Sink {
     ) -> RecordTarget<'a> {
         match (self, files) {
             (Self::Singer(_), Some(files)) => RecordTarget::Files(files),
-            (Self::Singer(_), None) => singer::target(out, stream),
-            (Self::Airbyte | Self::Console(_), _) => airbyte::target(out, &stream.setup.name),
+            (Self::Singer(_), None) => singer::record_target(out, stream),
+            (Self::Airbyte | Self::Console(_), _) => airbyte::record_target(out, &stream.setup.name),
             (Self::Capture(capture), _) => RecordTarget::Capture(capture),
         }
     }
 
     /// Reports that a stream was written completely, for this scope. Returns a warning.
-    pub(crate) fn snapshot(&mut self, out: &mut Lines, stream: &StreamOutput, scope: &[String]) -> Option<String> {
-        if let Self::Singer(sink) = self { sink.snapshot(out, stream, scope) } else { None }
+    pub(crate) fn finish_snapshot(
+        &mut self,
+        out: &mut Lines,
+        stream: &StreamOutput,
+        scope: &[String],
+    ) -> Option<String> {
+        if let Self::Singer(sink) = self { sink.finish_snapshot(out, stream, scope) } else { None }
     }
 
-    pub(crate) fn response(&self, stats: &CallStats) {
+    /// Records the duration of an HTTP call.
+    pub(crate) fn count_response(&self, stats: &CallStats) {
         if let Self::Singer(sink) = self {
-            sink.response(stats);
+            sink.count_response(stats);
         }
     }
 
     /// Reports the end of a stream, directly after its last state.
-    pub(crate) fn ended(&self, out: &mut Lines, name: &str, is_complete: bool) {
+    pub(crate) fn end_stream(&self, out: &mut Lines, name: &str, is_complete: bool) {
         if let Self::Airbyte = self {
             airbyte::status(out, name, if is_complete { Status::Complete } else { Status::Incomplete });
         }
     }
 
-    /// Reports the figures of a stream that ends.
-    pub(crate) fn figures(&self, stream: &StreamOutput, is_complete: bool) {
+    /// Reports the number of records and the duration of a stream that ends.
+    pub(crate) fn report_metrics(&self, stream: &StreamOutput, is_complete: bool) {
         if let Self::Singer(sink) = self {
-            sink.figures(stream, is_complete);
+            sink.report_metrics(stream, is_complete);
         }
     }
 
@@ -210,7 +220,7 @@ impl RecordTarget<'_> {
     /// Writes what follows a row.
     fn end<'a>(&mut self, misfits: impl Iterator<Item = &'a str>) {
         match self {
-            Self::Airbyte { out, .. } => crate::protocol::airbyte::record_suffix(misfits, &mut out.buffer),
+            Self::Airbyte { out, .. } => record_suffix(misfits, &mut out.buffer),
             Self::Singer { out, suffix, .. } => out.buffer.extend_from_slice(suffix),
             Self::Files(files) => files.buffer.push(b'\n'),
             Self::Capture(capture) => capture.end_record(),

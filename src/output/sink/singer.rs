@@ -32,7 +32,7 @@ impl SingerSink {
         Self { all: State::default(), log, settings: Settings::default() }
     }
 
-    pub(super) fn announced(&self, stream: &mut StreamOutput) {
+    pub(super) fn prepare_stream(&self, stream: &mut StreamOutput) {
         match &self.settings.batches {
             Some(batches) => stream.files = Some(BatchFiles::new(batches.clone(), &stream.setup.name)),
             None if self.settings.activates_versions && stream.setup.is_whole => {
@@ -50,7 +50,12 @@ impl SingerSink {
 
     /// Activates the version of a completely written stream, unless it covers less than the last time: then missing
     /// records may still exist.
-    pub(super) fn snapshot(&mut self, out: &mut Lines, stream: &StreamOutput, scope: &[String]) -> Option<String> {
+    pub(super) fn finish_snapshot(
+        &mut self,
+        out: &mut Lines,
+        stream: &StreamOutput,
+        scope: &[String],
+    ) -> Option<String> {
         let version = stream.version?;
         if self.all.widen(&stream.setup.name, scope) {
             out.message(&singer::activate_version(&stream.setup.name, version));
@@ -62,12 +67,12 @@ impl SingerSink {
         )
     }
 
-    pub(super) fn response(&self, stats: &CallStats) {
+    pub(super) fn count_response(&self, stats: &CallStats) {
         let CallStats { endpoint, status, duration, .. } = stats;
         self.log.metric(None, &Metric::HttpRequestDuration(endpoint, *status, *duration));
     }
 
-    pub(super) fn figures(&self, stream: &StreamOutput, is_complete: bool) {
+    pub(super) fn report_metrics(&self, stream: &StreamOutput, is_complete: bool) {
         let took = stream.opened.map(|opened| opened.elapsed()).unwrap_or_default();
         self.log.metric(Some(&stream.setup.name), &Metric::RecordCount(stream.records));
         self.log.metric(Some(&stream.setup.name), &Metric::SyncDuration(took, is_complete));
@@ -91,7 +96,7 @@ impl SingerSink {
     }
 }
 
-pub(super) fn target<'a>(out: &'a mut Lines, stream: &StreamOutput) -> RecordTarget<'a> {
+pub(super) fn record_target<'a>(out: &'a mut Lines, stream: &StreamOutput) -> RecordTarget<'a> {
     let prefix = singer::record_prefix(&stream.setup.name);
     RecordTarget::Singer { out, prefix, suffix: singer::record_suffix(stream.version) }
 }

@@ -1,7 +1,7 @@
 //! Makes the streams of a configuration from the [`table`]. A new stream needs a line there and a file in `schemas/`.
 
 pub mod metrics;
-pub(crate) mod table;
+mod table;
 
 use serde_json::Value;
 

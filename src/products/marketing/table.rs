@@ -1,4 +1,4 @@
-//! The table of streams. A stream is a line here and a file in `schemas/`.
+//! The table of streams. A stream is an entry here and a file in `schemas/`.
 
 use crate::model::ids::ApiVersion;
 use crate::products::endpoint::{
@@ -6,6 +6,7 @@ use crate::products::endpoint::{
 };
 use crate::products::{Entity, FanOut, Permission, Placeholder, QueryParam, Request, Rest};
 
+/// A stream.
 pub(crate) struct StreamDef {
     pub name: &'static str,
     pub schema: &'static str,
@@ -13,6 +14,7 @@ pub(crate) struct StreamDef {
     pub kind: Kind,
 }
 
+/// What a stream reads.
 pub(crate) enum Kind {
     Entity { entity: Entity, primary_key: &'static [&'static str] },
     Report { dimensions: &'static [&'static str], metrics: &'static [&'static str] },
@@ -29,7 +31,7 @@ pub(crate) struct FixedReport {
     pub since: Option<&'static str>,
 }
 
-/// Only sums, so that any rows can be added up.
+/// The metrics of built-in reports: only sums, so that rows can be added up.
 const PRESET_METRICS: &[&str] = &[
     "Displays",
     "Clicks",
@@ -122,6 +124,7 @@ impl StreamDef {
         self.with(Change::Rest(rest))
     }
 
+    /// Its objects have `updatedAt`, so it can be read incrementally.
     const fn updates(self) -> Self {
         self.with(Change::Updates)
     }

@@ -7,8 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::products::Stream;
 use crate::products::schema::ColumnType;
-use crate::protocol::airbyte;
-use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::protocol::airbyte::{self, ConfiguredStream, SyncMode};
 
 /// The catalog for `--discover`, indented: Meltano hangs on lines of more than 64 KiB.
 #[must_use]

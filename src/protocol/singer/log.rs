@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tracing::Level;
 
-use crate::support::clock;
-use crate::support::redact;
+use crate::support::{clock, redact};
 
 /// Environment variable with the path of a Python `logging` configuration, which Meltano writes for taps that support
 /// structured logs.

@@ -11,12 +11,11 @@ pub mod state;
 
 use serde_json::{Map, Value, json};
 
+use crate::products::Stream;
+use crate::products::schema::ColumnType;
 pub use crate::protocol::singer::log::Log;
 pub use crate::protocol::singer::settings::Settings;
 pub use crate::protocol::singer::state::State;
-
-use crate::products::Stream;
-use crate::products::schema::ColumnType;
 use crate::support::clock;
 
 /// A property in Singer's schema dialect. Its `date-time` has a time zone (RFC 3339), and targets reject others, so a

@@ -7,17 +7,14 @@ use serde_json::value::RawValue;
 
 use crate::error::{Cause, Error, Result};
 use crate::products::endpoint::Additive;
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::column_name;
+use crate::products::marketing::metrics::{self, column_name};
 use crate::products::report::Report;
 use crate::products::schema::ColumnType;
 use crate::read::judge::{Expected, Hashes, Judging, Merged, Part, Role, text_of};
 use crate::rows::coerce::{Outcome, coerce, day_of};
 use crate::rows::decimal::Decimal;
-use crate::rows::envelope;
-use crate::rows::envelope::{RowSink, Shape};
-use crate::rows::fields;
-use crate::rows::fields::{Fields, Layout, unwrapped};
+use crate::rows::envelope::{self, RowSink, Shape};
+use crate::rows::fields::{self, Fields, Layout, unwrapped};
 use crate::support::text::excerpt;
 
 /// Bounds of the memory for merging: bytes of the response, number of duplicate keys, and bytes of their rows.
@@ -75,7 +72,7 @@ pub(crate) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> R
 
 fn too_large() -> Error {
     Error::config("Criteo sent rows with the same key in a response that is too large to merge them.")
-        .because(Cause::AnswerTooLarge)
+        .because(Cause::ResponseTooLarge)
 }
 
 /// The columns that can be summed, and the first metric that cannot.

@@ -2,7 +2,7 @@
 //!
 //! If two rows seem to share a key, a second pass ([`merge`]) verifies it and sums them if possible.
 
-pub(crate) mod merge;
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +14,8 @@ use chrono::{Datelike as _, NaiveDate, Weekday};
 use serde::de::{Deserializer, IgnoredAny};
 
 use crate::error::{Cause, Error, Result};
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, period_start};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::numeric_id;
+use crate::model::calendar::{Grain, Window, period_start};
+use crate::model::ids::{AdvertiserId, numeric_id};
 use crate::output::Constants;
 use crate::products::Stream;
 use crate::products::marketing::metrics::column_name;
@@ -25,10 +23,8 @@ use crate::products::report::Report;
 use crate::products::schema::ColumnType;
 use crate::read::sums::{Precision, Sum, Sums};
 use crate::rows::coerce::{Outcome, Reading, coerce, day_of, instant_of, unescaped};
-use crate::rows::envelope;
-use crate::rows::envelope::{RowSink, Shape};
-use crate::rows::fields;
-use crate::rows::fields::{Fields, Layout, unwrapped};
+use crate::rows::envelope::{self, RowSink, Shape};
+use crate::rows::fields::{self, Fields, Layout, unwrapped};
 use crate::rows::notices::Notices;
 use crate::rows::project::{CURRENCY, Projection, ROW_NUMBER};
 use crate::support::text::excerpt;

@@ -1,8 +1,9 @@
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
 use crate::config::Config;
 use crate::products::{Source, marketing};
 use crate::read::judge::*;
-use proptest::prelude::*;
-use serde_json::{Map, Value, json};
 
 fn stream_of(name: &str, more: &Value) -> (Stream, Report) {
     let mut config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "custom_reports": [

@@ -1,11 +1,11 @@
 //! Streams of reports: plans slices, fetches them concurrently, checks totals, and writes rows with the resulting
 //! state.
 //!
-//! `trouble` handles slices that cannot be read as requested; `proof` compares the others with totals.
+//! `recovery` handles slices that cannot be read as requested; `proof` compares the others with totals.
 
-pub(crate) mod proof;
-pub(crate) mod retired;
-pub(crate) mod trouble;
+mod proof;
+mod recovery;
+mod retired;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,8 +17,7 @@ use serde_json::Value;
 
 use crate::error::{Cause, Error, Result};
 use crate::http::{Body, Call};
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Range, Window, days_before, period_end};
+use crate::model::calendar::{Grain, Range, Window, days_before, period_end};
 use crate::model::ids::AdvertiserId;
 use crate::output::StreamId;
 use crate::output::tally::ReportTally;
@@ -27,21 +26,19 @@ use crate::read::ad_sets::{AdSets, ad_sets};
 use crate::read::first_day::{first_served, is_served};
 use crate::read::judge::{Expected, constants, judge};
 use crate::read::plan::ReportPlan;
-use crate::read::report::proof::Proof;
-pub(crate) use crate::read::report::proof::list;
-use crate::read::report::trouble::Trouble;
-use crate::read::requests;
+use crate::read::report::proof::TotalsCheck;
+use crate::read::report::recovery::Recovery;
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, SETTLED_AFTER, Totals, is_settled};
 use crate::read::track::{Purpose, Slice, Track};
-use crate::read::{InFlight, ReadContext, SelectedStream};
+use crate::read::{InFlight, ReadContext, SelectedStream, requests};
 use crate::rows::envelope;
 use crate::state;
 use crate::state::cursor::{Cursors, Why};
 use crate::state::saved::Saved;
 
 pub(crate) enum Response {
-    Whole(Box<Whole>),
+    Complete(Box<CompleteResponse>),
     /// Rows are missing: row cap, memory, or span. `more` is set if more rows were announced.
     Cut {
         more: Option<Error>,
@@ -55,7 +52,7 @@ pub(crate) enum Response {
     Short,
 }
 
-pub(crate) struct Whole {
+pub(crate) struct CompleteResponse {
     body: Body,
     rows: u64,
     /// Rows added to others with the same key, and rows skipped as duplicates.
@@ -63,7 +60,7 @@ pub(crate) struct Whole {
     sums: Option<Sums>,
     totals: Option<Arc<Totals>>,
     /// Periods whose sums still differ.
-    doubts: Differences,
+    differing: Differences,
     /// Why a required totals check was not possible.
     unproven: Option<Error>,
     /// Periods with rows that could not be summed, and the advertiser's number.
@@ -74,15 +71,17 @@ enum Event {
     Responded(Slice, Result<Response>),
     AdSets(Slice, Window, Result<AdSets>),
     /// The first served day, searched after this error.
-    Floor(Slice, Error, Result<FirstServed>),
+    FirstDay(Slice, Error, Result<FirstServed>),
     /// Who still grants consent, requested after this error.
     Consent(Slice, Error, Result<BTreeSet<AdvertiserId>>),
 }
 
 impl Event {
     fn slice(&self) -> &Slice {
-        let (Self::Responded(slice, _) | Self::AdSets(slice, ..) | Self::Floor(slice, ..) | Self::Consent(slice, ..)) =
-            self;
+        let (Self::Responded(slice, _)
+        | Self::AdSets(slice, ..)
+        | Self::FirstDay(slice, ..)
+        | Self::Consent(slice, ..)) = self;
         slice
     }
 }
@@ -115,8 +114,8 @@ struct ReportReader<'a> {
     turn: usize,
     slices: u64,
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
-    proof: Proof,
-    trouble: Trouble,
+    totals_check: TotalsCheck,
+    recovery: Recovery,
     in_flight: InFlight,
     has_rows: bool,
     /// Rows added to others with the same key, and rows skipped as duplicates.
@@ -202,8 +201,8 @@ impl<'a> ReportReader<'a> {
             turn: 0,
             slices: 0,
             parts: HashMap::new(),
-            proof: Proof::default(),
-            trouble: Trouble::default(),
+            totals_check: TotalsCheck::default(),
+            recovery: Recovery::default(),
             in_flight: InFlight::default(),
             has_rows: false,
             repeated: (0, 0),
@@ -214,7 +213,7 @@ impl<'a> ReportReader<'a> {
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
         let result = self.read_all(retired).await;
         self.tally.holes = self.hole_texts();
-        self.tell_repeated();
+        self.warn_about_repeated_rows();
         self.run.output.tally(self.id, self.tally);
         Outcome { result, has_rows: self.has_rows }
     }
@@ -229,7 +228,7 @@ impl<'a> ReportReader<'a> {
                 calls.push(self.ask(slice));
             }
             let Some(event) = calls.next().await else { break };
-            match self.take(event, retired) {
+            match self.handle_event(event, retired) {
                 Ok(next) => calls.extend(next),
                 Err(error) => {
                     ended = Err(error);
@@ -242,22 +241,22 @@ impl<'a> ReportReader<'a> {
         }
         if ended.is_err() {
             // Report earlier errors, too.
-            if let Some(other) = self.failure() {
+            if let Some(other) = self.conclude() {
                 tracing::warn!("{other}");
             }
             return ended;
         }
-        std::mem::take(&mut self.in_flight).settle().await?;
+        std::mem::take(&mut self.in_flight).wait_all().await?;
         // What was read counts even if something else is missing.
         let state = if self.is_incremental { self.cursors.to_value() } else { state::complete() };
-        let failure = self.failure();
+        let failure = self.conclude();
         if failure.is_none() || self.is_incremental {
             self.run.output.state(self.id, state);
         }
         failure.map_or(Ok(()), Err)
     }
 
-    fn tell_repeated(&self) {
+    fn warn_about_repeated_rows(&self) {
         let (added, dropped) = self.repeated;
         if added > 0 {
             tracing::warn!("{added} rows had the same key as another row in their response and were added to it.");
@@ -279,8 +278,8 @@ impl<'a> ReportReader<'a> {
         None
     }
 
-    fn take(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
-        if let Event::Floor(slice, ..) = &event {
+    fn handle_event(&mut self, event: Event, retired: &retired::Retired) -> Result<Option<LocalBoxFuture<'a, Event>>> {
+        if let Event::FirstDay(slice, ..) = &event {
             self.end_search(slice);
         }
         // Ignore responses to slices that were given up.
@@ -288,13 +287,13 @@ impl<'a> ReportReader<'a> {
         let Some(index) = self.tracks.iter().position(|track| track.has(id)) else { return Ok(None) };
         match event {
             Event::Responded(slice, Ok(response)) => {
-                self.trouble.accepted(&slice);
+                self.recovery.accepted(&slice);
                 match response {
-                    Response::Whole(whole) => self.write(index, &slice, *whole)?,
+                    Response::Complete(complete) => self.write(index, &slice, *complete)?,
                     Response::Differs { rows, differences } => {
                         if let Some((first, last)) = differences.span() {
                             let is_again = self.tracks[index].reread(slice.id, rows, first, last);
-                            debug_assert!(is_again, "the last read of a period is accepted with its doubts");
+                            debug_assert!(is_again, "the last read of a period is accepted although it differs");
                         }
                     }
                     Response::Cut { more } => {
@@ -302,7 +301,7 @@ impl<'a> ReportReader<'a> {
                             "the response for {} hit the row or memory limit; splitting the request.",
                             slice.window
                         );
-                        self.trouble.reasons.extend(more.map(|more| (slice.id, more)));
+                        self.recovery.reasons.extend(more.map(|more| (slice.id, more)));
                         return Ok(self.split(index, slice));
                     }
                     Response::Short => {
@@ -311,22 +310,22 @@ impl<'a> ReportReader<'a> {
                     }
                 }
             }
-            Event::Responded(slice, Err(error)) => return self.handle(index, slice, error, retired),
+            Event::Responded(slice, Err(error)) => return self.handle_error(index, slice, error, retired),
             Event::AdSets(slice, window, Ok(ad_sets)) => {
                 let ids: Vec<_> = if ad_sets.has_others { Vec::new() } else { ad_sets.ids.into_iter().collect() };
-                if !self.tracks[index].part(slice.id, window, &ids, ad_sets.has_unknown_environments) {
+                if !self.tracks[index].split_by_ad_sets(slice.id, window, &ids, ad_sets.has_unknown_environments) {
                     self.cannot_split(index, &slice, None);
                 }
             }
             Event::AdSets(slice, _, Err(error)) => self.cannot_split(index, &slice, Some(error)),
-            Event::Floor(slice, error, floor) => self.begin_at_floor(index, &slice, error, floor)?,
+            Event::FirstDay(slice, error, first_day) => self.begin_at_first_day(index, &slice, error, first_day)?,
             Event::Consent(slice, error, consenting) => {
                 let is_there =
                     |id: &AdvertiserId| consenting.as_ref().map_or(true, |consenting| consenting.contains(id));
                 if error.cause != Some(Cause::ConsentMissing) && slice.advertisers.iter().all(is_there) {
                     return self.isolate(index, slice, error);
                 }
-                self.find_lost(index, &slice, &error, &consenting);
+                self.drop_without_consent(index, &slice, &error, &consenting);
             }
         }
         Ok(None)
@@ -343,19 +342,19 @@ impl<'a> ReportReader<'a> {
         }
     }
 
-    fn write(&mut self, index: usize, slice: &Slice, whole: Whole) -> Result<()> {
-        let Whole { body, rows, repeated, sums, totals, doubts, unproven, unsummed } = whole;
+    fn write(&mut self, index: usize, slice: &Slice, complete: CompleteResponse) -> Result<()> {
+        let CompleteResponse { body, rows, repeated, sums, totals, differing, unproven, unsummed } = complete;
         self.repeated = (self.repeated.0 + repeated.0, self.repeated.1 + repeated.1);
         self.tally.add(&slice.advertisers, rows, sums.as_ref().map(Sums::rows));
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);
-        self.proof.doubt(&doubts);
+        self.totals_check.add_differing(&differing);
         if let Some(error) = unproven {
-            self.proof.lacks_totals(slice, self.settled_until(), error);
+            self.totals_check.lacks_totals(slice, self.settled_until(), error);
         }
-        self.proof.lacks_sums(slice, &unsummed, self.report.grain);
+        self.totals_check.lacks_sums(slice, &unsummed, self.report.grain);
         if let Some(sums) = sums.filter(|_| slice.part.is_some()) {
-            self.prove_parts(index, slice, totals.as_deref(), &sums);
+            self.compare_parts(index, slice, totals.as_deref(), &sums);
         }
         self.in_flight.check()?;
         let state = self.move_on(index);
@@ -391,8 +390,8 @@ impl<'a> ReportReader<'a> {
                 let is_known = |window: &Window| window.start <= known.end && window.end >= known.start;
                 let unread = track.holes().iter().copied().map(|window| (window, Why::Unread));
                 let differing =
-                    self.proof.doubts_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
-                let uncompared = self.proof.uncompared_of(advertiser).map(|window| (window, Why::Uncompared));
+                    self.totals_check.differing_of(advertiser, self.report.grain).map(|window| (window, Why::Differs));
+                let uncompared = self.totals_check.uncompared_of(advertiser).map(|window| (window, Why::Uncompared));
                 let holes: Vec<_> =
                     unread.chain(differing).chain(uncompared).filter(|(window, _)| is_known(window)).collect();
                 self.cursors.settle(std::slice::from_ref(advertiser), known, &holes);
@@ -444,7 +443,7 @@ impl<'a> ReportReader<'a> {
                 };
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(response) => response,
-                    Err(error) if error.cause == Some(Cause::AnswerTooLarge) => {
+                    Err(error) if error.cause == Some(Cause::ResponseTooLarge) => {
                         return Ok(Response::Cut { more: None });
                     }
                     Err(error) if error.cause == Some(Cause::NoCampaign) && slice.advertisers.len() == 1 => {
@@ -476,15 +475,24 @@ impl<'a> ReportReader<'a> {
                     None => (body, (0, 0)),
                 };
                 let sums = comparison.is_summed.then_some(judged.sums);
-                let doubts = match (&totals, &sums) {
+                let differing = match (&totals, &sums) {
                     (Some(totals), Some(sums)) if slice.part.is_none() => comparison.differing(totals, sums, &slice),
                     _ => Differences::default(),
                 };
-                if let Some(response) = comparison.read_again(&slice, rows, &doubts) {
+                if let Some(response) = comparison.read_again(&slice, rows, &differing) {
                     return Ok(response);
                 }
                 let unsummed = if comparison.is_summed { judged.unsummed_periods } else { BTreeSet::new() };
-                Ok(Response::Whole(Box::new(Whole { body, rows, repeated, sums, totals, doubts, unproven, unsummed })))
+                Ok(Response::Complete(Box::new(CompleteResponse {
+                    body,
+                    rows,
+                    repeated,
+                    sums,
+                    totals,
+                    differing,
+                    unproven,
+                    unsummed,
+                })))
             }
             .await;
             Event::Responded(slice, response)
@@ -512,13 +520,13 @@ impl<'a> ReportReader<'a> {
     }
 
     /// Bisects for the first served period; `None` if even the last is refused.
-    fn ask_floor(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
+    fn request_first_day(&self, slice: Slice, error: Error) -> LocalBoxFuture<'a, Event> {
         let (report, metrics, client) = (self.report, self.metrics.clone(), self.run.client);
         let periods = Window { start: slice.window.start, end: self.range.complete_until.max(slice.window.end) };
         // An incomplete period may be served where a whole one is too long.
         let is_whole = |period: &Window| period_end(period.start, report.grain) == period.end;
         let periods: Vec<_> = periods.singles(report.grain).filter(is_whole).collect();
-        let hint = self.trouble.latest_floor.and_then(|day| periods.iter().position(|period| period.start == day));
+        let hint = self.recovery.latest_first_day.and_then(|day| periods.iter().position(|period| period.start == day));
         async move {
             let is_served = async |advertisers: &[AdvertiserId], index: usize| {
                 let call = requests::report(report, &metrics, advertisers, periods[index], None);
@@ -542,7 +550,7 @@ impl<'a> ReportReader<'a> {
                 Ok(FirstServed::On(periods[index].start))
             };
             let first = first.await;
-            Event::Floor(slice, error, first)
+            Event::FirstDay(slice, error, first)
         }
         .boxed_local()
     }

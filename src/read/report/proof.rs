@@ -5,34 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::error::Error;
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, period_end};
-use crate::model::ids::AdvertiserId;
-use crate::model::ids::numeric_id;
+use crate::model::calendar::{Grain, Window, period_end};
+use crate::model::ids::{AdvertiserId, numeric_id};
 use crate::products::endpoint::TOTAL_METRICS;
 use crate::products::report::Report;
 use crate::read::report::{ReportReader, Response, is_settled_since};
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, Totals, is_settled};
 use crate::read::track::{LAST_READ, MIN_CAP, Slice};
+use crate::support::text::list_of;
 
 /// After this many differing periods, a run reads no more of them again.
-const MAX_DOUBTS: usize = 3;
+const MAX_DIFFERING: usize = 3;
 
 #[derive(Default)]
-pub(crate) struct Proof {
+pub(crate) struct TotalsCheck {
     /// Written although their sums differ.
-    doubts: BTreeMap<AdvertiserId, BTreeSet<NaiveDate>>,
+    differing: BTreeMap<AdvertiserId, BTreeSet<NaiveDate>>,
     /// Windows that could not be compared, and the first error.
     without_totals: Option<(Vec<Window>, Error)>,
     /// Not, or not completely, compared.
     uncompared: BTreeMap<AdvertiserId, BTreeSet<Window>>,
 }
 
-impl Proof {
-    pub(crate) fn doubt(&mut self, differences: &Differences) {
+impl TotalsCheck {
+    pub(crate) fn add_differing(&mut self, differences: &Differences) {
         for (day, advertiser) in &differences.periods {
-            self.doubts.entry(advertiser.clone()).or_default().insert(*day);
+            self.differing.entry(advertiser.clone()).or_default().insert(*day);
         }
     }
 
@@ -63,13 +62,13 @@ impl Proof {
         self.uncompared.get(advertiser).into_iter().flatten().copied()
     }
 
-    pub(crate) fn doubts_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
-        let days = self.doubts.get(advertiser).into_iter().flatten().copied();
+    pub(crate) fn differing_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
+        let days = self.differing.get(advertiser).into_iter().flatten().copied();
         days.map(move |start| Window { start, end: period_end(start, grain) })
     }
 
     fn is_given_up(&self) -> bool {
-        self.doubts.values().map(BTreeSet::len).sum::<usize>() >= MAX_DOUBTS
+        self.differing.values().map(BTreeSet::len).sum::<usize>() >= MAX_DIFFERING
     }
 }
 
@@ -117,12 +116,12 @@ impl<'a> ReportReader<'a> {
             compared,
             is_summed,
             wants_totals: is_summed && is_settled_since(slice, report.grain, today),
-            is_given_up: self.proof.is_given_up(),
+            is_given_up: self.totals_check.is_given_up(),
         }
     }
 
     /// Sums the parts of a window and compares them once the last is there.
-    pub(crate) fn prove_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
+    pub(crate) fn compare_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
         let Some(advertiser) = slice.advertisers.first() else { return };
         let key = (advertiser.clone(), slice.window.start);
         self.parts.entry(key.clone()).or_default().add(sums);
@@ -133,24 +132,27 @@ impl<'a> ReportReader<'a> {
             && !track.holes().contains(&slice.window)
         {
             let differences = self.comparison(slice).differing(totals, &sums, slice);
-            self.proof.doubt(&differences);
+            self.totals_check.add_differing(&differences);
         }
     }
 
     /// Reports uncompared windows; fails for periods that the next sync reads again.
-    pub(crate) fn conclude_proof(&mut self) -> Option<Error> {
-        if let Some((windows, error)) = &self.proof.without_totals {
+    pub(crate) fn conclude_totals_check(&mut self) -> Option<Error> {
+        if let Some((windows, error)) = &self.totals_check.without_totals {
             tracing::warn!(
                 "Criteo's totals for {} are not available, so the rows of these days are written without the \
                  totals check and count as unproven. {error}",
-                list(windows.iter().map(ToString::to_string))
+                list_of(windows.iter().map(ToString::to_string))
             );
         }
         let (mut again, mut accepted) = (Vec::new(), Vec::new());
-        let doubts =
-            self.proof.doubts.iter().flat_map(|(advertiser, days)| days.iter().map(move |day| (day, advertiser)));
-        let doubts: BTreeSet<_> = doubts.collect();
-        for (day, advertiser) in doubts {
+        let differing = self
+            .totals_check
+            .differing
+            .iter()
+            .flat_map(|(advertiser, days)| days.iter().map(move |day| (day, advertiser)));
+        let differing: BTreeSet<_> = differing.collect();
+        for (day, advertiser) in differing {
             let text = format!("{day} of {advertiser}");
             let is_final = !self.is_incremental || self.cursors.is_unproven(advertiser, *day);
             if is_final { accepted.push(text) } else { again.push(text) }
@@ -159,7 +161,7 @@ impl<'a> ReportReader<'a> {
         if !accepted.is_empty() {
             tracing::warn!(
                 "{differ}: {}. The rows were written as received; the days count as unproven.{}",
-                list(accepted.into_iter()),
+                list_of(accepted.into_iter()),
                 if self.is_incremental { " They differed in three syncs and are not requested again." } else { "" }
             );
         }
@@ -167,19 +169,8 @@ impl<'a> ReportReader<'a> {
             Error::transient(format!(
                 "{differ}: {}. The rows were written as received, and the next sync reads these days again. After \
                  three syncs they count as unproven. Set verify_totals to false to skip the totals check.",
-                list(again.into_iter())
+                list_of(again.into_iter())
             ))
         })
-    }
-}
-
-/// Joins the first few and counts the rest.
-pub(crate) fn list(texts: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 10;
-    let count = texts.len();
-    let shown: Vec<_> = texts.take(SHOWN).collect();
-    match count.saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

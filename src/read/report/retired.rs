@@ -10,8 +10,7 @@ use crate::error::{Cause, Error};
 use crate::model::calendar::Window;
 use crate::model::ids::AdvertiserId;
 use crate::products::report::Report;
-use crate::read::ReadContext;
-use crate::read::requests;
+use crate::read::{ReadContext, requests};
 use crate::rows::envelope;
 use crate::state::cursor;
 

@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 
-use crate::model::calendar::Grain;
-use crate::model::calendar::{Window, days_before, period_end, window_at};
+use crate::model::calendar::{Grain, Window, days_before, period_end, window_at};
 use crate::model::ids::AdvertiserId;
 use crate::read::density::Density;
 
@@ -129,7 +128,7 @@ pub enum Purpose {
     /// To advance the cursor.
     Cursor,
     /// Days before it are skipped, so the cursor stays before them.
-    BehindGap,
+    AfterGap,
     /// To fill a hole of an earlier sync.
     Hole,
 }
@@ -182,7 +181,7 @@ enum Progress {
     /// Too large: waits for ad sets or for the track to be divided.
     Parked,
     /// Refused: waits for all earlier days.
-    Behind,
+    WaitsForEarlier,
     Done,
 }
 
@@ -267,7 +266,7 @@ impl Track {
         let before_open = days_before(self.slots.front().map_or(self.next, |slot| slot.window.start), 1);
         let end = match self.purpose {
             Purpose::Hole => Some(before_open),
-            Purpose::Cursor | Purpose::BehindGap => self.last_read.map(|day| day.min(before_open)),
+            Purpose::Cursor | Purpose::AfterGap => self.last_read.map(|day| day.min(before_open)),
         };
         end.filter(|day| *day >= self.start).map(|end| Window { start: self.start, end })
     }
@@ -328,11 +327,11 @@ impl Track {
             return;
         }
         let slot = slot.clone();
-        let behind = self.slots.split_off(index + 1);
+        let rest = self.slots.split_off(index + 1);
         self.slots.pop_back();
         let pieces = tiles(slot.window, self.limits.most_days, self.grain).into_iter();
         self.slots.extend(pieces.map(|window| PlannedWindow { window, ..slot.clone() }));
-        self.slots.extend(behind);
+        self.slots.extend(rest);
     }
 
     fn window_days(&self) -> u32 {
@@ -388,8 +387,8 @@ impl Track {
             }
             self.slots.pop_front();
         }
-        if self.slots.front().is_some_and(|slot| slot.progress == Progress::Behind) {
-            for slot in self.slots.iter_mut().filter(|slot| slot.progress == Progress::Behind) {
+        if self.slots.front().is_some_and(|slot| slot.progress == Progress::WaitsForEarlier) {
+            for slot in self.slots.iter_mut().filter(|slot| slot.progress == Progress::WaitsForEarlier) {
                 slot.progress = Progress::Waiting;
             }
         }
@@ -430,7 +429,7 @@ impl Track {
     }
 
     /// Requests a slice again that Criteo has refused.
-    pub fn ask_again(&mut self, id: u64) {
+    pub fn request_again(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
             slot.progress = Progress::Waiting;
             slot.refusals = slot.refusals.saturating_add(1);
@@ -446,29 +445,29 @@ impl Track {
     /// Makes a slice wait until all days before it are done.
     pub fn wait_for_days_before(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
-            slot.progress = Progress::Behind;
+            slot.progress = Progress::WaitsForEarlier;
         }
     }
 
-    /// Makes a slice wait until [`go_on`](Self::go_on).
+    /// Makes a slice wait until [`resume_waiting`](Self::resume_waiting).
     pub fn wait(&mut self, id: u64) {
         self.park(id);
     }
 
     /// Requests waiting slices.
-    pub fn go_on(&mut self) {
+    pub fn resume_waiting(&mut self) {
         self.resume_parked();
     }
 
     /// Requests a slice a last time and accepts its rows as they are.
-    pub fn read_at_last(&mut self, id: u64) {
+    pub fn read_last_time(&mut self, id: u64) {
         if let Some(slot) = self.slot(id) {
             (slot.progress, slot.reads) = (Progress::Waiting, LAST_READ);
         }
     }
 
     /// Without a list of ad sets, requests the waiting periods one by one.
-    pub fn cannot_part(&mut self) {
+    pub fn stop_waiting_for_ad_sets(&mut self) {
         self.awaits_ad_sets = false;
         self.resume_parked();
     }
@@ -541,7 +540,7 @@ impl Track {
     }
 
     /// Splits a slice whose response was truncated.
-    pub fn cut(&mut self, id: u64) -> SplitOutcome {
+    pub fn split(&mut self, id: u64) -> SplitOutcome {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return SplitOutcome::Smaller };
         let (window, reads, part) = (slot.window, slot.reads, slot.part.clone());
@@ -569,7 +568,7 @@ impl Track {
             return SplitOutcome::Smaller;
         }
         if self.advertisers.len() > 1 {
-            self.divide(id);
+            self.split_by_advertisers(id);
             return SplitOutcome::Smaller;
         }
         // The list lacks ad sets that ran on other days only.
@@ -587,7 +586,13 @@ impl Track {
 
     /// Splits `window`, which starts with this slice, by all ad sets with rows in it. `false` if there is nothing to
     /// split. With unknown environments, requests by environment would miss rows.
-    pub fn part(&mut self, id: u64, window: Window, ad_sets: &[String], has_unknown_environments: bool) -> bool {
+    pub fn split_by_ad_sets(
+        &mut self,
+        id: u64,
+        window: Window,
+        ad_sets: &[String],
+        has_unknown_environments: bool,
+    ) -> bool {
         self.awaits_ad_sets = false;
         if has_unknown_environments {
             self.limits.environments = &[];
@@ -617,7 +622,7 @@ impl Track {
     }
 
     /// Divides the advertisers once no slice is under way; until then none starts.
-    pub fn divide(&mut self, id: u64) {
+    pub fn split_by_advertisers(&mut self, id: u64) {
         self.park(id);
         self.is_dividing = true;
     }
@@ -659,10 +664,10 @@ impl Track {
 
     fn replace(&mut self, id: u64, by: impl IntoIterator<Item = PlannedWindow>) {
         if let Some(index) = self.slots.iter().position(|slot| slot.progress == Progress::UnderWay(id)) {
-            let behind = self.slots.split_off(index + 1);
+            let rest = self.slots.split_off(index + 1);
             self.slots.pop_back();
             self.slots.extend(by);
-            self.slots.extend(behind);
+            self.slots.extend(rest);
         }
     }
 }

@@ -111,7 +111,7 @@ fn read(account: &ReportTally, range: Window, advertisers: usize, choices: &[u8]
             outcome.note(&tracks[index]);
             continue;
         }
-        match tracks[index].cut(slice.id) {
+        match tracks[index].split(slice.id) {
             SplitOutcome::Smaller => {}
             SplitOutcome::NeedsAdSets => {
                 // The advertiser's ad sets from that day on, sometimes of that day alone.
@@ -120,8 +120,8 @@ fn read(account: &ReportTally, range: Window, advertisers: usize, choices: &[u8]
                 let ad_sets: BTreeSet<String> =
                     account.rows(&later).iter().map(|(_, _, ad_set)| ad_set.to_string()).collect();
                 let ad_sets: Vec<_> = ad_sets.into_iter().collect();
-                if !tracks[index].part(slice.id, later.window, &ad_sets, false) {
-                    tracks[index].cannot_part();
+                if !tracks[index].split_by_ad_sets(slice.id, later.window, &ad_sets, false) {
+                    tracks[index].stop_waiting_for_ad_sets();
                     tracks[index].give_up(slice.id);
                     outcome.note(&tracks[index]);
                     outcome.failed += 1;

@@ -18,8 +18,7 @@ use crate::products::schema::ColumnType;
 use crate::products::{Source, Stream};
 use crate::rows::coerce::{Outcome, Reading, coerce};
 use crate::rows::envelope::Shape;
-use crate::rows::fields;
-use crate::rows::fields::{Fields, Layout, unwrapped};
+use crate::rows::fields::{self, Fields, Layout, unwrapped};
 use crate::support::text::excerpt;
 
 /// Numbers rows with the same key.
@@ -40,7 +39,7 @@ pub struct Projection {
     written: Option<HashSet<u64>>,
     /// Rows with a repeated key; `None` if pages overlap, where repeats are normal.
     pub repeated: Option<u64>,
-    floor: Option<ChangedSince>,
+    changed_since: Option<ChangedSince>,
     /// Whether keys may be empty: dimensions of reports may have no value, but not all of them.
     has_empty_keys: bool,
     /// Whether rows name every requested column.
@@ -48,7 +47,7 @@ pub struct Projection {
     has_key: bool,
     /// Columns with a constant of the current slice.
     slice_constants: Vec<usize>,
-    /// Output ranges of the row's key and floor columns.
+    /// Output ranges of the row's key and of the columns of `changed_since`.
     values: Vec<(usize, Range<usize>)>,
     row: u64,
     misfits: Vec<usize>,
@@ -143,7 +142,7 @@ impl Projection {
             twins,
             written: is_of_objects.then(HashSet::new), // guard: repeated-objects
             repeated: (!is_paged).then_some(0),
-            floor: None,
+            changed_since: None,
             has_empty_keys: !matches!(stream.source, Source::Entity(_)),
             names_all_columns: matches!(stream.source, Source::Report(_)),
             has_key: false,
@@ -163,7 +162,7 @@ impl Projection {
         if let (Some(updated_at), Some(advertiser_id)) = (column("updated_at"), column("advertiser_id")) {
             // Needed even if deselected.
             self.columns[advertiser_id].is_selected = true;
-            self.floor = Some(ChangedSince { updated_at, advertiser_id, instants });
+            self.changed_since = Some(ChangedSince { updated_at, advertiser_id, instants });
         }
     }
 
@@ -218,16 +217,18 @@ impl Projection {
         Ok(self.is_changed(out) && self.is_new(out))
     }
 
-    /// Whether the row has changed since the floor, or does not say when.
+    /// Whether the row has changed since the last sync, or does not say when.
     fn is_changed(&self, out: &[u8]) -> bool {
-        let Some(floor) = &self.floor else { return true };
+        let Some(changed_since) = &self.changed_since else { return true };
         let value = |wanted: usize| {
             let range = self.values.iter().find(|(column, _)| *column == wanted).map(|(_, range)| range.clone());
             range.and_then(|range| out.get(range))
         };
-        let updated_at = value(floor.updated_at).and_then(|text| serde_json::from_slice::<DateTime<Utc>>(text).ok());
-        let advertiser = value(floor.advertiser_id).and_then(|text| serde_json::from_slice::<String>(text).ok());
-        let known = advertiser.and_then(|id| floor.instants.get(&id));
+        let updated_at =
+            value(changed_since.updated_at).and_then(|text| serde_json::from_slice::<DateTime<Utc>>(text).ok());
+        let advertiser =
+            value(changed_since.advertiser_id).and_then(|text| serde_json::from_slice::<String>(text).ok());
+        let known = advertiser.and_then(|id| changed_since.instants.get(&id));
         known.zip(updated_at).is_none_or(|(known, updated_at)| updated_at >= *known)
     }
 
@@ -280,8 +281,9 @@ impl Projection {
 
     fn note_value(&mut self, column: usize, range: Range<usize>) {
         let is_key = (self.twins.is_some() || self.written.is_some()) && self.columns[column].is_key;
-        let is_floor = |floor: &ChangedSince| floor.updated_at == column || floor.advertiser_id == column;
-        if is_key || self.floor.as_ref().is_some_and(is_floor) {
+        let is_changed_since =
+            |changed_since: &ChangedSince| changed_since.updated_at == column || changed_since.advertiser_id == column;
+        if is_key || self.changed_since.as_ref().is_some_and(is_changed_since) {
             self.values.push((column, range));
         }
     }

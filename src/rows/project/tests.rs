@@ -1,12 +1,11 @@
-use crate::config::Config;
-use crate::products::marketing;
-use crate::products::marketing::metrics;
-use crate::products::marketing::metrics::fold;
-use crate::rows::envelope;
-use crate::rows::envelope::RowSink;
-use crate::rows::project::*;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::products::marketing;
+use crate::products::marketing::metrics::{self, fold};
+use crate::rows::envelope::{self, RowSink};
+use crate::rows::project::*;
 
 fn stream(name: &str) -> Stream {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "custom_reports": [

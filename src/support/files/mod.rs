@@ -1,6 +1,6 @@
 //! Files written for the user: atomic, private, locked.
 
-pub(crate) mod journal;
+mod journal;
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};

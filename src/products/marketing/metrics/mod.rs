@@ -4,18 +4,17 @@
 //! The names are Criteo's enum (`OpenAPI` document of 2026-07; 2026-01 and 2027-01 have the same). Criteo edits that
 //! enum in place on all live versions, so unknown words are accepted with a warning.
 
-pub(crate) mod history;
-pub(crate) mod meanings;
-pub(crate) mod names;
-pub(crate) mod table;
-
-pub use crate::products::marketing::metrics::history::{retired, since, until};
-pub use crate::products::marketing::metrics::meanings::{Meaning, Page, Scope, glossary};
-pub use crate::products::marketing::metrics::names::{fold, snake_case};
+mod history;
+mod meanings;
+mod names;
+mod table;
 
 use std::collections::HashSet;
 
+pub use crate::products::marketing::metrics::history::{retired, since, until};
+pub use crate::products::marketing::metrics::meanings::{Meaning, Page, Scope, glossary};
 use crate::products::marketing::metrics::names::Parts;
+pub use crate::products::marketing::metrics::names::{fold, snake_case};
 use crate::products::schema::ColumnType;
 
 /// The unit of a metric.
