@@ -101,7 +101,7 @@ impl Summary {
             text += &format!(", {done} of {}", counted(done + ahead, "window"));
         }
         if let Some(left) = self.calls_left {
-            text += &format!(", {left} calls left this minute");
+            text += &format!(", {left} requests left this minute");
         }
         if done > 0 && ahead > 0 {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -122,7 +122,7 @@ impl Summary {
         if !failures.is_empty() {
             text += &format!(", {} incomplete", failures.len());
         }
-        text += &format!(": {}, {}", counted(records, "record"), counted(self.calls, "call"));
+        text += &format!(": {}, {}", counted(records, "record"), counted(self.calls, "request"));
         let troubles = [(self.refused, "refused by the rate limit"), (self.failed, "failed")];
         let troubles = troubles.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let troubles: Vec<_> = troubles.collect();
@@ -142,8 +142,8 @@ impl Summary {
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let refused = self.refused as f64 / self.calls.max(1) as f64;
         if refused >= MANY_REFUSED && self.refused > 2 {
-            let text = "The rate limit refused many calls: another program probably uses the same app. A separate app \
-                        would give this one all of the budget.";
+            let text = "The rate limit refused many requests: another program probably uses the same app. A separate \
+                        app would give this one all of the budget.";
             return Some(text.to_owned());
         }
         split.next_back().map(|name| {
