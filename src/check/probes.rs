@@ -160,7 +160,7 @@ impl Groups {
             text += &format!(" {labels}: some requests fail. {words}");
         }
         for (labels, words) in told_once(&self.unknown) {
-            text += &format!(" Unknown: {labels}. {words}");
+            text += &format!(" Could not be tested: {labels}. {words}");
         }
         // Custom reports are configured, so they must work. Other streams are selected in a catalog, not known here.
         let is_needed = has_custom_reports

@@ -84,7 +84,7 @@ impl StreamOutput {
         if self.records > 0 && !never_named.is_empty() {
             let list = never_named.join(", ");
             let text = format!(
-                "no row contained {list}, so these columns are null. If the account has sales, Criteo may have \
+                "No row contained {list}, so these columns are null. If the account has sales, Criteo may have \
                  renamed or removed them: update the connector."
             );
             logs.push((Level::WARN, text));
@@ -127,7 +127,11 @@ impl StreamOutput {
         let Some(tally) = &self.tally else { return text + "." };
         text += &format!(" in {}", counted(tally.windows, "window"));
         if tally.splits > 0 {
-            text += &format!(", {} responses hit a limit and were split", tally.splits);
+            text += &format!(
+                ", {} hit a limit and {} split",
+                counted(tally.splits, "response"),
+                if tally.splits == 1 { "was" } else { "were" }
+            );
         }
         if let Some(opened) = self.opened {
             text += &format!(", {:.1} s", opened.elapsed().as_secs_f64());
