@@ -300,7 +300,7 @@ fn a_refused_report_is_a_missing_permission_only_if_criteo_says_so() {
     let bench = Bench::new(Options::default(), 3);
     always(&bench, json!({"path": path, "advertiser": "1003"}), refusal(403, "odd", "Advertiser is odd"));
     let (is_well, said) = checked(&bench);
-    assert!(is_well && said.contains("Advertiser is odd") && !said.contains("Unknown:"), "{said}");
+    assert!(is_well && said.contains("Advertiser is odd") && !said.contains("Could not be tested:"), "{said}");
     // No advertiser has a campaign.
     for status in [403, 404] {
         let mut bench = Bench::new(Options::default(), 3);

@@ -138,8 +138,8 @@ fn days_that_expire_between_syncs_are_reported() {
     let second = sync(&bench, Some(&first.final_state()));
     assert_eq!(second.code, Some(0), "{:?}", second.errors());
     let warnings = second.logs("WARN");
-    let by_documents = format!("the log files for 2026-10-30 to {}", oldest - Days::new(1));
-    let by_answers = format!("the log files for {oldest} to {}", first_day - Days::new(1));
+    let by_documents = format!("The log files for 2026-10-30 to {}", oldest - Days::new(1));
+    let by_answers = format!("The log files for {oldest} to {}", first_day - Days::new(1));
     assert!(warns(&second, &[&by_documents, "are missing", "1001, 1002, 1003"]), "{warnings:?}");
     assert!(warns(&second, &[&by_answers, "are missing", "1001, 1002, 1003"]), "{warnings:?}");
     assert_eq!(days_of(&second, "1001").first().unwrap(), &first_day.to_string());

@@ -55,7 +55,7 @@ fn impossible_days_are_reported_once() {
     let before = kept(&bench);
     for (days, words) in [
         (["--since", "2027-01-01"], "the first day, 2027-01-01, is in the future"),
-        (["--until", "2020-01-01"], "the last day, 2020-01-01, is before"),
+        (["--until", "2020-01-01"], "The last day, 2020-01-01, is before"),
     ] {
         let nothing = read(&bench, REPORT, &days);
         let reported = nothing.logs("WARN");
@@ -74,7 +74,7 @@ fn an_advertiser_without_a_state_is_read_from_the_start_by_the_next_sync() {
     let late = read(&bench, REPORT, &["--since", "2026-10-25"]);
     assert_eq!(late.code, Some(0), "{:?}", late.errors());
     let reported = late.logs("WARN").join("\n");
-    assert!(reported.contains("advertisers 1002 have no saved state"), "{reported}");
+    assert!(reported.contains("Advertisers 1002 have no saved state"), "{reported}");
     assert_eq!(kept(&bench)["groups"].as_array().unwrap().len(), 1, "{}", kept(&bench));
     assert!(days_of(&late, "1002").first().unwrap().as_str() >= "2026-10-25");
     bench.config["lookback_days"] = json!(1);

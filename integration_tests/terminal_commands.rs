@@ -330,7 +330,7 @@ fn every_read_prints_a_summary() {
     let calls = bench.sandbox.requests().iter().filter(|request| !request.line.contains("oauth2")).count();
     let of_run = lines.last().unwrap();
     let all = records.len() + transcript.records("campaigns").len();
-    let wanted = format!("2 streams: {all} records, {calls} calls (1 refused by the rate limit, 1 failed)");
+    let wanted = format!("2 streams: {all} records, {calls} requests (1 refused by the rate limit, 1 failed)");
     assert!(of_run.starts_with(&wanted), "{wanted}: {of_run}");
     // A tap prints the same summary on stderr.
     let (_, _, said) = piped(&bench, &["--config", "config.json"]);

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::support::table::Format;
 
-/// Reads the Criteo advertising API and writes Airbyte protocol messages, one JSON object per line. With no command, it
-/// is a Singer tap.
+/// Read Criteo Marketing Solutions and write Airbyte messages, one JSON object per line. Without a command, run as a
+/// Singer tap.
 #[derive(Debug, Parser)]
 #[command(name = "source-criteo", version, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Verbose logging.
+    /// Log every request.
     #[arg(long, global = true)]
     pub debug: bool,
     /// Command to run; without one, run as a Singer tap.
@@ -36,7 +36,7 @@ pub struct TapArguments {
     /// Singer catalog with the streams to sync; without it, the default selection.
     #[arg(long, value_name = "FILE", alias = "properties")]
     pub catalog: Option<PathBuf>,
-    /// State of the last sync.
+    /// State saved by an earlier sync.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// Test the sync without writing records: read up to the first record of each stream, or print the schemas only.
@@ -182,14 +182,15 @@ pub struct SetupArguments {
 
 /// The streams to read, and the state to start from.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("selection").required(true)))]
 pub struct ReadInput {
     /// Configured catalog (JSON).
-    #[arg(long, value_name = "FILE", required_unless_present = "streams")]
+    #[arg(long, value_name = "FILE", group = "selection")]
     pub catalog: Option<PathBuf>,
     /// Streams to read instead of a catalog, separated by commas.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "catalog")]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', group = "selection")]
     pub streams: Vec<String>,
-    /// State of the last sync (JSON); the file must exist.
+    /// State saved by an earlier sync (JSON); the file must exist.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// State file: resume from it if it exists, and keep it up to date during the sync.
@@ -198,7 +199,7 @@ pub struct ReadInput {
     /// The days to read.
     #[command(flatten)]
     pub days: Days,
-    /// Show the requests a sync would make without making them; fetches only the token and the advertisers.
+    /// Show what a sync would request; requests only the token and the list of advertisers.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -206,7 +207,7 @@ pub struct ReadInput {
 /// Days that override those of the configuration.
 #[derive(Debug, Clone, Args)]
 pub struct Days {
-    /// First day of reports, such as 2026-10-31; earlier than the saved cursor, it rereads those days.
+    /// First day of reports, such as 2026-10-31; may be earlier than the saved cursor.
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub since: Option<NaiveDate>,
     /// Last day of reports, such as 2026-10-31.
@@ -232,9 +233,20 @@ pub struct PreviewArguments {
     /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// The days of a report; by default the last two weeks.
-    #[command(flatten)]
-    pub days: Days,
+    /// First day; default: two weeks ago.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub since: Option<NaiveDate>,
+    /// Last day, such as 2026-10-31; default: today.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub until: Option<NaiveDate>,
+}
+
+impl PreviewArguments {
+    /// The days to show.
+    #[must_use]
+    pub fn days(&self) -> Days {
+        Days { since: self.since, until: self.until }
+    }
 }
 
 /// The subcommands of `demo`; without a catalog, `read` reads every stream.
@@ -258,7 +270,7 @@ pub enum DemoCommand {
         /// Configured catalog (JSON).
         #[arg(long, value_name = "FILE")]
         catalog: Option<PathBuf>,
-        /// State of the last sync (JSON).
+        /// State saved by an earlier sync (JSON).
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
     },

@@ -235,7 +235,7 @@ fn no_version_is_activated_if_fewer_advertisers_are_read() {
     for _ in 0..2 {
         let fewer = tap(&bench, &["--catalog", "catalog.json", "--state", "state.json"]);
         assert_eq!((fewer.code, activated(&fewer).len()), (Some(0), 0));
-        assert!(fewer.stderr.contains("WARNING ad_sets: not sending ACTIVATE_VERSION"), "{}", fewer.stderr);
+        assert!(fewer.stderr.contains("WARNING ad_sets: Not sending ACTIVATE_VERSION"), "{}", fewer.stderr);
         bench.file("state.json", fewer.last_state());
     }
     bench.sandbox.change(|options| options.without_consent.clear());

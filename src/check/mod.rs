@@ -27,7 +27,7 @@ use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
 use crate::rows::envelope;
-use crate::support::text::excerpt;
+use crate::support::text::{counted, excerpt};
 
 /// Timeout per step, as the user is waiting.
 const MAX_STEP_TIME: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ const MAX_PROBES_TIME: Duration = Duration::from_secs(25);
 /// Months before the end of an API version in which to warn (developers.criteo.com, Versioning policy).
 const LAST_MONTHS: u32 = 3;
 
-const VALID: &str = "It is valid.";
+const VALID: &str = "Valid.";
 const NEWER: &str = "Remove api_version from the configuration, choose a newer one, or update the connector.";
 
 /// The result of a step.
@@ -113,6 +113,8 @@ pub struct StepResult {
     pub step: Step,
     /// The result.
     pub outcome: StepOutcome,
+    /// A sentence before the text of a passed step at the terminal and in the log, not in the final message; may be empty.
+    pub detail: String,
 }
 
 /// The results of all steps.
@@ -137,7 +139,11 @@ impl<'a> Check<'a> {
     }
 
     fn step(&mut self, step: Step, outcome: StepOutcome) {
-        let result = StepResult { step, outcome };
+        self.step_with(step, outcome, String::new());
+    }
+
+    fn step_with(&mut self, step: Step, outcome: StepOutcome, detail: String) {
+        let result = StepResult { step, outcome, detail };
         (self.on_result)(&result);
         self.report.results.push(result);
     }
@@ -242,7 +248,10 @@ impl<'a> Check<'a> {
         self.step(Step::CustomReports, reports);
         let lacking = self.report.lacking.clone();
         let streams = streams.into_iter().filter(|stream| !lacking.contains(&stream.permission)).collect();
-        self.pass(Step::FirstSync, first_sync(client, output, config, &portfolio, streams, rows));
+        let detail =
+            rows.map_or_else(String::new, |rows| format!("Yesterday's campaign report has {}. ", counted(rows, "row")));
+        let text = first_sync(client, output, config, &portfolio, streams);
+        self.step_with(Step::FirstSync, StepOutcome::Passed(text), detail);
         self.report
     }
 }
@@ -273,7 +282,7 @@ async fn app(client: &Client) -> Result<Value> {
 /// The result for an app that can call the API.
 fn app_outcome(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
     match app {
-        Ok(app) => with_age(&format!("It is \"{}\".", name_of(&app)), version, today),
+        Ok(app) => with_age(&format!("The app is \"{}\".", name_of(&app)), version, today),
         Err(error) => {
             let words = error.to_string();
             let about = format!(
@@ -401,7 +410,6 @@ fn first_sync(
     config: &Config,
     portfolio: &Portfolio,
     streams: Vec<Stream>,
-    rows: Option<u64>,
 ) -> String {
     let reports = streams.into_iter().filter(|stream| matches!(stream.source, Source::Report(_)));
     let selected: Vec<_> = reports
@@ -420,16 +428,9 @@ fn first_sync(
     });
     let requests: usize = plans.sum();
     let per_minute = crate::read::reports_per_minute(config, portfolio);
-    let rows = rows.map_or_else(String::new, |rows| {
-        format!("Yesterday's campaign report has {rows} {}. ", if rows == 1 { "row" } else { "rows" })
-    });
     format!(
-        "{rows}The first sync of all {} reports takes up to about {requests} requests, {} at Criteo's limit of \
-         {per_minute} per minute; later syncs take a few.",
+        "The first sync of all {} reports takes {}; later syncs need only a few requests.",
         selected.len(),
-        match requests.saturating_sub(1) / per_minute {
-            0 => "less than a minute".to_owned(),
-            minutes => format!("up to {} minutes", minutes + 1),
-        }
+        crate::read::estimated_time(requests, per_minute)
     )
 }

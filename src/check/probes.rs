@@ -163,7 +163,7 @@ impl Groups {
             text += &format!(" {labels}: some requests fail. {words}");
         }
         for (labels, words) in grouped_by_message(&self.unknown) {
-            text += &format!(" Unknown: {labels}. {words}");
+            text += &format!(" Could not be tested: {labels}. {words}");
         }
         // Custom reports are configured, so they must work. Other streams are selected in a catalog, not known here.
         let is_needed = has_custom_reports

@@ -46,7 +46,7 @@ impl Session {
 
 fn log(result: &StepResult) {
     match &result.outcome {
-        StepOutcome::Passed(text) => tracing::info!("{}: {text}", result.step.name()),
+        StepOutcome::Passed(text) => tracing::info!("{}: {}{text}", result.step.name(), result.detail),
         StepOutcome::Warning(text) => tracing::warn!("{}: {text}", result.step.name()),
         // Part of the final status.
         StepOutcome::Failed(_) | StepOutcome::Skipped => {}
@@ -86,11 +86,11 @@ pub(crate) fn verdict(report: &CheckReport) -> Result<String> {
 /// Writes one step of the check: a mark, its name and its result.
 fn show(terminal: Terminal, result: &StepResult) {
     let (mark, color, text) = match &result.outcome {
-        StepOutcome::Passed(text) => ("✓", Color::Green, text.clone()),
+        StepOutcome::Passed(text) => ("✓", Color::Green, result.detail.clone() + text),
         StepOutcome::Warning(text) => ("!", Color::Yellow, text.clone()),
         StepOutcome::Failed(error) => {
             let anchor = result.step.name().replace(' ', "-");
-            ("✗", Color::Red, format!("{error}\nMore about it: docs/credentials.md#{anchor}"))
+            ("✗", Color::Red, format!("{error}\nSee docs/credentials.md#{anchor}"))
         }
         StepOutcome::Skipped => ("·", Color::Gray, "skipped".to_owned()),
     };

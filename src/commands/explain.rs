@@ -27,12 +27,21 @@ impl Session {
         }
         texts.extend(metrics::DIMENSIONS.iter().filter(|dimension| is_it(dimension.name)).map(of_dimension));
         texts.extend(metrics::metrics().iter().filter(|metric| is_it(metric.name)).map(of_metric));
+        if texts.is_empty()
+            && let Some(since) = marketing::since_of(&metrics::column_name(name))
+        {
+            return Err(Error::config(format!(
+                "{name} needs api_version {since} or later. Set it in a configuration file and pass that file with \
+                 --config."
+            )));
+        }
         if texts.is_empty() {
             let known = streams.iter().map(|stream| stream.name.as_str());
             let known = known.chain(metrics::DIMENSIONS.iter().map(|dimension| dimension.name));
             let known: Vec<_> = known.chain(metrics::metrics().iter().map(|metric| metric.name)).collect();
             return Err(Error::config(format!(
-                "Unknown stream, metric or dimension {name}.{} `streams` lists the streams, docs/metrics.md the rest.",
+                "Unknown stream, metric or dimension {name}.{} Run `source-criteo streams` for streams; docs/metrics.md lists \
+                 dimensions and metrics.",
                 suggest::did_you_mean(name, known)
             )));
         }
@@ -60,9 +69,9 @@ fn of_metric(metric: &Metric) -> String {
         ("unit", metric.unit.words().to_owned()),
         ("scale", metric.unit.scale().unwrap_or_default().to_owned()),
         ("credited to", metric.attribution().unwrap_or_default()),
-        ("settles", days),
+        ("final", days),
         ("sums", metric.sums().to_owned()),
-        ("known since", metrics::since(metric.name).to_owned()),
+        ("listed since", metrics::since(metric.name).to_owned()),
     ]);
     facts.extend(sources(metric).into_iter().enumerate().map(|(index, source)| match index {
         0 => ("source", source),

@@ -32,9 +32,9 @@ const BAR: usize = 30;
 
 impl Session {
     pub(crate) async fn preview(&self, config: Config, what: &PreviewArguments) -> Result<ExitCode> {
-        let mut config = within(config, &what.days)?;
+        let mut config = within(config, &what.days())?;
         let client = self.client(&config, RetryProfile::Check)?;
-        if what.days.since.is_none() {
+        if what.since.is_none() {
             // The first token response carries Criteo's clock, and the read reuses the token.
             client.authenticate().await?;
             let today = || read::clock_of(&client, &config).today(config.reports.timezone);

@@ -82,6 +82,12 @@ pub(crate) fn select(config: &Config, catalog: &[ConfiguredStream]) -> (Vec<Sele
 fn find(configured: &ConfiguredStream, streams: &[Stream]) -> Result<SelectedStream> {
     let Some(stream) = streams.iter().find(|stream| stream.name == configured.name) else {
         let hint = suggest::did_you_mean(&configured.name, streams.iter().map(|stream| stream.name.as_str()));
+        if !configured.is_from_catalog {
+            return Err(Error::config(format!(
+                "Unknown stream {}.{hint} Run `source-criteo streams` for the list.",
+                configured.name
+            )));
+        }
         return Err(Error::config(format!(
             "Unknown stream {}.{hint} If it is in a catalog, refresh the connection's schema. If it was a custom \
              report, it may have been renamed or removed.",

@@ -9,7 +9,7 @@ use tracing::Level;
 use crate::output::sink::batch::BatchFiles;
 use crate::output::tally::ReportTally;
 use crate::rows::project::Projection;
-use crate::support::text::excerpt;
+use crate::support::text::{counted, excerpt, grouped};
 
 const MAX_FIELDS: usize = 20;
 const MAX_NAMED: usize = 5;
@@ -84,7 +84,7 @@ impl StreamOutput {
         if self.records > 0 && !never_named.is_empty() {
             let list = never_named.join(", ");
             let text = format!(
-                "no row contained {list}, so these columns are null. If the account has sales, Criteo may have \
+                "No row contained {list}, so these columns are null. If the account has sales, Criteo may have \
                  renamed or removed them: update the connector."
             );
             logs.push((Level::WARN, text));
@@ -127,7 +127,11 @@ impl StreamOutput {
         let Some(tally) = &self.tally else { return text + "." };
         text += &format!(" in {}", counted(tally.windows, "window"));
         if tally.splits > 0 {
-            text += &format!(", {} responses hit a limit and were split", tally.splits);
+            text += &format!(
+                ", {} hit a limit and {} split",
+                counted(tally.splits, "response"),
+                if tally.splits == 1 { "was" } else { "were" }
+            );
         }
         if let Some(opened) = self.opened {
             text += &format!(", {:.1} s", opened.elapsed().as_secs_f64());
@@ -160,21 +164,4 @@ impl StreamOutput {
         }
         text + "."
     }
-}
-
-/// A count with its noun, in the plural unless it is one.
-pub(crate) fn counted(number: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

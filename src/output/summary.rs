@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::http::CallStats;
-use crate::output::stream::{Progress, StreamOutput, counted};
+use crate::output::stream::{Progress, StreamOutput};
 use crate::support::terminal::{Terminal, safe};
+use crate::support::text::counted;
 
 /// Minimum time between two updates of the progress line.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -101,7 +102,7 @@ impl Summary {
             text += &format!(", {done} of {}", counted(done + ahead, "window"));
         }
         if let Some(left) = self.calls_left {
-            text += &format!(", {left} calls left this minute");
+            text += &format!(", {left} requests left this minute");
         }
         if done > 0 && ahead > 0 {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -122,7 +123,7 @@ impl Summary {
         if !failures.is_empty() {
             text += &format!(", {} incomplete", failures.len());
         }
-        text += &format!(": {}, {}", counted(records, "record"), counted(self.calls, "call"));
+        text += &format!(": {}, {}", counted(records, "record"), counted(self.calls, "request"));
         let problems = [(self.refused, "refused by the rate limit"), (self.failed, "failed")];
         let problems = problems.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let problems: Vec<_> = problems.collect();
@@ -142,8 +143,8 @@ impl Summary {
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let refused = self.refused as f64 / self.calls.max(1) as f64;
         if refused >= MANY_REFUSED && self.refused > 2 {
-            let text = "The rate limit refused many calls: another program probably uses the same app. A separate app \
-                        would give this one all of the budget.";
+            let text = "The rate limit refused many requests: another program probably uses the same app. A separate \
+                        app would give this one all of the budget.";
             return Some(text.to_owned());
         }
         split.next_back().map(|name| {

@@ -100,7 +100,7 @@ fn progress_is_logged_every_minute_without_a_terminal() {
     let [message] = &messages[..] else { panic!("{messages:?}") };
     let text = message["log"]["message"].as_str().unwrap();
     assert!(
-        text.starts_with("So far: 0 of 2 streams, 0 records, 3 of 12 windows, 37 calls left this minute"),
+        text.starts_with("So far: 0 of 2 streams, 0 records, 3 of 12 windows, 37 requests left this minute"),
         "{text}"
     );
 }

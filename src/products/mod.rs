@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::products::report::Report;
 
 /// Marks a history that Criteo does not document.
-pub const ASSUMED: &str = " (assumed)";
+const ASSUMED: &str = " (assumed)";
 
 /// A read permission of a Criteo app. Activating the app freezes its permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Permission {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::None => "none needed",
+            Self::None => "none",
             Self::Campaigns => "Campaigns: Read",
             Self::Audiences => "Audiences: Read",
             Self::Analytics => "Analytics: Read",

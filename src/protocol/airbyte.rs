@@ -61,13 +61,22 @@ pub struct ConfiguredStream {
     pub sync_id: Option<i64>,
     /// Column schemas that override ours; only in Singer catalogs.
     pub properties: Map<String, Value>,
+    /// Whether a catalog lists it; otherwise the user has named it.
+    pub is_from_catalog: bool,
 }
 
 impl ConfiguredStream {
-    /// A stream without sync id and schema overrides.
+    /// A stream named by the user, without sync id and schema overrides.
     #[must_use]
     pub fn new(name: &str, sync_mode: Result<SyncMode, String>, columns: Option<HashSet<String>>) -> Self {
-        Self { name: name.to_owned(), sync_mode, columns, sync_id: None, properties: Map::new() }
+        Self {
+            name: name.to_owned(),
+            sync_mode,
+            columns,
+            sync_id: None,
+            properties: Map::new(),
+            is_from_catalog: false,
+        }
     }
 }
 
@@ -243,6 +252,7 @@ pub fn parse_catalog(text: &str) -> Result<Vec<ConfiguredStream>> {
         let columns = columns.filter(|columns| !columns.is_empty()).map(|columns| columns.keys().cloned().collect());
         configured.push(ConfiguredStream {
             sync_id: entry["sync_id"].as_i64(),
+            is_from_catalog: true,
             ..ConfiguredStream::new(name, sync_mode, columns)
         });
         Ok(())

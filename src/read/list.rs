@@ -218,7 +218,7 @@ impl ReadContext<'_> {
         let (mut cursors, future) = updated_cursors(selected, state, self.clock.now())?;
         if let Some(latest) = future.iter().max() {
             tracing::warn!(
-                "the saved cursor {latest} is in the future because the clock of an earlier sync was wrong. \
+                "The saved cursor {latest} is in the future because the clock of an earlier sync was wrong. \
                  All objects of these advertisers are written again."
             );
         }

@@ -94,7 +94,7 @@ impl ReadContext<'_> {
         if let Some(future) = future.filter(|future| *future > settled) {
             let why = if future < today { "which cannot be complete yet" } else { "which is in the future" };
             tracing::warn!(
-                "the saved cursor is {future}, {why}: the clock of an earlier sync was wrong. Files after \
+                "The saved cursor is {future}, {why}: the clock of an earlier sync was wrong. Files after \
                  {settled} are read again."
             );
         }
@@ -284,7 +284,7 @@ fn tell_gaps(cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Re
     }
     if let Some(left_out) = resume.left_out {
         tracing::warn!(
-            "days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
+            "Days from {} on are skipped because this sync starts on {}. The cursor does not move, so a \
              sync without a later start reads them.",
             left_out.start,
             resume.start
@@ -295,7 +295,7 @@ fn tell_gaps(cursor: Option<NaiveDate>, advertisers: &[AdvertiserId], resume: Re
 /// Warns about unread days that Criteo no longer keeps.
 fn tell_lost(lost: Window, cursor: NaiveDate, advertisers: &[AdvertiserId]) {
     tracing::warn!(
-        "the log files for {lost} of advertisers {} are missing: Criteo no longer keeps them, and the last \
+        "The log files for {lost} of advertisers {} are missing: Criteo no longer keeps them, and the last \
          sync ended with {cursor}.",
         format_ids(advertisers)
     );
@@ -532,7 +532,7 @@ impl Progress {
             tracing::warn!("Criteo refuses the log files of {advertiser}; reading the others. {error}");
             self.lost.insert(advertiser.clone(), error.clone());
         } else if may_concern_one_request(&error) {
-            tracing::warn!("the log files of {advertiser} are not available; reading the others. {error}");
+            tracing::warn!("The log files of {advertiser} are not available; reading the others. {error}");
             self.failure.get_or_insert(error.clone().in_context(&format!("Log files of {advertiser}")));
         } else {
             return Err(error);

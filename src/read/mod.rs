@@ -35,7 +35,7 @@ use crate::http::{Call, CallClass, Client, MISSING_PATH, Memory};
 use crate::model::calendar::Window;
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::{Output, StreamId};
-use crate::products::{Permission, Source, Stream, marketing};
+use crate::products::{FanOut, Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::list::Parents;
 use crate::read::totals::TotalsCache;
@@ -44,7 +44,7 @@ use crate::rows::notices::{Notice, Notices};
 use crate::rows::project::Projection;
 use crate::state::saved::{Saved, States};
 use crate::support::clock::Clock;
-use crate::support::text::{excerpt, list_of};
+use crate::support::text::{counted, excerpt, list_of};
 use crate::support::{panic, scan, watchdog};
 use crate::telemetry::stream_span;
 
@@ -365,9 +365,15 @@ pub async fn dry_run(
         let _span = stream_span(&stream.name).entered();
         let state = states.get(&stream.name).unwrap_or(&nothing);
         match &stream.source {
-            Source::Entity(_) | Source::LogLevel => {
-                tracing::info!("At least 1 request; the number of pages is not known before reading.");
-            }
+            Source::Entity(entity) => tracing::info!(
+                "{}",
+                match entity.each {
+                    FanOut::Nothing | FanOut::Advertiser =>
+                        "1 request or more; the number of pages is unknown before reading.",
+                    _ => "One request or more per parent object.",
+                }
+            ),
+            Source::LogLevel => tracing::info!("One request or more per day and advertiser."),
             Source::Report(report) => match run.plan(selected, report, state, run.advertisers) {
                 Ok(plan) => {
                     let forecast = plan.forecast();
@@ -385,12 +391,18 @@ pub async fn dry_run(
         }
     }
     let per_minute = reports_per_minute(config, &portfolio);
-    tracing::info!(
-        "Total report requests, not counting a few for the totals check: about {reports}. At Criteo's limit of \
-         {per_minute} per minute they take {} min or more.",
-        reports.saturating_sub(1) / per_minute
-    );
+    tracing::info!("Total: {}, not counting a few for the totals check.", estimated_time(reports, per_minute));
     Ok(can_be_read)
+}
+
+/// How many report requests, and how long they take at Criteo's limit.
+pub(crate) fn estimated_time(requests: usize, per_minute: usize) -> String {
+    let requests = requests as u64;
+    let minutes = counted(requests.div_ceil(per_minute.max(1) as u64), "minute");
+    format!(
+        "about {}, about {minutes} at Criteo's limit of {per_minute} per minute",
+        counted(requests, "report request")
+    )
 }
 
 /// From developers.criteo.com, Rate limits.

@@ -67,15 +67,15 @@ impl ReadContext<'_> {
         let range = range.in_periods(report.grain);
         let mut cursors = cursors;
         let what_is_wrong = if range.start > range.today {
-            Some(format!("the first day, {}, is in the future", range.start))
+            Some(format!("The first day, {}, is in the future", range.start))
         } else if range.end < range.oldest {
             let oldest = range.oldest;
             Some(format!(
-                "the last day, {}, is before {oldest}, the oldest day that Criteo is assumed to keep",
+                "The last day, {}, is before {oldest}, the oldest day that Criteo is assumed to keep",
                 range.end
             ))
         } else if range.start > range.end && cursors.is_empty() {
-            Some(format!("the last day, {}, is before the first, {}", range.end, range.start))
+            Some(format!("The last day, {}, is before the first, {}", range.end, range.start))
         } else {
             None
         };
@@ -99,7 +99,7 @@ impl ReadContext<'_> {
             let window = Window { start: resume.start, end: range.end };
             if let Some(cursor) = cursor.filter(|_| window.start > window.end) {
                 tracing::warn!(
-                    "advertisers {} are not read: the cursor is {cursor}, so reading would start on {}, after \
+                    "Advertisers {} are not read: the cursor is {cursor}, so reading would start on {}, after \
                      the last day, {}. Use `--since` to read earlier days again.",
                     format_ids(&advertisers),
                     window.start,
@@ -110,7 +110,7 @@ impl ReadContext<'_> {
             let is_late = cursor.is_none() && range.again_from.is_some() && !cursors.is_empty();
             if is_late {
                 tracing::warn!(
-                    "advertisers {} have no saved state, so days before {} are skipped in this run. No state \
+                    "Advertisers {} have no saved state, so days before {} are skipped in this run. No state \
                      is saved for them; a sync without `--since` reads them from the start.",
                     format_ids(&advertisers),
                     resume.start
@@ -191,7 +191,7 @@ fn take_back_the_future(cursors: &mut Cursors, range: Range) {
     let moved = cursors.not_after(yesterday);
     if !moved.is_empty() {
         tracing::warn!(
-            "the saved cursor is in the future for advertisers {}: an earlier sync ran with a wrong clock. \
+            "The saved cursor is in the future for advertisers {}: an earlier sync ran with a wrong clock. \
              They are read as if the cursor were {yesterday}; reset the stream if the clock was wrong for longer than \
              the lookback.",
             format_ids(&moved)
@@ -206,7 +206,7 @@ pub(crate) fn tell_lost_holes(cursors: &mut Cursors, first: NaiveDate) {
         let lost: Vec<_> =
             lost.iter().take(20).map(|(advertiser, window)| format!("{window} of {advertiser}")).collect();
         tracing::warn!(
-            "days that earlier syncs could not read are no longer kept by Criteo and stay missing: {}.",
+            "Days that earlier syncs could not read are no longer kept by Criteo and stay missing: {}.",
             lost.join(", ")
         );
     }

@@ -21,3 +21,20 @@ pub(crate) fn list_of(texts: impl ExactSizeIterator<Item = String>) -> String {
         more => format!("{} and {more} more", shown.join(", ")),
     }
 }
+
+/// A count with its noun, in the plural unless it is one.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

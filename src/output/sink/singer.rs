@@ -62,7 +62,7 @@ impl SingerSink {
             return None;
         }
         Some(
-            "not sending ACTIVATE_VERSION: this sync covered fewer advertisers or countries than the last one."
+            "Not sending ACTIVATE_VERSION: this sync covered fewer advertisers or countries than the last one."
                 .to_owned(),
         )
     }

@@ -6,7 +6,7 @@ mod table;
 use serde_json::Value;
 
 use crate::products::endpoint::Interval;
-use crate::products::marketing::table::{Kind, STREAMS};
+use crate::products::marketing::table::{Kind, STREAMS, StreamDef};
 use crate::products::report::{Report, ReportOptions, RowColumn};
 use crate::products::schema::ColumnType;
 use crate::products::{Entity, Permission, Source, Stream};
@@ -24,6 +24,12 @@ pub fn entity_of(name: &str) -> Option<Entity> {
 #[must_use]
 pub fn permission_of(name: &str) -> Option<Permission> {
     STREAMS.iter().find(|def| def.name == name).map(|def| def.permission)
+}
+
+/// The first API version of a built-in stream; `None` if every supported version has it, and for unknown names.
+#[must_use]
+pub fn since_of(name: &str) -> Option<&'static str> {
+    STREAMS.iter().find(|def| def.name == name).and_then(StreamDef::first_version)
 }
 
 /// Streams whose objects are needed to read other streams.

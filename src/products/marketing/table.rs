@@ -81,10 +81,15 @@ impl StreamDef {
         if !version.0.starts_with("20") && NOT_IN_PREVIEW.contains(&self.name) {
             return false;
         }
+        self.first_version().is_none_or(|since| version.0.as_str() >= since)
+    }
+
+    /// The first API version with the stream; `None` if every supported version has it.
+    pub(crate) fn first_version(&self) -> Option<&'static str> {
         match &self.kind {
-            Kind::Entity { entity, .. } => entity.since.is_none_or(|since| version.0.as_str() >= since),
-            Kind::FixedReport(fixed_report) => fixed_report.since.is_none_or(|since| version.0.as_str() >= since),
-            Kind::Report { .. } | Kind::LogLevel => true,
+            Kind::Entity { entity, .. } => entity.since,
+            Kind::FixedReport(fixed_report) => fixed_report.since,
+            Kind::Report { .. } | Kind::LogLevel => None,
         }
     }
 

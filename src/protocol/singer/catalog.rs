@@ -82,7 +82,11 @@ pub fn parse_catalog(text: &str) -> Result<Vec<ConfiguredStream>> {
             names.cloned().collect::<HashSet<_>>()
         });
         let properties = properties.cloned().unwrap_or_default();
-        configured.push(ConfiguredStream { properties, ..ConfiguredStream::new(name, sync_mode, columns) });
+        configured.push(ConfiguredStream {
+            properties,
+            is_from_catalog: true,
+            ..ConfiguredStream::new(name, sync_mode, columns)
+        });
         Ok(())
     })?;
     if !is_catalog {

@@ -298,14 +298,14 @@ impl<'a> ReportReader<'a> {
                     }
                     Response::Cut { more } => {
                         tracing::info!(
-                            "the response for {} hit the row or memory limit; splitting the request.",
+                            "The response for {} hit the row or memory limit; splitting the request.",
                             slice.window
                         );
                         self.recovery.reasons.extend(more.map(|more| (slice.id, more)));
                         return Ok(self.split(index, slice));
                     }
                     Response::Short => {
-                        tracing::info!("rows for {} are missing; splitting the request.", slice.window);
+                        tracing::info!("Rows for {} are missing; splitting the request.", slice.window);
                         return Ok(self.split(index, Slice { is_short: true, ..slice }));
                     }
                 }

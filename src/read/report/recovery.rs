@@ -121,7 +121,7 @@ impl<'a> ReportReader<'a> {
             Some(Cause::NoCampaign) => self.mark_empty(index, &slice),
             Some(Cause::InvalidTimespan) => return Ok(self.shorten(index, slice, error)),
             Some(Cause::TooSlow) if self.recovery.failures.in_a_row < MAX_SLOW => {
-                tracing::info!("the response for {} timed out; splitting the request.", slice.window);
+                tracing::info!("The response for {} timed out; splitting the request.", slice.window);
                 self.recovery.failures.in_a_row += 1;
                 self.limit_days(slice.window.days() / 2);
                 self.recovery.reasons.insert(slice.id, error);

@@ -47,7 +47,7 @@ impl ReadContext<'_> {
             self.warn_once_for(
                 name,
                 &format!(
-                    "an earlier sync found that Criteo has removed {list}; reading the report without it. Reset \
+                    "An earlier sync found that Criteo has removed {list}; reading the report without it. Reset \
                  the stream to try again."
                 ),
             );
