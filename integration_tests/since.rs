@@ -54,7 +54,7 @@ fn impossible_days_are_reported_once() {
     bench.config.as_object_mut().unwrap().remove("start_date");
     let before = kept(&bench);
     for (days, words) in [
-        (["--since", "2027-01-01"], "the first day, 2027-01-01, is in the future"),
+        (["--since", "2027-01-01"], "The first day, 2027-01-01, is in the future"),
         (["--until", "2020-01-01"], "The last day, 2020-01-01, is before"),
     ] {
         let nothing = read(&bench, REPORT, &days);

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::commands::Session;
 use crate::error::Result;
-use crate::products::marketing;
 use crate::products::report::ReportOptions;
+use crate::products::{ASSUMED, marketing};
 use crate::support::table::{Format, Table};
 use crate::support::terminal::Terminal;
 
@@ -17,7 +17,8 @@ impl Session {
         for stream in marketing::streams(options) {
             let cursor = stream.cursor().unwrap_or_default().to_owned();
             let permission = stream.permission.label().to_owned();
-            let (key, history) = (stream.primary_key.join(", "), stream.history());
+            // The full word would take the space of the keys in a terminal of 120 columns.
+            let (key, history) = (stream.primary_key.join(", "), stream.history().replace(ASSUMED, "?"));
             table.push([stream.name, permission, history, cursor, key].map(Value::from).to_vec());
         }
         Ok(self.print(&table.render(format, Terminal::stdout().map(Terminal::width))?))

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::products::report::Report;
 
 /// Marks a history that Criteo does not document.
-const ASSUMED: &str = " (assumed)";
+pub(crate) const ASSUMED: &str = " (assumed)";
 
 /// A read permission of a Criteo app. Activating the app freezes its permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
