@@ -249,6 +249,48 @@ fn log_files_with_the_same_name_keep_distinct_keys() {
     }
 }
 
+/// The first download breaks off after some rows were written, and the second one is another file. Storages need not send an
+/// `ETag`; without any mark of a version the rows are written again, too.
+#[test]
+fn a_log_file_replaced_between_two_attempts_is_not_mixed() {
+    const ROWS: u32 = 60_000;
+    for headers in [
+        [json!({"ETag": "\"a\""}), json!({"ETag": "\"b\""})],
+        [
+            json!({"Last-Modified": "Sat, 31 Oct 2026 01:00:00 GMT"}),
+            json!({"Last-Modified": "Sat, 31 Oct 2026 02:00:00 GMT"}),
+        ],
+        [json!({}), json!({})],
+    ] {
+        let bench = bench(&[], 3);
+        // Rows that hardly compress, so that some arrive before the connection breaks.
+        let row = |ad_set: &str, index: u32| format!("{:x},{ad_set}\n", index.wrapping_mul(2_654_435_761));
+        let file = |ad_set: &str| {
+            "EVENT_TYPE,AD_SET_ID\n".to_owned() + &(0..ROWS).map(|index| row(ad_set, index)).collect::<String>()
+        };
+        let at = json!({"path": "/files/1001_2026-10-30"});
+        let [first, second] = &headers;
+        let cut = json!({"match": at, "times": 1, "do": {"status": 200, "headers": first, "body": file("300001"),
+            "gzip": true, "delivery": {"cut_after": 120_000}}});
+        let second_attempt = json!({"path": "/files/1001_2026-10-30", "nth": 2});
+        let whole = json!({"match": second_attempt, "times": null, "do": {"status": 200, "headers": second, "body": file("300002"),
+            "gzip": true}});
+        bench.sandbox.add_fault(cut).unwrap();
+        bench.sandbox.add_fault(whole).unwrap();
+        let transcript = sync(&bench, None);
+        assert_eq!(transcript.code, Some(0), "{headers:?}: {:?}", transcript.errors());
+        let records = transcript.records(LOG).into_iter();
+        let of_file: Vec<_> =
+            records.filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-30").cloned().collect();
+        assert!(of_file.len() > ROWS as usize, "{headers:?}: nothing was written of the first file: {}", of_file.len());
+        // What a destination that merges by key holds: the later row wins.
+        let table: std::collections::BTreeMap<_, _> =
+            of_file.iter().map(|row| (row["line_number"].to_string(), row)).collect();
+        assert_eq!(table.len(), ROWS as usize, "{headers:?}");
+        assert!(table.values().all(|row| row["ad_set_id"] == "300002"), "{headers:?}: rows of two files");
+    }
+}
+
 #[test]
 fn a_log_file_compressed_twice_is_reported() {
     let bench = bench(&[("log_compression", "twice")], 3);

@@ -84,7 +84,7 @@ fn a_first_day_skips_no_available_day_of_another_advertiser() {
 /// responses are still on their way.
 #[test]
 fn days_refused_for_one_advertiser_are_read_for_the_others() {
-    for (delay, has_state) in [(0, false), (0, true), (150, false), (150, true)] {
+    for (delay, has_state) in [(0, false), (0, true), (800, false), (800, true)] {
         let mut bench = Bench::new(Options { advertisers: 3, ads: 1, ..Options::default() }, 40);
         let mut state = None;
         if has_state {
@@ -100,7 +100,7 @@ fn days_refused_for_one_advertiser_are_read_for_the_others() {
             let matches = json!({"path": "/statistics/", "advertiser": "1002", "covers": covered});
             fault(&bench, matches, json!({"status": 400, "body": problem("invalid-timespan")}));
         }
-        let slow = json!({"path": "/statistics/", "text": OF_DATA});
+        let slow = json!({"path": "/statistics/", "text": OF_DATA, "advertiser": "1001"});
         fault(&bench, slow, json!({"delivery": {"delay_ms": delay}}));
         let transcript = incremental(&bench, state.as_ref());
         assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());

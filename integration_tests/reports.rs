@@ -179,6 +179,29 @@ fn marketplaces_are_read_at_every_interval() {
     }
 }
 
+/// The list of marketplaces decides which advertisers these reports have, whether the user lists advertisers or not.
+#[test]
+fn a_marketplace_that_disappears_is_reported_and_keeps_its_state() {
+    for advertiser_ids in [json!(null), json!(["1001", "1002"])] {
+        let mut bench = Bench::new(Options { advertisers: 2, campaigns: 1, ..Options::default() }, 20);
+        bench.config["advertiser_ids"] = advertiser_ids;
+        let name = "mpo_campaign_statistics";
+        let catalog = bench.catalog(&[name], "incremental");
+        let first = bench.read(&catalog, None);
+        assert_eq!(first.code, Some(0), "{:?}", first.errors());
+        let body = json!([{"id": 1001, "advertiserName": "A"}]).to_string();
+        let fewer = json!({"match": {"path": "outcomes/advertisers"}, "times": null, "do": {"body": body}});
+        bench.sandbox.add_fault(fewer).unwrap();
+        let second = bench.read(&catalog, Some(&first.final_state()));
+        assert_eq!(second.code, Some(0), "{:?}", second.errors());
+        let words = "no longer among the marketplace advertisers and are skipped: 1002";
+        assert!(second.logs("WARN").iter().any(|log| log.contains(words)), "{:?}", second.logs("WARN"));
+        assert!(!second.logs("WARN").iter().any(|log| log.contains("no longer grant consent")));
+        let groups = second.final_state()[0]["stream"]["stream_state"]["groups"].to_string();
+        assert!(groups.contains("1002"), "{groups}");
+    }
+}
+
 #[test]
 fn a_retired_metric_is_dropped_from_built_in_reports_and_named_in_custom_ones() {
     let mut bench = Bench::new(Options { retired_metrics: vec!["SalesPc7d".into()], ..Options::default() }, 10);

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::check::probes::{custom_reports, permissions};
 use crate::config::Config;
 use crate::error::{Cause, Error, Kind, Result};
-use crate::http::{Call, CallClass, Client, Memory};
+use crate::http::{Call, Client};
 use crate::model::ids::ApiVersion;
 use crate::output::Output;
 use crate::products::report::DEFAULT_API_VERSION;
@@ -317,17 +317,7 @@ fn retail_media(app: &Value) -> Error {
 
 /// Requests the app from a service (`GET /{version}/{service}/me`).
 async fn me(client: &Client, service: &str) -> Result<Value> {
-    let call = Call {
-        method: reqwest::Method::GET,
-        path: vec![service.to_owned(), "me".to_owned()],
-        query: Vec::new(),
-        body: None,
-        class: CallClass::Other,
-        expected_bytes: 0,
-        memory: Memory::Shared,
-        is_divisible: false,
-        is_suspect: false,
-    };
+    let call = Call::shared(&[service, "me"]);
     let (_, app) = client
         .fetch(&call, |body| {
             envelope::check(body)?;

@@ -67,6 +67,21 @@ pub struct Call {
 }
 
 impl Call {
+    /// A `GET` whose small response others wait for, so that its memory is set apart.
+    pub(crate) fn shared(path: &[&str]) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.iter().map(|&segment| segment.to_owned()).collect(),
+            query: Vec::new(),
+            body: None,
+            class: CallClass::Other,
+            expected_bytes: 0,
+            memory: Memory::Shared,
+            is_divisible: false,
+            is_suspect: false,
+        }
+    }
+
     /// The path, as shown in messages.
     #[must_use]
     pub fn display_path(&self) -> String {

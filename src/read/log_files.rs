@@ -633,6 +633,7 @@ impl<'a> Reading<'a> {
 
     /// A file that has changed, or may have, is written again in full: rows with the same number replace each other.
     fn is_same(&mut self, version: Option<String>) {
+        // guard: replaced-log-file
         if version.is_none() || self.version != version {
             self.written = 0;
         }

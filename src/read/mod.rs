@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use chrono::{Days, Weekday};
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, oneshot};
@@ -31,7 +30,7 @@ use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
-use crate::http::{Call, CallClass, Client, MISSING_PATH, Memory};
+use crate::http::{Call, Client, MISSING_PATH};
 use crate::model::calendar::Window;
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::{Output, StreamId};
@@ -179,17 +178,7 @@ fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId
 }
 
 pub(crate) fn list_of_advertisers() -> Call {
-    Call {
-        method: Method::GET,
-        path: vec!["advertisers".into(), "me".into()],
-        query: Vec::new(),
-        body: None,
-        class: CallClass::Other,
-        expected_bytes: 0,
-        memory: Memory::Shared,
-        is_divisible: false,
-        is_suspect: false,
-    }
+    Call::shared(&["advertisers", "me"])
 }
 
 #[derive(Default)]

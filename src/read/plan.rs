@@ -35,6 +35,7 @@ impl ReadContext<'_> {
         }
         let absent = cursors.absent(advertisers);
         let names = || absent.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+        // guard: absent-marketplaces
         if report.endpoint.is_marketplace && !absent.is_empty() {
             self.warn_once(&format!(
                 "Previously synced advertisers are no longer among the marketplace advertisers and are skipped: {}. \

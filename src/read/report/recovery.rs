@@ -139,6 +139,7 @@ impl<'a> ReportReader<'a> {
                 if is_about_metric || self.is_about_request(&error) {
                     return Err(error);
                 }
+                // guard: consent-before-splitting
                 if self.recovery.has_accepted && error.kind != Kind::Transient && !self.recovery.has_asked_consent {
                     // One call may explain what halving would take hundreds to find.
                     self.recovery.has_asked_consent = true;
@@ -314,6 +315,7 @@ impl<'a> ReportReader<'a> {
             );
         }
         // Other advertisers may have more history: each finds its own first day.
+        // guard: own-first-days
         let is_same = |track: &&mut Track| track.advertisers()[..] == slice.advertisers[..];
         self.tracks.iter_mut().filter(is_same).for_each(|track| track.begin_at(first_day));
         self.tracks[index].begin_at(first_day);
