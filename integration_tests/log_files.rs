@@ -7,6 +7,8 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, Transcript};
+use crate::objects::calls;
+use crate::refusals::refusals;
 use crate::truth::{self, by_key};
 
 const LOG: &str = "log_level_events";
@@ -300,4 +302,110 @@ fn a_log_file_compressed_twice_is_reported() {
     assert!(message.contains("compressed twice") && message.contains("Log file 1001_2026-10-29.csv.gz"), "{message}");
     assert!(transcript.records(LOG).is_empty());
     assert_eq!(state_of(&transcript)["holes"][0]["to"], "2026-10-29", "{}", state_of(&transcript));
+}
+
+fn log_state(cursor: &str) -> Value {
+    json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": LOG}, "stream_state":
+        {"version": 1, "fingerprint": "log level|false", "groups": [{"cursor": cursor, "advertisers": ["1001", "1002", "1003"]}]}}}])
+}
+
+fn cursor_of(state: &Value, advertiser: &str) -> Option<String> {
+    let groups = state[0]["stream"]["stream_state"]["groups"].as_array().unwrap();
+    let group = groups.iter().find(|group| group.to_string().contains(&format!("\"{advertiser}\"")));
+    group.map(|group| group["cursor"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn log_files_added_to_a_recent_day_are_read() {
+    let bench = Bench::new(Options::default(), 6);
+    let catalog = bench.catalog(&[LOG], "incremental");
+    let first = bench.read(&catalog, None);
+    assert_truth_of_log(&bench, &first);
+    let state = first.final_state();
+    assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29", "two days may still get files");
+    let attributes = |names: [&str; 2]| {
+        let files = names.map(|name| json!({"fileName": "same.csv.gz", "url": format!("{}/files/{name}?until=2030-01-01T00:00:00Z&sig=a%2Bb%2F%3D", bench.sandbox.url())}));
+        json!({"data": [{"attributes": {"files": files}}]}).to_string()
+    };
+    // The day now has two files with one name, in varying order.
+    let mut tables = Vec::new();
+    for names in
+        [["1001_2026-10-31.csv.gz", "1001_2026-10-30.csv.gz"], ["1001_2026-10-30.csv.gz", "1001_2026-10-31.csv.gz"]]
+    {
+        let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
+            "do": {"body": attributes(names)}});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = bench.read(&catalog, Some(&state));
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        let stream = &bench.discover()[LOG];
+        let of_day =
+            transcript.records(LOG).into_iter().filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31");
+        tables.push(by_key(of_day, stream));
+    }
+    let files: BTreeSet<_> = tables[0].values().map(|record| record["file_name"].to_string()).collect();
+    assert_eq!(files.len(), 2);
+    assert_eq!(tables[0], tables[1]);
+}
+
+fn assert_truth_of_log(bench: &Bench, transcript: &Transcript) {
+    let stream = &bench.discover()[LOG];
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert_eq!(by_key(transcript.records(LOG), stream), by_key(&truth::small(bench, LOG, stream), stream));
+}
+
+#[test]
+fn a_deleted_log_file_affects_only_its_day() {
+    for (action, words) in [
+        (json!({"status": 404}), "the file was deleted"),
+        (json!({"status": 410}), "the file was deleted"),
+        (json!({"status": 403}), "the file was deleted"),
+    ] {
+        let bench = Bench::new(Options::default(), 10);
+        let fault = json!({"match": {"path": "/files/1002_2026-10-25"}, "times": null, "do": action});
+        bench.sandbox.add_fault(fault).unwrap();
+        let catalog = bench.catalog(&[LOG], "incremental");
+        let transcript = bench.read(&catalog, None);
+        assert_eq!(transcript.statuses(LOG).last(), Some(&"INCOMPLETE"));
+        let message = transcript.errors()[0]["message"].as_str().unwrap();
+        assert!(message.contains(words) && message.contains("1002_2026-10-25.csv.gz of 2026-10-25"), "{message}");
+        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "new links were requested once");
+        assert_eq!((days_of(&transcript, "1001").len(), days_of(&transcript, "1002").len()), (10, 9));
+        assert!(message.contains("Not read: 2026-10-25 of 1002"), "{message}");
+        let state = transcript.final_state();
+        assert_eq!(cursor_of(&state, "1002").unwrap(), "2026-10-29");
+        assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29");
+    }
+}
+
+#[test]
+fn an_advertiser_with_refused_log_files_does_not_delay_others() {
+    for refusal in refusals() {
+        let bench = Bench::new(Options::default(), 5);
+        let fault = json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": refusal});
+        bench.sandbox.add_fault(fault).unwrap();
+        let transcript = bench.read(&bench.catalog(&[LOG], "incremental"), None);
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        assert!(transcript.logs("WARN").iter().any(|log| log.contains("1002") && log.contains("Not this one")));
+        assert_eq!((days_of(&transcript, "1003").len(), days_of(&transcript, "1002").len()), (5, 0));
+        assert_eq!(cursor_of(&transcript.final_state(), "1002"), None);
+    }
+}
+
+#[test]
+fn the_log_file_cursor_never_passes_an_unread_day() {
+    let mut bench = Bench::new(Options::default(), 10);
+    let catalog = bench.catalog(&[LOG], "incremental");
+    for future in ["2621-01-01", "+262142-12-31"] {
+        let transcript = bench.read(&catalog, Some(&log_state(future)));
+        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+        assert!(transcript.logs("WARN").iter().any(|log| log.contains("in the future")), "{future}");
+        assert_eq!(days_of(&transcript, "1001").len(), 2);
+        assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-29");
+    }
+    // A start after the cursor does not move it.
+    bench.config["start_date"] = json!("2026-10-27");
+    let transcript = bench.read(&catalog, Some(&log_state("2026-10-20")));
+    assert_eq!(days_of(&transcript, "1001").len(), 5);
+    assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-20");
+    assert!(transcript.logs("WARN").iter().any(|log| log.contains("2026-10-21")), "{:?}", transcript.logs("WARN"));
 }

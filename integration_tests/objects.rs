@@ -18,19 +18,19 @@ fn objects(bench: &Bench) -> Vec<String> {
     discovered.values().filter(is_object).map(|stream| stream["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn read(bench: &Bench, names: &[String]) -> Transcript {
+pub fn read(bench: &Bench, names: &[String]) -> Transcript {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     bench.read(&bench.catalog(&names, "full_refresh"), None)
 }
 
-fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
+pub fn assert_truth(bench: &Bench, transcript: &Transcript, name: &str) {
     let stream = &bench.discover()[name];
     let truth = truth::entity(bench, name, stream);
     assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{name}");
     assert_eq!(transcript.records(name).len(), truth.len(), "{name}: duplicate row");
 }
 
-fn calls(bench: &Bench, part: &str) -> usize {
+pub fn calls(bench: &Bench, part: &str) -> usize {
     bench.sandbox.requests().iter().filter(|request| request.line.contains(part)).count()
 }
 
@@ -233,38 +233,6 @@ fn countries_can_be_chosen() {
 }
 
 #[test]
-fn a_refused_advertiser_is_skipped_in_lists() {
-    let bench = Bench::new(Options::default(), 1);
-    let body = json!({"errors": [{"type": "authorization", "code": "insufficient-advertisers-permissions"}]});
-    let fault = json!({"match": {"path": "/advertisers/1002/ads"}, "times": null,
-        "do": {"status": 403, "body": body.to_string()}});
-    bench.sandbox.add_fault(fault).unwrap();
-    let transcript = read(&bench, &["ads".to_owned()]);
-    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    assert_eq!(transcript.records("ads").len(), 24);
-    assert!(transcript.logs("WARN").iter().any(|log| log.contains("1002")));
-}
-
-#[test]
-fn a_refused_advertiser_does_not_empty_a_search() {
-    for is_listed in [true, false] {
-        let mut bench = Bench::new(Options::default(), 1);
-        if is_listed {
-            bench.config["advertiser_ids"] = json!("1001,1002,1003");
-        }
-        let catalog = bench.catalog(&["campaigns", "ad_sets", "ad_set_category_bids", "audiences"], "full_refresh");
-        bench.withdraw_consent_after_the_portfolio("1002");
-        let transcript = bench.read(&catalog, None);
-        assert_eq!(transcript.code, Some(i32::from(is_listed)), "{:?}", transcript.errors());
-        for name in ["campaigns", "ad_sets", "ad_set_category_bids", "audiences"] {
-            assert_truth(&bench, &transcript, name);
-            assert!(!transcript.records(name).is_empty());
-        }
-        assert!(transcript.logs("WARN").iter().any(|log| log.contains("refuses to list objects of 1002")));
-    }
-}
-
-#[test]
 fn a_new_advertiser_includes_its_old_audiences() {
     let bench = Bench::new(Options { without_consent: vec!["1003".into()], ..Options::default() }, 1);
     let catalog = bench.catalog(&["audiences"], "incremental");
@@ -389,58 +357,6 @@ fn a_response_that_announces_more_is_read_in_parts_or_fails() {
 }
 
 #[test]
-fn a_list_that_hangs_for_one_advertiser_is_read_for_the_others() {
-    for action in [json!({"status": 500}), json!({"body": "<html>"})] {
-        let bench = Bench::new(Options { advertisers: 5, ..Options::default() }, 1);
-        let names = ["campaigns".to_owned(), "audiences".to_owned()];
-        let whole = read(&bench, &names);
-        let fault = json!({"match": {"path": "/search", "text": "\"1004\""}, "times": null, "do": action});
-        bench.sandbox.add_fault(fault).unwrap();
-        let transcript = read(&bench, &names);
-        for name in &names {
-            assert_eq!(transcript.statuses(name).last(), Some(&"INCOMPLETE"), "{name}");
-            let stream = &bench.discover()[name];
-            let mut expected = by_key(whole.records(name), stream);
-            expected.retain(|_, record| record["advertiser_id"] != "1004");
-            assert!(expected.len() < whole.records(name).len());
-            assert_eq!(by_key(transcript.records(name), stream), expected, "{name}");
-            let errors = transcript.errors();
-            let error = errors.iter().find(|error| error["stream_descriptor"]["name"] == *name).unwrap();
-            assert!(
-                error["message"]
-                    .as_str()
-                    .unwrap()
-                    .contains("Objects of 1004 could not be read; those of the others were"),
-                "{error}"
-            );
-        }
-        // An outage does not lead to ever smaller requests.
-        let bench = Bench::new(Options { advertisers: 200, campaigns: 1, ..Options::default() }, 1);
-        bench.sandbox.add_fault(json!({"match": {"path": "/search"}, "times": null, "do": action})).unwrap();
-        let transcript = read(&bench, &names[..1]);
-        assert_eq!(transcript.statuses("campaigns").last(), Some(&"INCOMPLETE"));
-        assert!(calls(&bench, "/search") < 60, "{} calls", calls(&bench, "/search"));
-    }
-}
-
-#[test]
-fn an_unexplained_refusal_of_a_parent_is_not_a_missing_permission() {
-    let bench = Bench::new(Options::default(), 1);
-    let body = json!({"errors": [{"type": "access-control", "code": "something-new", "title": "Not this one"}]});
-    for path in ["/ad-sets/search", "/audience-segments/search"] {
-        let fault = json!({"match": {"path": path}, "times": null, "do": {"status": 403, "body": body.to_string()}});
-        bench.sandbox.add_fault(fault).unwrap();
-    }
-    let names = ["ad_set_category_bids", "product_sets", "contact_list_statistics"];
-    let transcript = read(&bench, &names.map(str::to_owned));
-    assert_eq!(transcript.errors().len(), names.len(), "{:?}", transcript.errors());
-    for error in transcript.errors() {
-        let message = error["message"].as_str().unwrap();
-        assert!(message.contains("Not this one") && !message.contains("permission"), "{message}");
-    }
-}
-
-#[test]
 fn only_disclosed_placements_are_read_whatever_the_api_default() {
     for value in ["disclosed", "both"] {
         let mut options = Options::default();
@@ -495,87 +411,6 @@ fn marketplace_statistics_with_a_next_link_are_requested_in_parts() {
         let truth = truth::small(&bench, name, stream);
         assert_eq!(by_key(transcript.records(name), stream), by_key(&truth, stream), "{value}");
         assert_eq!(calls(&bench, "/stats/sellers") > 3, value == "next");
-    }
-}
-
-/// All observed or documented ways to refuse a request.
-fn refusals() -> [Value; 5] {
-    let errors = |kind: &str, code: &str| json!({"errors": [{"type": kind, "code": code, "title": "Not this one"}]});
-    [
-        json!({"status": 400, "body": "Not this one"}),
-        json!({"status": 403, "body": errors("access-control", "something-new").to_string()}),
-        json!({"status": 404, "body": errors("validation", "not-found").to_string()}),
-        json!({"status": 410, "body": json!({"message": "Not this one"}).to_string()}),
-        json!({"status": 200, "body": errors("validation", "not-found").to_string()}),
-    ]
-}
-
-#[test]
-fn a_refused_advertiser_of_any_kind_leaves_the_others() {
-    let names = ["campaigns", "ad_sets", "ad_set_category_bids", "audiences", "ads", "coupons", "mpo_campaigns"];
-    for refusal in refusals() {
-        for is_listed in [false, true] {
-            let mut bench = Bench::new(Options::default(), 1);
-            if is_listed {
-                bench.config["advertiser_ids"] = json!("1001,1002,1003");
-            }
-            let whole = bench.read(&bench.catalog(&names, "full_refresh"), None);
-            for matches in
-                [json!({"path": "/search", "text": "\"1002\""}), json!({"path": "/advertisers/1002/", "method": "GET"})]
-            {
-                bench.sandbox.add_fault(json!({"match": matches, "times": null, "do": refusal})).unwrap();
-            }
-            let transcript = bench.read(&bench.catalog(&names, "full_refresh"), None);
-            assert_eq!(transcript.code, Some(i32::from(is_listed)), "{refusal}: {:?}", transcript.errors());
-            for name in names {
-                let stream = &bench.discover()[name];
-                let mut expected = by_key(whole.records(name), stream);
-                expected.retain(|_, record| record["advertiser_id"] != "1002");
-                assert!(!expected.is_empty() && expected.len() < whole.records(name).len(), "{name}");
-                assert_eq!(by_key(transcript.records(name), stream), expected, "{name}: {refusal}");
-                let reported =
-                    transcript.logs("WARN").into_iter().find(|log| log.starts_with(name) && log.contains("1002"));
-                let reported = reported.unwrap_or_else(|| panic!("{name}: {:?}", transcript.logs("WARN")));
-                assert!(reported.contains("Not this one") && !reported.contains("permission"), "{reported}");
-                let last = transcript.statuses(name).pop();
-                assert_eq!(last, Some(if is_listed { "INCOMPLETE" } else { "COMPLETE" }), "{name}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_stream_refused_for_all_advertisers_fails_in_few_requests() {
-    for refusal in refusals() {
-        let bench = Bench::new(Options { advertisers: 40, ..Options::default() }, 1);
-        for path in ["/campaigns/search", "/ads"] {
-            bench.sandbox.add_fault(json!({"match": {"path": path}, "times": null, "do": refusal})).unwrap();
-        }
-        let transcript = bench.read(&bench.catalog(&["campaigns", "ads"], "full_refresh"), None);
-        assert_eq!(transcript.code, Some(1));
-        for error in transcript.errors() {
-            assert!(error["message"].as_str().unwrap().contains("Not this one"), "{error}");
-        }
-        assert_eq!(transcript.errors().len(), 2);
-        let calls = calls(&bench, "/campaigns/search") + calls(&bench, "/ads");
-        assert!(calls < 40, "{calls} calls");
-    }
-}
-
-#[test]
-fn a_failed_parent_is_named_and_the_others_are_read() {
-    let errors = json!({"errors": [{"type": "validation", "code": "not-found", "title": "Not this one"}]}).to_string();
-    for action in [json!({"status": 200, "body": errors}), json!({"status": 400}), json!({"status": 501})] {
-        let bench = Bench::new(Options::default(), 1);
-        let whole = read(&bench, &["ad_set_category_bids".to_owned()]);
-        let fault = json!({"match": {"path": "/300002/category-bids"}, "times": null, "do": action});
-        bench.sandbox.add_fault(fault).unwrap();
-        let transcript = read(&bench, &["ad_set_category_bids".to_owned()]);
-        assert_eq!(transcript.statuses("ad_set_category_bids").last(), Some(&"INCOMPLETE"));
-        let message = transcript.errors()[0]["message"].as_str().unwrap();
-        assert!(message.contains("300002") && !message.contains("permission"), "{message}");
-        let others = whole.records("ad_set_category_bids").into_iter().filter(|record| record["ad_set_id"] != "300002");
-        assert_eq!(transcript.records("ad_set_category_bids").len(), others.count());
     }
 }
 
@@ -673,117 +508,4 @@ fn changes_during_an_advertisers_absence_are_read() {
     assert_eq!(floor(&healed.final_state()), floor(&state));
     future[0]["stream"]["stream_state"]["version"] = json!(3);
     assert!(bench.read(&catalog, Some(&future)).errors()[0]["message"].as_str().unwrap().contains("version 3"));
-}
-
-const LOG: &str = "log_level_events";
-
-fn log_state(cursor: &str) -> Value {
-    json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": LOG}, "stream_state":
-        {"version": 1, "fingerprint": "log level|false", "groups": [{"cursor": cursor, "advertisers": ["1001", "1002", "1003"]}]}}}])
-}
-
-fn log_days(transcript: &Transcript, advertiser: &str) -> BTreeSet<String> {
-    let records = transcript.records(LOG).into_iter().filter(|record| record["advertiser_id"] == advertiser);
-    records.map(|record| record["day"].as_str().unwrap().to_owned()).collect()
-}
-
-fn cursor_of(state: &Value, advertiser: &str) -> Option<String> {
-    let groups = state[0]["stream"]["stream_state"]["groups"].as_array().unwrap();
-    let group = groups.iter().find(|group| group.to_string().contains(&format!("\"{advertiser}\"")));
-    group.map(|group| group["cursor"].as_str().unwrap().to_owned())
-}
-
-#[test]
-fn log_files_added_to_a_recent_day_are_read() {
-    let bench = Bench::new(Options::default(), 6);
-    let catalog = bench.catalog(&[LOG], "incremental");
-    let first = bench.read(&catalog, None);
-    assert_truth_of_log(&bench, &first);
-    let state = first.final_state();
-    assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29", "two days may still get files");
-    let attributes = |names: [&str; 2]| {
-        let files = names.map(|name| json!({"fileName": "same.csv.gz", "url": format!("{}/files/{name}?until=2030-01-01T00:00:00Z&sig=a%2Bb%2F%3D", bench.sandbox.url())}));
-        json!({"data": [{"attributes": {"files": files}}]}).to_string()
-    };
-    // The day now has two files with one name, in varying order.
-    let mut tables = Vec::new();
-    for names in
-        [["1001_2026-10-31.csv.gz", "1001_2026-10-30.csv.gz"], ["1001_2026-10-30.csv.gz", "1001_2026-10-31.csv.gz"]]
-    {
-        let fault = json!({"match": {"path": "/log-level/advertisers/1001/", "window": "2026-10-31"}, "times": 1,
-            "do": {"body": attributes(names)}});
-        bench.sandbox.add_fault(fault).unwrap();
-        let transcript = bench.read(&catalog, Some(&state));
-        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-        let stream = &bench.discover()[LOG];
-        let of_day =
-            transcript.records(LOG).into_iter().filter(|r| r["advertiser_id"] == "1001" && r["day"] == "2026-10-31");
-        tables.push(by_key(of_day, stream));
-    }
-    let files: BTreeSet<_> = tables[0].values().map(|record| record["file_name"].to_string()).collect();
-    assert_eq!(files.len(), 2);
-    assert_eq!(tables[0], tables[1]);
-}
-
-fn assert_truth_of_log(bench: &Bench, transcript: &Transcript) {
-    let stream = &bench.discover()[LOG];
-    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-    assert_eq!(by_key(transcript.records(LOG), stream), by_key(&truth::small(bench, LOG, stream), stream));
-}
-
-#[test]
-fn a_deleted_log_file_affects_only_its_day() {
-    for (action, words) in [
-        (json!({"status": 404}), "the file was deleted"),
-        (json!({"status": 410}), "the file was deleted"),
-        (json!({"status": 403}), "the file was deleted"),
-    ] {
-        let bench = Bench::new(Options::default(), 10);
-        let fault = json!({"match": {"path": "/files/1002_2026-10-25"}, "times": null, "do": action});
-        bench.sandbox.add_fault(fault).unwrap();
-        let catalog = bench.catalog(&[LOG], "incremental");
-        let transcript = bench.read(&catalog, None);
-        assert_eq!(transcript.statuses(LOG).last(), Some(&"INCOMPLETE"));
-        let message = transcript.errors()[0]["message"].as_str().unwrap();
-        assert!(message.contains(words) && message.contains("1002_2026-10-25.csv.gz of 2026-10-25"), "{message}");
-        assert_eq!(calls(&bench, "/files/1002_2026-10-25"), 2, "new links were requested once");
-        assert_eq!((log_days(&transcript, "1001").len(), log_days(&transcript, "1002").len()), (10, 9));
-        assert!(message.contains("Not read: 2026-10-25 of 1002"), "{message}");
-        let state = transcript.final_state();
-        assert_eq!(cursor_of(&state, "1002").unwrap(), "2026-10-29");
-        assert_eq!(cursor_of(&state, "1001").unwrap(), "2026-10-29");
-    }
-}
-
-#[test]
-fn an_advertiser_with_refused_log_files_does_not_delay_others() {
-    for refusal in refusals() {
-        let bench = Bench::new(Options::default(), 5);
-        let fault = json!({"match": {"path": "/log-level/advertisers/1002/"}, "times": null, "do": refusal});
-        bench.sandbox.add_fault(fault).unwrap();
-        let transcript = bench.read(&bench.catalog(&[LOG], "incremental"), None);
-        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-        assert!(transcript.logs("WARN").iter().any(|log| log.contains("1002") && log.contains("Not this one")));
-        assert_eq!((log_days(&transcript, "1003").len(), log_days(&transcript, "1002").len()), (5, 0));
-        assert_eq!(cursor_of(&transcript.final_state(), "1002"), None);
-    }
-}
-
-#[test]
-fn the_log_file_cursor_never_passes_an_unread_day() {
-    let mut bench = Bench::new(Options::default(), 10);
-    let catalog = bench.catalog(&[LOG], "incremental");
-    for future in ["2621-01-01", "+262142-12-31"] {
-        let transcript = bench.read(&catalog, Some(&log_state(future)));
-        assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
-        assert!(transcript.logs("WARN").iter().any(|log| log.contains("in the future")), "{future}");
-        assert_eq!(log_days(&transcript, "1001").len(), 2);
-        assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-29");
-    }
-    // A start after the cursor does not move it.
-    bench.config["start_date"] = json!("2026-10-27");
-    let transcript = bench.read(&catalog, Some(&log_state("2026-10-20")));
-    assert_eq!(log_days(&transcript, "1001").len(), 5);
-    assert_eq!(cursor_of(&transcript.final_state(), "1001").unwrap(), "2026-10-20");
-    assert!(transcript.logs("WARN").iter().any(|log| log.contains("2026-10-21")), "{:?}", transcript.logs("WARN"));
 }

@@ -97,7 +97,7 @@ pub(crate) enum FirstServed {
 }
 
 /// How many advertisers of a refused request are checked one by one: the first day of one may hide those of others. A guess:
-/// nobody has seen first days that differ by advertiser, and each check is a request.
+/// no recorded response shows first days that differ by advertiser, and each check is a request.
 const MAX_SAMPLES: usize = 5;
 
 struct ReportReader<'a> {
