@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "files")]
+use crate::output::sink::pipe::PipeFormat;
+#[cfg(feature = "files")]
+use crate::output::table::folder::FileFormat;
 use crate::support::table::Format;
 
 /// Read Criteo Marketing Solutions and write Airbyte messages, one JSON object per line. Without a command, run as a
@@ -134,6 +138,16 @@ pub enum Command {
         #[command(flatten)]
         input: ReadInput,
     },
+    /// Sync streams into files in a folder; the next run adds what is new.
+    #[cfg(feature = "files")]
+    Export {
+        /// Configuration file (JSON); - reads standard input.
+        #[arg(long, short, value_name = "FILE", env = "CRITEO_CONFIG", default_value = "criteo.json")]
+        config: PathBuf,
+        /// What to export, and where.
+        #[command(flatten)]
+        what: ExportArguments,
+    },
     /// Run a command against the built-in sandbox; needs no configuration.
     #[cfg(feature = "demo")]
     Demo {
@@ -199,6 +213,10 @@ pub struct ReadInput {
     /// The days to read.
     #[command(flatten)]
     pub days: Days,
+    /// Write the rows of one stream without protocol messages; logs go to stderr.
+    #[cfg(feature = "files")]
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "dry_run")]
+    pub format: Option<PipeFormat>,
     /// Show what a sync would request; requests only the token and the list of advertisers.
     #[arg(long)]
     pub dry_run: bool,
@@ -213,6 +231,24 @@ pub struct Days {
     /// Last day of reports, such as 2026-10-31.
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub until: Option<NaiveDate>,
+}
+
+/// What to export, and where.
+#[cfg(feature = "files")]
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// Folder of the files; created if missing.
+    #[arg(default_value = "criteo")]
+    pub folder: PathBuf,
+    /// Streams to export, separated by commas; without it, all that the app can read, except for log files.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub streams: Vec<String>,
+    /// The days to read.
+    #[command(flatten)]
+    pub days: Days,
+    /// Format of the files.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: FileFormat,
 }
 
 /// Parses a day given on the command line.
@@ -265,6 +301,13 @@ pub enum DemoCommand {
         #[command(flatten)]
         what: PreviewArguments,
     },
+    /// Sync streams into files in a folder; the next run adds what is new.
+    #[cfg(feature = "files")]
+    Export {
+        /// What to export, and where.
+        #[command(flatten)]
+        what: ExportArguments,
+    },
     /// Sync streams and write their records to stdout; without a catalog, all streams.
     Read {
         /// Configured catalog (JSON).
@@ -288,8 +331,22 @@ impl Command {
             | Self::Completions { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
-            Self::Demo { command } => matches!(command, DemoCommand::Preview { .. }),
+            Self::Demo { command } => command.is_human_facing(),
+            #[cfg(feature = "files")]
+            Self::Export { .. } => true,
             Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,
+        }
+    }
+}
+
+#[cfg(feature = "demo")]
+impl DemoCommand {
+    fn is_human_facing(&self) -> bool {
+        match self {
+            Self::Preview { .. } => true,
+            #[cfg(feature = "files")]
+            Self::Export { .. } => true,
+            Self::Spec | Self::Check | Self::Discover | Self::Read { .. } => false,
         }
     }
 }

@@ -67,7 +67,7 @@ struct Lines {
 impl RowSink for Lines {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         self.buffer.extend_from_slice(PREFIX);
-        self.plan.write_row(row, &mut self.buffer)?;
+        self.plan.write_row(row, &mut JsonObject(&mut self.buffer))?;
         end_line(&mut self.buffer);
         Ok(())
     }

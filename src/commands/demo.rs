@@ -39,6 +39,8 @@ impl Session {
             DemoCommand::Spec => Ok(self.spec()),
             DemoCommand::Check => self.check(config, false).await,
             DemoCommand::Preview { what } => self.preview(config?, &what).await,
+            #[cfg(feature = "files")]
+            DemoCommand::Export { what } => self.export(config?, &what).await,
             DemoCommand::Discover => Ok(self.discover(&config?)),
             DemoCommand::Read { catalog, state } => {
                 let config = config?;

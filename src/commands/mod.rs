@@ -5,6 +5,8 @@ mod check;
 mod demo;
 mod discover;
 mod explain;
+#[cfg(feature = "files")]
+mod export;
 mod input;
 mod preview;
 mod read;
@@ -32,6 +34,8 @@ use crate::error::{Cause, Error, Result};
 use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::console::Console;
+#[cfg(feature = "files")]
+use crate::output::sink::pipe::Pipe;
 use crate::output::sink::singer::SingerSink;
 use crate::products::marketing;
 use crate::products::report::ReportOptions;
@@ -88,6 +92,11 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
     panic::listen();
     let log = singer::Log::from_environment(cli.debug);
     let (sink, level) = match &cli.command {
+        #[cfg(feature = "files")]
+        Some(Command::Read { input: crate::cli::ReadInput { format: Some(format), .. }, .. }) => {
+            let level = log.level();
+            (Sink::Pipe(Box::new(Pipe::new(log, *format))), level)
+        }
         Some(command) if command.is_human_facing() => {
             let level = log.level();
             (Sink::Console(Console::new(log)), level)
@@ -191,6 +200,14 @@ impl Session {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
                     None => input::named(&input.streams, &marketing::streams(&config.reports))?,
                 };
+                #[cfg(feature = "files")]
+                if input.format.is_some() && catalog.len() != 1 {
+                    return Err(Error::config(format!(
+                        "--format writes the rows of one stream, and {} are selected. Name one with --streams, or use \
+                         `source-criteo export` for files of several.",
+                        catalog.len()
+                    )));
+                }
                 let states = match &input.state_file {
                     Some(path) if input.dry_run => input::kept_states(path).await?,
                     Some(path) => {
@@ -216,6 +233,11 @@ impl Session {
                 } else {
                     self.read(&config, &catalog, &states, ReadUntil::All).await
                 }
+            }
+            #[cfg(feature = "files")]
+            Command::Export { config, what } => {
+                let config = self.config(&config).await?;
+                self.export(config, &what).await
             }
             #[cfg(feature = "demo")]
             Command::Demo { command } => self.demo(command).await,

@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
+#[cfg(feature = "files")]
+use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
-use crate::output::{Constants, StreamId};
+use crate::output::{Constants, Coverage, StreamId};
 use crate::protocol::singer::{Settings, State};
 
 pub(crate) enum Event {
@@ -50,6 +52,9 @@ pub(crate) enum Event {
     },
     /// States also go to this file.
     StateFile(Box<StateFile>),
+    /// Rows go to files in this folder.
+    #[cfg(feature = "files")]
+    Export(Box<Folder>),
     Started {
         stream: StreamId,
     },
@@ -63,6 +68,7 @@ pub(crate) enum Event {
         stream: StreamId,
         body: Body,
         constants: Constants,
+        coverage: Option<Coverage>,
         state: Option<Value>,
         reply: oneshot::Sender<Result<()>>,
     },

@@ -11,12 +11,15 @@ pub mod sink;
 pub mod state_file;
 mod stream;
 mod summary;
+#[cfg(feature = "files")]
+pub mod table;
 pub mod tally;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -26,10 +29,14 @@ use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
+use crate::model::calendar::Window;
+use crate::model::ids::AdvertiserId;
 use crate::output::event::Event;
 use crate::output::sink::Sink;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
+#[cfg(feature = "files")]
+use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Writer;
 use crate::products::Stream;
@@ -43,6 +50,19 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Values of columns that a slice's rows do not contain, by column name.
 pub type Constants = Vec<(&'static str, String)>;
+
+/// Days and advertisers of a report that a response covers.
+#[derive(Debug, Clone)]
+pub struct Coverage {
+    /// The days, in whole periods.
+    pub days: Window,
+    /// The advertisers.
+    pub advertisers: Arc<[AdvertiserId]>,
+    /// Responses with the same number cover the same days and advertisers in parts.
+    pub read: u64,
+    /// Whether this is the only or last part, so that all rows are there.
+    pub is_complete: bool,
+}
 
 /// Index of a stream in this run.
 pub type StreamId = usize;
@@ -119,6 +139,8 @@ impl Output {
             schema: singer::schema(stream, is_selected),
             plan,
             is_whole,
+            #[cfg(feature = "files")]
+            stream: stream.clone(),
         })));
     }
 
@@ -132,6 +154,12 @@ impl Output {
         self.send(Event::StateFile(Box::new(file)));
     }
 
+    /// Exports to this folder instead of writing messages, before any stream is announced.
+    #[cfg(feature = "files")]
+    pub fn export_to(&self, folder: Folder) {
+        self.send(Event::Export(Box::new(folder)));
+    }
+
     /// Starts a stream, unless it was started.
     pub fn open(&self, stream: StreamId) {
         self.send(Event::Started { stream });
@@ -142,7 +170,7 @@ impl Output {
         self.send(Event::InitialState { stream, state });
     }
 
-    /// Writes a checked body's rows as records, then the state that they lead to. The reply comes after the last byte
+    /// Writes a checked body's rows as records, then the state that they lead to. `coverage` is what a report's rows replace. The reply comes after the last byte
     /// was passed on.
     #[must_use]
     pub fn write_rows(
@@ -150,10 +178,11 @@ impl Output {
         stream: StreamId,
         body: Body,
         constants: Constants,
+        coverage: Option<Coverage>,
         state: Option<Value>,
     ) -> oneshot::Receiver<Result<()>> {
         let (reply, response) = oneshot::channel();
-        self.send(Event::Rows { stream, body, constants, state, reply });
+        self.send(Event::Rows { stream, body, constants, coverage, state, reply });
         response
     }
 

@@ -6,8 +6,10 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Level;
 
-use crate::output::sink::batch::BatchFiles;
+use crate::output::sink::StreamFiles;
 use crate::output::tally::ReportTally;
+#[cfg(feature = "files")]
+use crate::products::Stream;
 use crate::rows::project::Projection;
 use crate::support::text::{counted, excerpt, grouped};
 
@@ -22,6 +24,8 @@ pub(crate) struct StreamSetup {
     pub plan: Projection,
     /// Whether every sync reads it completely.
     pub is_whole: bool,
+    #[cfg(feature = "files")]
+    pub stream: Stream,
 }
 
 pub(crate) struct StreamOutput {
@@ -35,8 +39,8 @@ pub(crate) struct StreamOutput {
     pub opened: Option<Instant>,
     /// Singer's version of a full read, after which the target removes older records.
     pub version: Option<i64>,
-    /// Batch files, if records go there instead of stdout.
-    pub files: Option<BatchFiles>,
+    /// Files, if records go there instead of stdout.
+    pub files: Option<StreamFiles>,
     /// A state that waits until the batch files before it were handed over.
     pub pending_state: Option<Value>,
     /// Finished and remaining windows of a report.
@@ -92,6 +96,9 @@ impl StreamOutput {
         if let Some(repeated) = self.setup.plan.repeated.filter(|repeated| *repeated > 0) {
             let text = format!("Criteo sent {repeated} objects more than once; each is written once.");
             logs.push((Level::WARN, text));
+        }
+        if let Some(files) = &self.files {
+            logs.extend(files.warnings().into_iter().map(|text| (Level::WARN, text)));
         }
         for (counts, more, what, then) in [
             (

@@ -12,12 +12,11 @@ use tracing::Level;
 use crate::error::{Error, Result};
 use crate::http::Body;
 use crate::output::event::Event;
-use crate::output::sink::batch::BatchFiles;
-use crate::output::sink::{Records, Sink};
+use crate::output::sink::{Records, Sink, StreamFiles};
 use crate::output::state_file::StateFile;
 use crate::output::stream::{Progress, StreamOutput, StreamSetup};
 use crate::output::summary::Summary;
-use crate::output::{Constants, StreamId};
+use crate::output::{Constants, Coverage, StreamId};
 use crate::protocol::singer;
 use crate::rows::envelope;
 use crate::support::stop::{Stop, StopSender};
@@ -170,14 +169,16 @@ impl Writer {
             }
             Event::SingerInput { state, settings, is_test } => self.configure_singer(state, settings, is_test),
             Event::StateFile(file) => self.state_file = Some(*file),
+            #[cfg(feature = "files")]
+            Event::Export(folder) => self.sink.export_to(folder),
             Event::Started { stream } => self.start(stream),
             Event::InitialState { stream, state } => {
                 if let Some(stream) = self.streams.get_mut(stream) {
                     stream.first_state = Some(state);
                 }
             }
-            Event::Rows { stream, body, constants, state, reply } => {
-                let result = self.rows(stream, &body, &constants, state);
+            Event::Rows { stream, body, constants, coverage, state, reply } => {
+                let result = self.rows(stream, &body, &constants, coverage.as_ref(), state);
                 drop(body);
                 // Fails if the engine gave up on the stream.
                 let _ = reply.send(result);
@@ -264,7 +265,14 @@ impl Writer {
         self.streams.push(stream);
     }
 
-    fn rows(&mut self, id: StreamId, body: &Body, constants: &Constants, state: Option<Value>) -> Result<()> {
+    fn rows(
+        &mut self,
+        id: StreamId,
+        body: &Body,
+        constants: &Constants,
+        coverage: Option<&Coverage>,
+        state: Option<Value>,
+    ) -> Result<()> {
         if self.stop.is_stopping() {
             return Err(interrupted());
         }
@@ -279,7 +287,11 @@ impl Writer {
         let mut files = stream.files.take();
         let target = self.sink.record_target(&mut self.lines, stream, files.as_mut());
         let written = envelope::each(body.text()?, shape, &mut Records { stream, target, stop: &self.stop });
-        let are_due = files.as_ref().is_some_and(BatchFiles::are_due);
+        let ended = match (&written, &mut files) {
+            (Ok(_), Some(files)) => files.end_slice(coverage),
+            _ => Ok(()),
+        };
+        let are_due = files.as_ref().is_some_and(StreamFiles::are_due);
         stream.files = files;
         if let Err(error) = written {
             stream.has_failed = true;
@@ -291,6 +303,11 @@ impl Writer {
                  stream stops here, and the next sync tries again.",
                 excerpt(&error.to_string())
             )));
+        }
+        if let Err(error) = ended {
+            stream.has_failed = true;
+            self.stop.send(Stop::OutputFailed(error.to_string()));
+            return Err(interrupted());
         }
         self.last_output = Instant::now();
         self.check_reader();
@@ -343,7 +360,8 @@ impl Writer {
     /// Hands over a stream's batch files, then the state that waited for them.
     fn hand_over(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(id) else { return };
-        match stream.files.as_mut().map_or(Ok(None), BatchFiles::hand_over) {
+        let state = stream.pending_state.as_ref();
+        match stream.files.as_mut().map_or(Ok(None), |files| files.hand_over(state)) {
             Ok(message) => {
                 let state = stream.pending_state.take();
                 if let Some(message) = message {
@@ -370,7 +388,10 @@ impl Writer {
     }
 
     fn finish_snapshot(&mut self, id: StreamId, scope: &[String]) {
-        let Some(stream) = self.streams.get(id).filter(|stream| !stream.has_failed) else { return };
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.has_failed) else { return };
+        if let Some(files) = &mut stream.files {
+            files.finish_snapshot();
+        }
         if let Some(warning) = self.sink.finish_snapshot(&mut self.lines, stream, scope) {
             let name = stream.setup.name.clone();
             self.log(Level::WARN, Some(&name), &warning);
@@ -389,6 +410,11 @@ impl Writer {
         let name = stream.setup.name.clone();
         self.sink.report_metrics(stream, error.is_none());
         let logs = stream.closing_logs();
+        if !self.stop.is_stopping()
+            && let Err(error) = self.sink.merge(&name)
+        {
+            self.stop.send(Stop::OutputFailed(error.to_string()));
+        }
         if let Some(error) = error {
             self.fail(&name, error);
         }
@@ -417,7 +443,9 @@ impl Writer {
                 self.mirror_to_terminal(&text);
                 self.log(Level::INFO, None, &text);
             }
-            self.sink.finish(&mut self.lines);
+            if let Err(error) = self.sink.finish(&mut self.lines) {
+                self.stop.send(Stop::OutputFailed(error.to_string()));
+            }
         }
         self.flush();
         if let (Some(file), None) = (&mut self.state_file, &self.lines.broken)

@@ -269,6 +269,14 @@ impl Stream {
         }
     }
 
+    /// Whether a column is a quotient, which needs no exact digits.
+    #[must_use]
+    pub fn is_ratio(&self, column: &str) -> bool {
+        let is_report = matches!(self.source, Source::Report(_));
+        let metric = crate::products::marketing::metrics::metric_of_word(column).filter(|_| is_report);
+        metric.is_some_and(|metric| metric.is_ratio())
+    }
+
     /// The cursor column, if the stream can be read incrementally.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {

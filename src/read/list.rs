@@ -673,7 +673,7 @@ impl ReadContext<'_> {
             let columns = entity.columns.iter();
             let constants =
                 columns.filter_map(|variable| Some((variable.name(), parent.get(variable)?.clone()))).collect();
-            in_flight.push(self.output.write_rows(id, body, constants, None));
+            in_flight.push(self.output.write_rows(id, body, constants, None, None));
         }
     }
 }

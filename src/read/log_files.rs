@@ -437,7 +437,7 @@ impl ReadContext<'_> {
         let Some(text) = reading.take() else { return Ok(()) };
         let body = self.client.body(text).await;
         let mut in_flight = InFlight::default();
-        in_flight.push(self.output.write_rows(id, body, Vec::new(), None));
+        in_flight.push(self.output.write_rows(id, body, Vec::new(), None, None));
         in_flight.wait_all().await?;
         reading.written = reading.row;
         Ok(())

@@ -250,6 +250,8 @@ pub(crate) struct ReadContext<'a> {
     warning_kinds: RefCell<HashSet<String>>,
     /// The first day of Criteo's weeks, if a response has shown that it is not Monday.
     week_start: Cell<Option<Weekday>>,
+    /// The number of the next read, unique in this run.
+    reads: Cell<u64>,
 }
 
 /// How much of a stream to read.
@@ -422,6 +424,7 @@ impl<'a> ReadContext<'a> {
             warnings: RefCell::default(),
             warning_kinds: RefCell::default(),
             week_start: Cell::new(None),
+            reads: Cell::new(0),
         }
     }
 

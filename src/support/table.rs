@@ -156,7 +156,7 @@ fn csv_cell(value: &Value, text_of: fn(&Value) -> String) -> String {
 }
 
 /// Prefixes an apostrophe to strings that spreadsheets would run as a formula (OWASP, CSV injection).
-fn defused(text: &str) -> String {
+pub(crate) fn defused(text: &str) -> String {
     let first = text.trim_start_matches(' ').chars().next();
     let is_formula = first.is_some_and(|first| "=+-@\t\r\n＝＋－＠".contains(first));
     if is_formula { format!("'{text}") } else { text.to_owned() }

@@ -86,7 +86,7 @@ struct Written(Projection);
 impl RowSink for Written {
     fn row<'de, D: serde::Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         let mut line = Vec::new();
-        if self.0.write_row(row, &mut line)? {
+        if self.0.write_row(row, &mut JsonObject(&mut line))? {
             let record: Option<Map<String, Value>> = serde_json::from_slice(&line).ok();
             let is_record = record.is_some_and(|record| record.contains_key("day"));
             assert!(is_record && !line.contains(&b'\n'), "{}", String::from_utf8_lossy(&line));

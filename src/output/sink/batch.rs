@@ -3,16 +3,25 @@
 //! Targets do not delete the files, so every run removes files older than a day.
 
 use std::fs::{File, OpenOptions};
+#[cfg(feature = "files")]
+use std::io::BufWriter;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+#[cfg(feature = "files")]
+use arrow_ipc::writer::FileWriter;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::protocol::singer::settings::Batches;
+use crate::output::stream::StreamSetup;
+#[cfg(feature = "files")]
+use crate::output::table::columns::Columns;
+#[cfg(feature = "files")]
+use crate::output::table::{Dialect, Table};
+use crate::protocol::singer::settings::{BatchFormat, Batches};
 use crate::support::clock;
 
 /// Part of all our file names, after the user's prefix.
@@ -49,6 +58,9 @@ pub struct BatchFiles {
     stream: String,
     /// Bytes not yet written to the open file.
     pub buffer: Vec<u8>,
+    /// Rows not yet written to the open file, in the format `arrow`.
+    #[cfg(feature = "files")]
+    columns: Option<Columns>,
     open: Option<(Sink, Named)>,
     records: u64,
     number: u64,
@@ -70,15 +82,20 @@ struct Named {
 enum Sink {
     Plain(File),
     Gzip(Box<GzEncoder<File>>),
+    #[cfg(feature = "files")]
+    Arrow(Box<FileWriter<BufWriter<File>>>),
 }
 
 impl BatchFiles {
     /// The files of a stream; the first is created with the first record.
     #[must_use]
-    pub fn new(batches: Batches, stream: &str) -> Self {
+    pub(crate) fn new(batches: Batches, setup: &StreamSetup) -> Self {
         Self {
+            #[cfg(feature = "files")]
+            columns: (batches.format == BatchFormat::Arrow)
+                .then(|| Columns::new(&Table::new(&setup.stream, &setup.plan, Dialect::Singer))),
             batches,
-            stream: stream.to_owned(),
+            stream: setup.name.clone(),
             buffer: Vec::new(),
             open: None,
             records: 0,
@@ -95,9 +112,13 @@ impl BatchFiles {
     /// # Errors
     /// If the file cannot be written.
     pub fn end_record(&mut self) -> io::Result<()> {
+        let is_large = self.buffer.len() >= BUFFER;
+        self.count_record(is_large)
+    }
+
+    fn count_record(&mut self, is_large: bool) -> io::Result<()> {
         self.since.get_or_insert_with(Instant::now);
         self.records += 1;
-        let is_large = self.buffer.len() >= BUFFER;
         let mut written = if is_large { self.write() } else { Ok(()) };
         if written.is_ok() && self.records >= self.batches.size {
             written = self.end_file();
@@ -106,6 +127,39 @@ impl BatchFiles {
             self.discard();
         }
         written
+    }
+
+    /// Whether rows are collected in columns.
+    #[cfg(feature = "files")]
+    pub(crate) fn has_columns(&self) -> bool {
+        self.columns.is_some()
+    }
+
+    /// The columns, in the format `arrow`.
+    #[cfg(feature = "files")]
+    pub(crate) fn columns(&mut self) -> Option<&mut Columns> {
+        self.columns.as_mut()
+    }
+
+    /// Appends the row in the columns' cells.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    #[cfg(feature = "files")]
+    pub(crate) fn end_row(&mut self) -> io::Result<()> {
+        let Some(columns) = &mut self.columns else { return Ok(()) };
+        columns.append();
+        let is_large = columns.is_full();
+        self.count_record(is_large)
+    }
+
+    /// Warnings about values that are not stored as Criteo sent them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        #[cfg(feature = "files")]
+        if let Some(columns) = &self.columns {
+            return columns.warnings();
+        }
+        Vec::new()
     }
 
     /// Drops all unnamed files after records were lost, which also frees space on a full disk.
@@ -147,12 +201,16 @@ impl BatchFiles {
         if self.manifest.is_empty() {
             return Ok(None);
         }
-        let compression = if self.batches.is_compressed { "gzip" } else { "none" };
+        let encoding = match (self.batches.format, self.batches.is_compressed) {
+            (BatchFormat::Arrow, _) => json!({"format": "arrow"}),
+            (BatchFormat::Jsonl, true) => json!({"format": "jsonl", "compression": "gzip"}),
+            (BatchFormat::Jsonl, false) => json!({"format": "jsonl", "compression": "none"}),
+        };
         self.named = std::mem::take(&mut self.manifest);
         Ok(Some(json!({
             "type": "BATCH",
             "stream": self.stream,
-            "encoding": {"format": "jsonl", "compression": compression},
+            "encoding": encoding,
             "manifest": self.named.iter().map(|file| &file.url).collect::<Vec<_>>(),
         })))
     }
@@ -164,6 +222,12 @@ impl BatchFiles {
         match &mut self.open {
             Some((Sink::Plain(file), _)) => file.write_all(&self.buffer)?,
             Some((Sink::Gzip(encoder), _)) => encoder.write_all(&self.buffer)?,
+            #[cfg(feature = "files")]
+            Some((Sink::Arrow(writer), _)) => {
+                if let Some(columns) = self.columns.as_mut().filter(|columns| !columns.is_empty()) {
+                    writer.write(&columns.take().map_err(io::Error::other)?).map_err(io::Error::other)?;
+                }
+            }
             None => {}
         }
         self.buffer.clear();
@@ -178,8 +242,14 @@ impl BatchFiles {
         self.records = 0;
         if let Some((sink, file)) = self.open.take() {
             self.manifest.push(file);
-            if let Sink::Gzip(encoder) = sink {
-                encoder.finish()?;
+            match sink {
+                Sink::Plain(_) => {}
+                Sink::Gzip(encoder) => drop(encoder.finish()?),
+                #[cfg(feature = "files")]
+                Sink::Arrow(mut writer) => {
+                    writer.finish().map_err(io::Error::other)?;
+                    writer.flush().map_err(io::Error::other)?;
+                }
             }
         }
         Ok(())
@@ -188,18 +258,27 @@ impl BatchFiles {
     /// Creates the next file, readable only by its owner.
     fn create(&mut self) -> io::Result<(Sink, Named)> {
         self.number += 1;
-        let Batches { folder, prefix, is_compressed, .. } = &self.batches;
+        let Batches { folder, prefix, format, is_compressed, .. } = &self.batches;
+        let extension = match (format, is_compressed) {
+            (BatchFormat::Arrow, _) => "arrow",
+            (BatchFormat::Jsonl, true) => "jsonl.gz",
+            (BatchFormat::Jsonl, false) => "jsonl",
+        };
         let name = format!(
-            "{prefix}{MARK}{}-{}-{}-{}.jsonl{}",
+            "{prefix}{MARK}{}-{}-{}-{}.{extension}",
             clock::now_millis(),
             std::process::id(),
             self.stream,
             self.number,
-            if *is_compressed { ".gz" } else { "" }
         );
         let path = folder.join(name);
         let url = reqwest::Url::from_file_path(&path).map_err(|()| io::Error::other("the folder is not absolute"))?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        #[cfg(feature = "files")]
+        if let Some(columns) = &self.columns {
+            let writer = FileWriter::try_new(BufWriter::new(file), columns.schema()).map_err(io::Error::other)?;
+            return Ok((Sink::Arrow(Box::new(writer)), Named { path, url: url.into() }));
+        }
         let sink = if *is_compressed {
             Sink::Gzip(Box::new(GzEncoder::new(file, Compression::fast())))
         } else {

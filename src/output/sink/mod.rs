@@ -5,6 +5,10 @@ pub mod airbyte;
 pub mod batch;
 pub mod capture;
 pub mod console;
+#[cfg(feature = "files")]
+pub mod export;
+#[cfg(feature = "files")]
+pub mod pipe;
 pub mod singer;
 
 use std::io;
@@ -18,11 +22,23 @@ use crate::http::CallStats;
 use crate::output::sink::batch::BatchFiles;
 use crate::output::sink::capture::Capture;
 use crate::output::sink::console::Console;
+#[cfg(feature = "files")]
+use crate::output::sink::export::Export;
+#[cfg(feature = "files")]
+use crate::output::sink::pipe::Pipe;
 use crate::output::sink::singer::SingerSink;
+use crate::output::Coverage;
 use crate::output::stream::{Progress, StreamOutput};
+#[cfg(feature = "files")]
+use crate::output::table::columns::Columns;
+#[cfg(feature = "files")]
+use crate::output::table::folder::Folder;
+#[cfg(feature = "files")]
+use crate::output::table::staged::Staged;
 use crate::output::writer::{BUFFER, Lines};
 use crate::protocol::airbyte::{Status, record_suffix};
 use crate::rows::envelope::RowSink;
+use crate::rows::project::JsonObject;
 use crate::support::stop::{Stop, StopSender};
 use crate::support::watchdog;
 
@@ -36,6 +52,12 @@ pub enum Sink {
     Console(Console),
     /// Rows and errors for a caller in this process.
     Capture(Capture),
+    /// Rows of one stream on stdout, without messages; logs on stderr.
+    #[cfg(feature = "files")]
+    Pipe(Box<Pipe>),
+    /// Files in a folder; logs on stderr.
+    #[cfg(feature = "files")]
+    Export(Box<Export>),
 }
 
 impl Sink {
@@ -51,6 +73,10 @@ impl Sink {
             Self::Singer(sink) => sink.log.line(level, stream, text),
             Self::Console(console) => console.log.line(level, stream, text),
             Self::Capture(_) => {}
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log.line(level, stream, text),
+            #[cfg(feature = "files")]
+            Self::Export(export) => export.log.line(level, stream, text),
         }
     }
 
@@ -61,6 +87,10 @@ impl Sink {
             Self::Singer(sink) => sink.log.line(Level::ERROR, stream, &error.message),
             Self::Console(console) => console.log.line(Level::ERROR, stream, &error.message),
             Self::Capture(capture) => capture.report_error(error),
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log.line(Level::ERROR, stream, &error.message),
+            #[cfg(feature = "files")]
+            Self::Export(export) => export.log.line(Level::ERROR, stream, &error.message),
         }
     }
 
@@ -78,6 +108,10 @@ impl Sink {
             Self::Singer(sink) => sink.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
             Self::Console(console) => console.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
             Self::Capture(_) => {}
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
+            #[cfg(feature = "files")]
+            Self::Export(export) => export.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
         }
     }
 
@@ -89,10 +123,37 @@ impl Sink {
     }
 
     /// Prepares a stream before it starts.
-    pub(crate) fn prepare_stream(&self, stream: &mut StreamOutput) {
-        if let Self::Singer(sink) = self {
-            sink.prepare_stream(stream);
+    pub(crate) fn prepare_stream(&mut self, stream: &mut StreamOutput) {
+        match self {
+            Self::Singer(sink) => sink.prepare_stream(stream),
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.prepare_stream(stream),
+            #[cfg(feature = "files")]
+            Self::Export(export) => stream.files = Some(StreamFiles::Table(Box::new(export.staged(&stream.setup)))),
+            Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
+    }
+
+    /// Exports to a folder from now on.
+    #[cfg(feature = "files")]
+    pub(crate) fn export_to(&mut self, folder: Box<Folder>) {
+        if let Self::Console(console) = self {
+            *self = Self::Export(Box::new(Export { log: console.log.clone(), folder: *folder }));
+        }
+    }
+
+    /// Puts the rows of a stream that ended where people find them.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    #[cfg_attr(not(feature = "files"), expect(clippy::unused_self, reason = "only files are merged"))]
+    pub(crate) fn merge(&mut self, stream: &str) -> io::Result<()> {
+        #[cfg(feature = "files")]
+        if let Self::Export(export) = self {
+            return export.folder.merge(stream);
+        }
+        let _ = stream;
+        Ok(())
     }
 
     /// Reports the start of a stream, before its first record.
@@ -101,6 +162,8 @@ impl Sink {
             Self::Airbyte => airbyte::status(out, &stream.setup.name, Status::Started),
             Self::Singer(_) => out.message(&std::mem::take(&mut stream.setup.schema)),
             Self::Console(_) | Self::Capture(_) => {}
+            #[cfg(feature = "files")]
+            Self::Pipe(_) | Self::Export(_) => {}
         }
     }
 
@@ -116,6 +179,10 @@ impl Sink {
         match self {
             Self::Airbyte => airbyte::state(out, stream, state),
             Self::Singer(sink) => sink.state(out, stream, state),
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.pass_on(out),
+            #[cfg(feature = "files")]
+            Self::Export(_) => {}
             Self::Console(_) | Self::Capture(_) => {}
         }
     }
@@ -125,12 +192,20 @@ impl Sink {
         &'a mut self,
         out: &'a mut Lines,
         stream: &StreamOutput,
-        files: Option<&'a mut BatchFiles>,
+        files: Option<&'a mut StreamFiles>,
     ) -> RecordTarget<'a> {
         match (self, files) {
-            (Self::Singer(_), Some(files)) => RecordTarget::Files(files),
+            #[cfg(feature = "files")]
+            (_, Some(StreamFiles::Table(staged))) => RecordTarget::Table(staged),
+            #[cfg(feature = "files")]
+            (Self::Pipe(pipe), _) => pipe.record_target(out),
+            #[cfg(feature = "files")]
+            (_, Some(StreamFiles::Batches(files))) if files.has_columns() => RecordTarget::Columns(files),
+            (Self::Singer(_), Some(StreamFiles::Batches(files))) => RecordTarget::Files(files),
             (Self::Singer(_), None) => singer::record_target(out, stream),
             (Self::Airbyte | Self::Console(_), _) => airbyte::record_target(out, &stream.setup.name),
+            #[cfg(feature = "files")]
+            (Self::Export(_), _) => airbyte::record_target(out, &stream.setup.name),
             (Self::Capture(capture), _) => RecordTarget::Capture(capture),
         }
     }
@@ -167,10 +242,19 @@ impl Sink {
     }
 
     /// Writes what a sink wants after the last stream.
-    pub(crate) fn finish(&self, out: &mut Lines) {
-        if let Self::Singer(sink) = self {
-            sink.finish(out);
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn finish(&mut self, out: &mut Lines) -> io::Result<()> {
+        match self {
+            Self::Singer(sink) => sink.finish(out),
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.finish(out),
+            #[cfg(feature = "files")]
+            Self::Export(export) => return export.finish(out),
+            Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
+        Ok(())
     }
 
     /// Reports the failed streams, after everything else.
@@ -187,23 +271,51 @@ pub(crate) enum RecordTarget<'a> {
     Airbyte { out: &'a mut Lines, prefix: Vec<u8> },
     /// Singer messages.
     Singer { out: &'a mut Lines, prefix: Vec<u8>, suffix: Vec<u8> },
+    /// Lines of JSON without an envelope.
+    #[cfg(feature = "files")]
+    Lines(&'a mut Lines),
     /// Singer batch files.
     Files(&'a mut BatchFiles),
+    /// Singer batch files in columns.
+    #[cfg(feature = "files")]
+    Columns(&'a mut BatchFiles),
+    /// Staged files of an export.
+    #[cfg(feature = "files")]
+    Table(&'a mut Staged),
+    /// Columns on a pipe.
+    #[cfg(feature = "files")]
+    Pipe(&'a mut Pipe, &'a mut Lines),
     /// The caller.
     Capture(&'a mut Capture),
 }
 
 impl RecordTarget<'_> {
-    fn buffer(&mut self) -> &mut Vec<u8> {
+    /// The columns that collect the rows, unless rows are JSON.
+    #[cfg(feature = "files")]
+    fn columns(&mut self) -> Option<&mut Columns> {
         match self {
-            Self::Airbyte { out, .. } | Self::Singer { out, .. } => &mut out.buffer,
-            Self::Files(files) => &mut files.buffer,
-            Self::Capture(capture) => &mut capture.buffer,
+            Self::Columns(files) => files.columns(),
+            Self::Table(staged) => Some(&mut staged.columns),
+            Self::Pipe(pipe, _) => pipe.columns(),
+            _ => None,
         }
     }
 
-    /// Writes what precedes a row, and what precedes a stream's first one. Returns where the row goes.
-    fn begin(&mut self, first_of: Option<&String>) -> &mut Vec<u8> {
+    /// The buffer of rows that are JSON.
+    fn buffer(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Self::Airbyte { out, .. } | Self::Singer { out, .. } => Some(&mut out.buffer),
+            Self::Files(files) => Some(&mut files.buffer),
+            Self::Capture(capture) => Some(&mut capture.buffer),
+            #[cfg(feature = "files")]
+            Self::Lines(out) => Some(&mut out.buffer),
+            #[cfg(feature = "files")]
+            _ => None,
+        }
+    }
+
+    /// Writes what precedes a row, and what precedes a stream's first one.
+    fn begin(&mut self, first_of: Option<&String>) {
         match self {
             Self::Airbyte { out, prefix } => {
                 if let Some(stream) = first_of {
@@ -212,9 +324,8 @@ impl RecordTarget<'_> {
                 out.buffer.extend_from_slice(prefix);
             }
             Self::Singer { out, prefix, .. } => out.buffer.extend_from_slice(prefix),
-            Self::Files(_) | Self::Capture(_) => {}
+            _ => {}
         }
-        self.buffer()
     }
 
     /// Writes what follows a row.
@@ -224,18 +335,124 @@ impl RecordTarget<'_> {
             Self::Singer { out, suffix, .. } => out.buffer.extend_from_slice(suffix),
             Self::Files(files) => files.buffer.push(b'\n'),
             Self::Capture(capture) => capture.end_record(),
+            #[cfg(feature = "files")]
+            Self::Lines(out) => out.buffer.push(b'\n'),
+            #[cfg(feature = "files")]
+            _ => {}
         }
     }
 
     /// Passes on what is buffered, if it is enough.
     fn flush_if_due(&mut self) -> io::Result<()> {
-        match self {
-            Self::Files(files) => files.end_record(),
-            Self::Airbyte { out, .. } | Self::Singer { out, .. } if out.buffer.len() >= BUFFER => {
-                out.flush();
-                if out.broken.is_some() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+        let out = match self {
+            Self::Files(files) => return files.end_record(),
+            #[cfg(feature = "files")]
+            Self::Columns(files) => return files.end_row(),
+            #[cfg(feature = "files")]
+            Self::Table(staged) => return staged.end_row(),
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe, out) => {
+                pipe.end_row(out)?;
+                out
             }
-            _ => Ok(()),
+            Self::Airbyte { out, .. } | Self::Singer { out, .. } => out,
+            #[cfg(feature = "files")]
+            Self::Lines(out) => out,
+            Self::Capture(_) => return Ok(()),
+        };
+        if out.buffer.len() >= BUFFER {
+            out.flush();
+            if out.broken.is_some() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of one stream.
+#[derive(Debug)]
+pub(crate) enum StreamFiles {
+    /// Singer batches.
+    Batches(BatchFiles),
+    /// Staged rows of an export.
+    #[cfg(feature = "files")]
+    Table(Box<Staged>),
+}
+
+impl StreamFiles {
+    /// Ends a slice whose rows were all written.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn end_slice(&mut self, coverage: Option<&Coverage>) -> io::Result<()> {
+        match self {
+            Self::Batches(_) => {
+                // Batches are merged by key.
+                let _ = coverage;
+                Ok(())
+            }
+            #[cfg(feature = "files")]
+            Self::Table(staged) => staged.end_slice(coverage),
+        }
+    }
+
+    /// Notes that everything of the stream was written.
+    pub(crate) fn finish_snapshot(&mut self) {
+        match self {
+            Self::Batches(_) => {}
+            #[cfg(feature = "files")]
+            Self::Table(staged) => staged.is_whole = true,
+        }
+    }
+
+    /// Whether a state need not wait for records.
+    pub(crate) fn are_empty(&self) -> bool {
+        match self {
+            Self::Batches(files) => files.are_empty(),
+            // States are kept in files, so they wait for more rows.
+            #[cfg(feature = "files")]
+            Self::Table(_) => false,
+        }
+    }
+
+    /// Whether there are enough records to hand over, or they waited long enough.
+    pub(crate) fn are_due(&self) -> bool {
+        match self {
+            Self::Batches(files) => files.are_due(),
+            #[cfg(feature = "files")]
+            Self::Table(staged) => staged.is_due(),
+        }
+    }
+
+    /// Finishes the files, with the state after their records; returns the message that hands them over, if there is
+    /// one.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn hand_over(&mut self, state: Option<&Value>) -> io::Result<Option<Value>> {
+        match self {
+            Self::Batches(files) => files.hand_over(),
+            #[cfg(feature = "files")]
+            Self::Table(staged) => staged.finish_file(state).map(|()| None),
+        }
+    }
+
+    /// Removes the files of the last message, which could not be written.
+    pub(crate) fn withdraw(&mut self) {
+        match self {
+            Self::Batches(files) => files.withdraw(),
+            #[cfg(feature = "files")]
+            Self::Table(_) => {}
+        }
+    }
+
+    /// Warnings about values that are not stored as Criteo sent them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Batches(files) => files.warnings(),
+            #[cfg(feature = "files")]
+            Self::Table(staged) => staged.columns.warnings(),
         }
     }
 }
@@ -247,17 +464,32 @@ pub(crate) struct Records<'a> {
     pub(crate) stop: &'a StopSender,
 }
 
+impl Records<'_> {
+    /// Writes a row, unless it is not new.
+    fn write<'de, D: Deserializer<'de>>(&mut self, row: D, is_first: bool) -> std::result::Result<bool, D::Error> {
+        let plan = &mut self.stream.setup.plan;
+        #[cfg(feature = "files")]
+        if let Some(columns) = self.target.columns() {
+            return plan.write_row(row, &mut columns.cells);
+        }
+        let start = self.target.buffer().map_or(0, |buffer| buffer.len());
+        self.target.begin(is_first.then_some(&self.stream.setup.name));
+        let Some(buffer) = self.target.buffer() else { return Ok(false) };
+        let is_new = plan.write_row(row, &mut JsonObject(buffer));
+        match is_new {
+            Ok(true) => self.target.end(plan.misfits()),
+            _ => buffer.truncate(start),
+        }
+        is_new
+    }
+}
+
 impl RowSink for Records<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
         let is_first = self.stream.progress == Progress::Open;
-        let start = self.target.buffer().len();
-        let buffer = self.target.begin(is_first.then_some(&self.stream.setup.name));
-        let is_new = self.stream.setup.plan.write_row(row, buffer);
-        if !is_new.as_ref().is_ok_and(|is_new| *is_new) {
-            buffer.truncate(start);
-            return is_new.map(|_| ());
+        if !self.write(row, is_first)? {
+            return Ok(());
         }
-        self.target.end(self.stream.setup.plan.misfits());
         self.stream.progress = Progress::Running;
         self.stream.records += 1;
         self.stream.records_since_state += 1;

@@ -4,8 +4,8 @@ use serde_json::Value;
 use tracing::Level;
 
 use crate::http::CallStats;
-use crate::output::sink::RecordTarget;
 use crate::output::sink::batch::BatchFiles;
+use crate::output::sink::{RecordTarget, StreamFiles};
 use crate::output::stream::StreamOutput;
 use crate::output::writer::Lines;
 use crate::protocol::singer::log::{Log, Metric};
@@ -34,7 +34,7 @@ impl SingerSink {
 
     pub(super) fn prepare_stream(&self, stream: &mut StreamOutput) {
         match &self.settings.batches {
-            Some(batches) => stream.files = Some(BatchFiles::new(batches.clone(), &stream.setup.name)),
+            Some(batches) => stream.files = Some(StreamFiles::Batches(BatchFiles::new(batches.clone(), &stream.setup))),
             None if self.settings.activates_versions && stream.setup.is_whole => {
                 stream.version = Some(clock::now_millis());
             }

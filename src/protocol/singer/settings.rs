@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 
 /// Default number of records per batch file, as in the SDK.
 const BATCH_SIZE: u64 = 10_000;
+/// Default number of records per Arrow file, as in other taps.
+const ARROW_BATCH_SIZE: u64 = 100_000;
+/// The formats of batch files that this program can write.
+const FORMATS: &[&str] = if cfg!(feature = "files") { &["jsonl", "arrow"] } else { &["jsonl"] };
 
 /// Their JSON schemas, by name.
 pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
@@ -32,12 +36,17 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
                     "description": "File format.",
                     "required": ["format"],
                     "properties": {
-                        "format": {"type": "string", "enum": ["jsonl"], "title": "Batch Encoding Format", "description": "One JSON object per line."},
+                        "format": {
+                            "type": "string",
+                            "enum": FORMATS,
+                            "title": "Batch Encoding Format",
+                            "description": "jsonl: one JSON object per line. arrow: Arrow IPC files, typed and several times faster, for targets that load them.",
+                        },
                         "compression": {
                             "type": "string",
                             "enum": ["gzip", "none"],
                             "title": "Batch Compression",
-                            "description": "File compression; none by default.",
+                            "description": "File compression of jsonl; none by default.",
                         },
                     },
                 },
@@ -67,16 +76,27 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
                     "type": "integer",
                     "minimum": 1,
                     "title": "Batch Size",
-                    "description": "Records per file; 10,000 by default.",
+                    "description": "Records per file; by default 10,000, or 100,000 with arrow.",
                 },
             },
         },
     })
 });
 
+/// The format of batch files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchFormat {
+    /// One JSON object per line.
+    Jsonl,
+    /// Arrow IPC files.
+    Arrow,
+}
+
 /// Location and format of the files.
 #[derive(Debug, Clone)]
 pub struct Batches {
+    /// The format.
+    pub format: BatchFormat,
     /// The folder, created if missing.
     pub folder: PathBuf,
     /// Prefix of the file names.
@@ -118,11 +138,20 @@ impl Settings {
                  version. Set only one of them.",
             ));
         }
+        let is_arrow = batch["encoding"]["format"] == "arrow";
+        let is_compressed = batch["encoding"]["compression"] == "gzip";
+        if is_arrow && is_compressed {
+            return Err(Error::config(
+                "batch_config.encoding.compression gzip is for jsonl. Remove it to write Arrow files.",
+            ));
+        }
+        let size = if is_arrow { ARROW_BATCH_SIZE } else { BATCH_SIZE };
         let batches = batch["storage"]["root"].as_str().map(|root| Batches {
+            format: if is_arrow { BatchFormat::Arrow } else { BatchFormat::Jsonl },
             folder: PathBuf::from(root.strip_prefix("file://").unwrap_or(root)),
             prefix: batch["storage"]["prefix"].as_str().unwrap_or_default().to_owned(),
-            is_compressed: batch["encoding"]["compression"] == "gzip",
-            size: batch["batch_size"].as_u64().unwrap_or(BATCH_SIZE),
+            is_compressed,
+            size: batch["batch_size"].as_u64().unwrap_or(size),
         });
         Ok(Self { activates_versions, batches })
     }

@@ -112,7 +112,7 @@ struct Rehearsal {
 impl RowSink for Rehearsal {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
         self.line.clear();
-        self.plan.write_row(row, &mut self.line).map(|_| ())
+        self.plan.write_row(row, &mut JsonObject(&mut self.line)).map(|_| ())
     }
 }
 

@@ -17,9 +17,9 @@ use serde_json::Value;
 
 use crate::error::{Cause, Error, Result};
 use crate::http::{Body, Call};
-use crate::model::calendar::{Grain, Range, Window, days_before, period_end};
+use crate::model::calendar::{Grain, Range, Window, days_before, period_end, period_start};
 use crate::model::ids::AdvertiserId;
-use crate::output::StreamId;
+use crate::output::{Coverage, StreamId};
 use crate::output::tally::ReportTally;
 use crate::products::report::Report;
 use crate::read::ad_sets::{AdSets, ad_sets};
@@ -115,6 +115,8 @@ struct ReportReader<'a> {
     turn: usize,
     slices: u64,
     parts: HashMap<(AdvertiserId, NaiveDate), Sums>,
+    /// The number of the read that the parts of a window belong to.
+    reads_of_parts: HashMap<(Option<AdvertiserId>, NaiveDate), u64>,
     totals_check: TotalsCheck,
     recovery: Recovery,
     in_flight: InFlight,
@@ -202,6 +204,7 @@ impl<'a> ReportReader<'a> {
             turn: 0,
             slices: 0,
             parts: HashMap::new(),
+            reads_of_parts: HashMap::new(),
             totals_check: TotalsCheck::default(),
             recovery: Recovery::default(),
             in_flight: InFlight::default(),
@@ -361,8 +364,27 @@ impl<'a> ReportReader<'a> {
         let state = self.move_on(index);
         self.has_rows |= rows > 0;
         let constants = constants(self.report, slice.window, &slice.advertisers);
-        self.in_flight.push(self.run.output.write_rows(self.id, body, constants, state));
+        let coverage = self.coverage(index, slice);
+        self.in_flight.push(self.run.output.write_rows(self.id, body, constants, Some(coverage), state));
         Ok(())
+    }
+
+    /// What the rows of a slice replace. Parts of a window replace nothing before the last one is there.
+    fn coverage(&mut self, index: usize, slice: &Slice) -> Coverage {
+        let grain = self.report.grain;
+        let days = Window { start: period_start(slice.window.start, grain), ..slice.window };
+        let mut coverage =
+            Coverage { days, advertisers: Arc::clone(&slice.advertisers), read: 0, is_complete: true };
+        if slice.part.is_some() {
+            let track = &self.tracks[index];
+            coverage.is_complete = track.is_window_done(slice.window) && !track.holes().contains(&slice.window);
+            let key = (slice.advertisers.first().cloned(), slice.window.start);
+            let next = self.run.next_read();
+            coverage.read = *self.reads_of_parts.entry(key).or_insert(next);
+        } else {
+            coverage.read = self.run.next_read();
+        }
+        coverage
     }
 
     /// The last day that the totals check covers.

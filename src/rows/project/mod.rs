@@ -1,7 +1,8 @@
-//! Turns a row of the API into the bytes of a record: rename, select, coerce.
+//! Turns a row of the API into typed cells: rename, select, coerce.
 //!
 //! A [`Projection`] is made once per stream. [`crate::rows::fields`] maps members of rows to columns.
 
+mod cells;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,8 @@ use crate::rows::coerce::{Outcome, Reading, coerce};
 use crate::rows::envelope::Shape;
 use crate::rows::fields::{self, Fields, Layout, unwrapped};
 use crate::support::text::excerpt;
+
+pub use crate::rows::project::cells::{Cells, JsonObject, RowCells};
 
 /// Numbers rows with the same key.
 pub(crate) const ROW_NUMBER: &str = "row_number";
@@ -198,23 +201,30 @@ impl Projection {
         if self.names_all_columns { columns.map(|(_, column)| column.name.as_str()).collect() } else { Vec::new() }
     }
 
-    /// Appends one row as a line of JSON; on `false` the caller must remove it again.
+    /// Writes one row; on `false` the caller must remove it again.
     ///
     /// # Errors
     /// If the row is not an object, or a key column has no usable value.
-    pub fn write_row<'de, D: Deserializer<'de>>(&mut self, row: D, out: &mut Vec<u8>) -> Result<bool, D::Error> {
+    pub fn write_row<'de, D: Deserializer<'de>, C: Cells>(&mut self, row: D, cells: &mut C) -> Result<bool, D::Error> {
         self.row += 1;
         self.misfits.clear();
         self.values.clear();
         self.has_key = false;
-        out.push(b'{');
-        fields::read(row, &mut Writing { plan: self, out })?;
+        cells.begin_row();
+        fields::read(row, &mut Writing { plan: self, cells })?;
         if self.has_empty_keys && !self.has_key {
             return Err(no_key("(any)", "null"));
         }
-        self.write_absent(out)?;
-        out.push(b'}');
+        self.write_absent(cells)?;
+        cells.end_row();
+        let out = cells.buffer();
         Ok(self.is_changed(out) && self.is_new(out))
+    }
+
+    /// The selected columns, in the order of the schema, with their indices in [`RowCells`].
+    pub fn selected_columns(&self) -> impl Iterator<Item = (usize, &str, ColumnType)> {
+        let columns = self.columns.iter().enumerate().filter(|(_, column)| column.is_selected);
+        columns.map(|(index, column)| (index, column.name.as_str(), column.reading.column_type))
     }
 
     /// Whether the row has changed since the last sync, or does not say when.
@@ -245,7 +255,7 @@ impl Projection {
         is_new
     }
 
-    fn write_absent<E: serde::de::Error>(&mut self, out: &mut Vec<u8>) -> Result<(), E> {
+    fn write_absent<E: serde::de::Error, C: Cells>(&mut self, cells: &mut C) -> Result<(), E> {
         for index in 0..self.columns.len() {
             let column = &mut self.columns[index];
             if column.row == self.row || !column.is_selected || self.twins.as_ref().is_some_and(|t| t.column == index) {
@@ -257,24 +267,28 @@ impl Projection {
                 None if column.reading.column_type == ColumnType::Text && self.has_empty_keys => b"\"\"",
                 None => return Err(no_key(&column.name, "null")),
             };
-            separate(out);
-            out.extend_from_slice(&column.label);
+            let out = cells.begin_cell(&column.label);
             let start = out.len();
             out.extend_from_slice(value);
-            self.note_value(index, start..out.len());
+            let range = start..out.len();
+            cells.end_cell(index, range.clone());
+            self.note_value(index, range);
         }
         if let Some(twins) = &mut self.twins {
             self.values.sort_by_key(|(column, _)| *column);
             let mut key = Vec::new();
             for (_, range) in &self.values {
-                key.extend_from_slice(&plain(&out[range.clone()]));
+                key.extend_from_slice(&plain(&cells.buffer()[range.clone()]));
                 key.push(b',');
             }
             let number = twins.seen.entry(key).or_insert(0);
             *number += 1;
-            separate(out);
-            out.extend_from_slice(&self.columns[twins.column].label);
-            coerce(&number.to_string(), self.columns[twins.column].reading, out);
+            let column = &self.columns[twins.column];
+            let out = cells.begin_cell(&column.label);
+            let start = out.len();
+            coerce(&number.to_string(), column.reading, out);
+            let range = start..out.len();
+            cells.end_cell(twins.column, range);
         }
         Ok(())
     }
@@ -288,16 +302,14 @@ impl Projection {
         }
     }
 
-    fn write_column<E: serde::de::Error>(&mut self, index: usize, raw: &str, out: &mut Vec<u8>) -> Result<(), E> {
+    fn write_column<E: serde::de::Error, C: Cells>(&mut self, index: usize, raw: &str, cells: &mut C) -> Result<(), E> {
         let column = &mut self.columns[index];
         if column.row == self.row || !column.is_selected {
             return Ok(());
         }
         let raw = unwrapped(raw, column.reading.column_type);
         column.row = self.row;
-        let before = out.len();
-        separate(out);
-        out.extend_from_slice(&column.label);
+        let out = cells.begin_cell(&column.label);
         let value = out.len();
         let outcome = coerce(raw, column.reading, out);
         if column.is_upper && outcome == Outcome::Written {
@@ -312,21 +324,16 @@ impl Projection {
                 out.truncate(value);
                 out.extend_from_slice(b"\"\"");
             } else {
-                out.truncate(before);
                 return Err(no_key(&column.name, raw));
             }
         } else if outcome == Outcome::Misfit {
             *self.misfit_columns.entry(column.name.clone()).or_insert(0) += 1;
             self.misfits.push(index);
         }
-        self.note_value(index, value..out.len());
+        let range = value..out.len();
+        cells.end_cell(index, range.clone());
+        self.note_value(index, range);
         Ok(())
-    }
-}
-
-fn separate(out: &mut Vec<u8>) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
     }
 }
 
@@ -340,12 +347,12 @@ fn plain(value: &[u8]) -> Cow<'_, [u8]> {
     text.map_or(Cow::Borrowed(value), |text| Value::from(text).to_string().into_bytes().into())
 }
 
-struct Writing<'a> {
+struct Writing<'a, C> {
     plan: &'a mut Projection,
-    out: &'a mut Vec<u8>,
+    cells: &'a mut C,
 }
 
-impl Fields for Writing<'_> {
+impl<C: Cells> Fields for Writing<'_, C> {
     const WANTS_UNKNOWN: bool = true;
 
     fn layout(&mut self) -> &mut Layout {
@@ -353,7 +360,7 @@ impl Fields for Writing<'_> {
     }
 
     fn value<E: serde::de::Error>(&mut self, column: usize, raw: &str) -> Result<(), E> {
-        self.plan.write_column(column, raw, self.out)
+        self.plan.write_column(column, raw, self.cells)
     }
 
     fn unknown(&mut self, name: String, _: &str) {

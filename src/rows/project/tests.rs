@@ -19,7 +19,7 @@ struct Lines<'a>(&'a mut Projection, Vec<u8>);
 
 impl RowSink for Lines<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
-        self.0.write_row(row, &mut self.1)?;
+        self.0.write_row(row, &mut JsonObject(&mut self.1))?;
         self.1.push(b'\n');
         Ok(())
     }

@@ -265,7 +265,7 @@ fn is_leftover(other: &str, name: &str) -> bool {
 /// Syncs the folder, so that a rename survives a power loss. Not all file systems support it; the file is in place
 /// anyway.
 #[cfg(unix)]
-fn sync_folder_of(path: &Path) {
+pub(crate) fn sync_folder_of(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(folder) = std::fs::File::open(folder) {
         let _ = folder.sync_all();
@@ -273,7 +273,7 @@ fn sync_folder_of(path: &Path) {
 }
 
 #[cfg(not(unix))]
-fn sync_folder_of(_: &Path) {}
+pub(crate) fn sync_folder_of(_: &Path) {}
 
 #[cfg(test)]
 mod tests {

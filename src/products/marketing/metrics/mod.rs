@@ -88,6 +88,12 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// Whether values are quotients.
+    #[must_use]
+    pub fn is_ratio(&self) -> bool {
+        matches!(self.unit, Unit::Percentage | Unit::Ratio)
+    }
+
     /// Only clicks and displays are certain to be integers; other counts might have fractions.
     #[must_use]
     pub fn column_type(&self) -> ColumnType {

@@ -1,0 +1,54 @@
+//! `export`: syncs streams into files in a folder, and the next run continues from there.
+
+use std::process::ExitCode;
+
+use crate::cli::ExportArguments;
+use crate::commands::check::verdict;
+use crate::commands::{Session, input, within};
+use crate::config::Config;
+use crate::error::Result;
+use crate::output::table::folder::{Folder, Manifest};
+use crate::products::{Source, Stream, marketing};
+use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::read::ReadUntil;
+
+impl Session {
+    pub(crate) async fn export(&self, config: Config, what: &ExportArguments) -> Result<ExitCode> {
+        let config = within(config, &what.days)?;
+        let streams = marketing::streams(&config.reports);
+        let mut catalog = if what.streams.is_empty() {
+            let readable = self.readable(&config, streams.clone()).await?;
+            readable.iter().map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
+        } else {
+            input::named(&what.streams, &streams)?
+        };
+        // Objects are replaced as a whole, so that deleted ones disappear.
+        let is_object = |name: &str| {
+            streams.iter().any(|stream| stream.name == name && matches!(stream.source, Source::Entity(_)))
+        };
+        for configured in &mut catalog {
+            if is_object(&configured.name) {
+                configured.sync_mode = Ok(SyncMode::FullRefresh);
+            }
+        }
+        let manifest = Manifest::new(
+            what.format,
+            config.reports.currency.to_string(),
+            config.reports.timezone.name().to_owned(),
+        );
+        let folder = Folder::open(&what.folder, &manifest)?;
+        let states = folder.states().clone();
+        self.output.export_to(folder);
+        self.read(&config, &catalog, &states, ReadUntil::All).await
+    }
+
+    /// The streams that the app may read, without log files, which are large.
+    async fn readable(&self, config: &Config, streams: Vec<Stream>) -> Result<Vec<Stream>> {
+        let report = self.run_checks(Ok(config.clone())).await?;
+        verdict(&report)?;
+        let is_readable = |stream: &Stream| {
+            !matches!(stream.source, Source::LogLevel) && !report.lacking.contains(&stream.permission)
+        };
+        Ok(streams.into_iter().filter(is_readable).collect())
+    }
+}

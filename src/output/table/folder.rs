@@ -1,0 +1,347 @@
+//! A folder with exported tables: data files for people, and `.source-criteo` with states and rows on their way.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use arrow_ipc::writer::FileWriter;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::output::state_file::StateFile;
+use crate::output::table::fold::{Store, files_of, read_parquet};
+use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
+use crate::output::table::staged::{self, Staged};
+use crate::output::table::{Table, other, xlsx};
+use crate::protocol::airbyte;
+use crate::state::saved::States;
+use crate::support::files::{self, Kept};
+
+/// The part of the folder that is not for people.
+const HIDDEN: &str = ".source-criteo";
+const MANIFEST: &str = "export.json";
+const VERSION: u32 = 1;
+const WORKBOOK: &str = "criteo.xlsx";
+const VIEWS: &str = "views.sql";
+
+/// The format of exported files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// Parquet, compressed with zstd: for DuckDB, Python, Spark and warehouses.
+    #[default]
+    Parquet,
+    /// CSV with a header (RFC 4180).
+    Csv,
+    /// One Excel workbook with a sheet per stream.
+    Xlsx,
+    /// Arrow IPC files.
+    Arrow,
+    /// One JSON object per line.
+    Jsonl,
+}
+
+impl FileFormat {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Xlsx => "xlsx",
+            Self::Arrow => "arrow",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// What all runs of a folder have in common: rows of others would not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    version: u32,
+    format: FileFormat,
+    currency: String,
+    timezone: String,
+}
+
+impl Manifest {
+    /// The manifest of a run.
+    #[must_use]
+    pub fn new(format: FileFormat, currency: String, timezone: String) -> Self {
+        Self { version: VERSION, format, currency, timezone }
+    }
+}
+
+/// A folder that this run exports to. Other runs cannot open it.
+pub struct Folder {
+    root: PathBuf,
+    format: FileFormat,
+    store: Store,
+    staged: PathBuf,
+    states: StateFile,
+    /// Held as long as this value lives.
+    _lock: Kept,
+}
+
+impl Folder {
+    /// Opens a folder, or creates it, and merges what a killed run has left.
+    ///
+    /// # Errors
+    /// If it is in use, is not writable, holds other files, or was written with other settings.
+    pub fn open(root: &Path, manifest: &Manifest) -> Result<Self> {
+        let hidden = root.join(HIDDEN);
+        let broken = |error: io::Error| cannot_be_written(root, &error);
+        refuse_foreign(root, &hidden)?;
+        fs::create_dir_all(hidden.join("staged")).map_err(broken)?;
+        let lock = Kept::open_or_make(&hidden.join("lock")).map_err(|error| match error {
+            TryLockError::WouldBlock => Error::transient(format!(
+                "Another run is exporting to {}. Wait for it to end, or export to another folder.",
+                root.display()
+            )),
+            TryLockError::Error(error) => cannot_be_written(root, &error),
+        })?;
+        check_manifest(root, &hidden.join(MANIFEST), manifest)?;
+        let states = StateFile::open(hidden.join("state.json"), |bytes| {
+            airbyte::parse_state(&String::from_utf8_lossy(&bytes))
+        })?;
+        let format = manifest.format;
+        let tables = if format == FileFormat::Parquet { root.to_owned() } else { hidden.join("tables") };
+        let store = Store { folder: tables, scratch: hidden.clone() };
+        let mut folder =
+            Self { root: root.to_owned(), format, store, staged: hidden.join("staged"), states, _lock: lock };
+        for name in staged::tables_in(&folder.staged).map_err(broken)? {
+            folder.merge(&name).map_err(broken)?;
+        }
+        Ok(folder)
+    }
+
+    /// The states of the last run.
+    #[must_use]
+    pub fn states(&self) -> &States {
+        self.states.states()
+    }
+
+    /// Where the rows of a table are collected.
+    pub(crate) fn staged(&self, table: Table) -> Staged {
+        Staged::new(self.staged.join(&table.layout.name), table)
+    }
+
+    /// Merges the staged rows of a table into its files, then keeps the state after them. It can be done again.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub(crate) fn merge(&mut self, name: &str) -> io::Result<()> {
+        let folder = self.staged.join(name);
+        let files = staged::files_of(&folder)?;
+        let state: Option<Value> = files.iter().rev().find_map(|file| file.notes.state.clone());
+        if let Some(layout) = files.first().map(|file| file.notes.layout.clone()) {
+            for path in self.store.merge(&layout, files)? {
+                self.render(&path)?;
+            }
+        }
+        if let Some(state) = state {
+            self.states.keep(name, &state).map_err(other)?;
+            self.states.save().map_err(other)?;
+        }
+        staged::remove_all(&folder)
+    }
+
+    /// Writes what covers all tables: missing files, the workbook, and the views for `DuckDB`.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        let tables = self.tables()?;
+        match self.format {
+            FileFormat::Parquet => self.write_views(&tables),
+            FileFormat::Xlsx => {
+                let path = self.root.join(WORKBOOK);
+                let new = self.store.scratch.join("new.xlsx");
+                xlsx::write(&new, &tables)?;
+                File::open(&new)?.sync_all()?;
+                fs::rename(&new, path)
+            }
+            FileFormat::Csv | FileFormat::Arrow | FileFormat::Jsonl => {
+                for path in tables.iter().flat_map(|(_, files)| files) {
+                    if !self.rendered(path)?.exists() {
+                        self.render(path)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The tables and their Parquet files.
+    fn tables(&self) -> io::Result<Vec<(String, Vec<PathBuf>)>> {
+        let mut names = std::collections::BTreeSet::new();
+        for entry in fs::read_dir(&self.store.folder).into_iter().flatten() {
+            let path = entry?.path();
+            let is_table = path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet");
+            if let Some(name) = path.file_stem().and_then(|name| name.to_str()).filter(|name| is_table && !name.starts_with('.')) {
+                names.insert(name.to_owned());
+            }
+        }
+        let mut tables = Vec::new();
+        for name in names {
+            let files: Vec<_> = files_of(&self.store, &name)?.into_values().collect();
+            if !files.is_empty() {
+                tables.push((name, files));
+            }
+        }
+        Ok(tables)
+    }
+
+    /// The file for people of a Parquet file.
+    fn rendered(&self, path: &Path) -> io::Result<PathBuf> {
+        let relative = path.strip_prefix(&self.store.folder).map_err(other)?;
+        Ok(self.root.join(relative).with_extension(self.format.extension()))
+    }
+
+    /// Writes a Parquet file in the format for people, or removes that if there is none any more.
+    fn render(&self, path: &Path) -> io::Result<()> {
+        if matches!(self.format, FileFormat::Parquet | FileFormat::Xlsx) {
+            return Ok(());
+        }
+        let target = self.rendered(path)?;
+        if !path.exists() {
+            return self.store.write_file(&target, |_| Ok(false));
+        }
+        let (schema, batches) = read_parquet(path)?;
+        self.store.write_file(&target, |file| {
+            let mut file = BufWriter::new(file);
+            match self.format {
+                FileFormat::Csv => {
+                    write_csv_header(&mut file, &schema)?;
+                    for batch in batches {
+                        write_csv(&mut file, &batch.map_err(other)?)?;
+                    }
+                }
+                FileFormat::Arrow => {
+                    let mut writer = FileWriter::try_new(&mut file, &schema).map_err(other)?;
+                    for batch in batches {
+                        writer.write(&batch.map_err(other)?).map_err(other)?;
+                    }
+                    writer.finish().map_err(other)?;
+                }
+                FileFormat::Jsonl | FileFormat::Parquet | FileFormat::Xlsx => {
+                    for batch in batches {
+                        write_json_lines(&mut file, &batch.map_err(other)?)?;
+                    }
+                }
+            }
+            file.flush()?;
+            Ok(true)
+        })
+    }
+
+    fn write_views(&self, tables: &[(String, Vec<PathBuf>)]) -> io::Result<()> {
+        let root = fs::canonicalize(&self.root)?;
+        let mut text = "-- Views of the exported tables, for DuckDB: duckdb -init views.sql\n".to_owned();
+        for (name, files) in tables {
+            let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
+            let pattern = if is_single { format!("{name}.parquet") } else { format!("{name}/*.parquet") };
+            let path = root.join(pattern).display().to_string().replace('\'', "''");
+            text += &format!(
+                "CREATE OR REPLACE VIEW \"{name}\" AS FROM read_parquet('{path}', union_by_name = true);\n"
+            );
+        }
+        self.store.write_file(&self.root.join(VIEWS), |mut file| file.write_all(text.as_bytes()).map(|()| true))
+    }
+
+    /// What to do with the files, as lines of text.
+    pub(crate) fn next_steps(&self) -> Vec<String> {
+        let root = self.root.display();
+        let tables = self.tables().unwrap_or_default();
+        let Some((name, files)) = tables.iter().max_by_key(|(name, files)| (name.contains("campaign_statistics"), files.len()))
+        else {
+            return vec![format!("{root} has no files yet: no rows were read.")];
+        };
+        let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
+        let extension = self.format.extension();
+        let pattern = if is_single { format!("{name}.{extension}") } else { format!("{name}/*.{extension}") };
+        let mut lines = vec![format!("{} in {root}, as {extension}.", crate::support::text::counted(tables.len() as u64, "table"))];
+        match self.format {
+            FileFormat::Parquet => {
+                lines.push(format!("DuckDB: duckdb -init {root}/{VIEWS} -c 'FROM {name} LIMIT 10'"));
+                lines.push(format!("Python: import polars; polars.read_parquet('{root}/{pattern}')"));
+            }
+            FileFormat::Csv => {
+                lines.push(format!("DuckDB: duckdb -c \"FROM '{root}/{pattern}' LIMIT 10\""));
+                lines.push(format!("Spreadsheets: open {root}/{}.", pattern.replace("/*", "/<month>")));
+            }
+            FileFormat::Xlsx => lines.push(format!("Excel: open {root}/{WORKBOOK}.")),
+            FileFormat::Arrow => {
+                lines.push(format!("Python: import polars; polars.read_ipc('{root}/{pattern}')"));
+            }
+            FileFormat::Jsonl => lines.push(format!("DuckDB: duckdb -c \"FROM '{root}/{pattern}' LIMIT 10\"")),
+        }
+        lines
+    }
+}
+
+fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(Error::config(format!("{} is not a folder. Name a folder to export to.", root.display())));
+        }
+        Err(error) => return Err(cannot_be_written(root, &error)),
+    };
+    if hidden.join(MANIFEST).exists() {
+        return Ok(());
+    }
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    match names.into_iter().find(|name| !name.starts_with('.')) {
+        Some(name) => Err(Error::config(format!(
+            "{} has files that are not from an export, such as {name}. Name an empty folder, or one that does not \
+             exist yet.",
+            root.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = serde_json::to_string(manifest).unwrap_or_default() + "\n";
+            return files::write(path, &text).map_err(|error| cannot_be_written(root, &error));
+        }
+        Err(error) => return Err(cannot_be_written(root, &error)),
+    };
+    let found: Value = serde_json::from_str(&text).unwrap_or_default();
+    if found["version"].as_u64().is_some_and(|version| version > u64::from(VERSION)) {
+        return Err(Error::config(format!(
+            "{} was written by a newer version of source-criteo. Update this one, or export to another folder.",
+            root.display()
+        )));
+    }
+    let Ok(found) = serde_json::from_value::<Manifest>(found) else {
+        return Err(Error::config(format!(
+            "{} is damaged. Export to another folder, or delete {} to start again.",
+            path.display(),
+            root.display()
+        )));
+    };
+    for (what, then, now) in [
+        ("the format", found.format.extension(), manifest.format.extension()),
+        ("the currency", &*found.currency, &*manifest.currency),
+        ("the time zone", &*found.timezone, &*manifest.timezone),
+    ] {
+        if then != now {
+            return Err(Error::config(format!(
+                "{} was exported with {what} {then}, and this run has {now}: their rows would not fit together. Export \
+                 to another folder, or use {then}.",
+                root.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn cannot_be_written(root: &Path, error: &io::Error) -> Error {
+    Error::config(format!("Cannot export to {}: {error}. Fix this, or export to another folder.", root.display()))
+}

@@ -1,0 +1,148 @@
+//! Streams as tables: typed columns in files and on pipes.
+
+pub(crate) mod columns;
+pub mod folder;
+mod fold;
+pub(crate) mod render;
+pub(crate) mod staged;
+mod xlsx;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::products::schema::ColumnType;
+use crate::products::{Source, Stream};
+use crate::rows::project::Projection;
+
+/// Digits and fraction digits of a decimal column: what warehouses accept.
+pub(crate) const DECIMAL: (u8, i8) = (38, 9);
+
+/// The key of a field's description in its metadata.
+const DESCRIPTION: &str = "description";
+
+/// Who reads the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// People and their tools: instants have a zone, ratios are doubles, JSON is a string.
+    Files,
+    /// Loaders of Singer targets (`adbc_ingest`): instants are UTC without a zone, all numbers are decimals, and JSON is
+    /// marked as such.
+    Singer,
+}
+
+/// A table in columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub layout: Layout,
+    /// The cell of each column.
+    pub cells: Vec<usize>,
+    pub schema: SchemaRef,
+}
+
+/// How a table lies in files, and which of its rows a new read replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Layout {
+    pub name: String,
+    pub keys: Vec<String>,
+    pub merge: Merge,
+    pub partition: Partition,
+    /// The column that partitions and days are of.
+    pub period: Option<String>,
+    /// The zone of days.
+    pub zone: Option<String>,
+}
+
+/// Which old rows a new read replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Merge {
+    /// All, if the read was complete; otherwise those with the same key.
+    All,
+    /// Those of the days and advertisers that were read.
+    Days,
+    /// Those with the same key.
+    Keys,
+}
+
+/// How the rows of a table are distributed over files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Partition {
+    /// One file.
+    None,
+    /// One file per month.
+    Months,
+    /// One file per day.
+    Days,
+}
+
+impl Table {
+    /// The table of a stream, with the columns that `plan` selects.
+    pub(crate) fn new(stream: &Stream, plan: &Projection, dialect: Dialect) -> Self {
+        let (mut cells, mut fields) = (Vec::new(), Vec::new());
+        for (cell, name, column_type) in plan.selected_columns() {
+            let description = stream.schema["properties"][name]["description"].as_str().unwrap_or_default();
+            let data_type = data_type(column_type, dialect == Dialect::Files && stream.is_ratio(name), dialect);
+            let mut metadata = HashMap::from([(DESCRIPTION.to_owned(), description.to_owned())]);
+            if dialect == Dialect::Singer && matches!(column_type, ColumnType::Object | ColumnType::List) {
+                metadata.insert("ARROW:extension:name".to_owned(), "arrow.json".to_owned());
+                metadata.insert("ARROW:extension:metadata".to_owned(), String::new());
+            }
+            fields.push(Field::new(name, data_type, true).with_metadata(metadata));
+            cells.push(cell);
+        }
+        let schema = Schema::new(fields);
+        let layout = Layout::new(stream, schema.field_with_name(ADVERTISER_ID).is_ok());
+        Self { layout, cells, schema: Arc::new(schema) }
+    }
+}
+
+impl Layout {
+    fn new(stream: &Stream, has_advertiser: bool) -> Self {
+        let (merge, partition, zone) = match &stream.source {
+            // Which of the two days of its rows Criteo selects by is not documented.
+            Source::Report(report) if report.endpoint.event_column.is_some() || !has_advertiser => {
+                (Merge::Keys, Partition::Months, Some(report.timezone))
+            }
+            Source::Report(report) => (Merge::Days, Partition::Months, Some(report.timezone)),
+            Source::LogLevel => (Merge::Keys, Partition::Days, None),
+            Source::Entity(_) => (Merge::All, Partition::None, None),
+        };
+        let period = stream.cursor().filter(|_| partition != Partition::None).map(str::to_owned);
+        let zone = zone.map(|zone| zone.name().to_owned());
+        Self { name: stream.name.clone(), keys: stream.primary_key.clone(), merge, partition, period, zone }
+    }
+
+    fn zone(&self) -> Option<Tz> {
+        self.zone.as_ref().and_then(|name| name.parse().ok())
+    }
+}
+
+const ADVERTISER_ID: &str = "advertiser_id";
+
+fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataType {
+    match column_type {
+        ColumnType::Text | ColumnType::Object | ColumnType::List => DataType::Utf8,
+        ColumnType::Number if is_ratio => DataType::Float64,
+        ColumnType::Number => DataType::Decimal128(DECIMAL.0, DECIMAL.1),
+        ColumnType::Integer => DataType::Int64,
+        ColumnType::Boolean => DataType::Boolean,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::DateTime if dialect == Dialect::Files => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
+        ColumnType::DateTime | ColumnType::LocalDateTime => DataType::Timestamp(TimeUnit::Microsecond, None),
+    }
+}
+
+/// An error of a file format as an error of the system.
+pub(crate) fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    let error = error.into();
+    match error.downcast::<io::Error>() {
+        Ok(error) => *error,
+        Err(error) => io::Error::other(error),
+    }
+}

@@ -1,0 +1,295 @@
+//! Rows on their way into a table: files that are complete once they have their name, each with the state after its rows.
+//!
+//! A staged file makes rows and state durable together: both exist or neither does.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use arrow_ipc::reader::FileReader;
+use arrow_ipc::writer::FileWriter;
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::output::Coverage;
+use crate::output::table::columns::Columns;
+use crate::output::table::{Layout, Merge, Table, other};
+use crate::support::{files, watchdog};
+
+/// A file is finished after this many rows.
+const FILE_ROWS: u64 = 1_000_000;
+/// A file is finished after this long, so that a killed run loses little.
+const FILE_TIME: Duration = Duration::from_secs(30);
+/// The key of [`Notes`] in a file's metadata.
+const NOTES: &str = "source-criteo";
+const EXTENSION: &str = "arrow";
+const UNFINISHED: &str = "part";
+/// Marks a folder whose files were merged.
+const DONE: &str = "merged";
+
+/// What a staged file holds besides its batches.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Notes {
+    pub layout: Layout,
+    pub slices: Vec<SliceNote>,
+    /// The state after these rows.
+    pub state: Option<Value>,
+    /// Whether this is the end of a complete read of all rows.
+    pub is_whole: bool,
+}
+
+/// A response that was written completely.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SliceNote {
+    /// Its batches: the first one, and how many.
+    pub batches: (usize, usize),
+    /// The first and last day of its rows.
+    pub days: Option<(NaiveDate, NaiveDate)>,
+    /// What it covers, if rows of these days and advertisers are replaced.
+    pub coverage: Option<CoverageNote>,
+}
+
+/// Days and advertisers that were read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoverageNote {
+    pub since: NaiveDate,
+    pub until: NaiveDate,
+    pub advertisers: Vec<String>,
+    /// Slices with the same number are parts of one read.
+    pub read: u64,
+    /// Whether this was the last part.
+    pub is_complete: bool,
+}
+
+/// Writes the staged files of one table.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    folder: PathBuf,
+    pub table: Table,
+    pub columns: Columns,
+    open: Option<Open>,
+    /// The number of the next file; names sort by it.
+    next: u64,
+    /// Whether the next run continues from the state: objects are read whole.
+    keeps_states: bool,
+    /// First batch and days of the slice under way.
+    first_batch: usize,
+    days: Option<(NaiveDate, NaiveDate)>,
+    /// The index of the period, and its zone.
+    period: Option<usize>,
+    zone: Option<Tz>,
+    /// Whether everything of the stream was written.
+    pub is_whole: bool,
+    is_broken: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    writer: FileWriter<BufWriter<File>>,
+    path: PathBuf,
+    batches: usize,
+    rows: u64,
+    notes: Notes,
+    since: Instant,
+}
+
+impl Staged {
+    /// The staged files of a table, in this folder; the first is created with the first rows.
+    pub(crate) fn new(folder: PathBuf, table: Table) -> Self {
+        let period = table.layout.period.as_ref().and_then(|period| table.schema.index_of(period).ok());
+        Self {
+            folder,
+            columns: Columns::new(&table),
+            period,
+            zone: table.layout.zone(),
+            open: None,
+            next: 0,
+            keeps_states: table.layout.merge != Merge::All,
+            table,
+            first_batch: 0,
+            days: None,
+            is_whole: false,
+            is_broken: false,
+        }
+    }
+
+    /// Appends the row in the columns' cells.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn end_row(&mut self) -> io::Result<()> {
+        if let Some(day) = self.period.and_then(|period| self.columns.day(period, self.zone)) {
+            self.days = Some(self.days.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
+        }
+        self.columns.append();
+        if self.columns.is_full() { self.write_batch() } else { Ok(()) }
+    }
+
+    /// Ends a slice whose rows were all written.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn end_slice(&mut self, coverage: Option<&Coverage>) -> io::Result<()> {
+        self.write_batch()?;
+        let coverage = coverage.map(|coverage| CoverageNote {
+            since: coverage.days.start,
+            until: coverage.days.end,
+            advertisers: coverage.advertisers.iter().map(|id| id.0.clone()).collect(),
+            read: coverage.read,
+            is_complete: coverage.is_complete,
+        });
+        let (first, days) = (self.first_batch, self.days.take());
+        let open = self.open()?;
+        let batches = (first, open.batches - first);
+        if batches.1 > 0 || coverage.is_some() {
+            open.notes.slices.push(SliceNote { batches, days, coverage });
+        }
+        self.first_batch = open.batches;
+        Ok(())
+    }
+
+    /// Whether the open file should be finished.
+    pub(crate) fn is_due(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.rows >= FILE_ROWS || open.since.elapsed() >= FILE_TIME)
+    }
+
+    /// Finishes the open file, with the state after its rows: from now on, both are durable.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn finish_file(&mut self, state: Option<&Value>) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("rows were lost"));
+        }
+        if self.open.is_none() && state.is_none() && !self.is_whole {
+            return Ok(());
+        }
+        let (state, is_whole) = (state.cloned().filter(|_| self.keeps_states), self.is_whole);
+        let open = self.open()?;
+        open.notes.state = state;
+        open.notes.is_whole = is_whole;
+        let Some(Open { mut writer, path, notes, .. }) = self.open.take() else { return Ok(()) };
+        let finished = (|| {
+            writer.write_metadata(NOTES, serde_json::to_string(&notes)?);
+            writer.finish().map_err(other)?;
+            let file = writer.into_inner().map_err(other)?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
+            fs::rename(&path, path.with_extension(EXTENSION))?;
+            files::sync_folder_of(&path);
+            Ok(())
+        })();
+        if finished.is_err() {
+            self.is_broken = true;
+            // Frees space on a full disk; the next run removes it otherwise.
+            let _ = fs::remove_file(&path);
+        }
+        self.first_batch = 0;
+        finished
+    }
+
+    fn write_batch(&mut self) -> io::Result<()> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        watchdog::moved();
+        let batch = self.columns.take().map_err(other)?;
+        let open = self.open()?;
+        let written = open.writer.write(&batch).map_err(other);
+        open.batches += 1;
+        open.rows += batch.num_rows() as u64;
+        if written.is_err() {
+            self.is_broken = true;
+        }
+        written
+    }
+
+    fn open(&mut self) -> io::Result<&mut Open> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                fs::create_dir_all(&self.folder)?;
+                let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
+                self.next += 1;
+                let file = files::private().create(true).truncate(true).open(&path)?;
+                let writer = FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other)?;
+                let layout = self.table.layout.clone();
+                let notes = Notes { layout, slices: Vec::new(), state: None, is_whole: false };
+                Open { writer, path, batches: 0, rows: 0, notes, since: Instant::now() }
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+}
+
+/// A finished staged file.
+pub(crate) struct StagedFile {
+    pub reader: FileReader<io::BufReader<File>>,
+    pub notes: Notes,
+}
+
+/// The finished files of a table, in order; removes unfinished ones.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
+    let mut paths = Vec::new();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some(EXTENSION) => paths.push(path),
+            Some(UNFINISHED) => fs::remove_file(&path)?,
+            _ => {}
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| open_staged(path)).collect()
+}
+
+fn open_staged(path: &Path) -> io::Result<StagedFile> {
+    let reader = FileReader::try_new(io::BufReader::new(File::open(path)?), None).map_err(other)?;
+    let notes = reader.custom_metadata().get(NOTES).map_or("", String::as_str);
+    let notes = serde_json::from_str(notes)?;
+    Ok(StagedFile { reader, notes })
+}
+
+/// Removes the staged files of a table, all at once: a part of them would lead to an older state.
+///
+/// # Errors
+/// If they cannot be removed.
+pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
+    let done = folder.with_extension(DONE);
+    match fs::rename(folder, &done) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            files::sync_folder_of(folder);
+            fs::remove_dir_all(&done)
+        }
+    }
+}
+
+/// The names of the tables with staged files in this folder; removes what a killed run was about to remove.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(crate) fn tables_in(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == DONE) {
+            fs::remove_dir_all(&path)?;
+        } else if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}

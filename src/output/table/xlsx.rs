@@ -1,0 +1,156 @@
+//! Tables as a workbook, one sheet each.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array as _, ArrayRef};
+use arrow_schema::DataType;
+use rust_xlsxwriter::{Format, Workbook, Worksheet};
+
+use crate::output::table::fold::read_parquet;
+use crate::output::table::other;
+use crate::support::watchdog;
+
+/// The most rows of a sheet, without its header (Excel specifications and limits).
+pub(crate) const MAX_ROWS: u32 = 1_048_575;
+/// The most characters of a cell.
+const MAX_TEXT: usize = 32_767;
+/// The most characters of a sheet's name.
+const MAX_NAME: usize = 31;
+const MIN_WIDTH: f64 = 10.0;
+const MAX_WIDTH: f64 = 40.0;
+/// The day number of 1970-01-01 in a sheet.
+const EPOCH: f64 = 25_569.0;
+const MICROS_PER_DAY: f64 = 86_400_000_000.0;
+
+struct Formats {
+    header: Format,
+    day: Format,
+    instant: Format,
+}
+
+/// Writes a workbook with the rows of these tables.
+///
+/// # Errors
+/// If a file cannot be read or written, or a table has too many rows.
+pub(crate) fn write(path: &Path, tables: &[(String, Vec<PathBuf>)]) -> io::Result<()> {
+    let formats = Formats {
+        header: Format::new().set_bold(),
+        day: Format::new().set_num_format("yyyy-mm-dd"),
+        instant: Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
+    };
+    let mut workbook = Workbook::new();
+    let mut names = HashSet::new();
+    for (table, files) in tables {
+        let sheet = workbook.add_worksheet_with_constant_memory();
+        sheet.set_name(sheet_name(table, &mut names)).map_err(other)?;
+        sheet.set_freeze_panes(1, 0).map_err(other)?;
+        write_table(sheet, table, files, &formats)?;
+    }
+    workbook.save(path).map_err(other)
+}
+
+fn write_table(sheet: &mut Worksheet, table: &str, files: &[PathBuf], formats: &Formats) -> io::Result<()> {
+    let mut columns: Vec<String> = Vec::new();
+    let mut readers = Vec::new();
+    for file in files {
+        let (schema, reader) = read_parquet(file)?;
+        for field in schema.fields() {
+            if !columns.contains(field.name()) {
+                columns.push(field.name().clone());
+            }
+        }
+        readers.push(reader);
+    }
+    for (column, name) in (0_u16..).zip(&columns) {
+        #[expect(clippy::cast_precision_loss, reason = "the width of a column")]
+        let width = (name.len() as f64 + 2.0).clamp(MIN_WIDTH, MAX_WIDTH);
+        sheet.set_column_width(column, width).map_err(other)?;
+        sheet.write_string_with_format(0, column, name, &formats.header).map_err(other)?;
+    }
+    let mut row = 0_u32;
+    for batch in readers.into_iter().flatten() {
+        watchdog::moved();
+        let batch = batch.map_err(other)?;
+        for index in 0..batch.num_rows() {
+            row += 1;
+            if row > MAX_ROWS {
+                return Err(io::Error::other(format!(
+                    "{table} has more rows than a sheet of Excel can hold ({MAX_ROWS}). Read fewer days or streams \
+                     (--since, --streams), or use another --format"
+                )));
+            }
+            for (column, name) in (0_u16..).zip(&columns) {
+                if let Some(array) = batch.column_by_name(name) {
+                    write_cell(sheet, row, column, array, index, formats)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_cell(
+    sheet: &mut Worksheet,
+    row: u32,
+    column: u16,
+    array: &ArrayRef,
+    index: usize,
+    formats: &Formats,
+) -> io::Result<()> {
+    if array.is_null(index) {
+        return Ok(());
+    }
+    let written = match array.data_type() {
+        DataType::Boolean => sheet.write_boolean(row, column, array.as_boolean().value(index)),
+        DataType::Int64 => number(sheet, row, column, array.as_primitive::<Int64Type>().value(index) as f64, None),
+        DataType::Float64 => number(sheet, row, column, array.as_primitive::<Float64Type>().value(index), None),
+        DataType::Decimal128(..) => {
+            let value = array.as_primitive::<Decimal128Type>().value(index) as f64 / 1e9;
+            number(sheet, row, column, value, None)
+        }
+        DataType::Date32 => {
+            let days = f64::from(array.as_primitive::<Date32Type>().value(index));
+            number(sheet, row, column, days + EPOCH, Some(&formats.day))
+        }
+        DataType::Timestamp(..) => {
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(index) as f64;
+            number(sheet, row, column, micros / MICROS_PER_DAY + EPOCH, Some(&formats.instant))
+        }
+        _ => {
+            let text = array.as_string::<i32>().value(index);
+            let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(end, _)| end);
+            sheet.write_string(row, column, &text[..end])
+        }
+    };
+    written.map(drop).map_err(other)
+}
+
+fn number<'a>(
+    sheet: &'a mut Worksheet,
+    row: u32,
+    column: u16,
+    value: f64,
+    format: Option<&Format>,
+) -> Result<&'a mut Worksheet, rust_xlsxwriter::XlsxError> {
+    match format {
+        Some(format) => sheet.write_number_with_format(row, column, value, format),
+        None => sheet.write_number(row, column, value),
+    }
+}
+
+/// The table's name, cut to the length of a sheet's and numbered if it is taken.
+fn sheet_name(table: &str, names: &mut HashSet<String>) -> String {
+    let cut = |length: usize| table.chars().take(length).collect::<String>();
+    let mut name = cut(MAX_NAME);
+    let mut number = 2;
+    while !names.insert(name.to_lowercase()) {
+        let suffix = format!("~{number}");
+        name = cut(MAX_NAME - suffix.len()) + &suffix;
+        number += 1;
+    }
+    name
+}
