@@ -5,7 +5,6 @@
 //! which parent everything is written, so that an interrupted run resumes there.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -18,10 +17,11 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::http::{Body, Call, MEMORY_MIB};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::StreamId;
+use crate::products::fan_out::{FanOut, MARKETPLACE_ADVERTISER, ParentSource, ParentStream};
 use crate::products::report::Report;
-use crate::products::{Entity, FanOut, Permission, Placeholder, Rest, marketing};
+use crate::products::{Entity, Permission, Placeholder, Rest, marketing};
 use crate::protocol::airbyte::SyncMode;
-use crate::read::pages::{self, Filtered, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
+use crate::read::pages::{self, Filtered, List, MAX_OBJECTS, Page, PageVerdict, PageWalker, ParentRef};
 use crate::read::{InFlight, ReadContext, SelectedStream, requests};
 use crate::rows::envelope::{self, Shape};
 use crate::state;
@@ -48,6 +48,7 @@ const SMALL_PAGE: u32 = 50;
 /// Values for the placeholders in a path and query: one parent of a list.
 pub(crate) type ParentKey = BTreeMap<Placeholder, String>;
 
+#[derive(Default)]
 struct ParentKeys {
     keys: Vec<ParentKey>,
     /// What was missing from their list; has no references.
@@ -73,7 +74,7 @@ impl FanOutResult {
     ///
     /// # Errors
     /// When the failure concerns all parents, or too many failed.
-    fn add(&mut self, each: FanOut, parent: &ParentKey, result: Result<List>) -> Result<bool> {
+    fn add(&mut self, each: &FanOut, parent: &ParentKey, result: Result<List>) -> Result<bool> {
         let error = match result {
             Ok(list) => {
                 self.list.add(list);
@@ -83,19 +84,18 @@ impl FanOutResult {
             }
             Err(error) => error,
         };
-        let is_of_advertiser = matches!(each, FanOut::Advertiser | FanOut::MarketplaceAdvertiser);
         let advertiser = parent.get(&Placeholder::AdvertiserId).map(|id| AdvertiserId(id.clone()));
         match (error.cause, advertiser) {
-            _ if each == FanOut::Nothing => return Err(error),
+            _ if !each.has_parents() => return Err(error),
             // Objects may be deleted at any time, but advertisers were listed a moment ago.
-            (Some(Cause::NotFound), _) if !is_of_advertiser => {
+            (Some(Cause::NotFound), _) if !each.is_of_advertisers() => {
                 self.vanished.push(error);
                 return Ok(true);
             }
             (Some(Cause::ConsentMissing), Some(advertiser)) => {
                 self.list.lost.insert(advertiser, error);
             }
-            (_, Some(advertiser)) if is_of_advertiser && error.is_refusal() => {
+            (_, Some(advertiser)) if each.is_of_advertisers() && error.is_refusal() => {
                 self.list.lost.insert(advertiser, error);
             }
             _ if may_concern_one_request(&error) => {
@@ -173,6 +173,15 @@ fn describe(parent: &ParentKey) -> String {
     parts.join(", ")
 }
 
+/// The parent that an object is, unless the filter excludes it or a value is missing.
+fn parent_key(each: &FanOut, object: &ParentRef) -> Option<ParentKey> {
+    if each.filter.is_some_and(|(member, value)| object.member(member) != Some(value)) {
+        return None;
+    }
+    let values = each.values.iter();
+    values.map(|(variable, member)| Some((*variable, object.member(member)?.to_owned()))).collect()
+}
+
 /// Whether an error may concern one request only.
 pub(crate) fn may_concern_one_request(error: &Error) -> bool {
     let is_passing = error.kind == Kind::Transient && error.cause != Some(Cause::RetriesUsedUp);
@@ -186,7 +195,7 @@ pub(crate) struct Parents(HashMap<&'static str, OnceCell<Result<Arc<List>>>>);
 
 impl Default for Parents {
     fn default() -> Self {
-        Self(marketing::PARENTS.iter().map(|name| (*name, OnceCell::new())).collect())
+        Self(marketing::parent_streams().map(|parent| (parent.name, OnceCell::new())).collect())
     }
 }
 
@@ -282,7 +291,7 @@ impl ReadContext<'_> {
         if !report.endpoint.is_marketplace {
             return Ok(self.advertisers.to_vec());
         }
-        let parents = self.parents_of(FanOut::MarketplaceAdvertiser).await?.keys;
+        let parents = self.parents_of(&MARKETPLACE_ADVERTISER).await?.keys;
         Ok(parents.into_iter().flat_map(BTreeMap::into_values).map(AdvertiserId).collect())
     }
 
@@ -349,91 +358,61 @@ impl ReadContext<'_> {
     }
 
     /// All parents of a stream, in a fixed order.
-    async fn parents_of(&self, each: FanOut) -> Result<ParentKeys> {
-        let missing = RefCell::new(List::default());
-        let parent = |variable, id: &str| ParentKey::from([(variable, id.to_owned())]);
-        let of_advertisers = || self.advertisers.iter().map(|id| parent(Placeholder::AdvertiserId, &id.0));
-        let of_list = async |name: &str| {
-            let list = self.list(name).await.map_err(|error| needed(name, error))?;
-            let missed = List {
+    async fn parents_of(&self, each: &FanOut) -> Result<ParentKeys> {
+        let countries = &self.config.read.countries;
+        let of_advertisers =
+            || self.advertisers.iter().map(|id| ParentKey::from([(Placeholder::AdvertiserId, id.0.clone())]));
+        let mut parents = match each.source {
+            ParentSource::Nothing => ParentKeys { keys: vec![ParentKey::new()], ..ParentKeys::default() },
+            ParentSource::Advertisers => ParentKeys { keys: of_advertisers().collect(), ..ParentKeys::default() },
+            ParentSource::MarketplaceAdvertisers => {
+                let mut parents = self.parent_objects(each).await?;
+                let known: BTreeSet<_> = of_advertisers().collect();
+                parents.keys.retain(|parent| known.contains(parent));
+                parents
+            }
+            ParentSource::Countries if !countries.is_empty() => {
+                let in_country = |mut parent: ParentKey, country: &String| {
+                    parent.insert(Placeholder::Country, country.clone());
+                    parent
+                };
+                let keys = countries.iter().flat_map(|of| of_advertisers().map(move |parent| in_country(parent, of)));
+                ParentKeys { keys: keys.collect(), ..ParentKeys::default() }
+            }
+            ParentSource::Countries | ParentSource::Objects => self.parent_objects(each).await?,
+        };
+        parents.keys.sort();
+        parents.keys.dedup();
+        Ok(parents)
+    }
+
+    /// The parents among the objects of other streams.
+    async fn parent_objects(&self, each: &FanOut) -> Result<ParentKeys> {
+        let mut parents = ParentKeys::default();
+        for ParentStream { name, if_refused } in each.streams {
+            let list = self.list(name).await;
+            if let (Err(error), Some(warning)) = (&list, if_refused)
+                && error.is_refusal()
+            {
+                self.warn_once(&format!("{warning} {error}"));
+                parents.missing.is_uncertain = true;
+                continue;
+            }
+            let list = list.map_err(|error| needed(name, error))?;
+            parents.missing.add(List {
                 lost: list.lost.clone(),
                 failure: list.failure.clone().map(|error| needed(name, error)),
                 is_uncertain: list.is_uncertain,
                 ..List::default()
-            };
-            missing.borrow_mut().add(missed);
+            });
             if list.references.iter().any(|reference| reference.id.is_empty()) {
                 return Err(Error::system(format!(
                     "Criteo sent objects of {name} without an id. Update the connector."
                 )));
             }
-            Ok(list)
-        };
-        let mut parents: Vec<ParentKey> = match each {
-            FanOut::Nothing => vec![ParentKey::new()],
-            FanOut::Advertiser => of_advertisers().collect(),
-            FanOut::AdSet => {
-                let ad_sets = of_list("ad_sets").await?;
-                let pairs =
-                    ad_sets.references.iter().filter_map(|ad_set| Some((ad_set, ad_set.advertiser_id.clone()?)));
-                pairs
-                    .map(|(ad_set, advertiser)| {
-                        let mut parent = parent(Placeholder::AdSetId, &ad_set.id);
-                        parent.insert(Placeholder::AdvertiserId, advertiser);
-                        parent
-                    })
-                    .collect()
-            }
-            FanOut::Dataset => {
-                let ad_sets = of_list("ad_sets").await?;
-                let creatives = match self.list("creatives").await {
-                    Err(error) if error.is_refusal() => {
-                        self.warn_once(&format!("Only datasets of ad sets are read, not those of creatives. {error}"));
-                        missing.borrow_mut().is_uncertain = true;
-                        Arc::default()
-                    }
-                    _ => of_list("creatives").await?,
-                };
-                let ids =
-                    ad_sets.references.iter().chain(&creatives.references).filter_map(|of| of.dataset_id.as_ref());
-                let ids: BTreeSet<_> = ids.collect();
-                ids.into_iter().map(|id| parent(Placeholder::DatasetId, id)).collect()
-            }
-            FanOut::ContactList => {
-                let segments = of_list("audience_segments").await?;
-                let lists = segments.references.iter().filter(|of| of.kind.as_deref() == Some("ContactList"));
-                lists.map(|segment| parent(Placeholder::SegmentId, &segment.id)).collect()
-            }
-            FanOut::Country => {
-                let countries: BTreeSet<(String, String)> = if self.config.read.countries.is_empty() {
-                    let segments = of_list("audience_segments").await?;
-                    let pairs =
-                        segments.references.iter().filter_map(|of| of.advertiser_id.clone().zip(of.country.clone()));
-                    pairs.collect()
-                } else {
-                    let countries = &self.config.read.countries;
-                    self.advertisers.iter().flat_map(|id| countries.iter().map(|c| (id.0.clone(), c.clone()))).collect()
-                };
-                countries
-                    .into_iter()
-                    .map(|(advertiser, country)| {
-                        ParentKey::from([(Placeholder::AdvertiserId, advertiser), (Placeholder::Country, country)])
-                    })
-                    .collect()
-            }
-            FanOut::ProductSet => {
-                let sets = of_list("product_sets").await?;
-                sets.references.iter().map(|set| parent(Placeholder::ProductSetId, &set.id)).collect()
-            }
-            FanOut::MarketplaceAdvertiser => {
-                let advertisers = of_list("mpo_advertisers").await?;
-                let known: BTreeSet<_> = advertisers.references.iter().map(|of| of.id.as_str()).collect();
-                of_advertisers().filter(|parent| parent.values().all(|id| known.contains(id.as_str()))).collect()
-            }
-        };
-        parents.sort();
-        parents.dedup();
-        Ok(ParentKeys { keys: parents, missing: missing.into_inner() })
+            parents.keys.extend(list.references.iter().filter_map(|object| parent_key(each, object)));
+        }
+        Ok(parents)
     }
 
     /// Reads one list, and writes its rows if a stream is given. If a search for advertisers is too large, each half of
@@ -636,7 +615,7 @@ impl ReadContext<'_> {
         let is_suspect = !advertisers.is_empty() && advertisers.len() < self.advertisers.len();
         let call = Call { is_suspect, ..call };
         let mut requested_ids: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
-        if matches!(entity.each, FanOut::Advertiser | FanOut::MarketplaceAdvertiser) {
+        if entity.each.is_of_advertisers() {
             requested_ids.extend(parent.get(&Placeholder::AdvertiserId).cloned());
         }
         let check = |body: &str| {
