@@ -37,7 +37,7 @@ use crate::output::{Output, StreamId};
 use crate::products::fan_out::ParentSource;
 use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
-use crate::read::list::Parents;
+use crate::read::list::parents::Parents;
 use crate::read::totals::TotalsCache;
 use crate::rows::envelope::{RowSink, Shape};
 use crate::rows::notices::{Notice, Notices};
