@@ -1,15 +1,17 @@
 //! Streams as data: their keys, cursors, schemas and requests.
 //!
-//! [`marketing`] is the table of streams, [`report`] turns a report into a stream, and [`marketing::metrics`] has the dimensions and
-//! metrics of reports. This module does not depend on HTTP or on a protocol.
+//! [`marketing`] is the table of streams, [`fan_out`] has the parents of child streams, [`report`] turns a report into a stream, and
+//! [`marketing::metrics`] has the dimensions and metrics of reports. This module does not depend on HTTP or on a protocol.
 
 pub mod endpoint;
+pub mod fan_out;
 pub mod marketing;
 pub mod report;
 pub mod schema;
 
 use serde_json::Value;
 
+use crate::products::fan_out::FanOut;
 use crate::products::report::Report;
 
 /// Marks a history that Criteo does not document.
@@ -89,27 +91,6 @@ impl Request {
     }
 }
 
-/// What a stream sends one request for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FanOut {
-    /// A single request.
-    Nothing,
-    /// One request per advertiser.
-    Advertiser,
-    /// One request per ad set.
-    AdSet,
-    /// One request per dataset of an ad set or a creative.
-    Dataset,
-    /// One request per audience segment that is a contact list.
-    ContactList,
-    /// One request per advertiser and country, where countries come from its audience segments or the configuration.
-    Country,
-    /// One request per product set.
-    ProductSet,
-    /// One request per marketplace advertiser.
-    MarketplaceAdvertiser,
-}
-
 /// A placeholder in a path or query. The column that it fills has the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Placeholder {
@@ -174,7 +155,7 @@ pub struct Entity {
     /// The kind of request.
     pub request: Request,
     /// What to send one request for.
-    pub each: FanOut,
+    pub each: &'static FanOut,
     /// Placeholders added as columns, since the rows lack their values.
     pub columns: &'static [Placeholder],
     /// The first API version with this endpoint; `None` if every supported version has it.
@@ -253,7 +234,7 @@ impl Stream {
     #[must_use]
     pub fn is_by_advertiser(&self) -> bool {
         match &self.source {
-            Source::Entity(entity) => entity.request.is_search() || entity.each != FanOut::Nothing,
+            Source::Entity(entity) => entity.request.is_search() || entity.each.has_parents(),
             Source::Report(_) | Source::LogLevel => true,
         }
     }
@@ -262,9 +243,7 @@ impl Stream {
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         match &self.source {
-            Source::Entity(entity) => {
-                entity.each != FanOut::Nothing && !crate::products::marketing::is_parent(&self.name)
-            }
+            Source::Entity(entity) => entity.each.has_parents() && !crate::products::marketing::is_parent(&self.name),
             Source::Report(_) | Source::LogLevel => true,
         }
     }

@@ -34,9 +34,10 @@ use crate::http::{Call, Client, MISSING_PATH};
 use crate::model::calendar::Window;
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::output::{Output, StreamId};
-use crate::products::{FanOut, Permission, Source, Stream, marketing};
+use crate::products::fan_out::ParentSource;
+use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
-use crate::read::list::Parents;
+use crate::read::list::parents::Parents;
 use crate::read::totals::TotalsCache;
 use crate::rows::envelope::{RowSink, Shape};
 use crate::rows::notices::{Notice, Notices};
@@ -358,8 +359,8 @@ pub async fn dry_run(
         match &stream.source {
             Source::Entity(entity) => tracing::info!(
                 "{}",
-                match entity.each {
-                    FanOut::Nothing | FanOut::Advertiser =>
+                match entity.each.source {
+                    ParentSource::Nothing | ParentSource::Advertisers =>
                         "1 request or more; the number of pages is unknown before reading.",
                     _ => "One request or more per parent object.",
                 }

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Cause, Error, Result};
 use crate::model::ids::AdvertiserId;
+use crate::products::marketing;
 use crate::products::marketing::metrics::fold;
 use crate::rows::envelope::{Envelope, MAX_ROW_LEN, RowSink, too_long};
 use crate::support::scan;
@@ -32,41 +33,60 @@ const MAX_ID_LEN: usize = 256;
 pub(crate) struct ParentRef {
     pub id: String,
     pub advertiser_id: Option<String>,
-    pub dataset_id: Option<String>,
-    pub kind: Option<String>,
-    pub country: Option<String>,
+    /// The values of other members, by path.
+    others: Box<[(&'static str, String)]>,
+}
+
+impl ParentRef {
+    /// The value of a member that a fan-out names.
+    pub(crate) fn member(&self, path: &str) -> Option<&str> {
+        match path {
+            "id" => Some(&self.id),
+            "advertiserId" => self.advertiser_id.as_deref(),
+            _ => self.others.iter().find(|(other, _)| *other == path).map(|(_, value)| value.as_str()),
+        }
+    }
 }
 
 /// The members read of an object or its attributes.
 #[derive(Default)]
-struct RawFields<'de> {
+struct RawFields<'a, 'de> {
     id: Option<&'de str>,
     advertiser_id: Option<&'de str>,
-    dataset_id: Option<&'de str>,
-    kind: Option<&'de str>,
-    in_market: Option<&'de str>,
     updated_at: Option<&'de str>,
     attributes: Option<&'de str>,
+    /// Paths of other members.
+    paths: &'a [&'static str],
+    /// The members with which these paths start.
+    others: Vec<Option<&'de str>>,
 }
 
-impl<'de> RawFields<'de> {
+impl<'a, 'de> RawFields<'a, 'de> {
+    fn of(paths: &'a [&'static str]) -> Self {
+        Self { paths, others: vec![None; paths.len()], ..Self::default() }
+    }
+
     fn note(&mut self, name: &str, raw: &'de str) {
         let place = match name {
             "id" => &mut self.id,
             "advertiserId" => &mut self.advertiser_id,
-            "datasetId" => &mut self.dataset_id,
-            "type" => &mut self.kind,
-            "inMarket" => &mut self.in_market,
             "updatedAt" => &mut self.updated_at,
             "attributes" => &mut self.attributes,
-            _ => return,
+            _ => {
+                for (path, place) in self.paths.iter().zip(&mut self.others) {
+                    if path.split('.').next() == Some(name) {
+                        *place = Some(raw);
+                    }
+                }
+                return;
+            }
         };
         *place = Some(raw);
     }
 
     fn inside(&self) -> Option<Self> {
-        let mut inside = Self::default();
         let attributes = self.attributes.filter(|raw| raw.starts_with('{'))?;
+        let mut inside = Self::of(self.paths);
         let walk = scan::members(attributes, &mut |name, raw| {
             inside.note(name, raw);
             Ok(())
@@ -79,17 +99,22 @@ impl<'de> RawFields<'de> {
         // Unusable values are skipped here and judged when the row becomes a record.
         let text =
             |raw: Option<&str>| raw.filter(|raw| raw.len() <= MAX_ID_LEN).and_then(|raw| scan::text(raw, MAX_ID_LEN));
+        let others = attributes.paths.iter().zip(&attributes.others);
+        let others = others.filter_map(|(path, raw)| Some((*path, text(raw.and_then(|raw| nested(raw, path)))?)));
         ParentRef {
             id: text(self.id).unwrap_or_default(),
             advertiser_id: text(attributes.advertiser_id),
-            dataset_id: text(attributes.dataset_id),
-            kind: text(attributes.kind),
-            country: text(attributes.in_market.and_then(|raw| scan::member(raw, |name| name == "country"))),
+            others: others.collect(),
         }
     }
 }
 
-impl<'de> Visitor<'de> for RawFields<'de> {
+/// The value at a path, from the value of its first member.
+fn nested<'a>(raw: &'a str, path: &str) -> Option<&'a str> {
+    path.split('.').skip(1).try_fold(raw, |raw, name| scan::member(raw, |member| member == name))
+}
+
+impl<'de> Visitor<'de> for RawFields<'_, 'de> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,6 +179,8 @@ pub(crate) struct Page {
     requested: HashSet<String>,
     /// Indexes of objects of other advertisers.
     pub unrequested: HashSet<u64>,
+    /// Paths of the members that child streams need.
+    paths: Vec<&'static str>,
     first: Option<String>,
     last: Option<String>,
     ids: Vec<u64>,
@@ -161,7 +188,7 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn of(requested: HashSet<String>) -> Self {
-        Self { requested, ..Self::default() }
+        Self { requested, paths: marketing::parent_members().into_iter().collect(), ..Self::default() }
     }
 
     /// Fails with `Cause::ResponseTooLarge` if there are too many objects.
@@ -180,7 +207,7 @@ impl RowSink for Page {
         if self.count > MAX_OBJECTS {
             return row.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
-        let object = row.deserialize_map(RawFields::default())?;
+        let object = row.deserialize_map(RawFields::of(&self.paths))?;
         let inside = object.inside();
         let reference = object.reference(inside.as_ref());
         let updated = inside.and_then(|inside| inside.updated_at).and_then(|raw| scan::text(raw, MAX_ID_LEN));
@@ -402,6 +429,21 @@ mod tests {
         }
         assert_eq!(walk(|_, _| (Vec::new(), None)).unwrap().2, 1, "an empty list takes one call");
         assert_eq!(walk(|offset, _| (list(9, offset, 3), None)).unwrap().2, 5);
+    }
+
+    #[test]
+    fn values_of_parents_are_read_from_attributes() {
+        let attributes = json!({"type": "ContactList", "advertiserId": 7, "inMarket": {"country": "FR"}});
+        let body = json!({"data": [
+            {"id": "1", "type": "AudienceSegment", "attributes": attributes},
+            {"id": "2", "datasetId": "3", "type": null},
+        ]});
+        let mut page = Page::of(HashSet::new());
+        envelope::check_into(&body.to_string(), Shape::Plain, &mut page).unwrap();
+        let paths = ["id", "advertiserId", "type", "datasetId", "inMarket.country"];
+        let values: Vec<_> = page.list.references.iter().map(|object| paths.map(|path| object.member(path))).collect();
+        assert_eq!(values[0], [Some("1"), Some("7"), Some("ContactList"), None, Some("FR")]);
+        assert_eq!(values[1], [Some("2"), None, None, Some("3"), None]);
     }
 
     #[test]

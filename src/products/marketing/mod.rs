@@ -3,9 +3,12 @@
 pub mod metrics;
 mod table;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::products::endpoint::Interval;
+use crate::products::fan_out::ParentStream;
 use crate::products::marketing::table::{Kind, STREAMS, StreamDef};
 use crate::products::report::{Report, ReportOptions, RowColumn};
 use crate::products::schema::ColumnType;
@@ -32,13 +35,31 @@ pub fn since_of(name: &str) -> Option<&'static str> {
     STREAMS.iter().find(|def| def.name == name).and_then(StreamDef::first_version)
 }
 
-/// Streams whose objects are needed to read other streams.
-pub const PARENTS: &[&str] = &["ad_sets", "creatives", "audience_segments", "product_sets", "mpo_advertisers"];
+fn entities() -> impl Iterator<Item = &'static Entity> {
+    STREAMS.iter().filter_map(|def| match &def.kind {
+        Kind::Entity { entity, .. } => Some(entity),
+        Kind::Report { .. } | Kind::FixedReport(_) | Kind::LogLevel => None,
+    })
+}
+
+/// Streams whose objects are needed to read other streams; some occur more than once.
+pub(crate) fn parent_streams() -> impl Iterator<Item = &'static ParentStream> {
+    entities().flat_map(|entity| entity.each.streams)
+}
+
+/// The members of parent objects that are needed to read other streams.
+pub(crate) fn parent_members() -> BTreeSet<&'static str> {
+    let members = entities().flat_map(|entity| {
+        let of_values = entity.each.values.iter().map(|(_, member)| *member);
+        of_values.chain(entity.each.filter.map(|(member, _)| member))
+    });
+    members.collect()
+}
 
 /// Whether other streams need the objects of this one.
 #[must_use]
 pub fn is_parent(name: &str) -> bool {
-    PARENTS.contains(&name)
+    parent_streams().any(|parent| parent.name == name)
 }
 
 /// All streams of this configuration, in reading order.
@@ -107,6 +128,7 @@ mod tests {
     use crate::config::report_options;
     use crate::products::endpoint::STATISTICS;
     use crate::products::marketing::*;
+    use crate::products::{Placeholder, QueryParam};
     use serde_json::json;
 
     fn options() -> ReportOptions {
@@ -147,6 +169,26 @@ mod tests {
                 assert!(properties[key]["type"].is_string(), "{}.{key} is a key and must not be null", stream.name);
             }
             assert!(stream.cursor().is_none_or(|cursor| properties.contains_key(cursor)));
+        }
+    }
+
+    #[test]
+    fn parents_are_streams_that_fill_every_placeholder() {
+        for def in STREAMS {
+            let Kind::Entity { entity, .. } = &def.kind else { continue };
+            let is_in_path = |variable: &&Placeholder| entity.path.contains(&format!("{{{}}}", variable.name()));
+            let of_query = entity.query.iter().filter_map(|parameter| match parameter {
+                QueryParam::Of(_, variable) => Some(variable),
+                QueryParam::Fixed(..) => None,
+            });
+            let needed = Placeholder::ALL.iter().filter(is_in_path).chain(of_query).chain(entity.columns);
+            for variable in needed {
+                let is_filled = entity.each.values.iter().any(|(filled, _)| filled == variable);
+                assert!(is_filled, "{}: nothing fills {}", def.name, variable.name());
+            }
+            for parent in entity.each.streams {
+                assert!(entity_of(parent.name).is_some(), "{}: {} is no stream of objects", def.name, parent.name);
+            }
         }
     }
 

@@ -4,7 +4,10 @@ use crate::model::ids::ApiVersion;
 use crate::products::endpoint::{
     AD_LEVEL, MPO_CAMPAIGNS, MPO_SELLER_CAMPAIGNS, MPO_SELLERS, PLACEMENTS, ReportEndpoint, TRANSACTIONS,
 };
-use crate::products::{Entity, FanOut, Permission, Placeholder, QueryParam, Request, Rest};
+use crate::products::fan_out::{
+    AD_SET, ADVERTISER, CONTACT_LIST, COUNTRY, DATASET, FanOut, MARKETPLACE_ADVERTISER, NOTHING, PRODUCT_SET,
+};
+use crate::products::{Entity, Permission, Placeholder, QueryParam, Request, Rest};
 
 /// A stream.
 pub(crate) struct StreamDef {
@@ -62,16 +65,8 @@ const fn entity(
     path: &'static str,
     request: Request,
 ) -> StreamDef {
-    let entity = Entity {
-        path,
-        query: &[],
-        request,
-        each: FanOut::Nothing,
-        columns: &[],
-        since: None,
-        rest: None,
-        has_updates: false,
-    };
+    let entity =
+        Entity { path, query: &[], request, each: &NOTHING, columns: &[], since: None, rest: None, has_updates: false };
     StreamDef { name, schema, permission, kind: Kind::Entity { entity, primary_key: &["id"] } }
 }
 
@@ -108,7 +103,7 @@ impl StreamDef {
     }
 
     /// Sends one request per item, and adds columns that the rows lack.
-    const fn each(self, each: FanOut, columns: &'static [Placeholder]) -> Self {
+    const fn each(self, each: &'static FanOut, columns: &'static [Placeholder]) -> Self {
         self.with(Change::FanOut(each, columns))
     }
 
@@ -137,7 +132,7 @@ impl StreamDef {
 
 #[derive(Clone, Copy)]
 enum Change {
-    FanOut(FanOut, &'static [Placeholder]),
+    FanOut(&'static FanOut, &'static [Placeholder]),
     Query(&'static [QueryParam]),
     Key(&'static [&'static str]),
     Since(&'static str),
@@ -195,7 +190,6 @@ const PAGE: u32 = 100;
 /// The page size elsewhere: Criteo's default, since no maximum is documented.
 const DEFAULT_PAGE: u32 = 50;
 
-use FanOut::{AdSet, Advertiser, ContactList, Country, Dataset, MarketplaceAdvertiser, ProductSet};
 use Placeholder::{AdSetId, AdvertiserId};
 use Request::{Get, PagedGet, PagedSearch, Search};
 
@@ -206,7 +200,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
     entity!("campaigns", Campaigns, "marketing-solutions/campaigns/search", Search),
     entity!("ad_sets", Campaigns, "marketing-solutions/ad-sets/search", Search),
     entity!("ad_set_category_bids", Campaigns, "marketing-solutions/ad-sets/{ad_set_id}/category-bids", Get)
-        .each(AdSet, &[AdSetId, AdvertiserId])
+        .each(&AD_SET, &[AdSetId, AdvertiserId])
         .key(&["ad_set_id", "id"]),
     entity!(
         "ad_set_display_multipliers",
@@ -214,31 +208,31 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "marketing-solutions/ad-sets/{ad_set_id}/display-multipliers",
         Get
     )
-    .each(AdSet, &[AdSetId, AdvertiserId])
+    .each(&AD_SET, &[AdSetId, AdvertiserId])
     .key(&["ad_set_id", "id"]),
     entity!("ads", Creatives, "marketing-solutions/advertisers/{advertiser_id}/ads", PagedGet { limit: DEFAULT_PAGE })
-        .each(Advertiser, &[AdvertiserId]),
+        .each(&ADVERTISER, &[AdvertiserId]),
     entity!(
         "creatives",
         Creatives,
         "marketing-solutions/advertisers/{advertiser_id}/creatives",
         PagedGet { limit: DEFAULT_PAGE }
     )
-    .each(Advertiser, &[AdvertiserId]),
+    .each(&ADVERTISER, &[AdvertiserId]),
     entity!(
         "coupons",
         Creatives,
         "marketing-solutions/advertisers/{advertiser_id}/coupons",
         PagedGet { limit: DEFAULT_PAGE }
     )
-    .each(Advertiser, &[AdvertiserId]),
+    .each(&ADVERTISER, &[AdvertiserId]),
     entity!(
         "coupon_supported_sizes",
         Creatives,
         "marketing-solutions/advertisers/{advertiser_id}/coupons-supported-sizes",
         Get
     )
-    .each(AdSet, &[AdSetId, AdvertiserId])
+    .each(&AD_SET, &[AdSetId, AdvertiserId])
     .query(&[QueryParam::Of("ad-set-id", AdSetId)])
     .key(&["advertiser_id", "ad_set_id"]),
     entity!(
@@ -256,11 +250,11 @@ pub(crate) static STREAMS: &[StreamDef] = &[
     )
     .updates(),
     entity!("in_market_brands", Audiences, "marketing-solutions/audience-segments/in-market-brands", Get)
-        .each(Country, &[AdvertiserId, Placeholder::Country])
+        .each(&COUNTRY, &[AdvertiserId, Placeholder::Country])
         .query(&[QueryParam::Of("advertiser-id", AdvertiserId), QueryParam::Of("country", Placeholder::Country)])
         .key(&["advertiser_id", "country", "id"]),
     entity!("in_market_interests", Audiences, "marketing-solutions/audience-segments/in-market-interests", Get)
-        .each(Country, &[AdvertiserId, Placeholder::Country])
+        .each(&COUNTRY, &[AdvertiserId, Placeholder::Country])
         .query(&[QueryParam::Of("advertiser-id", AdvertiserId), QueryParam::Of("country", Placeholder::Country)])
         .key(&["advertiser_id", "country", "id"]),
     entity!(
@@ -269,19 +263,19 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "marketing-solutions/audience-segments/{segment_id}/contact-list/statistics",
         Get
     )
-    .each(ContactList, &[]),
+    .each(&CONTACT_LIST, &[]),
     entity!("product_sets", Recommendations, "marketing-solutions/product-sets/dataset/{dataset_id}", Get)
-        .each(Dataset, &[]),
+        .each(&DATASET, &[]),
     entity!(
         "product_filters",
         Recommendations,
         "marketing-solutions/product-sets/{product_set_id}/product-filters",
         Get
     )
-    .each(ProductSet, &[])
+    .each(&PRODUCT_SET, &[])
     .key(&["product_set_id", "ad_id"]),
     entity!("product_boosts", Recommendations, "marketing-solutions/dataset/{dataset_id}/product-boost", Get)
-        .each(Dataset, &[Placeholder::DatasetId])
+        .each(&DATASET, &[Placeholder::DatasetId])
         .key(&["product_set_id", "ad_id"])
         .since("2026-07"),
     entity!("mpo_advertisers", Campaigns, "marketing-solutions/marketplace-performance-outcomes/advertisers", Get),
@@ -298,17 +292,17 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/campaigns",
         Get
     )
-    .each(MarketplaceAdvertiser, &[AdvertiserId]),
+    .each(&MARKETPLACE_ADVERTISER, &[AdvertiserId]),
     entity!(
         "mpo_ad_sets",
         Campaigns,
         "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/adsets",
         Get
     )
-    .each(MarketplaceAdvertiser, &[])
+    .each(&MARKETPLACE_ADVERTISER, &[])
     .key(&["ad_set_id"]),
     entity!("mpo_sellers", Campaigns, "marketing-solutions/marketplace-performance-outcomes/sellers", Get)
-        .each(MarketplaceAdvertiser, &[AdvertiserId])
+        .each(&MARKETPLACE_ADVERTISER, &[AdvertiserId])
         .query(&[QueryParam::Of("advertiserId", AdvertiserId)])
         .key(&["advertiser_id", "id"]),
     entity!(
@@ -317,7 +311,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/seller-campaigns",
         Get
     )
-    .each(MarketplaceAdvertiser, &[AdvertiserId]),
+    .each(&MARKETPLACE_ADVERTISER, &[AdvertiserId]),
     // Criteo returns finished budgets only with `endAfterDate`, and then excludes spend after that date from `spend`.
     // So a second request fetches them, with unknown spend. `withSpend` and the like are filters and would lose rows.
     entity!(
@@ -326,7 +320,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         "marketing-solutions/marketplace-performance-outcomes/advertisers/{advertiser_id}/budgets",
         Get
     )
-    .each(MarketplaceAdvertiser, &[AdvertiserId])
+    .each(&MARKETPLACE_ADVERTISER, &[AdvertiserId])
     .rest(Rest { query: &[QueryParam::Fixed("endAfterDate", "2000-01-01")], unknown: &["spend"] }),
     // new-stream: a line per stream
     report!("campaign_statistics_daily", "AdvertiserId", "CampaignId", "Day"),
