@@ -25,10 +25,12 @@ use crate::output::StreamId;
 use crate::output::tally::ReportTally;
 use crate::products::report::Fingerprint;
 use crate::protocol::airbyte::SyncMode;
+use crate::read::first_day::first_day_warning;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use crate::read::log_files::parser::rows_of;
 use crate::read::log_files::progress::Progress;
 use crate::read::plan::tell_lost_holes;
+use crate::read::unread::unread_error;
 use crate::read::{ReadContext, SelectedStream};
 use crate::state;
 use crate::state::cursor::Cursors;
@@ -119,7 +121,7 @@ impl Reader<'_> {
             tell_lost(*lost, *cursor, advertisers);
         }
         if let Some(first) = self.progress.first_days.of_all(run.advertisers.iter()) {
-            run.warn_once_for(self.name, &crate::read::first_day_warning("30 days", first));
+            run.warn_once_for(self.name, &first_day_warning("30 days", first));
             tell_lost_holes(&mut self.cursors, first);
         } else {
             self.progress.first_days.warnings().for_each(|warning| run.warn_once_for(self.name, &warning));
@@ -127,7 +129,7 @@ impl Reader<'_> {
         let state = if self.is_incremental { self.cursors.to_value() } else { state::complete() };
         run.output.state(self.id, state);
         let unread = self.progress.unread.take();
-        let unread = unread.map(|(days, error)| crate::read::unread_error(days, error, self.is_incremental));
+        let unread = unread.map(|(days, error)| unread_error(days, error, self.is_incremental));
         let errors = [self.progress.failure.take(), unread, run.refused_error(&self.progress.lost)];
         let mut errors = errors.into_iter().flatten();
         let first = errors.next();
