@@ -97,6 +97,14 @@ impl FirstDays {
     }
 }
 
+/// The warning about days before the first one.
+pub(super) fn first_day_warning(history: impl std::fmt::Display, first: NaiveDate) -> String {
+    format!(
+        "These reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
+         starts on that day."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;

@@ -7,55 +7,51 @@
 mod ad_sets;
 pub mod density;
 mod first_day;
+mod forecast;
+mod in_flight;
 pub(crate) mod judge;
 mod list;
 pub(crate) mod log_files;
 mod pages;
 mod plan;
+mod portfolio;
 mod report;
 pub mod requests;
 pub mod sums;
 pub mod totals;
 pub mod track;
+mod unread;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use chrono::{Days, Weekday};
+use chrono::Weekday;
 use futures_util::stream::{self, StreamExt as _};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::config::Config;
-use crate::error::{Cause, Error, Result};
-use crate::http::{Call, Client, MISSING_PATH};
-use crate::model::calendar::Window;
-use crate::model::ids::{AdvertiserId, format_ids};
+use crate::error::{Cause, Result};
+use crate::http::{Client, MISSING_PATH};
+use crate::model::ids::AdvertiserId;
 use crate::output::{Output, StreamId};
-use crate::products::fan_out::ParentSource;
 use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
+pub use crate::read::forecast::dry_run;
+pub(crate) use crate::read::forecast::{estimated_time, reports_per_minute};
+use crate::read::in_flight::InFlight;
 use crate::read::list::parents::Parents;
+pub(crate) use crate::read::portfolio::list_of_advertisers;
+pub use crate::read::portfolio::{Portfolio, portfolio};
 use crate::read::totals::TotalsCache;
-use crate::rows::envelope::{RowSink, Shape};
 use crate::rows::notices::{Notice, Notices};
 use crate::rows::project::Projection;
 use crate::state::saved::{Saved, States};
 use crate::support::clock::Clock;
-use crate::support::text::{counted, excerpt, list_of};
-use crate::support::{panic, scan, watchdog};
+use crate::support::panic;
+use crate::support::text::excerpt;
 use crate::telemetry::stream_span;
 
-/// Who may grant consent (developers.criteo.com, Authorization requests).
-const CONSENTERS: &str = "an administrator, business manager or technical manager";
-/// Per sync ([`too_many`] repeats it): each has a cursor in the state of each stream.
-const MAX_ADVERTISERS: usize = 20_000;
-/// The API may list more than are read.
-const MAX_CONSENTING: usize = 200_000;
-/// Including quotation marks.
-const MAX_ID_LEN: usize = 66;
 const MAX_WARNINGS: usize = 50;
 const CONCURRENT_STREAMS: usize = 8;
 
@@ -80,156 +76,10 @@ impl SelectedStream {
     }
 }
 
-/// The advertisers to read.
-#[derive(Debug)]
-pub struct Portfolio {
-    /// With consent and, if any are listed, listed.
-    pub advertisers: Vec<AdvertiserId>,
-    /// Listed in the configuration but without consent.
-    pub missing: Vec<AdvertiserId>,
-    /// All with consent, listed or not.
-    pub consenting: Vec<AdvertiserId>,
-}
-
-impl Portfolio {
-    /// The error that names listed advertisers without consent.
-    #[must_use]
-    pub fn missing_error(&self) -> Option<Error> {
-        (!self.missing.is_empty()).then(|| {
-            let error = without_consent(&self.missing);
-            Error { message: format!("{} The app can read {}.", error.message, format_ids(&self.consenting)), ..error }
-        })
-    }
-}
-
-fn without_consent(advertisers: &[AdvertiserId]) -> Error {
-    Error::config(format!(
-        "advertiser_ids lists advertisers that have not granted this app consent: {}. Ask someone who may grant it for \
-         each ({CONSENTERS}) to open the app's consent link from partners.criteo.com and tick the advertiser, or \
-         remove it from the list. Set skip_inaccessible_advertisers to sync the others without an error.",
-        format_ids(advertisers),
-    ))
-}
-
 /// Criteo's clock, if this machine's differs: it decides which day is today.
 #[must_use]
 pub fn clock_of(client: &Client, config: &Config) -> Clock {
     config.test.clock.corrected(client.server_clock().unwrap_or_default())
-}
-
-fn first_day_warning(history: impl std::fmt::Display, first: chrono::NaiveDate) -> String {
-    format!(
-        "These reports are assumed to go back {history}, but Criteo refuses days before {first}, so reading \
-         starts on that day."
-    )
-}
-
-/// The error for unread windows, based on the first one's error.
-fn unread_error(windows: Vec<(Window, String)>, error: Error, is_incremental: bool) -> Error {
-    let joined = joined(windows).into_iter();
-    let shown = list_of(joined.map(|(window, advertisers)| format!("{window} of {advertisers}")));
-    let again = if is_incremental { " The next sync requests these days again." } else { "" };
-    Error { message: format!("Not read: {shown}. All other days were read.{again} {}", error.message), ..error }
-}
-
-/// Merges adjoining windows of the same advertisers, sorted by day.
-fn joined(mut windows: Vec<(Window, String)>) -> Vec<(Window, String)> {
-    windows.sort_by(|(one, of_one), (other, of_other)| (of_one, one.start).cmp(&(of_other, other.start)));
-    windows.dedup_by(|(next, of_next), (window, of_window)| {
-        let is_next = of_next == of_window && next.start <= window.end + Days::new(1);
-        window.end = if is_next { window.end.max(next.end) } else { window.end };
-        is_next
-    });
-    windows.sort_by_key(|(window, _)| window.start);
-    windows
-}
-
-/// Lists the advertisers with consent and chooses those to read. Every request names them: Criteo refuses reports
-/// without advertisers, although its documentation says that none means all.
-///
-/// # Errors
-/// If the call fails or no advertiser has granted consent.
-pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
-    let consenting = consenting(client).await?;
-    if consenting.is_empty() {
-        return Err(Error::config(
-            "The credentials work, but no advertiser has granted this app consent. On partners.criteo.com, open the \
-             app, press \"Generate new URL\", and ask an administrator, business manager or technical manager of the \
-             Criteo account to open that link, tick the advertisers and approve. If that has been done, an older \
-             consent may be in the way: ask them to revoke it on consent.criteo.com first.",
-        )
-        .because(Cause::ConsentMissing));
-    }
-    client.learn_accounts(consenting.len());
-    if config.read.advertiser_ids.is_empty() && consenting.len() > MAX_ADVERTISERS {
-        return Err(too_many(&consenting.len().to_string()));
-    }
-    if config.read.advertiser_ids.is_empty() {
-        return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting });
-    }
-    let known: HashSet<_> = consenting.iter().collect();
-    let listed = distinct(config.read.advertiser_ids.iter().cloned());
-    let (advertisers, missing) = listed.into_iter().partition(|id| known.contains(id));
-    Ok(Portfolio { advertisers, missing, consenting })
-}
-
-fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId> {
-    let mut known = HashSet::new();
-    advertisers.filter(|id| known.insert(id.clone())).collect()
-}
-
-pub(crate) fn list_of_advertisers() -> Call {
-    Call::shared(&["advertisers", "me"])
-}
-
-#[derive(Default)]
-struct Ids {
-    ids: Vec<AdvertiserId>,
-    /// Why the response is not a usable list of advertisers.
-    flaw: Option<Error>,
-}
-
-#[derive(Deserialize)]
-struct Listed<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-}
-
-impl RowSink for Ids {
-    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-        let raw = Listed::deserialize(row)?.id.map_or("null", RawValue::get);
-        if self.flaw.is_some() {
-            return Ok(());
-        }
-        match scan::text(raw, MAX_ID_LEN).filter(|_| raw.len() <= MAX_ID_LEN) {
-            Some(id) if self.ids.len() < MAX_CONSENTING => self.ids.push(AdvertiserId(id)),
-            Some(_) => self.flaw = Some(too_many(&format!("more than {MAX_CONSENTING}"))),
-            None => self.flaw = Some(crate::rows::envelope::unknown_shape("an advertiser without an id")),
-        }
-        Ok(())
-    }
-}
-
-fn too_many(advertisers: &str) -> Error {
-    Error::config(format!(
-        "The app can read {advertisers} advertisers, but one sync reads at most 20,000. List the ones to read in \
-         advertiser_ids, and use several connections for more."
-    ))
-}
-
-async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
-    let check = |body: &str| {
-        let mut ids = Ids::default();
-        let envelope = crate::rows::envelope::check_into(body, Shape::Plain, &mut ids)?;
-        envelope.must_be_whole(envelope.rows.unwrap_or(0), "objects at advertisers/me")?;
-        ids.flaw.map_or_else(|| Ok(distinct(ids.ids.into_iter())), Err)
-    };
-    let response = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {
-        // Every app that authenticates has this path.
-        Some(Cause::NotFound) => error.with_hint(MISSING_PATH),
-        _ => error,
-    });
-    Ok(response?.1)
 }
 
 pub(crate) struct ReadContext<'a> {
@@ -331,78 +181,14 @@ pub async fn read(
     incomplete.into_iter().sum()
 }
 
-/// Logs what a read would request. Requests only the advertisers.
-///
-/// # Errors
-/// If the advertisers cannot be listed.
-pub async fn dry_run(
-    client: &Client,
-    output: &Output,
-    config: &Config,
-    selected: &[SelectedStream],
-    states: &States,
-) -> Result<bool> {
-    let portfolio = portfolio(client, config).await?;
-    if let Some(warning) = client.clock_warning() {
-        tracing::warn!("{warning}");
-    }
-    if let Some(error) = portfolio.missing_error() {
-        tracing::warn!("{error}");
-    }
-    let run = ReadContext::new(client, output, config, Some(&portfolio), selected);
-    let (mut reports, mut can_be_read) = (0, true);
-    let nothing = Saved::default();
-    for selected in selected {
-        let stream = &selected.stream;
-        let _span = stream_span(&stream.name).entered();
-        let state = states.get(&stream.name).unwrap_or(&nothing);
-        match &stream.source {
-            Source::Entity(entity) => tracing::info!(
-                "{}",
-                match entity.each.source {
-                    ParentSource::Nothing | ParentSource::Advertisers =>
-                        "1 request or more; the number of pages is unknown before reading.",
-                    _ => "One request or more per parent object.",
-                }
-            ),
-            Source::LogLevel => tracing::info!("One request or more per day and advertiser."),
-            Source::Report(report) => match run.plan(selected, report, state, run.advertisers) {
-                Ok(plan) => {
-                    let forecast = plan.forecast();
-                    tracing::info!("{}", forecast.text);
-                    reports += forecast.requests;
-                    if let Some(rows) = forecast.rows {
-                        output.estimate(&stream.name, rows);
-                    }
-                }
-                Err(error) => {
-                    can_be_read = false;
-                    tracing::error!("{error}");
-                }
-            },
-        }
-    }
-    let per_minute = reports_per_minute(config, &portfolio);
-    tracing::info!("Total: {}, not counting a few for the totals check.", estimated_time(reports, per_minute));
-    Ok(can_be_read)
-}
-
-/// How many report requests, and how long they take at Criteo's limit.
-pub(crate) fn estimated_time(requests: usize, per_minute: usize) -> String {
-    let requests = requests as u64;
-    let minutes = counted(requests.div_ceil(per_minute.max(1) as u64), "minute");
-    format!(
-        "about {}, about {minutes} at Criteo's limit of {per_minute} per minute",
-        counted(requests, "report request")
-    )
-}
-
-/// From developers.criteo.com, Rate limits.
-pub(crate) fn reports_per_minute(config: &Config, portfolio: &Portfolio) -> usize {
-    if config.credentials.refresh_token.is_some() { 10 * portfolio.consenting.len() } else { 40 }
-}
-
 impl<'a> ReadContext<'a> {
+    /// A number for what is read next, unique in this run.
+    pub(crate) fn next_read(&self) -> u64 {
+        let next = self.reads.get();
+        self.reads.set(next + 1);
+        next
+    }
+
     pub(crate) fn new(
         client: &'a Client,
         output: &'a Output,
@@ -450,33 +236,6 @@ impl<'a> ReadContext<'a> {
         })
     }
 
-    /// Requested once, after Criteo has refused an advertiser.
-    async fn still_consenting(&self) -> Result<BTreeSet<AdvertiserId>> {
-        let ask = async || Ok(consenting(self.client).await?.into_iter().collect());
-        self.consenting.get_or_try_init(ask).await.cloned()
-    }
-
-    /// Whether an inaccessible advertiser is an error.
-    fn is_listed(&self) -> bool {
-        !self.config.read.advertiser_ids.is_empty() && !self.config.read.skip_inaccessible_advertisers
-    }
-
-    /// The error for advertisers refused during the run: listed ones, or if none is left. Others were skipped with a
-    /// warning.
-    fn lost_error(&self, lost: &BTreeSet<AdvertiserId>) -> Option<Error> {
-        let is_listed = self.is_listed();
-        let lost: Vec<_> = lost.iter().cloned().collect();
-        match lost.is_empty() {
-            false if is_listed => Some(without_consent(&lost)),
-            false if lost.len() == self.advertisers.len() => Some(Error::config(format!(
-                "Criteo refuses all advertisers of the portfolio: {}. Ask someone who may grant consent for each \
-                 ({CONSENTERS}) to open the app's consent link from partners.criteo.com again.",
-                format_ids(&lost)
-            ))),
-            _ => None,
-        }
-    }
-
     /// Logs a warning about the run, the first time.
     fn warn_once(&self, warning: &str) {
         self.warn_once_for("", warning);
@@ -499,40 +258,4 @@ impl<'a> ReadContext<'a> {
             }
         }
     }
-}
-
-/// Slices on their way to stdout.
-#[derive(Default)]
-struct InFlight(VecDeque<oneshot::Receiver<Result<()>>>);
-
-impl InFlight {
-    fn push(&mut self, slice: oneshot::Receiver<Result<()>>) {
-        self.0.push_back(slice);
-    }
-
-    /// Fails if a slice could not be written.
-    fn check(&mut self) -> Result<()> {
-        while let Some(slice) = self.0.front_mut() {
-            match slice.try_recv() {
-                Ok(result) => result?,
-                Err(oneshot::error::TryRecvError::Empty) => break,
-                Err(oneshot::error::TryRecvError::Closed) => return Err(output_gone()),
-            }
-            self.0.pop_front();
-        }
-        Ok(())
-    }
-
-    async fn wait_all(self) -> Result<()> {
-        let task = watchdog::task("A stream".to_owned());
-        task.waits_for("its rows to be written");
-        for slice in self.0 {
-            slice.await.map_err(|_| output_gone())??;
-        }
-        Ok(())
-    }
-}
-
-fn output_gone() -> Error {
-    Error::system("The output thread has stopped.")
 }

@@ -10,7 +10,9 @@ use crate::products::endpoint::Additive;
 use crate::products::marketing::metrics::{self, column_name};
 use crate::products::report::Report;
 use crate::products::schema::ColumnType;
-use crate::read::judge::{Expected, Hashes, Judging, Merged, Part, Role, text_of};
+use crate::read::judge::hash::Hashes;
+use crate::read::judge::judging::{Judging, Part, Role};
+use crate::read::judge::{Expected, Merged, text_of};
 use crate::rows::coerce::{Outcome, coerce, day_of};
 use crate::rows::decimal::Decimal;
 use crate::rows::envelope::{self, RowSink, Shape};
@@ -30,7 +32,7 @@ const SIZE_OF_VALUE: usize = 96;
 ///
 /// # Errors
 /// `Cause::RepeatedKey` if rows share a key and cannot be summed.
-pub(crate) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> Result<Option<Merged>> {
+pub(super) fn merge(body: &str, expected: &Expected<'_>, repeated: &Hashes) -> Result<Option<Merged>> {
     if body.len() > MAX_MERGED_LEN || repeated.len() > MAX_REPEATED {
         return Err(too_large());
     }

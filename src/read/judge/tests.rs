@@ -1,9 +1,13 @@
+use chrono::Weekday;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
-use crate::products::{Source, marketing};
+use crate::error::Cause;
+use crate::products::{Source, Stream, marketing};
+use crate::read::judge::rehearsal::Rehearsal;
 use crate::read::judge::*;
+use crate::rows::project::Projection;
 
 fn stream_of(name: &str, more: &Value) -> (Stream, Report) {
     let mut config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "custom_reports": [

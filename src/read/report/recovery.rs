@@ -12,11 +12,11 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::http::MEMORY_MIB;
 use crate::model::calendar::{Window, days_before};
 use crate::model::ids::{AdvertiserId, format_ids};
-use crate::read::first_day::{FirstDays, is_near};
+use crate::read::first_day::{FirstDays, first_day_warning, is_near};
 use crate::read::report::retired::{Retired, is_about};
 use crate::read::report::{Event, FirstServed, ReportReader};
 use crate::read::track::{Failures, Purpose, Slice, SplitOutcome, Track};
-use crate::read::{first_day_warning, unread_error};
+use crate::read::unread::unread_error;
 use crate::support::text::list_of;
 
 /// Refusals of this many days or fewer are not blamed on their number. Other connectors request a month, and Criteo
