@@ -12,7 +12,7 @@ use crate::support::terminal::{self, Color, Terminal};
 impl Session {
     /// Runs every step and shows each as soon as it is done.
     pub(crate) async fn check(&self, config: Result<Config>, with_exit_code: bool) -> Result<ExitCode> {
-        let outcome = verdict(&self.run_checks(config).await?);
+        let outcome = verdict(&self.run_checks(config.as_ref().map_err(Error::clone)).await?);
         if let Err(error) = &outcome
             && error.kind == Kind::System
         {
@@ -25,7 +25,7 @@ impl Session {
     }
 
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
-    pub(crate) async fn run_checks(&self, config: Result<Config>) -> Result<CheckReport> {
+    pub(crate) async fn run_checks(&self, config: Result<&Config>) -> Result<CheckReport> {
         let terminal = Terminal::stderr();
         let mut on_result = |result: &StepResult| match &terminal {
             Some(terminal) => show(*terminal, result),
@@ -33,8 +33,8 @@ impl Session {
         };
         let check = Check::new(&mut on_result);
         match config {
-            Ok(config) => match self.client(&config, RetryProfile::Check) {
-                Ok(client) => Ok(check.run_checks(&client, &self.output, &config).await),
+            Ok(config) => match self.client(config, RetryProfile::Check) {
+                Ok(client) => Ok(check.run_checks(&client, &self.output, config).await),
                 Err(error) if error.kind == Kind::System => Err(error),
                 Err(error) => Ok(check.without_client(error)),
             },

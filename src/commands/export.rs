@@ -23,19 +23,15 @@ impl Session {
             input::named(&what.streams, &streams)?
         };
         // Objects are replaced as a whole, so that deleted ones disappear.
-        let is_object = |name: &str| {
-            streams.iter().any(|stream| stream.name == name && matches!(stream.source, Source::Entity(_)))
-        };
+        let is_object =
+            |name: &str| streams.iter().any(|stream| stream.name == name && matches!(stream.source, Source::Entity(_)));
         for configured in &mut catalog {
             if is_object(&configured.name) {
                 configured.sync_mode = Ok(SyncMode::FullRefresh);
             }
         }
-        let manifest = Manifest::new(
-            what.format,
-            config.reports.currency.to_string(),
-            config.reports.timezone.name().to_owned(),
-        );
+        let manifest =
+            Manifest::new(what.format, config.reports.currency.to_string(), config.reports.timezone.name().to_owned());
         let folder = Folder::open(&what.folder, &manifest)?;
         let states = folder.states().clone();
         self.output.export_to(folder);
@@ -44,7 +40,7 @@ impl Session {
 
     /// The streams that the app may read, without log files, which are large.
     async fn readable(&self, config: &Config, streams: Vec<Stream>) -> Result<Vec<Stream>> {
-        let report = self.run_checks(Ok(config.clone())).await?;
+        let report = self.run_checks(Ok(config)).await?;
         verdict(&report)?;
         let is_readable = |stream: &Stream| {
             !matches!(stream.source, Source::LogLevel) && !report.lacking.contains(&stream.permission)

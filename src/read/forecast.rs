@@ -4,7 +4,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::http::Client;
 use crate::output::Output;
-use crate::products::{FanOut, Source};
+use crate::products::Source;
+use crate::products::fan_out::ParentSource;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
 use crate::state::saved::{Saved, States};
 use crate::support::text::counted;
@@ -38,8 +39,8 @@ pub async fn dry_run(
         match &stream.source {
             Source::Entity(entity) => tracing::info!(
                 "{}",
-                match entity.each {
-                    FanOut::Nothing | FanOut::Advertiser =>
+                match entity.each.source {
+                    ParentSource::Nothing | ParentSource::Advertisers =>
                         "1 request or more; the number of pages is unknown before reading.",
                     _ => "One request or more per parent object.",
                 }

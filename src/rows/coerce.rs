@@ -211,7 +211,7 @@ fn boolean(text: &str, out: &mut Vec<u8>) -> bool {
 }
 
 /// Fast path: parses exactly `2026-07-01`, as nearly all rows have it.
-fn iso_day(text: &str) -> Option<NaiveDate> {
+pub(crate) fn iso_day(text: &str) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text.as_bytes() else { return None };
     let number = |digits: &[u8]| {
         digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))

@@ -72,13 +72,13 @@ impl Session {
         files::write(&file, &text).map_err(|error| cannot_write(&file, &error))?;
         say(terminal, &format!("Wrote {}; only you can read it.", file.display()));
         // Read the file again, since the user may have fixed it there.
-        let mut report = self.run_checks(self.config(&file).await).await?;
+        let mut report = self.run_checks(self.config(&file).await.as_ref().map_err(Error::clone)).await?;
         while let (Some(terminal), Err(_)) = (terminal, verdict(&report)) {
             let response = ask(terminal, "Fix it there or in the file, then press Enter to retry (q to quit):").await?;
             if response.starts_with('q') {
                 break;
             }
-            report = self.run_checks(self.config(&file).await).await?;
+            report = self.run_checks(self.config(&file).await.as_ref().map_err(Error::clone)).await?;
         }
         if let Err(error) = verdict(&report) {
             if terminal.is_none() {

@@ -52,7 +52,6 @@ pub fn prepare(batches: &Batches) -> io::Result<()> {
 }
 
 /// The batch files of one stream.
-#[derive(Debug)]
 pub struct BatchFiles {
     batches: Batches,
     stream: String,
@@ -78,7 +77,6 @@ struct Named {
     url: String,
 }
 
-#[derive(Debug)]
 enum Sink {
     Plain(File),
     Gzip(Box<GzEncoder<File>>),
@@ -112,11 +110,7 @@ impl BatchFiles {
     /// # Errors
     /// If the file cannot be written.
     pub fn end_record(&mut self) -> io::Result<()> {
-        let is_large = self.buffer.len() >= BUFFER;
-        self.count_record(is_large)
-    }
-
-    fn count_record(&mut self, is_large: bool) -> io::Result<()> {
+        let is_large = self.is_large();
         self.since.get_or_insert_with(Instant::now);
         self.records += 1;
         let mut written = if is_large { self.write() } else { Ok(()) };
@@ -129,28 +123,10 @@ impl BatchFiles {
         written
     }
 
-    /// Whether rows are collected in columns.
-    #[cfg(feature = "files")]
-    pub(crate) fn has_columns(&self) -> bool {
-        self.columns.is_some()
-    }
-
     /// The columns, in the format `arrow`.
     #[cfg(feature = "files")]
     pub(crate) fn columns(&mut self) -> Option<&mut Columns> {
         self.columns.as_mut()
-    }
-
-    /// Appends the row in the columns' cells.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    #[cfg(feature = "files")]
-    pub(crate) fn end_row(&mut self) -> io::Result<()> {
-        let Some(columns) = &mut self.columns else { return Ok(()) };
-        columns.append();
-        let is_large = columns.is_full();
-        self.count_record(is_large)
     }
 
     /// Warnings about values that are not stored as Criteo sent them.
@@ -160,6 +136,16 @@ impl BatchFiles {
             return columns.warnings();
         }
         Vec::new()
+    }
+
+    /// Collects the record that was written last; returns whether there are enough to write.
+    fn is_large(&mut self) -> bool {
+        #[cfg(feature = "files")]
+        if let Some(columns) = &mut self.columns {
+            columns.append();
+            return columns.is_full();
+        }
+        self.buffer.len() >= BUFFER
     }
 
     /// Drops all unnamed files after records were lost, which also frees space on a full disk.

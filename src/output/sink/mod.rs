@@ -19,6 +19,7 @@ use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::http::CallStats;
+use crate::output::Coverage;
 use crate::output::sink::batch::BatchFiles;
 use crate::output::sink::capture::Capture;
 use crate::output::sink::console::Console;
@@ -27,7 +28,6 @@ use crate::output::sink::export::Export;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::Pipe;
 use crate::output::sink::singer::SingerSink;
-use crate::output::Coverage;
 use crate::output::stream::{Progress, StreamOutput};
 #[cfg(feature = "files")]
 use crate::output::table::columns::Columns;
@@ -137,9 +137,10 @@ impl Sink {
     /// Exports to a folder from now on.
     #[cfg(feature = "files")]
     pub(crate) fn export_to(&mut self, folder: Box<Folder>) {
-        if let Self::Console(console) = self {
-            *self = Self::Export(Box::new(Export { log: console.log.clone(), folder: *folder }));
-        }
+        *self = match std::mem::replace(self, Self::Airbyte) {
+            Self::Console(console) => Self::Export(Box::new(Export { log: console.log, folder: *folder })),
+            other => other,
+        };
     }
 
     /// Puts the rows of a stream that ended where people find them.
@@ -199,9 +200,7 @@ impl Sink {
             (_, Some(StreamFiles::Table(staged))) => RecordTarget::Table(staged),
             #[cfg(feature = "files")]
             (Self::Pipe(pipe), _) => pipe.record_target(out),
-            #[cfg(feature = "files")]
-            (_, Some(StreamFiles::Batches(files))) if files.has_columns() => RecordTarget::Columns(files),
-            (Self::Singer(_), Some(StreamFiles::Batches(files))) => RecordTarget::Files(files),
+            (_, Some(StreamFiles::Batches(files))) => RecordTarget::Files(files),
             (Self::Singer(_), None) => singer::record_target(out, stream),
             (Self::Airbyte | Self::Console(_), _) => airbyte::record_target(out, &stream.setup.name),
             #[cfg(feature = "files")]
@@ -276,9 +275,6 @@ pub(crate) enum RecordTarget<'a> {
     Lines(&'a mut Lines),
     /// Singer batch files.
     Files(&'a mut BatchFiles),
-    /// Singer batch files in columns.
-    #[cfg(feature = "files")]
-    Columns(&'a mut BatchFiles),
     /// Staged files of an export.
     #[cfg(feature = "files")]
     Table(&'a mut Staged),
@@ -294,7 +290,7 @@ impl RecordTarget<'_> {
     #[cfg(feature = "files")]
     fn columns(&mut self) -> Option<&mut Columns> {
         match self {
-            Self::Columns(files) => files.columns(),
+            Self::Files(files) => files.columns(),
             Self::Table(staged) => Some(&mut staged.columns),
             Self::Pipe(pipe, _) => pipe.columns(),
             _ => None,
@@ -347,8 +343,6 @@ impl RecordTarget<'_> {
         let out = match self {
             Self::Files(files) => return files.end_record(),
             #[cfg(feature = "files")]
-            Self::Columns(files) => return files.end_row(),
-            #[cfg(feature = "files")]
             Self::Table(staged) => return staged.end_row(),
             #[cfg(feature = "files")]
             Self::Pipe(pipe, out) => {
@@ -371,7 +365,6 @@ impl RecordTarget<'_> {
 }
 
 /// The files of one stream.
-#[derive(Debug)]
 pub(crate) enum StreamFiles {
     /// Singer batches.
     Batches(BatchFiles),

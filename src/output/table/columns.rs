@@ -137,7 +137,10 @@ impl Columns {
         let (digits, scale) = DECIMAL;
         [
             (&self.rounded, format!("more than {scale} decimals, and were rounded")),
-            (&self.too_large, format!("too many digits for a 64-bit integer or a decimal with {digits} digits, and are null")),
+            (
+                &self.too_large,
+                format!("too many digits for a 64-bit integer or a decimal with {digits} digits, and are null"),
+            ),
         ]
         .into_iter()
         .filter(|(counts, _)| !counts.is_empty())

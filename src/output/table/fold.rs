@@ -120,8 +120,7 @@ impl<'a> Change<'a> {
             return BTreeSet::from([None]);
         }
         let filled = self.slices.iter().filter(|slice| !slice.batches.is_empty()).filter_map(|slice| slice.days);
-        let mut found: BTreeSet<_> =
-            filled.flat_map(|(first, last)| partition.starts(first, last)).map(Some).collect();
+        let mut found: BTreeSet<_> = filled.flat_map(|(first, last)| partition.starts(first, last)).map(Some).collect();
         let emptied = self.replaced.iter().flat_map(|replaced| partition.starts(replaced.since, replaced.until));
         found.extend(emptied.filter(|start| store.path(self.layout, Some(*start)).exists()).map(Some));
         found
@@ -191,7 +190,8 @@ impl Store {
         };
         let latest = if layout.merge == Merge::Days { None } else { Some(latest_of(change, start)?) };
         let written = self.write_file(path, |file| {
-            let mut out = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(&layout.name))).map_err(other)?;
+            let mut out =
+                ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(&layout.name))).map_err(other)?;
             let mut rows = 0;
             let mut write = |batch: &RecordBatch, keep: &BooleanArray| {
                 watchdog::moved();
@@ -303,7 +303,8 @@ fn open_parquet(path: &Path, table: &str) -> io::Result<Option<OldFile>> {
     let stream = reader.metadata().file_metadata().key_value_metadata().into_iter().flatten();
     let stream = stream.clone().find(|pair| pair.key == STREAM).and_then(|pair| pair.value.clone());
     if stream.as_deref() != Some(table) {
-        let text = format!("{} is not a file of this export. Move it away, or export to another folder", path.display());
+        let text =
+            format!("{} is not a file of this export. Move it away, or export to another folder", path.display());
         return Err(io::Error::other(text));
     }
     let schema = Arc::clone(reader.schema());

@@ -101,9 +101,8 @@ impl Folder {
             TryLockError::Error(error) => cannot_be_written(root, &error),
         })?;
         check_manifest(root, &hidden.join(MANIFEST), manifest)?;
-        let states = StateFile::open(hidden.join("state.json"), |bytes| {
-            airbyte::parse_state(&String::from_utf8_lossy(&bytes))
-        })?;
+        let states =
+            StateFile::open(hidden.join("state.json"), |bytes| airbyte::parse_state(&String::from_utf8_lossy(&bytes)))?;
         let format = manifest.format;
         let tables = if format == FileFormat::Parquet { root.to_owned() } else { hidden.join("tables") };
         let store = Store { folder: tables, scratch: hidden.clone() };
@@ -178,7 +177,9 @@ impl Folder {
         for entry in fs::read_dir(&self.store.folder).into_iter().flatten() {
             let path = entry?.path();
             let is_table = path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet");
-            if let Some(name) = path.file_stem().and_then(|name| name.to_str()).filter(|name| is_table && !name.starts_with('.')) {
+            if let Some(name) =
+                path.file_stem().and_then(|name| name.to_str()).filter(|name| is_table && !name.starts_with('.'))
+            {
                 names.insert(name.to_owned());
             }
         }
@@ -242,9 +243,8 @@ impl Folder {
             let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
             let pattern = if is_single { format!("{name}.parquet") } else { format!("{name}/*.parquet") };
             let path = root.join(pattern).display().to_string().replace('\'', "''");
-            text += &format!(
-                "CREATE OR REPLACE VIEW \"{name}\" AS FROM read_parquet('{path}', union_by_name = true);\n"
-            );
+            text +=
+                &format!("CREATE OR REPLACE VIEW \"{name}\" AS FROM read_parquet('{path}', union_by_name = true);\n");
         }
         self.store.write_file(&self.root.join(VIEWS), |mut file| file.write_all(text.as_bytes()).map(|()| true))
     }
@@ -253,14 +253,16 @@ impl Folder {
     pub(crate) fn next_steps(&self) -> Vec<String> {
         let root = self.root.display();
         let tables = self.tables().unwrap_or_default();
-        let Some((name, files)) = tables.iter().max_by_key(|(name, files)| (name.contains("campaign_statistics"), files.len()))
+        let Some((name, files)) =
+            tables.iter().max_by_key(|(name, files)| (name.contains("campaign_statistics"), files.len()))
         else {
             return vec![format!("{root} has no files yet: no rows were read.")];
         };
         let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
         let extension = self.format.extension();
         let pattern = if is_single { format!("{name}.{extension}") } else { format!("{name}/*.{extension}") };
-        let mut lines = vec![format!("{} in {root}, as {extension}.", crate::support::text::counted(tables.len() as u64, "table"))];
+        let mut lines =
+            vec![format!("{} in {root}, as {extension}.", crate::support::text::counted(tables.len() as u64, "table"))];
         match self.format {
             FileFormat::Parquet => {
                 lines.push(format!("DuckDB: duckdb -init {root}/{VIEWS} -c 'FROM {name} LIMIT 10'"));

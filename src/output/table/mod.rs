@@ -1,8 +1,8 @@
 //! Streams as tables: typed columns in files and on pipes.
 
 pub(crate) mod columns;
-pub mod folder;
 mod fold;
+pub mod folder;
 pub(crate) mod render;
 pub(crate) mod staged;
 mod xlsx;

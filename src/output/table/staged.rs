@@ -3,7 +3,7 @@
 //! A staged file makes rows and state durable together: both exist or neither does.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,6 @@ pub(crate) struct CoverageNote {
 }
 
 /// Writes the staged files of one table.
-#[derive(Debug)]
 pub(crate) struct Staged {
     folder: PathBuf,
     pub table: Table,
@@ -86,7 +85,6 @@ pub(crate) struct Staged {
     is_broken: bool,
 }
 
-#[derive(Debug)]
 struct Open {
     writer: FileWriter<BufWriter<File>>,
     path: PathBuf,

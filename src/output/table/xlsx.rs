@@ -45,7 +45,7 @@ pub(crate) fn write(path: &Path, tables: &[(String, Vec<PathBuf>)]) -> io::Resul
     let mut workbook = Workbook::new();
     let mut names = HashSet::new();
     for (table, files) in tables {
-        let sheet = workbook.add_worksheet_with_constant_memory();
+        let sheet = workbook.add_worksheet_with_constant_memory().map_err(other)?;
         sheet.set_name(sheet_name(table, &mut names)).map_err(other)?;
         sheet.set_freeze_panes(1, 0).map_err(other)?;
         write_table(sheet, table, files, &formats)?;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::products::Stream;
 use crate::read::judge::{Expected, constants, judge};
 use crate::rows::envelope::{self, RowSink, Shape};
-use crate::rows::project::Projection;
+use crate::rows::project::{JsonObject, Projection};
 
 /// Processes a response as a sync does, but discards the records.
 ///

@@ -19,8 +19,8 @@ use crate::error::{Cause, Error, Result};
 use crate::http::{Body, Call};
 use crate::model::calendar::{Grain, Range, Window, days_before, period_end, period_start};
 use crate::model::ids::AdvertiserId;
-use crate::output::{Coverage, StreamId};
 use crate::output::tally::ReportTally;
+use crate::output::{Coverage, StreamId};
 use crate::products::report::Report;
 use crate::read::ad_sets::{AdSets, ad_sets};
 use crate::read::first_day::{first_served, is_served};
@@ -373,8 +373,7 @@ impl<'a> ReportReader<'a> {
     fn coverage(&mut self, index: usize, slice: &Slice) -> Coverage {
         let grain = self.report.grain;
         let days = Window { start: period_start(slice.window.start, grain), ..slice.window };
-        let mut coverage =
-            Coverage { days, advertisers: Arc::clone(&slice.advertisers), read: 0, is_complete: true };
+        let mut coverage = Coverage { days, advertisers: Arc::clone(&slice.advertisers), read: 0, is_complete: true };
         if slice.part.is_some() {
             let track = &self.tracks[index];
             coverage.is_complete = track.is_window_done(slice.window) && !track.holes().contains(&slice.window);
