@@ -97,9 +97,6 @@ impl StreamOutput {
             let text = format!("Criteo sent {repeated} objects more than once; each is written once.");
             logs.push((Level::WARN, text));
         }
-        if let Some(files) = &self.files {
-            logs.extend(files.warnings().into_iter().map(|text| (Level::WARN, text)));
-        }
         for (counts, more, what, then) in [
             (
                 &self.setup.plan.unknown_fields,

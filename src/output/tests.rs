@@ -43,6 +43,8 @@ fn writer() -> (Writer, Paper) {
             schema: Value::Null,
             plan: Projection::new(stream, &|_| true),
             is_whole: false,
+            #[cfg(feature = "files")]
+            stream: stream.clone(),
         });
     }
     (writer, paper)

@@ -409,7 +409,8 @@ impl Writer {
         (stream.first_state, stream.last_state) = (None, None);
         let name = stream.setup.name.clone();
         self.sink.report_metrics(stream, error.is_none());
-        let logs = stream.closing_logs();
+        let mut logs = stream.closing_logs();
+        logs.extend(self.sink.column_warnings(stream).into_iter().map(|text| (Level::WARN, text)));
         if !self.stop.is_stopping()
             && let Err(error) = self.sink.merge(&name)
         {

@@ -58,6 +58,8 @@ pub struct ReportEndpoint {
     pub lookback: Lookback,
     /// The names of displays, clicks and cost.
     pub totals: [&'static str; TOTAL_METRICS.len()],
+    /// Fixed columns that are quotients, such as the cost of an order.
+    pub ratios: &'static [&'static str],
     /// Whether Criteo's totals can be requested for the same windows.
     pub has_totals: bool,
     /// Which metrics can be added up over rows.
@@ -151,6 +153,7 @@ const DEFAULT: ReportEndpoint = ReportEndpoint {
     max_days: u32::MAX,
     lookback: Lookback::OfMetrics,
     totals: TOTAL_METRICS,
+    ratios: &[],
     has_totals: true,
     additive: Additive::ByMetric,
     advice: "Deselect the stream, or use a custom report with fewer dimensions.",
@@ -225,6 +228,7 @@ const MARKETPLACE: ReportEndpoint = ReportEndpoint {
     row_cap: None,
     is_history_documented: false,
     lookback: Lookback::Days(WIDEST_ATTRIBUTION_DAYS),
+    ratios: &["cr", "cpo", "cos", "roas", "cr_same_seller", "cpo_same_seller", "cos_same_seller", "roas_same_seller"],
     has_totals: false,
     additive: Additive::Totals,
     advice: "Deselect the stream.",

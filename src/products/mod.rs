@@ -12,6 +12,7 @@ pub mod schema;
 use serde_json::Value;
 
 use crate::products::fan_out::FanOut;
+use crate::products::marketing::metrics;
 use crate::products::report::Report;
 
 /// Marks a history that Criteo does not document.
@@ -251,9 +252,10 @@ impl Stream {
     /// Whether a column is a quotient, which needs no exact digits.
     #[must_use]
     pub fn is_ratio(&self, column: &str) -> bool {
-        let is_report = matches!(self.source, Source::Report(_));
-        let metric = crate::products::marketing::metrics::metric_of_word(column).filter(|_| is_report);
-        metric.is_some_and(|metric| metric.is_ratio())
+        let Source::Report(report) = &self.source else { return false };
+        let is_metric = |name: &&String| metrics::column_name(name) == column;
+        let metric = report.metrics.iter().find(is_metric).and_then(|name| metrics::metric(name));
+        report.endpoint.ratios.contains(&column) || metric.is_some_and(metrics::Metric::is_ratio)
     }
 
     /// The cursor column, if the stream can be read incrementally.

@@ -14,7 +14,7 @@ use crate::products::{Stream, marketing};
 use crate::protocol::{airbyte, singer};
 use crate::read::{judge, log_files};
 use crate::rows::envelope::{self, RowSink, Shape};
-use crate::rows::project::Projection;
+use crate::rows::project::{JsonObject, Projection};
 use crate::state::cursor::Cursors;
 use crate::support::scan;
 

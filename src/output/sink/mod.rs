@@ -143,6 +143,15 @@ impl Sink {
         };
     }
 
+    /// Warnings about values of a stream that are not stored as Criteo sent them.
+    pub(crate) fn column_warnings(&self, stream: &StreamOutput) -> Vec<String> {
+        match self {
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.warnings(),
+            _ => stream.files.as_ref().map(StreamFiles::warnings).unwrap_or_default(),
+        }
+    }
+
     /// Puts the rows of a stream that ended where people find them.
     ///
     /// # Errors

@@ -254,7 +254,7 @@ impl Folder {
         let root = self.root.display();
         let tables = self.tables().unwrap_or_default();
         let Some((name, files)) =
-            tables.iter().max_by_key(|(name, files)| (name.contains("campaign_statistics"), files.len()))
+            tables.iter().max_by_key(|(name, files)| (name == "campaign_statistics_daily", files.len()))
         else {
             return vec![format!("{root} has no files yet: no rows were read.")];
         };

@@ -88,10 +88,10 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Whether values are quotients.
+    /// Whether values are quotients, such as a rate or the cost of an order.
     #[must_use]
     pub fn is_ratio(&self) -> bool {
-        matches!(self.unit, Unit::Percentage | Unit::Ratio)
+        matches!(self.unit, Unit::Percentage | Unit::Ratio) || (self.unit == Unit::Money && !self.additive)
     }
 
     /// Only clicks and displays are certain to be integers; other counts might have fractions.
