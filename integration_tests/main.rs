@@ -8,6 +8,7 @@ mod check;
 mod commands;
 mod documents;
 mod engine;
+mod export;
 mod faults;
 mod harness;
 mod holes;

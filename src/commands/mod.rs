@@ -236,6 +236,13 @@ impl Session {
             }
             #[cfg(feature = "files")]
             Command::Export { config, what } => {
+                if !config.exists() && config != Path::new("-") {
+                    return Err(Error::config(format!(
+                        "There is no configuration {}. Run `source-criteo setup` to create one, or name one with --config \
+                         or CRITEO_CONFIG.",
+                        config.display()
+                    )));
+                }
                 let config = self.config(&config).await?;
                 self.export(config, &what).await
             }

@@ -268,7 +268,7 @@ pub(crate) fn day_of_micros(micros: i64, zone: Option<Tz>) -> Option<NaiveDate> 
     Some(zone.map_or_else(|| instant.date_naive(), |zone| instant.with_timezone(&zone).date_naive()))
 }
 
-/// The day that so many days after 1970 are.
+/// The day with this number, counted from 1970-01-01.
 pub(crate) fn day_of_number(days: i32) -> Option<NaiveDate> {
     NaiveDate::from_num_days_from_ce_opt(days.checked_add(EPOCH)?)
 }

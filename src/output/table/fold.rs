@@ -27,7 +27,7 @@ use crate::support::{files, watchdog};
 
 /// Rows that are read and written at a time.
 const BATCH_ROWS: usize = 8192;
-/// Rows that readers of a file can skip or load at once.
+/// Rows that readers of a file skip or load together.
 const ROW_GROUP_ROWS: usize = 250_000;
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// The key of the stream's name in a file's metadata: files without it are not ours.

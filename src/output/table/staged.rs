@@ -258,7 +258,7 @@ fn open_staged(path: &Path) -> io::Result<StagedFile> {
     Ok(StagedFile { reader, notes })
 }
 
-/// Removes the staged files of a table, all at once: a part of them would lead to an older state.
+/// Removes the staged files of a table in one step: a part of them would lead to an older state.
 ///
 /// # Errors
 /// If they cannot be removed.

@@ -1,0 +1,335 @@
+//! `export`: the folder holds the truth after every run, whatever happened to the runs before.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use chrono::Days;
+use criteo_sandbox::Options;
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Bench, pause, wait_until};
+use crate::streams::{preset, truth_of};
+use crate::truth::{self, ByKey, by_key};
+
+const REPORTS: [&str; 5] = [
+    "campaign_statistics_daily",
+    "ad_set_statistics_hourly",
+    "ad_statistics_daily",
+    "transactions",
+    "mpo_campaign_statistics",
+];
+const OBJECTS: [&str; 3] = ["campaigns", "ads", "ad_sets"];
+
+struct Run {
+    code: Option<i32>,
+    stderr: String,
+}
+
+fn export(bench: &Bench, streams: &[&str], more: &[&str]) -> Run {
+    bench.file("config.json", &bench.config);
+    let mut program = bench.program();
+    program.args(["export", "out", "--config", "config.json", "--streams", &streams.join(",")]).args(more);
+    if !more.contains(&"--format") {
+        program.args(["--format", "jsonl"]);
+    }
+    let output = program.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let secret = bench.config["client_secret"].as_str().unwrap();
+    assert!(!stderr.contains(secret) && !String::from_utf8(output.stdout).unwrap().contains(secret));
+    Run { code: output.status.code(), stderr }
+}
+
+/// Moves the clocks of sandbox and program.
+fn let_days_pass(bench: &mut Bench, days: u64) {
+    let later = bench.today() + Days::new(days);
+    bench.sandbox.change(|options| options.today = later);
+    bench.config["now"] = json!(format!("{later}T12:00:00Z"));
+}
+
+/// The files of a stream, by name.
+fn files(bench: &Bench, stream: &str) -> BTreeMap<String, PathBuf> {
+    let root = bench.directory.join("out");
+    let single = root.join(format!("{stream}.jsonl"));
+    let folder = std::fs::read_dir(root.join(stream)).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let all = folder.chain(single.exists().then_some(single));
+    all.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path)).collect()
+}
+
+fn rows(bench: &Bench, stream: &str) -> Vec<Map<String, Value>> {
+    let texts = files(bench, stream).into_values().map(|path| std::fs::read_to_string(path).unwrap());
+    let texts: Vec<_> = texts.collect();
+    texts.iter().flat_map(|text| text.lines()).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Rows as a file has them: without null values, numbers with nine decimals, JSON members as JSON.
+fn comparable(rows: &[Map<String, Value>], stream: &Value) -> ByKey {
+    let plain = rows.iter().map(|row| {
+        let value = |name: &String, value: &Value| match value {
+            Value::Number(number) => json!(format!("{:.9}", number.as_f64().unwrap())),
+            Value::String(text) => {
+                let kinds = stream["json_schema"]["properties"][name]["type"].to_string();
+                let is_json = kinds.contains("object") || kinds.contains("array");
+                if is_json { serde_json::from_str(text).unwrap() } else { value.clone() }
+            }
+            other => other.clone(),
+        };
+        let members = row.iter().filter(|(_, value)| !value.is_null());
+        members.map(|(name, of)| (name.clone(), value(name, of))).collect::<Map<_, _>>()
+    });
+    let plain: Vec<_> = plain.collect();
+    let by_key = by_key(&plain, stream);
+    assert_eq!(by_key.len(), plain.len(), "a key is there twice");
+    by_key
+}
+
+#[track_caller]
+fn assert_truth(bench: &Bench, streams: &[&str]) {
+    let discovered = bench.discover();
+    for name in streams {
+        let stream = &discovered[*name];
+        let truth = truth_of(bench, name, stream);
+        assert!(!truth.is_empty(), "{name}");
+        assert_eq!(comparable(&rows(bench, name), stream), comparable(&truth, stream), "{name}");
+    }
+}
+
+#[test]
+fn a_later_export_merges_what_it_reads_again() {
+    let mut bench = Bench::new(Options { ads: 2, ..Options::default() }, 70);
+    let streams = [&REPORTS[..], &OBJECTS].concat();
+    let first = export(&bench, &streams, &[]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert_truth(&bench, &streams);
+    let campaign = files(&bench, "campaign_statistics_daily");
+    assert_eq!(
+        campaign.keys().collect::<Vec<_>>(),
+        ["2026-08.jsonl", "2026-09.jsonl", "2026-10.jsonl", "2026-11.jsonl"]
+    );
+    let old = std::fs::metadata(&campaign["2026-08.jsonl"]).unwrap().modified().unwrap();
+
+    let_days_pass(&mut bench, 12);
+    let gone = rows(&bench, "ads")[0]["id"].as_str().unwrap().to_owned();
+    bench.sandbox.change(|options| options.deleted_ids.push(gone.clone()));
+    let second = export(&bench, &streams, &[]);
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    assert_truth(&bench, &streams);
+    assert!(rows(&bench, "ads").iter().all(|row| row["id"] != gone), "a deleted object is still there");
+    let new = std::fs::metadata(&campaign["2026-08.jsonl"]).unwrap().modified().unwrap();
+    assert_eq!(old, new, "a month that was not read again was written again");
+}
+
+#[test]
+fn a_narrow_export_leaves_other_days_and_advertisers_alone() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 70);
+    assert_eq!(export(&bench, &REPORTS[..1], &[]).code, Some(0));
+    bench.config["advertiser_ids"] = json!(["1002"]);
+    let narrow = export(&bench, &REPORTS[..1], &["--since", "2026-09-10", "--until", "2026-09-12"]);
+    assert_eq!(narrow.code, Some(0), "{}", narrow.stderr);
+    bench.config["advertiser_ids"] = json!([]);
+    assert_truth(&bench, &REPORTS[..1]);
+}
+
+#[test]
+fn a_day_read_in_parts_is_replaced_whole_or_not_at_all() {
+    let mut bench = Bench::new(Options { row_cap: 40, ad_sets: 6, ads: 8, advertisers: 1, ..Options::default() }, 3);
+    let stream = ["ad_statistics_daily"];
+    let first = export(&bench, &stream, &[]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert_truth(&bench, &stream);
+    let before = comparable(&rows(&bench, stream[0]), &bench.discover()[stream[0]]);
+
+    let_days_pass(&mut bench, 1);
+    // The part with one of the ad sets fails for good.
+    let ad_set = rows(&bench, stream[0])[0]["ad_set_id"].clone();
+    let of_one = json!({"match": {"text": ad_set}, "do": {"status": 500}, "times": null});
+    bench.sandbox.add_fault(of_one).unwrap();
+    let broken = export(&bench, &stream, &[]);
+    assert_eq!(broken.code, Some(1), "{}", broken.stderr);
+    let discovered = bench.discover();
+    let after = comparable(&rows(&bench, stream[0]), &discovered[stream[0]]);
+    for key in before.keys() {
+        assert!(after.contains_key(key), "the row {key} has disappeared");
+    }
+    bench.sandbox.clear_faults();
+    let whole = export(&bench, &stream, &[]);
+    assert_eq!(whole.code, Some(0), "{}", whole.stderr);
+    assert_truth(&bench, &stream);
+}
+
+#[test]
+fn a_folder_that_does_not_fit_is_refused_before_anything_is_written() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    let out = bench.directory.join("out");
+    let refused = |bench: &Bench, more: &[&str], words: &str| {
+        let before = listing(&out);
+        let run = export(bench, &REPORTS[..1], more);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+        assert_eq!(listing(&out), before);
+    };
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("budget.xlsx"), "mine").unwrap();
+    refused(&bench, &[], "files that are not from an export, such as budget.xlsx");
+    std::fs::remove_dir_all(&out).unwrap();
+    std::fs::write(&out, "a file").unwrap();
+    refused(&bench, &[], "is not a folder");
+    std::fs::remove_file(&out).unwrap();
+
+    assert_eq!(export(&bench, &REPORTS[..1], &[]).code, Some(0));
+    refused(&bench, &["--format", "csv"], "with the format jsonl, and this run has csv");
+    bench.config["currency"] = json!("USD");
+    refused(&bench, &[], "with the currency EUR, and this run has USD");
+    bench.config["currency"] = json!("EUR");
+    bench.config["timezone"] = json!("Europe/Paris");
+    refused(&bench, &[], "with the time zone UTC, and this run has Europe/Paris");
+    bench.config["timezone"] = json!("UTC");
+    let manifest = out.join(".source-criteo/export.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("\"version\":1", "\"version\":2")).unwrap();
+    refused(&bench, &[], "written by a newer version");
+    std::fs::write(&manifest, &text).unwrap();
+    assert_eq!(export(&bench, &REPORTS[..1], &[]).code, Some(0));
+}
+
+/// All files with their content.
+fn listing(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    if path.is_file() {
+        found.insert(path.to_owned(), std::fs::read(path).unwrap());
+    }
+    for entry in std::fs::read_dir(path).into_iter().flatten() {
+        found.extend(listing(&entry.unwrap().path()));
+    }
+    found
+}
+
+#[test]
+fn a_second_run_in_the_same_folder_is_refused() {
+    let bench = Bench::new(Options { latency: Duration::from_millis(400), ..Options::default() }, 30);
+    bench.file("config.json", &bench.config);
+    let mut program = bench.program();
+    program.args(["export", "out", "--config", "config.json", "--streams", "campaigns,ads,campaign_statistics_daily"]);
+    let mut first = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until(|| bench.directory.join("out/.source-criteo/export.json").exists());
+    let second = export(&bench, &["campaigns"], &["--format", "parquet"]);
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("Another run is exporting to out."), "{}", second.stderr);
+    assert!(first.wait().unwrap().success());
+}
+
+/// Kills exports at random moments; the next undisturbed run leads to the truth, and nothing is left over.
+fn kill(times: u32, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    println!("seed {seed}");
+    let options = || Options { row_cap: 150, ads: 2, ..Options::default() };
+    let streams = ["campaign_statistics_daily", "ad_statistics_daily", "transactions", "ads"];
+    let mut killed = 0;
+    while killed < times {
+        let mut bench = Bench::new(options(), 60);
+        bench.config["verify_totals"] = json!(false);
+        for _ in 0..5 {
+            bench.file("config.json", &bench.config);
+            let mut program = bench.program();
+            program.args([
+                "export",
+                "out",
+                "--config",
+                "config.json",
+                "--format",
+                "jsonl",
+                "--streams",
+                &streams.join(","),
+            ]);
+            let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            pause(Duration::from_millis(random.u64(5..400)));
+            let signal = if random.bool() { "-KILL" } else { "-TERM" };
+            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            killed += u32::from(child.wait().unwrap().signal().is_some());
+            if random.u8(..3) == 0 {
+                let days = random.u64(1..9);
+                let_days_pass(&mut bench, days);
+            }
+        }
+        let last = export(&bench, &streams, &[]);
+        assert_eq!(last.code, Some(0), "{}", last.stderr);
+        assert_truth(&bench, &streams);
+        let left: Vec<_> = listing(&bench.directory.join("out")).into_keys().collect();
+        let is_known = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            ["lock", "state.json", "export.json"].contains(&&*name)
+                || name.ends_with(".jsonl")
+                || (name.ends_with(".parquet") && path.to_string_lossy().contains(".source-criteo/tables"))
+        };
+        assert!(left.iter().all(is_known), "{left:?}");
+    }
+    println!("{killed} kills");
+}
+
+#[test]
+fn killed_exports_are_completed_by_the_next_one() {
+    kill(10, 20_261_129);
+}
+
+#[test]
+#[ignore = "slow: scripts/test runs it"]
+fn many_killed_exports_are_completed_by_the_next_one() {
+    let times = std::env::var("KILLS").map_or(50, |times| times.parse().unwrap());
+    let seed = std::env::var("KILLS_SEED").map_or(1, |seed| seed.parse().unwrap());
+    kill(times, seed);
+}
+
+#[test]
+fn a_pipe_carries_the_rows_of_one_stream() {
+    let bench = Bench::new(Options::default(), 20);
+    bench.file("config.json", &bench.config);
+    let read = |more: &[&str]| {
+        let mut program = bench.program();
+        program.args(["read", "--config", "config.json"]).args(more);
+        program.output().unwrap()
+    };
+    let name = "campaign_statistics_daily";
+    let stream = bench.discover()[name].clone();
+    let truth = truth::report(&bench, &preset(name), &stream);
+    let lines = read(&["--streams", name, "--format", "jsonl", "--state-file", "state.json"]);
+    assert!(lines.status.success());
+    let text = String::from_utf8(lines.stdout).unwrap();
+    let records: Vec<Map<String, Value>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(by_key(&records, &stream), by_key(&truth, &stream));
+    assert!(bench.directory.join("state.json").exists());
+
+    let csv = read(&["--streams", name, "--format", "csv"]);
+    let text = String::from_utf8(csv.stdout).unwrap();
+    assert_eq!(text.matches("\r\n").count(), truth.len() + 1);
+    assert!(text.starts_with("advertiser_id,advertiser_name,"), "{}", &text[..80]);
+
+    let arrow = read(&["--streams", name, "--format", "arrow"]);
+    assert!(arrow.status.success() && arrow.stdout.starts_with(&[0xFF; 4]) && arrow.stdout.ends_with(&[0; 4]));
+    let several = read(&["--streams", "campaigns,ads", "--format", "csv"]);
+    assert_eq!((several.status.code(), several.stdout.len()), (Some(1), 0));
+    assert!(
+        String::from_utf8_lossy(&several.stderr).contains("--format writes the rows of one stream, and 2 are selected")
+    );
+}
+
+#[test]
+fn the_configuration_is_found_without_an_option() {
+    let bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    let export = |environment: Option<(&str, &str)>| {
+        let mut program = bench.program();
+        program.args(["export", "out", "--streams", "campaigns"]).envs(environment);
+        program.output().unwrap()
+    };
+    let missing = export(None);
+    assert_eq!(missing.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(said.contains("criteo.json") && said.contains("source-criteo setup"), "{said}");
+    bench.file("other.json", &bench.config);
+    assert!(export(Some(("CRITEO_CONFIG", "other.json"))).status.success());
+    bench.file("criteo.json", &bench.config);
+    let found = export(None);
+    assert!(found.status.success());
+    assert!(String::from_utf8(found.stdout).unwrap().contains("DuckDB: duckdb -init out/views.sql"));
+}
