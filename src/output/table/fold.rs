@@ -51,6 +51,7 @@ struct StagedSlice {
     days: Option<(NaiveDate, NaiveDate)>,
     /// The read that it belongs to.
     read: Option<u64>,
+    advertisers: BTreeSet<u64>,
 }
 
 /// Days and advertisers whose earlier rows are replaced.
@@ -68,9 +69,23 @@ impl Replaced {
         Self { since: note.since, until: note.until, advertisers, before }
     }
 
-    fn has(&self, advertiser: u64, day: NaiveDate) -> bool {
-        self.since <= day && day <= self.until && self.advertisers.contains(&advertiser)
+    fn overlaps(&self, slice: &StagedSlice) -> bool {
+        slice.days.is_some_and(|(first, last)| self.since <= last && first <= self.until)
+            && !self.advertisers.is_disjoint(&slice.advertisers)
     }
+}
+
+/// The replaced days by advertiser.
+type ReplacedDays = HashMap<u64, Vec<(NaiveDate, NaiveDate)>>;
+
+fn by_advertiser<'a>(replaced: impl Iterator<Item = &'a Replaced>) -> ReplacedDays {
+    let mut days = ReplacedDays::new();
+    for replaced in replaced {
+        for advertiser in &replaced.advertisers {
+            days.entry(*advertiser).or_default().push((replaced.since, replaced.until));
+        }
+    }
+    days
 }
 
 /// The staged rows of a table, and what they replace.
@@ -98,8 +113,13 @@ impl<'a> Change<'a> {
                     }
                 }
                 let (first, count) = note.batches;
-                let read = coverage.map(|coverage| coverage.read);
-                slices.push(StagedSlice { file, batches: first..first + count, days: note.days, read });
+                slices.push(StagedSlice {
+                    file,
+                    batches: first..first + count,
+                    days: note.days,
+                    read: coverage.map(|coverage| coverage.read),
+                    advertisers: coverage.into_iter().flat_map(|of| &of.advertisers).map(|id| numeric_id(id)).collect(),
+                });
             }
         }
         let is_whole = files.last().is_some_and(|file| file.notes.is_whole);
@@ -173,7 +193,8 @@ impl Store {
         let mut changed = Vec::new();
         for start in change.partitions(self) {
             let path = self.path(layout, start);
-            self.merge_partition(&mut change, start, &path)?;
+            self.merge_partition(&mut change, start, &path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
             changed.push(path);
         }
         Ok(changed)
@@ -185,9 +206,10 @@ impl Store {
         let old = if is_replaced { None } else { open_parquet(path, &layout.name)? };
         let Some(new) = change.files.first().map(|file| file.reader.schema()) else { return Ok(()) };
         let schema = match &old {
-            Some(old) => merged_schema(&new, &old.schema, path)?,
+            Some(old) => merged_schema(&new, &old.schema)?,
             None => new,
         };
+        let replaced = by_advertiser(change.replaced.iter());
         let latest = if layout.merge == Merge::Days { None } else { Some(latest_of(change, start)?) };
         let written = self.write_file(path, |file| {
             let mut out =
@@ -210,12 +232,23 @@ impl Store {
                         let keys = keys_of(&batch, layout);
                         keys.iter().map(|key| Some(!latest.contains_key(key))).collect()
                     }
-                    None => outside(&batch, layout, &change.replaced),
+                    None => outside(&batch, layout, &replaced),
                 };
                 write(&batch, &keep)?;
             }
             for (index, slice) in change.slices.iter().enumerate() {
-                let later: Vec<&Replaced> = change.replaced.iter().filter(|replaced| replaced.before > index).collect();
+                let later =
+                    by_advertiser(change.replaced.iter().filter(|later| later.before > index && later.overlaps(slice)));
+                let is_inside = match (start, slice.days) {
+                    (Some(start), Some((first, last))) => {
+                        let partition = layout.partition;
+                        if partition.start(first) > start || partition.start(last) < start {
+                            continue;
+                        }
+                        partition.start(first) == partition.start(last)
+                    }
+                    _ => start.is_none(),
+                };
                 for number in slice.batches.clone() {
                     let batch = read_batch(&mut change.files[slice.file], number)?;
                     let keep: BooleanArray = match &latest {
@@ -224,9 +257,9 @@ impl Store {
                             let is_latest = |(row, key)| latest.get(key) == Some(&(slice.file, number, row));
                             keys.iter().enumerate().map(|row| Some(is_latest(row))).collect()
                         }
-                        None => outside(&batch, layout, later.iter().copied()),
+                        None => outside(&batch, layout, &later),
                     };
-                    let keep = match start {
+                    let keep = match start.filter(|_| !is_inside) {
                         None => keep,
                         Some(start) => within(&batch, layout, start, &keep),
                     };
@@ -303,8 +336,7 @@ fn open_parquet(path: &Path, table: &str) -> io::Result<Option<OldFile>> {
     let stream = reader.metadata().file_metadata().key_value_metadata().into_iter().flatten();
     let stream = stream.clone().find(|pair| pair.key == STREAM).and_then(|pair| pair.value.clone());
     if stream.as_deref() != Some(table) {
-        let text =
-            format!("{} is not a file of this export. Move it away, or export to another folder", path.display());
+        let text = "this is not a file of this export. Move it away, or export to another folder";
         return Err(io::Error::other(text));
     }
     let schema = Arc::clone(reader.schema());
@@ -333,15 +365,14 @@ fn properties(table: &str) -> WriterProperties {
 }
 
 /// The new columns, then those that only the old file has.
-fn merged_schema(new: &SchemaRef, old: &SchemaRef, path: &Path) -> io::Result<SchemaRef> {
+fn merged_schema(new: &SchemaRef, old: &SchemaRef) -> io::Result<SchemaRef> {
     let mut fields: Vec<Arc<Field>> = new.fields().iter().cloned().collect();
     for field in old.fields() {
         match new.field_with_name(field.name()) {
             Ok(same) if same.data_type() == field.data_type() => {}
             Ok(changed) => {
                 return Err(io::Error::other(format!(
-                    "{} has the column {} as {}, and new rows have it as {}. Export to another folder",
-                    path.display(),
+                    "the column {} is {}, and that of new rows is {}. Export to another folder",
                     field.name(),
                     field.data_type(),
                     changed.data_type()
@@ -363,20 +394,16 @@ fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> io::Result<RecordBatc
 }
 
 /// Which rows are not replaced.
-fn outside<'a>(
-    batch: &RecordBatch,
-    layout: &Layout,
-    replaced: impl IntoIterator<Item = &'a Replaced> + Clone,
-) -> BooleanArray {
-    if replaced.clone().into_iter().next().is_none() {
+fn outside(batch: &RecordBatch, layout: &Layout, replaced: &ReplacedDays) -> BooleanArray {
+    if replaced.is_empty() {
         return BooleanArray::from(vec![true; batch.num_rows()]);
     }
     let advertisers = batch.column_by_name(ADVERTISER_ID).and_then(|column| column.as_string_opt::<i32>());
     let days = Days::of(batch, layout);
     let is_kept = |row| {
         let (Some(advertisers), Some(day)) = (advertisers, days.get(row)) else { return true };
-        let advertiser = numeric_id(advertisers.value(row));
-        !replaced.clone().into_iter().any(|replaced| replaced.has(advertiser, day))
+        let days = replaced.get(&numeric_id(advertisers.value(row)));
+        !days.into_iter().flatten().any(|(since, until)| *since <= day && day <= *until)
     };
     (0..batch.num_rows()).map(|row| Some(is_kept(row))).collect()
 }

@@ -158,7 +158,9 @@ impl Folder {
                 let new = self.store.scratch.join("new.xlsx");
                 xlsx::write(&new, &tables)?;
                 File::open(&new)?.sync_all()?;
-                fs::rename(&new, path)
+                fs::rename(&new, &path)?;
+                files::sync_folder_of(&path);
+                Ok(())
             }
             FileFormat::Csv | FileFormat::Arrow | FileFormat::Jsonl => {
                 for path in tables.iter().flat_map(|(_, files)| files) {

@@ -209,6 +209,7 @@ impl Staged {
             Some(open) => open,
             None => {
                 fs::create_dir_all(&self.folder)?;
+                files::sync_folder_of(&self.folder);
                 let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
                 self.next += 1;
                 let file = files::private().create(true).truncate(true).open(&path)?;
