@@ -25,11 +25,11 @@ class Sandbox:
         self.url = url
         self.control = control
 
-    def ask(self, path, body=None):
+    def ask(self, path, body=None, parse_float=None):
         """Calls the control port; by POST if there is a body."""
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(self.control + path, data=data, timeout=60) as answer:
-            return json.load(answer)
+            return json.load(answer, parse_float=parse_float)
 
     def statistics(self, name, first_day, last_day, currency, advertisers="1001,1002,1003"):
         """Expected rows of a statistics stream: a few metrics, with Criteo's names."""
