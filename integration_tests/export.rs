@@ -159,6 +159,97 @@ fn a_day_read_in_parts_is_replaced_whole_or_not_at_all() {
     assert_truth(&bench, &stream);
 }
 
+/// A 403 that Criteo documents for an advertiser or ad sets without a campaign.
+fn no_campaign(text: &Value) -> Value {
+    let body = json!({"errors": [{"type": "access-control", "code": "no-campaign-found", "title": "No campaign found"}]});
+    json!({"match": {"path": "statistics/report", "text": text}, "do": {"status": 403, "body": body.to_string()},
+        "times": null})
+}
+
+#[test]
+fn a_part_without_a_campaign_does_not_cost_the_other_parts() {
+    let options = Options { row_cap: 40, ad_sets: 6, ads: 8, advertisers: 1, ..Options::default() };
+    let mut bench = Bench::new(options, 2);
+    bench.config["verify_totals"] = json!(false);
+    let stream = ["ad_statistics_daily"];
+    assert_eq!(export(&bench, &stream, &[]).code, Some(0));
+    let before = rows(&bench, stream[0]);
+    for ad_set in before.iter().map(|row| row["ad_set_id"].clone()).collect::<std::collections::HashSet<_>>() {
+        bench.sandbox.add_fault(no_campaign(&ad_set)).unwrap();
+        let run = export(&bench, &stream, &["--reset"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        bench.sandbox.clear_faults();
+        let days = |rows: &[Map<String, Value>]| {
+            rows.iter().map(|row| row["day"].to_string()).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(days(&rows(&bench, stream[0])), days(&before), "days without {ad_set}");
+    }
+}
+
+#[test]
+fn days_that_become_empty_disappear() {
+    let mut bench = Bench::new(Options { ads: 1, advertisers: 2, ..Options::default() }, 10);
+    bench.config["verify_totals"] = json!(false);
+    assert_eq!(export(&bench, &REPORTS[..1], &[]).code, Some(0));
+    // A run that was killed in the middle of removing a month.
+    std::fs::remove_file(bench.directory.join("out/.source-criteo/tables/campaign_statistics_daily/2026-10.parquet")).unwrap();
+    let advertiser = rows(&bench, REPORTS[0])[0]["advertiser_id"].clone();
+    bench.sandbox.add_fault(no_campaign(&json!("advertiserIds"))).unwrap();
+    let run = export(&bench, &REPORTS[..1], &[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(rows(&bench, REPORTS[0]).is_empty(), "{:?}", files(&bench, REPORTS[0]));
+    bench.sandbox.clear_faults();
+    bench.sandbox.add_fault(no_campaign(&advertiser)).unwrap();
+    assert_eq!(export(&bench, &REPORTS[..1], &["--reset"]).code, Some(0));
+    let rows = rows(&bench, REPORTS[0]);
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["advertiser_id"] != advertiser));
+}
+
+#[test]
+fn objects_of_advertisers_that_are_not_read_stay() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    assert_eq!(export(&bench, &OBJECTS, &[]).code, Some(0));
+    bench.config["advertiser_ids"] = json!(["1001"]);
+    let gone = rows(&bench, "ads").into_iter().find(|row| row["advertiser_id"] == "1001").unwrap();
+    bench.sandbox.change(|options| options.deleted_ids.push(gone["id"].as_str().unwrap().to_owned()));
+    let narrow = export(&bench, &OBJECTS, &[]);
+    assert_eq!(narrow.code, Some(0), "{}", narrow.stderr);
+    assert_truth(&bench, &OBJECTS);
+}
+
+#[test]
+fn a_reset_starts_again_where_the_key_has_changed() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 20);
+    let report = |dimensions: &[&str]| json!([{"name": "mine", "dimensions": dimensions, "metrics": ["Clicks"]}]);
+    bench.config["custom_reports"] = report(&["CampaignId", "Day"]);
+    assert_eq!(export(&bench, &["custom_mine"], &[]).code, Some(0));
+    let before = rows(&bench, "custom_mine").len();
+    bench.config["custom_reports"] = report(&["AdvertiserId", "Day"]);
+    let refused = export(&bench, &["custom_mine"], &[]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert_eq!(rows(&bench, "custom_mine").len(), before);
+    let reset = export(&bench, &["custom_mine"], &["--reset"]);
+    assert_eq!(reset.code, Some(0), "{}", reset.stderr);
+    assert!(rows(&bench, "custom_mine").iter().all(|row| !row.contains_key("campaign_id")));
+}
+
+#[test]
+fn a_file_of_another_program_is_not_replaced() {
+    let bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    assert_eq!(export(&bench, &["campaigns", "ads"], &["--format", "parquet"]).code, Some(0));
+    let file = bench.directory.join("out/ads.parquet");
+    std::fs::write(&file, "mine").unwrap();
+    let run = export(&bench, &["campaigns", "ads"], &["--format", "parquet"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("ads.parquet"), "{}", run.stderr);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    // Nothing was lost: without that file, the rows that were read are merged.
+    std::fs::remove_file(&file).unwrap();
+    let next = export(&bench, &["campaigns"], &["--format", "parquet"]);
+    assert_eq!(next.code, Some(0), "{}", next.stderr);
+    assert!(file.exists());
+}
+
 #[test]
 fn a_folder_that_does_not_fit_is_refused_before_anything_is_written() {
     let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);

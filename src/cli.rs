@@ -237,9 +237,8 @@ pub struct Days {
 #[cfg(feature = "files")]
 #[derive(Debug, Args)]
 pub struct ExportArguments {
-    /// Folder of the files; created if missing.
-    #[arg(default_value = "criteo")]
-    pub folder: PathBuf,
+    /// Folder of the files, created if missing; by default `criteo`, or `criteo-demo` with `demo`.
+    pub folder: Option<PathBuf>,
     /// Streams to export, separated by commas; without it, all that the app can read, except for log files.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub streams: Vec<String>,
@@ -249,6 +248,9 @@ pub struct ExportArguments {
     /// Format of the files.
     #[arg(long, value_enum, default_value_t)]
     pub format: FileFormat,
+    /// Delete the files and states of these streams first, and read them from the start.
+    #[arg(long)]
+    pub reset: bool,
 }
 
 /// Parses a day given on the command line.

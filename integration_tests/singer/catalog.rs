@@ -235,3 +235,25 @@ fn an_empty_state_is_a_first_sync_and_a_missing_file_an_error() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     assert!(run.stderr.contains("The state file gone.json does not exist."), "{}", run.stderr);
 }
+
+#[test]
+fn numbers_can_be_exact_strings() {
+    let mut bench = Bench::new(Options::default(), 5);
+    let names = ["campaign_statistics_daily", "ads"];
+    let plain = tap_streams(&bench, &names, &[]);
+    bench.config["use_singer_decimal"] = json!(true);
+    // `tap` validates each record against the written schema.
+    let exact = tap_streams(&bench, &names, &[]);
+    assert_eq!(exact.code, Some(0), "{}", exact.stderr);
+    let cost = json!({"type": ["null", "string"], "format": "x-singer.decimal", "precision": 38, "scale": 9});
+    let schemas: Vec<_> = exact.messages.iter().filter(|message| message["type"] == "SCHEMA").collect();
+    let reports = schemas.iter().find(|message| message["stream"] == names[0]).unwrap();
+    assert_eq!(reports["schema"]["properties"]["advertiser_cost"], cost);
+    assert_eq!(reports["schema"]["properties"]["clicks"]["type"], json!(["null", "integer"]));
+    let (plain, exact) = (plain.records(names[0]), exact.records(names[0]));
+    assert!(!plain.is_empty() && plain.len() == exact.len());
+    for (plain, exact) in plain.iter().zip(exact) {
+        assert_eq!(exact["clicks"], plain["clicks"]);
+        assert_eq!(exact["advertiser_cost"].as_str().unwrap(), plain["advertiser_cost"].to_string());
+    }
+}

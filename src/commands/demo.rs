@@ -40,7 +40,7 @@ impl Session {
             DemoCommand::Check => self.check(config, false).await,
             DemoCommand::Preview { what } => self.preview(config?, &what).await,
             #[cfg(feature = "files")]
-            DemoCommand::Export { what } => self.export(config?, &what).await,
+            DemoCommand::Export { what } => self.export(config?, &what, "criteo-demo").await,
             DemoCommand::Discover => Ok(self.discover(&config?)),
             DemoCommand::Read { catalog, state } => {
                 let config = config?;

@@ -1,5 +1,6 @@
 //! `export`: syncs streams into files in a folder, and the next run continues from there.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::ExportArguments;
@@ -13,7 +14,7 @@ use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 
 impl Session {
-    pub(crate) async fn export(&self, config: Config, what: &ExportArguments) -> Result<ExitCode> {
+    pub(crate) async fn export(&self, config: Config, what: &ExportArguments, default: &str) -> Result<ExitCode> {
         let config = within(config, &what.days)?;
         let streams = marketing::streams(&config.reports);
         let mut catalog = if what.streams.is_empty() {
@@ -30,9 +31,16 @@ impl Session {
                 configured.sync_mode = Ok(SyncMode::FullRefresh);
             }
         }
-        let manifest =
-            Manifest::new(what.format, config.reports.currency.to_string(), config.reports.timezone.name().to_owned());
-        let folder = Folder::open(&what.folder, &manifest)?;
+        let manifest = Manifest::new(
+            what.format,
+            config.reports.currency.to_string(),
+            config.reports.timezone.name().to_owned(),
+            config.is_loopback(),
+        );
+        let mut folder = Folder::open(what.folder.as_deref().unwrap_or(Path::new(default)), &manifest)?;
+        for configured in catalog.iter().filter(|_| what.reset) {
+            folder.reset(&configured.name)?;
+        }
         let states = folder.states().clone();
         self.output.export_to(folder);
         self.read(&config, &catalog, &states, ReadUntil::All).await

@@ -244,7 +244,7 @@ impl Session {
                     )));
                 }
                 let config = self.config(&config).await?;
-                self.export(config, &what).await
+                self.export(config, &what, "criteo").await
             }
             #[cfg(feature = "demo")]
             Command::Demo { command } => self.demo(command).await,

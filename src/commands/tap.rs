@@ -39,16 +39,20 @@ impl Session {
             ));
         }
         let all = self.tap_settings(&tap.config).await?;
+        let mut settings = Settings::parse(&all)?;
         if tap.discover {
             // Streams do not depend on the key, which may not exist yet when users choose streams.
             let (options, warnings) = config::report_options(all)?;
             log_warnings(&warnings);
-            self.output.document(singer::catalog::catalog(&marketing::streams(&options)));
+            let mut streams = marketing::streams(&options);
+            if settings.uses_decimals {
+                streams.iter_mut().for_each(singer::catalog::use_decimals);
+            }
+            self.output.document(singer::catalog::catalog(&streams));
             return Ok(ExitCode::SUCCESS);
         }
         let config = parse_config(&Value::Object(all.clone()).to_string())?;
         let streams = marketing::streams(&config.reports);
-        let mut settings = Settings::parse(&all)?;
         let is_test = tap.test.is_some();
         if is_test {
             settings.batches = None;
@@ -60,8 +64,15 @@ impl Session {
         warn_of_old_catalog(&streams, &configured);
         // Interrupted full reads may resume, unless ACTIVATE_VERSION is sent: then each sync must read every object.
         let sync_id = (!settings.activates_versions).then_some(0);
-        let configured: Vec<_> =
+        let mut configured: Vec<_> =
             configured.into_iter().map(|configured| ConfiguredStream { sync_id, ..configured }).collect();
+        if settings.uses_decimals {
+            for stream in &mut configured {
+                if let Some(own) = streams.iter().find(|own| own.name == stream.name) {
+                    singer::catalog::use_decimals_in(&mut stream.properties, own);
+                }
+            }
+        }
         if tap.test == Some(TestKind::Schema) {
             return self.print_schemas(&config, &configured);
         }

@@ -72,6 +72,11 @@ pub(crate) enum Event {
         state: Option<Value>,
         reply: oneshot::Sender<Result<()>>,
     },
+    /// A response had no rows for these days and advertisers.
+    Covered {
+        stream: StreamId,
+        coverage: Coverage,
+    },
     State {
         stream: StreamId,
         state: Value,

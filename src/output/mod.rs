@@ -186,6 +186,11 @@ impl Output {
         response
     }
 
+    /// Reports that a response without rows covers these days and advertisers.
+    pub fn covers(&self, stream: StreamId, coverage: Coverage) {
+        self.send(Event::Covered { stream, coverage });
+    }
+
     /// Writes a state, unless it equals the last one.
     pub fn state(&self, stream: StreamId, state: Value) {
         self.send(Event::State { stream, state });

@@ -65,6 +65,16 @@ impl StateFile {
         if self.written.is_none_or(|written| written.elapsed() >= PAUSE) { self.save() } else { Ok(()) }
     }
 
+    /// Removes the state of a stream.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn forget(&mut self, stream: &str) -> Result<()> {
+        self.states.remove(stream);
+        self.is_stale = true;
+        self.save()
+    }
+
     /// Writes the file if it is out of date.
     pub(crate) fn save(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.is_stale) {

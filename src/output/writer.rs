@@ -69,6 +69,8 @@ pub(crate) struct Writer {
     /// When the last record or state was written.
     last_output: Instant,
     streams: Vec<StreamOutput>,
+    /// The first error of files that could not be written.
+    unmerged: Option<String>,
     /// Where states go in addition to stdout.
     state_file: Option<StateFile>,
     pub(crate) summary: Summary,
@@ -91,6 +93,7 @@ impl Writer {
             failures: Vec::new(),
             last_output: Instant::now(),
             streams: Vec::new(),
+            unmerged: None,
             state_file: None,
             summary: Summary::new(terminal),
             stop,
@@ -183,6 +186,7 @@ impl Writer {
                 // Fails if the engine gave up on the stream.
                 let _ = reply.send(result);
             }
+            Event::Covered { stream, coverage } => self.end_slice(stream, &coverage),
             Event::State { stream, state } => self.state(stream, state),
             Event::Snapshot { stream, scope } => self.finish_snapshot(stream, &scope),
             Event::FirstRecord { stream, reply } => match self.streams.get_mut(stream) {
@@ -319,6 +323,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Notes a slice without rows.
+    fn end_slice(&mut self, id: StreamId, coverage: &Coverage) {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.has_failed) else { return };
+        if let Some(Err(error)) = stream.files.as_mut().map(|files| files.end_slice(Some(coverage))) {
+            stream.has_failed = true;
+            self.stop.send(Stop::OutputFailed(error.to_string()));
+        }
+    }
+
     /// Writes a state after its records; if they wait in a batch file, the state waits, too.
     pub(crate) fn state(&mut self, id: StreamId, state: Value) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.has_failed) else { return };
@@ -390,7 +403,7 @@ impl Writer {
     fn finish_snapshot(&mut self, id: StreamId, scope: &[String]) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.has_failed) else { return };
         if let Some(files) = &mut stream.files {
-            files.finish_snapshot();
+            files.finish_snapshot(scope);
         }
         if let Some(warning) = self.sink.finish_snapshot(&mut self.lines, stream, scope) {
             let name = stream.setup.name.clone();
@@ -414,7 +427,10 @@ impl Writer {
         if !self.stop.is_stopping()
             && let Err(error) = self.sink.merge(&name)
         {
-            self.stop.send(Stop::OutputFailed(error.to_string()));
+            // Other streams go on; the files of this one are as they were, and its rows are still staged.
+            let error = Error::system(format!("The rows that were read cannot be written to files: {error}."));
+            self.fail(&name, &error);
+            self.unmerged.get_or_insert(error.message);
         }
         if let Some(error) = error {
             self.fail(&name, error);
@@ -444,8 +460,12 @@ impl Writer {
                 self.mirror_to_terminal(&text);
                 self.log(Level::INFO, None, &text);
             }
-            if let Err(error) = self.sink.finish(&mut self.lines) {
-                self.stop.send(Stop::OutputFailed(error.to_string()));
+            let is_whole = self.unmerged.is_none() && !self.stop.is_stopping();
+            if let Err(error) = self.sink.finish(&mut self.lines, is_whole) {
+                self.unmerged.get_or_insert(error.to_string());
+            }
+            if let Some(error) = self.unmerged.take() {
+                self.stop.send(Stop::OutputFailed(error));
             }
         }
         self.flush();

@@ -21,9 +21,9 @@ impl Export {
     }
 
     /// Writes what covers all tables, and says what to do with them.
-    pub(super) fn finish(&mut self, out: &mut Lines) -> io::Result<()> {
+    pub(super) fn finish(&mut self, out: &mut Lines, is_whole: bool) -> io::Result<()> {
         self.folder.finish()?;
-        for line in self.folder.next_steps() {
+        for line in self.folder.next_steps().into_iter().filter(|_| is_whole) {
             out.text(&line);
         }
         Ok(())

@@ -253,15 +253,17 @@ impl Sink {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub(crate) fn finish(&mut self, out: &mut Lines) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, out: &mut Lines, is_whole: bool) -> io::Result<()> {
         match self {
             Self::Singer(sink) => sink.finish(out),
             #[cfg(feature = "files")]
             Self::Pipe(pipe) => pipe.finish(out),
             #[cfg(feature = "files")]
-            Self::Export(export) => return export.finish(out),
+            Self::Export(export) => return export.finish(out, is_whole),
             Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
+        // Only an export says more if everything was written.
+        let _ = is_whole;
         Ok(())
     }
 
@@ -399,12 +401,14 @@ impl StreamFiles {
         }
     }
 
-    /// Notes that everything of the stream was written.
-    pub(crate) fn finish_snapshot(&mut self) {
+    /// Notes that everything of the stream was written, for this scope.
+    pub(crate) fn finish_snapshot(&mut self, scope: &[String]) {
         match self {
-            Self::Batches(_) => {}
+            Self::Batches(_) => {
+                let _ = scope;
+            }
             #[cfg(feature = "files")]
-            Self::Table(staged) => staged.is_whole = true,
+            Self::Table(staged) => staged.scope = Some(scope.to_vec()),
         }
     }
 

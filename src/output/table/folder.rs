@@ -11,13 +11,14 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::output::state_file::StateFile;
-use crate::output::table::fold::{Store, files_of, read_parquet};
 use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
 use crate::output::table::staged::{self, Staged};
+use crate::output::table::store::{Store, count_rows, read_parquet};
 use crate::output::table::{Table, other, xlsx};
 use crate::protocol::airbyte;
 use crate::state::saved::States;
 use crate::support::files::{self, Kept};
+use crate::support::text::{counted, grouped};
 
 /// The part of the folder that is not for people.
 const HIDDEN: &str = ".source-criteo";
@@ -55,6 +56,9 @@ impl FileFormat {
     }
 }
 
+/// Tables with their files.
+type Tables = Vec<(String, Vec<PathBuf>)>;
+
 /// What all runs of a folder have in common: rows of others would not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -62,13 +66,16 @@ pub struct Manifest {
     format: FileFormat,
     currency: String,
     timezone: String,
+    /// Whether the rows are of a simulated account.
+    #[serde(default)]
+    is_simulated: bool,
 }
 
 impl Manifest {
     /// The manifest of a run.
     #[must_use]
-    pub fn new(format: FileFormat, currency: String, timezone: String) -> Self {
-        Self { version: VERSION, format, currency, timezone }
+    pub fn new(format: FileFormat, currency: String, timezone: String, is_simulated: bool) -> Self {
+        Self { version: VERSION, format, currency, timezone, is_simulated }
     }
 }
 
@@ -92,7 +99,7 @@ impl Folder {
         let hidden = root.join(HIDDEN);
         let broken = |error: io::Error| cannot_be_written(root, &error);
         refuse_foreign(root, &hidden)?; // guard: foreign-files
-        fs::create_dir_all(hidden.join("staged")).map_err(broken)?;
+        files::create_folder(&hidden).map_err(broken)?;
         let lock = Kept::open_or_make(&hidden.join("lock")).map_err(|error| match error {
             TryLockError::WouldBlock => Error::transient(format!(
                 "Another run is exporting to {}. Wait for it to end, or export to another folder.",
@@ -101,13 +108,18 @@ impl Folder {
             TryLockError::Error(error) => cannot_be_written(root, &error),
         })?;
         check_manifest(root, &hidden.join(MANIFEST), manifest)?;
-        let states =
-            StateFile::open(hidden.join("state.json"), |bytes| airbyte::parse_state(&String::from_utf8_lossy(&bytes)))?;
+        let staged = hidden.join("staged");
+        files::create_folder(&staged).map_err(broken)?;
+        let states = StateFile::open(hidden.join("state.json"), |bytes| {
+            let states = airbyte::parse_state(&String::from_utf8_lossy(&bytes));
+            states.map_err(|error| error.in_context(&format!("{} is damaged", hidden.join("state.json").display())))
+        })?;
         let format = manifest.format;
         let tables = if format == FileFormat::Parquet { root.to_owned() } else { hidden.join("tables") };
-        let store = Store { folder: tables, scratch: hidden.clone() };
-        let mut folder =
-            Self { root: root.to_owned(), format, store, staged: hidden.join("staged"), states, _lock: lock };
+        let is_rendered = !matches!(format, FileFormat::Parquet | FileFormat::Xlsx);
+        let rendered = is_rendered.then(|| (root.to_owned(), format.extension()));
+        let store = Store { folder: tables, scratch: hidden.clone(), rendered };
+        let mut folder = Self { root: root.to_owned(), format, store, staged, states, _lock: lock };
         for name in staged::tables_in(&folder.staged).map_err(broken)? {
             folder.merge(&name).map_err(broken)?;
         }
@@ -118,6 +130,24 @@ impl Folder {
     #[must_use]
     pub fn states(&self) -> &States {
         self.states.states()
+    }
+
+    /// Removes state and files of a table, so that it is read from the start.
+    ///
+    /// # Errors
+    /// If they cannot be removed.
+    pub fn reset(&mut self, name: &str) -> Result<()> {
+        self.forget(name).map_err(|error| cannot_be_written(&self.root, &error))
+    }
+
+    fn forget(&mut self, name: &str) -> io::Result<()> {
+        // The state first: without files, it would skip their days.
+        self.states.forget(name).map_err(other)?;
+        for path in self.store.files(name)? {
+            fs::remove_file(&path)?;
+            self.render(&path)?;
+        }
+        Ok(())
     }
 
     /// Where the rows of a table are collected.
@@ -156,15 +186,16 @@ impl Folder {
             FileFormat::Xlsx => {
                 let path = self.root.join(WORKBOOK);
                 let new = self.store.scratch.join("new.xlsx");
-                xlsx::write(&new, &tables)?;
+                let (tables, too_large) = self.sheets(tables)?;
+                xlsx::write(&new, &self.store.scratch, &tables)?;
                 File::open(&new)?.sync_all()?;
                 fs::rename(&new, &path)?;
                 files::sync_folder_of(&path);
-                Ok(())
+                too_large.map_or(Ok(()), Err)
             }
             FileFormat::Csv | FileFormat::Arrow | FileFormat::Jsonl => {
                 for path in tables.iter().flat_map(|(_, files)| files) {
-                    if !self.rendered(path)?.exists() {
+                    if self.store.rendered(path).is_some_and(|rendered| !rendered.exists()) {
                         self.render(path)?;
                     }
                 }
@@ -174,20 +205,10 @@ impl Folder {
     }
 
     /// The tables and their Parquet files.
-    fn tables(&self) -> io::Result<Vec<(String, Vec<PathBuf>)>> {
-        let mut names = std::collections::BTreeSet::new();
-        for entry in fs::read_dir(&self.store.folder).into_iter().flatten() {
-            let path = entry?.path();
-            let is_table = path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet");
-            if let Some(name) =
-                path.file_stem().and_then(|name| name.to_str()).filter(|name| is_table && !name.starts_with('.'))
-            {
-                names.insert(name.to_owned());
-            }
-        }
-        let mut tables = Vec::new();
-        for name in names {
-            let files: Vec<_> = files_of(&self.store, &name)?.into_values().collect();
+    fn tables(&self) -> io::Result<Tables> {
+        let mut tables = Tables::new();
+        for name in self.store.tables()? {
+            let files = self.store.files(&name)?;
             if !files.is_empty() {
                 tables.push((name, files));
             }
@@ -195,18 +216,31 @@ impl Folder {
         Ok(tables)
     }
 
-    /// The file for people of a Parquet file.
-    fn rendered(&self, path: &Path) -> io::Result<PathBuf> {
-        let relative = path.strip_prefix(&self.store.folder).map_err(other)?;
-        Ok(self.root.join(relative).with_extension(self.format.extension()))
+    /// The tables that fit a sheet, and the error that names the others.
+    fn sheets(&self, tables: Tables) -> io::Result<(Tables, Option<io::Error>)> {
+        let (mut fitting, mut too_large) = (Tables::new(), Vec::new());
+        for (name, files) in tables {
+            let rows: u64 = files.iter().map(|file| count_rows(file)).sum::<io::Result<u64>>()?;
+            if rows > xlsx::MAX_ROWS {
+                too_large.push(format!("{name} ({})", grouped(rows)));
+            } else {
+                fitting.push((name, files));
+            }
+        }
+        let error = (!too_large.is_empty()).then(|| {
+            io::Error::other(format!(
+                "the workbook lacks {}: a sheet of Excel holds {} rows. Export them to another folder with --format csv \
+                 or parquet, or only later days to another folder with --since",
+                too_large.join(", "),
+                grouped(xlsx::MAX_ROWS)
+            ))
+        });
+        Ok((fitting, error))
     }
 
     /// Writes a Parquet file in the format for people, or removes that if there is none any more.
     fn render(&self, path: &Path) -> io::Result<()> {
-        if matches!(self.format, FileFormat::Parquet | FileFormat::Xlsx) {
-            return Ok(());
-        }
-        let target = self.rendered(path)?;
+        let Some(target) = self.store.rendered(path) else { return Ok(()) };
         if !path.exists() {
             return self.store.write_file(&target, |_| Ok(false));
         }
@@ -242,11 +276,14 @@ impl Folder {
         let root = fs::canonicalize(&self.root)?;
         let mut text = "-- Views of the exported tables, for DuckDB: duckdb -init views.sql\n".to_owned();
         for (name, files) in tables {
-            let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
-            let pattern = if is_single { format!("{name}.parquet") } else { format!("{name}/*.parquet") };
-            let path = root.join(pattern).display().to_string().replace('\'', "''");
+            // Not a pattern: the folder's name may have letters that mean something in one.
+            let quoted = files.iter().map(|file| {
+                let path = root.join(file.strip_prefix(&self.root).unwrap_or(file));
+                format!("'{}'", path.display().to_string().replace('\'', "''"))
+            });
+            let list = quoted.collect::<Vec<_>>().join(", ");
             text +=
-                &format!("CREATE OR REPLACE VIEW \"{name}\" AS FROM read_parquet('{path}', union_by_name = true);\n");
+                &format!("CREATE OR REPLACE VIEW \"{name}\" AS FROM read_parquet([{list}], union_by_name = true);\n");
         }
         self.store.write_file(&self.root.join(VIEWS), |mut file| file.write_all(text.as_bytes()).map(|()| true))
     }
@@ -263,8 +300,7 @@ impl Folder {
         let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
         let extension = self.format.extension();
         let pattern = if is_single { format!("{name}.{extension}") } else { format!("{name}/*.{extension}") };
-        let mut lines =
-            vec![format!("{} in {root}, as {extension}.", crate::support::text::counted(tables.len() as u64, "table"))];
+        let mut lines = vec![format!("{} in {root}, as {extension}.", counted(tables.len() as u64, "table"))];
         match self.format {
             FileFormat::Parquet => {
                 lines.push(format!("DuckDB: duckdb -init {root}/{VIEWS} -c 'FROM {name} LIMIT 10'"));
@@ -296,7 +332,7 @@ fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {
     if hidden.join(MANIFEST).exists() {
         return Ok(());
     }
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     match names.into_iter().find(|name| !name.starts_with('.')) {
         Some(name) => Err(Error::config(format!(
             "{} has files that are not from an export, such as {name}. Name an empty folder, or one that does not \
@@ -334,6 +370,7 @@ fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {
         ("the format", found.format.extension(), manifest.format.extension()),
         ("the currency", &*found.currency, &*manifest.currency),
         ("the time zone", &*found.timezone, &*manifest.timezone),
+        ("data of", account(found.is_simulated), account(manifest.is_simulated)),
     ] {
         if then != now {
             return Err(Error::config(format!(
@@ -344,6 +381,10 @@ fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn account(is_simulated: bool) -> &'static str {
+    if is_simulated { "a simulated account" } else { "a Criteo account" }
 }
 
 fn cannot_be_written(root: &Path, error: &io::Error) -> Error {

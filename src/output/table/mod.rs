@@ -1,14 +1,18 @@
 //! Streams as tables: typed columns in files and on pipes.
 
+mod change;
 pub(crate) mod columns;
-mod fold;
 pub mod folder;
+mod merge;
 pub(crate) mod render;
+mod rows;
 pub(crate) mod staged;
+mod store;
 mod xlsx;
 
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -143,6 +147,12 @@ fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataT
         }
         ColumnType::DateTime | ColumnType::LocalDateTime => DataType::Timestamp(TimeUnit::Microsecond, None),
     }
+}
+
+/// An error with the file that it is about.
+fn in_file(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    let error = other(error);
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// An error of a file format as an error of the system.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arrow_ipc::reader::FileReader;
 use arrow_ipc::writer::FileWriter;
+use arrow_schema::SchemaRef;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use serde_json::Value;
 
 use crate::output::Coverage;
 use crate::output::table::columns::Columns;
-use crate::output::table::{Layout, Merge, Table, other};
+use crate::output::table::{Layout, Merge, Table, in_file, other};
 use crate::support::{files, watchdog};
 
 /// A file is finished after this many rows.
@@ -37,8 +38,8 @@ pub(crate) struct Notes {
     pub slices: Vec<SliceNote>,
     /// The state after these rows.
     pub state: Option<Value>,
-    /// Whether this is the end of a complete read of all rows.
-    pub is_whole: bool,
+    /// Advertisers and countries of a read of all objects, if this is its end.
+    pub scope: Option<Vec<String>>,
 }
 
 /// A response that was written completely.
@@ -46,6 +47,7 @@ pub(crate) struct Notes {
 pub(crate) struct SliceNote {
     /// Its batches: the first one, and how many.
     pub batches: (usize, usize),
+    pub rows: u64,
     /// The first and last day of its rows.
     pub days: Option<(NaiveDate, NaiveDate)>,
     /// What it covers, if rows of these days and advertisers are replaced.
@@ -74,14 +76,15 @@ pub(crate) struct Staged {
     next: u64,
     /// Whether the next run continues from the state: objects are read whole.
     keeps_states: bool,
-    /// First batch and days of the slice under way.
+    /// First batch, rows and days of the slice under way.
     first_batch: usize,
+    rows: u64,
     days: Option<(NaiveDate, NaiveDate)>,
     /// The index of the period, and its zone.
     period: Option<usize>,
     zone: Option<Tz>,
-    /// Whether everything of the stream was written.
-    pub is_whole: bool,
+    /// What was read, if everything of the stream was written.
+    pub scope: Option<Vec<String>>,
     is_broken: bool,
 }
 
@@ -108,8 +111,9 @@ impl Staged {
             keeps_states: table.layout.merge != Merge::All,
             table,
             first_batch: 0,
+            rows: 0,
             days: None,
-            is_whole: false,
+            scope: None,
             is_broken: false,
         }
     }
@@ -123,6 +127,7 @@ impl Staged {
             self.days = Some(self.days.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
         }
         self.columns.append();
+        self.rows += 1;
         if self.columns.is_full() { self.write_batch() } else { Ok(()) }
     }
 
@@ -139,11 +144,11 @@ impl Staged {
             read: coverage.read,
             is_complete: coverage.is_complete,
         });
-        let (first, days) = (self.first_batch, self.days.take());
+        let (first, days, rows) = (self.first_batch, self.days.take(), std::mem::take(&mut self.rows));
         let open = self.open()?;
         let batches = (first, open.batches - first);
         if batches.1 > 0 || coverage.is_some() {
-            open.notes.slices.push(SliceNote { batches, days, coverage });
+            open.notes.slices.push(SliceNote { batches, rows, days, coverage });
         }
         self.first_batch = open.batches;
         Ok(())
@@ -162,13 +167,13 @@ impl Staged {
         if self.is_broken {
             return Err(io::Error::other("rows were lost"));
         }
-        if self.open.is_none() && state.is_none() && !self.is_whole {
+        if self.open.is_none() && state.is_none() && self.scope.is_none() {
             return Ok(());
         }
-        let (state, is_whole) = (state.cloned().filter(|_| self.keeps_states), self.is_whole);
+        let (state, scope) = (state.cloned().filter(|_| self.keeps_states), self.scope.clone());
         let open = self.open()?;
         open.notes.state = state;
-        open.notes.is_whole = is_whole;
+        open.notes.scope = scope;
         let Some(Open { mut writer, path, notes, .. }) = self.open.take() else { return Ok(()) };
         let finished = (|| {
             writer.write_metadata(NOTES, serde_json::to_string(&notes)?);
@@ -208,14 +213,13 @@ impl Staged {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
-                fs::create_dir_all(&self.folder)?;
-                files::sync_folder_of(&self.folder);
+                files::create_folder(&self.folder)?;
                 let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
                 self.next += 1;
                 let file = files::private().create(true).truncate(true).open(&path)?;
                 let writer = FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other)?;
                 let layout = self.table.layout.clone();
-                let notes = Notes { layout, slices: Vec::new(), state: None, is_whole: false };
+                let notes = Notes { layout, slices: Vec::new(), state: None, scope: None };
                 Open { writer, path, batches: 0, rows: 0, notes, since: Instant::now() }
             }
         };
@@ -223,10 +227,35 @@ impl Staged {
     }
 }
 
-/// A finished staged file.
+/// A finished staged file. It is opened for its rows, since there may be thousands.
 pub(crate) struct StagedFile {
-    pub reader: FileReader<io::BufReader<File>>,
+    path: PathBuf,
+    pub schema: SchemaRef,
     pub notes: Notes,
+}
+
+pub(crate) type Reader = FileReader<io::BufReader<File>>;
+
+impl StagedFile {
+    fn new(path: PathBuf) -> io::Result<Self> {
+        let reader = open_reader(&path)?;
+        let notes = reader.custom_metadata().get(NOTES).map_or("", String::as_str);
+        let notes = serde_json::from_str(notes).map_err(|error| in_file(&path, error))?;
+        Ok(Self { schema: reader.schema(), path, notes })
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn open(&self) -> io::Result<Reader> {
+        open_reader(&self.path)
+    }
+}
+
+fn open_reader(path: &Path) -> io::Result<Reader> {
+    let file = File::open(path).map_err(|error| in_file(path, error))?;
+    FileReader::try_new(io::BufReader::new(file), None).map_err(|error| in_file(path, error))
 }
 
 /// The finished files of a table, in order; removes unfinished ones.
@@ -249,14 +278,7 @@ pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
         }
     }
     paths.sort();
-    paths.iter().map(|path| open_staged(path)).collect()
-}
-
-fn open_staged(path: &Path) -> io::Result<StagedFile> {
-    let reader = FileReader::try_new(io::BufReader::new(File::open(path)?), None).map_err(other)?;
-    let notes = reader.custom_metadata().get(NOTES).map_or("", String::as_str);
-    let notes = serde_json::from_str(notes)?;
-    Ok(StagedFile { reader, notes })
+    paths.into_iter().map(StagedFile::new).collect()
 }
 
 /// Removes the staged files of a table in one step: a part of them would lead to an older state.
@@ -283,6 +305,9 @@ pub(crate) fn tables_in(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        if !path.is_dir() {
+            continue;
+        }
         if path.extension().is_some_and(|extension| extension == DONE) {
             fs::remove_dir_all(&path)?;
         } else if let Some(name) = path.file_name().and_then(|name| name.to_str()) {

@@ -10,12 +10,12 @@ use arrow_array::{Array as _, ArrayRef};
 use arrow_schema::DataType;
 use rust_xlsxwriter::{Format, Workbook, Worksheet};
 
-use crate::output::table::fold::read_parquet;
 use crate::output::table::other;
+use crate::output::table::store::read_parquet;
 use crate::support::watchdog;
 
 /// The most rows of a sheet, without its header (Excel specifications and limits).
-pub(crate) const MAX_ROWS: u32 = 1_048_575;
+pub(super) const MAX_ROWS: u64 = 1_048_575;
 /// The most characters of a cell.
 const MAX_TEXT: usize = 32_767;
 /// The most characters of a sheet's name.
@@ -35,25 +35,26 @@ struct Formats {
 /// Writes a workbook with the rows of these tables.
 ///
 /// # Errors
-/// If a file cannot be read or written, or a table has too many rows.
-pub(crate) fn write(path: &Path, tables: &[(String, Vec<PathBuf>)]) -> io::Result<()> {
+/// If a file cannot be read or written. Each table has at most [`MAX_ROWS`].
+pub(super) fn write(path: &Path, scratch: &Path, tables: &[(String, Vec<PathBuf>)]) -> io::Result<()> {
     let formats = Formats {
         header: Format::new().set_bold(),
         day: Format::new().set_num_format("yyyy-mm-dd"),
         instant: Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
     };
     let mut workbook = Workbook::new();
+    workbook.set_tempdir(scratch).map_err(other)?;
     let mut names = HashSet::new();
     for (table, files) in tables {
         let sheet = workbook.add_worksheet_with_constant_memory().map_err(other)?;
         sheet.set_name(sheet_name(table, &mut names)).map_err(other)?;
         sheet.set_freeze_panes(1, 0).map_err(other)?;
-        write_table(sheet, table, files, &formats)?;
+        write_table(sheet, files, &formats)?;
     }
     workbook.save(path).map_err(other)
 }
 
-fn write_table(sheet: &mut Worksheet, table: &str, files: &[PathBuf], formats: &Formats) -> io::Result<()> {
+fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> io::Result<()> {
     let mut columns: Vec<String> = Vec::new();
     let mut readers = Vec::new();
     for file in files {
@@ -77,12 +78,6 @@ fn write_table(sheet: &mut Worksheet, table: &str, files: &[PathBuf], formats: &
         let batch = batch.map_err(other)?;
         for index in 0..batch.num_rows() {
             row += 1;
-            if row > MAX_ROWS {
-                return Err(io::Error::other(format!(
-                    "{table} has more rows than a sheet of Excel can hold ({MAX_ROWS}). Read fewer days or streams \
-                     (--since, --streams), or use another --format"
-                )));
-            }
             for (column, name) in (0_u16..).zip(&columns) {
                 if let Some(array) = batch.column_by_name(name) {
                     write_cell(sheet, row, column, array, index, formats)?;

@@ -126,6 +126,32 @@ pub fn retype(stream: &mut Stream, properties: &Map<String, Value>) {
     }
 }
 
+/// The schema of a number as a string, in the words of the Singer SDK.
+fn decimal() -> Value {
+    json!({"type": ["null", "string"], "format": "x-singer.decimal", "precision": 38, "scale": 9})
+}
+
+/// Makes numbers with a fraction exact strings, in the schema that discovery prints.
+pub fn use_decimals(stream: &mut Stream) {
+    for (_, property) in stream.schema["properties"].as_object_mut().into_iter().flatten() {
+        if ColumnType::of_property(property) == ColumnType::Number {
+            let description = property["description"].take();
+            *property = decimal();
+            property["description"] = description;
+        }
+    }
+}
+
+/// The same in a catalog's types of a stream, which may be those of an earlier discovery.
+pub fn use_decimals_in(properties: &mut Map<String, Value>, stream: &Stream) {
+    for (name, own) in stream.schema["properties"].as_object().into_iter().flatten() {
+        let wanted = properties.get(name).filter(|wanted| wanted.is_object()).unwrap_or(own);
+        if ColumnType::of_property(wanted) == ColumnType::Number {
+            properties.insert(name.clone(), decimal());
+        }
+    }
+}
+
 fn make_nullable(property: &mut Value) {
     if let Some(branches) = property.get_mut("anyOf").and_then(Value::as_array_mut) {
         if !branches.iter().any(|branch| branch["type"] == "null") {

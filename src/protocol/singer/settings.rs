@@ -24,6 +24,12 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
             "description": "Send ACTIVATE_VERSION after a full read of objects, so that targets can mark or remove deleted ones. Skipped when a sync covers fewer advertisers or countries than the last one, and never sent for reports. Cannot be combined with batch_config.",
             "default": false,
         },
+        "use_singer_decimal": {
+            "type": "boolean",
+            "title": "Exact Decimals",
+            "description": "Send numbers with a fraction as strings of the format x-singer.decimal, as the SDK's SQL taps do, so that targets that read JSON numbers as floating point keep every digit. Arrow batches have exact decimals anyway.",
+            "default": false,
+        },
         "batch_config": {
             "type": "object",
             "title": "Batches",
@@ -112,6 +118,8 @@ pub struct Batches {
 pub struct Settings {
     /// Whether full reads of objects end with `ACTIVATE_VERSION`.
     pub activates_versions: bool,
+    /// Whether numbers with a fraction are strings.
+    pub uses_decimals: bool,
     /// Batch files, if records go there instead of stdout.
     pub batches: Option<Batches>,
 }
@@ -153,7 +161,8 @@ impl Settings {
             is_compressed,
             size: batch["batch_size"].as_u64().unwrap_or(size),
         });
-        Ok(Self { activates_versions, batches })
+        let uses_decimals = own["use_singer_decimal"] == true && !is_arrow;
+        Ok(Self { activates_versions, uses_decimals, batches })
     }
 }
 

@@ -370,7 +370,7 @@ impl<'a> ReportReader<'a> {
     }
 
     /// What the rows of a slice replace. Parts of a window replace nothing before the last one is there.
-    fn coverage(&mut self, index: usize, slice: &Slice) -> Coverage {
+    pub(super) fn coverage(&mut self, index: usize, slice: &Slice) -> Coverage {
         let grain = self.report.grain;
         let days = Window { start: period_start(slice.window.start, grain), ..slice.window };
         let mut coverage = Coverage { days, advertisers: Arc::clone(&slice.advertisers), read: 0, is_complete: true };

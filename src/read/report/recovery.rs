@@ -196,6 +196,8 @@ impl<'a> ReportReader<'a> {
     fn mark_empty(&mut self, index: usize, slice: &Slice) {
         self.recovery.accepted(slice);
         self.tracks[index].done(slice.id, 0, 0);
+        let coverage = self.coverage(index, slice);
+        self.run.output.covers(self.id, coverage);
         self.send_state(index);
     }
 

@@ -262,6 +262,25 @@ fn is_leftover(other: &str, name: &str) -> bool {
     number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
 }
 
+/// Creates a folder and those above it, and makes them durable.
+///
+/// # Errors
+/// The system's error.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        create_folder(above)?;
+    }
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
+        _ => {}
+    }
+    sync_folder_of(path);
+    Ok(())
+}
+
 /// Syncs the folder, so that a rename survives a power loss. Not all file systems support it; the file is in place
 /// anyway.
 #[cfg(unix)]

@@ -1,0 +1,177 @@
+//! The Parquet files of tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use chrono::NaiveDate;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use crate::output::table::{Layout, in_file, other};
+use crate::support::files;
+
+/// Rows that are read and written at a time.
+const BATCH_ROWS: usize = 8192;
+/// Rows that readers of a file skip or load together.
+const ROW_GROUP_ROWS: usize = 250_000;
+const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
+/// The key of the stream's name in a file's metadata: files without it are not ours.
+const STREAM: &str = "source-criteo.stream";
+/// The key of the advertisers and countries whose objects a file holds.
+const SCOPE: &str = "source-criteo.scope";
+
+/// Tables in their Parquet files.
+pub(crate) struct Store {
+    /// The folder with `<table>.parquet` and `<table>/<partition>.parquet`.
+    pub folder: PathBuf,
+    /// Where files are written before they take their place, on the same file system.
+    pub scratch: PathBuf,
+    /// The folder and extension of files in another format, if people get those.
+    pub rendered: Option<(PathBuf, &'static str)>,
+}
+
+/// A Parquet file that is read batch by batch.
+pub(super) struct OldFile {
+    pub schema: SchemaRef,
+    pub batches: ParquetRecordBatchReader,
+    /// The advertisers and countries whose objects it holds.
+    pub scope: BTreeSet<String>,
+}
+
+impl Store {
+    /// The file of a partition, which begins on this day.
+    pub(super) fn path(&self, layout: &Layout, start: Option<NaiveDate>) -> PathBuf {
+        match start {
+            None => self.folder.join(format!("{}.parquet", layout.name)),
+            Some(start) => self.folder.join(&layout.name).join(format!("{}.parquet", layout.partition.name(start))),
+        }
+    }
+
+    /// The file for people of a Parquet file, if it is another one.
+    pub(super) fn rendered(&self, path: &Path) -> Option<PathBuf> {
+        let (root, extension) = self.rendered.as_ref()?;
+        Some(root.join(path.strip_prefix(&self.folder).ok()?).with_extension(extension))
+    }
+
+    /// The names of the tables.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn tables(&self) -> io::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten() {
+            let path = entry?.path();
+            let is_table = path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet");
+            let name =
+                path.file_stem().and_then(|name| name.to_str()).filter(|name| is_table && !name.starts_with('.'));
+            names.extend(name.map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// The files of a table, in the order of their partitions.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn files(&self, table: &str) -> io::Result<Vec<PathBuf>> {
+        let mut found = BTreeMap::new();
+        let single = self.folder.join(format!("{table}.parquet"));
+        if single.exists() {
+            found.insert(String::new(), single);
+        }
+        for entry in fs::read_dir(self.folder.join(table)).into_iter().flatten() {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "parquet")
+                && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+            {
+                found.insert(name.to_owned(), path);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Writes a file that appears under its name when it is complete, or removes it, if `write` returns `false`.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old file is as it was.
+    pub(crate) fn write_file(&self, path: &Path, write: impl FnOnce(File) -> io::Result<bool>) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            files::create_folder(folder)?;
+        }
+        let new = self.scratch.join("new");
+        let file = File::create(&new)?;
+        let written = write(file.try_clone()?).and_then(|is_kept| file.sync_all().map(|()| is_kept));
+        let placed = written.and_then(|is_kept| match is_kept {
+            true => fs::rename(&new, path),
+            false => fs::remove_file(path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        });
+        // It is gone if it was renamed; otherwise, this frees space on a full disk.
+        let _ = fs::remove_file(&new);
+        files::sync_folder_of(path);
+        placed
+    }
+}
+
+/// Reads a file of a table; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read, or is not ours.
+pub(super) fn open_old(path: &Path, table: &str) -> io::Result<Option<OldFile>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?).map_err(other)?;
+    let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
+    if value(STREAM).as_deref() != Some(table) {
+        let text = "this is not a file of this export. Move it away, or export to another folder";
+        return Err(io::Error::other(text));
+    }
+    let scope = value(SCOPE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let schema = Arc::clone(reader.schema());
+    let batches = reader.with_batch_size(BATCH_ROWS).build().map_err(other)?;
+    Ok(Some(OldFile { schema, batches, scope }))
+}
+
+/// Reads a Parquet file of a table.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn read_parquet(path: &Path) -> io::Result<(SchemaRef, ParquetRecordBatchReader)> {
+    let file = File::open(path).map_err(|error| in_file(path, error))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| in_file(path, error))?;
+    let schema = Arc::clone(reader.schema());
+    Ok((schema, reader.with_batch_size(BATCH_ROWS).build().map_err(other)?))
+}
+
+/// The number of rows of a Parquet file.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn count_rows(path: &Path) -> io::Result<u64> {
+    let file = File::open(path).map_err(|error| in_file(path, error))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| in_file(path, error))?;
+    Ok(u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0))
+}
+
+pub(super) fn properties(table: &str, scope: &BTreeSet<String>) -> WriterProperties {
+    let scope = serde_json::to_string(scope).ok();
+    let pairs = [(STREAM, Some(table.to_owned())), (SCOPE, scope)];
+    let pairs = pairs.map(|(key, value)| KeyValue { key: key.to_owned(), value });
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_created_by(format!("source-criteo {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(pairs.to_vec()))
+        .build()
+}
