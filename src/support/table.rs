@@ -1,5 +1,7 @@
 //! Tables for terminals, documents and other programs.
 
+use std::borrow::Cow;
+
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -58,8 +60,9 @@ impl Table {
                 let broken = |error: String| Error::system(format!("Cannot write the table as CSV: {error}."));
                 let mut writer = csv::Writer::from_writer(Vec::new());
                 let value = if width.is_some() { cell } else { text };
-                let names = self.names.iter().map(|name| defused(&value(&Value::from(name.as_str())))).collect();
-                let rows = self.rows.iter().map(|row| row.iter().map(|of| csv_cell(of, value)).collect());
+                let names =
+                    self.names.iter().map(|name| defused(&value(&Value::from(name.as_str()))).into_owned()).collect();
+                let rows = self.rows.iter().map(|row| row.iter().map(|of| defused(&value(of)).into_owned()).collect());
                 for row in std::iter::once::<Vec<String>>(names).chain(rows) {
                     writer.write_record(row).map_err(|error| broken(error.to_string()))?;
                 }
@@ -148,18 +151,12 @@ fn shown_json(value: &Value) -> String {
     value.to_string().chars().map(escaped).collect()
 }
 
-/// A CSV cell. Numbers, also in strings, are never formulas.
-fn csv_cell(value: &Value, text_of: fn(&Value) -> String) -> String {
-    let text = text_of(value);
-    let is_number = value.is_number() || text.parse::<f64>().is_ok_and(f64::is_finite);
-    if is_number { text } else { defused(&text) }
-}
-
-/// Prefixes an apostrophe to strings that spreadsheets would run as a formula (OWASP, CSV injection).
-pub(crate) fn defused(text: &str) -> String {
+/// Prefixes an apostrophe to strings that spreadsheets would run as a formula (OWASP, CSV injection). Numbers never are.
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     let first = text.trim_start_matches(' ').chars().next();
-    let is_formula = first.is_some_and(|first| "=+-@\t\r\n＝＋－＠".contains(first));
-    if is_formula { format!("'{text}") } else { text.to_owned() }
+    let may_be_formula = first.is_some_and(|first| "=+-@\t\r\n＝＋－＠".contains(first));
+    let is_number = || text.parse::<f64>().is_ok_and(f64::is_finite);
+    if may_be_formula && !is_number() { format!("'{text}").into() } else { text.into() }
 }
 
 fn text(value: &Value) -> String {

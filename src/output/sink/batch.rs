@@ -258,19 +258,20 @@ impl BatchFiles {
             self.number,
         );
         let path = folder.join(name);
-        let url = reqwest::Url::from_file_path(&path).map_err(|()| io::Error::other("the folder is not absolute"))?;
+        // As the Singer SDK writes it: its readers take what follows `file://` for a path, without decoding.
+        let url = format!("file://{}", path.display());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         #[cfg(feature = "files")]
         if let Some(columns) = &self.columns {
             let writer = FileWriter::try_new(BufWriter::new(file), columns.schema()).map_err(io::Error::other)?;
-            return Ok((Sink::Arrow(Box::new(writer)), Named { path, url: url.into() }));
+            return Ok((Sink::Arrow(Box::new(writer)), Named { path, url }));
         }
         let sink = if *is_compressed {
             Sink::Gzip(Box::new(GzEncoder::new(file, Compression::fast())))
         } else {
             Sink::Plain(file)
         };
-        Ok((sink, Named { path, url: url.into() }))
+        Ok((sink, Named { path, url }))
     }
 }
 

@@ -403,7 +403,7 @@ fn outside(batch: &RecordBatch, layout: &Layout, replaced: &ReplacedDays) -> Boo
     let is_kept = |row| {
         let (Some(advertisers), Some(day)) = (advertisers, days.get(row)) else { return true };
         let days = replaced.get(&numeric_id(advertisers.value(row)));
-        !days.into_iter().flatten().any(|(since, until)| *since <= day && day <= *until)
+        !days.into_iter().flatten().any(|(since, until)| *since <= day && day <= *until) // guard: replaced-days
     };
     (0..batch.num_rows()).map(|row| Some(is_kept(row))).collect()
 }

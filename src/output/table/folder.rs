@@ -91,7 +91,7 @@ impl Folder {
     pub fn open(root: &Path, manifest: &Manifest) -> Result<Self> {
         let hidden = root.join(HIDDEN);
         let broken = |error: io::Error| cannot_be_written(root, &error);
-        refuse_foreign(root, &hidden)?;
+        refuse_foreign(root, &hidden)?; // guard: foreign-files
         fs::create_dir_all(hidden.join("staged")).map_err(broken)?;
         let lock = Kept::open_or_make(&hidden.join("lock")).map_err(|error| match error {
             TryLockError::WouldBlock => Error::transient(format!(

@@ -24,6 +24,8 @@ pub(crate) const DECIMAL: (u8, i8) = (38, 9);
 
 /// The key of a field's description in its metadata.
 const DESCRIPTION: &str = "description";
+/// The key that marks a field with JSON.
+const JSON: &str = "json";
 
 /// Who reads the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +89,14 @@ impl Table {
             let description = stream.schema["properties"][name]["description"].as_str().unwrap_or_default();
             let data_type = data_type(column_type, dialect == Dialect::Files && stream.is_ratio(name), dialect);
             let mut metadata = HashMap::from([(DESCRIPTION.to_owned(), description.to_owned())]);
-            if dialect == Dialect::Singer && matches!(column_type, ColumnType::Object | ColumnType::List) {
-                metadata.insert("ARROW:extension:name".to_owned(), "arrow.json".to_owned());
-                metadata.insert("ARROW:extension:metadata".to_owned(), String::new());
+            if matches!(column_type, ColumnType::Object | ColumnType::List) {
+                match dialect {
+                    Dialect::Files => metadata.insert(JSON.to_owned(), "true".to_owned()),
+                    Dialect::Singer => {
+                        metadata.insert("ARROW:extension:name".to_owned(), "arrow.json".to_owned());
+                        metadata.insert("ARROW:extension:metadata".to_owned(), String::new())
+                    }
+                };
             }
             fields.push(Field::new(name, data_type, true).with_metadata(metadata));
             cells.push(cell);

@@ -12,7 +12,7 @@ use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
 
 use crate::output::table::columns::day_of_number;
-use crate::output::table::{DECIMAL, other};
+use crate::output::table::{DECIMAL, JSON, other};
 use crate::support::table::defused;
 
 /// Writes the header of a CSV file (RFC 4180).
@@ -21,7 +21,7 @@ use crate::support::table::defused;
 /// That of the writer.
 pub(crate) fn write_csv_header(out: impl Write, schema: &Schema) -> io::Result<()> {
     let mut writer = csv_writer(out);
-    writer.write_record(schema.fields().iter().map(|field| defused(field.name()))).map_err(other)?;
+    writer.write_record(schema.fields().iter().map(|field| defused(field.name()).into_owned())).map_err(other)?;
     writer.flush()
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn write_csv(out: impl Write, batch: &RecordBatch) -> io::Result<()> 
     for row in 0..batch.num_rows() {
         for column in batch.columns() {
             let text = text_of(column, row);
-            let text = if column.data_type() == &DataType::Utf8 { defused(&text).into() } else { text };
+            let text = if column.data_type() == &DataType::Utf8 { defused(&text) } else { Cow::Borrowed(&*text) };
             writer.write_field(text.as_bytes()).map_err(other)?;
         }
         writer.write_record(None::<&[u8]>).map_err(other)?;
@@ -62,6 +62,7 @@ pub(crate) fn write_json_lines(out: &mut impl Write, batch: &RecordBatch) -> io:
             separator = ",";
             let text = text_of(column, row);
             match column.data_type() {
+                DataType::Utf8 if field.metadata().contains_key(JSON) => out.write_all(text.as_bytes())?,
                 DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..) => serde_json::to_writer(&mut *out, &text)?,
                 _ => out.write_all(text.as_bytes())?,
             }

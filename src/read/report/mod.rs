@@ -376,6 +376,7 @@ impl<'a> ReportReader<'a> {
         let mut coverage = Coverage { days, advertisers: Arc::clone(&slice.advertisers), read: 0, is_complete: true };
         if slice.part.is_some() {
             let track = &self.tracks[index];
+            // guard: parts-of-days
             coverage.is_complete = track.is_window_done(slice.window) && !track.holes().contains(&slice.window);
             let key = (slice.advertisers.first().cloned(), slice.window.start);
             let next = self.run.next_read();
