@@ -161,7 +161,8 @@ fn a_day_read_in_parts_is_replaced_whole_or_not_at_all() {
 
 /// A 403 that Criteo documents for an advertiser or ad sets without a campaign.
 fn no_campaign(text: &Value) -> Value {
-    let body = json!({"errors": [{"type": "access-control", "code": "no-campaign-found", "title": "No campaign found"}]});
+    let body =
+        json!({"errors": [{"type": "access-control", "code": "no-campaign-found", "title": "No campaign found"}]});
     json!({"match": {"path": "statistics/report", "text": text}, "do": {"status": 403, "body": body.to_string()},
         "times": null})
 }
@@ -192,7 +193,8 @@ fn days_that_become_empty_disappear() {
     bench.config["verify_totals"] = json!(false);
     assert_eq!(export(&bench, &REPORTS[..1], &[]).code, Some(0));
     // A run that was killed in the middle of removing a month.
-    std::fs::remove_file(bench.directory.join("out/.source-criteo/tables/campaign_statistics_daily/2026-10.parquet")).unwrap();
+    std::fs::remove_file(bench.directory.join("out/.source-criteo/tables/campaign_statistics_daily/2026-10.parquet"))
+        .unwrap();
     let advertiser = rows(&bench, REPORTS[0])[0]["advertiser_id"].clone();
     bench.sandbox.add_fault(no_campaign(&json!("advertiserIds"))).unwrap();
     let run = export(&bench, &REPORTS[..1], &[]);
@@ -350,9 +352,10 @@ fn kill(times: u32, seed: u64) {
         let left: Vec<_> = listing(&bench.directory.join("out")).into_keys().collect();
         let is_known = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let is_of_kind = |kind: &str| path.extension().is_some_and(|extension| extension == kind);
             ["lock", "state.json", "export.json"].contains(&&*name)
-                || name.ends_with(".jsonl")
-                || (name.ends_with(".parquet") && path.to_string_lossy().contains(".source-criteo/tables"))
+                || is_of_kind("jsonl")
+                || (is_of_kind("parquet") && path.to_string_lossy().contains(".source-criteo/tables"))
         };
         assert!(left.iter().all(is_known), "{left:?}");
     }

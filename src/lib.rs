@@ -11,6 +11,10 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod model;
+#[cfg_attr(
+    not(feature = "files"),
+    expect(dead_code, unused_variables, clippy::unused_self, clippy::unnecessary_wraps, reason = "only files need it")
+)]
 pub mod output;
 pub mod products;
 pub mod protocol;

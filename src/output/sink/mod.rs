@@ -156,13 +156,11 @@ impl Sink {
     ///
     /// # Errors
     /// If a file cannot be read or written.
-    #[cfg_attr(not(feature = "files"), expect(clippy::unused_self, reason = "only files are merged"))]
     pub(crate) fn merge(&mut self, stream: &str) -> io::Result<()> {
         #[cfg(feature = "files")]
         if let Self::Export(export) = self {
             return export.folder.merge(stream);
         }
-        let _ = stream;
         Ok(())
     }
 
@@ -262,8 +260,6 @@ impl Sink {
             Self::Export(export) => return export.finish(out, is_whole),
             Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
-        // Only an export says more if everything was written.
-        let _ = is_whole;
         Ok(())
     }
 
@@ -378,7 +374,7 @@ impl RecordTarget<'_> {
 /// The files of one stream.
 pub(crate) enum StreamFiles {
     /// Singer batches.
-    Batches(BatchFiles),
+    Batches(Box<BatchFiles>),
     /// Staged rows of an export.
     #[cfg(feature = "files")]
     Table(Box<Staged>),
@@ -391,11 +387,8 @@ impl StreamFiles {
     /// If a file cannot be written.
     pub(crate) fn end_slice(&mut self, coverage: Option<&Coverage>) -> io::Result<()> {
         match self {
-            Self::Batches(_) => {
-                // Batches are merged by key.
-                let _ = coverage;
-                Ok(())
-            }
+            // Targets merge batches by key.
+            Self::Batches(_) => Ok(()),
             #[cfg(feature = "files")]
             Self::Table(staged) => staged.end_slice(coverage),
         }
@@ -404,9 +397,7 @@ impl StreamFiles {
     /// Notes that everything of the stream was written, for this scope.
     pub(crate) fn finish_snapshot(&mut self, scope: &[String]) {
         match self {
-            Self::Batches(_) => {
-                let _ = scope;
-            }
+            Self::Batches(_) => {}
             #[cfg(feature = "files")]
             Self::Table(staged) => staged.scope = Some(scope.to_vec()),
         }

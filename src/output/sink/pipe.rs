@@ -37,7 +37,7 @@ struct Open {
 }
 
 enum Writer {
-    Arrow(StreamWriter<Vec<u8>>),
+    Arrow(Box<StreamWriter<Vec<u8>>>),
     /// The header, until it was written.
     Csv(Vec<u8>),
 }
@@ -53,7 +53,9 @@ impl Pipe {
     pub(super) fn prepare_stream(&mut self, stream: &StreamOutput) {
         let table = Table::new(&stream.setup.stream, &stream.setup.plan, Dialect::Files);
         let writer = match self.format {
-            PipeFormat::Arrow => StreamWriter::try_new(Vec::new(), &table.schema).ok().map(Writer::Arrow),
+            PipeFormat::Arrow => {
+                StreamWriter::try_new(Vec::new(), &table.schema).ok().map(|writer| Writer::Arrow(Box::new(writer)))
+            }
             PipeFormat::Csv => {
                 let mut header = Vec::new();
                 write_csv_header(&mut header, &table.schema).ok().map(|()| Writer::Csv(header))

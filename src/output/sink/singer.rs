@@ -34,7 +34,9 @@ impl SingerSink {
 
     pub(super) fn prepare_stream(&self, stream: &mut StreamOutput) {
         match &self.settings.batches {
-            Some(batches) => stream.files = Some(StreamFiles::Batches(BatchFiles::new(batches.clone(), &stream.setup))),
+            Some(batches) => {
+                stream.files = Some(StreamFiles::Batches(Box::new(BatchFiles::new(batches.clone(), &stream.setup))));
+            }
             None if self.settings.activates_versions && stream.setup.is_whole => {
                 stream.version = Some(clock::now_millis());
             }

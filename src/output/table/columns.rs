@@ -100,7 +100,7 @@ impl Columns {
             }
         }
         self.rows += 1;
-        self.bytes += self.cells.len();
+        self.bytes += self.cells.size();
     }
 
     /// The day of a column of the row in [`Self::cells`]; of an instant, the day in this zone.

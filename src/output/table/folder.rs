@@ -31,7 +31,7 @@ const VIEWS: &str = "views.sql";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileFormat {
-    /// Parquet, compressed with zstd: for DuckDB, Python, Spark and warehouses.
+    /// Parquet, compressed with zstd: for `DuckDB`, Python, Spark and warehouses.
     #[default]
     Parquet,
     /// CSV with a header (RFC 4180).
@@ -186,7 +186,7 @@ impl Folder {
             FileFormat::Xlsx => {
                 let path = self.root.join(WORKBOOK);
                 let new = self.store.scratch.join("new.xlsx");
-                let (tables, too_large) = self.sheets(tables)?;
+                let (tables, too_large) = sheets(tables)?;
                 xlsx::write(&new, &self.store.scratch, &tables)?;
                 File::open(&new)?.sync_all()?;
                 fs::rename(&new, &path)?;
@@ -214,28 +214,6 @@ impl Folder {
             }
         }
         Ok(tables)
-    }
-
-    /// The tables that fit a sheet, and the error that names the others.
-    fn sheets(&self, tables: Tables) -> io::Result<(Tables, Option<io::Error>)> {
-        let (mut fitting, mut too_large) = (Tables::new(), Vec::new());
-        for (name, files) in tables {
-            let rows: u64 = files.iter().map(|file| count_rows(file)).sum::<io::Result<u64>>()?;
-            if rows > xlsx::MAX_ROWS {
-                too_large.push(format!("{name} ({})", grouped(rows)));
-            } else {
-                fitting.push((name, files));
-            }
-        }
-        let error = (!too_large.is_empty()).then(|| {
-            io::Error::other(format!(
-                "the workbook lacks {}: a sheet of Excel holds {} rows. Export them to another folder with --format csv \
-                 or parquet, or only later days to another folder with --since",
-                too_large.join(", "),
-                grouped(xlsx::MAX_ROWS)
-            ))
-        });
-        Ok((fitting, error))
     }
 
     /// Writes a Parquet file in the format for people, or removes that if there is none any more.
@@ -318,6 +296,28 @@ impl Folder {
         }
         lines
     }
+}
+
+/// The tables that fit a sheet, and the error that names the others.
+fn sheets(tables: Tables) -> io::Result<(Tables, Option<io::Error>)> {
+    let (mut fitting, mut too_large) = (Tables::new(), Vec::new());
+    for (name, files) in tables {
+        let rows: u64 = files.iter().map(|file| count_rows(file)).sum::<io::Result<u64>>()?;
+        if rows > xlsx::MAX_ROWS {
+            too_large.push(format!("{name} ({})", grouped(rows)));
+        } else {
+            fitting.push((name, files));
+        }
+    }
+    let error = (!too_large.is_empty()).then(|| {
+        io::Error::other(format!(
+            "the workbook lacks {}: a sheet of Excel holds {} rows. Export them to another folder with --format csv \
+             or parquet, or only later days to another folder with --since",
+            too_large.join(", "),
+            grouped(xlsx::MAX_ROWS)
+        ))
+    });
+    Ok((fitting, error))
 }
 
 fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {

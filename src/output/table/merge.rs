@@ -201,25 +201,26 @@ mod tests {
         let store = Store { folder: folder.clone(), scratch: folder.clone(), rendered: None };
         let streams = marketing::streams(&ReportOptions::default());
         let stream = streams.iter().find(|stream| stream.name == "transactions").unwrap();
-        let mut layout = None;
         for amounts in [vec![1], vec![2, 3]] {
             let mut plan = Projection::new(stream, &|_| true);
             let table = Table::new(stream, &plan, Dialect::Files);
-            layout = Some(table.layout.clone());
+            let layout = table.layout.clone();
             let mut staged = Staged::new(folder.join("staged"), table);
             for amount in amounts {
                 plan.start_slice(&[]);
                 for order in 0..100 {
                     let row = json!({"advertiserId": "1", "transactionId": order.to_string(), "amount": amount,
                         "transactionDate": "10/05/2026 10:00:00", "eventType": "Click"});
-                    assert!(plan.write_row(&row, &mut staged.columns.cells).unwrap());
+                    let row = row.to_string();
+                    let mut row = serde_json::Deserializer::from_str(&row);
+                    assert!(plan.write_row(&mut row, &mut staged.columns.cells).unwrap());
                     staged.end_row().unwrap();
                 }
                 staged.end_slice(None).unwrap();
                 staged.finish_file(None).unwrap();
             }
             let files = files_of(&folder.join("staged")).unwrap();
-            for path in store.merge(layout.as_ref().unwrap(), files).unwrap() {
+            for path in store.merge(&layout, files).unwrap() {
                 assert!(path.ends_with("transactions/2026-10.parquet"));
             }
         }

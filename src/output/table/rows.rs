@@ -101,7 +101,9 @@ pub(super) fn keys_of(batch: &RecordBatch, layout: &Layout) -> Vec<(u64, u64)> {
         let mut hashers = [DefaultHasher::new(), DefaultHasher::new()];
         1_u8.hash(&mut hashers[1]);
         for hasher in &mut hashers {
-            columns.iter().for_each(|column| hash_value(column, row, hasher));
+            for column in &columns {
+                hash_value(column, row, hasher);
+            }
         }
         (hashers[0].finish(), hashers[1].finish())
     };

@@ -210,18 +210,17 @@ impl Staged {
     }
 
     fn open(&mut self) -> io::Result<&mut Open> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                files::create_folder(&self.folder)?;
-                let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
-                self.next += 1;
-                let file = files::private().create(true).truncate(true).open(&path)?;
-                let writer = FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other)?;
-                let layout = self.table.layout.clone();
-                let notes = Notes { layout, slices: Vec::new(), state: None, scope: None };
-                Open { writer, path, batches: 0, rows: 0, notes, since: Instant::now() }
-            }
+        let open = if let Some(open) = self.open.take() {
+            open
+        } else {
+            files::create_folder(&self.folder)?;
+            let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
+            self.next += 1;
+            let file = files::private().create(true).truncate(true).open(&path)?;
+            let writer = FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other)?;
+            let layout = self.table.layout.clone();
+            let notes = Notes { layout, slices: Vec::new(), state: None, scope: None };
+            Open { writer, path, batches: 0, rows: 0, notes, since: Instant::now() }
         };
         Ok(self.open.insert(open))
     }

@@ -107,13 +107,12 @@ impl Store {
         let new = self.scratch.join("new");
         let file = File::create(&new)?;
         let written = write(file.try_clone()?).and_then(|is_kept| file.sync_all().map(|()| is_kept));
-        let placed = written.and_then(|is_kept| match is_kept {
-            true => fs::rename(&new, path),
-            false => fs::remove_file(path).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            }),
-        });
+        let placed = match written {
+            Ok(true) => fs::rename(&new, path),
+            Ok(false) if path.exists() => fs::remove_file(path),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
         // It is gone if it was renamed; otherwise, this frees space on a full disk.
         let _ = fs::remove_file(&new);
         files::sync_folder_of(path);

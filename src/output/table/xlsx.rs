@@ -11,6 +11,7 @@ use arrow_schema::DataType;
 use rust_xlsxwriter::{Format, Workbook, Worksheet};
 
 use crate::output::table::other;
+use crate::output::table::render::decimal_text;
 use crate::output::table::store::read_parquet;
 use crate::support::watchdog;
 
@@ -101,17 +102,22 @@ fn write_cell(
     }
     let written = match array.data_type() {
         DataType::Boolean => sheet.write_boolean(row, column, array.as_boolean().value(index)),
-        DataType::Int64 => number(sheet, row, column, array.as_primitive::<Int64Type>().value(index) as f64, None),
+        DataType::Int64 => {
+            #[expect(clippy::cast_precision_loss, reason = "Excel has doubles")]
+            let value = array.as_primitive::<Int64Type>().value(index) as f64;
+            number(sheet, row, column, value, None)
+        }
         DataType::Float64 => number(sheet, row, column, array.as_primitive::<Float64Type>().value(index), None),
         DataType::Decimal128(..) => {
-            let value = array.as_primitive::<Decimal128Type>().value(index) as f64 / 1e9;
-            number(sheet, row, column, value, None)
+            let value = decimal_text(array.as_primitive::<Decimal128Type>().value(index));
+            number(sheet, row, column, value.parse().unwrap_or_default(), None)
         }
         DataType::Date32 => {
             let days = f64::from(array.as_primitive::<Date32Type>().value(index));
             number(sheet, row, column, days + EPOCH, Some(&formats.day))
         }
         DataType::Timestamp(..) => {
+            #[expect(clippy::cast_precision_loss, reason = "Excel has doubles")]
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(index) as f64;
             number(sheet, row, column, micros / MICROS_PER_DAY + EPOCH, Some(&formats.instant))
         }

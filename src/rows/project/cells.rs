@@ -61,7 +61,7 @@ pub struct RowCells {
 impl RowCells {
     /// Bytes of all values of the current row.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.buffer.len()
     }
 
