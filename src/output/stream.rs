@@ -140,6 +140,9 @@ impl StreamOutput {
         if let Some(opened) = self.opened {
             text += &format!(", {:.1} s", opened.elapsed().as_secs_f64());
         }
+        if let Some(proof) = tally.proof() {
+            text += &format!("; {proof}");
+        }
         if tally.is_complete_by_advertiser && !tally.rows_by_advertiser.is_empty() {
             let mut rows: Vec<_> = tally.rows_by_advertiser.iter().collect();
             rows.sort_by_key(|(advertiser, rows)| (std::cmp::Reverse(**rows), **advertiser));

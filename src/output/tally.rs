@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use crate::model::calendar::{Grain, Window, days_after, days_before, period_end};
 use crate::model::ids::{AdvertiserId, numeric_id};
+use crate::support::text::{counted, grouped};
 
 /// Figures of one report.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct ReportTally {
     pub holes: Vec<String>,
     /// First day of each period that has rows.
     days: BTreeSet<NaiveDate>,
+    /// First day of each settled period that was compared with Criteo's totals, and whether all its sums were equal.
+    compared: BTreeMap<NaiveDate, bool>,
     grain: Option<Grain>,
 }
 
@@ -54,6 +57,22 @@ impl ReportTally {
         }
     }
 
+    /// Adds a period that was compared with Criteo's totals.
+    pub fn compare(&mut self, period: NaiveDate, agrees: bool) {
+        *self.compared.entry(period).or_insert(true) &= agrees;
+    }
+
+    /// How many settled periods agree with Criteo's totals, in words; `None` if none was compared.
+    #[must_use]
+    pub fn proof(&self) -> Option<String> {
+        let agreeing = self.compared.values().filter(|agrees| **agrees).count();
+        let period = self.grain.unwrap_or(Grain::Day).dimension().to_lowercase();
+        let all = counted(self.compared.len() as u64, &format!("settled {period}"));
+        let verb = if self.compared.len() == 1 { "agrees" } else { "agree" };
+        (!self.compared.is_empty())
+            .then(|| format!("{} of {all} {verb} with Criteo's totals", grouped(agreeing as u64)))
+    }
+
     /// Windows without rows between periods with rows, where known.
     #[must_use]
     pub fn gaps(&self) -> Vec<Window> {
@@ -71,6 +90,17 @@ mod tests {
     use chrono::Weekday;
 
     use crate::output::tally::*;
+
+    #[test]
+    fn a_period_agrees_if_all_its_sums_do() {
+        let day = |day: u32| NaiveDate::from_ymd_opt(2026, 10, day).unwrap();
+        let mut tally = ReportTally::new(Grain::Day);
+        assert_eq!(tally.proof(), None);
+        for (number, agrees) in [(1, true), (2, true), (2, false), (3, false), (3, true), (4, true)] {
+            tally.compare(day(number), agrees);
+        }
+        assert_eq!(tally.proof().as_deref(), Some("2 of 4 settled days agree with Criteo's totals"));
+    }
 
     #[test]
     fn gaps_are_between_periods_with_rows() {

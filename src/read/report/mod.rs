@@ -357,6 +357,9 @@ impl<'a> ReportReader<'a> {
             self.totals_check.lacks_totals(slice, self.settled_until(), error);
         }
         self.totals_check.lacks_sums(slice, &unsummed, self.report.grain);
+        if totals.is_some() && sums.is_some() && slice.part.is_none() {
+            self.tally_comparison(slice, &differing);
+        }
         if let Some(sums) = sums.filter(|_| slice.part.is_some()) {
             self.compare_parts(index, slice, totals.as_deref(), &sums);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::error::Error;
-use crate::model::calendar::{Grain, Window, period_end};
+use crate::model::calendar::{Grain, Window, period_end, period_start};
 use crate::model::ids::{AdvertiserId, numeric_id};
 use crate::products::endpoint::TOTAL_METRICS;
 use crate::products::report::Report;
@@ -133,6 +133,17 @@ impl<'a> ReportReader<'a> {
         {
             let differences = self.comparison(slice).differing(totals, &sums, slice);
             self.totals_check.add_differing(&differences);
+            self.tally_comparison(slice, &differences);
+        }
+    }
+
+    /// Counts the settled periods of a slice that was compared with totals.
+    pub(crate) fn tally_comparison(&mut self, slice: &Slice, differences: &Differences) {
+        let (grain, today) = (self.report.grain, self.range.today);
+        let first = Window { start: period_start(slice.window.start, grain), ..slice.window };
+        for period in first.singles(grain).filter(|period| is_settled(period.start, grain, today)) {
+            let agrees = !differences.periods.iter().any(|(day, _)| *day == period.start);
+            self.tally.compare(period.start, agrees);
         }
     }
 
