@@ -217,6 +217,33 @@ fn objects_of_advertisers_that_are_not_read_stay() {
     let narrow = export(&bench, &OBJECTS, &[]);
     assert_eq!(narrow.code, Some(0), "{}", narrow.stderr);
     assert_truth(&bench, &OBJECTS);
+    // Objects by country: those of countries that are not read stay, too.
+    let countries = ["in_market_brands"];
+    bench.config["advertiser_ids"] = json!([]);
+    bench.config["countries"] = json!(["FR", "DE"]);
+    assert_eq!(export(&bench, &countries, &[]).code, Some(0));
+    let all = rows(&bench, countries[0]).len();
+    bench.config["countries"] = json!(["FR"]);
+    assert_eq!(export(&bench, &countries, &[]).code, Some(0));
+    assert_eq!(rows(&bench, countries[0]).len(), all);
+}
+
+#[test]
+fn a_reset_removes_nothing_but_the_files_of_its_streams() {
+    let bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    assert_eq!(export(&bench, &["campaigns", "ads"], &["--format", "parquet"]).code, Some(0));
+    let foreign = bench.directory.join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("x.parquet"), "mine").unwrap();
+    for streams in [".", "../foreign", foreign.to_str().unwrap()] {
+        let run = export(&bench, &[streams], &["--format", "parquet", "--reset"]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+    }
+    assert!(foreign.join("x.parquet").exists() && bench.directory.join("out/campaigns.parquet").exists());
+    std::fs::write(bench.directory.join("out/ads.parquet"), "mine").unwrap();
+    let run = export(&bench, &["ads"], &["--format", "parquet", "--reset"]);
+    assert!(run.code == Some(1) && run.stderr.contains("ads.parquet"), "{}", run.stderr);
+    assert!(bench.directory.join("out/ads.parquet").exists());
 }
 
 #[test]
@@ -245,6 +272,10 @@ fn a_file_of_another_program_is_not_replaced() {
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("ads.parquet"), "{}", run.stderr);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    // It stays so, while other streams are exported.
+    let again = export(&bench, &["campaigns", "ads"], &["--format", "parquet"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("campaigns: "), "{}", again.stderr);
     // Nothing was lost: without that file, the rows that were read are merged.
     std::fs::remove_file(&file).unwrap();
     let next = export(&bench, &["campaigns"], &["--format", "parquet"]);
@@ -420,6 +451,9 @@ fn the_configuration_is_found_without_an_option() {
     assert_eq!(missing.status.code(), Some(1));
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(said.contains("criteo.json") && said.contains("source-criteo setup"), "{said}");
+    let secret = export(Some(("CRITEO_CONFIG", r#"{"client_secret":"s3cret-of-the-test"}"#)));
+    assert_eq!(secret.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&secret.stderr).contains("s3cret"));
     bench.file("other.json", &bench.config);
     assert!(export(Some(("CRITEO_CONFIG", "other.json"))).status.success());
     bench.file("criteo.json", &bench.config);

@@ -237,7 +237,7 @@ fn days_given_on_the_command_line_override_the_state() {
     // A state that starts late is reported; earlier days are read on request.
     let (days, warned) = read(&["--since", "2026-10-20", "--until", "2026-10-24"]);
     assert_eq!(days, between("2026-10-20", "2026-10-24"));
-    assert!(warned.contains("The state file will start at 2026-10-20"), "{warned}");
+    assert!(warned.contains("The state will start at 2026-10-20"), "{warned}");
     let after_the_first = kept();
     assert_eq!(
         read(&["--since", "2026-10-12", "--until", "2026-10-15"]),

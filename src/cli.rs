@@ -142,7 +142,14 @@ pub enum Command {
     #[cfg(feature = "files")]
     Export {
         /// Configuration file (JSON); - reads standard input.
-        #[arg(long, short, value_name = "FILE", env = "CRITEO_CONFIG", default_value = "criteo.json")]
+        #[arg(
+            long,
+            short,
+            value_name = "FILE",
+            env = "CRITEO_CONFIG",
+            hide_env_values = true,
+            default_value = "criteo.json"
+        )]
         config: PathBuf,
         /// What to export, and where.
         #[command(flatten)]
@@ -248,8 +255,8 @@ pub struct ExportArguments {
     /// Format of the files.
     #[arg(long, value_enum, default_value_t)]
     pub format: FileFormat,
-    /// Delete the files and states of these streams first, and read them from the start.
-    #[arg(long)]
+    /// Delete the files and states of the exported streams first, after a successful check, and read them from the start.
+    #[arg(long, conflicts_with_all = ["since", "until"])]
     pub reset: bool,
 }
 

@@ -218,15 +218,9 @@ impl Session {
                     }
                     None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
                 };
-                if input.state_file.is_some()
-                    && let Some(since) = input.days.since
-                    && configured_start.is_none_or(|start| start < since)
-                    && catalog.iter().any(|configured| !states.contains_key(&configured.name))
-                {
-                    tracing::warn!(
-                        "The state file will start at {since}. Later syncs resume from there; to read earlier days, \
-                         pass an earlier `--since`."
-                    );
+                if input.state_file.is_some() {
+                    let names = catalog.iter().map(|configured| configured.name.clone());
+                    warn_of_skipped_days(&input.days, configured_start, names, &states);
                 }
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
@@ -240,7 +234,7 @@ impl Session {
                     return Err(Error::config(format!(
                         "There is no configuration {}. Run `source-criteo setup` to create one, or name one with --config \
                          or CRITEO_CONFIG.",
-                        config.display()
+                        shown(&config)
                     )));
                 }
                 let config = self.config(&config).await?;
@@ -267,6 +261,24 @@ impl Session {
     async fn config(&self, path: &Path) -> Result<Config> {
         *self.origin.borrow_mut() = Origin::of(path);
         parse_config(&read_file(path, "configuration").await?)
+    }
+}
+
+/// Warns that a first run with `--since` sets the start of all later ones.
+fn warn_of_skipped_days(
+    days: &Days,
+    configured_start: Option<chrono::NaiveDate>,
+    mut streams: impl Iterator<Item = String>,
+    states: &crate::state::saved::States,
+) {
+    if let Some(since) = days.since
+        && configured_start.is_none_or(|start| start < since)
+        && streams.any(|name| !states.contains_key(&name))
+    {
+        tracing::warn!(
+            "The state will start at {since}. Later runs resume from there; to read earlier days, pass an earlier \
+             `--since`."
+        );
     }
 }
 
@@ -342,14 +354,14 @@ async fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
         Ok(bytes) => Ok(files::settled(bytes)),
         Err(error) => Err(Error::config(format!(
             "The {what} file {} cannot be read: {error}. Check the path and its permissions.",
-            // The content itself may have been passed instead of a path; it may hold secrets.
-            if is_content(&path.to_string_lossy()) {
-                "(content instead of a path)".into()
-            } else {
-                path.display().to_string()
-            }
+            shown(path)
         ))),
     }
+}
+
+/// A path for a message. The content itself may have been passed instead, and may hold secrets.
+fn shown(path: &Path) -> String {
+    if is_content(&path.to_string_lossy()) { "(content instead of a path)".into() } else { path.display().to_string() }
 }
 
 fn too_large(path: &Path, what: &str) -> Error {

@@ -69,8 +69,8 @@ pub(crate) struct Writer {
     /// When the last record or state was written.
     last_output: Instant,
     streams: Vec<StreamOutput>,
-    /// The first error of files that could not be written.
-    unmerged: Option<String>,
+    /// Whether files of an export could not be written.
+    has_unmerged: bool,
     /// Where states go in addition to stdout.
     state_file: Option<StateFile>,
     pub(crate) summary: Summary,
@@ -93,7 +93,7 @@ impl Writer {
             failures: Vec::new(),
             last_output: Instant::now(),
             streams: Vec::new(),
-            unmerged: None,
+            has_unmerged: false,
             state_file: None,
             summary: Summary::new(terminal),
             stop,
@@ -428,9 +428,8 @@ impl Writer {
             && let Err(error) = self.sink.merge(&name)
         {
             // Other streams go on; the files of this one are as they were, and its rows are still staged.
-            let error = Error::system(format!("The rows that were read cannot be written to files: {error}."));
             self.fail(&name, &error);
-            self.unmerged.get_or_insert(error.message);
+            self.has_unmerged = true;
         }
         if let Some(error) = error {
             self.fail(&name, error);
@@ -460,12 +459,13 @@ impl Writer {
                 self.mirror_to_terminal(&text);
                 self.log(Level::INFO, None, &text);
             }
-            let is_whole = self.unmerged.is_none() && !self.stop.is_stopping();
-            if let Err(error) = self.sink.finish(&mut self.lines, is_whole) {
-                self.unmerged.get_or_insert(error.to_string());
+            let is_stopping = self.stop.is_stopping();
+            if let Err(error) = self.sink.finish(&mut self.lines, !self.has_unmerged, is_stopping) {
+                self.report_error(None, &error);
+                self.has_unmerged = true;
             }
-            if let Some(error) = self.unmerged.take() {
-                self.stop.send(Stop::OutputFailed(error));
+            if self.has_unmerged {
+                self.stop.send(Stop::OutputFailed("some files could not be written; see the errors above".to_owned()));
             }
         }
         self.flush();

@@ -1,9 +1,8 @@
 //! Tables in a folder: rows go to staged files, which are merged into the tables when a stream ends.
 
-use std::io;
-
+use crate::error::Result;
 use crate::output::stream::StreamSetup;
-use crate::output::table::folder::Folder;
+use crate::output::table::folder::{Folder, unmerged};
 use crate::output::table::staged::Staged;
 use crate::output::table::{Dialect, Table};
 use crate::output::writer::Lines;
@@ -21,9 +20,9 @@ impl Export {
     }
 
     /// Writes what covers all tables, and says what to do with them.
-    pub(super) fn finish(&mut self, out: &mut Lines, is_whole: bool) -> io::Result<()> {
-        self.folder.finish()?;
-        for line in self.folder.next_steps().into_iter().filter(|_| is_whole) {
+    pub(super) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool) -> Result<()> {
+        self.folder.finish().map_err(|error| unmerged(&error))?;
+        for line in self.folder.next_steps().into_iter().filter(|_| shows_next_steps) {
             out.text(&line);
         }
         Ok(())

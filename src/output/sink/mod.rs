@@ -32,7 +32,7 @@ use crate::output::stream::{Progress, StreamOutput};
 #[cfg(feature = "files")]
 use crate::output::table::columns::Columns;
 #[cfg(feature = "files")]
-use crate::output::table::folder::Folder;
+use crate::output::table::folder::{Folder, unmerged};
 #[cfg(feature = "files")]
 use crate::output::table::staged::Staged;
 use crate::output::writer::{BUFFER, Lines};
@@ -152,14 +152,14 @@ impl Sink {
         }
     }
 
-    /// Puts the rows of a stream that ended where people find them.
+    /// Merges the rows of a closed stream into its files.
     ///
     /// # Errors
     /// If a file cannot be read or written.
-    pub(crate) fn merge(&mut self, stream: &str) -> io::Result<()> {
+    pub(crate) fn merge(&mut self, stream: &str) -> Result<()> {
         #[cfg(feature = "files")]
         if let Self::Export(export) = self {
-            return export.folder.merge(stream);
+            return export.folder.merge(stream).map_err(|error| unmerged(&error));
         }
         Ok(())
     }
@@ -251,13 +251,15 @@ impl Sink {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub(crate) fn finish(&mut self, out: &mut Lines, is_whole: bool) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool, is_stopping: bool) -> Result<()> {
         match self {
             Self::Singer(sink) => sink.finish(out),
             #[cfg(feature = "files")]
             Self::Pipe(pipe) => pipe.finish(out),
             #[cfg(feature = "files")]
-            Self::Export(export) => return export.finish(out, is_whole),
+            Self::Export(_) if is_stopping => {}
+            #[cfg(feature = "files")]
+            Self::Export(export) => return export.finish(out, shows_next_steps),
             Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
         Ok(())

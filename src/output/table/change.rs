@@ -1,6 +1,7 @@
 //! What staged files change in a table.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::ops::Range;
 
 use chrono::{Datelike as _, Months, NaiveDate};
@@ -16,7 +17,8 @@ pub(super) struct StagedSlice {
     pub file: usize,
     pub batches: Range<usize>,
     pub rows: u64,
-    pub days: Option<(NaiveDate, NaiveDate)>,
+    days: Option<(NaiveDate, NaiveDate)>,
+    partitions: BTreeSet<NaiveDate>,
     /// The read that it belongs to.
     read: Option<u64>,
     advertisers: BTreeSet<u64>,
@@ -57,7 +59,9 @@ fn advertisers_of(note: &CoverageNote) -> BTreeSet<u64> {
 }
 
 impl Change {
-    pub(super) fn new(layout: Layout, files: Vec<StagedFile>) -> Self {
+    /// # Errors
+    /// If a row has no day that leads to a partition, which the check of responses prevents.
+    pub(super) fn new(layout: Layout, files: Vec<StagedFile>) -> io::Result<Self> {
         let (mut slices, mut replaced) = (Vec::new(), Vec::new());
         let mut first_of_read: HashMap<u64, usize> = HashMap::new();
         let mut complete = BTreeSet::new();
@@ -77,6 +81,7 @@ impl Change {
                     batches: first..first + count,
                     rows: note.rows,
                     days: note.days,
+                    partitions: note.partitions.clone(),
                     read: coverage.map(|coverage| coverage.read),
                     advertisers: coverage.map(advertisers_of).unwrap_or_default(),
                 });
@@ -88,7 +93,11 @@ impl Change {
         });
         let scope = files.last().and_then(|file| file.notes.scope.as_ref());
         let scope = scope.map(|scope| scope.iter().cloned().collect());
-        Self { layout, files, slices, replaced, scope }
+        let lacks_day = |slice: &StagedSlice| slice.rows > 0 && slice.partitions.is_empty();
+        if layout.partition != Partition::None && slices.iter().any(lacks_day) {
+            return Err(io::Error::other("rows have no day"));
+        }
+        Ok(Self { layout, files, slices, replaced, scope })
     }
 
     /// The partitions that staged rows are in or that lose rows.
@@ -97,8 +106,8 @@ impl Change {
         if partition == Partition::None {
             return BTreeSet::from([None]);
         }
-        let filled = self.slices.iter().filter(|slice| slice.rows > 0).filter_map(|slice| slice.days);
-        let filled = filled.flat_map(|(first, last)| partition.starts(first, last));
+        let filled =
+            self.slices.iter().filter(|slice| slice.rows > 0).flat_map(|slice| slice.partitions.iter().copied());
         let emptied = self.replaced.iter().flat_map(|replaced| partition.starts(replaced.since, replaced.until));
         // A killed merge may have removed only the Parquet file.
         let exists = |start: &NaiveDate| {
@@ -110,15 +119,10 @@ impl Change {
 
     /// The staged responses with rows of a partition, in order, and whether all of their rows are in it.
     pub(super) fn slices_in(&self, start: Option<NaiveDate>) -> Vec<(usize, bool)> {
-        let partition = self.layout.partition;
         let all = self.slices.iter().enumerate().filter(|(_, slice)| slice.rows > 0);
-        all.filter_map(|(index, slice)| match (start, slice.days) {
-            (None, _) => Some((index, true)),
-            (Some(_), None) => None,
-            (Some(start), Some((first, last))) => {
-                let (first, last) = (partition.start(first), partition.start(last));
-                (first <= start && start <= last).then_some((index, first == last))
-            }
+        all.filter_map(|(index, slice)| match start {
+            None => Some((index, true)),
+            Some(start) => slice.partitions.contains(&start).then_some((index, slice.partitions.len() == 1)),
         })
         .collect()
     }

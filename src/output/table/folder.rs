@@ -4,7 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
+use arrow_schema::ArrowError;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,12 +15,13 @@ use crate::error::{Error, Result};
 use crate::output::state_file::StateFile;
 use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
 use crate::output::table::staged::{self, Staged};
-use crate::output::table::store::{Store, count_rows, read_parquet};
-use crate::output::table::{Table, other, xlsx};
+use crate::output::table::store::{Store, count_rows, open_old, read_parquet};
+use crate::output::table::{Table, in_file, other, xlsx};
 use crate::protocol::airbyte;
 use crate::state::saved::States;
 use crate::support::files::{self, Kept};
 use crate::support::text::{counted, grouped};
+use crate::support::watchdog;
 
 /// The part of the folder that is not for people.
 const HIDDEN: &str = ".source-criteo";
@@ -31,7 +34,7 @@ const VIEWS: &str = "views.sql";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileFormat {
-    /// Parquet, compressed with zstd: for `DuckDB`, Python, Spark and warehouses.
+    /// Parquet, compressed with zstd: for databases, Python, Spark and warehouses.
     #[default]
     Parquet,
     /// CSV with a header (RFC 4180).
@@ -91,7 +94,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, or creates it, and merges what a killed run has left.
+    /// Opens a folder, or creates it.
     ///
     /// # Errors
     /// If it is in use, is not writable, holds other files, or was written with other settings.
@@ -119,11 +122,21 @@ impl Folder {
         let is_rendered = !matches!(format, FileFormat::Parquet | FileFormat::Xlsx);
         let rendered = is_rendered.then(|| (root.to_owned(), format.extension()));
         let store = Store { folder: tables, scratch: hidden.clone(), rendered };
-        let mut folder = Self { root: root.to_owned(), format, store, staged, states, _lock: lock };
-        for name in staged::tables_in(&folder.staged).map_err(broken)? {
-            folder.merge(&name).map_err(broken)?;
+        Ok(Self { root: root.to_owned(), format, store, staged, states, _lock: lock })
+    }
+
+    /// Merges what an interrupted run has left; returns the tables that cannot be merged, and why.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn merge_leftovers(&mut self) -> Result<Vec<(String, Error)>> {
+        let names = staged::tables_in(&self.staged).map_err(|error| cannot_be_written(&self.root, &error))?;
+        if !names.is_empty() {
+            tracing::info!("Merging the rows of an interrupted run: {}.", names.join(", "));
         }
-        Ok(folder)
+        let merged = names.into_iter().map(|name| (self.merge(&name), name));
+        let failed = merged.filter_map(|(merged, name)| Some((name, unmerged(&merged.err()?))));
+        Ok(failed.collect())
     }
 
     /// The states of the last run.
@@ -141,11 +154,19 @@ impl Folder {
     }
 
     fn forget(&mut self, name: &str) -> io::Result<()> {
+        let files = self.store.files(name)?;
+        for path in &files {
+            open_old(path, name).map_err(|error| in_file(path, error))?;
+        }
+        staged::remove_all(&self.staged.join(name))?;
         // The state first: without files, it would skip their days.
         self.states.forget(name).map_err(other)?;
-        for path in self.store.files(name)? {
+        for path in files {
+            // The Parquet file last: it leads to the other one.
+            if let Some(rendered) = self.store.rendered(&path).filter(|rendered| rendered.exists()) {
+                fs::remove_file(rendered)?;
+            }
             fs::remove_file(&path)?;
-            self.render(&path)?;
         }
         Ok(())
     }
@@ -187,7 +208,7 @@ impl Folder {
                 let path = self.root.join(WORKBOOK);
                 let new = self.store.scratch.join("new.xlsx");
                 let (tables, too_large) = sheets(tables)?;
-                xlsx::write(&new, &self.store.scratch, &tables)?;
+                xlsx::write(&new, &self.store.scratch, &tables).inspect_err(|_| drop(fs::remove_file(&new)))?;
                 File::open(&new)?.sync_all()?;
                 fs::rename(&new, &path)?;
                 files::sync_folder_of(&path);
@@ -216,7 +237,7 @@ impl Folder {
         Ok(tables)
     }
 
-    /// Writes a Parquet file in the format for people, or removes that if there is none any more.
+    /// Writes a Parquet file in the other format, or removes that file if the Parquet file is gone.
     fn render(&self, path: &Path) -> io::Result<()> {
         let Some(target) = self.store.rendered(path) else { return Ok(()) };
         if !path.exists() {
@@ -229,19 +250,19 @@ impl Folder {
                 FileFormat::Csv => {
                     write_csv_header(&mut file, &schema)?;
                     for batch in batches {
-                        write_csv(&mut file, &batch.map_err(other)?)?;
+                        write_csv(&mut file, &next(batch)?)?;
                     }
                 }
                 FileFormat::Arrow => {
                     let mut writer = FileWriter::try_new(&mut file, &schema).map_err(other)?;
                     for batch in batches {
-                        writer.write(&batch.map_err(other)?).map_err(other)?;
+                        writer.write(&next(batch)?).map_err(other)?;
                     }
                     writer.finish().map_err(other)?;
                 }
                 FileFormat::Jsonl | FileFormat::Parquet | FileFormat::Xlsx => {
                     for batch in batches {
-                        write_json_lines(&mut file, &batch.map_err(other)?)?;
+                        write_json_lines(&mut file, &next(batch)?)?;
                     }
                 }
             }
@@ -285,8 +306,10 @@ impl Folder {
                 lines.push(format!("Python: import polars; polars.read_parquet('{root}/{pattern}')"));
             }
             FileFormat::Csv => {
-                lines.push(format!("DuckDB: duckdb -c \"FROM '{root}/{pattern}' LIMIT 10\""));
-                lines.push(format!("Spreadsheets: open {root}/{}.", pattern.replace("/*", "/<month>")));
+                // Ids stay text.
+                let all = format!("FROM read_csv('{root}/{pattern}', all_varchar = true) LIMIT 10");
+                lines.push(format!("DuckDB: duckdb -c \"{all}\""));
+                lines.push("Excel: export to another folder with --format xlsx, which keeps ids as text.".to_owned());
             }
             FileFormat::Xlsx => lines.push(format!("Excel: open {root}/{WORKBOOK}.")),
             FileFormat::Arrow => {
@@ -296,6 +319,12 @@ impl Folder {
         }
         lines
     }
+}
+
+/// A batch that was read, which is progress.
+fn next(batch: std::result::Result<RecordBatch, ArrowError>) -> io::Result<RecordBatch> {
+    watchdog::moved();
+    batch.map_err(other)
 }
 
 /// The tables that fit a sheet, and the error that names the others.
@@ -370,7 +399,6 @@ fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {
         ("the format", found.format.extension(), manifest.format.extension()),
         ("the currency", &*found.currency, &*manifest.currency),
         ("the time zone", &*found.timezone, &*manifest.timezone),
-        ("data of", account(found.is_simulated), account(manifest.is_simulated)),
     ] {
         if then != now {
             return Err(Error::config(format!(
@@ -380,11 +408,23 @@ fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {
             )));
         }
     }
+    if found.is_simulated != manifest.is_simulated {
+        let [of, now] = [found.is_simulated, manifest.is_simulated].map(account);
+        return Err(Error::config(format!(
+            "{} has rows of {of}, and this run reads {now}. Export to another folder.",
+            root.display()
+        )));
+    }
     Ok(())
 }
 
 fn account(is_simulated: bool) -> &'static str {
     if is_simulated { "a simulated account" } else { "a Criteo account" }
+}
+
+/// The error of rows that were read and cannot be merged into files.
+pub(crate) fn unmerged(error: &io::Error) -> Error {
+    Error::system(format!("The rows that were read cannot be written to files: {error}."))
 }
 
 fn cannot_be_written(root: &Path, error: &io::Error) -> Error {

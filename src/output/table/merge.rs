@@ -13,7 +13,7 @@ use chrono::NaiveDate;
 use parquet::arrow::ArrowWriter;
 
 use crate::output::table::change::Change;
-use crate::output::table::rows::{keys_of, merged_schema, of_others, outside, with_schema, within};
+use crate::output::table::rows::{Scope, keys_of, merged_schema, outside, with_schema, within};
 use crate::output::table::staged::{Reader, StagedFile};
 use crate::output::table::store::{OldFile, Store, open_old, properties};
 use crate::output::table::{ADVERTISER_ID, Layout, Merge, Partition, in_file, other};
@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// If a file cannot be read or written. The old files are as they were, and the staged ones still there.
     pub(crate) fn merge(&self, layout: &Layout, staged: Vec<StagedFile>) -> io::Result<Vec<PathBuf>> {
-        let change = Change::new(layout.clone(), staged);
+        let change = Change::new(layout.clone(), staged)?;
         let mut changed = Vec::new();
         for start in change.partitions(self) {
             let path = self.path(layout, start);
@@ -141,14 +141,13 @@ fn merge_keys(
             out.write(&batch, &BooleanArray::from(keep))?;
         }
     }
-    let scope = change.scope.as_ref().filter(|_| layout.merge == Merge::All);
-    let advertisers = scope.map(|scope| scope.iter().map(|id| crate::model::ids::numeric_id(id)).collect());
+    let scope = change.scope.as_ref().filter(|_| layout.merge == Merge::All).map(Scope::new);
     for batch in old.into_iter().flat_map(|old| old.batches) {
         let batch = batch.map_err(other)?;
         let is_by_advertiser = batch.column_by_name(ADVERTISER_ID).is_some();
-        let others = match &advertisers {
-            // All objects of these advertisers were read: the old ones are replaced or gone.
-            Some(advertisers) if is_by_advertiser => of_others(&batch, advertisers),
+        let others = match &scope {
+            // All objects in the scope were read: the old ones are replaced or gone.
+            Some(scope) if is_by_advertiser => scope.others(&batch),
             Some(_) if !is_narrower => continue,
             _ => BooleanArray::from(vec![true; batch.num_rows()]),
         };

@@ -15,6 +15,9 @@ use crate::model::ids::numeric_id;
 use crate::output::table::columns::{day_of_micros, day_of_number};
 use crate::output::table::{ADVERTISER_ID, Layout, other};
 
+/// The column of objects by country.
+const COUNTRY: &str = "country";
+
 /// Days by advertiser, in order and without overlaps.
 pub(super) type ReplacedDays = HashMap<u64, Vec<(NaiveDate, NaiveDate)>>;
 
@@ -126,12 +129,33 @@ fn hash_value(column: &ArrayRef, row: usize, hasher: &mut DefaultHasher) {
     }
 }
 
-/// Which rows belong to none of these advertisers. Rows without an advertiser belong to all.
-pub(super) fn of_others(batch: &RecordBatch, advertisers: &BTreeSet<u64>) -> BooleanArray {
-    let ids = batch.column_by_name(ADVERTISER_ID).and_then(|column| column.as_string_opt::<i32>());
-    let is_of_other = |row| {
-        let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| numeric_id(ids.value(row)));
-        id.is_some_and(|id| !advertisers.contains(&id))
-    };
-    (0..batch.num_rows()).map(|row| Some(is_of_other(row))).collect()
+/// Advertisers and countries whose objects were read; without countries, those of all.
+#[derive(Debug, Default)]
+pub(super) struct Scope<'a> {
+    advertisers: BTreeSet<u64>,
+    countries: BTreeSet<&'a str>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(names: &'a BTreeSet<String>) -> Self {
+        let is_id = |name: &&String| name.bytes().all(|byte| byte.is_ascii_digit());
+        let (ids, countries): (Vec<_>, Vec<_>) = names.iter().partition(is_id);
+        Self {
+            advertisers: ids.into_iter().map(|id| numeric_id(id)).collect(),
+            countries: countries.into_iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// Which rows it does not cover. Rows without an advertiser or a country belong to all.
+    pub(super) fn others(&self, batch: &RecordBatch) -> BooleanArray {
+        let texts = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        let (ids, countries) = (texts(ADVERTISER_ID), texts(COUNTRY).filter(|_| !self.countries.is_empty()));
+        let is_of_other = |row| {
+            let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| numeric_id(ids.value(row)));
+            let country = countries.filter(|countries| countries.is_valid(row)).map(|countries| countries.value(row));
+            id.is_some_and(|id| !self.advertisers.contains(&id))
+                || country.is_some_and(|country| !self.countries.contains(country))
+        };
+        (0..batch.num_rows()).map(|row| Some(is_of_other(row))).collect()
+    }
 }

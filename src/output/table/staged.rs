@@ -2,6 +2,7 @@
 //!
 //! A staged file makes rows and state durable together: both exist or neither does.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ pub(crate) struct SliceNote {
     pub rows: u64,
     /// The first and last day of its rows.
     pub days: Option<(NaiveDate, NaiveDate)>,
+    /// The first days of the partitions that its rows are in.
+    pub partitions: BTreeSet<NaiveDate>,
     /// What it covers, if rows of these days and advertisers are replaced.
     pub coverage: Option<CoverageNote>,
 }
@@ -80,6 +83,7 @@ pub(crate) struct Staged {
     first_batch: usize,
     rows: u64,
     days: Option<(NaiveDate, NaiveDate)>,
+    partitions: BTreeSet<NaiveDate>,
     /// The index of the period, and its zone.
     period: Option<usize>,
     zone: Option<Tz>,
@@ -113,6 +117,7 @@ impl Staged {
             first_batch: 0,
             rows: 0,
             days: None,
+            partitions: BTreeSet::new(),
             scope: None,
             is_broken: false,
         }
@@ -124,6 +129,7 @@ impl Staged {
     /// If the file cannot be written.
     pub(crate) fn end_row(&mut self) -> io::Result<()> {
         if let Some(day) = self.period.and_then(|period| self.columns.day(period, self.zone)) {
+            self.partitions.insert(self.table.layout.partition.start(day));
             self.days = Some(self.days.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
         }
         self.columns.append();
@@ -145,10 +151,11 @@ impl Staged {
             is_complete: coverage.is_complete,
         });
         let (first, days, rows) = (self.first_batch, self.days.take(), std::mem::take(&mut self.rows));
+        let partitions = std::mem::take(&mut self.partitions);
         let open = self.open()?;
         let batches = (first, open.batches - first);
         if batches.1 > 0 || coverage.is_some() {
-            open.notes.slices.push(SliceNote { batches, rows, days, coverage });
+            open.notes.slices.push(SliceNote { batches, rows, days, partitions, coverage });
         }
         self.first_batch = open.batches;
         Ok(())
@@ -277,7 +284,18 @@ pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
         }
     }
     paths.sort();
-    paths.into_iter().map(StagedFile::new).collect()
+    let mut files: Vec<StagedFile> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let file = StagedFile::new(path)?;
+        if file.notes.state.is_some() {
+            // Only the last state counts, and each may be megabytes.
+            for earlier in &mut files {
+                earlier.notes.state = None;
+            }
+        }
+        files.push(file);
+    }
+    Ok(files)
 }
 
 /// Removes the staged files of a table in one step: a part of them would lead to an older state.

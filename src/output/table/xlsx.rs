@@ -57,15 +57,13 @@ pub(super) fn write(path: &Path, scratch: &Path, tables: &[(String, Vec<PathBuf>
 
 fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> io::Result<()> {
     let mut columns: Vec<String> = Vec::new();
-    let mut readers = Vec::new();
     for file in files {
-        let (schema, reader) = read_parquet(file)?;
+        let (schema, _) = read_parquet(file)?;
         for field in schema.fields() {
             if !columns.contains(field.name()) {
                 columns.push(field.name().clone());
             }
         }
-        readers.push(reader);
     }
     for (column, name) in (0_u16..).zip(&columns) {
         #[expect(clippy::cast_precision_loss, reason = "the width of a column")]
@@ -74,14 +72,17 @@ fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> i
         sheet.write_string_with_format(0, column, name, &formats.header).map_err(other)?;
     }
     let mut row = 0_u32;
-    for batch in readers.into_iter().flatten() {
-        watchdog::moved();
-        let batch = batch.map_err(other)?;
-        for index in 0..batch.num_rows() {
-            row += 1;
-            for (column, name) in (0_u16..).zip(&columns) {
-                if let Some(array) = batch.column_by_name(name) {
-                    write_cell(sheet, row, column, array, index, formats)?;
+    for file in files {
+        let (_, batches) = read_parquet(file)?;
+        for batch in batches {
+            watchdog::moved();
+            let batch = batch.map_err(other)?;
+            for index in 0..batch.num_rows() {
+                row += 1;
+                for (column, name) in (0_u16..).zip(&columns) {
+                    if let Some(array) = batch.column_by_name(name) {
+                        write_cell(sheet, row, column, array, index, formats)?;
+                    }
                 }
             }
         }
