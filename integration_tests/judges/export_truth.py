@@ -39,7 +39,7 @@ RATIOS = {
 NAMES = {"Advertiser": "advertiser_name", "Campaign": "campaign_name", "Adset": "ad_set_name", "Ad": "ad_name",
          "Category": "category_name"}
 # Campaigns get these names in both runs: a spreadsheet must not run them.
-FORMULAS = ["=1+1", "+2", "-3", "@SUM(A1)"]
+FORMULAS = ["=1+1", "+2+3", "-3-A1", "@SUM(A1)"]
 NANO = Decimal("0.000000001")
 
 
