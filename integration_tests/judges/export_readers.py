@@ -2,8 +2,8 @@
 their types."""
 
 import csv
-import re
 import json
+import re
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
