@@ -14,7 +14,7 @@ use source_criteo::products::{Source, Stream, marketing};
 use source_criteo::read::sums;
 use source_criteo::rows::envelope;
 use source_criteo::rows::envelope::{RowSink, Shape};
-use source_criteo::rows::project::Projection;
+use source_criteo::rows::project::{JsonObject, Projection};
 
 /// The buffer is flushed at this size, as in the connector.
 const BUFFER: usize = 64 * 1024;
