@@ -29,7 +29,7 @@ FIRST_DAY, FIRST_RUN, SECOND_RUN = "2026-09-12", "2026-10-20", "2026-11-01"
 LOOKBACK = "2026-09-20"
 # One of each kind of object, the last so that the others keep their places.
 DELETED = {"campaigns": "200008", "ads": "900000000000000016", "ad_sets": "300008", "audiences": "600320"}
-# Criteo corrects a day that the second run reads again: this campaign has no row any more.
+# Criteo corrects a day that the second run reads again: this campaign then has no row.
 WITHDRAWN = {"campaign": "299999", "day": "2026-10-10"}
 # Few rows per response, so that days are read in parts.
 ROW_CAP = 400
