@@ -132,8 +132,7 @@ pub(super) fn open_old(path: &Path, table: &str) -> io::Result<Option<OldFile>> 
     let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
     if value(STREAM).as_deref() != Some(table) {
-        let text = "this is not a file of this export; move it away";
-        return Err(io::Error::other(text));
+        return Err(io::Error::other("this is not a file of this export; move it away"));
     }
     let scope = value(SCOPE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let schema = Arc::clone(reader.schema());
