@@ -112,7 +112,7 @@ impl Change {
         // A killed merge may have removed only the Parquet file.
         let exists = |start: &NaiveDate| {
             let path = store.path(&self.layout, Some(*start));
-            path.exists() || store.rendered(&path).is_some_and(|rendered| rendered.exists())
+            path.exists() || store.rendered(&path).is_some_and(|rendered| rendered.exists()) // guard: emptied-months
         };
         filled.chain(emptied.filter(exists)).map(Some).collect()
     }

@@ -197,7 +197,7 @@ impl<'a> ReportReader<'a> {
         self.recovery.accepted(slice);
         self.tracks[index].done(slice.id, 0, 0);
         let coverage = self.coverage(index, slice);
-        self.run.output.covers(self.id, coverage);
+        self.run.output.covers(self.id, coverage); // guard: empty-parts
         self.send_state(index);
     }
 
