@@ -178,7 +178,7 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     let (Some(key_file), Some(currency)) = (&arguments.key_file, &arguments.currency) else {
         return Err(Error::config(format!(
             "Without a terminal, setup needs {}. partners.criteo.com downloads the key file when you press \"Create \
-             new key\"; docs/credentials.md has the steps.",
+             new key\"; `source-criteo help credentials` has the steps.",
             missing.join(" and ")
         )));
     };
@@ -290,7 +290,7 @@ impl Guide {
                 "Ask for consent" => {
                     let link = ask(terminal, "The link (Enter to skip):").await?;
                     if link.is_empty() {
-                        terminal.paragraph("docs/credentials.md has a message to send with it.");
+                        terminal.paragraph("`source-criteo help credentials message` has a message to send with it.");
                     } else {
                         terminal.paragraph("A message for the person who grants consent:");
                         terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
