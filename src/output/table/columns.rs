@@ -13,7 +13,8 @@ use arrow_schema::{ArrowError, DataType, SchemaRef};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
-use crate::output::table::{DECIMAL, Table};
+use crate::output::stream::StreamSetup;
+use crate::output::table::{DECIMAL, Dialect, Table};
 use crate::rows::coerce::iso_day;
 use crate::rows::decimal::Decimal;
 use crate::rows::project::RowCells;
@@ -28,7 +29,7 @@ const EPOCH: i32 = 719_163;
 /// The typed columns of a table, and the row that is being filled.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    pub cells: RowCells,
+    cells: RowCells,
     columns: Vec<Column>,
     schema: SchemaRef,
     rows: usize,
@@ -67,6 +68,17 @@ enum Fit {
 }
 
 impl Columns {
+    /// The columns of a stream.
+    #[expect(clippy::unnecessary_wraps, reason = "a build without files has none")]
+    pub(crate) fn of(setup: &StreamSetup, dialect: Dialect) -> Option<Self> {
+        Some(Self::new(&Table::new(&setup.stream, &setup.plan, dialect)))
+    }
+
+    /// The row that is being filled.
+    pub(crate) fn cells(&mut self) -> &mut RowCells {
+        &mut self.cells
+    }
+
     pub(crate) fn new(table: &Table) -> Self {
         let fields = table.cells.iter().zip(table.schema.fields());
         let columns = fields.map(|(cell, field)| Column {

@@ -1,8 +1,10 @@
 //! Streams as tables: typed columns in files and on pipes.
 
+pub(crate) mod arrow_file;
 mod change;
 pub(crate) mod columns;
 pub mod folder;
+mod guide;
 mod merge;
 pub(crate) mod render;
 mod rows;
@@ -151,8 +153,9 @@ fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataT
 
 /// An error with the file that it is about.
 fn in_file(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    let error = other(error);
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    let (error, path) = (other(error), path.display().to_string());
+    let text = error.to_string();
+    if text.starts_with(&path) { error } else { io::Error::new(error.kind(), format!("{path}: {text}")) }
 }
 
 /// An error of a file format as an error of the system.
