@@ -29,7 +29,7 @@ fn exports_on_a_disk(bench: &Bench, trouble: &str, repair: &str) -> Runs {
         std::fs::create_dir_all(bench.directory.join(folder)).unwrap();
     }
     let script = format!(
-        "mount -t tmpfs -o size=64m none disk && cp -a out disk/ && used=$(du -sk disk | cut -f1) || exit 9
+        "mount -t tmpfs -o size=64m none disk && cp -a out disk/ && used=$(df --output=used disk | tail -1) || exit 9
         {{ {trouble}; }} || exit 9
         \"$@\" >1.txt 2>&1; echo $? >1.code
         {{ {repair}; }} || exit 9
@@ -61,7 +61,7 @@ fn fill(blocks: u32) -> bool {
         let free = blocks * BLOCK;
         let runs = exports_on_a_disk(
             &bench,
-            &format!("mount -o remount,size=$((used + {free}))k disk"),
+            &format!("mount -o remount,size=$((used + {free} + 4))k disk"),
             "mount -o remount,size=64m disk",
         );
         assert!([0, 1].contains(&runs.code), "{run}, {blocks}: {}", runs.stderr);

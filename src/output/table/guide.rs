@@ -12,8 +12,6 @@ use crate::output::table::{DECIMAL, in_file};
 use crate::support::text::{counted, shell_word};
 
 const VIEWS: &str = "views.sql";
-/// The longest line of a CSV file that the views read: more than a row may have.
-const MAX_LINE: usize = 64 * 1024 * 1024;
 
 impl Folder {
     /// Writes the views for `DuckDB`, if it needs any to read the files.
@@ -48,7 +46,7 @@ impl Folder {
         let reads = kinds.iter().map(|(columns, files)| {
             format!(
                 "FROM read_csv({}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', \
-                 max_line_size = {MAX_LINE}, columns = {{{columns}}})",
+                 columns = {{{columns}}})",
                 self.listed(root, files)
             )
         });
