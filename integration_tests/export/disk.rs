@@ -70,6 +70,7 @@ fn fill(blocks: u32) -> bool {
             let errors: BTreeSet<_> = runs.stderr.lines().filter(|line| line.contains("No space left")).collect();
             assert!(errors.iter().any(|line| line.contains("disk/out")), "{run}, {blocks}: {}", runs.stderr);
             let is_error = |line: &&str| line.contains("ERROR") || line.starts_with("Cannot");
+            println!("{run}, {blocks}: {errors:?}");
             // At most one for each table that was merged, and for the run.
             assert!(runs.stderr.lines().filter(is_error).count() <= STREAMS.len() + 2, "{}", runs.stderr);
         }
@@ -92,19 +93,20 @@ fn assert_no_leftovers(bench: &Bench) {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    for blocks in [0, 1, 2, 4, 7, 12, 20, 30, 45] {
-        fill(blocks);
+    for blocks in [0, 12, 60] {
+        assert!(fill(blocks), "{blocks} blocks are enough");
     }
 }
 
-/// Every size until the disk is large enough, of which `FULL_DISKS` is the largest.
+/// `FULL_DISKS` sizes, from none to the most.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
-fn a_disk_that_fills_up_at_any_write_loses_nothing() {
-    let most = std::env::var("FULL_DISKS").map_or(200, |most| most.parse().unwrap());
-    let first = (0..=most).find(|blocks| !fill(*blocks));
-    println!("enough: {first:?} blocks");
-    assert!(first.is_none_or(|blocks| blocks > 20), "{first:?}");
+fn disks_of_many_sizes_lose_nothing() {
+    const MOST: u32 = 160;
+    let sizes: u32 = std::env::var("FULL_DISKS").map_or(20, |sizes| sizes.parse().unwrap());
+    let failed = (0..sizes).filter(|size| fill(size * MOST / sizes)).count();
+    println!("{failed} of {sizes} disks were full");
+    assert!(failed > 0);
 }
 
 #[test]

@@ -38,37 +38,3 @@ pub(crate) fn grouped(number: u64) -> String {
     }
     text
 }
-
-/// A word of a command line: quoted if a shell would change it.
-pub(crate) fn shell_word(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    if !word.contains('\'') {
-        return format!("'{word}'");
-    }
-    if !word.contains(['"', '$', '`', '\\', '!']) {
-        return format!("\"{word}\"");
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::support::text::*;
-
-    #[test]
-    fn words_of_a_command_line_are_quoted() {
-        for (word, quoted) in [
-            ("criteo/views.sql", "criteo/views.sql"),
-            ("my files", "'my files'"),
-            ("Ana's", "\"Ana's\""),
-            ("Ana's $1", r"'Ana'\''s $1'"),
-            ("a\"b", "'a\"b'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shell_word(word), quoted);
-        }
-    }
-}

@@ -20,7 +20,7 @@ use crate::rows::decimal::Decimal;
 use crate::rows::project::RowCells;
 
 /// Rows of one batch: large enough for columns, small enough for the memory of many streams.
-pub(crate) const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 /// Bytes of text in one batch, in case rows are long.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Days from 0001-01-01 to 1970-01-01.
@@ -131,9 +131,8 @@ impl Columns {
     }
 
     /// The day of a column of the row in [`Self::cells`]; of an instant, the day in this zone.
-    pub(crate) fn day(&self, column: usize, zone: Option<Tz>) -> Option<NaiveDate> {
-        let row = self.cells.row();
-        let text = text_of(self.cells.get(&row, self.columns.get(column)?.cell)?)?;
+    pub(super) fn day(&self, column: usize, zone: Option<Tz>) -> Option<NaiveDate> {
+        let text = text_of(self.cells.cell(self.columns.get(column)?.cell)?)?;
         if text.ends_with('Z') { day_of_micros(micros_of(text)?, zone) } else { iso_day(text.get(..10)?) }
     }
 
@@ -289,13 +288,13 @@ fn micros_of(text: &str) -> Option<i64> {
 }
 
 /// The day of an instant in a zone, or else in UTC.
-pub(crate) fn day_of_micros(micros: i64, zone: Option<Tz>) -> Option<NaiveDate> {
+pub(super) fn day_of_micros(micros: i64, zone: Option<Tz>) -> Option<NaiveDate> {
     let instant = DateTime::from_timestamp_micros(micros)?;
     Some(zone.map_or_else(|| instant.date_naive(), |zone| instant.with_timezone(&zone).date_naive()))
 }
 
 /// The day with this number, counted from 1970-01-01.
-pub(crate) fn day_of_number(days: i32) -> Option<NaiveDate> {
+pub(super) fn day_of_number(days: i32) -> Option<NaiveDate> {
     NaiveDate::from_num_days_from_ce_opt(days.checked_add(EPOCH)?)
 }
 

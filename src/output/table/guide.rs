@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Schema};
 use crate::output::table::folder::{FileFormat, Folder, Tables, WORKBOOK};
 use crate::output::table::store::ParquetFile;
 use crate::output::table::{DECIMAL, in_file};
-use crate::support::text::{counted, shell_word};
+use crate::support::text::counted;
 
 const VIEWS: &str = "views.sql";
 
@@ -130,4 +130,38 @@ fn sql_text(text: &str) -> String {
 /// A string in Python.
 fn python_text(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// A word of a command line: quoted if a shell would change it.
+fn shell_word(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    if !word.contains('\'') {
+        return format!("'{word}'");
+    }
+    if !word.contains(['"', '$', '`', '\\', '!']) {
+        return format!("\"{word}\"");
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::output::table::guide::shell_word;
+
+    #[test]
+    fn words_of_a_command_line_are_quoted() {
+        for (word, quoted) in [
+            ("criteo/views.sql", "criteo/views.sql"),
+            ("my files", "'my files'"),
+            ("Ana's", "\"Ana's\""),
+            ("Ana's $1", r"'Ana'\''s $1'"),
+            ("a\"b", "'a\"b'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
 }

@@ -34,7 +34,7 @@ const DONE: &str = "merged";
 
 /// What a staged file holds besides its batches.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Notes {
+pub(super) struct Notes {
     pub layout: Layout,
     pub slices: Vec<SliceNote>,
     /// The state after these rows.
@@ -45,7 +45,7 @@ pub(crate) struct Notes {
 
 /// A response that was written completely.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SliceNote {
+pub(super) struct SliceNote {
     /// Its batches: the first one, and how many.
     pub batches: (usize, usize),
     pub rows: u64,
@@ -59,7 +59,7 @@ pub(crate) struct SliceNote {
 
 /// Days and advertisers that were read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct CoverageNote {
+pub(super) struct CoverageNote {
     pub since: NaiveDate,
     pub until: NaiveDate,
     pub advertisers: Vec<String>,
@@ -105,7 +105,7 @@ struct Open {
 
 impl Staged {
     /// The staged files of a table, in this folder; the first is created with the first rows.
-    pub(crate) fn new(folder: PathBuf, table: Table) -> Self {
+    pub(super) fn new(folder: PathBuf, table: Table) -> Self {
         let period = table.layout.period.as_ref().and_then(|period| table.schema.index_of(period).ok());
         Self {
             folder,
@@ -269,13 +269,13 @@ fn joined(one: Option<(NaiveDate, NaiveDate)>, (first, last): (NaiveDate, NaiveD
 }
 
 /// A finished staged file. It is opened for its rows, since there may be thousands.
-pub(crate) struct StagedFile {
+pub(super) struct StagedFile {
     path: PathBuf,
     pub schema: SchemaRef,
     pub notes: Notes,
 }
 
-pub(crate) type Reader = FileReader<io::BufReader<File>>;
+pub(super) type Reader = FileReader<io::BufReader<File>>;
 
 impl StagedFile {
     fn new(path: PathBuf) -> io::Result<Self> {
@@ -289,7 +289,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(crate) fn open(&self) -> io::Result<Reader> {
+    pub(super) fn open(&self) -> io::Result<Reader> {
         open_reader(&self.path)
     }
 }
@@ -303,7 +303,7 @@ fn open_reader(path: &Path) -> io::Result<Reader> {
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
+pub(super) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
     let mut paths = Vec::new();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -337,7 +337,7 @@ pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
 ///
 /// # Errors
 /// If they cannot be removed.
-pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
+pub(super) fn remove_all(folder: &Path) -> io::Result<()> {
     let done = folder.with_extension(DONE);
     match fs::rename(folder, &done) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -353,7 +353,7 @@ pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub(crate) fn tables_in(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn tables_in(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

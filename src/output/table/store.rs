@@ -27,7 +27,7 @@ const STREAM: &str = "source-criteo.stream";
 const SCOPE: &str = "source-criteo.scope";
 
 /// Tables in their Parquet files.
-pub(crate) struct Store {
+pub(super) struct Store {
     /// The folder with `<table>.parquet` and `<table>/<partition>.parquet`.
     pub folder: PathBuf,
     /// Where files are written before they take their place, on the same file system.

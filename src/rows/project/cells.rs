@@ -72,6 +72,12 @@ impl RowCells {
         String::from_utf8_lossy(&self.buffer)
     }
 
+    /// The value of one column of the current row, if it has it.
+    #[must_use]
+    pub fn cell(&self, column: usize) -> Option<&str> {
+        std::str::from_utf8(self.buffer.get(self.cells.get(column)?.clone())?).ok()
+    }
+
     /// The value of a column in [`Self::row`]; `None` if the row has none, or if it is `null`.
     #[must_use]
     pub fn get<'a>(&self, row: &'a str, column: usize) -> Option<&'a str> {
