@@ -252,9 +252,9 @@ pub struct ExportArguments {
     /// The days to read.
     #[command(flatten)]
     pub days: Days,
-    /// Format of the files.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: FileFormat,
+    /// Format of the files; by default that of earlier exports to the folder, or Parquet.
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
     /// Delete the files and states of the exported streams first, after a successful check, and read them from the start.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub reset: bool,

@@ -26,12 +26,16 @@ impl Session {
 
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
     pub(crate) async fn run_checks(&self, config: Result<&Config>) -> Result<CheckReport> {
-        let terminal = Terminal::stderr();
-        let mut on_result = |result: &StepResult| match &terminal {
-            Some(terminal) => show(*terminal, result),
-            None => log(result),
-        };
-        let check = Check::new(&mut on_result);
+        self.check_quietly(config, &mut report).await
+    }
+
+    /// Runs the steps of the check; the caller decides what to show of them.
+    pub(crate) async fn check_quietly(
+        &self,
+        config: Result<&Config>,
+        on_result: &mut dyn FnMut(&StepResult),
+    ) -> Result<CheckReport> {
+        let check = Check::new(on_result);
         match config {
             Ok(config) => match self.client(config, RetryProfile::Check) {
                 Ok(client) => Ok(check.run_checks(&client, &self.output, config).await),
@@ -41,6 +45,14 @@ impl Session {
             Err(error) if error.kind == Kind::System => Err(error),
             Err(error) => Ok(check.without_config(error)),
         }
+    }
+}
+
+/// Reports the result of a step: at a terminal as text, else in the log.
+pub(crate) fn report(result: &StepResult) {
+    match Terminal::stderr() {
+        Some(terminal) => show(terminal, result),
+        None => log(result),
     }
 }
 

@@ -11,7 +11,7 @@ pub mod sink;
 pub mod state_file;
 mod stream;
 mod summary;
-#[cfg(feature = "files")]
+#[cfg_attr(not(feature = "files"), path = "no_table.rs")]
 pub mod table;
 pub mod tally;
 #[cfg(test)]
@@ -35,7 +35,6 @@ use crate::output::event::Event;
 use crate::output::sink::Sink;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Writer;
@@ -139,7 +138,6 @@ impl Output {
             schema: singer::schema(stream, is_selected),
             plan,
             is_whole,
-            #[cfg(feature = "files")]
             stream: stream.clone(),
         })));
     }
@@ -155,7 +153,6 @@ impl Output {
     }
 
     /// Exports to this folder instead of writing messages, before any stream is announced.
-    #[cfg(feature = "files")]
     pub fn export_to(&self, folder: Folder) {
         self.send(Event::Export(Box::new(folder)));
     }
