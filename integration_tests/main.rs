@@ -29,6 +29,7 @@ mod responses;
 mod rules;
 mod samples;
 mod sandbox;
+mod setup;
 mod since;
 mod singer;
 mod soak;

@@ -56,6 +56,9 @@ pub(crate) fn report(result: &StepResult) {
     }
 }
 
+/// Passed steps whose text is worth knowing afterwards.
+const SUMMED_UP: [Step; 4] = [Step::Configuration, Step::App, Step::Advertisers, Step::FirstSync];
+
 fn log(result: &StepResult) {
     match &result.outcome {
         StepOutcome::Passed(text) => tracing::info!("{}: {}{text}", result.step.name(), result.detail),
@@ -79,9 +82,7 @@ pub(crate) fn verdict(report: &CheckReport) -> Result<String> {
         [] => {
             let said = report.results.iter().filter_map(|result| match &result.outcome {
                 StepOutcome::Warning(text) => Some(text.as_str()),
-                StepOutcome::Passed(text) if [Step::App, Step::Advertisers, Step::FirstSync].contains(&result.step) => {
-                    Some(text.as_str())
-                }
+                StepOutcome::Passed(text) if SUMMED_UP.contains(&result.step) => Some(text.as_str()),
                 _ => None,
             });
             Ok(std::iter::once("The credentials work.").chain(said).collect::<Vec<_>>().join(" "))

@@ -93,12 +93,6 @@ impl Terminal {
     pub fn paragraph(self, text: &str) {
         put(&wrapped(&safe(text), self.width.clamp(NARROWEST, WIDEST)).join("\n"));
     }
-
-    /// Writes a prompt; the input follows on the same line.
-    pub fn question(self, text: &str) {
-        let _ = write!(std::io::stderr(), "{} ", self.paint(text, Color::Yellow));
-        let _ = std::io::stderr().flush();
-    }
 }
 
 /// Errors are ignored: the run continues without its terminal.
