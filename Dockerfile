@@ -11,6 +11,7 @@ COPY Cargo.lock Cargo.toml ./
 COPY sandbox/Cargo.toml sandbox/
 RUN mkdir src sandbox/src && touch src/lib.rs sandbox/src/lib.rs && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked
+COPY docs/*.md docs/
 COPY schemas schemas
 COPY sandbox/src sandbox/src
 COPY src src
