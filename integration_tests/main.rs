@@ -22,6 +22,7 @@ mod objects;
 mod one_advertiser;
 mod openapi;
 mod packages;
+mod pictures;
 mod process;
 mod refusals;
 mod reports;
