@@ -23,6 +23,7 @@ mod one_advertiser;
 mod openapi;
 mod packages;
 mod people;
+mod pictures;
 mod process;
 mod refusals;
 mod reports;
