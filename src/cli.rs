@@ -216,12 +216,15 @@ pub struct SetupArguments {
     /// Currency of all money in reports.
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
+    /// Time zone of the days in reports, such as Europe/Paris; use the one of the Criteo account.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
     /// First day of reports.
     #[arg(long, value_name = "DAY")]
     pub start_date: Option<String>,
-    /// Advertisers to read, separated by commas; without it, all that granted consent.
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    pub advertiser_ids: Vec<String>,
+    /// Ids of the advertisers to read, separated by commas; without it, all that granted consent.
+    #[arg(long, value_name = "IDS", value_delimiter = ',', alias = "advertiser-ids")]
+    pub advertisers: Vec<String>,
     /// Also write a catalog of the streams the app can read to this file.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
@@ -288,9 +291,9 @@ pub struct ExportArguments {
     /// The days to read.
     #[command(flatten)]
     pub days: Days,
-    /// Format of the files.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: FileFormat,
+    /// Format of the files; by default that of earlier exports to the folder, or Parquet.
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
     /// Delete the files and states of the exported streams first, after a successful check, and read them from the start.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub reset: bool,

@@ -27,12 +27,16 @@ impl Session {
 
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
     pub(crate) async fn run_checks(&self, config: Result<&Config>) -> Result<CheckReport> {
-        let terminal = Terminal::stderr();
-        let mut on_result = |result: &StepResult| match &terminal {
-            Some(terminal) => show(*terminal, result),
-            None => log(result),
-        };
-        let check = Check::new(&mut on_result);
+        self.check_quietly(config, &mut report).await
+    }
+
+    /// Runs the steps of the check; the caller decides what to show of them.
+    pub(crate) async fn check_quietly(
+        &self,
+        config: Result<&Config>,
+        on_result: &mut dyn FnMut(&StepResult),
+    ) -> Result<CheckReport> {
+        let check = Check::new(on_result);
         match config {
             Ok(config) => match self.client(config, RetryProfile::Check) {
                 Ok(client) => Ok(check.run_checks(&client, &self.output, config).await),
@@ -44,6 +48,17 @@ impl Session {
         }
     }
 }
+
+/// Reports the result of a step: at a terminal as text, else in the log.
+pub(crate) fn report(result: &StepResult) {
+    match Terminal::stderr() {
+        Some(terminal) => show(terminal, result),
+        None => log(result),
+    }
+}
+
+/// Passed steps whose text is worth knowing afterwards.
+const SUMMED_UP: [Step; 4] = [Step::Configuration, Step::App, Step::Advertisers, Step::FirstSync];
 
 fn log(result: &StepResult) {
     match &result.outcome {
@@ -68,9 +83,7 @@ pub(crate) fn verdict(report: &CheckReport) -> Result<String> {
         [] => {
             let said = report.results.iter().filter_map(|result| match &result.outcome {
                 StepOutcome::Warning(text) => Some(text.as_str()),
-                StepOutcome::Passed(text) if [Step::App, Step::Advertisers, Step::FirstSync].contains(&result.step) => {
-                    Some(text.as_str())
-                }
+                StepOutcome::Passed(text) if SUMMED_UP.contains(&result.step) => Some(text.as_str()),
                 _ => None,
             });
             Ok(std::iter::once("The credentials work.").chain(said).collect::<Vec<_>>().join(" "))

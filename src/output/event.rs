@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
 use crate::output::{AdvertiserNames, Constants, Coverage, StreamId};
@@ -53,7 +52,6 @@ pub(crate) enum Event {
     /// States also go to this file.
     StateFile(Box<StateFile>),
     /// Rows go to files in this folder.
-    #[cfg(feature = "files")]
     Export(Box<Folder>),
     Started {
         stream: StreamId,

@@ -13,7 +13,7 @@ pub mod sink;
 pub mod state_file;
 mod stream;
 mod summary;
-#[cfg(feature = "files")]
+#[cfg_attr(not(feature = "files"), path = "no_table.rs")]
 pub mod table;
 pub mod tally;
 #[cfg(test)]
@@ -38,7 +38,6 @@ use crate::output::event::Event;
 use crate::output::sink::Sink;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Writer;
@@ -145,7 +144,6 @@ impl Output {
             schema: singer::schema(stream, is_selected),
             plan,
             is_whole,
-            #[cfg(feature = "files")]
             stream: stream.clone(),
         })));
     }
@@ -161,7 +159,6 @@ impl Output {
     }
 
     /// Exports to this folder instead of writing messages, before any stream is announced.
-    #[cfg(feature = "files")]
     pub fn export_to(&self, folder: Folder) {
         self.send(Event::Export(Box::new(folder)));
     }

@@ -9,7 +9,6 @@ use tracing::Level;
 use crate::output::AdvertiserNames;
 use crate::output::sink::StreamFiles;
 use crate::output::tally::ReportTally;
-#[cfg(feature = "files")]
 use crate::products::Stream;
 use crate::rows::project::Projection;
 use crate::support::text::{counted, excerpt, grouped};
@@ -25,7 +24,6 @@ pub(crate) struct StreamSetup {
     pub plan: Projection,
     /// Whether every sync reads it completely.
     pub is_whole: bool,
-    #[cfg(feature = "files")]
     pub stream: Stream,
 }
 

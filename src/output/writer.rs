@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tracing::Level;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::http::Body;
 use crate::output::event::Event;
 use crate::output::people;
@@ -68,6 +68,8 @@ pub(crate) struct Writer {
     lines: Lines,
     /// The failed streams with their error messages.
     failures: Vec<String>,
+    /// The streams that the end of the run interrupted, if one message reports them all.
+    unfinished: Vec<String>,
     /// When the last record or state was written.
     last_output: Instant,
     streams: Vec<StreamOutput>,
@@ -99,6 +101,7 @@ impl Writer {
             sink,
             lines,
             failures: Vec::new(),
+            unfinished: Vec::new(),
             last_output: Instant::now(),
             streams: Vec::new(),
             has_unmerged: false,
@@ -189,7 +192,6 @@ impl Writer {
             }
             Event::SingerInput { state, settings, is_test } => self.configure_singer(state, settings, is_test),
             Event::StateFile(file) => self.state_file = Some(*file),
-            #[cfg(feature = "files")]
             Event::Export(folder) => self.sink.export_to(folder),
             Event::Started { stream } => self.start(stream),
             Event::InitialState { stream, state } => {
@@ -459,7 +461,7 @@ impl Writer {
         let mut logs = stream.closing_logs(&self.names);
         logs.extend(self.sink.column_warnings(stream).into_iter().map(|text| (Level::WARN, text)));
         if !self.stop.is_stopping()
-            && let Err(error) = self.sink.merge(&name)
+            && let Err(error) = self.sink.merge(stream)
         {
             // Other streams go on; the files of this one are as they were, and its rows are still staged.
             self.fail(&name, &error);
@@ -468,8 +470,15 @@ impl Writer {
                 stream.has_problem = true;
             }
         }
-        if let Some(error) = error {
-            self.fail(&name, error);
+        let is_summed_up = error.is_some_and(|error| self.is_summed_up(error));
+        match error {
+            Some(error) if is_summed_up => {
+                self.failures.push(format!("{name}: {}", error.message));
+                self.unfinished.push(name.clone());
+                logs.retain(|(level, _)| *level < Level::INFO);
+            }
+            Some(error) => self.fail(&name, error),
+            None => {}
         }
         // The platform expects the last state directly before the final status.
         self.sink.end_stream(&mut self.lines, &name, error.is_none());
@@ -477,6 +486,11 @@ impl Writer {
             self.log(level, Some(&name), &text);
         }
         self.flush();
+    }
+
+    /// Whether one message reports all streams with this error, after the last one.
+    fn is_summed_up(&self, error: &Error) -> bool {
+        error.cause == Some(Cause::Interrupted) && self.sink.interruption(&[], 0).is_some()
     }
 
     fn fail(&mut self, name: &str, error: &Error) {
@@ -487,6 +501,11 @@ impl Writer {
     fn finish(&mut self) {
         for stream in 0..self.streams.len() {
             self.close(stream, Some(&interrupted()));
+        }
+        if let Some(text) =
+            self.sink.interruption(&self.unfinished, self.streams.len()).filter(|_| !self.unfinished.is_empty())
+        {
+            self.log(Level::ERROR, None, &text);
         }
         self.summary.end_bars();
         if !self.streams.is_empty() {
@@ -590,4 +609,5 @@ fn interrupted() -> Error {
     Error::transient(
         "The sync was interrupted before the stream was complete. The next sync resumes from the last state.",
     )
+    .because(Cause::Interrupted)
 }

@@ -154,12 +154,6 @@ impl Terminal {
     fn text_width(self) -> usize {
         self.width.clamp(NARROWEST, WIDEST)
     }
-
-    /// Writes a prompt; the input follows on the same line.
-    pub fn question(self, text: &str) {
-        let _ = write!(std::io::stderr(), "{} ", self.paint(text, Color::Yellow));
-        let _ = std::io::stderr().flush();
-    }
 }
 
 /// Errors are ignored: the run continues without its terminal.
