@@ -85,7 +85,7 @@ pub enum AboutFormat {
 pub enum Command {
     /// Print the specification of the settings.
     Spec,
-    /// Test the configuration: credentials, consent, advertisers, permissions, custom reports.
+    /// Test every step from the credentials to the permissions.
     Check {
         /// The configuration.
         #[command(flatten)]
@@ -99,7 +99,7 @@ pub enum Command {
     },
     /// Print the streams with their schemas, as a catalog.
     Discover(ConfigFile),
-    /// Create a configuration step by step, with a walkthrough of Criteo's developer portal.
+    /// Create a configuration, with a walkthrough of Criteo's portal.
     Setup(SetupArguments),
     /// List the streams with description, permission and history.
     Streams {
@@ -139,7 +139,7 @@ pub enum Command {
         #[arg(value_name = "COMMAND|PAGE", add = ArgValueCompleter::new(complete::topics))]
         words: Vec<String>,
     },
-    /// Show the first rows of a stream; for reports, also cost and clicks per day.
+    /// Show the first rows of a stream, and cost per day of reports.
     Preview {
         /// The configuration.
         #[command(flatten)]
@@ -157,7 +157,7 @@ pub enum Command {
         #[command(flatten)]
         input: ReadInput,
     },
-    /// Sync streams into files in a folder; the next run adds what is new.
+    /// Sync streams into files; the next run adds what is new.
     #[cfg(feature = "files")]
     Export {
         /// The configuration.
@@ -167,7 +167,7 @@ pub enum Command {
         #[command(flatten)]
         what: ExportArguments,
     },
-    /// Run a command against the built-in sandbox; needs no configuration.
+    /// Run a command against the built-in sandbox, without an account.
     #[cfg(feature = "demo")]
     Demo {
         /// The command to run.
@@ -361,13 +361,13 @@ pub enum DemoCommand {
     Check,
     /// Print the streams with their schemas.
     Discover,
-    /// Show the first rows of a stream; for reports, also cost and clicks per day.
+    /// Show the first rows of a stream, and cost per day of reports.
     Preview {
         /// What to show.
         #[command(flatten)]
         what: PreviewArguments,
     },
-    /// Sync streams into files in a folder; the next run adds what is new.
+    /// Sync streams into files; the next run adds what is new.
     #[cfg(feature = "files")]
     Export {
         /// What to export, and where.

@@ -75,7 +75,7 @@ fn score(word: &str, names: &[&str], about: &str) -> u32 {
     let word = fold(word);
     let by_target = targets.iter().zip(0..).filter_map(|(target, rank)| {
         let best = names.iter().filter_map(|name| match name.find(target.as_str()) {
-            Some(0) if name.len() == target.len() => Some(EXACT),
+            Some(0) if name.len() == target.len() && rank == 0 => Some(EXACT),
             Some(0) => Some(80),
             Some(_) => Some(60),
             None => None,

@@ -71,11 +71,13 @@ pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>) -> String 
             Event::SoftBreak | Event::HardBreak => page.inline.push(' '),
             Event::Start(Tag::Link { dest_url, .. }) => link = Some((page.inline.len(), dest_url.to_string())),
             Event::End(TagEnd::Link) => {
-                if let Some((start, url)) = link.take()
-                    && url.contains("://")
-                    && !url.ends_with(page.inline.get(start..).unwrap_or_default())
-                {
-                    page.inline += &format!(" ({url})");
+                if let Some((start, url)) = link.take().filter(|(_, url)| url.contains("://")) {
+                    if url.ends_with(page.inline.get(start..).unwrap_or_default()) {
+                        page.inline.truncate(start);
+                        page.inline += &url;
+                    } else {
+                        page.inline += &format!(" ({url})");
+                    }
                 }
             }
             Event::End(TagEnd::Heading(_)) => page.heading(),
