@@ -191,7 +191,7 @@ impl<'a> Guide<'a> {
     async fn consent(&self) -> Result<()> {
         let link = prompts::long_line("The link (Enter to skip)").await?;
         if link.is_empty() {
-            self.terminal.paragraph("docs/credentials.md has a message to send with it.");
+            self.terminal.paragraph("`source-criteo help credentials message` has a message to send with it.");
         } else {
             self.terminal.paragraph("A message for the person who grants consent:");
             self.terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
