@@ -95,6 +95,7 @@ impl RefreshTokens for Keeper {
                 file.path.display()
             ),
             // Platforms store it; at a terminal the user has to.
+            None if !self.is_airbyte => {}
             None => {
                 if let Some(terminal) = Terminal::stderr().filter(|_| self.is_airbyte) {
                     terminal.paragraph(

@@ -13,7 +13,7 @@ use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
-use crate::output::{Constants, Coverage, StreamId};
+use crate::output::{AdvertiserNames, Constants, Coverage, StreamId};
 use crate::protocol::singer::{Settings, State};
 
 pub(crate) enum Event {
@@ -89,6 +89,10 @@ pub(crate) enum Event {
         stream: StreamId,
         reply: oneshot::Sender<()>,
     },
+    /// Names of advertisers.
+    Names(AdvertiserNames),
+    /// Text for people at the end.
+    NextStep(String),
     /// An HTTP call was made.
     Response(CallStats),
     /// Finished and remaining windows of a report.

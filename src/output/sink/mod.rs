@@ -60,6 +60,33 @@ impl Sink {
         matches!(self, Self::Airbyte)
     }
 
+    /// Whether the command is for people, who get text instead of logs at a terminal.
+    pub(crate) fn is_for_people(&self) -> bool {
+        match self {
+            Self::Console(_) => true,
+            #[cfg(feature = "files")]
+            Self::Pipe(_) | Self::Export(_) => true,
+            Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
+        }
+    }
+
+    /// Whether text for people goes to stdout.
+    pub(crate) fn has_text_on_stdout(&self) -> bool {
+        matches!(self, Self::Console(_))
+    }
+
+    /// Whether people asked for every line of the log.
+    pub(crate) fn is_debugging(&self) -> bool {
+        match self {
+            Self::Console(console) => console.log.level() >= Level::DEBUG,
+            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log.level() >= Level::DEBUG,
+            #[cfg(feature = "files")]
+            Self::Export(export) => export.log.level() >= Level::DEBUG,
+            Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
+        }
+    }
+
     /// Logs a line. Secrets are masked.
     pub(crate) fn log(&self, out: &mut Lines, level: Level, stream: Option<&str>, text: &str) {
         match self {
@@ -86,8 +113,10 @@ impl Sink {
 
     /// Reports the outcome of `check`.
     pub(crate) fn report_check(&self, out: &mut Lines, outcome: &Result<String>) {
-        if let Self::Airbyte = self {
-            airbyte::report_check(out, outcome);
+        match self {
+            Self::Airbyte => airbyte::report_check(out, outcome),
+            Self::Console(_) => console::report_check(out, outcome),
+            _ => {}
         }
     }
 
@@ -195,7 +224,8 @@ impl Sink {
             (Self::Pipe(pipe), _) => pipe.record_target(out),
             (_, Some(StreamFiles::Batches(files))) => RecordTarget::Files(files),
             (Self::Singer(_), None) => singer::record_target(out, stream),
-            (Self::Airbyte | Self::Console(_) | Self::Export(_), _) => airbyte::record_target(out, &stream.setup.name),
+            (Self::Airbyte | Self::Export(_), _) => airbyte::record_target(out, &stream.setup.name),
+            (Self::Console(console), _) => RecordTarget::Nowhere(&mut console.buffer),
             (Self::Capture(capture), _) => RecordTarget::Capture(capture),
         }
     }
@@ -270,6 +300,8 @@ pub(crate) enum RecordTarget<'a> {
     Pipe(&'a mut Pipe, &'a mut Lines),
     /// The caller.
     Capture(&'a mut Capture),
+    /// Rows are only counted.
+    Nowhere(&'a mut Vec<u8>),
 }
 
 impl RecordTarget<'_> {
@@ -289,6 +321,7 @@ impl RecordTarget<'_> {
             Self::Airbyte { out, .. } | Self::Singer { out, .. } => Some(&mut out.buffer),
             Self::Files(files) => Some(&mut files.buffer),
             Self::Capture(capture) => Some(&mut capture.buffer),
+            Self::Nowhere(buffer) => Some(buffer),
             Self::Lines(out) => Some(&mut out.buffer),
             Self::Table(_) | Self::Pipe(..) => None,
         }
@@ -315,6 +348,7 @@ impl RecordTarget<'_> {
             Self::Singer { out, suffix, .. } => out.buffer.extend_from_slice(suffix),
             Self::Files(files) => files.buffer.push(b'\n'),
             Self::Capture(capture) => capture.end_record(),
+            Self::Nowhere(buffer) => buffer.clear(),
             Self::Lines(out) => out.buffer.push(b'\n'),
             Self::Table(_) | Self::Pipe(..) => {}
         }
@@ -330,7 +364,7 @@ impl RecordTarget<'_> {
                 out
             }
             Self::Airbyte { out, .. } | Self::Singer { out, .. } | Self::Lines(out) => out,
-            Self::Capture(_) => return Ok(()),
+            Self::Capture(_) | Self::Nowhere(_) => return Ok(()),
         };
         if out.buffer.len() >= BUFFER {
             out.flush();
