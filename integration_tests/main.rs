@@ -22,6 +22,8 @@ mod objects;
 mod one_advertiser;
 mod openapi;
 mod packages;
+mod people;
+mod pictures;
 mod process;
 mod refusals;
 mod reports;

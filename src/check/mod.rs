@@ -221,9 +221,9 @@ impl<'a> Check<'a> {
             (Err(_), Err(error)) => return self.fail(Step::App, error),
         };
         let count = portfolio.consenting.len();
-        let ids = crate::model::ids::format_ids(&portfolio.consenting);
+        let names = portfolio.named(&portfolio.consenting);
         let have = if count == 1 { "advertiser has" } else { "advertisers have" };
-        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {ids}."));
+        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {names}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()
         {

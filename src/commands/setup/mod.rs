@@ -173,7 +173,7 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     let (Some(key_file), Some(currency)) = (&arguments.key_file, &arguments.currency) else {
         return Err(Error::config(format!(
             "Without a terminal, setup needs {}. partners.criteo.com downloads the key file when you press \"Create \
-             new key\"; docs/credentials.md has the steps.",
+             new key\"; `source-criteo help credentials` has the steps.",
             missing.join(" and ")
         )));
     };
