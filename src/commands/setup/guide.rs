@@ -218,7 +218,7 @@ impl<'a> Guide<'a> {
     /// Offers to close a key file that other users can open.
     async fn protect(&self, path: &std::path::Path) -> Result<()> {
         let Some(mode) = key_file::mode_if_shared(path) else { return Ok(()) };
-        let question = format!("{}. Make it yours only (chmod 600)?", key_file::shared(path, mode));
+        let question = format!("{} Make it yours only (chmod 600)?", key_file::shared(path, mode));
         if prompts::confirm(question, true).await?
             && let Err(error) = key_file::make_private(path)
         {
