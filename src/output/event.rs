@@ -11,10 +11,9 @@ use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
-use crate::output::{Constants, Coverage, StreamId};
+use crate::output::{AdvertiserNames, Constants, Coverage, StreamId};
 use crate::protocol::singer::{Settings, State};
 
 pub(crate) enum Event {
@@ -53,7 +52,6 @@ pub(crate) enum Event {
     /// States also go to this file.
     StateFile(Box<StateFile>),
     /// Rows go to files in this folder.
-    #[cfg(feature = "files")]
     Export(Box<Folder>),
     Started {
         stream: StreamId,
@@ -91,6 +89,10 @@ pub(crate) enum Event {
         stream: StreamId,
         reply: oneshot::Sender<()>,
     },
+    /// Names of advertisers.
+    Names(AdvertiserNames),
+    /// Text for people at the end.
+    NextStep(String),
     /// An HTTP call was made.
     Response(CallStats),
     /// Finished and remaining windows of a report.
