@@ -20,6 +20,9 @@ struct Cli {
     /// Seed of all random data.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Data for tests: unusual characters, nulls and money of eighteen digits.
+    #[arg(long)]
+    hostile: bool,
     /// Number of advertisers.
     #[arg(long, default_value_t = 3)]
     advertisers: u32,
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
     }
     let options = Options {
         seed: cli.seed,
+        hostile: cli.hostile,
         advertisers: cli.advertisers,
         empty_advertisers: cli.empty_advertisers,
         campaigns: cli.campaigns,

@@ -83,6 +83,9 @@ pub enum Permission {
 pub struct Options {
     /// Seed of all random data.
     pub seed: u64,
+    /// Whether data is made to find mistakes: every kind of character, nulls, and money of eighteen digits. Otherwise it
+    /// looks like that of real accounts.
+    pub hostile: bool,
     /// Number of advertisers with data.
     pub advertisers: u32,
     /// Number of additional advertisers without any data.
@@ -177,16 +180,24 @@ impl Options {
         self
     }
 
+    /// A small world that looks like real accounts, for demonstrations.
+    #[must_use]
+    pub fn plausible() -> Self {
+        Self { hostile: false, campaigns: 3, ads: 2, audiences: 12, ..Self::default() }
+    }
+
     /// Duration of a rate limit minute.
     pub(crate) fn minute(&self) -> Duration {
         Duration::from_mins(1).div_f64(self.time_scale.max(0.001))
     }
 }
 
+/// A hostile world, for tests.
 impl Default for Options {
     fn default() -> Self {
         Self {
             seed: 1,
+            hostile: true,
             advertisers: 3,
             empty_advertisers: 0,
             campaigns: 2,
