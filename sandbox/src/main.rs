@@ -38,6 +38,9 @@ struct Cli {
     /// Retail Media: an app without access to private markets.
     #[arg(long)]
     without_private_market: bool,
+    /// Retail Media: an app that may also manage campaigns.
+    #[arg(long)]
+    with_manage: bool,
     /// Number of advertisers.
     #[arg(long, default_value_t = 3)]
     advertisers: u32,
@@ -117,6 +120,7 @@ fn main() -> ExitCode {
             retailers: cli.retailers,
             line_items: cli.line_items,
             without_private_market: cli.without_private_market,
+            with_manage: cli.with_manage,
             ..RetailMediaOptions::default()
         },
         advertisers: cli.advertisers,

@@ -466,8 +466,20 @@ pub const UNKNOWNS: &[Unknown] = &[
 pub struct Unknowns(BTreeMap<&'static str, &'static str>);
 
 /// Switches that change the truth, not only its format.
-const OF_THE_WORLD: &[&str] =
-    &["week_start", "money_rounding", "with_spend", "budget_spend", "transactions_window", "log_header"];
+const OF_THE_WORLD: &[&str] = &[
+    "week_start",
+    "money_rounding",
+    "with_spend",
+    "budget_spend",
+    "transactions_window",
+    "log_header",
+    "rm_archived",
+    "rm_catalog_fields",
+    "rm_missed_zone",
+    "rm_product_fields",
+    "rm_window_none",
+    "rm_windows_default",
+];
 
 impl Unknowns {
     /// A switch's value or default; empty for an unknown name.

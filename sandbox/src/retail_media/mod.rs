@@ -3,17 +3,27 @@
 mod accounts;
 mod balances;
 mod campaigns;
+mod catalogs;
 mod creatives;
 mod details;
+mod dimensions;
+mod facts;
+mod filters;
+mod formats;
 mod ids;
 pub(crate) mod jobs;
 mod options;
 mod paging;
+mod query;
 mod routes;
+mod scope;
 mod searches;
+mod sync;
+mod table;
 mod texts;
 mod truth;
 mod unknowns;
+mod vocabulary;
 
 pub use options::RetailMediaOptions;
 pub(crate) use routes::{answer, foreign, route};

@@ -17,6 +17,9 @@ impl World {
         if let Some(rows) = self.stream_of_line_items(name, version) {
             return Some(rows);
         }
+        if name == "rm_catalog_products" {
+            return Some(self.catalog_products());
+        }
         self.stream_of_retailers(name)
     }
 
