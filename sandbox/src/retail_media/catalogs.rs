@@ -30,13 +30,8 @@ impl World {
 
     /// The products of a catalog: all that an account may promote, or those of some brands.
     fn catalog(&self, account: u32, places: &[Place], brands: &[String]) -> Vec<Value> {
-        let count = if self.options.retail_media.accounts + self.options.retail_media.supply_accounts > 0
-            && (self.is_advertising(account) || self.side(account) == Side::Supply)
-        {
-            self.options.retail_media.catalog_products
-        } else {
-            0
-        };
+        let has_products = self.is_advertising(account) || self.side(account) == Side::Supply;
+        let count = if has_products { self.options.retail_media.catalog_products } else { 0 };
         let products =
             places.iter().flat_map(|place| (0..count).map(|number| self.catalog_product(account, *place, number)));
         products.filter(|product| brands.is_empty() || brands.iter().any(|id| product["brandId"] == **id)).collect()
@@ -185,15 +180,14 @@ impl Asked<'_> {
         if self.world.side(account) != Side::Seller {
             return Err(Problem::validation("invalid", "Only accounts of sellers have catalogs by seller", id));
         }
-        let is_asked = move |world: &World, (retailer, seller): &Place| {
+        let is_asked = move |(retailer, seller): &Place| {
             let seller = seller_id(account, *retailer, seller.unwrap_or(0));
             let retailer = retailer_id(*retailer).to_string();
-            let _ = world;
             asked.is_empty() || asked.iter().any(|pair| pair["retailerId"] == *retailer && pair["sellerId"] == *seller)
         };
         let make: Make = Arc::new(move |world| {
             let mut places = world.places(account);
-            places.retain(|place| is_asked(world, place));
+            places.retain(&is_asked);
             lines(&world.catalog(account, &places, &[]))
         });
         let family = if is_export { Family::Export } else { Family::Catalog };

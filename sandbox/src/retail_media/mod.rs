@@ -20,6 +20,8 @@ mod scope;
 mod searches;
 mod sync;
 mod table;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod truth;
 mod unknowns;

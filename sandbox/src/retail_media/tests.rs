@@ -81,7 +81,10 @@ fn pages_of_every_kind_add_up_to_the_truth() {
     });
     let truth = |stream: &str| -> Vec<Value> {
         let rows = client.world.stream(stream, "2026-07").unwrap();
-        rows.into_iter().filter(|row| row["attributes"]["accountId"] == account(0)).map(|row| row["id"].clone()).collect()
+        rows.into_iter()
+            .filter(|row| row["attributes"]["accountId"] == account(0))
+            .map(|row| row["id"].clone())
+            .collect()
     };
     for (stream, method, path) in [
         ("rm_campaigns", "GET", "campaigns"),
@@ -134,7 +137,9 @@ fn limits_of_pages_are_exact() {
         assert_eq!(client.post(&format!("{url}?limit={most}"), json!({})).0, 200, "{url}");
         assert_eq!(client.post(&format!("{url}?limit={}", most + 1), json!({})).0, 400, "{url}");
     }
-    for (url, most) in [(format!("accounts/{id}/keywords/in-review-report"), 50), (format!("accounts/{id}/balances"), 500)] {
+    for (url, most) in
+        [(format!("accounts/{id}/keywords/in-review-report"), 50), (format!("accounts/{id}/balances"), 500)]
+    {
         assert_eq!(client.get(&format!("{url}?limit={most}")).0, 200, "{url}");
         assert_eq!(client.get(&format!("{url}?limit={}", most + 1)).0, 400, "{url}");
         assert_eq!(client.get(&format!("{url}?limit=0")).0, 400, "{url}");
@@ -156,7 +161,10 @@ fn versions_differ_as_documented() {
     assert_eq!((post("2026-01"), post("2026-07"), post("2027-01")), (404, 200, 200));
     let url = format!("/2026-01/retail-media/accounts/{}/balances?pageSize=1", account(0));
     let old: Value = serde_json::from_slice(&client.send("GET", &url, None).body).unwrap();
-    assert_eq!((old["metadata"]["totalPages"].clone(), old["data"][0]["attributes"].get("criteoPoNumber")), (json!(2), None));
+    assert_eq!(
+        (old["metadata"]["totalPages"].clone(), old["data"][0]["attributes"].get("criteoPoNumber")),
+        (json!(2), None)
+    );
 }
 
 #[test]
@@ -194,9 +202,13 @@ fn sums(rows: &[Map<String, Value>], by: &str, metric: &str) -> BTreeMap<String,
 fn reports_add_up_over_any_dimensions() {
     let client = Client::new(|options| options.retail_media.hostile = true);
     let rows = |dimensions: &[&str]| {
-        client.world.report_truth("rm_performance", &report(dimensions, &["clicks", "spend", "attributedSales"])).unwrap()
+        client
+            .world
+            .report_truth("rm_performance", &report(dimensions, &["clicks", "spend", "attributedSales"]))
+            .unwrap()
     };
-    let (coarse, fine) = (rows(&["date"]), rows(&["date", "lineItemId", "keyword", "productId", "environment", "hour"]));
+    let (coarse, fine) =
+        (rows(&["date"]), rows(&["date", "lineItemId", "keyword", "productId", "environment", "hour"]));
     assert!(fine.len() > 100 && coarse.len() == 14, "{} {}", fine.len(), coarse.len());
     for metric in ["clicks", "spend", "attributedSales"] {
         assert_eq!(sums(&coarse, "date", metric), sums(&fine, "date", metric), "{metric}");
@@ -207,14 +219,19 @@ fn reports_add_up_over_any_dimensions() {
             "metrics": ["attributedSales"], "filters": {"accountIds": [account(0), account(1)]}}),
     );
     let sold: i128 = sums(&sales.unwrap(), "purchasedDate", "attributedSales").values().sum();
-    assert_eq!(sold, sums(&coarse, "date", "attributedSales").values().sum::<i128>(), "both reports have the same sales");
+    assert_eq!(
+        sold,
+        sums(&coarse, "date", "attributedSales").values().sum::<i128>(),
+        "both reports have the same sales"
+    );
     assert!(sold > 0);
 }
 
 #[test]
 fn sales_grow_for_five_days() {
     let sales_of = |age: u64, metric: &str| {
-        let client = Client::new(|options| options.today = "2026-10-14".parse::<chrono::NaiveDate>().unwrap() + Days::new(age));
+        let client =
+            Client::new(|options| options.today = "2026-10-14".parse::<chrono::NaiveDate>().unwrap() + Days::new(age));
         let rows = client.world.report_truth("rm_performance", &report(&["date"], &[metric])).unwrap();
         sums(&rows, "date", metric)["\"2026-10-14\""]
     };
@@ -237,11 +254,17 @@ fn a_report_is_created_polled_and_fetched() {
     let file = output();
     let rows: Vec<Map<String, Value>> = serde_json::from_slice(&file.body).unwrap();
     assert_eq!(success["status"], "success");
-    assert_eq!((success["rowCount"].clone(), success["fileSizeBytes"].clone()), (json!(rows.len()), json!(file.body.len())));
+    assert_eq!(
+        (success["rowCount"].clone(), success["fileSizeBytes"].clone()),
+        (json!(rows.len()), json!(file.body.len()))
+    );
     assert_eq!(success["md5CheckSum"], format!("{:x}", md5::compute(&file.body)));
     assert!(rows.len() == 28 && rows[0]["clicks"].is_number(), "{rows:?}");
     let again = client.post("reports/performance", report(&["date", "accountId"], &["clicks", "spend"])).1;
-    assert_eq!((again["data"]["id"].as_str(), again["data"]["attributes"]["status"].clone()), (Some(id), json!("success")));
+    assert_eq!(
+        (again["data"]["id"].as_str(), again["data"]["attributes"]["status"].clone()),
+        (Some(id), json!("success"))
+    );
     let other = client.post("reports/performance", report(&["date", "accountId"], &["clicks"])).1;
     assert_ne!(other["data"]["id"].as_str(), Some(id));
     assert_eq!(client.get("catalogs/1/status").0, 404);
@@ -417,9 +440,7 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
     let day = json!({"startDate": first, "endDate": last, "accountIds": [id]});
     ask("billing", "billing/partner-report", day);
     ask("catalog", &format!("accounts/{id}/catalogs"), json!({}));
-    let sync = |dimensions: &[&str], end: &str| {
-        json!({"accountId": id, "startDate": first, "endDate": end, "dimensions": dimensions, "metrics": ["clicks"]})
-    };
+    let sync = |dimensions: &[&str], end: &str| json!({"accountId": id, "startDate": first, "endDate": end, "dimensions": dimensions, "metrics": ["clicks"]});
     note("sync", post("reports/sync/campaigns", sync(&["date"], last)));
     note("sync rows", post("reports/sync/campaigns", sync(&["date", "hour", "lineItemId"], "2026-10-31")));
     let mut long = sync(&["date"], last);
