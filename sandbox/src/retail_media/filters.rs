@@ -184,7 +184,7 @@ impl Report {
 pub(crate) type Attribution = ((Window, Window), (u32, u32));
 
 pub(crate) fn attribution(world: &World, report: Report, asked: &Value) -> Result<Attribution, Problem> {
-    let windows = ["none", "1D", "7D", "14D", "30D"];
+    let view_words = ["none", "1D", "7D", "14D", "30D"];
     let window = |name: &'static str, words: &[&str]| {
         Ok(match optional_word(asked, name, words)? {
             None => Window::LeftOut,
@@ -193,11 +193,11 @@ pub(crate) fn attribution(world: &World, report: Report, asked: &Value) -> Resul
         })
     };
     let click = window("clickAttributionWindow", &["none", "7D", "14D", "30D"])?;
-    let view = window("viewAttributionWindow", &windows)?;
-    let levels = ["sameSku", "sameCategory", "sameBrand", "campaign"];
+    let view = window("viewAttributionWindow", &view_words)?;
+    let level_words = ["sameSku", "sameCategory", "sameBrand", "campaign"];
     let level = |name: &'static str| {
-        let word = optional_word(asked, name, &levels)?.unwrap_or("campaign");
-        Ok(levels.iter().position(|known| *known == word).and_then(|at| u32::try_from(at).ok()).unwrap_or(3))
+        let word = optional_word(asked, name, &level_words)?.unwrap_or("campaign");
+        Ok(level_words.iter().position(|known| *known == word).and_then(|at| u32::try_from(at).ok()).unwrap_or(3))
     };
     let invalid = |title: &str| Err(Problem::validation("invalid", title, "attribution windows"));
     if (click == Window::LeftOut) != (view == Window::LeftOut) {
