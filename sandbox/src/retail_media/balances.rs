@@ -96,13 +96,16 @@ impl World {
 
     pub(crate) fn campaigns_of_balance(&self, balance: u32) -> Vec<u32> {
         let campaigns = self.visible_campaigns(self.account_of_balance(balance)).into_iter();
-        campaigns.filter(|campaign| (campaign + balance) % 2 == 0).collect()
+        campaigns.filter(|campaign| (campaign + balance).is_multiple_of(2)).collect()
     }
 
     /// The balances that a campaign draws on.
     pub(crate) fn balances_of_campaign(&self, campaign: u32) -> Vec<String> {
         let balances = self.balances_of(self.account_of_campaign(campaign)).into_iter();
-        balances.filter(|balance| (campaign + balance) % 2 == 0).map(|balance| Kind::Balance.id(balance)).collect()
+        balances
+            .filter(|balance| (campaign + balance).is_multiple_of(2))
+            .map(|balance| Kind::Balance.id(balance))
+            .collect()
     }
 }
 
