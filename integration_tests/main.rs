@@ -21,6 +21,7 @@ mod memory;
 mod objects;
 mod one_advertiser;
 mod openapi;
+mod openapi_retail_media;
 mod packages;
 mod people;
 mod pictures;
