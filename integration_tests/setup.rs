@@ -1,6 +1,7 @@
 //! `setup`: unattended, and as a conversation at a terminal.
 
 use std::io::{Read as _, Write as _};
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -218,14 +219,16 @@ impl Conversation {
             match self.screen.recv_timeout(Duration::from_secs(1)) {
                 Ok(bytes) => self.shown.extend(bytes),
                 Err(RecvTimeoutError::Timeout) if started.elapsed() < DEADLINE.mul_f64(slowness()) => {}
-                Err(_) => panic!("{text:?} is not shown:\n{}", self.seen()),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("{text:?} is not shown:\n{}", self.seen())
+                }
             }
         }
     }
 
     /// What a person sees when scrolling back, without what prompts have erased.
     fn seen(&self) -> String {
-        let mut terminal = vt100::Parser::new(1000, Self::COLUMNS, 0);
+        let mut terminal = vt100::Parser::new(nonzero(1000), nonzero(Self::COLUMNS), 0);
         terminal.process(&self.shown);
         terminal.screen().contents()
     }
@@ -237,11 +240,15 @@ impl Conversation {
         drop(self.keyboard);
         self.child.wait().unwrap();
         self.shown.extend(self.screen.iter().flatten());
-        let mut terminal = vt100::Parser::new(1000, Self::COLUMNS, 0);
+        let mut terminal = vt100::Parser::new(nonzero(1000), nonzero(Self::COLUMNS), 0);
         terminal.process(&self.shown);
         assert!(!terminal.screen().hide_cursor(), "the cursor stays hidden");
         terminal.screen().contents()
     }
+}
+
+fn nonzero(number: u16) -> NonZero<u16> {
+    NonZero::new(number).unwrap()
 }
 
 const DOWN: &str = "\u{1b}[B";

@@ -48,7 +48,8 @@ pub struct TapArguments {
     /// State saved by an earlier sync.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Test the sync without writing records: read up to the first record of each stream, or print the schemas only.
+    /// Test the sync without writing records: check the credentials, then read up to the first record of each stream, or
+    /// print the schemas only.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub test: Option<TestKind>,
     /// Print name, capabilities and settings.
@@ -62,7 +63,7 @@ pub struct TapArguments {
 /// What `--test` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TestKind {
-    /// Read each stream up to its first record.
+    /// Check the credentials, then read each stream up to its first record.
     #[value(alias = "records")]
     All,
     /// Print schemas only.

@@ -41,9 +41,9 @@ pub fn lookback(
         picture.text("muted small", 20, bottom - 1, &growth.credited_to);
         let end = day + Days::new(growth.days);
         let mut path = format!("M{} {bottom}", x_of(day));
-        for (index, day) in day.iter_days().take_while(|day| *day <= last).enumerate() {
+        for (index, day) in (0u32..).zip(day.iter_days().take_while(|day| *day <= last)) {
             // An example of how late sales arrive: most in the first days. Only the end is known.
-            let part = (index as f64 / growth.days as f64).min(1.0);
+            let part = (f64::from(index) / f64::from(u32::try_from(growth.days).unwrap())).min(1.0);
             let share = 0.3 + 0.7 * (1.0 - (-3.0 * part).exp()) / (1.0 - f64::exp(-3.0));
             path += &format!(" V{:.0} H{}", f64::from(bottom) - tall * share, x_of(day) + DAY);
         }

@@ -23,11 +23,22 @@ def on_files(files, config):
     return files
 
 
+def nested(group):
+    """The pages of a part of the menu."""
+    [entry] = group.values()
+    return [group] if isinstance(entry, str) else entry
+
+
 def on_page_markdown(markdown, page, config, files):
     source = next((path for path, name in OUTSIDE.items() if name == page.file.src_uri), f"docs/{page.file.src_uri}")
 
+    # Menu titles instead of file names.
+    titles = {file: title for group in config.nav for entry in nested(group) for title, file in entry.items()}
+
     def link(found):
         text, target, anchor = found[1], found[2], found[3] or ""
+        if text == target:
+            text = titles.get(OUTSIDE.get(target, target), text)
         if not target or "://" in target or target.startswith("mailto:"):
             return found[0]
         path = normpath(PurePosixPath(source).parent / target)

@@ -23,6 +23,7 @@ mod plausible;
 mod prepared;
 mod problem;
 mod reports;
+mod retail_media;
 mod routes;
 mod server;
 mod statistics;
@@ -31,7 +32,8 @@ mod vocabulary;
 mod wire;
 mod world;
 
-pub use options::{AppState, Casing, Numbers, Options, Permission, Shape, Wrapping};
+pub use options::{AppState, Casing, Numbers, Options, Permission, Product, Shape, Wrapping};
+pub use retail_media::{RETAIL_MEDIA_UNKNOWNS, RetailMediaOptions};
 pub use server::{Logged, Peak, Sandbox};
 pub use unknowns::{UNKNOWNS, Unknown, Unknowns};
 pub use world::World;

@@ -65,6 +65,9 @@ impl World {
     /// # Errors
     /// Criteo's error for an invalid query.
     pub fn report_truth(&self, report: &str, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
+        if let Some(report) = report.strip_prefix("rm_") {
+            return self.retail_media_report(report, query);
+        }
         let quoted = self.canonical();
         let rows = match report {
             "statistics" => Query::parse(&quoted, query).map(|query| quoted.rows(&query)),

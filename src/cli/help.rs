@@ -93,11 +93,13 @@ macro_rules! page {
 /// The pages that the program carries, about 190 KB.
 pub const PAGES: &[Page] = &[
     page!("credentials", "Get access to Criteo; what each step of check means"),
+    page!("configuration", "Every setting and its default"),
     page!("streams", "All streams with keys, cursors and permissions"),
     page!("reports", "Currency, time zone, attribution, reports of your own"),
     page!("metrics", "Every dimension and metric"),
     page!("export", "Files for spreadsheets and databases"),
     page!("state", "What the next sync reads again"),
+    page!("troubleshooting", "A number that differs, missing days, slow syncs"),
     page!("errors", "Every error message and what to do"),
     page!("scaling", "Request limits and many advertisers"),
     page!("airbyte", "The connector in Airbyte"),

@@ -156,14 +156,15 @@ fn tell_earlier_days<'a>(days: &Days, reports: impl Iterator<Item = &'a Stream>,
     for (first, names) in names_by_first {
         let names = names.join(", ");
         let missing = days.until.map(|until| Window { start: days_after(until, 1), end: days_before(first, 1) });
-        match missing.filter(|missing| missing.start <= missing.end) {
-            Some(missing) => tracing::warn!(
+        if let Some(missing) = missing.filter(|missing| missing.start <= missing.end) {
+            tracing::warn!(
                 "This run does not read {missing}, and the folder has no rows of these days in {names}: its first day \
                  is {first}. No later run reads them by itself. Run the export again with `--since {} --until {}`.",
                 missing.start,
                 missing.end
-            ),
-            None => tracing::info!("The history of {names} starts earlier from now on, on {since} instead of {first}."),
+            );
+        } else {
+            tracing::info!("The history of {names} starts earlier from now on, on {since} instead of {first}.");
         }
     }
 }

@@ -52,7 +52,7 @@ fn overview(terminal: Option<Terminal>) -> String {
     let text = help::in_groups().render_help();
     let has_colors = terminal.is_some_and(Terminal::has_colors);
     let text = if has_colors { text.ansi().to_string() } else { text.to_string() };
-    let pages = help::PAGES.iter().map(|page| format!("  {:<12} {}", page.name, page.about));
+    let pages = help::PAGES.iter().map(|page| format!("  {:<15} {}", page.name, page.about));
     let heading = "Pages, for `source-criteo help PAGE`:".to_owned();
     format!("{}\n\n{}", text.trim_end(), std::iter::once(heading).chain(pages).collect::<Vec<_>>().join("\n"))
 }

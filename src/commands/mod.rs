@@ -157,7 +157,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
 impl Session {
     async fn run(&self, command: Option<Command>, tap: &TapArguments) -> Result<ExitCode> {
         match command {
-            Some(command) => self.command(command).await,
+            Some(command) => Box::pin(self.command(command)).await,
             None => self.tap(tap).await,
         }
     }

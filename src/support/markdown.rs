@@ -69,6 +69,7 @@ pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>) -> String 
             }
             Event::Text(words) | Event::Code(words) => page.inline.push_str(&words),
             Event::SoftBreak | Event::HardBreak => page.inline.push(' '),
+            Event::Start(Tag::Image { .. }) => page.inline.push_str("Picture: "),
             Event::Start(Tag::Link { dest_url, .. }) => link = Some((page.inline.len(), dest_url.to_string())),
             Event::End(TagEnd::Link) => {
                 if let Some((start, url)) = link.take()

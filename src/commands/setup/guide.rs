@@ -191,7 +191,7 @@ impl<'a> Guide<'a> {
     async fn consent(&self) -> Result<()> {
         let link = prompts::long_line("The link (Enter to skip)").await?;
         if link.is_empty() {
-            self.terminal.paragraph("docs/credentials.md has a message to send with it.");
+            self.terminal.paragraph("`source-criteo help credentials message` has a message to send with it.");
         } else {
             self.terminal.paragraph("A message for the person who grants consent:");
             self.terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
@@ -218,7 +218,7 @@ impl<'a> Guide<'a> {
     /// Offers to close a key file that other users can open.
     async fn protect(&self, path: &std::path::Path) -> Result<()> {
         let Some(mode) = key_file::mode_if_shared(path) else { return Ok(()) };
-        let question = format!("{}. Make it yours only (chmod 600)?", key_file::shared(path, mode));
+        let question = format!("{} Make it yours only (chmod 600)?", key_file::shared(path, mode));
         if prompts::confirm(question, true).await?
             && let Err(error) = key_file::make_private(path)
         {

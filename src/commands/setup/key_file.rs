@@ -71,7 +71,7 @@ pub(crate) fn mode_if_shared(path: &Path) -> Option<u32> {
 
 /// Says that other users can open the key file.
 pub(crate) fn shared(path: &Path, mode: u32) -> String {
-    format!("Other users of this machine can open {} (mode {mode:03o})", path.display())
+    format!("Other users of this machine can open {} (mode {mode:03o}).", path.display())
 }
 
 /// Makes a file readable and writable only by its owner.

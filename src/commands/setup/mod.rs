@@ -179,7 +179,7 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     };
     let mut config = key_file::read(key_file).await?;
     if let Some(mode) = key_file::mode_if_shared(key_file) {
-        tracing::warn!("{}. Run `chmod 600` on it.", key_file::shared(key_file, mode));
+        tracing::warn!("{} Run `chmod 600` on it.", key_file::shared(key_file, mode));
     }
     add(&mut config, arguments, currency);
     Ok((arguments.config.clone(), config))

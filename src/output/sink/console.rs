@@ -9,10 +9,6 @@ use crate::support::terminal::{Color, Terminal, safe, wrapped};
 pub(super) const CANNOT_STORE_TOKEN: &str = "Criteo rotated the refresh token, and the new one cannot be saved. The old one may stop working: use a \
      configuration in a writable file, or an app of type \"Client credentials\".";
 
-/// No message passes a new refresh token on to the user.
-pub(super) const CANNOT_STORE_TOKEN: &str = "Criteo rotated the refresh token, and the new one cannot be saved. The old one may stop working: pass the \
-     configuration as a single writable file, or use an app of the type \"Client credentials\".";
-
 /// The console of a command.
 #[derive(Debug)]
 pub struct Console {

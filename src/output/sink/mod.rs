@@ -63,9 +63,7 @@ impl Sink {
     /// Whether the command is for people, who get text instead of logs at a terminal.
     pub(crate) fn is_for_people(&self) -> bool {
         match self {
-            Self::Console(_) => true,
-            #[cfg(feature = "files")]
-            Self::Pipe(_) | Self::Export(_) => true,
+            Self::Console(_) | Self::Pipe(_) | Self::Export(_) => true,
             Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
         }
     }
@@ -79,9 +77,7 @@ impl Sink {
     pub(crate) fn is_debugging(&self) -> bool {
         match self {
             Self::Console(console) => console.log.level() >= Level::DEBUG,
-            #[cfg(feature = "files")]
-            Self::Pipe(pipe) => pipe.log.level() >= Level::DEBUG,
-            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log().level() >= Level::DEBUG,
             Self::Export(export) => export.log.level() >= Level::DEBUG,
             Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
         }
@@ -318,11 +314,10 @@ impl RecordTarget<'_> {
     /// The buffer of rows that are JSON.
     fn buffer(&mut self) -> Option<&mut Vec<u8>> {
         match self {
-            Self::Airbyte { out, .. } | Self::Singer { out, .. } => Some(&mut out.buffer),
+            Self::Airbyte { out, .. } | Self::Singer { out, .. } | Self::Lines(out) => Some(&mut out.buffer),
             Self::Files(files) => Some(&mut files.buffer),
             Self::Capture(capture) => Some(&mut capture.buffer),
             Self::Nowhere(buffer) => Some(buffer),
-            Self::Lines(out) => Some(&mut out.buffer),
             Self::Table(_) | Self::Pipe(..) => None,
         }
     }

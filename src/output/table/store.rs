@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
@@ -145,7 +146,7 @@ impl ParquetFile {
     /// The first day in a column of days or instants, if it has values.
     pub(super) fn first_day(&self, column: &str) -> Option<NaiveDate> {
         let groups = self.builder.metadata().row_groups().iter();
-        let chunks = groups.flat_map(|group| group.columns()).filter(|chunk| chunk.column_path().string() == column);
+        let chunks = groups.flat_map(RowGroupMetaData::columns).filter(|chunk| chunk.column_path().string() == column);
         let first = |statistics: &Statistics| match statistics {
             Statistics::Int32(days) => day_of_number(*days.min_opt()?),
             Statistics::Int64(micros) => day_of_micros(*micros.min_opt()?, None),
