@@ -154,6 +154,6 @@ impl Sum {
 }
 
 /// A number for a metric's name.
-fn metric_key(name: &str) -> u64 {
+pub(crate) fn metric_key(name: &str) -> u64 {
     name.bytes().fold(1, |key: u64, byte| key.wrapping_mul(131).wrapping_add(u64::from(byte)))
 }

@@ -10,6 +10,7 @@ use criteo_sandbox::{Casing, Numbers, Options, Product, RetailMediaOptions, Sand
 /// A simulated Criteo advertising API on loopback.
 #[derive(Debug, Parser)]
 #[command(name = "criteo-sandbox", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Cli {
     /// API port on 127.0.0.1; 0 for a free one.
     #[arg(long, default_value_t = 8085)]

@@ -60,7 +60,7 @@ impl World {
     }
 
     /// The average order of an advertiser, in hundredths.
-    pub(crate) fn average_order(&self, advertiser: u32) -> i128 {
+    pub(crate) fn average_order(advertiser: u32) -> i128 {
         theme(advertiser).order
     }
 

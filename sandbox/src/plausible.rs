@@ -95,8 +95,11 @@ const SUMS: &[(&str, Base, i128)] = &[
     ("Displays", Base::Displays, 1_000),
 ];
 
+/// A sum, with thousandths of it.
+type Share = (Base, i128);
+
 /// Metrics that are quotients, by the start of their name, with thousandths of both bases.
-const QUOTIENTS: &[(&str, (Base, i128), (Base, i128))] = &[
+const QUOTIENTS: &[(&str, Share, Share)] = &[
     ("ClickThroughRate", (Base::Clicks, 1_000), (Base::Displays, 1_000)),
     ("Ctr", (Base::Clicks, 1_000), (Base::Displays, 1_000)),
     ("ECpc", (Base::Cost, 1_000), (Base::Clicks, 1_000)),
@@ -288,7 +291,7 @@ impl World {
         let age = i128::from((self.options.today - day).num_days().max(0));
         let whole = i128::from(self.options.restatement_days);
         let known = if whole == 0 { 1_000 } else { 700 + 300 * age.min(whole) / whole };
-        let order = self.average_order(fact.path.advertiser);
+        let order = Self::average_order(fact.path.advertiser);
         // Dearer goods are bought more rarely.
         let orders = clicks * orders_per_million / MILLION * 8_000 / order * known / 1_000;
         let chance = |salt| self.between(0, MILLION, &[fact.key, salt]);
@@ -338,7 +341,7 @@ impl World {
     /// The value of one order, in millionths: from small to large ones.
     pub(crate) fn order_value(&self, fact: &Fact, currency: &str) -> i128 {
         let share = self.between(350, 1_650, &[fact.key, 313]);
-        cents(self.average_order(fact.path.advertiser) * CENT * share / 1_000 * rate(currency) / 100)
+        cents(Self::average_order(fact.path.advertiser) * CENT * share / 1_000 * rate(currency) / 100)
     }
 
     /// A value of a dimension, in shares that accounts have.

@@ -31,9 +31,9 @@ impl World {
                     Side::Seller => json!("seller"),
                     Side::Supply => Value::Null,
                 },
-                "countries": self.countries(number),
-                "currency": self.currency_of(number),
-                "timeZone": self.zone_of(number),
+                "countries": Self::countries(number),
+                "currency": Self::currency_of(number),
+                "timeZone": Self::zone_of(number),
                 "parentAccountLabel": self.name(number, "Parent"),
                 "companyName": self.perhaps(number, 1, self.name(number + 1, "Company")),
                 "onBehalfCompanyName": self.perhaps(number, 2, self.name(number + 2, "Agency")),
@@ -51,15 +51,15 @@ impl World {
     }
 
     /// Accounts of one sandbox differ in currency.
-    pub(crate) fn currency_of(&self, account: u32) -> &'static str {
+    pub(crate) fn currency_of(account: u32) -> &'static str {
         ["EUR", "EUR", "USD", "EUR", "GBP"][account as usize % 5]
     }
 
-    pub(crate) fn zone_of(&self, account: u32) -> &'static str {
+    pub(crate) fn zone_of(account: u32) -> &'static str {
         ["Europe/Paris", "Europe/Paris", "America/New_York", "Europe/Berlin", "Europe/London"][account as usize % 5]
     }
 
-    fn countries(&self, account: u32) -> Vec<&'static str> {
+    fn countries(account: u32) -> Vec<&'static str> {
         [vec!["FR"], vec!["FR", "DE"], vec!["US"], vec!["DE"], vec!["GB"]][account as usize % 5].clone()
     }
 
@@ -87,9 +87,9 @@ impl World {
                 "name": self.perhaps(number, 3, self.account_name(number)),
                 "type": "Demand",
                 "subType": if self.side(number) == Side::Seller { "Seller" } else { "Brand" },
-                "countryIds": self.countries(number),
-                "currencyId": self.currency_of(number),
-                "timeZone": self.perhaps(number, 4, self.zone_of(number)),
+                "countryIds": Self::countries(number),
+                "currencyId": Self::currency_of(number),
+                "timeZone": self.perhaps(number, 4, Self::zone_of(number)),
                 "companyName": self.perhaps(number, 1, self.name(number + 1, "Company")),
                 "onBehalfCompanyName": self.perhaps(number, 2, self.name(number + 2, "Agency")),
             }),
@@ -106,7 +106,7 @@ impl World {
                 "fees": self.perhaps(account, 5, json!({
                     "demandManaged": self.perhaps(account, 6, json!({"rate": rate(7)})),
                     "managedService": self.perhaps(account, 8, json!({
-                        "rate": rate(9), "onsiteSponsoredProductsEnabled": true, "onsiteDisplayEnabled": account % 2 == 0,
+                        "rate": rate(9), "onsiteSponsoredProductsEnabled": true, "onsiteDisplayEnabled": account.is_multiple_of(2),
                     })),
                 })),
             }),
@@ -115,9 +115,12 @@ impl World {
 
     /// Sellers of an account; their names are details.
     pub(crate) fn sellers(&self, account: u32, has_details: bool) -> Value {
-        let name = |retailer: u32, number: u32| match has_details {
-            true => self.perhaps(retailer, 10 + u64::from(number), self.name(retailer * SELLERS + number, "Seller")),
-            false => Value::Null,
+        let name = |retailer: u32, number: u32| {
+            if has_details {
+                self.perhaps(retailer, 10 + u64::from(number), self.name(retailer * SELLERS + number, "Seller"))
+            } else {
+                Value::Null
+            }
         };
         let sellers: Vec<Value> = self
             .seller_pairs(account)
@@ -231,7 +234,7 @@ impl World {
                 "id": id,
                 "name": self.template_name(number),
                 "creativeFormat": self.one_of(number, 65, &["Showcase", "Butterfly", "CUSTOM", "CommerceVideoSpotlight"]),
-                "allCollectionsMandatory": number % 2 == 0,
+                "allCollectionsMandatory": number.is_multiple_of(2),
                 "displayableSkusMax": self.perhaps(number, 66, 8),
                 "skuCollectionMin": 0, "skuCollectionMax": self.perhaps(number, 67, 3),
                 "skuPerCollectionMin": 1, "skuPerCollectionMax": self.perhaps(number, 68, 12),

@@ -30,13 +30,13 @@ impl World {
         let spend = self.one_of(number, 100, &["onsite", "offsite", "offsiteAwareness", "lockout"]);
         let old_spend = if spend == "lockout" { "Onsite".to_owned() } else { pascal(spend) };
         let deposited = self.amount(number, 101, 50_000);
-        let spent = f64::from(u32::try_from(self.below(number, 102, 100)).unwrap_or(0));
+        let used = f64::from(u32::try_from(self.below(number, 102, 100)).unwrap_or(0));
         let mut attributes = json!({
             "name": self.name(number, "Balance"),
             "balanceType": self.one_of(number, 103, &["capped", "uncapped"]),
             "privateMarketBillingType": self.one_of(number, 104, &["notApplicable", "billByRetailer", "billByCriteo"]),
             "deposited": deposited,
-            "spent": spent,
+            "spent": used,
             "remaining": deposited,
             "startDate": self.day(number, 105),
             "endDate": self.perhaps(number, 106, self.day(number, 107)),
@@ -96,13 +96,16 @@ impl World {
 
     pub(crate) fn campaigns_of_balance(&self, balance: u32) -> Vec<u32> {
         let campaigns = self.visible_campaigns(self.account_of_balance(balance)).into_iter();
-        campaigns.filter(|campaign| (campaign + balance) % 2 == 0).collect()
+        campaigns.filter(|campaign| (campaign + balance).is_multiple_of(2)).collect()
     }
 
     /// The balances that a campaign draws on.
     pub(crate) fn balances_of_campaign(&self, campaign: u32) -> Vec<String> {
         let balances = self.balances_of(self.account_of_campaign(campaign)).into_iter();
-        balances.filter(|balance| (campaign + balance) % 2 == 0).map(|balance| Kind::Balance.id(balance)).collect()
+        balances
+            .filter(|balance| (campaign + balance).is_multiple_of(2))
+            .map(|balance| Kind::Balance.id(balance))
+            .collect()
     }
 }
 

@@ -51,7 +51,7 @@ impl World {
             "retailerId": retailer_id(retailer).to_string(),
             "retailerName": self.retailer_name(retailer),
             "price": self.perhaps(salt, 801, self.amount(salt, 802, 200)),
-            "isInStock": salt % 5 != 0,
+            "isInStock": !salt.is_multiple_of(5),
             "minBid": self.perhaps(salt, 803, self.amount(salt, 804, 2)),
             "gtin": self.perhaps(salt, 805, format!("4006381{:06}", number + 1)),
             "mpn": self.perhaps(salt, 806, format!("MPN-{:06}", number + 1)),
@@ -131,7 +131,7 @@ impl World {
         row.insert("workingMedia".to_owned(), spend);
         row.insert("credits".to_owned(), json!("0"));
         row.insert("fees".to_owned(), json!(format!("{fees:.2}")));
-        row.insert("currency".to_owned(), json!(self.currency_of(account)));
+        row.insert("currency".to_owned(), json!(Self::currency_of(account)));
         row
     }
 }
@@ -201,7 +201,7 @@ impl Asked<'_> {
     }
 
     fn ordered(&self, family: Family, account: u32, make: Make) -> Reply {
-        let currency = json!(self.world.currency_of(account));
+        let currency = json!(World::currency_of(account));
         self.create(Order { family, key: String::new(), end: None, currency, make })
     }
 

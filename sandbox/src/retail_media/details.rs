@@ -170,9 +170,10 @@ impl World {
             let start = if index == 0 { self.perhaps(number, 363, start) } else { json!(start) };
             json!({"duration": "1M", "maxMonthlySpend": most * 10.0, "status": status(364), "startMonth": start})
         };
-        let (daily_name, monthly_name) = match of_line_item {
-            true => ("dailyLineItemBudgetOverrides", "monthlyLineItemBudgetOverrides"),
-            false => ("dailyBudgetOverrides", "monthlyBudgetOverrides"),
+        let (daily_name, monthly_name) = if of_line_item {
+            ("dailyLineItemBudgetOverrides", "monthlyLineItemBudgetOverrides")
+        } else {
+            ("dailyBudgetOverrides", "monthlyBudgetOverrides")
         };
         let mut attributes = Map::new();
         attributes.insert(daily_name.to_owned(), (0..count(366)).map(daily).collect());

@@ -16,7 +16,7 @@ impl World {
             (Some(zone), _) => zone,
             (None, Subject::LineItem(line_item)) => {
                 let account = self.account_of_campaign(self.campaign_of(line_item));
-                self.zone_of(account).parse().unwrap_or(chrono_tz::UTC)
+                Self::zone_of(account).parse().unwrap_or(chrono_tz::UTC)
             }
             (None, Subject::Placement(_)) => chrono_tz::UTC,
         };
@@ -175,15 +175,16 @@ impl World {
             "retailerName" => json!(self.retailer_name(retailer)),
             "placementId" => json!(format!("placement-{}", placement + 1)),
             "placementName" => json!(self.name(placement, "Placement")),
-            "retailerCategoryId" | "servedCategoryId" => json!(category_id(retailer, category).to_string()),
-            "retailerCategoryName" | "pageCategory" => json!(self.name(category, "Category")),
+            "retailerCategoryId" | "servedCategoryId" | "taxonomy1Id" => {
+                json!(category_id(retailer, category).to_string())
+            }
             "servedCategory" if category == 0 => Value::Null,
-            "servedCategory" => json!(self.name(category, "Category")),
+            "retailerCategoryName" | "pageCategory" | "servedCategory" | "taxonomy1Name" => {
+                json!(self.name(category, "Category"))
+            }
             "taxonomyBreadcrumb" => {
                 json!(format!("{} > {}", self.name(category, "Category"), self.name(category + 5, "Category")))
             }
-            "taxonomy1Id" => json!(category_id(retailer, category).to_string()),
-            "taxonomy1Name" => json!(self.name(category, "Category")),
             "taxonomy2Id" => json!(category_id(retailer, category + 5).to_string()),
             "taxonomy2Name" => json!(self.name(category + 5, "Category")),
             name if name.starts_with("taxonomy") => Value::Null,

@@ -94,10 +94,8 @@ impl World {
         let sale = self.sale(fact)?;
         let Subject::LineItem(line_item) = fact.subject else { return None };
         let own = self.campaign_windows(self.campaign_of(line_item));
-        let (window, own, level) = match sale.is_view {
-            true => (query.view, own.1, query.view_level),
-            false => (query.click, own.0, query.click_level),
-        };
+        let (window, own, level) =
+            if sale.is_view { (query.view, own.1, query.view_level) } else { (query.click, own.0, query.click_level) };
         let is_by_campaign = self.options.unknowns.get("rm_window_none") == "campaign";
         let days = match window {
             Window::Days(days) => days,

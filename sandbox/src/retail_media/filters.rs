@@ -31,6 +31,7 @@ const FILTERS: &[(&str, &str, &[&str])] = &[
 
 impl Report {
     /// Allowed members of the request's attributes.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(crate) fn members(self) -> &'static [&'static str] {
         match self {
             Self::Performance | Self::Transactions => &[
@@ -184,20 +185,20 @@ impl Report {
 pub(crate) type Attribution = ((Window, Window), (u32, u32));
 
 pub(crate) fn attribution(world: &World, report: Report, asked: &Value) -> Result<Attribution, Problem> {
-    let windows = ["none", "1D", "7D", "14D", "30D"];
-    let window = |name: &'static str, words: &[&str]| {
+    let of_views = ["none", "1D", "7D", "14D", "30D"];
+    let read_window = |name: &'static str, words: &[&str]| {
         Ok(match optional_word(asked, name, words)? {
             None => Window::LeftOut,
             Some("none") => Window::None,
-            Some(word) => Window::Days(word.trim_end_matches('D').parse().unwrap_or(0)),
+            Some(value) => Window::Days(value.trim_end_matches('D').parse().unwrap_or(0)),
         })
     };
-    let click = window("clickAttributionWindow", &["none", "7D", "14D", "30D"])?;
-    let view = window("viewAttributionWindow", &windows)?;
-    let levels = ["sameSku", "sameCategory", "sameBrand", "campaign"];
+    let click = read_window("clickAttributionWindow", &["none", "7D", "14D", "30D"])?;
+    let view = read_window("viewAttributionWindow", &of_views)?;
+    let level_words = ["sameSku", "sameCategory", "sameBrand", "campaign"];
     let level = |name: &'static str| {
-        let word = optional_word(asked, name, &levels)?.unwrap_or("campaign");
-        Ok(levels.iter().position(|known| *known == word).and_then(|at| u32::try_from(at).ok()).unwrap_or(3))
+        let value = optional_word(asked, name, &level_words)?.unwrap_or("campaign");
+        Ok(level_words.iter().position(|known| *known == value).and_then(|at| u32::try_from(at).ok()).unwrap_or(3))
     };
     let invalid = |title: &str| Err(Problem::validation("invalid", title, "attribution windows"));
     if (click == Window::LeftOut) != (view == Window::LeftOut) {

@@ -34,7 +34,7 @@ impl World {
                 "absent" => row.retain(|_, value| !value.is_null()),
                 "empty" => row.values_mut().filter(|value| value.is_null()).for_each(|value| *value = json!("")),
                 "unknown" => {
-                    row.values_mut().filter(|value| value.is_null()).for_each(|value| *value = json!("Unknown"))
+                    row.values_mut().filter(|value| value.is_null()).for_each(|value| *value = json!("Unknown"));
                 }
                 _ => {}
             }

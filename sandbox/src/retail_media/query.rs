@@ -92,7 +92,7 @@ impl Query {
         if limits == Limits::Documented {
             query.refuse_window(world, scope.is_by_account)?;
             query.refuse_products(world)?;
-            let mut currencies: Vec<_> = scope.accounts.iter().map(|account| world.currency_of(*account)).collect();
+            let mut currencies: Vec<_> = scope.accounts.iter().map(|account| World::currency_of(*account)).collect();
             currencies.dedup();
             if currencies.len() > 1 && world.options.unknowns.get("rm_mixed_currencies") == "refused" {
                 return Err(Problem::validation("invalid", "The accounts differ in currency", "accountIds"));

@@ -35,8 +35,9 @@ pub(crate) fn route(path: &[&str], options: &Options) -> Route {
     };
     let permission = match path {
         [_, "me"] => None,
-        [_, "accounts" | "account-management"] | [_, "account-management", ..] => Some(Permission::RetailMediaAccounts),
-        [_, "accounts", "fees" | "sellers", ..] | [_, "brands", ..] => Some(Permission::RetailMediaAccounts),
+        [_, "accounts" | "account-management"]
+        | [_, "account-management" | "brands", ..]
+        | [_, "accounts", "fees" | "sellers", ..] => Some(Permission::RetailMediaAccounts),
         [_, "reports", ..] => Some(Permission::RetailMediaAnalytics),
         [_, "billing", ..] => Some(Permission::RetailMediaBilling),
         [_, "balances", ..] | [_, "accounts", _, "balances", ..] => Some(Permission::RetailMediaBalances),

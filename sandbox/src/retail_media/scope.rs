@@ -178,10 +178,11 @@ impl World {
             match Kind::Account.number(id).filter(is_allowed) {
                 Some(account) if !accounts.contains(&account) => accounts.push(account),
                 Some(_) => {}
-                None => match self.refused_scope() {
-                    Some(problem) => return Err(problem),
-                    None => {}
-                },
+                None => {
+                    if let Some(problem) = self.refused_scope() {
+                        return Err(problem);
+                    }
+                }
             }
         }
         Ok(accounts)

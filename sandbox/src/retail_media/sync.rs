@@ -9,6 +9,7 @@ use crate::retail_media::query::{Limits, Query};
 use crate::retail_media::routes::Asked;
 use crate::retail_media::vocabulary::{Measure, Report, measure};
 use crate::wire::Reply;
+use crate::world::World;
 
 impl Asked<'_> {
     pub(crate) fn synchronous(&self, report: Report) -> Result<Reply, Problem> {
@@ -32,16 +33,16 @@ impl Asked<'_> {
             "row_objects" => json!(rows),
             _ => json!([rows]),
         };
-        let columns: Vec<Value> = names.iter().map(|name| self.column(&query, name)).collect();
+        let columns: Vec<Value> = names.iter().map(|name| Self::column(&query, name)).collect();
         let mut meta = json!({"columns": columns, "rows": count});
         if report == Report::RealTime {
-            meta["dataCompleteThrough"] = json!({"dateTime": format!("{} 12:00:00", world.options.today), "timezone": query.zone.map(|zone| zone.name())});
+            meta["dataCompleteThrough"] = json!({"dateTime": format!("{} 12:00:00", world.options.today), "timezone": query.zone.map(chrono_tz::Tz::name)});
         }
         let response = json!({"data": {"type": "SyncReport", "attributes": attributes}, "meta": meta, "errors": [], "warnings": []});
         Ok(Reply { body: written(&response).into_bytes(), ..Reply::json(200, &Value::Null) })
     }
 
-    fn column(&self, query: &Query, name: &str) -> Value {
+    fn column(query: &Query, name: &str) -> Value {
         let is_metric = query.metrics.iter().any(|metric| metric == name);
         let is_property = name.ends_with("Name");
         let is_interval = name.ends_with("Date") || name.ends_with("Hour") || ["date", "hour"].contains(&name);
@@ -52,8 +53,8 @@ impl Asked<'_> {
             _ if is_property => ("Property", "String"),
             _ => ("Dimension", "String"),
         };
-        let currency = (kind == "Money").then(|| self.world.currency_of(query.account));
-        let zone = is_interval.then(|| query.zone.map(|zone| zone.name())).flatten();
+        let currency = (kind == "Money").then(|| World::currency_of(query.account));
+        let zone = is_interval.then(|| query.zone.map(chrono_tz::Tz::name)).flatten();
         json!({"name": name, "role": role, "type": kind, "currency": currency, "timezone": zone, "duration": Value::Null,
             "title": name, "description": Value::Null, "deprecated": false})
     }

@@ -54,13 +54,13 @@ impl World {
                 hours: vec![None; measures.len()],
             });
             for (index, measure) in measures.iter().enumerate() {
-                self.add(group, index, *measure, fact, query);
+                self.add_measure(group, index, *measure, fact, query);
             }
         }
         groups.into_values().map(|group| row(query, &measures, group)).collect()
     }
 
-    fn add(&self, group: &mut Group, index: usize, measure: Measure, fact: &RetailFact, query: &Query) {
+    fn add_measure(&self, group: &mut Group, index: usize, measure: Measure, fact: &RetailFact, query: &Query) {
         let metric = &query.metrics[index];
         let sum = &mut group.sums[index];
         match measure {

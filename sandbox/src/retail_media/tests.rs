@@ -425,9 +425,9 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
     ask("floor", report, of(&[0], "2023-11-02", "2023-11-04", &["date"], "json"));
     ask("below the floor", report, of(&[0], "2023-10-30", "2023-11-04", &["date"], "json"));
     ask("times", report, of(&[0], "2026-10-01T00:00:00Z", "2026-10-01T00:00:00Z", &["date"], "json"));
-    let mut none = of(&[0], first, "2026-10-20", &["accountId"], "json");
-    (none["clickAttributionWindow"], none["viewAttributionWindow"]) = (json!("none"), json!("none"));
-    ask("no windows", report, none);
+    let mut without = of(&[0], first, "2026-10-20", &["accountId"], "json");
+    (without["clickAttributionWindow"], without["viewAttributionWindow"]) = (json!("none"), json!("none"));
+    ask("no windows", report, without);
     let missed = json!({"startDate": first, "endDate": last, "dimensions": ["date"], "metrics": ["missedClicks"], "format": "json",
         "filters": {"accountIds": [id]}});
     ask("missed", "reports/missed-opportunities", missed);

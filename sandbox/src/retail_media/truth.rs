@@ -219,9 +219,10 @@ fn with(mut object: Value, parents: &Value) -> Value {
 fn overrides(object: &Value) -> Vec<Value> {
     let mut rows = Vec::new();
     for (name, entries) in object["attributes"].as_object().into_iter().flatten() {
-        let (period, start, amount) = match name.starts_with("daily") {
-            true => ("daily", "startDate", "maxDailySpend"),
-            false => ("monthly", "startMonth", "maxMonthlySpend"),
+        let (period, start, amount) = if name.starts_with("daily") {
+            ("daily", "startDate", "maxDailySpend")
+        } else {
+            ("monthly", "startMonth", "maxMonthlySpend")
         };
         let entries = entries.as_array().into_iter().flatten();
         rows.extend(entries.map(|entry| {
