@@ -32,7 +32,7 @@ pub(crate) type Make = Arc<dyn Fn(&World) -> Output + Send + Sync>;
 pub(crate) enum Family {
     Report,
     Catalog,
-    /// A catalog export, which has no currency.
+    /// A catalog export, whose creation has no currency.
     Export,
     Billing,
 }
@@ -301,7 +301,12 @@ impl Asked<'_> {
         let job = job.ok_or_else(|| Problem::not_found(format!("job {id}")))?;
         job.polls = job.polls.saturating_add(1);
         let word = job.word();
-        Ok(Reply::json(200, &job.status(id, word)))
+        let mut status = job.status(id, word);
+        if job.family == Family::Export {
+            // Only the creation of an export has no currency.
+            status["data"]["attributes"]["currency"] = job.currency.clone();
+        }
+        Ok(Reply::json(200, &status))
     }
 
     fn output(&self, id: &str, families: &[Family]) -> Result<Reply, Problem> {
