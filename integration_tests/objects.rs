@@ -440,7 +440,7 @@ fn duplicate_and_unrequested_objects_are_counted() {
         assert_eq!(transcript.records("campaigns").len(), whole.records("campaigns").len(), "{pointer}");
         assert_eq!(transcript.code, Some(0));
         let warnings = transcript.logs("WARN").join(" ");
-        let expected = if pointer == "/data/x" { "1 objects more than once" } else { "not requested" };
+        let expected = if pointer == "/data/x" { "1 object more than once" } else { "not requested" };
         assert!(warnings.contains(expected), "{warnings}");
     }
 }

@@ -25,7 +25,7 @@ impl Session {
         };
         let width = terminal.map_or(WIDTH, Terminal::width).min(WIDEST);
         let text = markdown::rendered(text, width, terminal);
-        Ok(self.print(&text))
+        Ok(self.print(&terminal.map_or_else(|| text.clone(), |terminal| terminal.linked(&text))))
     }
 
     fn help_of_command(&self, words: &[String], terminal: Option<Terminal>) -> Result<ExitCode> {

@@ -22,7 +22,7 @@ use crate::output::{AdvertiserNames, Constants, Coverage, StreamId};
 use crate::protocol::singer;
 use crate::rows::envelope;
 use crate::support::stop::{Stop, StopSender};
-use crate::support::terminal::{Color, Terminal};
+use crate::support::terminal::{Color, Terminal, wrapped};
 use crate::support::text::excerpt;
 use crate::support::{clock, panic, watchdog};
 
@@ -520,7 +520,8 @@ impl Writer {
             }
         }
         if let Some(text) = self.next_step.take().filter(|_| !self.stop.is_stopping()) {
-            self.show(&text);
+            let width = self.summary.terminal.map_or(usize::MAX, Terminal::width);
+            self.show(&wrapped(&text, width).join("\n"));
         }
         self.flush();
         if let (Some(file), None) = (&mut self.state_file, &self.lines.broken)
