@@ -175,7 +175,7 @@ impl Conversation {
         let program = tested_program();
         let program = program.to_str().unwrap();
         let line = format!(
-            "stty rows 40 cols {}; {program} setup --api-base-url {} {}; echo \"exit $?\"",
+            "trap : INT; stty rows 40 cols {}; {program} setup --api-base-url {} {}; echo \"exit $?\"",
             Self::COLUMNS,
             bench.sandbox.url(),
             arguments.join(" ")

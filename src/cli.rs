@@ -316,7 +316,7 @@ fn day(text: &str) -> Result<NaiveDate, String> {
         if readings.is_empty() {
             "expected a day such as 2026-10-31".to_owned()
         } else {
-            format!("write the year first: {}", readings.join(" or "))
+            format!("{}?", readings.join(" or "))
         }
     })
 }
