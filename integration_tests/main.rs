@@ -24,6 +24,7 @@ mod openapi;
 mod packages;
 mod process;
 mod refusals;
+mod report_page;
 mod reports;
 mod responses;
 mod rules;

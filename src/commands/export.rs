@@ -17,6 +17,9 @@ impl Session {
     pub(crate) async fn export(&self, config: Config, what: &ExportArguments, default: &str) -> Result<ExitCode> {
         let configured_start = config.read.start_date;
         let config = within(config, &what.days)?;
+        let folder = what.folder.as_deref().unwrap_or(Path::new(default));
+        let options = [&what.days.options()[..], &[("folder", folder.display().to_string())]].concat();
+        self.report_to(what.report.as_deref(), &config, "source-criteo export", &options)?;
         let streams = marketing::streams(&config.reports);
         let mut catalog = if what.streams.is_empty() {
             let readable = self.readable(&config, streams.clone()).await?;
@@ -42,7 +45,7 @@ impl Session {
             config.reports.timezone.name().to_owned(),
             config.is_loopback(),
         );
-        let mut folder = Folder::open(what.folder.as_deref().unwrap_or(Path::new(default)), &manifest)?;
+        let mut folder = Folder::open(folder, &manifest)?;
         let is_known = |name: &str| streams.iter().any(|stream| stream.name == name);
         for configured in catalog.iter().filter(|configured| what.reset && is_known(&configured.name)) {
             folder.reset(&configured.name)?;

@@ -11,6 +11,7 @@ mod input;
 mod preview;
 mod read;
 mod refresh_token;
+mod report;
 mod setup;
 mod spec;
 mod streams;
@@ -208,6 +209,7 @@ impl Session {
                         catalog.len()
                     )));
                 }
+                self.report_to(input.report.as_deref(), &config, "source-criteo read", &input.days.options())?;
                 let states = match &input.state_file {
                     Some(path) if input.dry_run => input::kept_states(path).await?,
                     Some(path) => {

@@ -14,6 +14,7 @@ use crate::protocol::singer;
 use crate::read::{self, ReadUntil, SelectedStream};
 use crate::state::saved::States;
 use crate::support::{suggest, watchdog};
+use crate::telemetry;
 
 impl Session {
     pub(crate) async fn read(
@@ -61,7 +62,7 @@ impl Session {
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.rate_limited(wait));
         let output = self.output.clone();
-        let on_response = Box::new(move |stats| output.response(stats));
+        let on_response = Box::new(move |stats| output.response(telemetry::current_stream(), stats));
         Client::new(config, profile, Auth::new(config, Box::new(keeper)), on_wait, on_response)
     }
 }

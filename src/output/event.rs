@@ -9,6 +9,8 @@ use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
+use crate::output::facts::Fact;
+use crate::output::report_page::ReportPage;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
 #[cfg(feature = "files")]
@@ -55,6 +57,13 @@ pub(crate) enum Event {
     /// Rows go to files in this folder.
     #[cfg(feature = "files")]
     Export(Box<Folder>),
+    /// A page about the run goes to a file.
+    Report(Box<ReportPage>),
+    /// What a report reads, for the page.
+    Fact {
+        stream: StreamId,
+        fact: Fact,
+    },
     Started {
         stream: StreamId,
     },
@@ -91,8 +100,11 @@ pub(crate) enum Event {
         stream: StreamId,
         reply: oneshot::Sender<()>,
     },
-    /// An HTTP call was made.
-    Response(CallStats),
+    /// An HTTP call was made, for a stream or for the run.
+    Response {
+        stream: Option<String>,
+        stats: CallStats,
+    },
     /// Finished and remaining windows of a report.
     Progress {
         stream: StreamId,

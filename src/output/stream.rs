@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use crate::output::report_page::watch::Watch;
 use crate::output::sink::StreamFiles;
 use crate::output::tally::ReportTally;
 #[cfg(feature = "files")]
@@ -46,6 +47,8 @@ pub(crate) struct StreamOutput {
     /// Finished and remaining windows of a report.
     pub windows: (u64, usize),
     pub tally: Option<ReportTally>,
+    /// Names and sums of its rows, for the page about the run.
+    pub watch: Option<Box<Watch>>,
     /// Notified of the first record.
     pub on_first_record: Option<oneshot::Sender<()>>,
 }
@@ -74,6 +77,7 @@ impl StreamOutput {
             pending_state: None,
             windows: (0, 0),
             tally: None,
+            watch: None,
             on_first_record: None,
         }
     }

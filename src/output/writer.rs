@@ -12,6 +12,7 @@ use tracing::Level;
 use crate::error::{Error, Result};
 use crate::http::Body;
 use crate::output::event::Event;
+use crate::output::report_page::ReportPage;
 use crate::output::sink::{Records, Sink, StreamFiles};
 use crate::output::state_file::StateFile;
 use crate::output::stream::{Progress, StreamOutput, StreamSetup};
@@ -73,6 +74,8 @@ pub(crate) struct Writer {
     has_unmerged: bool,
     /// Where states go in addition to stdout.
     state_file: Option<StateFile>,
+    /// A page about the run.
+    page: Option<Box<ReportPage>>,
     pub(crate) summary: Summary,
     stop: StopSender,
 }
@@ -95,6 +98,7 @@ impl Writer {
             streams: Vec::new(),
             has_unmerged: false,
             state_file: None,
+            page: None,
             summary: Summary::new(terminal),
             stop,
         }
@@ -174,6 +178,12 @@ impl Writer {
             Event::StateFile(file) => self.state_file = Some(*file),
             #[cfg(feature = "files")]
             Event::Export(folder) => self.sink.export_to(folder),
+            Event::Report(page) => self.page = Some(page),
+            Event::Fact { stream, fact } => {
+                if let Some(page) = &mut self.page {
+                    page.fact(stream, fact);
+                }
+            }
             Event::Started { stream } => self.start(stream),
             Event::InitialState { stream, state } => {
                 if let Some(stream) = self.streams.get_mut(stream) {
@@ -194,7 +204,10 @@ impl Writer {
                 // Fails if the caller no longer waits.
                 _ => drop(reply.send(())),
             },
-            Event::Response(stats) => {
+            Event::Response { stream, stats } => {
+                if let Some(page) = &mut self.page {
+                    page.count(stream, &stats);
+                }
                 self.summary.count(&stats);
                 self.sink.count_response(&stats);
             }
@@ -220,6 +233,9 @@ impl Writer {
             self.summary.warnings += 1;
         }
         if level <= Level::WARN {
+            if let Some(page) = &mut self.page {
+                page.note(level, stream, text);
+            }
             let name = if level == Level::WARN { "WARN" } else { level.as_str() };
             let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
             self.mirror_to_terminal(&format!("{name} {stream}{text}"));
@@ -229,6 +245,9 @@ impl Writer {
     }
 
     fn report_error(&mut self, stream: Option<&str>, error: &Error) {
+        if let Some(page) = &mut self.page {
+            page.note(Level::ERROR, stream, &error.message);
+        }
         let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
         self.mirror_to_terminal(&format!("ERROR {name}{}", error.message));
         self.summary.clear_progress();
@@ -266,6 +285,9 @@ impl Writer {
     pub(crate) fn announce(&mut self, setup: StreamSetup) {
         let mut stream = StreamOutput::new(setup);
         self.sink.prepare_stream(&mut stream);
+        if let Some(page) = &mut self.page {
+            page.watch(&mut stream);
+        }
         self.streams.push(stream);
     }
 
@@ -313,6 +335,9 @@ impl Writer {
             self.stop.send(Stop::OutputFailed(error.to_string()));
             return Err(interrupted());
         }
+        if let (Some(page), Some(coverage)) = (&mut self.page, coverage) {
+            page.covered(id, coverage);
+        }
         self.last_output = Instant::now();
         self.check_reader();
         if let Some(state) = state {
@@ -329,6 +354,8 @@ impl Writer {
         if let Some(Err(error)) = stream.files.as_mut().map(|files| files.end_slice(Some(coverage))) {
             stream.has_failed = true;
             self.stop.send(Stop::OutputFailed(error.to_string()));
+        } else if let Some(page) = &mut self.page {
+            page.covered(id, coverage);
         }
     }
 
@@ -424,9 +451,14 @@ impl Writer {
         self.sink.report_metrics(stream, error.is_none());
         let mut logs = stream.closing_logs();
         logs.extend(self.sink.column_warnings(stream).into_iter().map(|text| (Level::WARN, text)));
-        if !self.stop.is_stopping()
-            && let Err(error) = self.sink.merge(&name)
-        {
+        if let Some(page) = &mut self.page {
+            page.before_merge(&name, &self.sink);
+        }
+        let merged = if self.stop.is_stopping() { Ok(()) } else { self.sink.merge(&name) };
+        if let Some(page) = &mut self.page {
+            page.after_merge(&name, &self.sink);
+        }
+        if let Err(error) = merged {
             // Other streams go on; the files of this one are as they were, and its rows are still staged.
             self.fail(&name, &error);
             self.has_unmerged = true;
@@ -474,7 +506,26 @@ impl Writer {
         {
             self.stop.send(Stop::OutputFailed(error.message));
         }
+        self.write_page();
         self.sink.sum_up_failures(&self.failures);
+    }
+
+    /// Writes the page about the run, whatever became of it.
+    fn write_page(&mut self) {
+        let Some(page) = self.page.take() else { return };
+        let written = page.write(&self.streams, &self.failures, self.stop.reason().as_ref());
+        match written {
+            Ok(path) => {
+                let text = format!("Report: {path}");
+                self.mirror_to_terminal(&text);
+                self.log(Level::INFO, None, &text);
+            }
+            Err(error) => {
+                self.report_error(None, &error);
+                self.stop.send(Stop::OutputFailed("the report could not be written".to_owned()));
+            }
+        }
+        self.flush();
     }
 
     pub(crate) fn show_progress(&mut self) {

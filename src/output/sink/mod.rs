@@ -20,6 +20,7 @@ use tracing::Level;
 use crate::error::{Error, Result};
 use crate::http::CallStats;
 use crate::output::Coverage;
+use crate::output::report_page::watch;
 use crate::output::sink::batch::BatchFiles;
 use crate::output::sink::capture::Capture;
 use crate::output::sink::console::Console;
@@ -209,7 +210,8 @@ impl Sink {
             (Self::Pipe(pipe), _) => pipe.record_target(out),
             (_, Some(StreamFiles::Batches(files))) => RecordTarget::Files(files),
             (Self::Singer(_), None) => singer::record_target(out, stream),
-            (Self::Airbyte | Self::Console(_), _) => airbyte::record_target(out, &stream.setup.name),
+            (Self::Airbyte, _) => airbyte::record_target(out, &stream.setup.name),
+            (Self::Console(console), _) => RecordTarget::Nothing(&mut console.row),
             #[cfg(feature = "files")]
             (Self::Export(_), _) => airbyte::record_target(out, &stream.setup.name),
             (Self::Capture(capture), _) => RecordTarget::Capture(capture),
@@ -292,6 +294,8 @@ pub(crate) enum RecordTarget<'a> {
     Pipe(&'a mut Pipe, &'a mut Lines),
     /// The caller.
     Capture(&'a mut Capture),
+    /// Nowhere.
+    Nothing(&'a mut Vec<u8>),
 }
 
 impl RecordTarget<'_> {
@@ -312,6 +316,7 @@ impl RecordTarget<'_> {
             Self::Airbyte { out, .. } | Self::Singer { out, .. } => Some(&mut out.buffer),
             Self::Files(files) => Some(&mut files.buffer),
             Self::Capture(capture) => Some(&mut capture.buffer),
+            Self::Nothing(buffer) => Some(buffer),
             #[cfg(feature = "files")]
             Self::Lines(out) => Some(&mut out.buffer),
             #[cfg(feature = "files")]
@@ -340,6 +345,7 @@ impl RecordTarget<'_> {
             Self::Singer { out, suffix, .. } => out.buffer.extend_from_slice(suffix),
             Self::Files(files) => files.buffer.push(b'\n'),
             Self::Capture(capture) => capture.end_record(),
+            Self::Nothing(buffer) => buffer.clear(),
             #[cfg(feature = "files")]
             Self::Lines(out) => out.buffer.push(b'\n'),
             #[cfg(feature = "files")]
@@ -361,7 +367,7 @@ impl RecordTarget<'_> {
             Self::Airbyte { out, .. } | Self::Singer { out, .. } => out,
             #[cfg(feature = "files")]
             Self::Lines(out) => out,
-            Self::Capture(_) => return Ok(()),
+            Self::Capture(_) | Self::Nothing(_) => return Ok(()),
         };
         if out.buffer.len() >= BUFFER {
             out.flush();
@@ -469,12 +475,12 @@ impl Records<'_> {
         let plan = &mut self.stream.setup.plan;
         #[cfg(feature = "files")]
         if let Some(columns) = self.target.columns() {
-            return plan.write_row(row, &mut columns.cells);
+            return watch::write_row(plan, row, &mut columns.cells, self.stream.watch.as_deref_mut());
         }
         let start = self.target.buffer().map_or(0, |buffer| buffer.len());
         self.target.begin(is_first.then_some(&self.stream.setup.name));
         let Some(buffer) = self.target.buffer() else { return Ok(false) };
-        let is_new = plan.write_row(row, &mut JsonObject(buffer));
+        let is_new = watch::write_row(plan, row, &mut JsonObject(buffer), self.stream.watch.as_deref_mut());
         match is_new {
             Ok(true) => self.target.end(plan.misfits()),
             _ => buffer.truncate(start),

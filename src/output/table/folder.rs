@@ -139,6 +139,11 @@ impl Folder {
         Ok(failed.collect())
     }
 
+    /// The tables in their Parquet files.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The states of the last run.
     #[must_use]
     pub fn states(&self) -> &States {
