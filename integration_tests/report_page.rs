@@ -115,7 +115,7 @@ fn the_numbers_on_the_page_are_the_truth() {
 #[test]
 fn a_day_that_differs_and_a_hole_show_as_such() {
     let bench = Bench::new(Options::default(), 60);
-    let differing = json!({"path": "/statistics/", "text": OF_TOTALS, "window": "2026-09-12"});
+    let differing = json!({"path": "/statistics/", "text": OF_TOTALS, "window": "2026-09-02"});
     fault(&bench, differing, json!({"mutate": {"/Rows/0/Displays": "7777777"}}));
     let unreadable = json!({"path": "/statistics/", "covers": "2026-10-20", "text": OF_DATA});
     fault(&bench, unreadable, json!({"status": 500, "body": "{}"}));
@@ -123,7 +123,7 @@ fn a_day_that_differs_and_a_hole_show_as_such() {
     assert_eq!(transcript.code, Some(1));
     assert!(page.contains("Incomplete: 1 of 1 stream not read in full"));
     assert!(page.contains("<title>Tue 2026-10-20: missing</title>"));
-    assert!(page.contains("<title>Sat 2026-09-12: differs (displays "), "the sums that differ are shown");
+    assert!(page.contains("<title>Wed 2026-09-02: differs (displays "), "the sums that differ are shown");
     assert!(text(&page.replace("<title>", "")).contains("Criteo's total 7777777)"));
     assert!(page.contains("1 day is missing.") && page.contains("<title>Mon 2026-10-19: agrees</title>"));
     // Errors are there in full.

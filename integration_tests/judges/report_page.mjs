@@ -58,7 +58,7 @@ try {
   const report = (name) => ["export", "out", "-c", "criteo.json", "--streams", streams, "--report", `${name}.html`];
   const statistics = { path: "/statistics/" };
   await order("/faults", [
-    { match: { ...statistics, text: '["AdvertiserId","Day"]', window: "2026-09-12" }, times: null, do: { mutate: { "/Rows/0/Displays": "7777777" } } },
+    { match: { ...statistics, text: '["AdvertiserId","Day"]', window: "2026-07-01" }, times: null, do: { mutate: { "/Rows/0/Displays": "7777777" } } },
     { match: { ...statistics, text: '"CampaignId"', covers: "2026-10-20", advertiser: "1004" }, times: null, do: { status: 500, body: "{}" } },
     { match: { ...statistics, text: '"CampaignId"' }, times: null, do: { mutate: { "/Rows/0/Campaign": MARKUP, "/Rows/0/Advertiser": MARKUP } } },
   ]);
@@ -122,9 +122,9 @@ try {
           const pdf = await page.pdf({ path: join(shots, `${name}.pdf`), format: "A4", preferCSSPageSize: false });
           assert.ok(pdf.length > 10_000, `${where}: not printable`);
         }
-        if (isUpdate && name === "restated" && width === 1400 && scheme === "light") {
+        if (isUpdate && name === "demo" && width === 1400 && scheme === "light") {
           await page.goto(pathToFileURL(file).href);
-          await page.setViewport({ width: 1200, height: 1080 });
+          await page.setViewport({ width: 1200, height: 1240 });
           const picture = join(root, "docs/pictures/report.png");
           mkdirSync(join(root, "docs/pictures"), { recursive: true });
           await page.screenshot({ path: picture });

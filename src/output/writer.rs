@@ -518,7 +518,11 @@ impl Writer {
             Ok(path) => {
                 let text = format!("Report: {path}");
                 self.mirror_to_terminal(&text);
-                self.log(Level::INFO, None, &text);
+                if self.sink.is_for_people() {
+                    self.lines.text(&text);
+                } else {
+                    self.log(Level::INFO, None, &text);
+                }
             }
             Err(error) => {
                 self.report_error(None, &error);

@@ -15,6 +15,8 @@ const GAP: usize = 2;
 const MAX_CELLS: usize = 12_000;
 /// Calendars of one report.
 const MAX_GROUPS: usize = 12;
+/// Cells that are shown without unfolding their report.
+const MAX_UNFOLDED: usize = 4_000;
 /// Periods of one calendar, the latest ones.
 const MAX_PERIODS: usize = 400;
 /// Weeks per line of a year's block.
@@ -67,7 +69,7 @@ impl Status {
 /// The calendars of one report.
 pub(crate) struct Report {
     pub name: String,
-    /// Whether something is wrong.
+    /// Whether it is unfolded: if something is wrong, or if there is room.
     pub is_open: bool,
     pub summary: String,
     pub calendars: Vec<Row>,
@@ -131,10 +133,11 @@ pub(crate) fn report(name: &str, calendar: &Calendar, names: &Names, reports: us
             worst.label()
         ));
     }
+    let cells = calendars.iter().flat_map(|row| &row.blocks).map(|block| block.cells.len()).sum::<usize>();
     let is_wrong = |status: &Status| calendar.with(*status).next().is_some();
     Report {
         name: name.to_owned(),
-        is_open: [Status::Differs, Status::Missing].iter().any(is_wrong),
+        is_open: cells * reports <= MAX_UNFOLDED || [Status::Differs, Status::Missing].iter().any(is_wrong),
         summary: summary(calendar),
         calendars,
         omitted,
@@ -146,23 +149,23 @@ pub(crate) fn summary(calendar: &Calendar) -> String {
     let period = calendar.grain.unwrap_or(Grain::Day).dimension().to_lowercase();
     let compared: Vec<_> = calendar.compared().collect();
     let agreeing = compared.iter().filter(|(_, agrees)| *agrees).count();
-    let mut text = if compared.is_empty() {
-        format!("no {period} compared")
-    } else {
+    let count = |status: Status| calendar.with(status).count() as u64;
+    let (missing, incomparable) = (count(Status::Missing), count(Status::NotComparable));
+    let mut parts = Vec::new();
+    if !compared.is_empty() {
+        let all = counted(compared.len() as u64, &format!("settled {period}"));
         let verb = if compared.len() == 1 { "agrees" } else { "agree" };
-        format!(
-            "{} of {} {verb}",
-            grouped(agreeing as u64),
-            counted(compared.len() as u64, &format!("settled {period}"))
-        )
-    };
-    for status in [Status::Missing, Status::NotComparable] {
-        let count = calendar.with(status).count();
-        if count > 0 {
-            text += &format!(", {} {}", grouped(count as u64), status.label());
-        }
+        parts.push(format!("{} of {all} {verb}", grouped(agreeing as u64)));
     }
-    text
+    if missing > 0 {
+        parts.push(format!("{} missing", counted(missing, &period)));
+    }
+    match (incomparable, compared.is_empty()) {
+        (0, _) => {}
+        (_, true) => parts.push("not comparable".to_owned()),
+        (count, false) => parts.push(format!("{} not comparable", grouped(count))),
+    }
+    if parts.is_empty() { "nothing settled yet".to_owned() } else { parts.join(", ") }
 }
 
 struct View<'a> {
@@ -212,6 +215,9 @@ impl View<'_> {
         let finished = blocks.into_iter().filter(|(.., counts)| counts[1..].iter().any(|count| *count > 0));
         finished
             .map(|(_, mut block, counts)| {
+                let above = block.cells.iter().map(|cell| cell.y).min().unwrap_or(0);
+                block.cells.iter_mut().for_each(|cell| cell.y -= above);
+                block.height -= above;
                 let counts = Status::LEGEND.iter().map(|status| (counts[*status as usize], status.label()));
                 let counts = counts.filter(|(count, _)| *count > 0).map(|(count, label)| format!("{count} {label}"));
                 block.text = format!("{}: {}", block.label, counts.collect::<Vec<_>>().join(", "));

@@ -126,11 +126,7 @@ impl<'a> Page<'a> {
         let shown = calendars.values().filter(|calendar| !calendar.periods.is_empty()).count();
         let name_of = |id: &usize| streams.get(*id).map(|stream| stream.setup.name.as_str()).unwrap_or_default();
         let reports = calendars.iter().filter(|(_, calendar)| !calendar.periods.is_empty());
-        let mut reports: Vec<_> =
-            reports.map(|(id, calendar)| calendar::report(name_of(id), calendar, &names, shown)).collect();
-        if shown <= 3 {
-            reports.iter_mut().for_each(|report| report.is_open = true);
-        }
+        let reports = reports.map(|(id, calendar)| calendar::report(name_of(id), calendar, &names, shown)).collect();
         let days = DayCounts::new(calendars.values());
         let currency = &page.about.currency;
         let money = page.summed.as_ref().and_then(|(_, id, name)| {
@@ -289,7 +285,7 @@ fn tiles(page: &ReportPage, streams: &[StreamOutput], days: &DayCounts, calls: C
 
 fn duration(time: Duration) -> String {
     match time.as_secs() {
-        0 if time.is_zero() => "0 s".to_owned(),
+        0 if time.as_millis() < 50 => "0 s".to_owned(),
         0..60 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),

@@ -67,6 +67,16 @@ impl Sink {
         matches!(self, Self::Airbyte)
     }
 
+    /// Whether stdout is text for people.
+    pub(crate) fn is_for_people(&self) -> bool {
+        match self {
+            Self::Console(_) => true,
+            #[cfg(feature = "files")]
+            Self::Export(_) => true,
+            _ => false,
+        }
+    }
+
     /// Logs a line. Secrets are masked.
     pub(crate) fn log(&self, out: &mut Lines, level: Level, stream: Option<&str>, text: &str) {
         match self {
