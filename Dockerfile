@@ -11,15 +11,17 @@ COPY Cargo.lock Cargo.toml ./
 COPY sandbox/Cargo.toml sandbox/
 RUN mkdir src sandbox/src && touch src/lib.rs sandbox/src/lib.rs && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked
+COPY docs/*.md docs/
 COPY schemas schemas
 COPY sandbox/src sandbox/src
 COPY src src
 # Cargo compares timestamps, and the copied files are older than the build of the empty ones.
-RUN touch src/lib.rs src/main.rs sandbox/src/lib.rs && cargo build --release --locked
+RUN touch src/lib.rs src/main.rs sandbox/src/lib.rs && cargo build --release --locked \
+    && cp target/release/source-criteo .
 
 FROM toolchain AS given
 ARG TARGETARCH
-COPY dist/image/${TARGETARCH}/source-criteo target/release/
+COPY dist/image/${TARGETARCH}/source-criteo .
 
 FROM ${PROGRAM} AS program
 
@@ -31,7 +33,7 @@ RUN groupadd --gid 1000 airbyte \
     && useradd --uid 1000 --gid airbyte --home-dir /airbyte --no-create-home airbyte \
     && install --directory --owner airbyte --group airbyte /airbyte /config /secrets /source
 COPY --from=program /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=program /build/target/release/source-criteo /usr/local/bin/
+COPY --from=program /build/source-criteo /usr/local/bin/
 # Numeric, so that Kubernetes can verify that it is not root.
 USER 1000:1000
 WORKDIR /airbyte

@@ -17,7 +17,7 @@ test:
 
 # Rewrite generated documents, samples and snapshots; then review the changes.
 update:
-    UPDATE_DOCS=1 UPDATE_SAMPLES=1 INSTA_UPDATE=always cargo test --locked --test integration -- documents samples packages commands
+    UPDATE_DOCS=1 UPDATE_SAMPLES=1 INSTA_UPDATE=always cargo test --locked --test integration -- documents pictures samples packages commands
     scripts/harness --update
 
 # Rewrite the fault matrix.

@@ -1,14 +1,13 @@
 //! Each failing step of `check` has its own message, and later steps are skipped.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use criteo_sandbox::{AppState, Options, Permission};
 use serde_json::{Value, json};
 
 use crate::documents::generated;
-use crate::harness::{Bench, Transcript, assert_in_time};
+use crate::harness::{Bench, assert_in_time};
 use crate::samples::repository;
 
 /// A failing step.
@@ -393,24 +392,6 @@ fn a_malformed_secret_is_reported_before_the_request_and_with_the_rejection() {
     }
 }
 
-#[test]
-fn setup_reads_key_files_in_any_editor_encoding() {
-    let text = "API Key: sandbox-client\r\nAPI Secret: “sandbox+secret/with=signs”\r\n";
-    let wide: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-    let table = "name,client_id,client_secret\nmine,sandbox-client,\"sandbox+secret/with=signs\"\n";
-    for file in [wide, table.as_bytes().to_vec()] {
-        let bench = setup_bench(|_| {});
-        std::fs::write(bench.directory.join("key.txt"), file).unwrap();
-        let (code, said) = unattended(&bench, &["--key-file", "key.txt", "--currency", "EUR"]);
-        assert_eq!(code, Some(0), "{said}");
-        assert_eq!(json_of(&bench, "criteo.json")["client_secret"], "sandbox+secret/with=signs");
-    }
-    let bench = setup_bench(|_| {});
-    std::fs::write(bench.directory.join("key.txt"), "client_id: sandbox-client\nclient_secret: ********\n").unwrap();
-    let (code, said) = unattended(&bench, &["--key-file", "key.txt", "--currency", "EUR"]);
-    assert!(code == Some(1) && said.contains("its client_secret is masked"), "{said}");
-}
-
 /// `check` finishes even if requests hang.
 #[test]
 #[ignore = "slow: scripts/test runs it"]
@@ -446,112 +427,6 @@ fn independent_problems_are_reported_together() {
     }
 }
 
-const KEY_FILE: &str = "Client ID: sandbox-client\nClient Secret: sandbox+secret/with=signs\n";
-
-fn setup_bench(world: fn(&mut Options)) -> Bench {
-    let mut options = Options::default();
-    world(&mut options);
-    let bench = Bench::new(options, 14);
-    std::fs::write(bench.directory.join("key.txt"), KEY_FILE).unwrap();
-    bench
-}
-
-fn json_of(bench: &Bench, name: &str) -> Value {
-    let path = bench.directory.join(name);
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// Runs `setup` without a terminal; it prints to stderr.
-fn unattended(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
-    let url = bench.sandbox.url();
-    let output = bench.program().args(["setup", "--api-base-url", &url]).args(arguments).output().unwrap();
-    assert!(output.stdout.is_empty());
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!said.contains("sandbox+secret"), "{said}");
-    (output.status.code(), said)
-}
-
-#[test]
-fn setup_without_a_terminal_writes_a_working_configuration() {
-    let bench = setup_bench(|options| options.without_permission = vec![Permission::Creatives]);
-    let wanted =
-        ["--key-file", "key.txt", "--currency", "eur", "--catalog", "catalog.json", "--start-date", "2026-10-30"];
-    let (code, said) = unattended(&bench, &wanted);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains("It lacks \"Creatives: Read\"") && said.contains("Ready. Next: source-criteo read"),
-        "{said}"
-    );
-    let config = json_of(&bench, "criteo.json");
-    assert_eq!((&config["client_secret"], &config["currency"]), (&json!("sandbox+secret/with=signs"), &json!("EUR")));
-    let catalog = json_of(&bench, "catalog.json");
-    let names: Vec<_> =
-        catalog["streams"].as_array().unwrap().iter().map(|s| s["stream"]["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"campaigns") && !names.contains(&"ads") && !names.contains(&"audiences"), "{names:?}");
-    let read = bench.run(&["read", "--config", "criteo.json", "--catalog", "catalog.json"]);
-    assert_eq!(read.code, Some(0), "{:?}", read.errors());
-    assert!(!read.records("campaign_statistics_daily").is_empty());
-    let (code, said) = unattended(&bench, &wanted);
-    assert!(code == Some(1) && said.contains("criteo.json already exists"), "{said}");
-    assert_eq!(unattended(&bench, &[&wanted[..], &["--force"]].concat()).0, Some(0));
-}
-
-#[test]
-fn setup_without_a_terminal_lists_missing_options() {
-    let bench = setup_bench(|options| options.app = AppState::KeyDeleted);
-    let said = |arguments: &[&str], words: &[&str]| {
-        let (code, said) = unattended(&bench, arguments);
-        assert_eq!(code, Some(1));
-        for word in words {
-            assert!(said.contains(word), "{word} is not in: {said}");
-        }
-    };
-    said(&[], &["--key-file and --currency"]);
-    said(&["--key-file", "key.txt"], &["needs --currency"]);
-    said(&["--key-file", "missing.txt", "--currency", "EUR"], &["The key file missing.txt cannot be read"]);
-    said(&["--key-file", "key.txt", "--currency", "Euro"], &["currency must be"]);
-    std::fs::write(bench.directory.join("empty.txt"), "nothing").unwrap();
-    said(
-        &["--key-file", "empty.txt", "--currency", "EUR"],
-        &["empty.txt contains neither client_id and client_secret nor an API Key"],
-    );
-    assert!(!bench.directory.join("criteo.json").exists());
-    // The key file was created seconds ago.
-    said(&["--key-file", "key.txt", "--currency", "EUR"], &["only 1 minute old", "try again later"]);
-    std::fs::write(bench.directory.join("there.json"), "mine").unwrap();
-    let key = ["--key-file", "key.txt", "--currency", "EUR"];
-    said(&[&key[..], &["--config", "a.json", "--catalog", "there.json"]].concat(), &["there.json already exists"]);
-    said(&[&key[..], &["--config", "a.json", "--catalog", "a.json"]].concat(), &["is given twice"]);
-    said(&[&key[..], &["--config", "key.txt", "--force"]].concat(), &["is given twice"]);
-    let content = ["--key-file", "Client Secret: hush-hush", "--currency", "EUR", "--config", "a.json"];
-    said(&content, &["(content instead of a path)"]);
-    assert_eq!(std::fs::read_to_string(bench.directory.join("there.json")).unwrap(), "mine");
-    let output = bench.program().args(["setup", "--client-secret", "x"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
-fn setup_guides_a_user_through_the_portal() {
-    let bench = setup_bench(|_| {});
-    let link = "https://consent.criteo.com/request?signature=1";
-    let typed = format!("n\ny\n\n\n\n\n\nmissing.txt\nkey.txt\n{link}\n\neuro\neur\n2026-10-25\ncatalog.json\n");
-    let url = bench.sandbox.url();
-    let arguments = ["setup", "--config", "mine.json", "--api-base-url", &url];
-    let seen = bench.typed_at_terminal(&typed, 90, &arguments, &[("NO_COLOR", "1")]);
-    // Input typed ahead is echoed first.
-    let seen = seen.split_once("This walks").unwrap().1;
-    // The size of the first sync depends on the day.
-    let (steps, rest) = seen.split_once("✓ first sync").unwrap();
-    let (advice, end) = rest.split_once("Write a catalog").unwrap();
-    assert!(advice.contains("requests") && advice.lines().count() <= 4, "{advice}");
-    insta::assert_snapshot!(format!("This walks{steps}Write a catalog{end}"));
-    assert_eq!(json_of(&bench, "mine.json")["start_date"], "2026-10-25");
-    assert!(json_of(&bench, "catalog.json")["streams"].as_array().unwrap().len() > 20);
-    let transcript: Transcript = bench.run(&["check", "--config", "mine.json", "--exit-code"]);
-    assert_eq!(transcript.code, Some(0));
-}
-
 /// `UPDATE_DOCS=1 cargo test credentials` rewrites the table of permissions.
 #[test]
 fn the_credentials_page_matches_the_program() {
@@ -560,7 +435,7 @@ fn the_credentials_page_matches_the_program() {
         assert!(page.contains(&format!("\n### {step}\n")), "{step} has no heading");
     }
     assert!(page.contains(include_str!("../src/commands/setup/consent.txt")), "the consent message differs");
-    let config = source_criteo::config::Config::parse(&setup_bench(|_| {}).config.to_string()).unwrap();
+    let config = source_criteo::config::Config::parse(&Bench::new(Options::default(), 14).config.to_string()).unwrap();
     let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();
     for permission in source_criteo::products::Permission::ALL {
         let streams = source_criteo::products::marketing::streams(&config.reports);

@@ -93,6 +93,7 @@ fn documented_commands_run() {
                 continue;
             }
             bench.file("config.json", &config);
+            bench.file("criteo.json", &config);
             let output = Command::new("sh").args(["-c", &call]).current_dir(&bench.directory).output().unwrap();
             let reported = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(0), "{document}: {command}: {reported}");
@@ -314,38 +315,9 @@ fn the_streams_table_matches_the_source() {
 }
 
 /// The streams of a configuration without custom reports.
-fn all_streams() -> Vec<Stream> {
+pub fn all_streams() -> Vec<Stream> {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "2027-01"});
     marketing::streams(&Config::parse(&config.to_string()).unwrap().reports)
-}
-
-/// Relations derived from column names: `campaign_id` refers to `campaigns`, in marketplaces to `mpo_campaigns`.
-/// `UPDATE_DOCS=1 cargo test entity_diagrams` rewrites the diagrams.
-#[test]
-fn the_entity_diagrams_match_the_schemas() {
-    let streams = all_streams();
-    let is_object = |stream: &&Stream| matches!(stream.source, Source::Entity(_));
-    let find = |name: &str| streams.iter().filter(is_object).find(|stream| stream.name == name);
-    let mut diagrams: [BTreeMap<String, String>; 2] = Default::default();
-    for stream in &streams {
-        let columns = stream.schema["properties"].as_object().unwrap();
-        let owners = columns.keys().filter_map(|column| {
-            let singular = column.strip_suffix("_id")?;
-            let scope = if stream.name.starts_with("mpo_") { "mpo_" } else { "" };
-            let owner = find(&format!("{scope}{singular}s")).or_else(|| find(&format!("{singular}s")))?;
-            (owner.name != stream.name && owner.primary_key == ["id"]).then_some((owner, column))
-        });
-        let diagram = &mut diagrams[usize::from(!is_object(&stream))];
-        for (owner, column) in owners {
-            let line = format!("    {} ||--o{{ {} : {column}\n", owner.name, stream.name);
-            diagram.insert(format!("{} {}", owner.name, stream.name), line);
-        }
-    }
-    for (mark, diagram) in ["objects", "reports"].iter().zip(diagrams) {
-        assert!(diagram.len() > 10, "{diagram:?}");
-        let lines: String = diagram.into_values().collect();
-        generated("docs/entities.md", mark, &format!("\n```mermaid\nerDiagram\n{lines}```\n\n"));
-    }
 }
 
 /// Words that `docs/style.md` does not allow.

@@ -221,36 +221,24 @@ impl Bench {
     /// Output at a terminal of this width; stdout goes to the file `stdout`. Only a terminal's environment variables
     /// and the given ones are set.
     pub fn at_terminal(&self, columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-        self.typed_at_terminal("", columns, arguments, environment)
-    }
-
-    /// The same, with typed input, which the terminal echoes.
-    pub fn typed_at_terminal(
-        &self,
-        lines: &str,
-        columns: u16,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> String {
-        self.terminal(lines, columns, &format!("{} >stdout", arguments.join(" ")), environment)
+        self.terminal(columns, &format!("{} >stdout", arguments.join(" ")), environment)
     }
 
     /// Output at a terminal, including stdout.
     pub fn on_terminal(&self, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
-        self.terminal("", columns, arguments, environment)
+        self.terminal(columns, arguments, environment)
     }
 
-    fn terminal(&self, lines: &str, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
+    fn terminal(&self, columns: u16, arguments: &str, environment: &[(&str, &str)]) -> String {
         let program = tested_program();
         let program = program.to_str().unwrap();
-        // Without `-echo`, input typed ahead may be echoed before the program starts.
-        let line = format!("stty rows 40 cols {columns} -echo; {program} {arguments}; echo \"exit $?\"");
+        let line = format!("stty rows 40 cols {columns}; {program} {arguments}; echo \"exit $?\"");
         let mut terminal = Command::new("script");
         terminal.args(["--quiet", "--command", &line, "/dev/null"]).current_dir(&self.directory).stdin(Stdio::piped());
         terminal.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "xterm");
         terminal.env("SHELL", "/bin/sh").envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = terminal.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        drop(child.stdin.take());
         let output = child.wait_with_output().unwrap();
         String::from_utf8(output.stdout).unwrap().replace('\r', "")
     }

@@ -389,13 +389,13 @@ fn body(path: &str) -> Value {
 
 /// Meaning of the documents' `date-time`: queries also accept days (OWOX, in live tests); responses must have a time.
 #[derive(Clone, Copy)]
-enum Dates {
+pub enum Dates {
     Days,
     Instants,
 }
 
 /// A validator for one schema of a document, without undeclared members.
-fn validator(schema: &Value, document: &Value, dates: Dates) -> Validator {
+pub fn validator(schema: &Value, document: &Value, dates: Dates) -> Validator {
     let formats = matches!(dates, Instants);
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let definitions: Map<_, _> = schemas.iter().map(|(name, schema)| (name.clone(), strict(schema))).collect();

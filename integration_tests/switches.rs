@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 
-use criteo_sandbox::{Options, Sandbox, UNKNOWNS, Unknowns};
+use criteo_sandbox::{Options, RETAIL_MEDIA_UNKNOWNS, Sandbox, UNKNOWNS, Unknowns};
 use serde_json::{Value, json};
 
 use crate::documents::generated;
@@ -12,12 +12,15 @@ use crate::harness::{DEADLINE, http, token};
 /// `UPDATE_DOCS=1 cargo test documented_switches` rewrites the table.
 #[test]
 fn the_documented_switches_match_the_sandbox() {
-    let mut table = "| switch | values | about | source |\n| --- | --- | --- | --- |\n".to_owned();
-    for unknown in UNKNOWNS {
-        let values: Vec<_> = unknown.values.iter().map(|value| format!("`{value}`")).collect();
-        table += &format!("| `{}` | {} | {} | {} |\n", unknown.name, values.join(", "), unknown.about, unknown.source);
+    for (mark, unknowns) in [("unknowns", UNKNOWNS), ("unknowns of Retail Media", RETAIL_MEDIA_UNKNOWNS)] {
+        let mut table = "| switch | values | about | source |\n| --- | --- | --- | --- |\n".to_owned();
+        for unknown in unknowns {
+            let values: Vec<_> = unknown.values.iter().map(|value| format!("`{value}`")).collect();
+            table +=
+                &format!("| `{}` | {} | {} | {} |\n", unknown.name, values.join(", "), unknown.about, unknown.source);
+        }
+        generated("docs/sandbox-unknowns.md", mark, &table);
     }
-    generated("docs/sandbox-unknowns.md", "unknowns", &table);
 }
 
 #[test]
@@ -29,11 +32,12 @@ fn switches_reject_unknown_values() {
     assert!(unknowns.set_text("week_start").is_err());
     unknowns.set_text("week_start=sunday").unwrap();
     assert_eq!(unknowns.get("week_start"), "sunday");
-    let mut names: Vec<_> = UNKNOWNS.iter().map(|unknown| unknown.name).collect();
+    let all = || UNKNOWNS.iter().chain(RETAIL_MEDIA_UNKNOWNS);
+    let mut names: Vec<_> = all().map(|unknown| unknown.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), UNKNOWNS.len(), "duplicate name");
-    assert!(UNKNOWNS.iter().all(|unknown| unknown.values.len() > 1 && !unknown.source.is_empty()));
+    assert_eq!(names.len(), all().count(), "duplicate name");
+    assert!(all().all(|unknown| unknown.values.len() > 1 && !unknown.source.is_empty()));
 }
 
 /// A world in which every switch has an effect.
@@ -327,7 +331,8 @@ fn switches_can_be_set_by_control_port_and_command_line() {
     assert_eq!((status, sandbox.world().unknown("week_start")), (400, "sunday"), "all or none");
     assert!(response["error"].as_str().unwrap().contains("day_spelling"));
     let (_, all) = http("GET", &url, None, None);
-    assert_eq!((all.as_object().unwrap().len(), &all["day_spelling"]), (UNKNOWNS.len(), &json!("slash")));
+    let count = UNKNOWNS.len() + RETAIL_MEDIA_UNKNOWNS.len();
+    assert_eq!((all.as_object().unwrap().len(), &all["day_spelling"]), (count, &json!("slash")));
 }
 
 #[test]

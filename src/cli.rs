@@ -1,10 +1,15 @@
 //! The command line.
 
+mod complete;
+pub mod help;
+
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
+pub use crate::cli::complete::script;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::PipeFormat;
 #[cfg(feature = "files")]
@@ -43,7 +48,8 @@ pub struct TapArguments {
     /// State saved by an earlier sync.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Test the sync without writing records: read up to the first record of each stream, or print the schemas only.
+    /// Test the sync without writing records: check the credentials, then read up to the first record of each stream, or
+    /// print the schemas only.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub test: Option<TestKind>,
     /// Also write a page about the sync to this HTML file: which days are proven, spend, requests, warnings.
@@ -60,7 +66,7 @@ pub struct TapArguments {
 /// What `--test` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TestKind {
-    /// Read each stream up to its first record.
+    /// Check the credentials, then read each stream up to its first record.
     #[value(alias = "records")]
     All,
     /// Print schemas only.
@@ -83,47 +89,61 @@ pub enum AboutFormat {
 pub enum Command {
     /// Print the specification of the settings.
     Spec,
-    /// Test the configuration: credentials, consent, advertisers, permissions, custom reports.
+    /// Test every step from the credentials to the permissions.
     Check {
         /// The configuration.
         #[command(flatten)]
         config: ConfigFile,
-        /// Exit with status 1 if the check fails; by default only the message on stdout says so.
+        /// Exit with status 1 if the check fails, also where stdout is no terminal.
         #[arg(long)]
         exit_code: bool,
+        /// Print protocol messages, also at a terminal.
+        #[arg(long)]
+        json: bool,
     },
-    /// Print the streams with their schemas.
+    /// Print the streams with their schemas, as a catalog.
     Discover(ConfigFile),
-    /// Create a configuration step by step, with a walkthrough of Criteo's developer portal.
+    /// Create a configuration, with a walkthrough of Criteo's portal.
     Setup(SetupArguments),
-    /// List the streams with key, cursor, permission and history.
+    /// List the streams with description, permission and history.
     Streams {
-        /// Configuration file; adds custom reports and applies the API version.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        /// The configuration, if there is one.
+        #[command(flatten)]
+        config: MaybeConfigFile,
         /// Output format.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Describe a stream, metric or dimension.
+    /// Describe a stream, metric or dimension, or find it by words.
     Explain {
-        /// Its name, in Criteo's or the connector's spelling.
-        name: String,
-        /// Configuration file; adds custom reports.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        /// Its name in any spelling, or words such as spend or orders; without it, a list.
+        #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::names))]
+        words: Vec<String>,
+        /// The configuration, if there is one.
+        #[command(flatten)]
+        config: MaybeConfigFile,
     },
-    /// Print a shell completion script.
+    /// Print a script that completes commands, streams and metrics.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page (roff).
+    /// Print a manual page (roff).
     Man {
-        /// Command to print the page for; without it, the page of the program.
-        command: Option<String>,
+        /// Command to print the page for, such as `demo read`; without it, the page of the program.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+        /// Write the pages of all commands to this folder instead.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        all: Option<PathBuf>,
     },
-    /// Show the first rows of a stream; for reports, also cost and clicks per day.
+    /// Print the help of a command, or a page of the documentation.
+    Help {
+        /// A command or a page, then the page's section; without it, the list of both.
+        #[arg(value_name = "COMMAND|PAGE", add = ArgValueCompleter::new(complete::topics))]
+        words: Vec<String>,
+    },
+    /// Show the first rows of a stream, and cost per day of reports.
     Preview {
         /// The configuration.
         #[command(flatten)]
@@ -141,24 +161,17 @@ pub enum Command {
         #[command(flatten)]
         input: ReadInput,
     },
-    /// Sync streams into files in a folder; the next run adds what is new.
+    /// Sync streams into files; the next run adds what is new.
     #[cfg(feature = "files")]
     Export {
-        /// Configuration file (JSON); - reads standard input.
-        #[arg(
-            long,
-            short,
-            value_name = "FILE",
-            env = "CRITEO_CONFIG",
-            hide_env_values = true,
-            default_value = "criteo.json"
-        )]
-        config: PathBuf,
+        /// The configuration.
+        #[command(flatten)]
+        config: ConfigFile,
         /// What to export, and where.
         #[command(flatten)]
         what: ExportArguments,
     },
-    /// Run a command against the built-in sandbox; needs no configuration.
+    /// Run a command against the built-in sandbox, without an account.
     #[cfg(feature = "demo")]
     Demo {
         /// The command to run.
@@ -171,9 +184,29 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// Configuration file (JSON); - reads standard input.
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = CONFIG_VARIABLE,
+        hide_env_values = true,
+        default_value = DEFAULT_CONFIG
+    )]
     pub config: PathBuf,
 }
+
+/// The configuration file of commands that also work without one.
+#[derive(Debug, Args)]
+pub struct MaybeConfigFile {
+    /// Configuration file (JSON), for custom reports and the API version; by default criteo.json, if it exists.
+    #[arg(long, short, value_name = "FILE", env = CONFIG_VARIABLE, hide_env_values = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// Environment variable with the path of the configuration.
+pub const CONFIG_VARIABLE: &str = "CRITEO_CONFIG";
+/// The configuration that `setup` writes and other commands read, if none is named.
+pub const DEFAULT_CONFIG: &str = "criteo.json";
 
 /// What `setup` would otherwise ask for. Secrets come from the key file only, never from the command line.
 #[derive(Debug, Clone, Args)]
@@ -187,12 +220,15 @@ pub struct SetupArguments {
     /// Currency of all money in reports.
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
+    /// Time zone of the days in reports, such as Europe/Paris; use the one of the Criteo account.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
     /// First day of reports.
     #[arg(long, value_name = "DAY")]
     pub start_date: Option<String>,
-    /// Advertisers to read, separated by commas; without it, all that granted consent.
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    pub advertiser_ids: Vec<String>,
+    /// Ids of the advertisers to read, separated by commas; without it, all that granted consent.
+    #[arg(long, value_name = "IDS", value_delimiter = ',', alias = "advertiser-ids")]
+    pub advertisers: Vec<String>,
     /// Also write a catalog of the streams the app can read to this file.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
@@ -212,7 +248,8 @@ pub struct ReadInput {
     #[arg(long, value_name = "FILE", group = "selection")]
     pub catalog: Option<PathBuf>,
     /// Streams to read instead of a catalog, separated by commas.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', group = "selection")]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', group = "selection",
+          add = ArgValueCompleter::new(complete::streams))]
     pub streams: Vec<String>,
     /// State saved by an earlier sync (JSON); the file must exist.
     #[arg(long, value_name = "FILE")]
@@ -225,11 +262,14 @@ pub struct ReadInput {
     pub days: Days,
     /// Write the rows of one stream without protocol messages; logs go to stderr.
     #[cfg(feature = "files")]
-    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "dry_run")]
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["dry_run", "json"])]
     pub format: Option<PipeFormat>,
     /// Also write a page about the sync to this HTML file: which days are proven, spend, requests, warnings.
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub report: Option<PathBuf>,
+    /// Print protocol messages, also at a terminal.
+    #[arg(long)]
+    pub json: bool,
     /// Show what a sync would request; requests only the token and the list of advertisers.
     #[arg(long)]
     pub dry_run: bool,
@@ -258,17 +298,17 @@ impl Days {
 #[cfg(feature = "files")]
 #[derive(Debug, Args)]
 pub struct ExportArguments {
-    /// Folder of the files, created if missing; by default `criteo`, or `criteo-demo` with `demo`.
+    /// Folder of the files, created if missing; by default criteo, or criteo-demo with demo.
     pub folder: Option<PathBuf>,
     /// Streams to export, separated by commas; without it, all that the app can read, except for log files.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', add = ArgValueCompleter::new(complete::streams))]
     pub streams: Vec<String>,
     /// The days to read.
     #[command(flatten)]
     pub days: Days,
-    /// Format of the files.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: FileFormat,
+    /// Format of the files; by default that of earlier exports to the folder, or Parquet.
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
     /// Also write a page about the sync to this HTML file: which days are proven, spend, requests, warnings.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -278,20 +318,38 @@ pub struct ExportArguments {
 }
 
 /// Parses a day given on the command line.
-fn day(text: &str) -> Result<NaiveDate, &'static str> {
-    let is_written_so = text.len() == 10 && text.chars().all(|letter| letter.is_ascii_digit() || letter == '-');
-    let mistake = if is_written_so { "not a calendar date" } else { "expected a day such as 2026-10-31" };
-    text.parse().map_err(|_| mistake)
+fn day(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| {
+        let parts: Vec<u32> = text.split(['-', '/', '.']).filter_map(|part| part.parse().ok()).collect();
+        let written = |year: u32, month: u32, day: u32| NaiveDate::from_ymd_opt(year.try_into().ok()?, month, day);
+        let readings = match parts[..] {
+            [year, month, day] if year > 31 => vec![written(year, month, day)],
+            [day, month, year] if day == month => vec![written(year, month, day)],
+            // Half of the world writes the month first.
+            [one, other, year] => vec![written(year, other, one), written(year, one, other)],
+            _ => Vec::new(),
+        };
+        let readings: Vec<_> = readings.into_iter().flatten().map(|day| day.to_string()).collect();
+        if readings.is_empty() {
+            "expected a day such as 2026-10-31".to_owned()
+        } else {
+            format!("write the year first: {}", readings.join(" or "))
+        }
+    })
 }
 
 /// The stream to preview, and how to show it.
 #[derive(Debug, Args)]
 pub struct PreviewArguments {
     /// Stream to show.
+    #[arg(add = ArgValueCompleter::new(complete::streams))]
     pub stream: String,
     /// Number of rows.
     #[arg(long, default_value_t = 10)]
     pub rows: usize,
+    /// Columns to show, in this order, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<String>,
     /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -321,13 +379,13 @@ pub enum DemoCommand {
     Check,
     /// Print the streams with their schemas.
     Discover,
-    /// Show the first rows of a stream; for reports, also cost and clicks per day.
+    /// Show the first rows of a stream, and cost per day of reports.
     Preview {
         /// What to show.
         #[command(flatten)]
         what: PreviewArguments,
     },
-    /// Sync streams into files in a folder; the next run adds what is new.
+    /// Sync streams into files; the next run adds what is new.
     #[cfg(feature = "files")]
     Export {
         /// What to export, and where.
@@ -352,6 +410,12 @@ pub enum DemoCommand {
 }
 
 impl Command {
+    /// Whether `--json` asks for protocol messages at a terminal, too.
+    #[must_use]
+    pub fn wants_messages(&self) -> bool {
+        matches!(self, Self::Check { json: true, .. } | Self::Read { input: ReadInput { json: true, .. }, .. })
+    }
+
     /// Whether the command is interactive: it reports problems on stderr as text instead of on stdout as messages.
     #[must_use]
     pub fn is_human_facing(&self) -> bool {
@@ -361,6 +425,7 @@ impl Command {
             | Self::Explain { .. }
             | Self::Preview { .. }
             | Self::Completions { .. }
+            | Self::Help { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
             Self::Demo { command } => command.is_human_facing(),

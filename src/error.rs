@@ -90,6 +90,8 @@ pub enum Cause {
     OutsideRequest,
     /// Rows share a key and cannot be added up.
     RepeatedKey,
+    /// The run ended early.
+    Interrupted,
     /// Weeks begin on this day, but the request was planned for another.
     WeekStart(Weekday),
 }

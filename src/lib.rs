@@ -11,10 +11,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod model;
-#[cfg_attr(
-    not(feature = "files"),
-    expect(dead_code, unused_variables, clippy::unused_self, clippy::unnecessary_wraps, reason = "only files need it")
-)]
+#[cfg_attr(not(feature = "files"), expect(dead_code, unreachable_code, reason = "only files need it"))]
 pub mod output;
 pub mod products;
 pub mod protocol;

@@ -261,7 +261,8 @@ fn table_path() -> PathBuf {
 
 /// A case's row in the table.
 fn row(case: &Case, happened: &str) -> String {
-    let cells = [case.fault, case.expected, happened].map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+    let cells = [case.fault, case.expected, happened];
+    let cells = cells.map(|cell| cell.replace('|', "\\|").replace('\n', " ").replace('<', "&lt;"));
     format!("| {} | {} | pass |\n", case.id, cells.join(" | "))
 }
 

@@ -1,10 +1,11 @@
-"""dbt builds its reports from what PyAirbyte loads from `source-criteo demo read`, in DuckDB and, copied, in PostgreSQL. Every
-row must match the truth of a sandbox with the same seed and day, and mixed currencies must be detected.
+"""dbt builds its reports from what PyAirbyte loads from the sandbox, in DuckDB and, copied, in PostgreSQL. Every row must match
+the sandbox's truth, and mixed currencies must be detected.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo DBT=.cache/dbt/bin/dbt \\
         python integration_tests/judges/analytics.py
 """
 
+import json
 import os
 import re
 import subprocess
@@ -20,7 +21,6 @@ from sandbox import sandbox
 
 ANALYTICS = Path(__file__).resolve().parents[2] / "analytics"
 README = (ANALYTICS / "README.md").read_text()
-# As in the demo.
 FIRST_DAY, TODAY, CURRENCY = "2026-10-18", "2026-11-01", "EUR"
 STREAMS = ["advertisers", "campaigns", "ad_sets", "ads", "campaign_statistics_daily", "ad_set_statistics_daily",
            "ad_statistics_daily"]
@@ -31,12 +31,12 @@ FIGURES = ["clicks", "impressions", "spend", "conversions", "conversions_value"]
 RATIOS = ["cpc", "cpm", "ctr", "roas", "cos"]
 # PyAirbyte reads numbers as doubles with 15 digits, and one sandbox ad has amounts with eighteen.
 TOLERANCE = Decimal("1e-12")
-# The demo has its own configuration, so PyAirbyte's is dropped.
-DEMO = """#!/bin/sh
+# PyAirbyte's configuration is replaced, since settings for the sandbox are not in the specification.
+WRAPPER = """#!/bin/sh
 verb=$1
 shift
-if [ "$1" = --config ]; then shift 2; fi
-exec '{source}' demo "$verb" "$@"
+if [ "$1" = --config ]; then shift 2; set -- --config '{config}' "$@"; fi
+exec '{source}' "$verb" "$@"
 """
 PROJECT = """
 name: shop
@@ -65,14 +65,14 @@ class Warehouse:
                 connection.execute(statement)
 
 
-def load(file, demo):
-    """Loads the demo into DuckDB, in a separate process since PyAirbyte keeps databases open."""
+def load(file, program):
+    """Loads the streams into DuckDB, in a separate process since PyAirbyte keeps databases open."""
     import airbyte as ab
     from airbyte.caches import DuckDBCache
 
     # Required by the specification.
     config = {"client_id": "unused", "client_secret": "unused", "currency": CURRENCY}
-    source = ab.get_source("source-criteo", config=config, local_executable=Path(demo), install_if_missing=False)
+    source = ab.get_source("source-criteo", config=config, local_executable=Path(program), install_if_missing=False)
     source.check()
     source.select_streams(STREAMS)
     source.read(cache=DuckDBCache(db_path=file, schema_name="criteo"))
@@ -92,10 +92,13 @@ def copy(origin, destination):
 
 def main():
     with tempfile.TemporaryDirectory() as folder, sandbox("--today", TODAY) as box, postgres() as server:
-        demo, file = Path(folder, "demo"), str(Path(folder, "warehouse.duckdb"))
-        demo.write_text(DEMO.format(source=os.environ["SOURCE"]))
-        demo.chmod(0o755)
-        subprocess.run([sys.executable, "-W", "ignore", __file__, "load", file, str(demo)], check=True,
+        program, file = Path(folder, "source"), str(Path(folder, "warehouse.duckdb"))
+        config = Path(folder, "config.json")
+        config.write_text(json.dumps({"client_id": box.client_id, "client_secret": box.client_secret, "currency": CURRENCY,
+                                      "start_date": FIRST_DAY, "api_base_url": box.url, "now": f"{TODAY}T12:00:00Z"}))
+        program.write_text(WRAPPER.format(source=Path(os.environ["SOURCE"]).resolve(), config=config))
+        program.chmod(0o755)
+        subprocess.run([sys.executable, "-W", "ignore", __file__, "load", file, str(program)], check=True,
                        env={**os.environ, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"})
         place = {"host": "127.0.0.1", "port": str(server.port), "user": "criteo", "password": "unused"}
         warehouses = [

@@ -86,6 +86,9 @@ def csv(bench, stream):
     types = ", ".join(f"'{column}': '{DUCKDB[kind]}'" for column, kind in stream.kinds.items())
     read = DuckDB()
     bench.check("csv in DuckDB", name, armed_rows(read.rows(f"read_csv({listed(paths)}, types = {{{types}}})")), is_text=True)
+    views = DuckDB(Path(bench.path("csv"), "views.sql").read_text())
+    bench.check("csv by views", name, armed_rows(views.rows(f'"{name}"')), is_text=True)
+    check_types("csv by views", stream, views.types(f'"{name}"'), DUCKDB)
     sniffed = f"read_csv({listed(paths)})"
     assert read.one(f"SELECT count(*) FROM {sniffed}") == (len(rows),), f"{name}: DuckDB finds other rows by itself"
     days = {column: kind for column, kind in read.types(sniffed).items() if stream.kinds[column] in ("day", "local")}

@@ -36,6 +36,7 @@ class Project:
             path = self.folder / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         project = yaml.safe_load((REPOSITORY / "sample_configs/meltano/meltano.yml").read_text())
+        assert [plugin["name"] for plugin in project["plugins"]["extractors"]] == ["tap-criteo"], "the sample has one account"
         extractors, loaders = project["plugins"]["extractors"], project["plugins"]["loaders"]
         extractors[0]["config"]["start_date"] = FIRST_DAY
         # The target stores numbers as doubles; users who need every digit change the type, and the tap casts.
@@ -43,8 +44,8 @@ class Project:
         # Only for simulations.
         extractors[0]["settings"] += [{"name": "api_base_url"}, {"name": "now"}]
         extractors[0]["config"]["api_base_url"] = box.url
-        loaders[1]["config"] = {"host": "127.0.0.1", "port": server.port, "user": "criteo", "database": "criteo",
-                                "password": "unused"}
+        assert loaders[1]["config"].keys() == {"host", "port", "user", "database"}
+        loaders[1]["config"] = {"host": "127.0.0.1", "port": server.port, "user": "criteo", "database": "criteo"}
         project["send_anonymous_usage_stats"] = False
         project["project_id"] = "00000000-0000-0000-0000-000000000001"
         (self.folder / "meltano.yml").write_text(yaml.safe_dump(project, sort_keys=False))
@@ -53,10 +54,26 @@ class Project:
             **os.environ, "NO_COLOR": "1", "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0", "MELTANO_CLI_LOG_LEVEL": "info",
             "TAP_CRITEO_WHEEL": os.environ["WHEEL"],
             "TAP_CRITEO_CLIENT_ID": box.client_id, "TAP_CRITEO_CLIENT_SECRET": box.client_secret,
+            "TARGET_POSTGRES_PASSWORD": "unused",
             "TAP_CRITEO__BRAND_B_CLIENT_ID": box.client_id, "TAP_CRITEO__BRAND_B_CLIENT_SECRET": box.client_secret,
             "TAP_CRITEO__BRAND_B_ADVERTISER_IDS": '["1002"]',
         }
         self.today(FIRST_SYNC)
+
+    def add_second_account(self):
+        """Takes the sample's comments for the second account away, as a user would."""
+        sample = (REPOSITORY / "sample_configs/meltano/meltano.yml").read_text()
+        text = re.sub(r"(?m)^( *)# (?=- name: tap-criteo--brand-b| +(?:inherit_from|load_schema|config|currency):|- tap-criteo--brand-b)",
+                      r"\1", sample)
+        second = yaml.safe_load(text)
+        path = self.folder / "meltano.yml"
+        project = yaml.safe_load(path.read_text())
+        [_, account] = second["plugins"]["extractors"]
+        assert account["name"] == "tap-criteo--brand-b" and account["config"] == {"currency": "USD"}, account
+        project["plugins"]["extractors"].append(account)
+        project["jobs"] = second["jobs"]
+        assert len(project["jobs"][0]["tasks"]) == 2
+        path.write_text(yaml.safe_dump(project, sort_keys=False))
 
     def today(self, day):
         self.environment["TAP_CRITEO_NOW"] = self.environment["TAP_CRITEO__BRAND_B_NOW"] = f"{day}T12:00:00Z"
@@ -93,6 +110,8 @@ def about(project):
     assert "Plugin configuration is valid" in project.meltano("config", "test", "tap-criteo")
     wrong = project.meltano("config", "test", "tap-criteo", fails=True, TAP_CRITEO_CLIENT_SECRET="wrong-secret")
     assert "partners.criteo.com" in wrong.split("Plugin configuration is invalid")[1] and "Traceback" not in wrong, "the reason is printed"
+    tested = project.meltano("invoke", "tap-criteo", "--test")
+    assert "consent: " in tested, "the test begins with the steps of the check"
     printed = project.meltano("invoke", "tap-criteo", "--about", "--format=json")
     assert json.loads(printed[printed.index("{"):])["name"] == "tap-criteo"
 
@@ -100,7 +119,8 @@ def about(project):
 def into_files(project, box):
     """One run into JSON files; checks counts and keys of all streams."""
     log = project.meltano("run", "tap-criteo", "target-jsonl")
-    assert "Block run completed" in log and "METRIC" in log, "logs and metrics are shown"
+    assert "Block run completed" in log and "METRIC" not in log, "logs are shown, without metrics"
+    assert re.search(r"campaign_statistics_daily: [\d,]+ records", log), "the summary counts records"
     rows = 0
     for path in (project.folder / "output").glob("*.jsonl"):
         name = path.name.split("-")[0].removesuffix(".jsonl")
@@ -115,7 +135,8 @@ def into_files(project, box):
 
 def into_postgres(project, box, server):
     """Two syncs with twelve days and a restatement between them, the second by the schedule and with a second account."""
-    project.meltano("run", "tap-criteo", "target-postgres")
+    project.meltano("schedule", "run", "criteo-every-morning")
+    project.add_second_account()
     compare(box, server, "criteo", "EUR", FIRST_SYNC, "1001,1002,1003")
     box.ask("/options", {"today": SECOND_SYNC})
     project.today(SECOND_SYNC)

@@ -54,8 +54,8 @@ def main():
 
 
 def readme(folder):
-    """The README's example with other paths."""
-    text = Path(__file__).resolve().parents[2].joinpath("README.md").read_text()
+    """The example of docs/pyairbyte.md with other paths."""
+    text = Path(__file__).resolve().parents[2].joinpath("docs/pyairbyte.md").read_text()
     shown = text.split("```python\n")[1].split("```")[0]
     shown = shown.replace("criteo.json", "config.json").replace("target/release/source-criteo", os.environ["SOURCE"])
     shown = subprocess.run([sys.executable, "-W", "ignore", "-c", shown], cwd=folder, capture_output=True, text=True, check=True)

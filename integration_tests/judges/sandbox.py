@@ -41,10 +41,10 @@ class Sandbox:
 
 @contextmanager
 def sandbox(*arguments):
-    """Runs the program in SANDBOX with these arguments."""
+    """Runs the program in SANDBOX with these arguments, and data made to find mistakes."""
     os.environ["NO_PROXY"] = "127.0.0.1,localhost"
     process = subprocess.Popen(
-        [os.environ["SANDBOX"], "--port", "0", "--control-port", "0", *arguments],
+        [os.environ["SANDBOX"], "--hostile", "--port", "0", "--control-port", "0", *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -85,7 +85,7 @@ fn logging(level: &str) -> Value {
 fn logs_have_the_format_meltano_parses() {
     let bench = Bench::new(Options { without_permission: vec![Permission::Audiences], ..Options::default() }, 3);
     bench.file("all.json", &everything(&bench));
-    for (level, has_info) in [("INFO", true), ("WARNING", false)] {
+    for (level, has_info) in [("DEBUG", true), ("INFO", true), ("WARNING", false)] {
         bench.file("logging.json", &logging(level));
         let run = tap_with(&bench, &["--catalog", "all.json"], &[("SINGER_SDK_LOG_CONFIG", "logging.json")]);
         assert_eq!(run.code, Some(1));
@@ -98,11 +98,46 @@ fn logs_have_the_format_meltano_parses() {
         }
         assert_eq!(lines.iter().any(|line| line["level"] == "info"), has_info);
         let metrics: Vec<_> = lines.iter().filter(|line| line["message"] == "METRIC").collect();
-        assert_eq!(metrics.is_empty(), !has_info);
+        assert_eq!(metrics.is_empty(), level != "DEBUG", "the summary at INFO has the counts");
         let last = lines.last().unwrap();
         assert!(last["level"] == "error" && last["message"].as_str().unwrap().contains("audience"), "{last}");
         assert!(lines.iter().any(|line| line["stream_name"] == "audiences" && line["level"] == "error"));
     }
+}
+
+#[test]
+fn the_environment_sets_the_level_of_the_log() {
+    let bench = Bench::new(Options::default(), 1);
+    bench.file("campaigns.json", &catalog_with(&bench, |stream, _| stream == "campaigns"));
+    let logged = |environment: &[(&str, &str)]| {
+        let run = tap_with(&bench, &["--catalog", "campaigns.json"], environment);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stderr
+    };
+    assert!(!logged(&[]).contains("METRIC"));
+    assert!(logged(&[("LOGLEVEL", "debug")]).contains("METRIC"));
+    assert_eq!(logged(&[("TAP_CRITEO_LOGLEVEL", "ERROR"), ("LOGLEVEL", "DEBUG")]), "");
+    // The level is no setting.
+    let mut from_environment = bench.program();
+    from_environment.args(["--config", "config.json", "--config", "ENV", "--discover"]);
+    let output = from_environment.env("TAP_CRITEO_LOGLEVEL", "ERROR").output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+/// The steps of the check run first, so that a broken one is reported once and not by every stream.
+#[test]
+fn the_test_flag_stops_at_the_first_failed_step() {
+    let mut bench = Bench::new(Options::default(), 2);
+    let whole = tap(&bench, &["--test"]);
+    assert_eq!(whole.code, Some(0), "{}", whole.stderr);
+    assert!(whole.stderr.contains("INFO consent: 3 advertisers have granted"), "{}", whole.stderr);
+    let before = bench.sandbox.requests().len();
+    bench.config["client_secret"] = json!("wrong-secret");
+    let refused = tap(&bench, &["--test"]);
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(refused.stderr.matches("ERROR").count(), 1, "{}", refused.stderr);
+    assert!(!refused.stderr.contains("incomplete"), "{}", refused.stderr);
+    assert_eq!(bench.sandbox.requests().len(), before + 1, "only the token was requested");
 }
 
 #[test]

@@ -5,11 +5,13 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
+use crate::plausible::Formula;
+use crate::statistics::{decimal, rate};
 use crate::vocabulary::Measure;
 use crate::world::{AdPath, World};
 
 /// Facts per ad and day.
-const FACTS_A_DAY: u64 = 3;
+pub(crate) const FACTS_A_DAY: u64 = 3;
 
 /// A fact.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +48,8 @@ impl World {
         }
         for index in 0..FACTS_A_DAY {
             let key = self.random(&[key, index]);
-            let hour = TimeDelta::hours(i64::try_from(key % 24).unwrap_or(0));
+            let hour = if self.options.hostile { key % 24 } else { Self::plausible_hour(key) };
+            let hour = TimeDelta::hours(i64::try_from(hour).unwrap_or(0));
             let instant = day.and_time(NaiveTime::MIN).and_utc() + hour;
             facts.push(Fact { path: self.ad_path(number), instant, key });
         }
@@ -54,11 +57,53 @@ impl World {
 
     /// One of `count` values of a dimension that only depends on the fact.
     pub(crate) fn choice(&self, fact: &Fact, dimension: u64, count: u64) -> u64 {
-        self.random(&[fact.key, dimension]) % count
+        if self.options.hostile {
+            self.random(&[fact.key, dimension]) % count
+        } else {
+            self.plausible_choice(fact, dimension, count)
+        }
     }
 
-    /// A metric's value, in whole units or millionths.
-    pub(crate) fn value(&self, fact: &Fact, metric: u64, measure: Measure) -> i128 {
+    /// Adds a fact to the sums of these metrics, with money in this currency.
+    pub(crate) fn add(&self, fact: &Fact, metrics: &[Metric], currency: &str, sums: &mut [Sum]) {
+        if self.options.hostile {
+            for (sum, metric) in sums.iter_mut().zip(metrics) {
+                let value = self.value(fact, metric.key, metric.measure);
+                let is_money = metric.measure == Measure::Money;
+                sum.value += if is_money { value * rate(currency) / 100 } else { value };
+                sum.by += 100_000_000;
+            }
+            return;
+        }
+        let amounts = self.amounts(fact, currency);
+        for (sum, metric) in sums.iter_mut().zip(metrics) {
+            let [value, by] = amounts.value(metric.formula);
+            let is_count = matches!(metric.measure, Measure::Count(_));
+            sum.value += if is_count { value / 1_000_000 } else { value };
+            sum.by += by;
+        }
+    }
+
+    /// The value of an order, in millionths.
+    pub(crate) fn order_amount(&self, fact: &Fact, currency: &str) -> i128 {
+        if self.options.hostile {
+            self.value(fact, metric_key("amount"), Measure::Money) * rate(currency) / 100
+        } else {
+            self.order_value(fact, currency)
+        }
+    }
+
+    /// The cost of a click or a display, in millionths.
+    pub(crate) fn cost_of_event(&self, fact: &Fact, is_click: bool, currency: &str) -> i128 {
+        if self.options.hostile {
+            self.value(fact, metric_key("AdvertiserCost"), Measure::Money) * rate(currency) / 100
+        } else {
+            self.amounts(fact, currency).cost_of_event(is_click)
+        }
+    }
+
+    /// A metric's value in a hostile world, in whole units or millionths.
+    fn value(&self, fact: &Fact, metric: u64, measure: Measure) -> i128 {
         let random = self.random(&[fact.key, metric]);
         // Money in hundredths of a cent, up to 80.00; one ad has amounts with eighteen digits.
         let most_steps = if fact.path == self.ad_path(5) { 1_000_000_000_000_000_000 } else { 800_000 };
@@ -75,6 +120,36 @@ impl World {
             if whole == 0 { value } else { value * i128::from(2 * whole + age.min(whole)) / i128::from(3 * whole) };
         // Whole hundredths of a cent keep sums exact in other currencies.
         if measure == Measure::Money { grown - grown % 100 } else { grown }
+    }
+}
+
+/// A metric of a report.
+#[derive(Debug, Clone)]
+pub(crate) struct Metric {
+    pub measure: Measure,
+    key: u64,
+    formula: Formula,
+}
+
+impl Metric {
+    /// The metric with this name among those of statistics.
+    pub(crate) fn new(name: &str, measure: Measure) -> Self {
+        Self { measure, key: metric_key(name), formula: Formula::of(name) }
+    }
+}
+
+/// The sum of a metric; of a ratio, both halves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sum {
+    /// Money in millionths.
+    pub value: i128,
+    by: i128,
+}
+
+impl Sum {
+    /// The quotient of both halves as a decimal number.
+    pub(crate) fn ratio(self) -> String {
+        decimal(if self.by == 0 { 0 } else { self.value * 1_000_000 / self.by })
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::manners::{Report, Row, Table};
 use crate::problem::Problem;
-use crate::world::{World, ad_set_name, advertiser_id, advertiser_name, campaign_name};
+use crate::world::{World, advertiser_id};
 
 /// Sellers per advertiser.
 const SELLERS: u32 = 3;
@@ -44,17 +44,17 @@ impl World {
         let find = |id: &str| number_of(id, 1001, self.options.advertisers).filter(|n| advertisers.contains(n));
         let all = advertisers.as_slice();
         Some(match path {
-            ["advertisers"] => all.iter().map(|n| Self::mpo_advertiser(*n)).collect(),
+            ["advertisers"] => all.iter().map(|n| self.mpo_advertiser(*n)).collect(),
             ["advertisers", "preview-limit"] => all.iter().map(|n| preview_limit(*n)).collect(),
-            ["advertisers", id] => Self::mpo_advertiser(find(id)?),
+            ["advertisers", id] => self.mpo_advertiser(find(id)?),
             ["advertisers", id, "adsets"] => self.mpo_ad_sets(find(id)?),
             ["advertisers", id, "campaigns"] => self.mpo_campaigns(find(id)?),
             ["advertisers", id, "budgets"] => self.mpo_budgets(&[find(id)?], query),
             ["advertisers", id, "seller-campaigns"] => self.mpo_seller_campaigns(&[find(id)?], query),
             ["budgets"] => self.mpo_budgets(all, query),
             ["budgets", id] => one(self.mpo_budgets(all, &with_finished(query)), id)?,
-            ["sellers"] => Self::mpo_sellers(all, query),
-            ["sellers", id] => one(Self::mpo_sellers(all, query), id)?,
+            ["sellers"] => self.mpo_sellers(all, query),
+            ["sellers", id] => one(self.mpo_sellers(all, query), id)?,
             ["sellers", id, "budgets"] => self.mpo_budgets(all, &with(query, "sellerId", id)),
             ["sellers", id, "seller-campaigns"] => self.mpo_seller_campaigns(all, &with(query, "sellerId", id)),
             ["seller-campaigns"] => self.mpo_seller_campaigns(all, query),
@@ -67,16 +67,16 @@ impl World {
         })
     }
 
-    fn mpo_advertiser(number: u32) -> Value {
+    fn mpo_advertiser(&self, number: u32) -> Value {
         let zone = if number.is_multiple_of(2) { json!("Europe/Paris") } else { Value::Null };
-        json!({"id": 1001 + number, "advertiserName": advertiser_name(number), "currencyName": "EUR", "timeZoneId": zone})
+        json!({"id": 1001 + number, "advertiserName": self.advertiser_name(number), "currencyName": "EUR", "timeZoneId": zone})
     }
 
     fn mpo_campaigns(&self, advertiser: u32) -> Value {
         let numbers = advertiser * self.options.campaigns..(advertiser + 1) * self.options.campaigns;
         // The documents have a number and the SDK a string: null is valid for both.
         numbers
-            .map(|n| json!({"id": 200_001 + n, "campaignName": campaign_name(n), "adSetDeliveryStatus": "Running", "status": null}))
+            .map(|n| json!({"id": 200_001 + n, "campaignName": self.campaign_name(n), "adSetDeliveryStatus": "Running", "status": null}))
             .collect()
     }
 
@@ -85,17 +85,17 @@ impl World {
         (advertiser * count..(advertiser + 1) * count)
             .map(|n| {
                 let status = ["Running", "Archived", "NotRunning"][n as usize % 3];
-                json!({"adsetId": 300_001 + n, "adsetName": ad_set_name(n), "advertiserId": 1001 + advertiser, "isCoa": n % 2 == 0,
+                json!({"adsetId": 300_001 + n, "adsetName": self.ad_set_name(n), "advertiserId": 1001 + advertiser, "isCoa": n % 2 == 0,
                     "partnerId": 9001 + advertiser, "status": status})
             })
             .collect()
     }
 
-    fn mpo_sellers(advertisers: &[u32], query: &Query) -> Value {
+    fn mpo_sellers(&self, advertisers: &[u32], query: &Query) -> Value {
         let sellers = advertisers.iter().flat_map(|a| a * SELLERS..(a + 1) * SELLERS);
         sellers
             .filter(|n| passes(query, "advertiserId", &advertiser_id(n / SELLERS)))
-            .map(|n| json!({"id": seller_id(n), "sellerName": seller_name(n)}))
+            .map(|n| json!({"id": seller_id(n), "sellerName": self.seller_name(n)}))
             .collect()
     }
 
@@ -256,7 +256,7 @@ impl World {
                 if !is_wanted {
                     continue;
                 }
-                let names = [campaign_id, seller_id(seller), seller_name(seller)];
+                let names = [campaign_id, seller_id(seller), self.seller_name(seller)];
                 let key: Vec<String> = match what {
                     "campaigns" => vec![names[0].clone()],
                     "sellers" => names[1..].to_vec(),
@@ -268,9 +268,14 @@ impl World {
                     i64::try_from(random).unwrap_or(0)
                 };
                 let sums = rows.entry(key.into_iter().chain([period.clone()]).collect()).or_default();
-                sums.clicks += random(1, 50);
-                sums.cost += random(2, 9_000);
-                let same_seller = random(3, 3);
+                let (clicks, cost, same_seller) = if self.options.hostile {
+                    (random(1, 50), random(2, 9_000), random(3, 3))
+                } else {
+                    let clicks = 60 + random(1, 180);
+                    (clicks, clicks * (28 + random(2, 25)), clicks * (12 + random(3, 16)) / 1_000)
+                };
+                sums.clicks += clicks;
+                sums.cost += cost;
                 sums.same_seller += same_seller;
                 // A sale of the same seller also counts for any seller.
                 sums.any_seller += same_seller + random(4, 3);
@@ -315,10 +320,6 @@ impl Sums {
         }
         row
     }
-}
-
-fn seller_name(number: u32) -> String {
-    format!("Seller {} \u{2028}é", number + 1)
 }
 
 fn preview_limit(number: u32) -> Value {

@@ -1,10 +1,10 @@
-//! The objects of Marketing Solutions, with the fields and enums of the `OpenAPI` documents. Nullable fields are
-//! sometimes null, and strings contain unusual characters.
+//! The objects of Marketing Solutions, with the fields and enums of the `OpenAPI` documents. In a hostile world, nullable
+//! fields are sometimes null, and strings contain unusual characters.
 
 use chrono::{Days, NaiveDate};
 use serde_json::{Map, Value, json};
 
-use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
+use crate::world::{World, ad_id, ad_set_id, advertiser_id, campaign_id};
 
 /// Datasets per advertiser.
 const DATASETS: u32 = 2;
@@ -21,17 +21,6 @@ const COUPONS: u32 = 3;
 #[expect(clippy::needless_pass_by_value, reason = "callers build the attributes inline")]
 fn resource(kind: &str, id: &str, attributes: Value) -> Value {
     json!({"id": id, "type": kind, "attributes": attributes})
-}
-
-fn text(number: u32) -> String {
-    match number % 6 {
-        0 => format!("Text {number}"),
-        1 => "première ligne\nзаголовок\t№ 2".to_owned(),
-        2 => "a \"quote\", a \\ and a \u{2028} separator".to_owned(),
-        3 => String::new(),
-        4 => "🛒 سلة التسوق".to_owned(),
-        _ => format!("{} …", "long ".repeat(60)),
-    }
 }
 
 pub(crate) fn dataset_id(number: u32) -> String {
@@ -69,7 +58,7 @@ impl World {
         let options = &self.options;
         let objects = match name {
             "advertisers" => (0..options.advertisers + options.empty_advertisers)
-                .map(|n| resource("advertiser", &advertiser_id(n), json!({"advertiserName": advertiser_name(n)})))
+                .map(|n| resource("advertiser", &advertiser_id(n), json!({"advertiserName": self.advertiser_name(n)})))
                 .collect(),
             "campaigns" => all(options.campaigns, &|n| self.campaign(n)),
             "ad_sets" => all(options.campaigns * options.ad_sets, &|n| self.ad_set(n, version)),
@@ -149,11 +138,6 @@ impl World {
         }
     }
 
-    /// Sometimes `null`.
-    fn maybe(&self, number: u32, salt: u64, value: impl Into<Value>) -> Value {
-        if self.random(&[u64::from(number), salt, 77]).is_multiple_of(5) { Value::Null } else { value.into() }
-    }
-
     fn campaign(&self, number: u32) -> Value {
         let configuration = json!({"adSetOptimizationObjective": self.maybe(number, 1, "conversions")});
         resource(
@@ -161,13 +145,13 @@ impl World {
             &campaign_id(number),
             json!({
                 "id": campaign_id(number),
-                "name": campaign_name(number),
+                "name": self.campaign_name(number),
                 "advertiserId": advertiser_id(number / self.options.campaigns),
-                "goal": self.maybe(number, 2, "acquisition"),
+                "goal": self.maybe(number, 2, self.goal(number)),
                 "spendLimit": self.maybe(number, 3, json!({
                     "spendLimitType": self.maybe(number, 4, "capped"),
                     "spendLimitRenewal": self.maybe(number, 5, "monthly"),
-                    "spendLimitAmount": {"value": self.maybe(number, 6, 1234.5)},
+                    "spendLimitAmount": {"value": self.maybe(number, 6, self.spend_limit(number))},
                 })),
                 "budgetAutomation": self.maybe(number, 7, json!({
                     "enabled": self.maybe(number, 8, true),
@@ -186,7 +170,7 @@ impl World {
             "budgetRenewal": self.maybe(number, 11, "daily"),
             "budgetDeliverySmoothing": self.maybe(number, 12, "standard"),
             "budgetDeliveryWeek": self.maybe(number, 13, "mondayToSunday"),
-            "budgetAmount": 123_456_789_012.34,
+            "budgetAmount": self.budget(number),
         });
         if version >= "2026-07" {
             budget["pacingBehavior"] = self.maybe(number, 14, "targetFullBudget");
@@ -195,21 +179,21 @@ impl World {
             "ReadAdSetV26Q1",
             &ad_set_id(number),
             json!({
-                "name": ad_set_name(number),
+                "name": self.ad_set_name(number),
                 "advertiserId": advertiser_id(advertiser),
                 "campaignId": campaign_id(campaign),
                 "datasetId": dataset_id(advertiser * DATASETS + number % DATASETS),
                 "objective": self.maybe(number, 15, "conversions"),
                 "destinationEnvironment": self.maybe(number, 16, "web"),
-                "mediaType": self.maybe(number, 17, "video"),
-                "videoChannel": self.maybe(number, 18, "olv"),
+                "mediaType": self.maybe(number, 17, if self.options.hostile { "video" } else { "display" }),
+                "videoChannel": if self.options.hostile { self.maybe(number, 18, "olv") } else { Value::Null },
                 "schedule": self.maybe(number, 19, json!({
                     "startDate": {"value": "2025-01-15T00:00:00+01:00"},
                     "endDate": {"value": self.maybe(number, 20, "2027-01-01T00:00:00Z")},
                     "activationStatus": self.maybe(number, 21, "on"),
                     "deliveryStatus": self.maybe(number, 22, "live"),
                 })),
-                "bidding": self.maybe(number, 23, json!({"bidAmount": 0.35, "costController": "maxCPC"})),
+                "bidding": self.maybe(number, 23, json!({"bidAmount": self.bid(campaign), "costController": "maxCPC"})),
                 "budget": self.maybe(number, 24, budget),
                 "targeting": self.maybe(number, 25, json!({
                     "deliveryLimitations": self.maybe(number, 26, json!({
@@ -234,8 +218,8 @@ impl World {
             &ad_id(number),
             json!({
                 "id": ad_id(number),
-                "name": format!("Ad {}", number + 1),
-                "description": self.maybe(number, 30, text(number)),
+                "name": self.ad_name(number),
+                "description": self.maybe(number, 30, self.text(number)),
                 "adSetId": ad_set_id(self.ad_set_number(path)),
                 "creativeId": creative_id(path.advertiser * CREATIVES + path.ad % CREATIVES),
                 "inventoryType": self.maybe(number, 31, "Display"),
@@ -248,12 +232,12 @@ impl World {
     fn creative(&self, number: u32) -> Value {
         let image = |shape: &str| json!({"shape": shape, "url": "https://cdn.example/i.png?a=1&b=%20"});
         let mut attributes = json!({
-            "name": format!("Creative {}", number + 1),
+            "name": self.object_name("Creative", number, number % CREATIVES),
             "author": "author@example.com",
             "status": "Ready",
             "advertiserId": advertiser_id(number / CREATIVES),
             "datasetId": self.maybe(number, 34, dataset_id(number / CREATIVES * DATASETS)),
-            "description": self.maybe(number, 35, text(number)),
+            "description": self.maybe(number, 35, self.text(number)),
             "format": null,
             "imageAttributes": null,
             "htmlTagAttributes": null,
@@ -283,7 +267,7 @@ impl World {
                 "Adaptive",
                 "adaptiveAttributes",
                 json!({
-                    "callsToAction": ["Shop"], "descriptionFont": "Arial", "descriptionText": text(number), "headlineFont": "Arial",
+                    "callsToAction": ["Shop"], "descriptionFont": "Arial", "descriptionText": self.text(number), "headlineFont": "Arial",
                     "headlineText": "Headline", "imageDisplay": "ZoomOnImage", "landingPageUrl": "https://shop.example/",
                     "layouts": ["Editorial"], "logos": [image("Square")], "videos": [{"duration": 12.5, "shape": "Vertical", "url": "https://cdn.example/v.mp4"}],
                     "imageSets": [{"headlineText": null, "images": [image("Horizontal")]}],
@@ -304,8 +288,8 @@ impl World {
             &coupon_id(number),
             json!({
                 "id": coupon_id(number),
-                "name": format!("Coupon {}", number + 1),
-                "description": self.maybe(number, 36, text(number)),
+                "name": self.object_name("Coupon", number, number % COUPONS),
+                "description": self.maybe(number, 36, self.text(number)),
                 "author": self.maybe(number, 37, "author@example.com"),
                 "advertiserId": advertiser_id(advertiser),
                 "adSetId": ad_set_id(advertiser * self.options.campaigns * self.options.ad_sets),
@@ -325,8 +309,8 @@ impl World {
             "Audience",
             &audience_id(number),
             json!({
-                "name": format!("Audience {}", number + 1),
-                "description": self.maybe(number, 41, text(number)),
+                "name": self.object_name("Audience", number, number % self.options.audiences.max(1)),
+                "description": self.maybe(number, 41, self.text(number)),
                 "advertiserId": advertiser_id(number / self.options.audiences.max(1)),
                 "adSetIds": self.maybe(number, 42, json!([ad_set_id(number % 3)])),
                 "algebra": self.maybe(number, 43, json!({"and": [segment(0), {"not": {"or": [segment(1), segment(2)]}}]})),
@@ -353,7 +337,7 @@ impl World {
             (
                 "Location",
                 "location",
-                json!({"pointsOfInterest": [{"name": "Tour Eiffel", "latitude": 48.8584, "longitude": 2.2945}],
+                json!({"pointsOfInterest": [{"name": if self.options.hostile { "Tour Eiffel" } else { "City centre" }, "latitude": 48.8584, "longitude": 2.2945}],
                 "radiusInKm": 5, "registryType": "PointOfInterest"}),
             ),
             (
@@ -366,7 +350,11 @@ impl World {
                 "retargeting",
                 json!({"daysSinceLastVisitMin": null, "daysSinceLastVisitMax": 30, "visitorsType": "Buyers"}),
             ),
-            ("Lookalike", "lookalike", json!({"seedSegmentId": segment_id(0), "targetSize": 5_000_000_000_i64})),
+            (
+                "Lookalike",
+                "lookalike",
+                json!({"seedSegmentId": segment_id(0), "targetSize": if self.options.hostile { 5_000_000_000_i64 } else { 500_000 }}),
+            ),
             (
                 "InMarket",
                 "inMarket",
@@ -380,8 +368,8 @@ impl World {
         attributes.insert((*member).to_owned(), value.clone());
         for (name, value) in [
             ("type", json!(kind)),
-            ("name", json!(format!("Segment {}", number + 1))),
-            ("description", self.maybe(number, 45, text(number))),
+            ("name", json!(self.object_name("Segment", number, number % SEGMENTS))),
+            ("description", self.maybe(number, 45, self.text(number))),
             ("advertiserId", json!(advertiser_id(number / SEGMENTS))),
             ("createdAt", json!("2026-01-02T03:04:05Z")),
             ("updatedAt", self.maybe(number, 46, "2026-03-04T05:06:07.89Z")),
@@ -398,7 +386,7 @@ impl World {
             &product_set_id(number),
             json!({
                 "id": product_set_id(number),
-                "name": format!("Product set {}", number + 1),
+                "name": self.object_name("Product set", number, number % PRODUCT_SETS),
                 "datasetId": dataset_id(dataset),
                 "clientType": "CGrowth",
                 // US order, as in the documents' example.
@@ -406,9 +394,9 @@ impl World {
                 "isFallbackAllowed": true,
                 "keepVariantProducts": false,
                 "minimumNumberOfProducts": 1,
-                "numberOfProducts": self.maybe(number, 47, 4711),
+                "numberOfProducts": self.maybe(number, 47, self.product_count(number)),
                 "status": "Valid",
-                "rules": [{"field": "Brand", "operator": "IsIn", "values": ["Été", "b\"c"]}, {"field": null, "operator": null, "values": null}],
+                "rules": [{"field": "Brand", "operator": "IsIn", "values": self.rule_values()}, {"field": null, "operator": null, "values": null}],
             }),
         )
     }
@@ -420,7 +408,8 @@ impl World {
                 "CategoryBid",
                 &format!("{}", 70 + n),
                 json!({
-                    "categoryName": self.maybe(ad_set, u64::from(50 + n), text(n)), "bidAmount": 0.1 * f64::from(n + 1),
+                    "categoryName": self.maybe(ad_set, u64::from(50 + n), self.category_text(n)),
+                    "bidAmount": if self.options.hostile { 0.1 * f64::from(n + 1) } else { self.bid(ad_set / self.options.ad_sets) },
                 }),
             )
         };
@@ -434,7 +423,7 @@ impl World {
                 "DisplayMultiplier",
                 &format!("{}", 70 + n),
                 json!({
-                    "categoryName": text(n), "displayMultiplier": self.maybe(ad_set, u64::from(60 + n), 1.25),
+                    "categoryName": self.category_text(n), "displayMultiplier": self.maybe(ad_set, u64::from(60 + n), 1.25),
                 }),
             )
         };
@@ -449,7 +438,8 @@ impl World {
             .map(|n| {
                 let id = (n + 1).to_string();
                 if brands {
-                    let attributes = json!({"name": self.maybe(n, 48, text(n)), "size": 1000 * (advertiser + n)});
+                    let attributes =
+                        json!({"name": self.maybe(n, 48, self.brand_name(n)), "size": self.brand_size(advertiser + n)});
                     resource("InMarketBrand", &id, attributes)
                 } else {
                     resource(

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::statistics::{Query, decimal};
 use crate::vocabulary::{Dimension, Measure};
 use crate::wire::Reply;
-use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
+use crate::world::{World, ad_id, ad_set_id, advertiser_id, campaign_id};
 
 /// Placeholder for a day, of the same length.
 const NO_DAY: &str = "????-??-??";
@@ -85,7 +85,7 @@ impl Block {
         for number in 0..if is_total { 1 } else { rows } {
             let numbers = if is_total { 0..rows } else { number..number + 1 };
             let mut row = Map::new();
-            for (name, value) in query.dimensions.iter().flat_map(|d| members(*d, query, advertiser, number)) {
+            for (name, value) in query.dimensions.iter().flat_map(|d| members(world, *d, query, advertiser, number)) {
                 row.insert(name.to_owned(), value);
             }
             for (name, measure) in &query.metrics {
@@ -124,7 +124,13 @@ impl Block {
 }
 
 /// A dimension's members in this row: ten ads per ad set, ten ad sets per campaign.
-fn members(dimension: Dimension, query: &Query, advertiser: u32, row: u32) -> Vec<(&'static str, Value)> {
+fn members(
+    world: &World,
+    dimension: Dimension,
+    query: &Query,
+    advertiser: u32,
+    row: u32,
+) -> Vec<(&'static str, Value)> {
     let has = |dimension| query.dimensions.contains(&dimension);
     let number = match dimension {
         Dimension::Campaign if has(Dimension::Ad) => row / 100,
@@ -133,10 +139,10 @@ fn members(dimension: Dimension, query: &Query, advertiser: u32, row: u32) -> Ve
         _ => row,
     };
     let texts = match dimension {
-        Dimension::Advertiser => vec![advertiser_id(advertiser), advertiser_name(advertiser)],
-        Dimension::Campaign => vec![campaign_id(number), campaign_name(number)],
-        Dimension::AdSet => vec![ad_set_id(number), ad_set_name(number)],
-        Dimension::Ad => vec![ad_id(number), format!("Ad {}", number + 1)],
+        Dimension::Advertiser => vec![advertiser_id(advertiser), world.advertiser_name(advertiser)],
+        Dimension::Campaign => vec![campaign_id(number), world.campaign_name(number)],
+        Dimension::AdSet => vec![ad_set_id(number), world.ad_set_name(number)],
+        Dimension::Ad => vec![ad_id(number), world.ad_name(number)],
         _ => vec![NO_DAY.to_owned()],
     };
     dimension.members().iter().copied().zip(texts.into_iter().map(Value::from)).collect()

@@ -8,7 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
-use crate::facts::{Fact, metric_key};
+use crate::facts::{Fact, Metric, Sum};
 use crate::faults::gzip;
 use crate::manners::{Report, Table};
 use crate::options::Options;
@@ -18,7 +18,7 @@ use crate::statistics::{
     unknown,
 };
 use crate::vocabulary::Measure;
-use crate::world::{World, ad_id, ad_set_id, ad_set_name, advertiser_id, advertiser_name, campaign_id, campaign_name};
+use crate::world::{World, ad_id, ad_set_id, advertiser_id, campaign_id};
 
 /// Allowed members of the queries, as in the schemas.
 const PLACEMENT_MEMBERS: &[&str] = &[
@@ -52,18 +52,16 @@ type Dimension = (&'static str, fn(&World, &Fact) -> Value);
 const PLACEMENT_DIMENSIONS: &[Dimension] = &[
     ("AdsetId", |world, fact| json!(ad_set_id(world.ad_set_number(fact.path)))),
     ("AdvertiserId", |_, fact| json!(advertiser_id(fact.path.advertiser))),
-    ("Placement", |world, fact| {
-        json!(["news.example", "сайт.example", "app: Game \"X\"", ""][pick(world, fact, 12, 4)])
-    }),
+    ("Placement", |world, fact| json!(world.placement(pick(world, fact, 12, 4)))),
     ("Environment", |world, fact| json!(["Web", "Android", "Ios"][pick(world, fact, 11, 3)])),
-    ("AdsetName", |world, fact| json!(ad_set_name(world.ad_set_number(fact.path)))),
-    ("AdvertiserName", |_, fact| json!(advertiser_name(fact.path.advertiser))),
+    ("AdsetName", |world, fact| json!(world.ad_set_name(world.ad_set_number(fact.path)))),
+    ("AdvertiserName", |world, fact| json!(world.advertiser_name(fact.path.advertiser))),
     ("CampaignId", |world, fact| json!(campaign_id(world.campaign_number(fact.path)))),
-    ("CampaignName", |world, fact| json!(campaign_name(world.campaign_number(fact.path)))),
+    ("CampaignName", |world, fact| json!(world.campaign_name(world.campaign_number(fact.path)))),
     ("AdChannel", |world, fact| json!(["Display", "Social"][pick(world, fact, 8, 2)])),
     ("SocialPlatform", |world, fact| json!(["", "Facebook", "Pinterest"][pick(world, fact, 9, 3)])),
     ("CategoryId", |world, fact| json!((70 + pick(world, fact, 1, 4)).to_string())),
-    ("CategoryName", |world, fact| json!(format!("Category {}", pick(world, fact, 1, 4)))),
+    ("CategoryName", |world, fact| json!(world.category_name(pick(world, fact, 1, 4)))),
 ];
 
 const PLACEMENT_METRICS: &[(&str, &str, Measure)] = &[
@@ -86,9 +84,9 @@ const PLACEMENT_METRICS: &[(&str, &str, Measure)] = &[
 
 const AD_LEVEL_DIMENSIONS: &[Dimension] = &[
     ("AdvertiserId", |_, fact| json!(advertiser_id(fact.path.advertiser))),
-    ("AdvertiserName", |_, fact| json!(advertiser_name(fact.path.advertiser))),
+    ("AdvertiserName", |world, fact| json!(world.advertiser_name(fact.path.advertiser))),
     ("AdsetId", |world, fact| json!(ad_set_id(world.ad_set_number(fact.path)))),
-    ("AdsetName", |world, fact| json!(ad_set_name(world.ad_set_number(fact.path)))),
+    ("AdsetName", |world, fact| json!(world.ad_set_name(world.ad_set_number(fact.path)))),
     ("MediaChannel", |_, _| json!("Chat")),
     ("Platform", |world, fact| json!(["Web", "App"][pick(world, fact, 14, 2)])),
     ("AdGroupName", |_, fact| json!(format!("Group {}", fact.path.ad % 2))),
@@ -128,27 +126,25 @@ fn sums(
 ) -> Vec<Map<String, Value>> {
     struct Group {
         row: Map<String, Value>,
-        totals: Vec<i128>,
-        facts: i128,
+        totals: Vec<Sum>,
     }
+    let money = currency.unwrap_or("EUR");
+    let sources: Vec<_> = metrics.iter().map(|(_, source, measure)| Metric::new(source, *measure)).collect();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for fact in facts {
         let row: Map<String, Value> =
             dimensions.iter().map(|(name, value)| ((*name).to_owned(), value(world, &fact))).collect();
         let key = Value::Object(row.clone()).to_string();
-        let group = groups.entry(key).or_insert_with(|| Group { row, totals: vec![0; metrics.len()], facts: 0 });
-        group.facts += 1;
-        for (total, (_, source, measure)) in group.totals.iter_mut().zip(metrics) {
-            *total += world.value(&fact, metric_key(source), *measure);
-        }
+        let group = groups.entry(key).or_insert_with(|| Group { row, totals: vec![Sum::default(); metrics.len()] });
+        world.add(&fact, &sources, money, &mut group.totals);
     }
-    let rows = groups.into_values().map(|Group { mut row, totals, facts }| {
+    let rows = groups.into_values().map(|Group { mut row, totals }| {
         for (total, (name, _, measure)) in totals.into_iter().zip(metrics) {
             let value = match measure {
-                Measure::Count(_) => world.number(total.to_string()),
-                Measure::Money => world.money(total, currency.unwrap_or("EUR")),
-                Measure::Ratio => world.number(decimal(total / (facts * 100))),
-                Measure::Word => json!(format!("{name}, with \"words\"")),
+                Measure::Count(_) => world.number(total.value.to_string()),
+                Measure::Money => world.money(total.value, money),
+                Measure::Ratio => world.number(total.ratio()),
+                Measure::Word => json!(world.wording(name)),
             };
             row.insert((*name).to_owned(), value);
         }
@@ -222,12 +218,11 @@ impl World {
         let event = |fact: &Fact| ["Click", "Display"][pick(self, fact, 16, 2)];
         facts.retain(|fact| pick(self, fact, 13, 3) == 0 && event_type.is_none_or(|wanted| event(fact) == wanted));
         let rows = facts.iter().map(|fact| {
-            let amount = self.value(fact, metric_key("amount"), Measure::Money);
             let flag = |salt, yes: &str, no: &str| json!(if pick(self, fact, salt, 2) == 0 { yes } else { no });
             let row = json!({
                 "advertiserId": advertiser_id(fact.path.advertiser),
-                "advertiserName": advertiser_name(fact.path.advertiser),
-                "adsetName": ad_set_name(self.ad_set_number(fact.path)),
+                "advertiserName": self.advertiser_name(fact.path.advertiser),
+                "adsetName": self.ad_set_name(self.ad_set_number(fact.path)),
                 // An order may have both a click and a display, and may repeat.
                 "transactionId": format!("order-{:06}", self.choice(fact, 17, 5_000)),
                 "transactionDate": local(fact.instant),
@@ -236,7 +231,7 @@ impl World {
                 "attributedTransaction": flag(19, "True", "False"),
                 "crossDeviceTransaction": flag(20, "Yes", "No"),
                 "currency": currency,
-                "amount": self.money(amount, currency),
+                "amount": self.money(self.order_amount(fact, currency), currency),
             });
             row.as_object().cloned().unwrap_or_default()
         });
@@ -310,8 +305,8 @@ impl World {
     }
 
     fn log_row(&self, fact: &Fact) -> Map<String, Value> {
-        let cost = self.value(fact, metric_key("AdvertiserCost"), Measure::Money);
         let is_click = pick(self, fact, 16, 2) == 0;
+        let cost = self.cost_of_event(fact, is_click, "EUR");
         let header = self.options.unknowns.get("log_header");
         let mut row = if header == "older" {
             json!({
@@ -344,11 +339,11 @@ impl World {
                 "TIMESTAMP": timestamp,
                 "EVENT_TYPE": if is_click { "click" } else { "display" },
                 "ADSET_ID": ad_set_id(self.ad_set_number(fact.path)),
-                "ADSET_NAME": ad_set_name(self.ad_set_number(fact.path)),
+                "ADSET_NAME": self.ad_set_name(self.ad_set_number(fact.path)),
                 "AD_FORMAT": "300x250",
                 "BANNER_ID": ad_id(self.ad_number(fact.path)),
                 "CATEGORY_ID": (70 + pick(self, fact, 1, 4)).to_string(),
-                "CATEGORY_NAME": format!("Category {}, \"quoted\"\nsecond line", pick(self, fact, 1, 4)),
+                "CATEGORY_NAME": self.category_in_log(pick(self, fact, 1, 4)),
                 "REFERRER": if is_app { "" } else { "news.example" },
                 "ENVIRONMENT": if is_app { "App" } else { "Web" },
                 "DEVICE_FAMILY": (["Desktop", "Smartphone", "Tablet"][pick(self, fact, 6, 3)]),

@@ -6,14 +6,12 @@ use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
-use crate::facts::{Fact, metric_key};
+use crate::facts::{Fact, Metric, Sum};
 use crate::manners::{NUMBER, Report, Table, rounded};
 use crate::options::{Numbers, Options};
 use crate::problem::Problem;
 use crate::vocabulary::{Dimension, Measure, dimension, measure};
-use crate::world::{
-    World, ad_id, ad_set_id, ad_set_name, ad_set_status, advertiser_id, advertiser_name, campaign_id, campaign_name,
-};
+use crate::world::{World, ad_id, ad_set_id, ad_set_status, advertiser_id, campaign_id};
 
 /// A report's history.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +65,9 @@ impl World {
     /// # Errors
     /// Criteo's error for an invalid query.
     pub fn report_truth(&self, report: &str, query: &Value) -> Result<Vec<Map<String, Value>>, String> {
+        if let Some(report) = report.strip_prefix("rm_") {
+            return self.retail_media_report(report, query);
+        }
         let quoted = self.canonical();
         let rows = match report {
             "statistics" => Query::parse(&quoted, query).map(|query| quoted.rows(&query)),
@@ -148,19 +149,16 @@ impl World {
     fn rows(&self, query: &Query) -> Vec<Map<String, Value>> {
         let period = Period { start: query.start, end: query.end, timezone: query.timezone };
         let facts = period.facts(self, &query.advertisers);
-        let keys: Vec<_> = query.metrics.iter().map(|(name, _)| metric_key(name)).collect();
-        let mut groups: HashMap<Vec<i64>, (Fact, Vec<[i128; 2]>)> = HashMap::new();
+        let metrics: Vec<_> = query.metrics.iter().map(|(name, measure)| Metric::new(name, *measure)).collect();
+        let mut groups: HashMap<Vec<i64>, (Fact, Vec<Sum>)> = HashMap::new();
         for fact in facts {
             let day = fact.instant.with_timezone(&query.timezone).date_naive();
             if !self.passes(query, &fact) {
                 continue;
             }
             let group: Vec<_> = query.dimensions.iter().map(|d| self.code(*d, &fact, day)).collect();
-            let (_, sums) = groups.entry(group).or_insert_with(|| (fact, vec![[0, 0]; keys.len()]));
-            for ((sum, key), (_, measure)) in sums.iter_mut().zip(&keys).zip(&query.metrics) {
-                sum[0] += self.value(&fact, *key, *measure);
-                sum[1] += 1;
-            }
+            let (_, sums) = groups.entry(group).or_insert_with(|| (fact, vec![Sum::default(); metrics.len()]));
+            self.add(&fact, &metrics, &query.currency, sums);
         }
         let ordered: BTreeMap<_, _> = groups.into_iter().collect();
         ordered.into_values().map(|(fact, sums)| self.row(query, &fact, &sums)).collect()
@@ -169,7 +167,7 @@ impl World {
     fn passes(&self, query: &Query, fact: &Fact) -> bool {
         let number = self.ad_set_number(fact.path);
         (query.ad_set_ids.is_empty() || query.ad_set_ids.contains(&ad_set_id(number)))
-            && (query.ad_set_names.is_empty() || query.ad_set_names.contains(&ad_set_name(number)))
+            && (query.ad_set_names.is_empty() || query.ad_set_names.contains(&self.ad_set_name(number)))
             && (query.ad_set_status.is_empty()
                 || query.ad_set_status.iter().any(|status| status == ad_set_status(number)))
     }
@@ -199,19 +197,19 @@ impl World {
         }
     }
 
-    fn row(&self, query: &Query, fact: &Fact, sums: &[[i128; 2]]) -> Map<String, Value> {
+    fn row(&self, query: &Query, fact: &Fact, sums: &[Sum]) -> Map<String, Value> {
         let mut row = Map::new();
         for dimension in &query.dimensions {
             for (member, value) in dimension.members().iter().zip(self.texts(query, *dimension, fact)) {
                 row.insert((*member).to_owned(), value);
             }
         }
-        for ((name, measure), [sum, facts]) in query.metrics.iter().zip(sums) {
+        for ((name, measure), sum) in query.metrics.iter().zip(sums) {
             let value = match measure {
                 Measure::Word => json!("Clicks"),
-                Measure::Count(_) => self.number(sum.to_string()),
-                Measure::Money => self.money(*sum, &query.currency),
-                Measure::Ratio => self.number(decimal(sum / (facts * 100))),
+                Measure::Count(_) => self.number(sum.value.to_string()),
+                Measure::Money => self.money(sum.value, &query.currency),
+                Measure::Ratio => self.number(sum.ratio()),
             };
             row.insert(name.clone(), value);
         }
@@ -226,10 +224,10 @@ impl World {
         }
     }
 
-    /// Money in millionths of the world's currency.
+    /// Money in millionths.
     pub(crate) fn money(&self, millionths: i128, currency: &str) -> Value {
         let precision = self.options.unknowns.get("money_rounding");
-        self.number(decimal(rounded(millionths * rate(currency) / 100, currency, precision)))
+        self.number(decimal(rounded(millionths, currency, precision)))
     }
 
     /// Days since the start of the week.
@@ -254,28 +252,28 @@ impl World {
         match dimension {
             Dimension::Advertiser => {
                 let advertiser = fact.path.advertiser;
-                id_and_name(advertiser_id(advertiser), advertiser_name(advertiser))
+                id_and_name(advertiser_id(advertiser), self.advertiser_name(advertiser))
             }
             Dimension::Campaign => {
                 let number = self.campaign_number(fact.path);
-                id_and_name(campaign_id(number), campaign_name(number))
+                id_and_name(campaign_id(number), self.campaign_name(number))
             }
             Dimension::AdSet => {
                 let number = self.ad_set_number(fact.path);
-                id_and_name(ad_set_id(number), ad_set_name(number))
+                id_and_name(ad_set_id(number), self.ad_set_name(number))
             }
             Dimension::Ad => {
                 let number = self.ad_number(fact.path);
-                id_and_name(ad_id(number), format!("Ad {}", number + 1))
+                id_and_name(ad_id(number), self.ad_name(number))
             }
             Dimension::Category if code == 0 => vec![json!("-1"), json!("Unknown")],
             // Two rows with one id, named in one and unknown in the other, as Criteo sends them.
             Dimension::Category if code == 4 => vec![json!("73"), json!("Unknown")],
-            Dimension::Category => id_and_name(format!("{}", 70 + code), format!("Category {code}")),
+            Dimension::Category => id_and_name(format!("{}", 70 + code), self.category_name(index)),
             Dimension::Coupon if code == 0 => vec![Value::Null, Value::Null],
-            Dimension::Coupon => id_and_name(format!("{}", 40 + code), format!("Coupon {code}")),
+            Dimension::Coupon => id_and_name(format!("{}", 40 + code), self.coupon_name(index)),
             Dimension::Objective => id_and_name(code.to_string(), ["Acquisition", "Retention"][index % 2].to_owned()),
-            Dimension::Channel => id_and_name(code.to_string(), format!("Channel {code}")),
+            Dimension::Channel => id_and_name(code.to_string(), self.channel_name(index)),
             Dimension::Hour => vec![json!(local.format("%Y-%m-%dT%H:00:00").to_string())],
             Dimension::Day => vec![json!(day.to_string())],
             Dimension::Week => {

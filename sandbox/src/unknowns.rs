@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::retail_media::RETAIL_MEDIA_UNKNOWNS;
+
 /// An open question and the possible behaviors.
 #[derive(Debug, Clone, Copy)]
 pub struct Unknown {
@@ -464,8 +466,20 @@ pub const UNKNOWNS: &[Unknown] = &[
 pub struct Unknowns(BTreeMap<&'static str, &'static str>);
 
 /// Switches that change the truth, not only its format.
-const OF_THE_WORLD: &[&str] =
-    &["week_start", "money_rounding", "with_spend", "budget_spend", "transactions_window", "log_header"];
+const OF_THE_WORLD: &[&str] = &[
+    "week_start",
+    "money_rounding",
+    "with_spend",
+    "budget_spend",
+    "transactions_window",
+    "log_header",
+    "rm_archived",
+    "rm_catalog_fields",
+    "rm_missed_zone",
+    "rm_product_fields",
+    "rm_window_none",
+    "rm_windows_default",
+];
 
 impl Unknowns {
     /// A switch's value or default; empty for an unknown name.
@@ -510,5 +524,5 @@ impl Unknowns {
 }
 
 fn find(name: &str) -> Option<&'static Unknown> {
-    UNKNOWNS.iter().find(|unknown| unknown.name == name)
+    UNKNOWNS.iter().chain(RETAIL_MEDIA_UNKNOWNS).find(|unknown| unknown.name == name)
 }

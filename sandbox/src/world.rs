@@ -88,30 +88,6 @@ pub(crate) fn advertiser_id(number: u32) -> String {
     (1001 + number).to_string()
 }
 
-/// Its name, with unusual characters.
-pub(crate) fn advertiser_name(number: u32) -> String {
-    match number % 4 {
-        0 => format!("Maison №{} – été\u{2028}/ \"mode\"", number + 1),
-        1 => format!("Shop {}", number + 1),
-        2 => format!("店舗 {} 🛍", number + 1),
-        _ => format!("Brand {}\nsecond line\\", number + 1),
-    }
-}
-
-/// A campaign's name; a third of them share one.
-pub(crate) fn campaign_name(number: u32) -> String {
-    match number % 3 {
-        0 => format!("Campaign {} \"Sale\"", number + 1),
-        1 => format!("Campagne d’été {}", number + 1),
-        _ => "Same name".to_owned(),
-    }
-}
-
-/// An ad set's name.
-pub(crate) fn ad_set_name(number: u32) -> String {
-    format!("Ad set {}", number + 1)
-}
-
 /// An ad set's status, as in the statistics filter.
 pub(crate) fn ad_set_status(number: u32) -> &'static str {
     ["Active", "NotRunning", "Dead"][number as usize % 3]

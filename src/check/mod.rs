@@ -181,7 +181,7 @@ impl<'a> Check<'a> {
     /// Runs all steps as far as possible.
     pub async fn run_checks(mut self, client: &Client, output: &Output, config: &Config) -> CheckReport {
         let responses = format!("{} responds.", config.api_base_url.host_str().unwrap_or_default());
-        self.pass(Step::Configuration, VALID);
+        self.step_with(Step::Configuration, StepOutcome::Passed(units(config)), format!("{VALID} "));
         match with_time_limit(client.authenticate()).await {
             Ok(()) => self.pass(Step::Network, responses),
             Err(error) if error.cause == Some(Cause::CredentialsRefused) => {
@@ -221,9 +221,9 @@ impl<'a> Check<'a> {
             (Err(_), Err(error)) => return self.fail(Step::App, error),
         };
         let count = portfolio.consenting.len();
-        let ids = crate::model::ids::format_ids(&portfolio.consenting);
+        let names = portfolio.named(&portfolio.consenting);
         let have = if count == 1 { "advertiser has" } else { "advertisers have" };
-        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {ids}."));
+        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {names}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()
         {
@@ -254,6 +254,14 @@ impl<'a> Check<'a> {
         self.step_with(Step::FirstSync, StepOutcome::Passed(text), detail);
         self.report
     }
+}
+
+/// Currency and time zone of the reports. Days match Criteo's pages only in the zone of its account.
+fn units(config: &Config) -> String {
+    let zone = config.reports.timezone;
+    let hint = " Set timezone to the zone of the Criteo account, so that days match Criteo's pages.";
+    let hint = if zone == chrono_tz::Tz::UTC { hint } else { "" };
+    format!("Reports are in {}, with days in {zone}.{hint}", config.reports.currency)
 }
 
 async fn with_time_limit<T>(request: impl Future<Output = Result<T>>) -> Result<T> {

@@ -1,4 +1,5 @@
-//! `check`: tests a configuration. The result is a message, so a failed check exits 0 too, unless `--exit-code` is set.
+//! `check`: tests a configuration. The result is a message, so a failed check exits 0 too, unless `--exit-code` is set;
+//! at a terminal it is text, and a failed check exits 1.
 
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use crate::commands::Session;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::http::RetryProfile;
-use crate::support::terminal::{self, Color, Terminal};
+use crate::support::terminal::{Color, Terminal};
 
 impl Session {
     /// Runs every step and shows each as soon as it is done.
@@ -21,17 +22,21 @@ impl Session {
         }
         let has_failed = outcome.is_err();
         self.output.checked(outcome);
-        Ok(if with_exit_code && has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if (with_exit_code || !self.is_airbyte) && has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
     /// Runs the steps of the check, reported one by one: at a terminal as text, else in the log.
     pub(crate) async fn run_checks(&self, config: Result<&Config>) -> Result<CheckReport> {
-        let terminal = Terminal::stderr();
-        let mut on_result = |result: &StepResult| match &terminal {
-            Some(terminal) => show(*terminal, result),
-            None => log(result),
-        };
-        let check = Check::new(&mut on_result);
+        self.check_quietly(config, &mut report).await
+    }
+
+    /// Runs the steps of the check; the caller decides what to show of them.
+    pub(crate) async fn check_quietly(
+        &self,
+        config: Result<&Config>,
+        on_result: &mut dyn FnMut(&StepResult),
+    ) -> Result<CheckReport> {
+        let check = Check::new(on_result);
         match config {
             Ok(config) => match self.client(config, RetryProfile::Check) {
                 Ok(client) => Ok(check.run_checks(&client, &self.output, config).await),
@@ -43,6 +48,17 @@ impl Session {
         }
     }
 }
+
+/// Reports the result of a step: at a terminal as text, else in the log.
+pub(crate) fn report(result: &StepResult) {
+    match Terminal::stderr() {
+        Some(terminal) => show(terminal, result),
+        None => log(result),
+    }
+}
+
+/// Passed steps whose text is worth knowing afterwards.
+const SUMMED_UP: [Step; 4] = [Step::Configuration, Step::App, Step::Advertisers, Step::FirstSync];
 
 fn log(result: &StepResult) {
     match &result.outcome {
@@ -67,9 +83,7 @@ pub(crate) fn verdict(report: &CheckReport) -> Result<String> {
         [] => {
             let said = report.results.iter().filter_map(|result| match &result.outcome {
                 StepOutcome::Warning(text) => Some(text.as_str()),
-                StepOutcome::Passed(text) if [Step::App, Step::Advertisers, Step::FirstSync].contains(&result.step) => {
-                    Some(text.as_str())
-                }
+                StepOutcome::Passed(text) if SUMMED_UP.contains(&result.step) => Some(text.as_str()),
                 _ => None,
             });
             Ok(std::iter::once("The credentials work.").chain(said).collect::<Vec<_>>().join(" "))
@@ -89,17 +103,11 @@ fn show(terminal: Terminal, result: &StepResult) {
         StepOutcome::Passed(text) => ("✓", Color::Green, result.detail.clone() + text),
         StepOutcome::Warning(text) => ("!", Color::Yellow, text.clone()),
         StepOutcome::Failed(error) => {
-            let anchor = result.step.name().replace(' ', "-");
-            ("✗", Color::Red, format!("{error}\nSee docs/credentials.md#{anchor}"))
+            let help = format!("{error}\nHelp: `source-criteo help credentials {}`", result.step.name());
+            ("✗", Color::Red, help)
         }
         StepOutcome::Skipped => ("·", Color::Gray, "skipped".to_owned()),
     };
-    let column = Step::ALL.iter().map(|step| step.name().len()).max().unwrap_or(0) + 4;
-    let lines = terminal::wrapped(
-        &terminal::safe(&text),
-        terminal.width().min(terminal::WIDEST).saturating_sub(column).max(terminal::NARROWEST),
-    );
-    let head = format!("{} {:<width$}", terminal.paint(mark, color), result.step.name(), width = column - 2);
-    let rest = format!("\n{:column$}", "");
-    terminal::put(&format!("{head}{}", lines.join(&rest)));
+    let column = Step::ALL.iter().map(|step| step.name().len()).max().unwrap_or(0);
+    terminal.entry(mark, color, result.step.name(), column, &text);
 }

@@ -4,31 +4,39 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::commands::Session;
+use crate::commands::search::{self, EXACT, Hit, What};
+use crate::commands::{Session, streams};
 use crate::error::{Error, Result};
 use crate::products::marketing::metrics::{self, Dimension, Metric, Page, fold};
 use crate::products::report::ReportOptions;
 use crate::products::{Stream, marketing};
 use crate::support::suggest;
-use crate::support::table::{Format, Table};
-use crate::support::terminal::{Terminal, wrapped};
+use crate::support::table::Table;
+use crate::support::terminal::{Color, Terminal, wrapped};
 
+/// Width of the text without a terminal, and the most in one.
 const WIDTH: usize = 90;
+/// Hits of a search.
+const MOST: usize = 15;
 
 impl Session {
     pub(crate) fn explain(&self, options: &ReportOptions, name: &str) -> Result<ExitCode> {
-        let streams = marketing::streams(options);
-        let width = Terminal::stdout().map(Terminal::width);
-        let wanted = fold(name);
-        let is_it = |other: &str| fold(other) == wanted || fold(&metrics::column_name(other)) == wanted;
-        let mut texts = Vec::new();
-        if let Some(stream) = streams.iter().find(|stream| fold(&stream.name) == wanted) {
-            texts.push(of_stream(stream, width)?);
+        let all = marketing::streams(options);
+        let terminal = Terminal::stdout();
+        let page = Layout { terminal, width: terminal.map_or(WIDTH, |terminal| terminal.width().min(WIDTH)) };
+        if name.is_empty() {
+            return Ok(self.print(&page.list(&all)));
         }
-        texts.extend(metrics::DIMENSIONS.iter().filter(|dimension| is_it(dimension.name)).map(of_dimension));
-        texts.extend(metrics::metrics().iter().filter(|metric| is_it(metric.name)).map(of_metric));
+        let mut texts = page.named(&all, name);
+        if texts.is_empty() {
+            let hits = search::find(&all, name);
+            if let Some(hit) = hits.first().filter(|hit| hit.score >= EXACT) {
+                texts.extend(page.named(&all, &hit.name));
+            }
+            texts.extend(page.found(name, &hits));
+        }
         if texts.is_empty()
-            && let Some(since) = marketing::since_of(&metrics::column_name(name))
+            && let Some(since) = search::since(name)
         {
             return Err(Error::config(format!(
                 "{name} needs api_version {since} or later. Set it in a configuration file and pass that file with \
@@ -36,32 +44,119 @@ impl Session {
             )));
         }
         if texts.is_empty() {
-            let known = streams.iter().map(|stream| stream.name.as_str());
+            let known = all.iter().map(|stream| stream.name.as_str());
             let known = known.chain(metrics::DIMENSIONS.iter().map(|dimension| dimension.name));
             let known: Vec<_> = known.chain(metrics::metrics().iter().map(|metric| metric.name)).collect();
             return Err(Error::config(format!(
-                "Unknown stream, metric or dimension {name}.{} Run `source-criteo streams` for streams; docs/metrics.md lists \
-                 dimensions and metrics.",
+                "Unknown stream, metric or dimension {name}.{} `source-criteo explain` lists them.",
                 suggest::did_you_mean(name, known)
             )));
         }
-        Ok(self.print(&texts.join("\n\n")))
+        let text = texts.join("\n\n");
+        Ok(self.print(&terminal.map_or_else(|| text.clone(), |terminal| terminal.linked(&text))))
     }
 }
 
-fn lines(title: &str, facts: &[(&str, String)]) -> String {
-    let column = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 4;
-    let facts = facts.iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| {
-        let text = wrapped(text, WIDTH - column).join(&format!("\n{:column$}", ""));
-        format!("  {name:<width$}{text}", width = column - 2)
-    });
-    std::iter::once(title.to_owned()).chain(facts).collect::<Vec<_>>().join("\n")
+struct Layout {
+    terminal: Option<Terminal>,
+    /// Of the text; tables are as wide as the terminal.
+    width: usize,
 }
 
-fn of_metric(metric: &Metric) -> String {
+impl Layout {
+    fn heading(&self, text: &str) -> String {
+        self.terminal.map_or_else(|| text.to_owned(), |terminal| terminal.paint(text, Color::Green))
+    }
+
+    /// What has this name, in any spelling.
+    fn named(&self, streams: &[Stream], name: &str) -> Vec<String> {
+        let wanted = fold(name);
+        let is_it = |other: &str| fold(other) == wanted || fold(&metrics::column_name(other)) == wanted;
+        let of_streams = streams.iter().filter(|stream| fold(&stream.name) == wanted).map(|stream| self.stream(stream));
+        let dimensions = metrics::DIMENSIONS.iter().filter(|dimension| is_it(dimension.name));
+        let of_metrics = metrics::metrics().iter().filter(|metric| is_it(metric.name));
+        let of_dimensions = dimensions.map(|dimension| self.lines(&of_dimension(dimension)));
+        let of_metrics = of_metrics.map(|metric| self.lines(&of_metric(metric, streams)));
+        of_streams.chain(of_dimensions).chain(of_metrics).collect()
+    }
+
+    /// What a search found, as a table.
+    fn found(&self, words: &str, hits: &[Hit]) -> Option<String> {
+        if hits.is_empty() {
+            return None;
+        }
+        let mut table = Table::new(["name", "is a", "column", "about"]);
+        for hit in hits.iter().take(MOST) {
+            let (what, column) = match hit.what {
+                What::Stream => ("stream", String::new()),
+                What::Dimension => ("dimension", metrics::column_name(&hit.name)),
+                What::Metric => ("metric", metrics::column_name(&hit.name)),
+            };
+            table.push([hit.name.as_str(), what, &column, &hit.about].map(Value::from).to_vec());
+        }
+        let count = hits.len();
+        let title = if count > MOST {
+            format!("Found for \"{words}\", the best {MOST} of {count}")
+        } else {
+            format!("Found for \"{words}\"")
+        };
+        let hint = "`source-criteo explain NAME` describes one of them.";
+        let table = table.aligned(self.terminal.map(Terminal::width));
+        Some(format!("{}\n\n{table}\n\n{hint}", self.heading(&title)))
+    }
+
+    /// Everything that can be explained, in groups.
+    fn list(&self, all: &[Stream]) -> String {
+        let of_streams = streams::grouped(all, self.terminal, &["stream", "about"]);
+        let dimensions = metrics::DIMENSIONS.iter().map(|dimension| dimension.name).collect::<Vec<_>>().join(", ");
+        let measures = metrics::glossary().into_iter().map(|(words, _)| words).collect::<Vec<_>>().join(", ");
+        let paragraph = |text: &str| wrapped(text, self.width).join("\n");
+        format!(
+            "{of_streams}\n{}\n{}\n\n{}\n{}\n\n{}",
+            self.heading("Dimensions of statistics"),
+            paragraph(&dimensions),
+            self.heading("Metrics of statistics, each in several attribution windows"),
+            paragraph(&measures),
+            paragraph(
+                "`source-criteo explain NAME` describes one; words such as spend, roas or orders find it. \
+                 `source-criteo help metrics` has all metrics."
+            )
+        )
+    }
+
+    fn lines(&self, (title, facts): &(String, Vec<(&str, String)>)) -> String {
+        let column = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 4;
+        let facts = facts.iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| {
+            let text = wrapped(text, self.width.saturating_sub(column)).join(&format!("\n{:column$}", ""));
+            format!("  {name:<width$}{text}", width = column - 2)
+        });
+        std::iter::once(title.clone()).chain(facts).collect::<Vec<_>>().join("\n")
+    }
+
+    fn stream(&self, stream: &Stream) -> String {
+        let text = self.lines(&of_stream(stream));
+        let mut columns = Table::new(["column", "type", "about"]);
+        for (name, property) in stream.schema["properties"].as_object().into_iter().flatten() {
+            let types = match &property["type"] {
+                Value::Array(types) => types.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
+                single => single.as_str().unwrap_or_default().to_owned(),
+            };
+            let kind = property["format"].as_str().map_or(types, str::to_owned);
+            let about = property["description"].as_str().unwrap_or_default();
+            columns.push([name.as_str(), &kind, about].map(Value::from).to_vec());
+        }
+        format!("{text}\n\n{}", columns.aligned(self.terminal.map(Terminal::width)))
+    }
+}
+
+type Facts = (String, Vec<(&'static str, String)>);
+
+fn of_metric(metric: &Metric, streams: &[Stream]) -> Facts {
+    let column = metrics::column_name(metric.name);
+    let in_streams = search::streams_with(streams, &column);
     let days = metric.attribution_days().map(settling).unwrap_or_default();
     let mut facts = vec![
-        ("column", metrics::column_name(metric.name)),
+        ("column", column),
         ("meaning", metric.meaning().map(|meaning| meaning.text.to_owned()).unwrap_or_default()),
     ];
     facts.extend(metric.scopes().iter().map(|scope| (scope.word(), scope.text())));
@@ -72,12 +167,13 @@ fn of_metric(metric: &Metric) -> String {
         ("final", days),
         ("sums", metric.sums().to_owned()),
         ("listed since", metrics::since(metric.name).to_owned()),
+        ("in streams", if in_streams.is_empty() { "reports of your own".to_owned() } else { in_streams.join(", ") }),
     ]);
     facts.extend(sources(metric).into_iter().enumerate().map(|(index, source)| match index {
         0 => ("source", source),
         _ => ("", source),
     }));
-    lines(&format!("{} is a metric of statistics", metric.name), &facts)
+    (format!("{} is a metric of statistics", metric.name), facts)
 }
 
 fn settling(days: u32) -> String {
@@ -101,10 +197,10 @@ fn sources(metric: &Metric) -> Vec<String> {
     sources.into_iter().map(line).collect()
 }
 
-fn of_dimension(dimension: &Dimension) -> String {
-    lines(
-        &format!("{} is a dimension of statistics", dimension.name),
-        &[
+fn of_dimension(dimension: &Dimension) -> Facts {
+    (
+        format!("{} is a dimension of statistics", dimension.name),
+        vec![
             ("column", metrics::column_name(dimension.name)),
             ("about", dimension.about.to_owned()),
             ("comes with", dimension.pair.unwrap_or_default().to_owned()),
@@ -112,26 +208,16 @@ fn of_dimension(dimension: &Dimension) -> String {
     )
 }
 
-fn of_stream(stream: &Stream, width: Option<usize>) -> Result<String> {
-    let text = lines(
-        &format!("{} is a stream", stream.name),
-        &[
+fn of_stream(stream: &Stream) -> Facts {
+    (
+        format!("{} is a stream", stream.name),
+        vec![
+            ("about", marketing::about::of(&stream.name).text.to_owned()),
             ("endpoint", stream.endpoint()),
             ("permission", stream.permission.label().to_owned()),
             ("key", stream.primary_key.join(", ")),
             ("cursor", stream.cursor().unwrap_or("none: full refresh only").to_owned()),
             ("history", stream.history()),
         ],
-    );
-    let mut columns = Table::new(["column", "type", "about"]);
-    for (name, property) in stream.schema["properties"].as_object().into_iter().flatten() {
-        let types = match &property["type"] {
-            Value::Array(types) => types.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
-            single => single.as_str().unwrap_or_default().to_owned(),
-        };
-        let kind = property["format"].as_str().map_or(types, str::to_owned);
-        let about = property["description"].as_str().unwrap_or_default();
-        columns.push([name.as_str(), &kind, about].map(Value::from).to_vec());
-    }
-    Ok(format!("{text}\n\n{}", columns.render(Format::Table, width)?))
+    )
 }

@@ -7,11 +7,14 @@ mod discover;
 mod explain;
 #[cfg(feature = "files")]
 mod export;
+mod help;
 mod input;
+mod man;
 mod preview;
 mod read;
 mod refresh_token;
 mod report;
+mod search;
 mod setup;
 mod spec;
 mod streams;
@@ -25,10 +28,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::CommandFactory as _;
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, Days, TapArguments};
+use crate::cli::{self, Cli, Command, ConfigFile, Days, MaybeConfigFile, TapArguments};
 use crate::commands::refresh_token::Origin;
 use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
@@ -43,10 +45,9 @@ use crate::products::report::ReportOptions;
 use crate::protocol::{airbyte, singer};
 use crate::read::ReadUntil;
 use crate::support::stop::{Stop, StopSender};
+use crate::support::terminal::Terminal;
 use crate::support::{files, panic};
 use crate::telemetry;
-
-const NAME: &str = "source-criteo";
 
 /// Time for writing the last lines when the run stops.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -98,7 +99,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
             let level = log.level();
             (Sink::Pipe(Box::new(Pipe::new(log, *format))), level)
         }
-        Some(command) if command.is_human_facing() => {
+        Some(command) if command.is_human_facing() || (Terminal::stdout().is_some() && !command.wants_messages()) => {
             let level = log.level();
             (Sink::Console(Console::new(log)), level)
         }
@@ -154,18 +155,10 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
     })
 }
 
-fn manual_of(name: Option<&str>) -> Result<clap::Command> {
-    let mut program = Cli::command();
-    program.build();
-    let Some(name) = name else { return Ok(program) };
-    let command = program.find_subcommand(name).cloned();
-    command.ok_or_else(|| Error::config(format!("Unknown command {name}. `--help` lists the commands.")))
-}
-
 impl Session {
     async fn run(&self, command: Option<Command>, tap: &TapArguments) -> Result<ExitCode> {
         match command {
-            Some(command) => self.command(command).await,
+            Some(command) => Box::pin(self.command(command)).await,
             None => self.tap(tap).await,
         }
     }
@@ -173,28 +166,20 @@ impl Session {
     async fn command(&self, command: Command) -> Result<ExitCode> {
         match command {
             Command::Spec => Ok(self.spec()),
-            Command::Check { config, exit_code } => self.check(self.config(&config.config).await, exit_code).await,
-            Command::Discover(file) => Ok(self.discover(&self.config(&file.config).await?)),
+            Command::Check { config, exit_code, .. } => self.check(self.config_of(&config).await, exit_code).await,
+            Command::Discover(file) => Ok(self.discover(&self.config_of(&file).await?)),
             Command::Setup(arguments) => self.setup(arguments).await,
-            Command::Streams { config, format } => self.streams(&self.report_options(config.as_deref()).await?, format),
-            Command::Explain { name, config } => self.explain(&self.report_options(config.as_deref()).await?, &name),
+            Command::Streams { config, format } => self.streams(&self.report_options(&config).await?, format),
+            Command::Explain { words, config } => self.explain(&self.report_options(&config).await?, &words.join(" ")),
             Command::Preview { config, what } => {
-                let config = self.config(&config.config).await?;
+                let config = self.config_of(&config).await?;
                 self.preview(config, &what).await
             }
-            Command::Completions { shell } => {
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
-                Ok(self.print(&String::from_utf8_lossy(&script)))
-            }
-            Command::Man { command } => {
-                let mut page = Vec::new();
-                let rendered = clap_mangen::Man::new(manual_of(command.as_deref())?).render(&mut page);
-                rendered.map_err(|error| Error::system(format!("The manual page cannot be rendered: {error}.")))?;
-                Ok(self.print(&String::from_utf8_lossy(&page)))
-            }
+            Command::Completions { shell } => Ok(self.print(&cli::script(shell)?)),
+            Command::Man { command, all } => self.manual(&command, all.as_deref()),
+            Command::Help { words } => self.help(&words),
             Command::Read { config, input } => {
-                let config = self.config(&config.config).await?;
+                let config = self.config_of(&config).await?;
                 let configured_start = config.read.start_date;
                 let config = within(config, &input.days)?;
                 let catalog = match &input.catalog {
@@ -210,8 +195,13 @@ impl Session {
                     )));
                 }
                 self.report_to(input.report.as_deref(), &config, "source-criteo read", &input.days.options())?;
+                #[cfg(feature = "files")]
+                let is_shown = !self.is_airbyte && input.format.is_none();
+                #[cfg(not(feature = "files"))]
+                let is_shown = !self.is_airbyte;
                 let states = match &input.state_file {
-                    Some(path) if input.dry_run => input::kept_states(path).await?,
+                    // Rows that go nowhere must not move the state.
+                    Some(path) if input.dry_run || is_shown => input::kept_states(path).await?,
                     Some(path) => {
                         let file = input::state_file(path)?;
                         let states = file.states().clone();
@@ -220,9 +210,12 @@ impl Session {
                     }
                     None => input::states(input.state.as_deref(), WITHOUT_STATE).await?,
                 };
-                if input.state_file.is_some() {
+                if input.state_file.is_some() && !is_shown {
                     let names = catalog.iter().map(|configured| configured.name.clone());
                     warn_of_skipped_days(&input.days, configured_start, names, &states);
+                }
+                if is_shown && !input.dry_run {
+                    self.output.next_step(read::NEXT_STEP.to_owned());
                 }
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
@@ -232,14 +225,7 @@ impl Session {
             }
             #[cfg(feature = "files")]
             Command::Export { config, what } => {
-                if !config.exists() && config != Path::new("-") {
-                    return Err(Error::config(format!(
-                        "There is no configuration {}. Run `source-criteo setup` to create one, or name one with --config \
-                         or CRITEO_CONFIG.",
-                        shown(&config)
-                    )));
-                }
-                let config = self.config(&config).await?;
+                let config = self.config_of(&config).await?;
                 self.export(config, &what, "criteo").await
             }
             #[cfg(feature = "demo")]
@@ -253,11 +239,34 @@ impl Session {
     }
 
     /// What the reports of a configuration are; the defaults where there is none.
-    async fn report_options(&self, path: Option<&Path>) -> Result<ReportOptions> {
-        match path {
+    async fn report_options(&self, file: &MaybeConfigFile) -> Result<ReportOptions> {
+        let default = Path::new(cli::DEFAULT_CONFIG);
+        match &file.config {
             Some(path) => Ok(self.config(path).await?.reports),
+            None if default.exists() => match self.config(default).await {
+                Ok(config) => Ok(config.reports),
+                // The user did not name it, and the command works without it.
+                Err(error) => {
+                    tracing::warn!("{} is ignored: {error}", cli::DEFAULT_CONFIG);
+                    Ok(ReportOptions::default())
+                }
+            },
             None => Ok(ReportOptions::default()),
         }
+    }
+
+    /// The configuration that the user named, or the one that `setup` writes.
+    async fn config_of(&self, file: &ConfigFile) -> Result<Config> {
+        let path = &file.config;
+        if path == Path::new(cli::DEFAULT_CONFIG) && !path.exists() {
+            return Err(Error::config(format!(
+                "There is no configuration {}. Run `source-criteo setup` to create one, or name one with --config or \
+                 {}.",
+                cli::DEFAULT_CONFIG,
+                cli::CONFIG_VARIABLE
+            )));
+        }
+        self.config(path).await
     }
 
     async fn config(&self, path: &Path) -> Result<Config> {

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::commands::Session;
 use crate::commands::refresh_token::Keeper;
 use crate::config::Config;
@@ -11,10 +13,16 @@ use crate::http::{Auth, Client, RetryProfile};
 use crate::products::{Stream, marketing};
 use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer;
-use crate::read::{self, ReadUntil, SelectedStream};
+use crate::read::{self, Expected, ReadUntil, SelectedStream};
 use crate::state::saved::States;
+use crate::support::table::Table;
+use crate::support::terminal::{Terminal, WIDEST, wrapped};
 use crate::support::{suggest, watchdog};
-use crate::telemetry;
+use crate::telemetry::{current_stream, stream_span};
+
+/// What to do after a read at a terminal, which shows no records.
+pub(crate) const NEXT_STEP: &str = "At a terminal, records are counted and not printed, and no state is kept. Next: `source-criteo export` \
+     for files, `> records.jsonl` or --json for Airbyte messages, `source-criteo preview` for rows.";
 
 impl Session {
     pub(crate) async fn read(
@@ -53,8 +61,31 @@ impl Session {
             tracing::error!("{error}");
         }
         let client = self.client(config, RetryProfile::Sync)?;
-        let can_be_read = read::dry_run(&client, &self.output, config, &selected, states).await?;
-        Ok(if can_be_read && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let forecast = read::dry_run(&client, &self.output, config, &selected, states).await?;
+        if self.is_airbyte {
+            for Expected { stream, text, rows } in &forecast.streams {
+                let _span = stream_span(stream).entered();
+                match text {
+                    Ok(text) => tracing::info!("{text}"),
+                    Err(error) => tracing::error!("{error}"),
+                }
+                if let Some(rows) = rows {
+                    self.output.estimate(stream, *rows);
+                }
+            }
+            tracing::info!("{}", forecast.total);
+        } else {
+            let mut table = Table::new(["stream", "a sync would request"]);
+            for Expected { stream, text, .. } in &forecast.streams {
+                let text = text.as_ref().map_or_else(ToString::to_string, Clone::clone);
+                table.push([stream.clone(), text].map(Value::from).to_vec());
+            }
+            let terminal = Terminal::stdout();
+            let width = terminal.map(Terminal::width);
+            let total = wrapped(&forecast.total, width.unwrap_or(WIDEST).min(WIDEST)).join("\n");
+            self.print(&format!("{}\n\n{total}", table.aligned(width)));
+        }
+        Ok(if forecast.can_be_read() && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     pub(crate) fn client(&self, config: &Config, profile: RetryProfile) -> Result<Arc<Client>> {
@@ -62,7 +93,7 @@ impl Session {
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.rate_limited(wait));
         let output = self.output.clone();
-        let on_response = Box::new(move |stats| output.response(telemetry::current_stream(), stats));
+        let on_response = Box::new(move |stats| output.response(current_stream(), stats));
         Client::new(config, profile, Auth::new(config, Box::new(keeper)), on_wait, on_response)
     }
 }

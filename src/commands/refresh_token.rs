@@ -95,8 +95,9 @@ impl RefreshTokens for Keeper {
                 file.path.display()
             ),
             // Platforms store it; at a terminal the user has to.
+            None if !self.is_airbyte => {}
             None => {
-                if let Some(terminal) = Terminal::stderr() {
+                if let Some(terminal) = Terminal::stderr().filter(|_| self.is_airbyte) {
                     terminal.paragraph(
                         "Criteo rotated the refresh token. The CONTROL message on stdout has the new one: put it into \
                          the configuration, since the old one may stop working.",

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value};
 
 use crate::cli::{AboutFormat, TapArguments, TestKind};
+use crate::commands::check::verdict;
 use crate::commands::read::select;
 use crate::commands::refresh_token::Origin;
 use crate::commands::{Session, input, log_warnings, parse_config, read_file};
@@ -76,6 +77,10 @@ impl Session {
         if tap.test == Some(TestKind::Schema) {
             return self.print_schemas(&config, &configured);
         }
+        if is_test {
+            // A step that fails says more than every stream that fails because of it.
+            verdict(&self.run_checks(Ok(&config)).await?)?;
+        }
         let state = match &tap.state {
             Some(path) => State::parse(&input::state_text(path, WITHOUT_STATE).await?)?,
             None => State::default(),
@@ -128,6 +133,8 @@ fn environment() -> Map<String, Value> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     texts
         .filter_map(|(name, value)| Some((name.strip_prefix(ENVIRONMENT)?.to_lowercase(), value)))
+        // The level of the log, which is no setting.
+        .filter(|(name, _)| name != "loglevel")
         .map(|(name, value)| {
             let parsed = serde_json::from_str(&value).ok().filter(|value: &Value| !value.is_number());
             (name, parsed.unwrap_or(Value::String(value)))

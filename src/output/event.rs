@@ -13,10 +13,9 @@ use crate::output::facts::Fact;
 use crate::output::report_page::ReportPage;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
-use crate::output::{Constants, Coverage, StreamId};
+use crate::output::{AdvertiserNames, Constants, Coverage, StreamId};
 use crate::protocol::singer::{Settings, State};
 
 pub(crate) enum Event {
@@ -55,7 +54,6 @@ pub(crate) enum Event {
     /// States also go to this file.
     StateFile(Box<StateFile>),
     /// Rows go to files in this folder.
-    #[cfg(feature = "files")]
     Export(Box<Folder>),
     /// A page about the run goes to a file.
     Report(Box<ReportPage>),
@@ -100,6 +98,10 @@ pub(crate) enum Event {
         stream: StreamId,
         reply: oneshot::Sender<()>,
     },
+    /// Names of advertisers.
+    Names(AdvertiserNames),
+    /// Text for people at the end.
+    NextStep(String),
     /// An HTTP call was made, for a stream or for the run.
     Response {
         stream: Option<String>,

@@ -7,19 +7,22 @@
 
 mod event;
 pub mod facts;
+mod people;
+mod progress;
 pub mod reader;
 pub mod report_page;
 pub mod sink;
 pub mod state_file;
 mod stream;
 mod summary;
-#[cfg(feature = "files")]
+#[cfg_attr(not(feature = "files"), path = "no_table.rs")]
 pub mod table;
 pub mod tally;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -39,7 +42,6 @@ use crate::output::report_page::ReportPage;
 use crate::output::sink::Sink;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
 use crate::output::table::folder::Folder;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Writer;
@@ -70,6 +72,9 @@ pub struct Coverage {
     pub check: Check,
 }
 
+/// Names of advertisers by number, where known.
+pub type AdvertiserNames = BTreeMap<u64, Box<str>>;
+
 /// Index of a stream in this run.
 pub type StreamId = usize;
 
@@ -86,8 +91,8 @@ impl Output {
     /// If the thread cannot be started.
     #[expect(clippy::disallowed_methods, reason = "this type is the one owner of stdout")]
     pub fn start(sink: Sink, stop: StopSender) -> io::Result<Self> {
-        // A progress line would mix with the messages on the same terminal.
-        let terminal = Terminal::stderr().filter(|_| Terminal::stdout().is_none());
+        // Text for people would mix with protocol messages on the same terminal.
+        let terminal = Terminal::stderr().filter(|_| sink.is_for_people() || Terminal::stdout().is_none());
         Self::spawn(Box::new(io::stdout()), sink, stop, terminal)
     }
 
@@ -145,7 +150,6 @@ impl Output {
             schema: singer::schema(stream, is_selected),
             plan,
             is_whole,
-            #[cfg(feature = "files")]
             stream: stream.clone(),
         })));
     }
@@ -171,7 +175,6 @@ impl Output {
     }
 
     /// Exports to this folder instead of writing messages, before any stream is announced.
-    #[cfg(feature = "files")]
     pub fn export_to(&self, folder: Folder) {
         self.send(Event::Export(Box::new(folder)));
     }
@@ -230,6 +233,16 @@ impl Output {
             // The stream ended without a record.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Names advertisers in summaries.
+    pub fn name_advertisers(&self, names: AdvertiserNames) {
+        self.send(Event::Names(names));
+    }
+
+    /// Prints text for people after everything else of a read.
+    pub fn next_step(&self, text: String) {
+        self.send(Event::NextStep(text));
     }
 
     /// Counts an HTTP call of a stream, or of the run, for the summary and for Singer metrics.

@@ -6,10 +6,10 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use crate::output::AdvertiserNames;
 use crate::output::report_page::watch::Watch;
 use crate::output::sink::StreamFiles;
 use crate::output::tally::ReportTally;
-#[cfg(feature = "files")]
 use crate::products::Stream;
 use crate::rows::project::Projection;
 use crate::support::text::{counted, excerpt, grouped};
@@ -25,7 +25,6 @@ pub(crate) struct StreamSetup {
     pub plan: Projection,
     /// Whether every sync reads it completely.
     pub is_whole: bool,
-    #[cfg(feature = "files")]
     pub stream: Stream,
 }
 
@@ -36,6 +35,8 @@ pub(crate) struct StreamOutput {
     pub first_state: Option<Value>,
     pub last_state: Option<Value>,
     pub has_failed: bool,
+    /// Whether it ended with an error.
+    pub has_problem: bool,
     pub progress: Progress,
     pub opened: Option<Instant>,
     /// Singer's version of a full read, after which the target removes older records.
@@ -70,6 +71,7 @@ impl StreamOutput {
             first_state: None,
             last_state: None,
             has_failed: false,
+            has_problem: false,
             progress: Progress::Announced,
             opened: None,
             version: None,
@@ -86,8 +88,13 @@ impl StreamOutput {
         matches!(self.progress, Progress::Open | Progress::Running)
     }
 
-    pub(crate) fn closing_logs(&self) -> Vec<(Level, String)> {
-        let mut logs = vec![(Level::INFO, self.summary_line())];
+    /// Whether days are to be read again, or differ from Criteo's totals.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.tally.as_ref().is_some_and(|tally| !tally.holes.is_empty() || tally.differs())
+    }
+
+    pub(crate) fn closing_logs(&self, names: &AdvertiserNames) -> Vec<(Level, String)> {
+        let mut logs = vec![(Level::INFO, self.summary_line(names))];
         let never_named = self.setup.plan.never_named();
         if self.records > 0 && !never_named.is_empty() {
             let list = never_named.join(", ");
@@ -98,7 +105,7 @@ impl StreamOutput {
             logs.push((Level::WARN, text));
         }
         if let Some(repeated) = self.setup.plan.repeated.filter(|repeated| *repeated > 0) {
-            let text = format!("Criteo sent {repeated} objects more than once; each is written once.");
+            let text = format!("Criteo sent {} more than once; each is written once.", counted(repeated, "object"));
             logs.push((Level::WARN, text));
         }
         for (counts, more, what, then) in [
@@ -117,7 +124,8 @@ impl StreamOutput {
         ] {
             if !counts.is_empty() {
                 let fields = counts.iter().take(MAX_FIELDS);
-                let list: Vec<_> = fields.map(|(field, rows)| format!("{} ({rows} rows)", excerpt(field))).collect();
+                let list: Vec<_> =
+                    fields.map(|(field, rows)| format!("{} ({})", excerpt(field), counted(*rows, "row"))).collect();
                 let more = match counts.len() - list.len() {
                     0 => String::new(),
                     unnamed if more == 0 => format!(" and {unnamed} more"),
@@ -130,7 +138,7 @@ impl StreamOutput {
     }
 
     /// A stream's records, windows and time, its rows by advertiser if known, and days without rows.
-    fn summary_line(&self) -> String {
+    fn summary_line(&self, names: &AdvertiserNames) -> String {
         let mut text = counted(self.records, "record");
         let Some(tally) = &self.tally else { return text + "." };
         text += &format!(" in {}", counted(tally.windows, "window"));
@@ -147,17 +155,38 @@ impl StreamOutput {
         if let Some(proof) = tally.proof() {
             text += &format!("; {proof}");
         }
-        if tally.is_complete_by_advertiser && !tally.rows_by_advertiser.is_empty() {
-            let mut rows: Vec<_> = tally.rows_by_advertiser.iter().collect();
-            rows.sort_by_key(|(advertiser, rows)| (std::cmp::Reverse(**rows), **advertiser));
-            let (most, others) = rows.split_at(rows.len().min(MAX_NAMED));
-            let most = most.iter().map(|(advertiser, rows)| format!("{advertiser} {}", grouped(**rows)));
-            text += &format!("; by advertiser {}", most.collect::<Vec<_>>().join(", "));
-            if !others.is_empty() {
-                let rows: u64 = others.iter().map(|(_, rows)| **rows).sum();
-                text += &format!(" and {} others {}", others.len(), grouped(rows));
-            }
+        text += &self.by_advertiser(names).map(|text| format!("; {text}")).unwrap_or_default();
+        for note in self.notes() {
+            text += &format!("; {note}");
         }
+        text + "."
+    }
+
+    /// The rows by advertiser, where known.
+    pub(crate) fn by_advertiser(&self, names: &AdvertiserNames) -> Option<String> {
+        let tally = self.tally.as_ref()?;
+        if !tally.is_complete_by_advertiser || tally.rows_by_advertiser.is_empty() {
+            return None;
+        }
+        let mut rows: Vec<_> = tally.rows_by_advertiser.iter().collect();
+        rows.sort_by_key(|(advertiser, rows)| (std::cmp::Reverse(**rows), **advertiser));
+        let (most, others) = rows.split_at(rows.len().min(MAX_NAMED));
+        let most = most.iter().map(|(advertiser, rows)| {
+            let name = names.get(*advertiser).map(|name| format!("{} ", excerpt(name))).unwrap_or_default();
+            format!("{name}({advertiser}) {}", grouped(**rows))
+        });
+        let mut text = format!("by advertiser: {}", most.collect::<Vec<_>>().join(", "));
+        if !others.is_empty() {
+            let rows: u64 = others.iter().map(|(_, rows)| **rows).sum();
+            text += &format!(" and {} {}", counted(others.len() as u64, "other"), grouped(rows));
+        }
+        Some(text)
+    }
+
+    /// Days without rows between days with rows, and days that are read again.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let Some(tally) = &self.tally else { return Vec::new() };
+        let mut notes = Vec::new();
         let gaps = tally.gaps();
         if !gaps.is_empty() {
             let (some, more) = gaps.split_at(gaps.len().min(MAX_NAMED));
@@ -166,13 +195,13 @@ impl StreamOutput {
                 _ => format!("{} to {}", gap.start, gap.end),
             });
             let more = if more.is_empty() { "" } else { " and other days" };
-            text += &format!("; no rows on {}{more}, between days with rows", some.collect::<Vec<_>>().join(", "));
+            notes.push(format!("no rows on {}{more}, between days with rows", some.collect::<Vec<_>>().join(", ")));
         }
         if !tally.holes.is_empty() {
             let (some, more) = tally.holes.split_at(tally.holes.len().min(MAX_NAMED));
             let more = if more.is_empty() { "" } else { " and others" };
-            text += &format!("; to be read again: {}{more}", some.join(", "));
+            notes.push(format!("to be read again: {}{more}", some.join(", ")));
         }
-        text + "."
+        notes
     }
 }

@@ -1,15 +1,13 @@
-//! Progress and summary of a run.
+//! Counts and summary of a run, and its progress.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::http::CallStats;
-use crate::output::stream::{Progress, StreamOutput};
-use crate::support::terminal::{Terminal, safe};
+use crate::output::progress::{Bars, overall};
+use crate::output::stream::StreamOutput;
+use crate::support::terminal::{Color, Terminal};
 use crate::support::text::counted;
 
-/// Minimum time between two updates of the progress line.
-const REDRAW: Duration = Duration::from_millis(200);
 /// Without a terminal, progress is logged this often.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// From this share of rate-limited calls on, another program probably uses the same app.
@@ -23,9 +21,9 @@ pub(crate) struct Summary {
     failed: u64,
     pub warnings: u64,
     calls_left: Option<usize>,
-    /// The terminal on stderr, if stdout goes elsewhere.
-    terminal: Option<Terminal>,
-    last_redraw: Option<Instant>,
+    /// The terminal on stderr, if a user reads there.
+    pub terminal: Option<Terminal>,
+    bars: Option<Bars>,
     pub last_log: Instant,
 }
 
@@ -40,12 +38,15 @@ impl Summary {
             warnings: 0,
             calls_left: None,
             terminal,
-            last_redraw: None,
+            bars: None,
             last_log: now,
         }
     }
 
     pub(crate) fn count(&mut self, stats: &CallStats) {
+        if let Some(bars) = &mut self.bars {
+            bars.resume();
+        }
         self.calls += 1;
         match stats.status {
             Some(200) => {}
@@ -55,59 +56,81 @@ impl Summary {
         self.calls_left = stats.calls_left.or(self.calls_left);
     }
 
-    pub(crate) fn clear_progress(&mut self) {
-        if self.terminal.is_some() && self.last_redraw.take().is_some() {
-            // Errors are ignored: the terminal may be gone.
-            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+    /// Draws bars from now on, unless a reader of stdout writes to the same terminal.
+    pub(crate) fn start_bars(&mut self) {
+        if self.bars.is_none() && !Terminal::is_shared_with_a_reader() {
+            self.bars = self.terminal.map(Bars::new);
+        }
+    }
+
+    /// Removes the bars.
+    pub(crate) fn end_bars(&mut self) {
+        if let Some(mut bars) = self.bars.take() {
+            bars.clear();
+        }
+    }
+
+    /// Whether bars are drawn.
+    pub(crate) fn has_bars(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    /// Shows that all streams wait.
+    pub(crate) fn wait(&mut self, wait: Duration) {
+        if let Some(bars) = &mut self.bars {
+            bars.wait(wait);
+        }
+    }
+
+    /// Runs something that writes to the terminal, with the bars out of the way.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
         }
     }
 
     /// Prints a line at the terminal, if there is one.
     pub(crate) fn print(&self, text: &str) {
         if let Some(terminal) = self.terminal {
-            terminal.line(text);
+            self.aside(|| terminal.line(text));
         }
     }
 
-    /// Redraws the progress at the terminal, if it is due. Without a terminal, returns the text to log.
+    /// Prints a message at the terminal, if there is one.
+    pub(crate) fn message(&self, word: &str, color: Color, text: &str) {
+        if let Some(terminal) = self.terminal {
+            self.aside(|| terminal.message(word, color, text));
+        }
+    }
+
+    /// Redraws the bars, if that is due. Without any, returns the text to log.
     pub(crate) fn progress(&mut self, streams: &[StreamOutput]) -> Option<String> {
-        let is_due = match self.terminal {
-            Some(_) => self.last_redraw.is_none_or(|drawn| drawn.elapsed() >= REDRAW),
-            None => self.last_log.elapsed() >= LOG_INTERVAL,
-        };
+        if self.bars.as_ref().is_some_and(Bars::is_due) {
+            let text = self.progress_text(streams);
+            if let Some(bars) = &mut self.bars {
+                bars.update(streams, &text);
+            }
+            return None;
+        }
+        let is_due = self.bars.is_none() && self.last_log.elapsed() >= LOG_INTERVAL;
         if !is_due || !streams.iter().any(StreamOutput::is_under_way) {
             return None;
         }
-        let text = self.progress_text(streams);
-        let Some(terminal) = self.terminal else {
-            self.last_log = Instant::now();
-            return Some(text);
-        };
-        self.last_redraw = Some(Instant::now());
-        let text: String = safe(&text).chars().take(terminal.width().saturating_sub(1)).collect();
-        // Errors are ignored: the terminal may be gone.
-        let _ = write!(std::io::stderr(), "\r\u{1b}[K{text}");
-        None
+        self.last_log = Instant::now();
+        Some(self.progress_text(streams))
     }
 
     fn progress_text(&self, streams: &[StreamOutput]) -> String {
-        let closed = streams.iter().filter(|stream| stream.progress == Progress::Closed).count();
-        let records: u64 = streams.iter().map(|stream| stream.records).sum();
-        let mut text =
-            format!("{closed} of {}, {}", counted(streams.len() as u64, "stream"), counted(records, "record"));
-        let done: u64 = streams.iter().map(|stream| stream.windows.0).sum();
-        let open = streams.iter().filter(|stream| stream.progress != Progress::Closed);
-        let ahead: u64 = open.map(|stream| stream.windows.1 as u64).sum();
-        if done + ahead > 0 {
-            text += &format!(", {done} of {}", counted(done + ahead, "window"));
-        }
+        let (mut text, done, ahead) = overall(streams);
         if let Some(left) = self.calls_left {
-            text += &format!(", {left} requests left this minute");
+            let left = counted(left as u64, "request");
+            text += &format!(", {left} left this minute");
         }
         if done > 0 && ahead > 0 {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let rest = self.started.elapsed().mul_f64(ahead as f64 / done as f64);
-            text += &format!(", about {}", rounded(rest));
+            text += &format!(", about {} to go", rounded(rest));
         }
         text
     }

@@ -62,6 +62,12 @@ impl ReportTally {
         *self.compared.entry(period).or_insert(true) &= agrees;
     }
 
+    /// Whether a settled period differs from Criteo's totals.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.compared.values().any(|agrees| !agrees)
+    }
+
     /// How many settled periods agree with Criteo's totals, in words; `None` if none was compared.
     #[must_use]
     pub fn proof(&self) -> Option<String> {

@@ -43,7 +43,6 @@ fn writer() -> (Writer, Paper) {
             schema: Value::Null,
             plan: Projection::new(stream, &|_| true),
             is_whole: false,
-            #[cfg(feature = "files")]
             stream: stream.clone(),
         });
     }

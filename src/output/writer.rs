@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tracing::Level;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::http::Body;
 use crate::output::event::Event;
+use crate::output::people;
+use crate::output::progress::TICK;
 use crate::output::report_page::ReportPage;
 use crate::output::sink::{Records, Sink, StreamFiles};
 use crate::output::state_file::StateFile;
 use crate::output::stream::{Progress, StreamOutput, StreamSetup};
 use crate::output::summary::Summary;
-use crate::output::{Constants, Coverage, StreamId};
+use crate::output::{AdvertiserNames, Constants, Coverage, StreamId};
 use crate::protocol::singer;
 use crate::rows::envelope;
 use crate::support::stop::{Stop, StopSender};
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{Color, Terminal};
 use crate::support::text::excerpt;
 use crate::support::{clock, panic, watchdog};
 
@@ -67,6 +69,8 @@ pub(crate) struct Writer {
     lines: Lines,
     /// The failed streams with their error messages.
     failures: Vec<String>,
+    /// The streams that the end of the run interrupted, if one message reports them all.
+    unfinished: Vec<String>,
     /// When the last record or state was written.
     last_output: Instant,
     streams: Vec<StreamOutput>,
@@ -77,6 +81,12 @@ pub(crate) struct Writer {
     /// A page about the run.
     page: Option<Box<ReportPage>>,
     pub(crate) summary: Summary,
+    /// Names of advertisers for summaries.
+    names: AdvertiserNames,
+    /// Text for people after everything else.
+    next_step: Option<String>,
+    /// When the last event arrived.
+    last_event: Instant,
     stop: StopSender,
 }
 
@@ -94,12 +104,16 @@ impl Writer {
             sink,
             lines,
             failures: Vec::new(),
+            unfinished: Vec::new(),
             last_output: Instant::now(),
             streams: Vec::new(),
             has_unmerged: false,
             state_file: None,
             page: None,
             summary: Summary::new(terminal),
+            names: AdvertiserNames::new(),
+            next_step: None,
+            last_event: Instant::now(),
             stop,
         }
     }
@@ -124,16 +138,22 @@ impl Writer {
             Err(TryRecvError::Disconnected) => return Next::End,
             Err(TryRecvError::Empty) => {
                 self.flush();
-                match receiver.recv_timeout(MAX_SILENCE_TIME) {
+                let wait = if self.summary.has_bars() { TICK } else { MAX_SILENCE_TIME };
+                match receiver.recv_timeout(wait) {
                     Ok(event) => event,
                     Err(RecvTimeoutError::Timeout) => {
-                        self.still_alive(Instant::now());
+                        self.show_progress();
+                        if self.last_event.elapsed() >= MAX_SILENCE_TIME {
+                            self.still_alive(Instant::now());
+                            self.last_event = Instant::now();
+                        }
                         return Next::Continue;
                     }
                     Err(RecvTimeoutError::Disconnected) => return Next::End,
                 }
             }
         };
+        self.last_event = Instant::now();
         if let Event::Finish { reply } = event {
             self.finish();
             // Fails if the caller stopped waiting.
@@ -176,7 +196,6 @@ impl Writer {
             }
             Event::SingerInput { state, settings, is_test } => self.configure_singer(state, settings, is_test),
             Event::StateFile(file) => self.state_file = Some(*file),
-            #[cfg(feature = "files")]
             Event::Export(folder) => self.sink.export_to(folder),
             Event::Report(page) => self.page = Some(page),
             Event::Fact { stream, fact } => {
@@ -204,6 +223,8 @@ impl Writer {
                 // Fails if the caller no longer waits.
                 _ => drop(reply.send(())),
             },
+            Event::Names(names) => self.names = names,
+            Event::NextStep(text) => self.next_step = Some(text),
             Event::Response { stream, stats } => {
                 if let Some(page) = &mut self.page {
                     page.count(stream, &stats);
@@ -227,37 +248,52 @@ impl Writer {
         }
     }
 
-    /// Logs a line, and shows warnings and errors to a user who does not see stdout.
+    /// Logs a line, and shows warnings and errors to a user at a terminal.
     fn log(&mut self, level: Level, stream: Option<&str>, text: &str) {
         if level == Level::WARN {
             self.summary.warnings += 1;
         }
-        if level <= Level::WARN {
-            if let Some(page) = &mut self.page {
-                page.note(level, stream, text);
-            }
-            let name = if level == Level::WARN { "WARN" } else { level.as_str() };
-            let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
-            self.mirror_to_terminal(&format!("{name} {stream}{text}"));
+        if level <= Level::WARN
+            && let Some(page) = &mut self.page
+        {
+            page.note(level, stream, text);
         }
-        self.summary.clear_progress();
-        self.sink.log(&mut self.lines, level, stream, text);
+        let is_for_people = self.sink.is_for_people() && self.summary.terminal.is_some();
+        if level <= Level::WARN && (is_for_people || self.sink.has_logs_on_stdout()) {
+            let (word, color) = if level == Level::WARN { ("warning", Color::Yellow) } else { ("error", Color::Red) };
+            let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+            self.summary.message(word, color, &format!("{stream}{text}"));
+        }
+        // People see bars and a table; --debug shows them the rest.
+        if !is_for_people || (level > Level::WARN && self.sink.is_debugging()) {
+            let (summary, sink, lines) = (&self.summary, &self.sink, &mut self.lines);
+            summary.aside(|| sink.log(lines, level, stream, text));
+        }
     }
 
     fn report_error(&mut self, stream: Option<&str>, error: &Error) {
         if let Some(page) = &mut self.page {
             page.note(Level::ERROR, stream, &error.message);
         }
-        let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
-        self.mirror_to_terminal(&format!("ERROR {name}{}", error.message));
-        self.summary.clear_progress();
-        self.sink.report_error(&mut self.lines, stream, error);
+        let is_for_people = self.sink.is_for_people() && self.summary.terminal.is_some();
+        if is_for_people || self.sink.has_logs_on_stdout() {
+            let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+            self.summary.message("error", Color::Red, &format!("{name}{}", error.message));
+            if let Some(hint) = people::hint(error).filter(|_| is_for_people) {
+                self.summary.message("hint", Color::Yellow, hint);
+            }
+        }
+        if !is_for_people {
+            let (summary, sink, lines) = (&self.summary, &mut self.sink, &mut self.lines);
+            summary.aside(|| sink.report_error(lines, stream, error));
+        }
     }
 
-    /// Prints a line at the terminal of a user who does not see the logs.
-    fn mirror_to_terminal(&mut self, text: &str) {
-        self.summary.clear_progress();
-        if self.sink.has_logs_on_stdout() {
+    /// Shows people text of the run: on stdout if that is for them, otherwise at the terminal.
+    fn show(&mut self, text: &str) {
+        if self.sink.has_text_on_stdout() {
+            self.lines.text(text);
+        } else {
             self.summary.print(text);
         }
     }
@@ -267,6 +303,7 @@ impl Writer {
             stream.progress = Progress::Open;
             stream.opened = Some(Instant::now());
             self.sink.start_stream(&mut self.lines, stream);
+            self.summary.start_bars();
         }
     }
 
@@ -445,16 +482,17 @@ impl Writer {
         self.hand_over(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.progress = Progress::Closed;
+        stream.has_problem = error.is_some();
         // Only open streams repeat their states.
         (stream.first_state, stream.last_state) = (None, None);
         let name = stream.setup.name.clone();
         self.sink.report_metrics(stream, error.is_none());
-        let mut logs = stream.closing_logs();
+        let mut logs = stream.closing_logs(&self.names);
         logs.extend(self.sink.column_warnings(stream).into_iter().map(|text| (Level::WARN, text)));
         if let Some(page) = &mut self.page {
             page.before_merge(&name, &self.sink);
         }
-        let merged = if self.stop.is_stopping() { Ok(()) } else { self.sink.merge(&name) };
+        let merged = if self.stop.is_stopping() { Ok(()) } else { self.sink.merge(stream) };
         if let Some(page) = &mut self.page {
             page.after_merge(&name, &self.sink);
         }
@@ -462,19 +500,31 @@ impl Writer {
             // Other streams go on; the files of this one are as they were, and its rows are still staged.
             self.fail(&name, &error);
             self.has_unmerged = true;
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.has_problem = true;
+            }
         }
-        if let Some(error) = error {
-            self.fail(&name, error);
+        let is_summed_up = error.is_some_and(|error| self.is_summed_up(error));
+        match error {
+            Some(error) if is_summed_up => {
+                self.failures.push(format!("{name}: {}", error.message));
+                self.unfinished.push(name.clone());
+                logs.retain(|(level, _)| *level < Level::INFO);
+            }
+            Some(error) => self.fail(&name, error),
+            None => {}
         }
         // The platform expects the last state directly before the final status.
         self.sink.end_stream(&mut self.lines, &name, error.is_none());
         for (level, text) in logs {
-            if level == Level::INFO {
-                self.mirror_to_terminal(&format!("{name}: {text}"));
-            }
             self.log(level, Some(&name), &text);
         }
         self.flush();
+    }
+
+    /// Whether one message reports all streams with this error, after the last one.
+    fn is_summed_up(&self, error: &Error) -> bool {
+        error.cause == Some(Cause::Interrupted) && self.sink.interruption(&[], 0).is_some()
     }
 
     fn fail(&mut self, name: &str, error: &Error) {
@@ -486,11 +536,14 @@ impl Writer {
         for stream in 0..self.streams.len() {
             self.close(stream, Some(&interrupted()));
         }
+        if let Some(text) =
+            self.sink.interruption(&self.unfinished, self.streams.len()).filter(|_| !self.unfinished.is_empty())
+        {
+            self.log(Level::ERROR, None, &text);
+        }
+        self.summary.end_bars();
         if !self.streams.is_empty() {
-            for text in self.summary.lines(&self.streams, &self.failures) {
-                self.mirror_to_terminal(&text);
-                self.log(Level::INFO, None, &text);
-            }
+            self.sum_up();
             let is_stopping = self.stop.is_stopping();
             if let Err(error) = self.sink.finish(&mut self.lines, !self.has_unmerged, is_stopping) {
                 self.report_error(None, &error);
@@ -499,6 +552,9 @@ impl Writer {
             if self.has_unmerged {
                 self.stop.send(Stop::OutputFailed("some files could not be written; see the errors above".to_owned()));
             }
+        }
+        if let Some(text) = self.next_step.take().filter(|_| !self.stop.is_stopping()) {
+            self.show(&text);
         }
         self.flush();
         if let (Some(file), None) = (&mut self.state_file, &self.lines.broken)
@@ -510,19 +566,31 @@ impl Writer {
         self.sink.sum_up_failures(&self.failures);
     }
 
+    /// Writes the summary of the run: a table for people, lines in the log for programs.
+    fn sum_up(&mut self) {
+        let lines = self.summary.lines(&self.streams, &self.failures);
+        let is_for_people =
+            self.sink.is_for_people() && (self.summary.terminal.is_some() || self.sink.has_text_on_stdout());
+        if is_for_people || (self.sink.has_logs_on_stdout() && self.summary.terminal.is_some()) {
+            let terminal = if self.sink.has_text_on_stdout() { Terminal::stdout() } else { self.summary.terminal };
+            let table = people::table(&self.streams, &self.failures, &self.names, terminal);
+            self.show(&format!("\n{table}\n\n{}", lines.join("\n")));
+        }
+        for text in lines {
+            self.log(Level::INFO, None, &text);
+        }
+    }
+
     /// Writes the page about the run, whatever became of it.
     fn write_page(&mut self) {
         let Some(page) = self.page.take() else { return };
-        let written = page.write(&self.streams, &self.failures, self.stop.reason().as_ref());
-        match written {
+        match page.write(&self.streams, &self.names, &self.failures, self.stop.reason().as_ref()) {
             Ok(path) => {
                 let text = format!("Report: {path}");
-                self.mirror_to_terminal(&text);
                 if self.sink.is_for_people() {
-                    self.lines.text(&text);
-                } else {
-                    self.log(Level::INFO, None, &text);
+                    self.show(&text);
                 }
+                self.log(Level::INFO, None, &text);
             }
             Err(error) => {
                 self.report_error(None, &error);
@@ -558,6 +626,7 @@ impl Writer {
         for stream in self.streams.iter().filter(|stream| stream.is_under_way()) {
             self.sink.report_rate_limit(&mut self.lines, &stream.setup.name, reset);
         }
+        self.summary.wait(wait);
         self.log(Level::INFO, None, &format!("Rate limit reached; resuming in {} s.", wait.as_secs()));
         self.repeat_states();
         self.flush();
@@ -594,4 +663,5 @@ fn interrupted() -> Error {
     Error::transient(
         "The sync was interrupted before the stream was complete. The next sync resumes from the last state.",
     )
+    .because(Cause::Interrupted)
 }

@@ -11,7 +11,35 @@ use crate::state::saved::{Saved, States};
 use crate::support::text::counted;
 use crate::telemetry::stream_span;
 
-/// Logs what a read would request. Requests only the advertisers.
+/// What a read of one stream would request.
+#[derive(Debug)]
+pub struct Expected {
+    /// The stream.
+    pub stream: String,
+    /// The requests, or why it cannot be read.
+    pub text: Result<String>,
+    /// The number of rows, if the last sync has saved it.
+    pub rows: Option<u64>,
+}
+
+/// What a read would request.
+#[derive(Debug)]
+pub struct DryRun {
+    /// By stream.
+    pub streams: Vec<Expected>,
+    /// Requests and minutes of all streams.
+    pub total: String,
+}
+
+impl DryRun {
+    /// Whether every stream can be read.
+    #[must_use]
+    pub fn can_be_read(&self) -> bool {
+        self.streams.iter().all(|stream| stream.text.is_ok())
+    }
+}
+
+/// What a read would request. Requests only the advertisers.
 ///
 /// # Errors
 /// If the advertisers cannot be listed.
@@ -21,7 +49,7 @@ pub async fn dry_run(
     config: &Config,
     selected: &[SelectedStream],
     states: &States,
-) -> Result<bool> {
+) -> Result<DryRun> {
     let portfolio = portfolio(client, config).await?;
     if let Some(warning) = client.clock_warning() {
         tracing::warn!("{warning}");
@@ -30,41 +58,33 @@ pub async fn dry_run(
         tracing::warn!("{error}");
     }
     let run = ReadContext::new(client, output, config, Some(&portfolio), selected);
-    let (mut reports, mut can_be_read) = (0, true);
+    let (mut reports, mut streams) = (0, Vec::new());
     let nothing = Saved::default();
     for selected in selected {
         let stream = &selected.stream;
         let _span = stream_span(&stream.name).entered();
         let state = states.get(&stream.name).unwrap_or(&nothing);
-        match &stream.source {
-            Source::Entity(entity) => tracing::info!(
-                "{}",
-                match entity.each.source {
-                    ParentSource::Nothing | ParentSource::Advertisers =>
-                        "1 request or more; the number of pages is unknown before reading.",
-                    _ => "One request or more per parent object.",
+        let mut rows = None;
+        let text = match &stream.source {
+            Source::Entity(entity) => Ok(match entity.each.source {
+                ParentSource::Nothing | ParentSource::Advertisers => {
+                    "1 request or more; the number of pages is unknown before reading.".to_owned()
                 }
-            ),
-            Source::LogLevel => tracing::info!("One request or more per day and advertiser."),
-            Source::Report(report) => match run.plan(selected, report, state, run.advertisers) {
-                Ok(plan) => {
-                    let forecast = plan.forecast();
-                    tracing::info!("{}", forecast.text);
-                    reports += forecast.requests;
-                    if let Some(rows) = forecast.rows {
-                        output.estimate(&stream.name, rows);
-                    }
-                }
-                Err(error) => {
-                    can_be_read = false;
-                    tracing::error!("{error}");
-                }
-            },
-        }
+                _ => "One request or more per parent object.".to_owned(),
+            }),
+            Source::LogLevel => Ok("One request or more per day and advertiser.".to_owned()),
+            Source::Report(report) => run.plan(selected, report, state, run.advertisers).map(|plan| {
+                let forecast = plan.forecast();
+                reports += forecast.requests;
+                rows = forecast.rows;
+                forecast.text
+            }),
+        };
+        streams.push(Expected { stream: stream.name.clone(), text, rows });
     }
     let per_minute = reports_per_minute(config, &portfolio);
-    tracing::info!("Total: {}, not counting a few for the totals check.", estimated_time(reports, per_minute));
-    Ok(can_be_read)
+    let total = format!("Total: {}, not counting a few for the totals check.", estimated_time(reports, per_minute));
+    Ok(DryRun { streams, total })
 }
 
 /// How many report requests, and how long they take at Criteo's limit.

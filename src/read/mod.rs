@@ -37,7 +37,7 @@ use crate::model::ids::AdvertiserId;
 use crate::output::{Output, StreamId};
 use crate::products::{Permission, Source, Stream, marketing};
 use crate::protocol::airbyte::SyncMode;
-pub use crate::read::forecast::dry_run;
+pub use crate::read::forecast::{DryRun, Expected, dry_run};
 pub(crate) use crate::read::forecast::{estimated_time, reports_per_minute};
 use crate::read::in_flight::InFlight;
 use crate::read::list::parents::Parents;
@@ -135,6 +135,9 @@ pub async fn read(
         output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
     }
     let portfolio = portfolio(client, config).await;
+    if let Ok(portfolio) = &portfolio {
+        output.name_advertisers(portfolio.names.clone());
+    }
     let mut run = ReadContext::new(client, output, config, portfolio.as_ref().ok(), selected);
     if let Some(warning) = client.clock_warning() {
         tracing::warn!("{warning}");

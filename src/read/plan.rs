@@ -16,6 +16,9 @@ use crate::read::{ReadContext, SelectedStream};
 use crate::state::cursor::Cursors;
 use crate::state::saved::Saved;
 
+/// Quotes, colon and comma of a member.
+const PUNCTUATION: usize = 6;
+
 impl ReadContext<'_> {
     pub(crate) fn plan(
         &self,
@@ -86,7 +89,7 @@ impl ReadContext<'_> {
         }
         take_back_the_future(&mut cursors, range); // guard: future-state
         tell_lost_holes(&mut cursors, range.whole(range.oldest, report.grain));
-        let planner = Planner { report, advertisers };
+        let planner = Planner { report, metrics: &metrics, advertisers };
         let (mut tracks, mut starts) = (Vec::new(), BTreeMap::new());
         for (cursor, advertisers) in cursors.groups(advertisers) {
             let resume = range.resume(cursor, lookback.max(1), report.grain);
@@ -131,6 +134,7 @@ impl ReadContext<'_> {
 
 struct Planner<'a> {
     report: &'a Report,
+    metrics: &'a [String],
     advertisers: &'a [AdvertiserId],
 }
 
@@ -148,7 +152,7 @@ impl Planner<'_> {
         let report = self.report;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let share = advertisers.len() as f64 / self.advertisers.len() as f64;
-        let density = Density::new(rows_per_day.map(|rows| rows * share));
+        let density = Density::new(rows_per_day.map(|rows| rows * share), self.bytes_per_row());
         let limits =
             Limits { row_cap: report.row_cap, most_days: report.most_days, environments: report.environments() };
         let track = |ids: &[AdvertiserId]| {
@@ -157,6 +161,14 @@ impl Planner<'_> {
             track
         };
         advertisers.chunks(report.most_advertisers.max(1)).map(track).collect()
+    }
+
+    /// Estimates a row of a response from the names of its columns. Dimensions have an id and often a name.
+    fn bytes_per_row(&self) -> u32 {
+        let bytes_of = |name: &String, value: usize| name.len() + PUNCTUATION + value;
+        let dimensions = self.report.dimensions.iter().map(|name| 2 * bytes_of(name, 16));
+        let metrics = self.metrics.iter().map(|name| bytes_of(name, 6));
+        u32::try_from(dimensions.chain(metrics).sum::<usize>()).unwrap_or(u32::MAX)
     }
 
     /// Warns about days between the cursor and the first day to read.

@@ -8,10 +8,12 @@ use serde_json::value::RawValue;
 use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Call, Client, MISSING_PATH};
-use crate::model::ids::{AdvertiserId, format_ids};
+use crate::model::ids::{AdvertiserId, format_ids, numeric_id};
+use crate::output::AdvertiserNames;
 use crate::read::ReadContext;
 use crate::rows::envelope::{RowSink, Shape};
 use crate::support::scan;
+use crate::support::text::excerpt;
 
 /// Who may grant consent (developers.criteo.com, Authorization requests).
 const CONSENTERS: &str = "an administrator, business manager or technical manager";
@@ -19,6 +21,10 @@ const CONSENTERS: &str = "an administrator, business manager or technical manage
 const MAX_ADVERTISERS: usize = 20_000;
 /// The API may list more than are read.
 const MAX_CONSENTING: usize = 200_000;
+/// In messages.
+const MAX_NAMED: usize = 20;
+/// Longer names are left out.
+const MAX_NAME_LEN: usize = 400;
 /// Including quotation marks.
 const MAX_ID_LEN: usize = 66;
 
@@ -31,9 +37,22 @@ pub struct Portfolio {
     pub missing: Vec<AdvertiserId>,
     /// All with consent, listed or not.
     pub consenting: Vec<AdvertiserId>,
+    /// Names by number, where Criteo sends them.
+    pub names: AdvertiserNames,
 }
 
 impl Portfolio {
+    /// Advertisers with their names, for messages.
+    #[must_use]
+    pub fn named(&self, advertisers: &[AdvertiserId]) -> String {
+        let named = |id: &AdvertiserId| match self.names.get(&numeric_id(&id.0)) {
+            Some(name) => format!("{} ({id})", excerpt(name)),
+            None => id.to_string(),
+        };
+        let shown: Vec<_> = advertisers.iter().take(MAX_NAMED).map(named).collect();
+        format!("{}{}", shown.join(", "), if advertisers.len() > MAX_NAMED { " and others" } else { "" })
+    }
+
     /// The error that names listed advertisers without consent.
     #[must_use]
     pub fn missing_error(&self) -> Option<Error> {
@@ -59,7 +78,7 @@ fn without_consent(advertisers: &[AdvertiserId]) -> Error {
 /// # Errors
 /// If the call fails or no advertiser has granted consent.
 pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
-    let consenting = consenting(client).await?;
+    let (consenting, names) = consenting(client).await?;
     if consenting.is_empty() {
         return Err(Error::config(
             "The credentials work, but no advertiser has granted this app consent. On partners.criteo.com, open the \
@@ -74,12 +93,12 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
         return Err(too_many(&consenting.len().to_string()));
     }
     if config.read.advertiser_ids.is_empty() {
-        return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting });
+        return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting, names });
     }
     let known: HashSet<_> = consenting.iter().collect();
     let listed = distinct(config.read.advertiser_ids.iter().cloned());
     let (advertisers, missing) = listed.into_iter().partition(|id| known.contains(id));
-    Ok(Portfolio { advertisers, missing, consenting })
+    Ok(Portfolio { advertisers, missing, consenting, names })
 }
 
 fn distinct(advertisers: impl Iterator<Item = AdvertiserId>) -> Vec<AdvertiserId> {
@@ -94,6 +113,7 @@ pub(crate) fn list_of_advertisers() -> Call {
 #[derive(Default)]
 struct Ids {
     ids: Vec<AdvertiserId>,
+    names: AdvertiserNames,
     /// Why the response is not a usable list of advertisers.
     flaw: Option<Error>,
 }
@@ -102,16 +122,32 @@ struct Ids {
 struct Listed<'a> {
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    attributes: Option<&'a RawValue>,
+}
+
+/// The name, which only messages need: any other shape is ignored.
+#[derive(Deserialize)]
+struct Attributes {
+    #[serde(alias = "AdvertiserName", alias = "advertiser_name", alias = "name", rename = "advertiserName")]
+    name: String,
 }
 
 impl RowSink for Ids {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
-        let raw = Listed::deserialize(row)?.id.map_or("null", RawValue::get);
+        let listed = Listed::deserialize(row)?;
+        let raw = listed.id.map_or("null", RawValue::get);
         if self.flaw.is_some() {
             return Ok(());
         }
         match scan::text(raw, MAX_ID_LEN).filter(|_| raw.len() <= MAX_ID_LEN) {
-            Some(id) if self.ids.len() < MAX_CONSENTING => self.ids.push(AdvertiserId(id)),
+            Some(id) if self.ids.len() < MAX_CONSENTING => {
+                let attributes = listed.attributes.map(RawValue::get).filter(|raw| raw.len() <= MAX_NAME_LEN);
+                if let Some(Ok(Attributes { name })) = attributes.map(serde_json::from_str) {
+                    self.names.insert(numeric_id(&id), name.into());
+                }
+                self.ids.push(AdvertiserId(id));
+            }
             Some(_) => self.flaw = Some(too_many(&format!("more than {MAX_CONSENTING}"))),
             None => self.flaw = Some(crate::rows::envelope::unknown_shape("an advertiser without an id")),
         }
@@ -126,12 +162,12 @@ fn too_many(advertisers: &str) -> Error {
     ))
 }
 
-async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
+async fn consenting(client: &Client) -> Result<(Vec<AdvertiserId>, AdvertiserNames)> {
     let check = |body: &str| {
         let mut ids = Ids::default();
         let envelope = crate::rows::envelope::check_into(body, Shape::Plain, &mut ids)?;
         envelope.must_be_whole(envelope.rows.unwrap_or(0), "objects at advertisers/me")?;
-        ids.flaw.map_or_else(|| Ok(distinct(ids.ids.into_iter())), Err)
+        ids.flaw.map_or_else(|| Ok((distinct(ids.ids.into_iter()), ids.names)), Err)
     };
     let response = client.fetch(&list_of_advertisers(), check).await.map_err(|error| match error.cause {
         // Every app that authenticates has this path.
@@ -144,7 +180,7 @@ async fn consenting(client: &Client) -> Result<Vec<AdvertiserId>> {
 impl ReadContext<'_> {
     /// Requested once, after Criteo has refused an advertiser.
     pub(super) async fn still_consenting(&self) -> Result<BTreeSet<AdvertiserId>> {
-        let ask = async || Ok(consenting(self.client).await?.into_iter().collect());
+        let ask = async || Ok(consenting(self.client).await?.0.into_iter().collect());
         self.consenting.get_or_try_init(ask).await.cloned()
     }
 

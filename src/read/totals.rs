@@ -73,6 +73,33 @@ impl Totals {
         self.totals.get(at).map(|total| &total.values)
     }
 
+    /// The share of these totals that truncated rows with these sums have, by the largest metric of `compared`; `None` if
+    /// the totals are zero.
+    #[must_use]
+    pub fn share_of(
+        &self,
+        sums: &Sums,
+        window: Window,
+        advertisers: &[AdvertiserId],
+        compared: [bool; TOTAL_METRICS.len()],
+    ) -> Option<f64> {
+        let numbers: BTreeSet<_> = advertisers.iter().map(|id| numeric_id(&id.0)).collect();
+        let is_asked = |total: &&Total| {
+            let advertiser = self.advertisers.get(total.advertiser as usize);
+            (window.start..=window.end).contains(&total.day) && advertiser.is_some_and(|it| numbers.contains(it))
+        };
+        let sum_of = |index: usize| {
+            let whole: f64 = self.totals.iter().filter(is_asked).map(|total| total.values[index]).sum();
+            let received: f64 = sums.by_key.values().map(|sum| sum.values[index]).sum();
+            (whole, received)
+        };
+        let (whole, received) = (0..TOTAL_METRICS.len())
+            .filter(|index| compared[*index])
+            .map(sum_of)
+            .max_by(|one, other| one.0.total_cmp(&other.0))?;
+        (whole > 0.0 && received > 0.0).then(|| (received / whole).min(1.0))
+    }
+
     /// The periods in `window` whose sums differ, by advertiser. Tolerates a millionth and the rounding of the rows.
     /// `compared` says which metrics the rows have.
     #[must_use]

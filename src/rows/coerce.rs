@@ -74,7 +74,11 @@ pub(crate) fn coerce(raw: &str, reading: Reading, out: &mut Vec<u8>) -> Outcome 
 /// The content of a JSON string, which rarely needs unescaping.
 pub(crate) fn unescaped(raw: &str) -> std::borrow::Cow<'_, str> {
     let inside = raw.get(1..raw.len() - 1).unwrap_or_default();
-    if inside.contains('\\') { serde_json::from_str::<String>(raw).unwrap_or_default().into() } else { inside.into() }
+    if memchr::memchr(b'\\', inside.as_bytes()).is_some() {
+        serde_json::from_str::<String>(raw).unwrap_or_default().into()
+    } else {
+        inside.into()
+    }
 }
 
 fn scalar(text: &str, reading: Reading, out: &mut Vec<u8>) -> bool {
@@ -103,7 +107,7 @@ fn copy(text: &str, out: &mut Vec<u8>) -> bool {
 /// becomes U+FFFD.
 fn text(raw: &str, out: &mut Vec<u8>) -> bool {
     let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         let is_code = |at: usize| rest.get(at..at + 2) == Some("\\u");
         let code = |at: usize| u32::from_str_radix(rest.get(at + 2..at + 6)?, 16).ok();
         let is_pair = || is_code(at + 6) && code(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low));

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod markdown;
 pub(crate) mod panic;
 pub mod redact;
 pub(crate) mod scan;

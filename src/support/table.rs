@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use clap::ValueEnum;
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle, Width};
 use serde_json::{Map, Value};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::error::{Error, Result};
 use crate::support::redact::{harmless, is_obeyed};
@@ -23,8 +24,13 @@ pub enum Format {
     Markdown,
 }
 
-/// Maximum cell width in terminal columns, unless the terminal has room for all.
-const WIDEST_CELL: usize = 32;
+/// Columns of names up to this width are not wrapped.
+const WIDEST_NAME: usize = 32;
+/// No column is narrower, unless its content is.
+const NARROWEST: u16 = 6;
+
+/// A line below the header, and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Rows of values under column names.
 #[derive(Debug, Default)]
@@ -45,8 +51,8 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Renders the table. `width` is the terminal's, if there is one: an aligned table then drops columns that do not
-    /// fit and names them below, and no format contains terminal control characters.
+    /// Renders the table. `width` is the terminal's, if there is one: an aligned table then wraps its cells, and no
+    /// format contains terminal control characters.
     ///
     /// # Errors
     /// If a value cannot be written as CSV, which does not happen for valid strings.
@@ -94,45 +100,88 @@ impl Table {
         values().next().is_some() && values().all(Value::is_number)
     }
 
-    fn aligned(&self, width: Option<usize>) -> String {
-        let cells: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        let names: Vec<String> = self.names.iter().map(|name| shown(name)).collect();
-        let natural: Vec<usize> = names
-            .iter()
-            .enumerate()
-            .map(|(column, name)| {
-                cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).fold(name.width(), usize::max)
-            })
-            .collect();
-        // Long cells are truncated before whole columns are dropped.
-        let has_room = width.is_none_or(|width| natural.iter().map(|width| width + 2).sum::<usize>() <= width + 2);
-        let widths: Vec<usize> =
-            natural.iter().map(|&width| if has_room { width } else { width.min(WIDEST_CELL) }).collect();
-        let mut used = 0;
-        let shown = widths.iter().take_while(|&&cell| {
-            used += cell + 2;
-            width.is_none_or(|width| used <= width + 2)
-        });
-        let shown = shown.count().max(1);
-        let line = |cells: &[String]| {
-            let cells = cells.iter().zip(&widths).take(shown).enumerate().map(|(column, (cell, &width))| {
-                let cell = cut(cell, width);
-                let space = " ".repeat(width.saturating_sub(cell.width()));
-                if self.is_right(column) { space + &cell } else { cell + &space }
-            });
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        };
-        let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
-        let mut lines = vec![line(&names), line(&rule)];
-        lines.extend(cells.iter().map(|cells| line(cells)));
-        if shown < names.len() {
-            let rest = &names[shown..];
-            let (some, more) = rest.split_at(rest.len().min(4));
-            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-            lines.push(format!("… and the columns {}{more}", some.join(", ")));
-        }
-        lines.join("\n")
+    /// The table with aligned columns; cells are wrapped to the width.
+    #[must_use]
+    pub fn aligned(&self, width: Option<usize>) -> String {
+        self.aligned_with_right(&[], width)
     }
+
+    /// The same, with these columns aligned to the right, as columns of numbers are.
+    #[must_use]
+    pub fn aligned_with_right(&self, right: &[usize], width: Option<usize>) -> String {
+        let mut table = bare();
+        table.set_header(self.names.iter().map(|name| shown(name)));
+        for row in &self.rows {
+            table.add_row(row.iter().map(cell));
+        }
+        if let Some(width) = width {
+            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        let natural = table.column_max_content_widths();
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if index + 1 == self.names.len() { 0 } else { 2 }));
+            let is_right = self.is_right(index) || right.contains(&index);
+            if is_right {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+            let wide = natural.get(index).copied().unwrap_or_default();
+            if is_right || (index == 0 && usize::from(wide) <= WIDEST_NAME) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            } else {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(wide.min(NARROWEST))));
+            }
+        }
+        table.trim_fmt()
+    }
+
+    /// The columns, by index, that fit in a terminal of this width without wrapping: the first ones and the last ones.
+    #[must_use]
+    pub fn fitting(&self, width: usize) -> (usize, usize) {
+        let natural: Vec<usize> = (0..self.names.len()).map(|column| self.natural_width(column) + 2).collect();
+        let count = natural.len();
+        if natural.iter().sum::<usize>() <= width + 2 {
+            return (count, 0);
+        }
+        // The mark between them takes three columns.
+        let (mut first, mut last, mut used) = (0, 0, 3);
+        while first + last < count {
+            // Three columns from the start for each one from the end.
+            let takes_first = first < 3 * (last + 1);
+            let next = if takes_first { natural[first] } else { natural[count - 1 - last] };
+            if used + next > width + 2 && first > 0 {
+                break;
+            }
+            used += next;
+            if takes_first { first += 1 } else { last += 1 }
+        }
+        (first, last)
+    }
+
+    fn natural_width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|value| cell(value).width());
+        cells.fold(self.names.get(column).map_or(0, |name| shown(name).width()), usize::max)
+    }
+
+    /// The same table with `…` instead of the columns between the first and the last ones, and the names of those.
+    #[must_use]
+    pub fn elided(&self, first: usize, last: usize) -> (Self, Vec<String>) {
+        let count = self.names.len();
+        if first + last >= count {
+            return (Self { names: self.names.clone(), rows: self.rows.clone() }, Vec::new());
+        }
+        let end = count - last;
+        let names = [&self.names[..first], &["…".to_owned()], &self.names[end..]].concat();
+        let row = |row: &Vec<Value>| [&row[..first], &[Value::from("…")], &row[end..]].concat();
+        (Self { names, rows: self.rows.iter().map(row).collect() }, self.names[first..end].to_vec())
+    }
+}
+
+/// A table with a line below its header and two spaces between columns.
+fn bare() -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(STYLE);
+    table
 }
 
 /// A value on one line, without terminal control characters.
@@ -167,19 +216,6 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Truncates a string to `width` terminal columns.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut used = 0;
-    let start = text.chars().take_while(|letter| {
-        used += letter.width().unwrap_or(0);
-        used < width
-    });
-    start.chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use crate::support::table::*;
@@ -198,8 +234,23 @@ mod tests {
         insta::assert_snapshot!(text);
         assert!(!text.contains('\u{1b}'));
         let narrow = table().render(Format::Table, Some(24)).unwrap();
-        assert!(narrow.lines().all(|line| line.starts_with('…') || line.width() <= 24), "{narrow}");
-        assert!(narrow.ends_with("… and the columns cost"), "{narrow}");
+        assert!(narrow.lines().all(|line| line.width() <= 24), "{narrow}");
+        for word in ["Frühling", "東京", "12345", "1.5"] {
+            assert!(narrow.contains(word), "{narrow}");
+        }
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_elided_in_the_middle() {
+        let mut table = Table::new(["one", "two", "three", "four", "five"]);
+        table.push(vec![json!("11111"), json!("22222"), json!("33333"), json!("44444"), json!("55555")]);
+        assert_eq!(
+            (table.fitting(80), table.fitting(33), table.fitting(32), table.fitting(1)),
+            ((5, 0), (5, 0), (3, 1), (1, 0))
+        );
+        let (shown, left_out) = table.elided(3, 1);
+        assert_eq!(left_out, ["four"]);
+        assert_eq!(shown.aligned(Some(40)).lines().last(), Some("11111  22222  33333  …  55555"));
     }
 
     #[test]

@@ -1,9 +1,17 @@
-//! Parses the key file that partners.criteo.com downloads once, when a key is created.
+//! Reads the key file that partners.criteo.com downloads once, when a key is created.
 
-use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
 
+use chrono::SecondsFormat;
+use serde_json::{Map, Value, json};
+
+use crate::commands::read_bytes;
 use crate::config::secrets;
-use crate::support::scan;
+use crate::error::{Error, Result};
+use crate::support::clock::Clock;
+use crate::support::{redact, scan};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -19,6 +27,59 @@ const ID: [&str; 3] = ["clientid", "apikey", "apiclientid"];
 const SECRET: [&str; 4] = ["clientsecret", "apisecret", "apikeysecret", "apiclientsecret"];
 
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
+
+/// The age of an older key explains no failure.
+const YOUNG: Duration = Duration::from_mins(15);
+
+/// Reads the key file. A file younger than [`YOUNG`] also dates the key: both are created together.
+pub(crate) async fn read(path: &Path) -> Result<Map<String, Value>> {
+    let bytes = read_bytes(path, "key").await?;
+    let key = decode(&bytes).as_deref().and_then(parse).ok_or_else(|| {
+        Error::config(format!(
+            "{} contains neither client_id and client_secret nor an API Key and an API Secret. Use the text file that \
+             partners.criteo.com downloads when you press \"Create new key\".",
+            path.display()
+        ))
+    })?;
+    redact::add(&key.client_secret);
+    for (name, value) in [("client_id", &key.client_id), ("client_secret", &key.client_secret)] {
+        if let Some(flaw) = secrets::flaw(value).filter(|flaw| flaw.is_fatal()) {
+            return Err(Error::config(format!(
+                "The key in {} cannot be used: its {name} {flaw}. Use the original file from partners.criteo.com.",
+                path.display()
+            )));
+        }
+    }
+    let mut config = Map::new();
+    config.insert("client_id".to_owned(), json!(key.client_id));
+    config.insert("client_secret".to_owned(), json!(key.client_secret));
+    let age =
+        std::fs::metadata(path).and_then(|data| data.modified()).ok().and_then(|modified| modified.elapsed().ok());
+    if let Some(age) = age.filter(|age| *age < YOUNG) {
+        let created = Clock::default().now() - age;
+        config.insert("key_created_at".to_owned(), json!(created.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    }
+    Ok(config)
+}
+
+/// The permissions of a file that other users can open.
+pub(crate) fn mode_if_shared(path: &Path) -> Option<u32> {
+    let data = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let mode = data.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Says that other users can open the key file.
+pub(crate) fn shared(path: &Path, mode: u32) -> String {
+    format!("Other users of this machine can open {} (mode {mode:03o}).", path.display())
+}
+
+/// Makes a file readable and writable only by its owner.
+pub(crate) fn make_private(path: &Path) -> Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|error| {
+        Error::config(format!("The permissions of {} cannot be changed: {error}. Ask its owner.", path.display()))
+    })
+}
 
 /// Decodes UTF-8 and UTF-16, the latter also without a byte order mark.
 pub(crate) fn decode(bytes: &[u8]) -> Option<String> {

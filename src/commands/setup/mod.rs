@@ -1,85 +1,51 @@
 //! `setup`: creates a working configuration, with a walkthrough of Criteo's developer portal.
 
+mod account;
+mod guide;
 mod key_file;
+mod places;
+mod prompts;
 
-use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
+use crate::check::CheckReport;
 use crate::cli::SetupArguments;
 use crate::commands::check::verdict;
-use crate::commands::{Session, log_warnings, parse_config, read_bytes};
-use crate::config::{SPEC, report_options, secrets};
+use crate::commands::setup::guide::Guide;
+use crate::commands::{Session, log_warnings, parse_config, read_file};
+use crate::config::{self, report_options};
 use crate::error::{Error, Result};
 use crate::products::{Permission, Stream, marketing};
 use crate::protocol::airbyte;
-use crate::support::clock::Clock;
+use crate::support::files;
+use crate::support::table::Format;
 use crate::support::terminal::Terminal;
-use crate::support::{files, redact};
 
-/// The steps in the portal. The code of a step asks its questions after the text.
-const STEPS: &[(&str, &str)] = &[
-    (
-        "Create an app",
-        "Log in to https://partners.criteo.com with a partner account; the app will belong to its organization. Press \
-         \"Create a new app\" (or the + next to \"My Apps\"). Any name works; a descriptive one helps the person who \
-         grants consent.",
-    ),
-    ("Choose how it logs in", "Choose \"Client credentials\"."),
-    (
-        "Choose the service",
-        "Choose \"C-Growth and marketing solutions\" (also called \"Marketing Solutions\" or \"C-Growth\"), and save.",
-    ),
-    (
-        "Grant permissions",
-        "Under \"Authorization\", grant only Read for: PERMISSIONS. Save. The next step freezes them.",
-    ),
-    ("Activate it", "Press \"Activate app\" and confirm."),
-    (
-        "Create a key",
-        "Press \"Create new key\". Your browser downloads a text file with the client ID (or API key) and the secret. \
-         Criteo shows the secret only once, so keep the file safe. An app can have at most five keys.",
-    ),
-    (
-        "Ask for consent",
-        "Press \"Generate new URL\" and copy the link. It works once and expires after 30 days. An administrator, \
-         business manager or technical manager of the Criteo account must open it. If an older consent blocks it, \
-         revoke that on consent.criteo.com first.",
-    ),
-];
-
-/// The age of an older key explains no failure.
-const YOUNG: Duration = Duration::from_mins(15);
-
-/// Sent to the person who grants consent. A test compares it with `docs/credentials.md`.
-const CONSENT: &str = include_str!("consent.txt");
+/// The file that other commands look for.
+const DEFAULT_FILE: &str = "criteo.json";
 
 impl Session {
     pub(crate) async fn setup(&self, arguments: SetupArguments) -> Result<ExitCode> {
         let terminal = Terminal::stderr().filter(Terminal::is_interactive);
         // Check the command line before sending the user through the portal.
         check_flags(&arguments, terminal.is_some())?;
-        let (file, config) = match terminal {
-            Some(terminal) => Guide { terminal }.ask(&arguments).await?,
+        let guide = terminal.map(|terminal| Guide::new(self, terminal, &arguments));
+        let mut has_chosen_advertisers = !arguments.advertisers.is_empty();
+        let (file, config) = match &guide {
+            Some(guide) => {
+                let made = guide.ask().await?;
+                has_chosen_advertisers |= made.has_chosen_advertisers;
+                (made.file, made.config)
+            }
             None => unattended(&arguments).await?,
         };
-        let text = format!("{:#}\n", Value::Object(config));
-        parse_config(&text)?;
-        files::write(&file, &text).map_err(|error| cannot_write(&file, &error))?;
+        parse_config(&Value::Object(config.clone()).to_string())?;
+        write_config(&file, config)?;
         say(terminal, &format!("Wrote {}; only you can read it.", file.display()));
-        // Read the file again, since the user may have fixed it there.
-        let mut report = self.run_checks(self.config(&file).await.as_ref().map_err(Error::clone)).await?;
-        while let (Some(terminal), Err(_)) = (terminal, verdict(&report)) {
-            let response = ask(terminal, "Fix it there or in the file, then press Enter to retry (q to quit):").await?;
-            if response.starts_with('q') {
-                break;
-            }
-            report = self.run_checks(self.config(&file).await.as_ref().map_err(Error::clone)).await?;
-        }
+        let report = self.check_until_it_passes(&file, terminal).await?;
         if let Err(error) = verdict(&report) {
             if terminal.is_none() {
                 tracing::error!("{error}");
@@ -87,23 +53,59 @@ impl Session {
             say(terminal, &format!("Fix that, then retry: source-criteo check --config {}", file.display()));
             return Ok(ExitCode::FAILURE);
         }
-        let streams: Vec<_> = marketing::streams(&self.config(&file).await?.reports)
-            .into_iter()
-            .filter(|stream| stream.is_selected_by_default() && !report.lacking.contains(&stream.permission))
-            .collect();
-        let written = match (&arguments.catalog, terminal) {
-            (Some(path), _) => {
-                Some(path.clone()).map(|path| write_catalog(&path, &streams).map(|()| path)).transpose()?
+        if let (Some(guide), false) = (&guide, has_chosen_advertisers) {
+            // The key did not work yet when the questions were asked.
+            let chosen = guide.advertisers(self.account(&self.config(&file).await?).await.as_ref()).await?;
+            if let Some(ids) = chosen {
+                let mut config = config::parse_object(&read_file(&file, "configuration").await?)?;
+                config.insert("advertiser_ids".to_owned(), json!(ids));
+                write_config(&file, config)?;
             }
-            (None, Some(terminal)) => offer_catalog(terminal, &streams).await?,
-            (None, None) => None,
-        };
-        let next = match written {
-            Some(path) => format!("read --config {} --catalog {}", file.display(), path.display()),
-            None => format!("discover --config {}", file.display()),
-        };
-        say(terminal, &format!("Ready. Next: source-criteo {next}"));
+        }
+        if let Some(path) = &arguments.catalog {
+            let streams: Vec<_> = marketing::streams(&self.config(&file).await?.reports)
+                .into_iter()
+                .filter(|stream| stream.is_selected_by_default() && !report.lacking.contains(&stream.permission))
+                .collect();
+            write_catalog(path, &streams)?;
+        }
+        if let (Some(terminal), false) = (terminal, report.lacking.contains(&Permission::Analytics)) {
+            self.show_yesterdays_spend(&file, terminal).await?;
+        }
+        say(terminal, &format!("Ready. Next: {}", next_command(&file, arguments.catalog.as_deref())));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Checks the configuration; at a terminal, again until it passes or the user gives up.
+    async fn check_until_it_passes(&self, file: &Path, terminal: Option<Terminal>) -> Result<CheckReport> {
+        loop {
+            // Read the file again, since the user may have fixed it there.
+            let report = self.run_checks(self.config(file).await.as_ref().map_err(Error::clone)).await?;
+            if terminal.is_none() || verdict(&report).is_ok() {
+                return Ok(report);
+            }
+            if !prompts::confirm("Fix it there or in the file. Check again?", true).await? {
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn show_yesterdays_spend(&self, file: &Path, terminal: Terminal) -> Result<()> {
+        let config = self.config(file).await?;
+        let zone = config.reports.timezone;
+        match self.yesterdays_spend(config).await {
+            Ok(spend) => {
+                let Some(table) = spend.table else {
+                    terminal.paragraph(&format!("No displays and no spend on {} ({zone}).", spend.day));
+                    return Ok(());
+                };
+                terminal.heading(&format!("Yesterday, {} ({zone})", spend.day));
+                terminal.line(&table.render(Format::Table, Some(terminal.width()))?);
+                terminal.line("");
+            }
+            Err(error) => terminal.paragraph(&format!("Yesterday's spend cannot be shown: {error}")),
+        }
+        Ok(())
     }
 }
 
@@ -127,20 +129,9 @@ fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     }
 }
 
-async fn offer_catalog(terminal: Terminal, streams: &[Stream]) -> Result<Option<PathBuf>> {
-    loop {
-        let question = "Write a catalog of the streams this app can read? File name, or Enter to skip:";
-        let path = path_of(&ask(terminal, question).await?);
-        if path.as_os_str().is_empty() {
-            return Ok(None);
-        }
-        let written =
-            if path.exists() { Err(Error::config("That file already exists.")) } else { write_catalog(&path, streams) };
-        match written {
-            Ok(()) => return Ok(Some(path)),
-            Err(error) => terminal.paragraph(&error.to_string()),
-        }
-    }
+fn write_config(path: &Path, config: Map<String, Value>) -> Result<()> {
+    let text = format!("{:#}\n", Value::Object(config));
+    files::write(path, &text).map_err(|error| cannot_write(path, &error))
 }
 
 fn write_catalog(path: &Path, streams: &[Stream]) -> Result<()> {
@@ -148,12 +139,16 @@ fn write_catalog(path: &Path, streams: &[Stream]) -> Result<()> {
     files::write(path, &catalog).map_err(|error| cannot_write(path, &error))
 }
 
-/// A path as users type it: quoted, or starting with `~/`.
-fn path_of(response: &str) -> PathBuf {
-    let response = response.trim_matches(['"', '\'']);
-    match (response.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(response),
+/// The command that gets data.
+fn next_command(config: &Path, catalog: Option<&Path>) -> String {
+    let is_default = config == Path::new(DEFAULT_FILE);
+    let named = format!(" --config {}", config.display());
+    match catalog {
+        Some(catalog) => format!("source-criteo read{named} --catalog {}", catalog.display()),
+        None if cfg!(feature = "files") => {
+            format!("source-criteo export{}", if is_default { "" } else { named.as_str() })
+        }
+        None => format!("source-criteo preview campaign_statistics_daily{named}"),
     }
 }
 
@@ -178,170 +173,30 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     let (Some(key_file), Some(currency)) = (&arguments.key_file, &arguments.currency) else {
         return Err(Error::config(format!(
             "Without a terminal, setup needs {}. partners.criteo.com downloads the key file when you press \"Create \
-             new key\"; docs/credentials.md has the steps.",
+             new key\"; `source-criteo help credentials` has the steps.",
             missing.join(" and ")
         )));
     };
-    let mut config = read_key(key_file).await?;
+    let mut config = key_file::read(key_file).await?;
+    if let Some(mode) = key_file::mode_if_shared(key_file) {
+        tracing::warn!("{} Run `chmod 600` on it.", key_file::shared(key_file, mode));
+    }
     add(&mut config, arguments, currency);
     Ok((arguments.config.clone(), config))
 }
 
 fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &str) {
     config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
-    if !arguments.advertiser_ids.is_empty() {
-        config.insert("advertiser_ids".to_owned(), json!(arguments.advertiser_ids));
+    if !arguments.advertisers.is_empty() {
+        config.insert("advertiser_ids".to_owned(), json!(arguments.advertisers));
     }
-    for (name, value) in [("start_date", &arguments.start_date), ("api_base_url", &arguments.api_base_url)] {
+    for (name, value) in [
+        ("timezone", &arguments.timezone),
+        ("start_date", &arguments.start_date),
+        ("api_base_url", &arguments.api_base_url),
+    ] {
         if let Some(value) = value {
             config.insert(name.to_owned(), json!(value));
         }
     }
-}
-
-/// Reads the key file. A file younger than [`YOUNG`] also dates the key: both are created together.
-async fn read_key(path: &Path) -> Result<Map<String, Value>> {
-    let bytes = read_bytes(path, "key").await?;
-    let key = key_file::decode(&bytes).as_deref().and_then(key_file::parse).ok_or_else(|| {
-        Error::config(format!(
-            "{} contains neither client_id and client_secret nor an API Key and an API Secret. Use the text file that \
-             partners.criteo.com downloads when you press \"Create new key\".",
-            path.display()
-        ))
-    })?;
-    redact::add(&key.client_secret);
-    for (name, value) in [("client_id", &key.client_id), ("client_secret", &key.client_secret)] {
-        if let Some(flaw) = secrets::flaw(value).filter(|flaw| flaw.is_fatal()) {
-            return Err(Error::config(format!(
-                "The key in {} cannot be used: its {name} {flaw}. Use the original file from partners.criteo.com.",
-                path.display()
-            )));
-        }
-    }
-    let mut config = Map::new();
-    config.insert("client_id".to_owned(), json!(key.client_id));
-    config.insert("client_secret".to_owned(), json!(key.client_secret));
-    let age =
-        std::fs::metadata(path).and_then(|data| data.modified()).ok().and_then(|modified| modified.elapsed().ok());
-    if let Some(age) = age.filter(|age| *age < YOUNG) {
-        let created = Clock::default().now() - age;
-        config.insert("key_created_at".to_owned(), json!(created.to_rfc3339_opts(SecondsFormat::Secs, true)));
-    }
-    Ok(config)
-}
-
-struct Guide {
-    terminal: Terminal,
-}
-
-impl Guide {
-    async fn ask(&self, arguments: &SetupArguments) -> Result<(PathBuf, Map<String, Value>)> {
-        let terminal = self.terminal;
-        terminal.paragraph(
-            "This walks you through Criteo's developer portal to a working configuration. Nothing is sent to anyone \
-             but Criteo. Press Enter after each step; Ctrl-C quits.",
-        );
-        let config = match &arguments.key_file {
-            // A user with a key file has been through the portal.
-            Some(path) => read_key(path).await?,
-            None => self.portal().await?,
-        };
-        let mut config = config;
-        let currency = match &arguments.currency {
-            Some(currency) => currency.clone(),
-            None => self.valid("currency", "Currency of all money in reports, such as EUR:").await?,
-        };
-        let mut arguments = arguments.clone();
-        if arguments.start_date.is_none() {
-            let question = "First day of reports, such as 2026-01-01 (Enter: as far back as Criteo keeps them):";
-            arguments.start_date = Some(self.valid("start_date", question).await?).filter(|day| !day.is_empty());
-        }
-        add(&mut config, &arguments, &currency);
-        let mut file = arguments.config.clone();
-        while file.exists() && !arguments.force {
-            let response = ask(terminal, &format!("{} already exists. Another name:", file.display())).await?;
-            file = if response.is_empty() { file } else { path_of(&response) };
-        }
-        Ok((file, config))
-    }
-
-    async fn portal(&self) -> Result<Map<String, Value>> {
-        let terminal = self.terminal;
-        let mut permissions = vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics];
-        for (permission, what) in [
-            (Permission::Audiences, "audiences and their segments"),
-            (Permission::Recommendations, "product sets and boosts"),
-        ] {
-            if ask(terminal, &format!("Campaigns, ads and reports are included. Also {what}? (y/N)"))
-                .await?
-                .starts_with(['y', 'Y'])
-            {
-                permissions.push(permission);
-            }
-        }
-        let labels: Vec<_> =
-            permissions.iter().map(|permission| permission.label().trim_end_matches(": Read")).collect();
-        let mut key = None;
-        for (index, (title, text)) in STEPS.iter().enumerate() {
-            terminal.heading(&format!("{}. {title}", index + 1));
-            terminal.paragraph(&text.replace("PERMISSIONS", &labels.join(", ")));
-            match *title {
-                "Create a key" => key = Some(self.key().await?),
-                "Ask for consent" => {
-                    let link = ask(terminal, "The link (Enter to skip):").await?;
-                    if link.is_empty() {
-                        terminal.paragraph("docs/credentials.md has a message to send with it.");
-                    } else {
-                        terminal.paragraph("A message for the person who grants consent:");
-                        terminal.line(&format!("\n{}", CONSENT.replace("LINK", &link)));
-                    }
-                    terminal.paragraph(
-                        "Consent may take a while. To continue later, press Ctrl-C and run: source-criteo setup \
-                         --key-file FILE.",
-                    );
-                    ask(terminal, "Press Enter when consent is granted:").await?;
-                }
-                _ => {
-                    ask(terminal, "Press Enter when done:").await?;
-                }
-            }
-        }
-        Ok(key.unwrap_or_default())
-    }
-
-    async fn key(&self) -> Result<Map<String, Value>> {
-        loop {
-            let path = ask(self.terminal, "Path of the key file:").await?;
-            match read_key(&path_of(&path)).await {
-                Ok(key) => return Ok(key),
-                Err(error) => self.terminal.paragraph(&error.to_string()),
-            }
-        }
-    }
-
-    /// Asks for a setting until it is valid; an optional one may be empty.
-    async fn valid(&self, setting: &str, question: &str) -> Result<String> {
-        let schema = &SPEC["connectionSpecification"];
-        let is_required = schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == setting));
-        loop {
-            let response = ask(self.terminal, question).await?;
-            let response = if setting == "currency" { response.to_uppercase() } else { response };
-            let settings = Map::from_iter([(setting.to_owned(), Value::from(response.as_str()))]);
-            match report_options(settings) {
-                _ if response.is_empty() && !is_required => return Ok(response),
-                Ok(_) => return Ok(response),
-                Err(error) => self.terminal.paragraph(&error.to_string()),
-            }
-        }
-    }
-}
-
-async fn ask(terminal: Terminal, question: &str) -> Result<String> {
-    terminal.question(question);
-    let line = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|length| (length > 0).then_some(line))
-    });
-    let line = line.await.ok().and_then(std::result::Result::ok).flatten();
-    line.map(|line| line.trim().to_owned()).ok_or_else(|| Error::config("Standard input ended before setup finished."))
 }

@@ -28,7 +28,7 @@ use crate::output::report_page::view::Page;
 use crate::output::report_page::watch::Watch;
 use crate::output::sink::Sink;
 use crate::output::stream::StreamOutput;
-use crate::output::{Coverage, StreamId};
+use crate::output::{AdvertiserNames, Coverage, StreamId};
 use crate::support::stop::Stop;
 use crate::support::{files, redact};
 
@@ -182,8 +182,14 @@ impl ReportPage {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn write(&self, streams: &[StreamOutput], failures: &[String], stop: Option<&Stop>) -> Result<String> {
-        let page = Page::new(self, streams, failures, stop);
+    pub(crate) fn write(
+        &self,
+        streams: &[StreamOutput],
+        names: &AdvertiserNames,
+        failures: &[String],
+        stop: Option<&Stop>,
+    ) -> Result<String> {
+        let page = Page::new(self, streams, names, failures, stop);
         let text = page.render().map_err(|error| Error::system(format!("The report cannot be rendered: {error}.")))?;
         files::write(&self.path, &redact::clean(&text)).map_err(|error| cannot_be_written(&self.path, &error))?;
         Ok(self.path.display().to_string())

@@ -7,6 +7,7 @@ use askama::Template;
 use chrono::NaiveDate;
 
 use crate::model::calendar::{Grain, Window};
+use crate::output::AdvertiserNames;
 use crate::output::report_page::amount::Amount;
 use crate::output::report_page::calendar::{self, Report};
 use crate::output::report_page::charts::{self, Chart};
@@ -53,6 +54,8 @@ struct Verdict {
 
 /// A number with what it counts.
 struct Tile {
+    /// `good`, `fair`, `bad` or empty.
+    kind: &'static str,
     label: &'static str,
     value: String,
     more: String,
@@ -118,10 +121,11 @@ impl<'a> Page<'a> {
     pub(crate) fn new(
         page: &'a ReportPage,
         streams: &[StreamOutput],
+        known: &AdvertiserNames,
         failures: &[String],
         stop: Option<&Stop>,
     ) -> Self {
-        let names = names(streams);
+        let names = names(streams, known);
         let calendars: BTreeMap<usize, Calendar> = page.days.iter().map(|(id, days)| (*id, days.calendar())).collect();
         let shown = calendars.values().filter(|calendar| !calendar.periods.is_empty()).count();
         let name_of = |id: &usize| streams.get(*id).map(|stream| stream.setup.name.as_str()).unwrap_or_default();
@@ -157,9 +161,9 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Advertisers as rows of any stream name them.
-fn names(streams: &[StreamOutput]) -> Names {
-    let mut names = Names::default();
+/// Advertisers as their list or rows of any stream name them.
+fn names(streams: &[StreamOutput], known: &AdvertiserNames) -> Names {
+    let mut names = Names(known.iter().map(|(id, name)| (id.to_string(), redact::line(name))).collect());
     for watch in streams.iter().filter_map(|stream| stream.watch.as_ref()) {
         names.0.extend(watch.names.iter().map(|(id, name)| (id.clone(), redact::line(name))));
     }
@@ -265,21 +269,23 @@ fn tiles(page: &ReportPage, streams: &[StreamOutput], days: &DayCounts, calls: C
     let rows: u64 = streams.iter().map(|stream| stream.records).sum();
     let compared = grouped(days.compared.len() as u64);
     let refused = calls.refused + calls.failed;
-    let tile = |label, value, more| Tile { label, value, more };
+    let tile = |kind, label, value, more| Tile { kind, label, value, more };
+    let agreeing = match days.compared.len() {
+        0 => "none".to_owned(),
+        _ => format!("{} of {compared}", grouped(days.agreeing() as u64)),
+    };
+    let if_any = |count: usize, kind: &'static str| if count > 0 { kind } else { "" };
     vec![
-        tile("Rows", grouped(rows), format!("in {}", counted(streams.len() as u64, "stream"))),
+        tile("", "Rows", grouped(rows), format!("in {}", counted(streams.len() as u64, "stream"))),
+        tile(if_any(days.differing(), "fair"), "Settled days that agree", agreeing, "with Criteo's totals".to_owned()),
         tile(
-            "Settled days that agree",
-            if days.compared.is_empty() {
-                "none".to_owned()
-            } else {
-                format!("{} of {compared}", grouped(days.agreeing() as u64))
-            },
-            "with Criteo's totals".to_owned(),
+            if_any(days.missing, "bad"),
+            "Days missing",
+            grouped(days.missing as u64),
+            format!("{} settling", grouped(days.settling as u64)),
         ),
-        tile("Days missing", grouped(days.missing as u64), format!("{} settling", grouped(days.settling as u64))),
-        tile("Duration", duration(page.began.elapsed()), format!("{} waiting", duration(calls.waited))),
-        tile("Requests", grouped(calls.count), format!("{} repeated", grouped(refused))),
+        tile("", "Duration", duration(page.began.elapsed()), format!("{} waiting", duration(calls.waited))),
+        tile("", "Requests", grouped(calls.count), format!("{} repeated", grouped(refused))),
     ]
 }
 

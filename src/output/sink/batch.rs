@@ -3,24 +3,19 @@
 //! Targets do not delete the files, so every run removes files older than a day.
 
 use std::fs::{File, OpenOptions};
-#[cfg(feature = "files")]
-use std::io::BufWriter;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-#[cfg(feature = "files")]
-use arrow_ipc::writer::FileWriter;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::output::stream::StreamSetup;
-#[cfg(feature = "files")]
+use crate::output::table::Dialect;
+use crate::output::table::arrow_file::ArrowFile;
 use crate::output::table::columns::Columns;
-#[cfg(feature = "files")]
-use crate::output::table::{Dialect, Table};
 use crate::protocol::singer::settings::{BatchFormat, Batches};
 use crate::support::clock;
 
@@ -58,7 +53,6 @@ pub struct BatchFiles {
     /// Bytes not yet written to the open file.
     pub buffer: Vec<u8>,
     /// Rows not yet written to the open file, in the format `arrow`.
-    #[cfg(feature = "files")]
     columns: Option<Columns>,
     open: Option<(Sink, Named)>,
     records: u64,
@@ -80,8 +74,7 @@ struct Named {
 enum Sink {
     Plain(File),
     Gzip(Box<GzEncoder<File>>),
-    #[cfg(feature = "files")]
-    Arrow(Box<FileWriter<BufWriter<File>>>),
+    Arrow(Box<ArrowFile>),
 }
 
 impl BatchFiles {
@@ -89,9 +82,7 @@ impl BatchFiles {
     #[must_use]
     pub(crate) fn new(batches: Batches, setup: &StreamSetup) -> Self {
         Self {
-            #[cfg(feature = "files")]
-            columns: (batches.format == BatchFormat::Arrow)
-                .then(|| Columns::new(&Table::new(&setup.stream, &setup.plan, Dialect::Singer))),
+            columns: if batches.format == BatchFormat::Arrow { Columns::of(setup, Dialect::Singer) } else { None },
             batches,
             stream: setup.name.clone(),
             buffer: Vec::new(),
@@ -124,23 +115,17 @@ impl BatchFiles {
     }
 
     /// The columns, in the format `arrow`.
-    #[cfg(feature = "files")]
     pub(crate) fn columns(&mut self) -> Option<&mut Columns> {
         self.columns.as_mut()
     }
 
     /// Warnings about values that are not stored as Criteo sent them.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        #[cfg(feature = "files")]
-        if let Some(columns) = &self.columns {
-            return columns.warnings();
-        }
-        Vec::new()
+        self.columns.as_ref().map(Columns::warnings).unwrap_or_default()
     }
 
     /// Collects the record that was written last; returns whether there are enough to write.
     fn is_large(&mut self) -> bool {
-        #[cfg(feature = "files")]
         if let Some(columns) = &mut self.columns {
             columns.append();
             return columns.is_full();
@@ -208,10 +193,9 @@ impl BatchFiles {
         match &mut self.open {
             Some((Sink::Plain(file), _)) => file.write_all(&self.buffer)?,
             Some((Sink::Gzip(encoder), _)) => encoder.write_all(&self.buffer)?,
-            #[cfg(feature = "files")]
-            Some((Sink::Arrow(writer), _)) => {
-                if let Some(columns) = self.columns.as_mut().filter(|columns| !columns.is_empty()) {
-                    writer.write(&columns.take().map_err(io::Error::other)?).map_err(io::Error::other)?;
+            Some((Sink::Arrow(file), _)) => {
+                if let Some(columns) = &mut self.columns {
+                    file.write(columns)?;
                 }
             }
             None => {}
@@ -231,11 +215,7 @@ impl BatchFiles {
             match sink {
                 Sink::Plain(_) => {}
                 Sink::Gzip(encoder) => drop(encoder.finish()?),
-                #[cfg(feature = "files")]
-                Sink::Arrow(mut writer) => {
-                    writer.finish().map_err(io::Error::other)?;
-                    writer.flush().map_err(io::Error::other)?;
-                }
+                Sink::Arrow(mut file) => file.finish()?,
             }
         }
         Ok(())
@@ -261,10 +241,8 @@ impl BatchFiles {
         // As the Singer SDK writes it: its readers take what follows `file://` for a path, without decoding.
         let url = format!("file://{}", path.display());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        #[cfg(feature = "files")]
         if let Some(columns) = &self.columns {
-            let writer = FileWriter::try_new(BufWriter::new(file), columns.schema()).map_err(io::Error::other)?;
-            return Ok((Sink::Arrow(Box::new(writer)), Named { path, url }));
+            return Ok((Sink::Arrow(Box::new(ArrowFile::create(file, columns)?)), Named { path, url }));
         }
         let sink = if *is_compressed {
             Sink::Gzip(Box::new(GzEncoder::new(file, Compression::fast())))

@@ -1,27 +1,66 @@
 //! Tables in a folder: rows go to staged files, which are merged into the tables when a stream ends.
 
+use tracing::Level;
+
 use crate::error::Result;
-use crate::output::stream::StreamSetup;
+use crate::model::calendar::Window;
+use crate::output::sink::StreamFiles;
+use crate::output::stream::{StreamOutput, StreamSetup};
 use crate::output::table::folder::{Folder, unmerged};
 use crate::output::table::staged::Staged;
-use crate::output::table::{Dialect, Table};
+use crate::output::tally::ReportTally;
 use crate::output::writer::Lines;
 use crate::protocol::singer::log::Log;
+use crate::support::text::counted;
 
 /// The sink of an export.
 pub struct Export {
-    pub(crate) log: Log,
-    pub(crate) folder: Folder,
+    pub(super) log: Log,
+    folder: Folder,
+    /// The tables that this run has merged.
+    merged: Vec<Merged>,
+}
+
+/// What a run did to a table.
+struct Merged {
+    name: String,
+    days: Option<Window>,
+    /// How many days agree with Criteo's totals, in words.
+    proof: Option<String>,
 }
 
 impl Export {
-    pub(super) fn staged(&self, setup: &StreamSetup) -> Staged {
-        self.folder.staged(Table::new(&setup.stream, &setup.plan, Dialect::Files))
+    pub(super) fn new(log: Log, folder: Folder) -> Self {
+        Self { log, folder, merged: Vec::new() }
     }
 
-    /// Writes what covers all tables, and says what to do with them.
+    pub(super) fn staged(&self, setup: &StreamSetup) -> Staged {
+        self.folder.staged(setup)
+    }
+
+    /// Merges the rows of a closed stream.
+    pub(super) fn merge(&mut self, stream: &StreamOutput) -> Result<()> {
+        let name = &stream.setup.name;
+        self.folder.merge(name).map_err(|error| unmerged(&error))?;
+        let days = stream.files.as_ref().and_then(StreamFiles::days_read);
+        self.merged.push(Merged {
+            name: name.clone(),
+            days: days.map(|(start, end)| Window { start, end }),
+            proof: stream.tally.as_ref().and_then(ReportTally::proof),
+        });
+        Ok(())
+    }
+
+    /// Writes what covers all tables, and says what they hold and what to do with them.
     pub(super) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool) -> Result<()> {
         self.folder.finish().map_err(|error| unmerged(&error))?;
+        for table in &self.merged {
+            let rows = self.folder.count_rows(&table.name).map_err(|error| unmerged(&error))?;
+            let read = table.days.map(|days| format!("; read {days}")).unwrap_or_default();
+            let proof = table.proof.as_ref().map(|proof| format!("; {proof}")).unwrap_or_default();
+            let text = format!("{} in the table{read}{proof}.", counted(rows, "row"));
+            self.log.line(Level::INFO, Some(&table.name), &text);
+        }
         for line in self.folder.next_steps().into_iter().filter(|_| shows_next_steps) {
             out.text(&line);
         }

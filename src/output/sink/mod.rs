@@ -5,14 +5,14 @@ pub mod airbyte;
 pub mod batch;
 pub mod capture;
 pub mod console;
-#[cfg(feature = "files")]
 pub mod export;
-#[cfg(feature = "files")]
+#[cfg_attr(not(feature = "files"), path = "no_pipe.rs")]
 pub mod pipe;
 pub mod singer;
 
 use std::io;
 
+use chrono::NaiveDate;
 use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
 use tracing::Level;
@@ -24,23 +24,19 @@ use crate::output::report_page::watch;
 use crate::output::sink::batch::BatchFiles;
 use crate::output::sink::capture::Capture;
 use crate::output::sink::console::Console;
-#[cfg(feature = "files")]
 use crate::output::sink::export::Export;
-#[cfg(feature = "files")]
 use crate::output::sink::pipe::Pipe;
 use crate::output::sink::singer::SingerSink;
 use crate::output::stream::{Progress, StreamOutput};
-#[cfg(feature = "files")]
 use crate::output::table::columns::Columns;
-#[cfg(feature = "files")]
-use crate::output::table::folder::{Folder, unmerged};
-#[cfg(feature = "files")]
+use crate::output::table::folder::Folder;
 use crate::output::table::staged::Staged;
 use crate::output::writer::{BUFFER, Lines};
 use crate::protocol::airbyte::{Status, record_suffix};
 use crate::rows::envelope::RowSink;
 use crate::rows::project::JsonObject;
 use crate::support::stop::{Stop, StopSender};
+use crate::support::text::list_of;
 use crate::support::watchdog;
 
 /// The form of the output.
@@ -54,10 +50,8 @@ pub enum Sink {
     /// Rows and errors for a caller in this process.
     Capture(Capture),
     /// Rows of one stream on stdout, without messages; logs on stderr.
-    #[cfg(feature = "files")]
     Pipe(Box<Pipe>),
     /// Files in a folder; logs on stderr.
-    #[cfg(feature = "files")]
     Export(Box<Export>),
 }
 
@@ -67,13 +61,26 @@ impl Sink {
         matches!(self, Self::Airbyte)
     }
 
-    /// Whether stdout is text for people.
+    /// Whether the command is for people, who get text instead of logs at a terminal.
     pub(crate) fn is_for_people(&self) -> bool {
         match self {
-            Self::Console(_) => true,
-            #[cfg(feature = "files")]
-            Self::Export(_) => true,
-            _ => false,
+            Self::Console(_) | Self::Pipe(_) | Self::Export(_) => true,
+            Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
+        }
+    }
+
+    /// Whether text for people goes to stdout.
+    pub(crate) fn has_text_on_stdout(&self) -> bool {
+        matches!(self, Self::Console(_))
+    }
+
+    /// Whether people asked for every line of the log.
+    pub(crate) fn is_debugging(&self) -> bool {
+        match self {
+            Self::Console(console) => console.log.level() >= Level::DEBUG,
+            Self::Pipe(pipe) => pipe.log().level() >= Level::DEBUG,
+            Self::Export(export) => export.log.level() >= Level::DEBUG,
+            Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
         }
     }
 
@@ -84,9 +91,7 @@ impl Sink {
             Self::Singer(sink) => sink.log.line(level, stream, text),
             Self::Console(console) => console.log.line(level, stream, text),
             Self::Capture(_) => {}
-            #[cfg(feature = "files")]
-            Self::Pipe(pipe) => pipe.log.line(level, stream, text),
-            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log().line(level, stream, text),
             Self::Export(export) => export.log.line(level, stream, text),
         }
     }
@@ -98,17 +103,17 @@ impl Sink {
             Self::Singer(sink) => sink.log.line(Level::ERROR, stream, &error.message),
             Self::Console(console) => console.log.line(Level::ERROR, stream, &error.message),
             Self::Capture(capture) => capture.report_error(error),
-            #[cfg(feature = "files")]
-            Self::Pipe(pipe) => pipe.log.line(Level::ERROR, stream, &error.message),
-            #[cfg(feature = "files")]
+            Self::Pipe(pipe) => pipe.log().line(Level::ERROR, stream, &error.message),
             Self::Export(export) => export.log.line(Level::ERROR, stream, &error.message),
         }
     }
 
     /// Reports the outcome of `check`.
     pub(crate) fn report_check(&self, out: &mut Lines, outcome: &Result<String>) {
-        if let Self::Airbyte = self {
-            airbyte::report_check(out, outcome);
+        match self {
+            Self::Airbyte => airbyte::report_check(out, outcome),
+            Self::Console(_) => console::report_check(out, outcome),
+            _ => {}
         }
     }
 
@@ -117,12 +122,10 @@ impl Sink {
         match self {
             Self::Airbyte => airbyte::report_config(out, config),
             Self::Singer(sink) => sink.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
-            Self::Console(console) => console.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
+            Self::Console(console) => console.log.line(Level::WARN, None, console::CANNOT_STORE_TOKEN),
+            Self::Pipe(pipe) => pipe.log().line(Level::WARN, None, console::CANNOT_STORE_TOKEN),
+            Self::Export(export) => export.log.line(Level::WARN, None, console::CANNOT_STORE_TOKEN),
             Self::Capture(_) => {}
-            #[cfg(feature = "files")]
-            Self::Pipe(pipe) => pipe.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
-            #[cfg(feature = "files")]
-            Self::Export(export) => export.log.line(Level::WARN, None, singer::CANNOT_STORE_TOKEN),
         }
     }
 
@@ -137,19 +140,16 @@ impl Sink {
     pub(crate) fn prepare_stream(&mut self, stream: &mut StreamOutput) {
         match self {
             Self::Singer(sink) => sink.prepare_stream(stream),
-            #[cfg(feature = "files")]
             Self::Pipe(pipe) => pipe.prepare_stream(stream),
-            #[cfg(feature = "files")]
             Self::Export(export) => stream.files = Some(StreamFiles::Table(Box::new(export.staged(&stream.setup)))),
             Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
     }
 
     /// Exports to a folder from now on.
-    #[cfg(feature = "files")]
     pub(crate) fn export_to(&mut self, folder: Box<Folder>) {
         *self = match std::mem::replace(self, Self::Airbyte) {
-            Self::Console(console) => Self::Export(Box::new(Export { log: console.log, folder: *folder })),
+            Self::Console(console) => Self::Export(Box::new(Export::new(console.log, *folder))),
             other => other,
         };
     }
@@ -157,7 +157,6 @@ impl Sink {
     /// Warnings about values of a stream that are not stored as Criteo sent them.
     pub(crate) fn column_warnings(&self, stream: &StreamOutput) -> Vec<String> {
         match self {
-            #[cfg(feature = "files")]
             Self::Pipe(pipe) => pipe.warnings(),
             _ => stream.files.as_ref().map(StreamFiles::warnings).unwrap_or_default(),
         }
@@ -167,12 +166,21 @@ impl Sink {
     ///
     /// # Errors
     /// If a file cannot be read or written.
-    pub(crate) fn merge(&mut self, stream: &str) -> Result<()> {
-        #[cfg(feature = "files")]
-        if let Self::Export(export) = self {
-            return export.folder.merge(stream).map_err(|error| unmerged(&error));
-        }
-        Ok(())
+    pub(crate) fn merge(&mut self, stream: &StreamOutput) -> Result<()> {
+        if let Self::Export(export) = self { export.merge(stream) } else { Ok(()) }
+    }
+
+    /// The one message for all streams that an interrupted run leaves incomplete, if a user reads it. Platforms and
+    /// targets get one per stream.
+    pub(crate) fn interruption(&self, unfinished: &[String], streams: usize) -> Option<String> {
+        let Self::Export(_) = self else { return None };
+        Some(format!(
+            "The run was interrupted before {} of {} complete: {}. Nothing that was exported is lost. Run the same \
+             command again: it continues from there.",
+            unfinished.len(),
+            if streams == 1 { "1 stream was".to_owned() } else { format!("{streams} streams were") },
+            list_of(unfinished.iter().cloned())
+        ))
     }
 
     /// Reports the start of a stream, before its first record.
@@ -180,9 +188,7 @@ impl Sink {
         match self {
             Self::Airbyte => airbyte::status(out, &stream.setup.name, Status::Started),
             Self::Singer(_) => out.message(&std::mem::take(&mut stream.setup.schema)),
-            Self::Console(_) | Self::Capture(_) => {}
-            #[cfg(feature = "files")]
-            Self::Pipe(_) | Self::Export(_) => {}
+            Self::Console(_) | Self::Capture(_) | Self::Pipe(_) | Self::Export(_) => {}
         }
     }
 
@@ -198,11 +204,8 @@ impl Sink {
         match self {
             Self::Airbyte => airbyte::state(out, stream, state),
             Self::Singer(sink) => sink.state(out, stream, state),
-            #[cfg(feature = "files")]
             Self::Pipe(pipe) => pipe.pass_on(out),
-            #[cfg(feature = "files")]
-            Self::Export(_) => {}
-            Self::Console(_) | Self::Capture(_) => {}
+            Self::Export(_) | Self::Console(_) | Self::Capture(_) => {}
         }
     }
 
@@ -214,16 +217,12 @@ impl Sink {
         files: Option<&'a mut StreamFiles>,
     ) -> RecordTarget<'a> {
         match (self, files) {
-            #[cfg(feature = "files")]
             (_, Some(StreamFiles::Table(staged))) => RecordTarget::Table(staged),
-            #[cfg(feature = "files")]
             (Self::Pipe(pipe), _) => pipe.record_target(out),
             (_, Some(StreamFiles::Batches(files))) => RecordTarget::Files(files),
             (Self::Singer(_), None) => singer::record_target(out, stream),
-            (Self::Airbyte, _) => airbyte::record_target(out, &stream.setup.name),
-            (Self::Console(console), _) => RecordTarget::Nothing(&mut console.row),
-            #[cfg(feature = "files")]
-            (Self::Export(_), _) => airbyte::record_target(out, &stream.setup.name),
+            (Self::Airbyte | Self::Export(_), _) => airbyte::record_target(out, &stream.setup.name),
+            (Self::Console(console), _) => RecordTarget::Nowhere(&mut console.buffer),
             (Self::Capture(capture), _) => RecordTarget::Capture(capture),
         }
     }
@@ -266,11 +265,8 @@ impl Sink {
     pub(crate) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool, is_stopping: bool) -> Result<()> {
         match self {
             Self::Singer(sink) => sink.finish(out),
-            #[cfg(feature = "files")]
             Self::Pipe(pipe) => pipe.finish(out),
-            #[cfg(feature = "files")]
             Self::Export(_) if is_stopping => {}
-            #[cfg(feature = "files")]
             Self::Export(export) => return export.finish(out, shows_next_steps),
             Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
@@ -292,29 +288,25 @@ pub(crate) enum RecordTarget<'a> {
     /// Singer messages.
     Singer { out: &'a mut Lines, prefix: Vec<u8>, suffix: Vec<u8> },
     /// Lines of JSON without an envelope.
-    #[cfg(feature = "files")]
     Lines(&'a mut Lines),
     /// Singer batch files.
     Files(&'a mut BatchFiles),
     /// Staged files of an export.
-    #[cfg(feature = "files")]
     Table(&'a mut Staged),
     /// Columns on a pipe.
-    #[cfg(feature = "files")]
     Pipe(&'a mut Pipe, &'a mut Lines),
     /// The caller.
     Capture(&'a mut Capture),
-    /// Nowhere.
-    Nothing(&'a mut Vec<u8>),
+    /// Rows are only counted.
+    Nowhere(&'a mut Vec<u8>),
 }
 
 impl RecordTarget<'_> {
     /// The columns that collect the rows, unless rows are JSON.
-    #[cfg(feature = "files")]
     fn columns(&mut self) -> Option<&mut Columns> {
         match self {
             Self::Files(files) => files.columns(),
-            Self::Table(staged) => Some(&mut staged.columns),
+            Self::Table(staged) => Some(staged.columns()),
             Self::Pipe(pipe, _) => pipe.columns(),
             _ => None,
         }
@@ -323,14 +315,11 @@ impl RecordTarget<'_> {
     /// The buffer of rows that are JSON.
     fn buffer(&mut self) -> Option<&mut Vec<u8>> {
         match self {
-            Self::Airbyte { out, .. } | Self::Singer { out, .. } => Some(&mut out.buffer),
+            Self::Airbyte { out, .. } | Self::Singer { out, .. } | Self::Lines(out) => Some(&mut out.buffer),
             Self::Files(files) => Some(&mut files.buffer),
             Self::Capture(capture) => Some(&mut capture.buffer),
-            Self::Nothing(buffer) => Some(buffer),
-            #[cfg(feature = "files")]
-            Self::Lines(out) => Some(&mut out.buffer),
-            #[cfg(feature = "files")]
-            _ => None,
+            Self::Nowhere(buffer) => Some(buffer),
+            Self::Table(_) | Self::Pipe(..) => None,
         }
     }
 
@@ -355,11 +344,9 @@ impl RecordTarget<'_> {
             Self::Singer { out, suffix, .. } => out.buffer.extend_from_slice(suffix),
             Self::Files(files) => files.buffer.push(b'\n'),
             Self::Capture(capture) => capture.end_record(),
-            Self::Nothing(buffer) => buffer.clear(),
-            #[cfg(feature = "files")]
+            Self::Nowhere(buffer) => buffer.clear(),
             Self::Lines(out) => out.buffer.push(b'\n'),
-            #[cfg(feature = "files")]
-            _ => {}
+            Self::Table(_) | Self::Pipe(..) => {}
         }
     }
 
@@ -367,17 +354,13 @@ impl RecordTarget<'_> {
     fn flush_if_due(&mut self) -> io::Result<()> {
         let out = match self {
             Self::Files(files) => return files.end_record(),
-            #[cfg(feature = "files")]
             Self::Table(staged) => return staged.end_row(),
-            #[cfg(feature = "files")]
             Self::Pipe(pipe, out) => {
                 pipe.end_row(out)?;
                 out
             }
-            Self::Airbyte { out, .. } | Self::Singer { out, .. } => out,
-            #[cfg(feature = "files")]
-            Self::Lines(out) => out,
-            Self::Capture(_) | Self::Nothing(_) => return Ok(()),
+            Self::Airbyte { out, .. } | Self::Singer { out, .. } | Self::Lines(out) => out,
+            Self::Capture(_) | Self::Nowhere(_) => return Ok(()),
         };
         if out.buffer.len() >= BUFFER {
             out.flush();
@@ -394,7 +377,6 @@ pub(crate) enum StreamFiles {
     /// Singer batches.
     Batches(Box<BatchFiles>),
     /// Staged rows of an export.
-    #[cfg(feature = "files")]
     Table(Box<Staged>),
 }
 
@@ -407,7 +389,6 @@ impl StreamFiles {
         match self {
             // Targets merge batches by key.
             Self::Batches(_) => Ok(()),
-            #[cfg(feature = "files")]
             Self::Table(staged) => staged.end_slice(coverage),
         }
     }
@@ -416,8 +397,7 @@ impl StreamFiles {
     pub(crate) fn finish_snapshot(&mut self, scope: &[String]) {
         match self {
             Self::Batches(_) => {}
-            #[cfg(feature = "files")]
-            Self::Table(staged) => staged.scope = Some(scope.to_vec()),
+            Self::Table(staged) => staged.finish_snapshot(scope),
         }
     }
 
@@ -426,7 +406,6 @@ impl StreamFiles {
         match self {
             Self::Batches(files) => files.are_empty(),
             // States are kept in files, so they wait for more rows.
-            #[cfg(feature = "files")]
             Self::Table(_) => false,
         }
     }
@@ -435,7 +414,6 @@ impl StreamFiles {
     pub(crate) fn are_due(&self) -> bool {
         match self {
             Self::Batches(files) => files.are_due(),
-            #[cfg(feature = "files")]
             Self::Table(staged) => staged.is_due(),
         }
     }
@@ -448,7 +426,6 @@ impl StreamFiles {
     pub(crate) fn hand_over(&mut self, state: Option<&Value>) -> io::Result<Option<Value>> {
         match self {
             Self::Batches(files) => files.hand_over(),
-            #[cfg(feature = "files")]
             Self::Table(staged) => staged.finish_file(state).map(|()| None),
         }
     }
@@ -457,8 +434,15 @@ impl StreamFiles {
     pub(crate) fn withdraw(&mut self) {
         match self {
             Self::Batches(files) => files.withdraw(),
-            #[cfg(feature = "files")]
             Self::Table(_) => {}
+        }
+    }
+
+    /// The first and last day that was read in this run, if it is known.
+    fn days_read(&self) -> Option<(NaiveDate, NaiveDate)> {
+        match self {
+            Self::Batches(_) => None,
+            Self::Table(staged) => staged.days_read(),
         }
     }
 
@@ -466,8 +450,7 @@ impl StreamFiles {
     pub(crate) fn warnings(&self) -> Vec<String> {
         match self {
             Self::Batches(files) => files.warnings(),
-            #[cfg(feature = "files")]
-            Self::Table(staged) => staged.columns.warnings(),
+            Self::Table(staged) => staged.warnings(),
         }
     }
 }
@@ -483,9 +466,8 @@ impl Records<'_> {
     /// Writes a row, unless it is not new.
     fn write<'de, D: Deserializer<'de>>(&mut self, row: D, is_first: bool) -> std::result::Result<bool, D::Error> {
         let plan = &mut self.stream.setup.plan;
-        #[cfg(feature = "files")]
         if let Some(columns) = self.target.columns() {
-            return watch::write_row(plan, row, &mut columns.cells, self.stream.watch.as_deref_mut());
+            return watch::write_row(plan, row, columns.cells(), self.stream.watch.as_deref_mut());
         }
         let start = self.target.buffer().map_or(0, |buffer| buffer.len());
         self.target.begin(is_first.then_some(&self.stream.setup.name));

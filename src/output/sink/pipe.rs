@@ -26,7 +26,7 @@ pub enum PipeFormat {
 
 /// The sink of a pipe.
 pub struct Pipe {
-    pub(crate) log: Log,
+    log: Log,
     format: PipeFormat,
     table: Option<Open>,
 }
@@ -47,6 +47,11 @@ impl Pipe {
     #[must_use]
     pub fn new(log: Log, format: PipeFormat) -> Self {
         Self { log, format, table: None }
+    }
+
+    /// Where logs go.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Prepares the columns; the header follows with the first rows, or at the end.

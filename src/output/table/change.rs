@@ -59,9 +59,12 @@ fn advertisers_of(note: &CoverageNote) -> BTreeSet<u64> {
 }
 
 impl Change {
+    /// `None` without staged files.
+    ///
     /// # Errors
     /// If a row has no day that leads to a partition, which the check of responses prevents.
-    pub(super) fn new(layout: Layout, files: Vec<StagedFile>) -> io::Result<Self> {
+    pub(super) fn new(files: Vec<StagedFile>) -> io::Result<Option<Self>> {
+        let Some(layout) = files.first().map(|file| file.notes.layout.clone()) else { return Ok(None) };
         let (mut slices, mut replaced) = (Vec::new(), Vec::new());
         let mut first_of_read: HashMap<u64, usize> = HashMap::new();
         let mut complete = BTreeSet::new();
@@ -97,7 +100,7 @@ impl Change {
         if layout.partition != Partition::None && slices.iter().any(lacks_day) {
             return Err(io::Error::other("rows have no day"));
         }
-        Ok(Self { layout, files, slices, replaced, scope })
+        Ok(Some(Self { layout, files, slices, replaced, scope }))
     }
 
     /// The partitions that staged rows are in or that lose rows.

@@ -13,22 +13,35 @@ use arrow_schema::{ArrowError, DataType, SchemaRef};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
-use crate::output::table::{DECIMAL, Table};
+use crate::output::stream::StreamSetup;
+use crate::output::table::{DECIMAL, Dialect, Table};
 use crate::rows::coerce::iso_day;
 use crate::rows::decimal::Decimal;
 use crate::rows::project::RowCells;
 
 /// Rows of one batch: large enough for columns, small enough for the memory of many streams.
-pub(crate) const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 /// Bytes of text in one batch, in case rows are long.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Days from 0001-01-01 to 1970-01-01.
 const EPOCH: i32 = 719_163;
+/// Digits that any 64-bit integer has room for.
+const SHORT: usize = 19;
+/// Powers of ten up to that of the scale.
+const POWERS: [u64; 10] = {
+    let mut powers = [1; 10];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 
 /// The typed columns of a table, and the row that is being filled.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    pub cells: RowCells,
+    cells: RowCells,
     columns: Vec<Column>,
     schema: SchemaRef,
     rows: usize,
@@ -67,6 +80,17 @@ enum Fit {
 }
 
 impl Columns {
+    /// The columns of a stream.
+    #[expect(clippy::unnecessary_wraps, reason = "a build without files has none")]
+    pub(crate) fn of(setup: &StreamSetup, dialect: Dialect) -> Option<Self> {
+        Some(Self::new(&Table::new(&setup.stream, &setup.plan, dialect)))
+    }
+
+    /// The row that is being filled.
+    pub(crate) fn cells(&mut self) -> &mut RowCells {
+        &mut self.cells
+    }
+
     pub(crate) fn new(table: &Table) -> Self {
         let fields = table.cells.iter().zip(table.schema.fields());
         let columns = fields.map(|(cell, field)| Column {
@@ -87,9 +111,12 @@ impl Columns {
 
     /// Appends the row in [`Self::cells`].
     pub(crate) fn append(&mut self) {
+        let row = self.cells.row();
+        // A search of the whole row costs less than one of each cell.
+        let has_escapes = memchr::memchr(b'\\', row.as_bytes()).is_some();
         for column in &mut self.columns {
-            let cell = self.cells.get(column.cell);
-            let counts = match column.builder.append(cell) {
+            let cell = self.cells.get(&row, column.cell);
+            let counts = match column.builder.append(cell, has_escapes) {
                 Fit::Exact => continue,
                 Fit::Rounded => &mut self.rounded,
                 Fit::TooLarge => &mut self.too_large,
@@ -104,8 +131,8 @@ impl Columns {
     }
 
     /// The day of a column of the row in [`Self::cells`]; of an instant, the day in this zone.
-    pub(crate) fn day(&self, column: usize, zone: Option<Tz>) -> Option<NaiveDate> {
-        let text = text_of(self.cells.get(self.columns.get(column)?.cell)?)?;
+    pub(super) fn day(&self, column: usize, zone: Option<Tz>) -> Option<NaiveDate> {
+        let text = text_of(self.cells.cell(self.columns.get(column)?.cell)?)?;
         if text.ends_with('Z') { day_of_micros(micros_of(text)?, zone) } else { iso_day(text.get(..10)?) }
     }
 
@@ -168,27 +195,27 @@ impl Builder {
     }
 
     /// Appends a cell: the JSON text of a value of the column's type.
-    fn append(&mut self, cell: Option<&[u8]>) -> Fit {
+    fn append(&mut self, cell: Option<&str>, has_escapes: bool) -> Fit {
         let Some(cell) = cell else {
             self.append_null();
             return Fit::Exact;
         };
         match self {
             Self::Text(builder) => {
-                builder.append_value(string_of(cell));
+                builder.append_value(string_of(cell, has_escapes));
                 Fit::Exact
             }
             Self::Boolean(builder) => {
-                builder.append_value(cell == b"true");
+                builder.append_value(cell == "true");
                 Fit::Exact
             }
             Self::Integer(builder) => {
-                let value = std::str::from_utf8(cell).ok().and_then(|digits| digits.parse().ok());
+                let value = cell.parse().ok();
                 builder.append_option(value);
                 if value.is_some() { Fit::Exact } else { Fit::TooLarge }
             }
             Self::Decimal(builder) => {
-                let value = decimal(cell);
+                let value = decimal(cell.as_bytes());
                 builder.append_option(value.map(|(value, _)| value));
                 match value {
                     None => Fit::TooLarge,
@@ -197,7 +224,7 @@ impl Builder {
                 }
             }
             Self::Double(builder) => {
-                builder.append_option(std::str::from_utf8(cell).ok().and_then(|digits| digits.parse().ok()));
+                builder.append_option(cell.parse().ok());
                 Fit::Exact
             }
             Self::Day(builder) => {
@@ -239,18 +266,16 @@ impl Builder {
 }
 
 /// The text between the quotes of a string without escapes.
-fn text_of(cell: &[u8]) -> Option<&str> {
-    let inside = cell.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    std::str::from_utf8(inside).ok()
+fn text_of(cell: &str) -> Option<&str> {
+    cell.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// The text of a cell: that of a string, or the JSON of an object or a list.
-fn string_of(cell: &[u8]) -> Cow<'_, str> {
-    if cell.first() == Some(&b'"') && cell.contains(&b'\\') {
-        return serde_json::from_slice::<String>(cell).unwrap_or_default().into();
+fn string_of(cell: &str, may_have_escapes: bool) -> Cow<'_, str> {
+    if may_have_escapes && cell.starts_with('"') && memchr::memchr(b'\\', cell.as_bytes()).is_some() {
+        return serde_json::from_str::<String>(cell).unwrap_or_default().into();
     }
-    let inside = cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\"")).unwrap_or(cell);
-    String::from_utf8_lossy(inside)
+    text_of(cell).unwrap_or(cell).into()
 }
 
 /// Microseconds since 1970 of `2026-07-01T05:00:00Z` or, for a local time, `2026-07-01T05:00:00`.
@@ -263,19 +288,45 @@ fn micros_of(text: &str) -> Option<i64> {
 }
 
 /// The day of an instant in a zone, or else in UTC.
-pub(crate) fn day_of_micros(micros: i64, zone: Option<Tz>) -> Option<NaiveDate> {
+pub(super) fn day_of_micros(micros: i64, zone: Option<Tz>) -> Option<NaiveDate> {
     let instant = DateTime::from_timestamp_micros(micros)?;
     Some(zone.map_or_else(|| instant.date_naive(), |zone| instant.with_timezone(&zone).date_naive()))
 }
 
 /// The day with this number, counted from 1970-01-01.
-pub(crate) fn day_of_number(days: i32) -> Option<NaiveDate> {
+pub(super) fn day_of_number(days: i32) -> Option<NaiveDate> {
     NaiveDate::from_num_days_from_ce_opt(days.checked_add(EPOCH)?)
 }
 
 /// A number times ten to the power of the scale, and whether it was rounded (half away from zero). `None` if it has too
 /// many digits.
 fn decimal(number: &[u8]) -> Option<(i128, bool)> {
+    short_decimal(number).map_or_else(|| long_decimal(number), |value| Some((value, false)))
+}
+
+/// The same for `[-]digits[.digits]` with as many digits as fit 64 bits, as nearly all numbers have, and without
+/// rounding.
+fn short_decimal(number: &[u8]) -> Option<i128> {
+    let (is_negative, digits) = number.strip_prefix(b"-").map_or((false, number), |digits| (true, digits));
+    if digits.len() > SHORT {
+        return None;
+    }
+    let (mut value, mut point) = (0_u64, None);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let fraction = point.map_or(0, |point| digits.len() - point - 1);
+    let power = POWERS.get(usize::from(DECIMAL.1.unsigned_abs()).checked_sub(fraction)?)?;
+    let value = i128::from(value) * i128::from(*power);
+    Some(if is_negative { -value } else { value })
+}
+
+/// The same for any number.
+fn long_decimal(number: &[u8]) -> Option<(i128, bool)> {
     let scale = usize::from(DECIMAL.1.unsigned_abs());
     let (is_negative, digits) = number.strip_prefix(b"-").map_or((false, number), |digits| (true, digits));
     let (mut value, mut fraction, mut is_after_point, mut is_rounded) = (0_i128, 0, false, false);
@@ -283,14 +334,12 @@ fn decimal(number: &[u8]) -> Option<(i128, bool)> {
         match byte {
             b'.' => is_after_point = true,
             b'0'..=b'9' if fraction == scale => {
-                if !is_rounded {
-                    let rest = &digits[at..];
-                    if rest.iter().any(|digit| !digit.is_ascii_digit()) {
-                        return with_exponent(number);
-                    }
-                    value += i128::from(*byte >= b'5');
-                    is_rounded = rest.iter().any(|digit| *digit != b'0');
+                let rest = &digits[at..];
+                if rest.iter().any(|digit| !digit.is_ascii_digit()) {
+                    return with_exponent(number);
                 }
+                value += i128::from(*byte >= b'5');
+                is_rounded = rest.iter().any(|digit| *digit != b'0');
                 break;
             }
             b'0'..=b'9' => {
@@ -312,7 +361,7 @@ fn fits(value: i128) -> bool {
 
 fn with_exponent(number: &[u8]) -> Option<(i128, bool)> {
     let plain = Decimal::parse(std::str::from_utf8(number).ok()?)?.to_string();
-    decimal(plain.as_bytes())
+    long_decimal(plain.as_bytes())
 }
 
 #[cfg(test)]
@@ -347,6 +396,24 @@ mod tests {
         fn decimals_equal_their_digits(whole in 0_u64.., fraction in 0_u32..1_000_000_000) {
             let (value, is_rounded) = decimal(format!("{whole}.{fraction:09}").as_bytes()).unwrap();
             prop_assert_eq!((value, is_rounded), (i128::from(whole) * 1_000_000_000 + i128::from(fraction), false));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn short_decimals_are_those_of_any_length(
+            number in prop_oneof!["-?[0-9]{0,22}(\\.[0-9]{0,12})?", "[-0-9.eE+]{0,24}", "-?[0-9]{1,9}\\.[0-9]{9}"]
+        ) {
+            prop_assert_eq!(decimal(number.as_bytes()), long_decimal(number.as_bytes()), "{}", number);
+        }
+
+        #[test]
+        fn cells_are_read_as_json(text in any::<String>()) {
+            let cell = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(string_of(&cell, true), text.as_str());
+            if !cell.contains('\\') {
+                prop_assert_eq!(string_of(&cell, false), text.as_str());
+            }
         }
     }
 

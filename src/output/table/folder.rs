@@ -7,28 +7,29 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::ArrowError;
+use chrono::NaiveDate;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::output::state_file::StateFile;
+use crate::output::stream::StreamSetup;
 use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
 use crate::output::table::staged::{self, Staged};
-use crate::output::table::store::{Store, count_rows, open_old, read_parquet};
-use crate::output::table::{Table, in_file, other, xlsx};
+use crate::output::table::store::{ParquetFile, Store, open_old};
+use crate::output::table::{Dialect, Table, in_file, other, xlsx};
 use crate::protocol::airbyte;
 use crate::state::saved::States;
 use crate::support::files::{self, Kept};
-use crate::support::text::{counted, grouped};
+use crate::support::text::grouped;
 use crate::support::watchdog;
 
 /// The part of the folder that is not for people.
 const HIDDEN: &str = ".source-criteo";
 const MANIFEST: &str = "export.json";
 const VERSION: u32 = 1;
-const WORKBOOK: &str = "criteo.xlsx";
-const VIEWS: &str = "views.sql";
+pub(super) const WORKBOOK: &str = "criteo.xlsx";
 
 /// The format of exported files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
@@ -48,7 +49,7 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
-    fn extension(self) -> &'static str {
+    pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
             Self::Csv => "csv",
@@ -60,7 +61,7 @@ impl FileFormat {
 }
 
 /// Tables with their files.
-type Tables = Vec<(String, Vec<PathBuf>)>;
+pub(super) type Tables = Vec<(String, Vec<PathBuf>)>;
 
 /// What all runs of a folder have in common: rows of others would not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +85,9 @@ impl Manifest {
 
 /// A folder that this run exports to. Other runs cannot open it.
 pub struct Folder {
-    root: PathBuf,
-    format: FileFormat,
-    store: Store,
+    pub(super) root: PathBuf,
+    pub(super) format: FileFormat,
+    pub(super) store: Store,
     staged: PathBuf,
     states: StateFile,
     /// Held as long as this value lives.
@@ -161,7 +162,7 @@ impl Folder {
     fn forget(&mut self, name: &str) -> io::Result<()> {
         let files = self.store.files(name)?;
         for path in &files {
-            open_old(path, name).map_err(|error| in_file(path, error))?;
+            open_old(path, name)?;
         }
         staged::remove_all(&self.staged.join(name))?;
         // The state first: without files, it would skip their days.
@@ -176,9 +177,30 @@ impl Folder {
         Ok(())
     }
 
-    /// Where the rows of a table are collected.
-    pub(crate) fn staged(&self, table: Table) -> Staged {
-        Staged::new(self.staged.join(&table.layout.name), table)
+    /// Where the rows of a stream are collected.
+    pub(crate) fn staged(&self, setup: &StreamSetup) -> Staged {
+        Staged::new(self.staged.join(&setup.name), Table::new(&setup.stream, &setup.plan, Dialect::Files))
+    }
+
+    /// The names of the tables with files.
+    #[must_use]
+    pub fn table_names(&self) -> Vec<String> {
+        self.tables().unwrap_or_default().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The first day in a table's column of days or instants, if it has rows.
+    #[must_use]
+    pub fn first_day(&self, name: &str, column: &str) -> Option<NaiveDate> {
+        let files = self.store.files(name).ok()?;
+        files.iter().find_map(|file| ParquetFile::open(file).ok()?.first_day(column))
+    }
+
+    /// The number of rows of a table.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(crate) fn count_rows(&self, name: &str) -> io::Result<u64> {
+        count_rows(&self.store.files(name)?)
     }
 
     /// Merges the staged rows of a table into its files, then keeps the state after them. It can be done again.
@@ -189,16 +211,14 @@ impl Folder {
         let folder = self.staged.join(name);
         let files = staged::files_of(&folder)?;
         let state: Option<Value> = files.iter().rev().find_map(|file| file.notes.state.clone());
-        if let Some(layout) = files.first().map(|file| file.notes.layout.clone()) {
-            for path in self.store.merge(&layout, files)? {
-                self.render(&path)?;
-            }
+        for path in self.store.merge(files)? {
+            self.render(&path)?;
         }
         if let Some(state) = state {
             self.states.keep(name, &state).map_err(other)?;
             self.states.save().map_err(other)?;
         }
-        staged::remove_all(&folder)
+        staged::remove_all(&folder).map_err(|error| in_file(&folder, error))
     }
 
     /// Writes what covers all tables: missing files, the workbook, and the views for `DuckDB`.
@@ -208,30 +228,35 @@ impl Folder {
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         let tables = self.tables()?;
         match self.format {
-            FileFormat::Parquet => self.write_views(&tables),
             FileFormat::Xlsx => {
                 let path = self.root.join(WORKBOOK);
                 let new = self.store.scratch.join("new.xlsx");
                 let (tables, too_large) = sheets(tables)?;
-                xlsx::write(&new, &self.store.scratch, &tables).inspect_err(|_| drop(fs::remove_file(&new)))?;
-                File::open(&new)?.sync_all()?;
-                fs::rename(&new, &path)?;
+                let placed = xlsx::write(&new, &self.store.scratch, &tables)
+                    .and_then(|()| File::open(&new)?.sync_all())
+                    .and_then(|()| fs::rename(&new, &path));
+                placed.map_err(|error| {
+                    // Frees space on a full disk.
+                    let _ = fs::remove_file(&new);
+                    in_file(&path, error)
+                })?;
                 files::sync_folder_of(&path);
                 too_large.map_or(Ok(()), Err)
             }
+            FileFormat::Parquet => self.write_views(&tables),
             FileFormat::Csv | FileFormat::Arrow | FileFormat::Jsonl => {
                 for path in tables.iter().flat_map(|(_, files)| files) {
                     if self.store.rendered(path).is_some_and(|rendered| !rendered.exists()) {
                         self.render(path)?;
                     }
                 }
-                Ok(())
+                if self.format == FileFormat::Csv { self.write_views(&tables) } else { Ok(()) }
             }
         }
     }
 
     /// The tables and their Parquet files.
-    fn tables(&self) -> io::Result<Tables> {
+    pub(super) fn tables(&self) -> io::Result<Tables> {
         let mut tables = Tables::new();
         for name in self.store.tables()? {
             let files = self.store.files(&name)?;
@@ -246,10 +271,12 @@ impl Folder {
     fn render(&self, path: &Path) -> io::Result<()> {
         let Some(target) = self.store.rendered(path) else { return Ok(()) };
         if !path.exists() {
-            return self.store.write_file(&target, |_| Ok(false));
+            return self.store.write_file(&target, |_| Ok(false)).map_err(|error| in_file(&target, error));
         }
-        let (schema, batches) = read_parquet(path)?;
-        self.store.write_file(&target, |file| {
+        let parquet = ParquetFile::open(path)?;
+        let schema = parquet.schema();
+        let batches = parquet.batches()?;
+        let written = self.store.write_file(&target, |file| {
             let mut file = BufWriter::new(file);
             match self.format {
                 FileFormat::Csv => {
@@ -273,56 +300,8 @@ impl Folder {
             }
             file.flush()?;
             Ok(true)
-        })
-    }
-
-    fn write_views(&self, tables: &[(String, Vec<PathBuf>)]) -> io::Result<()> {
-        let root = fs::canonicalize(&self.root)?;
-        let mut text = "-- Views of the exported tables, for DuckDB: duckdb -init views.sql\n".to_owned();
-        for (name, files) in tables {
-            // Not a pattern: the folder's name may have letters that mean something in one.
-            let quoted = files.iter().map(|file| {
-                let path = root.join(file.strip_prefix(&self.root).unwrap_or(file));
-                format!("'{}'", path.display().to_string().replace('\'', "''"))
-            });
-            let list = quoted.collect::<Vec<_>>().join(", ");
-            text +=
-                &format!("CREATE OR REPLACE VIEW \"{name}\" AS FROM read_parquet([{list}], union_by_name = true);\n");
-        }
-        self.store.write_file(&self.root.join(VIEWS), |mut file| file.write_all(text.as_bytes()).map(|()| true))
-    }
-
-    /// What to do with the files, as lines of text.
-    pub(crate) fn next_steps(&self) -> Vec<String> {
-        let root = self.root.display();
-        let tables = self.tables().unwrap_or_default();
-        let Some((name, files)) =
-            tables.iter().max_by_key(|(name, files)| (name == "campaign_statistics_daily", files.len()))
-        else {
-            return vec![format!("{root} has no files yet: no rows were read.")];
-        };
-        let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
-        let extension = self.format.extension();
-        let pattern = if is_single { format!("{name}.{extension}") } else { format!("{name}/*.{extension}") };
-        let mut lines = vec![format!("{} in {root}, as {extension}.", counted(tables.len() as u64, "table"))];
-        match self.format {
-            FileFormat::Parquet => {
-                lines.push(format!("DuckDB: duckdb -init {root}/{VIEWS} -c 'FROM {name} LIMIT 10'"));
-                lines.push(format!("Python: import polars; polars.read_parquet('{root}/{pattern}')"));
-            }
-            FileFormat::Csv => {
-                // Ids stay text.
-                let all = format!("FROM read_csv('{root}/{pattern}', all_varchar = true) LIMIT 10");
-                lines.push(format!("DuckDB: duckdb -c \"{all}\""));
-                lines.push("Excel: export to another folder with --format xlsx, which keeps ids as text.".to_owned());
-            }
-            FileFormat::Xlsx => lines.push(format!("Excel: open {root}/{WORKBOOK}.")),
-            FileFormat::Arrow => {
-                lines.push(format!("Python: import polars; polars.read_ipc('{root}/{pattern}')"));
-            }
-            FileFormat::Jsonl => lines.push(format!("DuckDB: duckdb -c \"FROM '{root}/{pattern}' LIMIT 10\"")),
-        }
-        lines
+        });
+        written.map_err(|error| in_file(&target, error))
     }
 }
 
@@ -332,11 +311,15 @@ fn next(batch: std::result::Result<RecordBatch, ArrowError>) -> io::Result<Recor
     batch.map_err(other)
 }
 
+fn count_rows(files: &[PathBuf]) -> io::Result<u64> {
+    files.iter().map(|file| ParquetFile::open(file).map(|file| file.count_rows())).sum()
+}
+
 /// The tables that fit a sheet, and the error that names the others.
 fn sheets(tables: Tables) -> io::Result<(Tables, Option<io::Error>)> {
     let (mut fitting, mut too_large) = (Tables::new(), Vec::new());
     for (name, files) in tables {
-        let rows: u64 = files.iter().map(|file| count_rows(file)).sum::<io::Result<u64>>()?;
+        let rows = count_rows(&files)?;
         if rows > xlsx::MAX_ROWS {
             too_large.push(format!("{name} ({})", grouped(rows)));
         } else {
@@ -375,6 +358,14 @@ fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// The format of the folder's files; `None` before the first export.
+#[must_use]
+pub fn format_of(root: &Path) -> Option<FileFormat> {
+    let text = fs::read_to_string(root.join(HIDDEN).join(MANIFEST)).ok()?;
+    let found: Value = serde_json::from_str(&text).ok()?;
+    serde_json::from_value(found["format"].clone()).ok()
 }
 
 fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::output::table::change::Change;
 use crate::output::table::rows::{Scope, keys_of, merged_schema, outside, with_schema, within};
 use crate::output::table::staged::{Reader, StagedFile};
 use crate::output::table::store::{OldFile, Store, open_old, properties};
-use crate::output::table::{ADVERTISER_ID, Layout, Merge, Partition, in_file, other};
+use crate::output::table::{ADVERTISER_ID, Merge, Partition, in_file, other};
 use crate::support::watchdog;
 
 /// How many keys are in memory: a partition with more rows is merged in several passes. Few in unit tests.
@@ -27,12 +27,12 @@ impl Store {
     ///
     /// # Errors
     /// If a file cannot be read or written. The old files are as they were, and the staged ones still there.
-    pub(crate) fn merge(&self, layout: &Layout, staged: Vec<StagedFile>) -> io::Result<Vec<PathBuf>> {
-        let change = Change::new(layout.clone(), staged)?;
+    pub(super) fn merge(&self, staged: Vec<StagedFile>) -> io::Result<Vec<PathBuf>> {
+        let Some(change) = Change::new(staged)? else { return Ok(Vec::new()) };
         let mut changed = Vec::new();
         for start in change.partitions(self) {
-            let path = self.path(layout, start);
-            self.merge_partition(&change, start, &path).map_err(|error| in_file(&path, error))?;
+            let path = self.path(&change.layout, start);
+            self.merge_partition(&change, start, &path)?;
             changed.push(path);
         }
         Ok(changed)
@@ -43,14 +43,14 @@ impl Store {
         let Some(new) = change.files.first().map(|file| Arc::clone(&file.schema)) else { return Ok(()) };
         let old = open_old(path, &layout.name)?;
         let schema = match &old {
-            Some(old) => merged_schema(&new, &old.schema)?,
+            Some(old) => merged_schema(&new, &old.schema).map_err(|error| in_file(path, error))?,
             None => new,
         };
         let old_scope = old.as_ref().map(|old| old.scope.clone()).unwrap_or_default();
         let scope = change.scope.clone().unwrap_or_default();
         let is_narrower = !scope.is_superset(&old_scope);
         let kept_scope: BTreeSet<_> = if is_narrower { scope.union(&old_scope).cloned().collect() } else { scope };
-        self.write_file(path, |file| {
+        let written = self.write_file(path, |file| {
             let properties = properties(&layout.name, &kept_scope);
             let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(other)?;
             let mut out = Rows { writer, schema, rows: 0 };
@@ -66,7 +66,8 @@ impl Store {
             }
             let is_kept = out.rows > 0 || layout.partition == Partition::None;
             out.writer.into_inner().map_err(other).map(|_: File| is_kept)
-        })
+        });
+        written.map_err(|error| in_file(path, error))
     }
 }
 
@@ -186,7 +187,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::output::table::staged::{Staged, files_of};
-    use crate::output::table::store::{Store, read_parquet};
+    use crate::output::table::store::{ParquetFile, Store};
     use crate::output::table::{Dialect, Table};
     use crate::products::marketing;
     use crate::products::report::ReportOptions;
@@ -203,7 +204,6 @@ mod tests {
         for amounts in [vec![1], vec![2, 3]] {
             let mut plan = Projection::new(stream, &|_| true);
             let table = Table::new(stream, &plan, Dialect::Files);
-            let layout = table.layout.clone();
             let mut staged = Staged::new(folder.join("staged"), table);
             for amount in amounts {
                 plan.start_slice(&[]);
@@ -212,18 +212,19 @@ mod tests {
                         "transactionDate": "10/05/2026 10:00:00", "eventType": "Click"});
                     let row = row.to_string();
                     let mut row = serde_json::Deserializer::from_str(&row);
-                    assert!(plan.write_row(&mut row, &mut staged.columns.cells).unwrap());
+                    assert!(plan.write_row(&mut row, staged.columns().cells()).unwrap());
                     staged.end_row().unwrap();
                 }
                 staged.end_slice(None).unwrap();
                 staged.finish_file(None).unwrap();
             }
             let files = files_of(&folder.join("staged")).unwrap();
-            for path in store.merge(&layout, files).unwrap() {
+            for path in store.merge(files).unwrap() {
                 assert!(path.ends_with("transactions/2026-10.parquet"));
             }
         }
-        let (_, batches) = read_parquet(&folder.join("transactions/2026-10.parquet")).unwrap();
+        let file = ParquetFile::open(&folder.join("transactions/2026-10.parquet")).unwrap();
+        let batches = file.batches().unwrap();
         let mut lines = Vec::new();
         for batch in batches {
             crate::output::table::render::write_json_lines(&mut lines, &batch.unwrap()).unwrap();

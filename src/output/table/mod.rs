@@ -1,8 +1,10 @@
 //! Streams as tables: typed columns in files and on pipes.
 
+pub(crate) mod arrow_file;
 mod change;
 pub(crate) mod columns;
 pub mod folder;
+mod guide;
 mod merge;
 pub(crate) mod render;
 mod rows;
@@ -25,7 +27,7 @@ use crate::products::{Source, Stream};
 use crate::rows::project::Projection;
 
 /// Digits and fraction digits of a decimal column: what warehouses accept.
-pub(crate) const DECIMAL: (u8, i8) = (38, 9);
+const DECIMAL: (u8, i8) = (38, 9);
 
 /// The key of a field's description in its metadata.
 const DESCRIPTION: &str = "description";
@@ -45,28 +47,28 @@ pub(crate) enum Dialect {
 /// A table in columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub layout: Layout,
+    layout: Layout,
     /// The cell of each column.
-    pub cells: Vec<usize>,
+    cells: Vec<usize>,
     pub schema: SchemaRef,
 }
 
 /// How a table lies in files, and which of its rows a new read replaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Layout {
-    pub name: String,
-    pub keys: Vec<String>,
-    pub merge: Merge,
-    pub partition: Partition,
+struct Layout {
+    name: String,
+    keys: Vec<String>,
+    merge: Merge,
+    partition: Partition,
     /// The column that partitions and days are of.
-    pub period: Option<String>,
+    period: Option<String>,
     /// The zone of days.
-    pub zone: Option<String>,
+    zone: Option<String>,
 }
 
 /// Which old rows a new read replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Merge {
+enum Merge {
     /// All, if the read was complete; otherwise those with the same key.
     All,
     /// Those of the days and advertisers that were read.
@@ -77,7 +79,7 @@ pub(crate) enum Merge {
 
 /// How the rows of a table are distributed over files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Partition {
+enum Partition {
     /// One file.
     None,
     /// One file per month.
@@ -107,16 +109,15 @@ impl Table {
             cells.push(cell);
         }
         let schema = Schema::new(fields);
-        let layout = Layout::new(stream, schema.field_with_name(ADVERTISER_ID).is_ok());
-        Self { layout, cells, schema: Arc::new(schema) }
+        Self { layout: Layout::new(stream), cells, schema: Arc::new(schema) }
     }
 }
 
 impl Layout {
-    fn new(stream: &Stream, has_advertiser: bool) -> Self {
+    fn new(stream: &Stream) -> Self {
         let (merge, partition, zone) = match &stream.source {
             // Which of the two days of its rows Criteo selects by is not documented.
-            Source::Report(report) if report.endpoint.event_column.is_some() || !has_advertiser => {
+            Source::Report(report) if report.endpoint.event_column.is_some() => {
                 (Merge::Keys, Partition::Months, Some(report.timezone))
             }
             Source::Report(report) => (Merge::Days, Partition::Months, Some(report.timezone)),
@@ -152,12 +153,13 @@ fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataT
 
 /// An error with the file that it is about.
 fn in_file(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    let error = other(error);
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    let (error, path) = (other(error), path.display().to_string());
+    let text = error.to_string();
+    if text.starts_with(&path) { error } else { io::Error::new(error.kind(), format!("{path}: {text}")) }
 }
 
 /// An error of a file format as an error of the system.
-pub(crate) fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+pub(super) fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     let error = error.into();
     match error.downcast::<io::Error>() {
         Ok(error) => *error,

@@ -50,7 +50,7 @@ fn csv_writer<W: Write>(out: W) -> csv::Writer<W> {
 ///
 /// # Errors
 /// That of the writer.
-pub(crate) fn write_json_lines(out: &mut impl Write, batch: &RecordBatch) -> io::Result<()> {
+pub(super) fn write_json_lines(out: &mut impl Write, batch: &RecordBatch) -> io::Result<()> {
     let schema = batch.schema();
     for row in 0..batch.num_rows() {
         let mut separator = "{";
@@ -97,7 +97,7 @@ fn text_of(column: &ArrayRef, row: usize) -> Cow<'_, str> {
 }
 
 /// A decimal without trailing zeros.
-pub(crate) fn decimal_text(value: i128) -> String {
+pub(super) fn decimal_text(value: i128) -> String {
     let scale = usize::from(DECIMAL.1.unsigned_abs());
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);

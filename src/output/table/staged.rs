@@ -34,7 +34,7 @@ const DONE: &str = "merged";
 
 /// What a staged file holds besides its batches.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Notes {
+pub(super) struct Notes {
     pub layout: Layout,
     pub slices: Vec<SliceNote>,
     /// The state after these rows.
@@ -45,7 +45,7 @@ pub(crate) struct Notes {
 
 /// A response that was written completely.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SliceNote {
+pub(super) struct SliceNote {
     /// Its batches: the first one, and how many.
     pub batches: (usize, usize),
     pub rows: u64,
@@ -59,7 +59,7 @@ pub(crate) struct SliceNote {
 
 /// Days and advertisers that were read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct CoverageNote {
+pub(super) struct CoverageNote {
     pub since: NaiveDate,
     pub until: NaiveDate,
     pub advertisers: Vec<String>,
@@ -72,8 +72,8 @@ pub(crate) struct CoverageNote {
 /// Writes the staged files of one table.
 pub(crate) struct Staged {
     folder: PathBuf,
-    pub table: Table,
-    pub columns: Columns,
+    table: Table,
+    columns: Columns,
     open: Option<Open>,
     /// The number of the next file; names sort by it.
     next: u64,
@@ -88,7 +88,9 @@ pub(crate) struct Staged {
     period: Option<usize>,
     zone: Option<Tz>,
     /// What was read, if everything of the stream was written.
-    pub scope: Option<Vec<String>>,
+    scope: Option<Vec<String>>,
+    /// The first and last day that was read in this run.
+    days_read: Option<(NaiveDate, NaiveDate)>,
     is_broken: bool,
 }
 
@@ -103,7 +105,7 @@ struct Open {
 
 impl Staged {
     /// The staged files of a table, in this folder; the first is created with the first rows.
-    pub(crate) fn new(folder: PathBuf, table: Table) -> Self {
+    pub(super) fn new(folder: PathBuf, table: Table) -> Self {
         let period = table.layout.period.as_ref().and_then(|period| table.schema.index_of(period).ok());
         Self {
             folder,
@@ -119,8 +121,29 @@ impl Staged {
             days: None,
             partitions: BTreeSet::new(),
             scope: None,
+            days_read: None,
             is_broken: false,
         }
+    }
+
+    /// The columns that collect the rows.
+    pub(crate) fn columns(&mut self) -> &mut Columns {
+        &mut self.columns
+    }
+
+    /// Warnings about values that are not stored as Criteo sent them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.columns.warnings()
+    }
+
+    /// The first and last day that was read in this run.
+    pub(crate) fn days_read(&self) -> Option<(NaiveDate, NaiveDate)> {
+        self.days_read
+    }
+
+    /// Notes that everything of the stream was written, for this scope.
+    pub(crate) fn finish_snapshot(&mut self, scope: &[String]) {
+        self.scope = Some(scope.to_vec());
     }
 
     /// Appends the row in the columns' cells.
@@ -130,7 +153,7 @@ impl Staged {
     pub(crate) fn end_row(&mut self) -> io::Result<()> {
         if let Some(day) = self.period.and_then(|period| self.columns.day(period, self.zone)) {
             self.partitions.insert(self.table.layout.partition.start(day));
-            self.days = Some(self.days.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
+            self.days = Some(joined(self.days, (day, day)));
         }
         self.columns.append();
         self.rows += 1;
@@ -150,6 +173,8 @@ impl Staged {
             read: coverage.read,
             is_complete: coverage.is_complete,
         });
+        let read = coverage.as_ref().map(|coverage| (coverage.since, coverage.until)).or(self.days);
+        self.days_read = read.map(|read| joined(self.days_read, read)).or(self.days_read);
         let (first, days, rows) = (self.first_batch, self.days.take(), std::mem::take(&mut self.rows));
         let partitions = std::mem::take(&mut self.partitions);
         let open = self.open()?;
@@ -171,10 +196,7 @@ impl Staged {
     /// # Errors
     /// If the file cannot be written.
     pub(crate) fn finish_file(&mut self, state: Option<&Value>) -> io::Result<()> {
-        if self.is_broken {
-            return Err(io::Error::other("rows were lost"));
-        }
-        if self.open.is_none() && state.is_none() && self.scope.is_none() {
+        if self.open.is_none() && !self.is_broken && state.is_none() && self.scope.is_none() {
             return Ok(());
         }
         let (state, scope) = (state.cloned().filter(|_| self.keeps_states), self.scope.clone());
@@ -191,13 +213,17 @@ impl Staged {
             files::sync_folder_of(&path);
             Ok(())
         })();
-        if finished.is_err() {
-            self.is_broken = true;
-            // Frees space on a full disk; the next run removes it otherwise.
-            let _ = fs::remove_file(&path);
-        }
         self.first_batch = 0;
-        finished
+        finished.map_err(|error| self.give_up(&path, error))
+    }
+
+    /// Notes that rows were lost.
+    fn give_up(&mut self, path: &Path, error: io::Error) -> io::Error {
+        self.is_broken = true;
+        self.open = None;
+        // Frees space on a full disk; the next run removes it otherwise.
+        let _ = fs::remove_file(path);
+        in_file(path, error)
     }
 
     fn write_batch(&mut self) -> io::Result<()> {
@@ -207,40 +233,49 @@ impl Staged {
         watchdog::moved();
         let batch = self.columns.take().map_err(other)?;
         let open = self.open()?;
-        let written = open.writer.write(&batch).map_err(other);
         open.batches += 1;
         open.rows += batch.num_rows() as u64;
-        if written.is_err() {
-            self.is_broken = true;
-        }
-        written
+        let written = open.writer.write(&batch).map_err(other);
+        let path = open.path.clone();
+        written.map_err(|error| self.give_up(&path, error))
     }
 
     fn open(&mut self) -> io::Result<&mut Open> {
-        let open = if let Some(open) = self.open.take() {
-            open
-        } else {
-            files::create_folder(&self.folder)?;
-            let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
-            self.next += 1;
-            let file = files::private().create(true).truncate(true).open(&path)?;
-            let writer = FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other)?;
-            let layout = self.table.layout.clone();
-            let notes = Notes { layout, slices: Vec::new(), state: None, scope: None };
-            Open { writer, path, batches: 0, rows: 0, notes, since: Instant::now() }
+        if self.is_broken {
+            return Err(in_file(&self.folder, io::Error::other("rows were lost")));
+        }
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.create()?,
         };
         Ok(self.open.insert(open))
     }
+
+    fn create(&mut self) -> io::Result<Open> {
+        let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
+        self.next += 1;
+        let created = files::create_folder(&self.folder)
+            .and_then(|()| files::private().create(true).truncate(true).open(&path))
+            .and_then(|file| FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other));
+        let writer = created.map_err(|error| self.give_up(&path, error))?;
+        let notes = Notes { layout: self.table.layout.clone(), slices: Vec::new(), state: None, scope: None };
+        Ok(Open { writer, path, batches: 0, rows: 0, notes, since: Instant::now() })
+    }
+}
+
+/// The days of both.
+fn joined(one: Option<(NaiveDate, NaiveDate)>, (first, last): (NaiveDate, NaiveDate)) -> (NaiveDate, NaiveDate) {
+    one.map_or((first, last), |one| (one.0.min(first), one.1.max(last)))
 }
 
 /// A finished staged file. It is opened for its rows, since there may be thousands.
-pub(crate) struct StagedFile {
+pub(super) struct StagedFile {
     path: PathBuf,
     pub schema: SchemaRef,
     pub notes: Notes,
 }
 
-pub(crate) type Reader = FileReader<io::BufReader<File>>;
+pub(super) type Reader = FileReader<io::BufReader<File>>;
 
 impl StagedFile {
     fn new(path: PathBuf) -> io::Result<Self> {
@@ -254,7 +289,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(crate) fn open(&self) -> io::Result<Reader> {
+    pub(super) fn open(&self) -> io::Result<Reader> {
         open_reader(&self.path)
     }
 }
@@ -268,18 +303,18 @@ fn open_reader(path: &Path) -> io::Result<Reader> {
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
+pub(super) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
     let mut paths = Vec::new();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(in_file(folder, error)),
     };
     for entry in entries {
         let path = entry?.path();
         match path.extension().and_then(|extension| extension.to_str()) {
             Some(EXTENSION) => paths.push(path),
-            Some(UNFINISHED) => fs::remove_file(&path)?,
+            Some(UNFINISHED) => fs::remove_file(&path).map_err(|error| in_file(&path, error))?,
             _ => {}
         }
     }
@@ -302,7 +337,7 @@ pub(crate) fn files_of(folder: &Path) -> io::Result<Vec<StagedFile>> {
 ///
 /// # Errors
 /// If they cannot be removed.
-pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
+pub(super) fn remove_all(folder: &Path) -> io::Result<()> {
     let done = folder.with_extension(DONE);
     match fs::rename(folder, &done) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -318,7 +353,7 @@ pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub(crate) fn tables_in(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn tables_in(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -11,13 +11,14 @@ use chrono::NaiveDate;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 
+use crate::output::table::columns::{BATCH_ROWS, day_of_micros, day_of_number};
 use crate::output::table::{Layout, in_file, other};
 use crate::support::files;
 
-/// Rows that are read and written at a time.
-const BATCH_ROWS: usize = 8192;
 /// Rows that readers of a file skip or load together.
 const ROW_GROUP_ROWS: usize = 250_000;
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
@@ -27,7 +28,7 @@ const STREAM: &str = "source-criteo.stream";
 const SCOPE: &str = "source-criteo.scope";
 
 /// Tables in their Parquet files.
-pub(crate) struct Store {
+pub(super) struct Store {
     /// The folder with `<table>.parquet` and `<table>/<partition>.parquet`.
     pub folder: PathBuf,
     /// Where files are written before they take their place, on the same file system.
@@ -100,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be written; the old file is as it was.
-    pub(crate) fn write_file(&self, path: &Path, write: impl FnOnce(File) -> io::Result<bool>) -> io::Result<()> {
+    pub(super) fn write_file(&self, path: &Path, write: impl FnOnce(File) -> io::Result<bool>) -> io::Result<()> {
         if let Some(folder) = path.parent() {
             files::create_folder(folder)?;
         }
@@ -120,6 +121,47 @@ impl Store {
     }
 }
 
+/// A Parquet file, of which only the metadata was read.
+pub(super) struct ParquetFile {
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl ParquetFile {
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path).map_err(|error| in_file(path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| in_file(path, error))?;
+        Ok(Self { builder: builder.with_batch_size(BATCH_ROWS) })
+    }
+
+    pub(super) fn schema(&self) -> SchemaRef {
+        Arc::clone(self.builder.schema())
+    }
+
+    pub(super) fn count_rows(&self) -> u64 {
+        u64::try_from(self.builder.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The first day in a column of days or instants, if it has values.
+    pub(super) fn first_day(&self, column: &str) -> Option<NaiveDate> {
+        let groups = self.builder.metadata().row_groups().iter();
+        let chunks = groups.flat_map(RowGroupMetaData::columns).filter(|chunk| chunk.column_path().string() == column);
+        let first = |statistics: &Statistics| match statistics {
+            Statistics::Int32(days) => day_of_number(*days.min_opt()?),
+            Statistics::Int64(micros) => day_of_micros(*micros.min_opt()?, None),
+            _ => None,
+        };
+        chunks.filter_map(|chunk| first(chunk.statistics()?)).min()
+    }
+
+    /// # Errors
+    /// If the first rows cannot be read.
+    pub(super) fn batches(self) -> io::Result<ParquetRecordBatchReader> {
+        self.builder.build().map_err(other)
+    }
+}
+
 /// Reads a file of a table; `None` if there is none.
 ///
 /// # Errors
@@ -128,37 +170,14 @@ pub(super) fn open_old(path: &Path, table: &str) -> io::Result<Option<OldFile>> 
     if !path.exists() {
         return Ok(None);
     }
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?).map_err(other)?;
-    let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let file = ParquetFile::open(path)?;
+    let pairs = file.builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
     if value(STREAM).as_deref() != Some(table) {
-        return Err(io::Error::other("this is not a file of this export; move it away"));
+        return Err(in_file(path, io::Error::other("this is not a file of this export; move it away")));
     }
     let scope = value(SCOPE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let schema = Arc::clone(reader.schema());
-    let batches = reader.with_batch_size(BATCH_ROWS).build().map_err(other)?;
-    Ok(Some(OldFile { schema, batches, scope }))
-}
-
-/// Reads a Parquet file of a table.
-///
-/// # Errors
-/// If it cannot be read.
-pub(super) fn read_parquet(path: &Path) -> io::Result<(SchemaRef, ParquetRecordBatchReader)> {
-    let file = File::open(path).map_err(|error| in_file(path, error))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| in_file(path, error))?;
-    let schema = Arc::clone(reader.schema());
-    Ok((schema, reader.with_batch_size(BATCH_ROWS).build().map_err(other)?))
-}
-
-/// The number of rows of a Parquet file.
-///
-/// # Errors
-/// If it cannot be read.
-pub(super) fn count_rows(path: &Path) -> io::Result<u64> {
-    let file = File::open(path).map_err(|error| in_file(path, error))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| in_file(path, error))?;
-    Ok(u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0))
+    Ok(Some(OldFile { schema: file.schema(), batches: file.batches()?, scope }))
 }
 
 pub(super) fn properties(table: &str, scope: &BTreeSet<String>) -> WriterProperties {

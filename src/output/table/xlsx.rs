@@ -12,7 +12,7 @@ use rust_xlsxwriter::{Format, Workbook, Worksheet};
 
 use crate::output::table::other;
 use crate::output::table::render::decimal_text;
-use crate::output::table::store::read_parquet;
+use crate::output::table::store::ParquetFile;
 use crate::support::watchdog;
 
 /// The most rows of a sheet, without its header (Excel specifications and limits).
@@ -21,14 +21,21 @@ pub(super) const MAX_ROWS: u64 = 1_048_575;
 const MAX_TEXT: usize = 32_767;
 /// The most characters of a sheet's name.
 const MAX_NAME: usize = 31;
-const MIN_WIDTH: f64 = 10.0;
-const MAX_WIDTH: f64 = 40.0;
+/// Widths of columns, in characters.
+const MIN_WIDTH: usize = 9;
+const MAX_WIDTH: usize = 40;
+const DAY_WIDTH: usize = 11;
+const INSTANT_WIDTH: usize = 20;
+const NUMBER_WIDTH: usize = 14;
 /// The day number of 1970-01-01 in a sheet.
 const EPOCH: f64 = 25_569.0;
 const MICROS_PER_DAY: f64 = 86_400_000_000.0;
 
 struct Formats {
     header: Format,
+    /// Excel shows the separators of its own language.
+    integer: Format,
+    money: Format,
     day: Format,
     instant: Format,
 }
@@ -40,6 +47,8 @@ struct Formats {
 pub(super) fn write(path: &Path, scratch: &Path, tables: &[(String, Vec<PathBuf>)]) -> io::Result<()> {
     let formats = Formats {
         header: Format::new().set_bold(),
+        integer: Format::new().set_num_format("#,##0"),
+        money: Format::new().set_num_format("#,##0.00"),
         day: Format::new().set_num_format("yyyy-mm-dd"),
         instant: Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
     };
@@ -58,23 +67,26 @@ pub(super) fn write(path: &Path, scratch: &Path, tables: &[(String, Vec<PathBuf>
 fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> io::Result<()> {
     let mut columns: Vec<String> = Vec::new();
     for file in files {
-        let (schema, _) = read_parquet(file)?;
-        for field in schema.fields() {
+        for field in ParquetFile::open(file)?.schema().fields() {
             if !columns.contains(field.name()) {
                 columns.push(field.name().clone());
             }
         }
     }
+    // The rows of a constant memory sheet follow its widths, so those are of the newest rows.
+    let newest = match files.last() {
+        Some(file) => ParquetFile::open(file)?.batches()?.next().transpose().map_err(other)?,
+        None => None,
+    };
     for (column, name) in (0_u16..).zip(&columns) {
-        #[expect(clippy::cast_precision_loss, reason = "the width of a column")]
-        let width = (name.len() as f64 + 2.0).clamp(MIN_WIDTH, MAX_WIDTH);
-        sheet.set_column_width(column, width).map_err(other)?;
+        let values = newest.as_ref().and_then(|batch| batch.column_by_name(name)).map_or(0, width);
+        let width = u16::try_from(values.max(name.len() + 1).clamp(MIN_WIDTH, MAX_WIDTH)).unwrap_or_default();
+        sheet.set_column_width(column, f64::from(width)).map_err(other)?;
         sheet.write_string_with_format(0, column, name, &formats.header).map_err(other)?;
     }
     let mut row = 0_u32;
     for file in files {
-        let (_, batches) = read_parquet(file)?;
-        for batch in batches {
+        for batch in ParquetFile::open(file)?.batches()? {
             watchdog::moved();
             let batch = batch.map_err(other)?;
             for index in 0..batch.num_rows() {
@@ -88,6 +100,20 @@ fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> i
         }
     }
     Ok(())
+}
+
+/// The characters that the values need.
+fn width(values: &ArrayRef) -> usize {
+    match values.data_type() {
+        DataType::Date32 => DAY_WIDTH,
+        DataType::Timestamp(..) => INSTANT_WIDTH,
+        DataType::Utf8 => {
+            let lengths = values.as_string::<i32>().iter().flatten().map(|text| text.chars().count());
+            lengths.max().unwrap_or(0) + 1
+        }
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => NUMBER_WIDTH,
+        _ => 0,
+    }
 }
 
 fn write_cell(
@@ -106,12 +132,12 @@ fn write_cell(
         DataType::Int64 => {
             #[expect(clippy::cast_precision_loss, reason = "Excel has doubles")]
             let value = array.as_primitive::<Int64Type>().value(index) as f64;
-            number(sheet, row, column, value, None)
+            number(sheet, row, column, value, Some(&formats.integer))
         }
         DataType::Float64 => number(sheet, row, column, array.as_primitive::<Float64Type>().value(index), None),
         DataType::Decimal128(..) => {
             let value = decimal_text(array.as_primitive::<Decimal128Type>().value(index));
-            number(sheet, row, column, value.parse().unwrap_or_default(), None)
+            number(sheet, row, column, value.parse().unwrap_or_default(), Some(&formats.money))
         }
         DataType::Date32 => {
             let days = f64::from(array.as_primitive::<Date32Type>().value(index));

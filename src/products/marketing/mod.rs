@@ -1,5 +1,6 @@
 //! Makes the streams of a configuration from the [`table`]. A new stream needs a line there and a file in `schemas/`.
 
+pub mod about;
 pub mod metrics;
 mod table;
 

@@ -8,6 +8,8 @@ use tracing::Level;
 
 use crate::support::{clock, redact};
 
+/// Environment variables with the level, as in the Singer SDK; the first one that is set counts.
+const LEVELS: [&str; 2] = ["TAP_CRITEO_LOGLEVEL", "LOGLEVEL"];
 /// Environment variable with the path of a Python `logging` configuration, which Meltano writes for taps that support
 /// structured logs.
 const SETTINGS: &str = "SINGER_SDK_LOG_CONFIG";
@@ -35,20 +37,22 @@ pub enum Metric<'a> {
 }
 
 impl Log {
-    /// Reads `SINGER_SDK_LOG_CONFIG`; plain text without it, or if its file is not JSON.
+    /// Reads `SINGER_SDK_LOG_CONFIG`; plain text without it, or if its file is not JSON. `TAP_CRITEO_LOGLEVEL` and
+    /// `LOGLEVEL` override its level.
     #[must_use]
     pub fn from_environment(is_debug: bool) -> Self {
         let text = std::env::var_os(SETTINGS).and_then(|path| std::fs::read_to_string(path).ok());
         let settings: Value = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        Self::from_settings(&settings, is_debug)
+        let set = LEVELS.iter().find_map(|name| std::env::var(name).ok().filter(|level| !level.is_empty()));
+        Self::from_settings(&settings, set.as_deref().and_then(level), is_debug)
     }
 
-    fn from_settings(settings: &Value, is_debug: bool) -> Self {
+    fn from_settings(settings: &Value, set: Option<Level>, is_debug: bool) -> Self {
         let formatters = settings["formatters"].as_object().into_iter().flatten().map(|(_, formatter)| formatter);
         let mut classes = formatters.flat_map(|formatter| [&formatter["()"], &formatter["class"]]);
         Self {
             is_structured: classes.any(|class| class.as_str().is_some_and(|class| class.ends_with(STRUCTURED))),
-            level: match settings["root"]["level"].as_str().and_then(level) {
+            level: match set.or_else(|| settings["root"]["level"].as_str().and_then(level)) {
                 _ if is_debug => Level::DEBUG,
                 level => level.unwrap_or(Level::INFO),
             },
@@ -79,9 +83,9 @@ impl Log {
         write(&line);
     }
 
-    /// Writes a metric. Those of single HTTP calls are many, so they need the debug level.
+    /// Writes a metric, at the debug level: the summary at INFO has the counts, and Meltano does not read metrics.
     pub fn metric(&self, stream: Option<&str>, metric: &Metric<'_>) {
-        let level = if matches!(metric, Metric::HttpRequestDuration(..)) { Level::DEBUG } else { Level::INFO };
+        let level = Level::DEBUG;
         if level > self.level {
             return;
         }
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn python_logging_settings_select_format_and_level() {
         let of = |settings: &Value| {
-            let log = Log::from_settings(settings, false);
+            let log = Log::from_settings(settings, None, false);
             (log.is_structured, log.level)
         };
         let meltano = json!({
@@ -173,7 +177,8 @@ mod tests {
             "root": {"level": "WARNING", "handlers": ["default"]},
         });
         assert_eq!(of(&meltano), (true, Level::WARN));
-        assert_eq!(Log::from_settings(&meltano, true).level, Level::DEBUG);
+        assert_eq!(Log::from_settings(&meltano, None, true).level, Level::DEBUG);
+        assert_eq!(Log::from_settings(&meltano, Some(Level::ERROR), false).level, Level::ERROR);
         let plain = json!({"formatters": {"console": {"format": "%(message)s"}}, "root": {"level": "debug"}});
         assert_eq!(of(&plain), (false, Level::DEBUG));
         assert_eq!(of(&Value::Null), (false, Level::INFO));

@@ -41,9 +41,11 @@ use crate::state::saved::Saved;
 
 pub(crate) enum Response {
     Complete(Box<CompleteResponse>),
-    /// Rows are missing: row cap, memory, or span. `more` is set if more rows were announced.
+    /// Rows are missing: row cap, memory, or span. `more` is set if more rows were announced, `expected` if the window's
+    /// rows and bytes can be estimated.
     Cut {
         more: Option<Error>,
+        expected: Option<(u64, usize)>,
     },
     /// Sums differ from Criteo's totals: read again.
     Differs {
@@ -304,13 +306,13 @@ impl<'a> ReportReader<'a> {
                             debug_assert!(is_again, "the last read of a period is accepted although it differs");
                         }
                     }
-                    Response::Cut { more } => {
+                    Response::Cut { more, expected } => {
                         tracing::info!(
                             "The response for {} hit the row or memory limit; splitting the request.",
                             slice.window
                         );
                         self.recovery.reasons.extend(more.map(|more| (slice.id, more)));
-                        return Ok(self.split(index, slice));
+                        return Ok(self.split_cut(index, slice, expected));
                     }
                     Response::Short => {
                         tracing::info!("Rows for {} are missing; splitting the request.", slice.window);
@@ -479,7 +481,7 @@ impl<'a> ReportReader<'a> {
                 let (body, judged) = match run.client.fetch(&call, |body| judge(body, &expected)).await {
                     Ok(response) => response,
                     Err(error) if error.cause == Some(Cause::ResponseTooLarge) => {
-                        return Ok(Response::Cut { more: None });
+                        return Ok(Response::Cut { more: None, expected: None });
                     }
                     Err(error) if error.cause == Some(Cause::NoCampaign) && slice.advertisers.len() == 1 => {
                         let nothing = Sums::default();
@@ -492,7 +494,9 @@ impl<'a> ReportReader<'a> {
                 let rows = judged.rows;
                 // guard: report-cap
                 if rows >= report.row_cap || judged.is_short {
-                    return Ok(Response::Cut { more: judged.more });
+                    let size = (rows, body.text().map_or(0, str::len));
+                    let expected = comparison.expected(totals.as_deref(), &judged.sums, &slice, size);
+                    return Ok(Response::Cut { more: judged.more, expected });
                 }
                 judged.notes.iter().for_each(|note| run.warn_once_for(name, note));
                 if comparison.is_summed && judged.unsummed > 0 {

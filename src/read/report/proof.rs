@@ -89,6 +89,25 @@ impl Comparison<'_> {
         found
     }
 
+    /// The rows and bytes that the whole window of a truncated response probably has, by Criteo's totals.
+    pub(crate) fn expected(
+        &self,
+        totals: Option<&Totals>,
+        sums: &Sums,
+        slice: &Slice,
+        (rows, bytes): (u64, usize),
+    ) -> Option<(u64, usize)> {
+        let share = totals?.share_of(sums, slice.window, &slice.advertisers, self.compared)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an estimate, saturating"
+        )]
+        let expected = ((rows as f64 / share) as u64, (bytes as f64 / share) as usize);
+        Some(expected)
+    }
+
     /// Handles differing sums: long windows and periods read only once are read again; periods that lack rows are split
     /// by advertisers or ad sets.
     pub(crate) fn read_again(&self, slice: &Slice, rows: u64, differences: &Differences) -> Option<Response> {

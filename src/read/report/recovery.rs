@@ -158,8 +158,24 @@ impl<'a> ReportReader<'a> {
     }
 
     pub(crate) fn split(&mut self, index: usize, slice: Slice) -> Option<LocalBoxFuture<'a, Event>> {
+        let outcome = self.tracks[index].split(slice.id);
+        self.after_split(index, slice, outcome)
+    }
+
+    /// Splits a slice whose window has `expected` rows and bytes, if known.
+    pub(crate) fn split_cut(
+        &mut self,
+        index: usize,
+        slice: Slice,
+        expected: Option<(u64, usize)>,
+    ) -> Option<LocalBoxFuture<'a, Event>> {
+        let outcome = self.tracks[index].split_cut(slice.id, expected);
+        self.after_split(index, slice, outcome)
+    }
+
+    fn after_split(&mut self, index: usize, slice: Slice, outcome: SplitOutcome) -> Option<LocalBoxFuture<'a, Event>> {
         self.tally.splits += 1;
-        match self.tracks[index].split(slice.id) {
+        match outcome {
             SplitOutcome::Smaller => None,
             SplitOutcome::NeedsAdSets if self.report.can_filter_ad_sets() => Some(self.ask_ad_sets(slice)),
             SplitOutcome::NeedsAdSets | SplitOutcome::Unsplittable => {

@@ -242,16 +242,18 @@ impl Track {
         })
     }
 
-    /// Splits a slot with too many days.
+    /// Splits a slot with too many days: more than Criteo allows, or than probably fit, as learned since it was planned.
     fn shorten(&mut self, index: usize) {
         let Some(slot) = self.slots.get(index) else { return };
-        if slot.part.is_some() || slot.window.days() <= self.limits.most_days {
+        let is_planned = slot.reads == 0 && slot.refusals == 0 && self.density.is_known();
+        let most_days = if is_planned { self.window_days() } else { self.limits.most_days };
+        if slot.part.is_some() || slot.window.days() <= most_days {
             return;
         }
         let slot = slot.clone();
         let rest = self.slots.split_off(index + 1);
         self.slots.pop_back();
-        let pieces = tiles(slot.window, self.limits.most_days, self.grain).into_iter();
+        let pieces = tiles(slot.window, most_days, self.grain).into_iter();
         self.slots.extend(pieces.map(|window| PlannedWindow { window, ..slot.clone() }));
         self.slots.extend(rest);
     }

@@ -23,7 +23,7 @@ pub(super) enum Progress {
     UnderWay(u64),
     /// Too large: waits for ad sets or for the track to be divided.
     Parked,
-    /// Refused: waits for all earlier days.
+    /// Refused, or of unknown size: waits for all earlier days.
     WaitsForEarlier,
     Done,
 }

@@ -63,7 +63,7 @@ impl Slice {
 }
 
 /// The result of splitting a slice.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum SplitOutcome {
     /// By days, advertisers or known ad sets.
     Smaller,

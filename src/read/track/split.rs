@@ -2,10 +2,13 @@
 
 use chrono::{Days, NaiveDate};
 
-use crate::model::calendar::{Window, days_before, period_end};
+use crate::model::calendar::{Window, days_before, period_end, window_at};
 use crate::read::density::Density;
 use crate::read::track::planned::{PlannedWindow, Progress, slots, tiles};
 use crate::read::track::{Advertisers, MIN_CAP, RowSubset, SplitOutcome, Track};
+
+/// Fewer periods than this are halved instead: that takes no more requests.
+const MIN_SAMPLED: u32 = 6;
 
 impl Track {
     /// The sums of a slice of `rows` rows differ in the periods from `first` to `last`: reads these again in pieces of
@@ -58,7 +61,40 @@ impl Track {
         reads == 0
     }
 
-    /// Splits a slice whose response was truncated.
+    /// Splits a slice whose response was truncated, into windows that will probably fit.
+    ///
+    /// `expected` are the rows and bytes that the window has by Criteo's totals. Without them, the first period of a long
+    /// window is read alone, to learn how many rows a period has.
+    pub fn split_cut(&mut self, id: u64, expected: Option<(u64, usize)>) -> SplitOutcome {
+        let grain = self.grain;
+        let Some(slot) = self.slot(id) else { return SplitOutcome::Smaller };
+        let (window, reads, is_whole) = (slot.window, slot.reads, slot.part.is_none());
+        if !is_whole || window.halves(grain).is_none() {
+            return self.split(id);
+        }
+        if let Some((rows, bytes)) = expected {
+            self.density.learn(window, rows, bytes);
+            let pieces = tiles(window, self.window_days(), grain);
+            if pieces.len() > 1 {
+                self.density.learn_too_long(window);
+                self.replace(id, pieces.into_iter().map(|piece| PlannedWindow::waiting(piece, None, reads)));
+                return SplitOutcome::Smaller;
+            }
+        } else if !self.density.is_known() {
+            let first = window_at(window.start, window.end, 1, grain);
+            let rest = Window { start: first.end + Days::new(1), ..window };
+            if rest.days() >= MIN_SAMPLED * first.days() {
+                self.density.learn_too_long(window);
+                let [first, mut rest] = [first, rest].map(|window| PlannedWindow::waiting(window, None, reads));
+                rest.progress = Progress::WaitsForEarlier;
+                self.replace(id, [first, rest]);
+                return SplitOutcome::Smaller;
+            }
+        }
+        self.split(id)
+    }
+
+    /// Splits a slice into halves.
     pub fn split(&mut self, id: u64) -> SplitOutcome {
         let grain = self.grain;
         let Some(slot) = self.slot(id) else { return SplitOutcome::Smaller };

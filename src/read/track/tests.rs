@@ -77,7 +77,7 @@ impl Outcome {
 /// Reads an account; `choices` decide which slice under way gets its response next, and which response is refused.
 fn read(account: &ReportTally, range: Window, advertisers: usize, choices: &[u8]) -> Outcome {
     let ids: Advertisers = (0..advertisers).map(|number| AdvertiserId(number.to_string())).collect();
-    let mut tracks = vec![Track::new(ids, range, account.grain, limits(account.cap as u64), Density::new(None))];
+    let mut tracks = vec![Track::new(ids, range, account.grain, limits(account.cap as u64), Density::new(None, 100))];
     let mut outcome = Outcome::default();
     let mut under_way: Vec<Slice> = Vec::new();
     let mut choices = choices.iter().cycle();
@@ -111,7 +111,10 @@ fn read(account: &ReportTally, range: Window, advertisers: usize, choices: &[u8]
             outcome.note(&tracks[index]);
             continue;
         }
-        match tracks[index].split(slice.id) {
+        // As by totals that are right, too low, or unknown.
+        let all = rows.len() as u64;
+        let expected = [None, Some((all, rows.len() * 100)), Some((all / 3, 100))][choice % 3];
+        match tracks[index].split_cut(slice.id, expected) {
             SplitOutcome::Smaller => {}
             SplitOutcome::NeedsAdSets => {
                 // The advertiser's ad sets from that day on, sometimes of that day alone.
@@ -184,6 +187,18 @@ proptest! {
 }
 
 #[test]
+fn dense_days_take_few_requests() {
+    // 300 rows per day of one advertiser, in windows of at most 1,000: three days per window.
+    let range = Window { start: day(0), end: day(199) };
+    let account = ReportTally::new(Grain::Day, 1_000, range, &[(300, 1)]);
+    let least = account.rows.len().div_ceil(999);
+    for (choice, most) in [(0, 24), (1, 23)] {
+        let calls = read(&account, range, 1, &[choice]).calls;
+        assert!(calls <= 2 * least + most, "{calls} of {least}");
+    }
+}
+
+#[test]
 fn two_years_with_little_data_take_few_requests() {
     let range = Window { start: day(0), end: day(729) };
     let account = ReportTally::new(Grain::Day, 100_000, range, &[(50, 1), (20, 2)]);
@@ -194,7 +209,8 @@ fn two_years_with_little_data_take_few_requests() {
 fn unreadable_days_are_holes_and_the_cursor_stops_before_a_final_one() {
     let range = Window { start: day(0), end: day(9) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
-    let mut track = Track::new(ids, range, Grain::Day, Limits { most_days: 1, ..limits(100) }, Density::new(Some(1.0)));
+    let mut track =
+        Track::new(ids, range, Grain::Day, Limits { most_days: 1, ..limits(100) }, Density::new(Some(1.0), 100));
     for id in 0..10 {
         let slice = track.start(id).unwrap();
         match slice.window.start {
@@ -211,7 +227,7 @@ fn unreadable_days_are_holes_and_the_cursor_stops_before_a_final_one() {
 fn a_differing_period_is_read_once_more() {
     let range = Window { start: day(0), end: day(9) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
-    let mut track = Track::new(ids, range, Grain::Day, limits(100), Density::new(None));
+    let mut track = Track::new(ids, range, Grain::Day, limits(100), Density::new(None, 100));
     let mut reads = Vec::new();
     for id in 1.. {
         let Some(slice) = track.start(id) else { break };
@@ -233,7 +249,7 @@ fn a_differing_period_is_read_once_more() {
 fn an_undocumented_cap_is_learned() {
     let range = Window { start: day(0), end: day(99) };
     let ids: Advertisers = Arc::new([AdvertiserId("1".into())]);
-    let mut track = Track::new(ids, range, Grain::Day, limits(100_000), Density::new(Some(10.0)));
+    let mut track = Track::new(ids, range, Grain::Day, limits(100_000), Density::new(Some(10.0), 100));
     let slice = track.start(1).unwrap();
     assert_eq!(slice.window.days(), 100);
     assert!(track.reread(1, 200, day(0), day(99)), "all days differ: in halves");

@@ -3,6 +3,7 @@
 //! A cell is the JSON text of one value. The values of a row lie one after another in a buffer, so that keys can be
 //! compared by their bytes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Receives the cells of rows.
@@ -65,11 +66,23 @@ impl RowCells {
         self.buffer.len()
     }
 
-    /// The value of a column of the current row; `None` if the row has none, or if it is `null`.
+    /// The values of the current row, one after another. They come from strings, so this copies nothing.
     #[must_use]
-    pub fn get(&self, column: usize) -> Option<&[u8]> {
-        let value = self.buffer.get(self.cells.get(column)?.clone())?;
-        (!value.is_empty() && value != b"null").then_some(value)
+    pub fn row(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.buffer)
+    }
+
+    /// The value of one column of the current row, if it has it.
+    #[must_use]
+    pub fn cell(&self, column: usize) -> Option<&str> {
+        std::str::from_utf8(self.buffer.get(self.cells.get(column)?.clone())?).ok()
+    }
+
+    /// The value of a column in [`Self::row`]; `None` if the row has none, or if it is `null`.
+    #[must_use]
+    pub fn get<'a>(&self, row: &'a str, column: usize) -> Option<&'a str> {
+        let value = row.get(self.cells.get(column)?.clone())?;
+        (!value.is_empty() && value != "null").then_some(value)
     }
 }
 

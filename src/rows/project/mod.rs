@@ -343,7 +343,7 @@ fn no_key<E: serde::de::Error>(column: &str, value: &str) -> E {
 
 /// Normalizes the escapes of a JSON string, so that equal strings are equal bytes.
 fn plain(value: &[u8]) -> Cow<'_, [u8]> {
-    let text = if value.contains(&b'\\') { serde_json::from_slice::<String>(value).ok() } else { None };
+    let text = if memchr::memchr(b'\\', value).is_some() { serde_json::from_slice::<String>(value).ok() } else { None };
     text.map_or(Cow::Borrowed(value), |text| Value::from(text).to_string().into_bytes().into())
 }
 

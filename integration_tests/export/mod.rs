@@ -1,7 +1,11 @@
 //! `export`: the folder holds the truth after every run, whatever happened to the runs before.
 
+mod disk;
+mod folder;
+mod kills;
+mod pipe;
+
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,9 +14,9 @@ use chrono::Days;
 use criteo_sandbox::Options;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Bench, pause, wait_until};
-use crate::streams::{preset, truth_of};
-use crate::truth::{self, ByKey, by_key};
+use crate::harness::{Bench, wait_until};
+use crate::streams::truth_of;
+use crate::truth::{ByKey, by_key};
 
 const REPORTS: [&str; 5] = [
     "campaign_statistics_daily",
@@ -29,16 +33,18 @@ struct Run {
 }
 
 fn export(bench: &Bench, streams: &[&str], more: &[&str]) -> Run {
+    let format: &[&str] = if more.contains(&"--format") { &[] } else { &["--format", "jsonl"] };
+    plain_export(bench, &[&["--streams", &streams.join(",")], more, format].concat())
+}
+
+/// An export with these options only.
+fn plain_export(bench: &Bench, more: &[&str]) -> Run {
     bench.file("config.json", &bench.config);
     let mut program = bench.program();
-    program.args(["export", "out", "--config", "config.json", "--streams", &streams.join(",")]).args(more);
-    if !more.contains(&"--format") {
-        program.args(["--format", "jsonl"]);
-    }
-    let output = program.output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let output = program.args(["export", "out", "--config", "config.json"]).args(more).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     let secret = bench.config["client_secret"].as_str().unwrap();
-    assert!(!stderr.contains(secret) && !String::from_utf8(output.stdout).unwrap().contains(secret));
+    assert!(!stderr.contains(secret) && !stdout.contains(secret));
     Run { code: output.status.code(), stderr }
 }
 
@@ -342,122 +348,4 @@ fn a_second_run_in_the_same_folder_is_refused() {
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("Another run is exporting to out."), "{}", second.stderr);
     assert!(first.wait().unwrap().success());
-}
-
-/// Kills exports at random moments; the next undisturbed run leads to the truth, and nothing is left over.
-fn kill(times: u32, seed: u64) {
-    let mut random = fastrand::Rng::with_seed(seed);
-    println!("seed {seed}");
-    let options = || Options { row_cap: 150, ads: 2, ..Options::default() };
-    let streams = ["campaign_statistics_daily", "ad_statistics_daily", "transactions", "ads"];
-    let mut killed = 0;
-    while killed < times {
-        let mut bench = Bench::new(options(), 60);
-        bench.config["verify_totals"] = json!(false);
-        for _ in 0..5 {
-            bench.file("config.json", &bench.config);
-            let mut program = bench.program();
-            program.args([
-                "export",
-                "out",
-                "--config",
-                "config.json",
-                "--format",
-                "jsonl",
-                "--streams",
-                &streams.join(","),
-            ]);
-            let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            pause(Duration::from_millis(random.u64(5..400)));
-            let signal = if random.bool() { "-KILL" } else { "-TERM" };
-            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-            killed += u32::from(child.wait().unwrap().signal().is_some());
-            if random.u8(..3) == 0 {
-                let days = random.u64(1..9);
-                let_days_pass(&mut bench, days);
-            }
-        }
-        let last = export(&bench, &streams, &[]);
-        assert_eq!(last.code, Some(0), "{}", last.stderr);
-        assert_truth(&bench, &streams);
-        let left: Vec<_> = listing(&bench.directory.join("out")).into_keys().collect();
-        let is_known = |path: &PathBuf| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let is_of_kind = |kind: &str| path.extension().is_some_and(|extension| extension == kind);
-            ["lock", "state.json", "export.json"].contains(&&*name)
-                || is_of_kind("jsonl")
-                || (is_of_kind("parquet") && path.to_string_lossy().contains(".source-criteo/tables"))
-        };
-        assert!(left.iter().all(is_known), "{left:?}");
-    }
-    println!("{killed} kills");
-}
-
-#[test]
-fn killed_exports_are_completed_by_the_next_one() {
-    kill(10, 20_261_129);
-}
-
-#[test]
-#[ignore = "slow: scripts/test runs it"]
-fn many_killed_exports_are_completed_by_the_next_one() {
-    let times = std::env::var("KILLS").map_or(50, |times| times.parse().unwrap());
-    let seed = std::env::var("KILLS_SEED").map_or(1, |seed| seed.parse().unwrap());
-    kill(times, seed);
-}
-
-#[test]
-fn a_pipe_carries_the_rows_of_one_stream() {
-    let bench = Bench::new(Options::default(), 20);
-    bench.file("config.json", &bench.config);
-    let read = |more: &[&str]| {
-        let mut program = bench.program();
-        program.args(["read", "--config", "config.json"]).args(more);
-        program.output().unwrap()
-    };
-    let name = "campaign_statistics_daily";
-    let stream = bench.discover()[name].clone();
-    let truth = truth::report(&bench, &preset(name), &stream);
-    let lines = read(&["--streams", name, "--format", "jsonl", "--state-file", "state.json"]);
-    assert!(lines.status.success());
-    let text = String::from_utf8(lines.stdout).unwrap();
-    let records: Vec<Map<String, Value>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(by_key(&records, &stream), by_key(&truth, &stream));
-    assert!(bench.directory.join("state.json").exists());
-
-    let csv = read(&["--streams", name, "--format", "csv"]);
-    let text = String::from_utf8(csv.stdout).unwrap();
-    assert_eq!(text.matches("\r\n").count(), truth.len() + 1);
-    assert!(text.starts_with("advertiser_id,advertiser_name,"), "{}", &text[..80]);
-
-    let arrow = read(&["--streams", name, "--format", "arrow"]);
-    assert!(arrow.status.success() && arrow.stdout.starts_with(&[0xFF; 4]) && arrow.stdout.ends_with(&[0; 4]));
-    let several = read(&["--streams", "campaigns,ads", "--format", "csv"]);
-    assert_eq!((several.status.code(), several.stdout.len()), (Some(1), 0));
-    assert!(
-        String::from_utf8_lossy(&several.stderr).contains("--format writes the rows of one stream, and 2 are selected")
-    );
-}
-
-#[test]
-fn the_configuration_is_found_without_an_option() {
-    let bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
-    let export = |environment: Option<(&str, &str)>| {
-        let mut program = bench.program();
-        program.args(["export", "out", "--streams", "campaigns"]).envs(environment);
-        program.output().unwrap()
-    };
-    let missing = export(None);
-    assert_eq!(missing.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
-    assert!(said.contains("criteo.json") && said.contains("source-criteo setup"), "{said}");
-    let secret = export(Some(("CRITEO_CONFIG", r#"{"client_secret":"s3cret-of-the-test"}"#)));
-    assert_eq!(secret.status.code(), Some(1));
-    assert!(!String::from_utf8_lossy(&secret.stderr).contains("s3cret"));
-    bench.file("other.json", &bench.config);
-    assert!(export(Some(("CRITEO_CONFIG", "other.json"))).status.success());
-    bench.file("criteo.json", &bench.config);
-    let found = export(None);
-    assert!(found.status.success());
-    assert!(String::from_utf8(found.stdout).unwrap().contains("DuckDB: duckdb -init out/views.sql"));
 }

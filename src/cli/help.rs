@@ -1,0 +1,195 @@
+//! What `--help`, `help` and the manual pages say beyond the arguments: groups of commands, examples, pages of the
+//! documentation.
+
+use clap::CommandFactory as _;
+use clap::builder::Styles;
+
+use crate::cli::Cli;
+
+/// The commands in the order of the help.
+pub const GROUPS: &[(&str, &[&str])] = &[
+    ("Get started", &["demo", "setup", "check"]),
+    ("Explore", &["streams", "explain", "preview"]),
+    ("Sync", &["export", "read"]),
+    ("For platforms", &["spec", "discover"]),
+    ("Help", &["help", "completions", "man"]),
+];
+
+/// Examples of each command.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "source-criteo demo check",
+            "source-criteo setup",
+            "source-criteo preview campaign_statistics_daily",
+            "source-criteo export criteo",
+        ],
+    ),
+    ("setup", &["source-criteo setup", "source-criteo setup --key-file key.txt --currency EUR"]),
+    ("check", &["source-criteo check", "source-criteo check -c brand.json --exit-code"]),
+    ("demo", &["source-criteo demo check", "source-criteo demo preview campaign_statistics_daily"]),
+    ("demo spec", &["source-criteo demo spec"]),
+    ("demo check", &["source-criteo demo check"]),
+    ("demo discover", &["source-criteo demo discover"]),
+    ("demo preview", &["source-criteo demo preview campaign_statistics_daily --rows 5"]),
+    ("demo export", &["source-criteo demo export criteo-demo --format csv"]),
+    ("demo read", &["source-criteo demo read", "source-criteo demo read > records.jsonl"]),
+    ("streams", &["source-criteo streams", "source-criteo streams --format csv > streams.csv"]),
+    ("explain", &["source-criteo explain spend", "source-criteo explain campaign_statistics_daily"]),
+    (
+        "preview",
+        &[
+            "source-criteo preview campaign_statistics_daily",
+            "source-criteo preview ad_statistics_daily --since 2026-10-01 --columns day,ad_name,clicks,advertiser_cost",
+            "source-criteo preview campaigns --rows 100 --format csv > campaigns.csv",
+        ],
+    ),
+    (
+        "export",
+        &[
+            "source-criteo export criteo",
+            "source-criteo export criteo --streams campaigns,campaign_statistics_daily --format csv",
+        ],
+    ),
+    (
+        "read",
+        &[
+            "source-criteo read --streams campaign_statistics_daily --dry-run",
+            "source-criteo read --streams campaigns,campaign_statistics_daily --state-file state.json > records.jsonl",
+            "source-criteo read --streams campaign_statistics_daily --since 2026-10-01 --json",
+        ],
+    ),
+    ("spec", &["source-criteo spec"]),
+    ("discover", &["source-criteo discover > catalog.json"]),
+    ("help", &["source-criteo help read", "source-criteo help credentials", "source-criteo help credentials key"]),
+    (
+        "completions",
+        &[
+            "source-criteo completions bash > ~/.local/share/bash-completion/completions/source-criteo",
+            "source-criteo completions fish > ~/.config/fish/completions/source-criteo.fish",
+        ],
+    ),
+    ("man", &["source-criteo man read | man -l -", "source-criteo man --all man1"]),
+];
+
+/// A page of the documentation.
+#[derive(Debug)]
+pub struct Page {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// Its text, in Markdown.
+    pub text: &'static str,
+}
+
+macro_rules! page {
+    ($name:literal, $about:literal) => {
+        Page { name: $name, about: $about, text: include_str!(concat!("../../docs/", $name, ".md")) }
+    };
+}
+
+/// The pages that the program carries, about 190 KB.
+pub const PAGES: &[Page] = &[
+    page!("credentials", "Get access to Criteo; what each step of check means"),
+    page!("configuration", "Every setting and its default"),
+    page!("streams", "All streams with keys, cursors and permissions"),
+    page!("reports", "Currency, time zone, attribution, reports of your own"),
+    page!("metrics", "Every dimension and metric"),
+    page!("export", "Files for spreadsheets and databases"),
+    page!("state", "What the next sync reads again"),
+    page!("troubleshooting", "A number that differs, missing days, slow syncs"),
+    page!("errors", "Every error message and what to do"),
+    page!("scaling", "Request limits and many advertisers"),
+    page!("airbyte", "The connector in Airbyte"),
+    page!("meltano", "The tap in Meltano"),
+];
+
+/// The examples of a command, by its words after the program's name.
+#[must_use]
+pub fn examples(path: &str) -> &'static [&'static str] {
+    EXAMPLES.iter().find(|(known, _)| *known == path).map_or(&[], |(_, lines)| lines)
+}
+
+fn with_examples(command: clap::Command, path: &str) -> clap::Command {
+    let lines: Vec<_> = examples(path).iter().map(|line| format!("  {line}")).collect();
+    let header = *Styles::styled().get_header();
+    let text = format!("{header}Examples:{header:#}\n{}", lines.join("\n"));
+    let command = if lines.is_empty() { command } else { command.after_help(text) };
+    command.mut_subcommands(|inner| {
+        let name = inner.get_name().to_owned();
+        with_examples(inner, format!("{path} {name}").trim_start())
+    })
+}
+
+/// The command line with examples, for manual pages, completions and the help of one command.
+#[must_use]
+pub fn with_all() -> clap::Command {
+    with_examples(Cli::command(), "")
+}
+
+/// The command line with examples, and the commands of the program in groups, for parsing and `--help`.
+#[must_use]
+pub fn in_groups() -> clap::Command {
+    let program = with_all();
+    let styles = Styles::styled();
+    let (header, literal) = (*styles.get_header(), *styles.get_literal());
+    let mut list = String::new();
+    for (group, names) in GROUPS {
+        let commands = names.iter().filter_map(|name| program.find_subcommand(name));
+        let lines = commands.map(|command| {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            format!("  {literal}{:<12}{literal:#} {about}\n", command.get_name())
+        });
+        list += &format!("{header}{group}:{header:#}\n{}\n", lines.collect::<String>());
+    }
+    // clap has no groups of commands, so its own list is hidden.
+    program
+        .mut_subcommands(|inner| inner.hide(true))
+        .override_usage("source-criteo [OPTIONS] <COMMAND>\n       source-criteo --config <FILE> [OPTIONS]")
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}"
+        ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::help::*;
+
+    fn walk(command: &clap::Command, path: &str, see: &mut dyn FnMut(&clap::Command, &str)) {
+        see(command, path);
+        for inner in command.get_subcommands() {
+            walk(inner, format!("{path} {}", inner.get_name()).trim_start(), see);
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_parse() {
+        walk(&Cli::command(), "", &mut |_, path| {
+            assert!(!examples(path).is_empty(), "{path}");
+            for line in examples(path) {
+                let words = line.split([">", "|"].map(|mark| mark.chars().next().unwrap())).next().unwrap();
+                let parsed = in_groups().try_get_matches_from(words.split_whitespace());
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        });
+    }
+
+    #[test]
+    fn every_command_is_in_a_group_and_fits_80_columns() {
+        let program = Cli::command();
+        let grouped: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).collect();
+        for command in program.get_subcommands() {
+            assert!(grouped.contains(&&command.get_name()), "{}", command.get_name());
+            let about = command.get_about().unwrap().to_string();
+            assert!(about.len() <= 65, "{about}");
+        }
+    }
+
+    #[test]
+    fn the_pages_in_the_program_stay_small() {
+        let size: usize = PAGES.iter().map(|page| page.text.len()).sum();
+        assert!(size <= 250_000, "{size}");
+    }
+}
