@@ -8,6 +8,9 @@ impl World {
     /// The objects of any stream in an API version, each with its parents' ids; `None` for an unknown name.
     #[must_use]
     pub fn stream(&self, name: &str, version: &str) -> Option<Vec<Value>> {
+        if name.starts_with("rm_") {
+            return self.retail_media_stream(name, version);
+        }
         if let Some(mut objects) = self.objects(name, version) {
             if name == "ads" {
                 for object in &mut objects {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `POST /faults` | adds a fault or a list of them |
 //! | `DELETE /faults` | removes all faults |
-//! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `inserted`, `row_cap`, `page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
+//! | `POST /options` | changes `today`, `without_consent`, `without_permission`, `deleted_ids`, `inserted`, `row_cap`, `page_limit`, `rm_page_limit`, `rate_limit`, `report_limit`, `latency_ms` |
 //! | `POST /unknowns` | sets switches: `{"week_start": "sunday", …}` |
 //! | `GET /unknowns` | the value of each switch |
 //! | `POST /revoke` | revokes all tokens |
@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::options::Options;
+use crate::retail_media::RETAIL_MEDIA_UNKNOWNS;
 use crate::server::Shared;
 use crate::unknowns::UNKNOWNS;
 use crate::wire::{Reply, Request};
@@ -53,7 +54,10 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         }
         ("GET", "/unknowns") => {
             let unknowns = shared.world().options.unknowns;
-            let values = UNKNOWNS.iter().map(|unknown| (unknown.name.to_owned(), json!(unknowns.get(unknown.name))));
+            let values = UNKNOWNS
+                .iter()
+                .chain(RETAIL_MEDIA_UNKNOWNS)
+                .map(|unknown| (unknown.name.to_owned(), json!(unknowns.get(unknown.name))));
             done(Ok(Value::Object(values.collect())))
         }
         ("POST", "/revoke") => {
@@ -76,16 +80,20 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         ("GET", "/truth") => {
             let text =
                 |name: &str, default: &str| request.query.get(name).cloned().unwrap_or_else(|| default.to_owned());
-            let objects = shared.world().objects(&text("stream", ""), &text("version", "2026-07"));
+            let (stream, version) = (text("stream", ""), text("version", "2026-07"));
+            let objects = shared.world().objects(&stream, &version);
+            let objects = objects.or_else(|| shared.world().retail_media_stream(&stream, &version));
             done(objects.map(Value::Array).ok_or_else(|| "there is no such stream".to_owned()))
         }
         ("POST", "/truth") if body["path"].is_string() => {
             let (path, query) =
                 body["path"].as_str().map(|path| path.split_once('?').unwrap_or((path, ""))).unwrap_or_default();
+            let parameters: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
             let asked = Request {
                 method: body["method"].as_str().unwrap_or("GET").to_owned(),
                 path: path.to_owned(),
-                query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+                query: parameters.iter().cloned().collect(),
+                parameters,
                 body: body["body"].to_string().into_bytes(),
                 ..Request::default()
             };
@@ -136,6 +144,7 @@ fn change(options: &mut Options, change: &Value) -> Result<(), String> {
             "inserted" => options.inserted = u32::try_from(parse(name, value)?).unwrap_or(u32::MAX),
             "row_cap" => options.row_cap = parse(name, value)?,
             "page_limit" => options.page_limit = parse(name, value)?,
+            "rm_page_limit" => options.retail_media.page_limit = parse(name, value)?,
             "rate_limit" => options.rate_limit = parse(name, value)?,
             "report_limit" => options.report_limit = parse(name, value)?,
             "latency_ms" => options.latency = Duration::from_millis(parse(name, value)? as u64),

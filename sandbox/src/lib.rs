@@ -21,6 +21,7 @@ mod options;
 mod prepared;
 mod problem;
 mod reports;
+mod retail_media;
 mod routes;
 mod server;
 mod statistics;
@@ -29,7 +30,8 @@ mod vocabulary;
 mod wire;
 mod world;
 
-pub use options::{AppState, Casing, Numbers, Options, Permission, Shape, Wrapping};
+pub use options::{AppState, Casing, Numbers, Options, Permission, Product, Shape, Wrapping};
+pub use retail_media::{RETAIL_MEDIA_UNKNOWNS, RetailMediaOptions};
 pub use server::{Logged, Peak, Sandbox};
 pub use unknowns::{UNKNOWNS, Unknown, Unknowns};
 pub use world::World;

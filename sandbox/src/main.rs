@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{NaiveDate, Utc};
 use clap::Parser;
-use criteo_sandbox::{Casing, Numbers, Options, Sandbox, Shape, Unknowns, Wrapping};
+use criteo_sandbox::{Casing, Numbers, Options, Product, RetailMediaOptions, Sandbox, Shape, Unknowns, Wrapping};
 
 /// A simulated Criteo advertising API on loopback.
 #[derive(Debug, Parser)]
@@ -20,6 +20,24 @@ struct Cli {
     /// Seed of all random data.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The service that the app belongs to.
+    #[arg(long, value_enum, default_value_t)]
+    product: Product,
+    /// Retail Media: demand accounts.
+    #[arg(long, default_value_t = 3)]
+    accounts: u32,
+    /// Retail Media: supply accounts.
+    #[arg(long, default_value_t = 1)]
+    supply_accounts: u32,
+    /// Retail Media: retailers.
+    #[arg(long, default_value_t = 12)]
+    retailers: u32,
+    /// Retail Media: line items per campaign.
+    #[arg(long, default_value_t = 3)]
+    line_items: u32,
+    /// Retail Media: an app without access to private markets.
+    #[arg(long)]
+    without_private_market: bool,
     /// Number of advertisers.
     #[arg(long, default_value_t = 3)]
     advertisers: u32,
@@ -92,6 +110,15 @@ fn main() -> ExitCode {
     }
     let options = Options {
         seed: cli.seed,
+        product: cli.product,
+        retail_media: RetailMediaOptions {
+            accounts: cli.accounts,
+            supply_accounts: cli.supply_accounts,
+            retailers: cli.retailers,
+            line_items: cli.line_items,
+            without_private_market: cli.without_private_market,
+            ..RetailMediaOptions::default()
+        },
         advertisers: cli.advertisers,
         empty_advertisers: cli.empty_advertisers,
         campaigns: cli.campaigns,

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::retail_media::RetailMediaOptions;
 use crate::unknowns::Unknowns;
 
 /// JSON format of a statistics report, which Criteo does not document.
@@ -62,6 +63,18 @@ pub enum AppState {
     KeyDeleted,
 }
 
+/// Criteo's service that an app belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Product {
+    /// For advertisers.
+    #[default]
+    #[value(name = "marketing_solutions")]
+    MarketingSolutions,
+    /// For retailers and the brands that advertise with them.
+    #[value(name = "retail_media")]
+    RetailMedia,
+}
+
 /// A permission of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +89,18 @@ pub enum Permission {
     Creatives,
     /// `MarketingSolutions_Reco_Read`
     Recommendations,
+    /// `RetailMedia_Accounts_Read`
+    RetailMediaAccounts,
+    /// `RetailMedia_Analytics_Read`
+    RetailMediaAnalytics,
+    /// `RetailMedia_Audience_Read`
+    RetailMediaAudiences,
+    /// `RetailMedia_Balance_Read`
+    RetailMediaBalances,
+    /// `RetailMedia_Billing_Read`
+    RetailMediaBilling,
+    /// `RetailMedia_Campaign_Read`
+    RetailMediaCampaigns,
 }
 
 /// Data and behavior of a sandbox.
@@ -119,6 +144,10 @@ pub struct Options {
     pub without_permission: Vec<Permission>,
     /// Setup state of the app.
     pub app: AppState,
+    /// Service that the app belongs to; `AppState::RetailMedia` means Retail Media, too.
+    pub product: Product,
+    /// The world of Retail Media.
+    pub retail_media: RetailMediaOptions,
     /// Incompatible pairs of a dimension and a metric, which Criteo does not document.
     pub refused_pairs: Vec<(String, String)>,
     /// Statistics metrics that Criteo has removed.
@@ -170,11 +199,19 @@ impl Options {
     /// 10 per account with consent, in one pool.
     #[must_use]
     pub fn with_documented_limits(mut self) -> Self {
-        let accounts = (self.advertisers + self.empty_advertisers) as usize;
+        let accounts = match self.service() {
+            Product::MarketingSolutions => self.advertisers + self.empty_advertisers,
+            Product::RetailMedia => self.retail_media.all_accounts(),
+        } as usize;
         (self.rate_limit, self.report_limit) = (250, 40);
         self.pooled_limit =
             self.refresh_token.is_some().then(|| 10 * accounts.saturating_sub(self.without_consent.len()));
         self
+    }
+
+    /// The service that the app belongs to.
+    pub(crate) fn service(&self) -> Product {
+        if self.app == AppState::RetailMedia { Product::RetailMedia } else { self.product }
     }
 
     /// Duration of a rate limit minute.
@@ -205,6 +242,8 @@ impl Default for Options {
             refused_in_reports: Vec::new(),
             without_permission: Vec::new(),
             app: AppState::default(),
+            product: Product::default(),
+            retail_media: RetailMediaOptions::default(),
             refused_pairs: Vec::new(),
             retired_metrics: Vec::new(),
             row_cap: 100_000,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::manners::{Report, spell_wrappers, written};
-use crate::options::Permission;
+use crate::options::{Options, Permission};
 use crate::problem::Problem;
 use crate::statistics::{known_members, optional_list};
 use crate::wire::{Reply, Request};
@@ -22,7 +22,7 @@ pub(crate) struct Route {
 }
 
 /// Checks a path before everything else.
-pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
+pub(crate) fn route(path: &[&str], options: &Options) -> Result<Route, Problem> {
     let [version, rest @ ..] = path else { return Err(Problem::not_found("no version")) };
     if GONE.contains(version) {
         return Err(Problem::gone());
@@ -30,9 +30,12 @@ pub(crate) fn route(path: &[&str]) -> Result<Route, Problem> {
     if !VERSIONS.contains(version) {
         return Err(Problem::not_found(format!("version {version}")));
     }
+    if let ["retail-media", ..] = rest {
+        return Ok(crate::retail_media::route(rest, options));
+    }
     let is_report = matches!(rest, [.., "report"] | [_, "marketplace-performance-outcomes", "stats", _]);
     let permission = match rest {
-        ["advertisers" | "marketing-solutions" | "retail-media", "me"] => None,
+        ["advertisers" | "marketing-solutions", "me"] => None,
         [.., "report"] => Some(Permission::Analytics),
         [_, "audiences" | "audience-segments", ..] => Some(Permission::Audiences),
         [_, "ads", _, "product-filter" | "product-boost", ..] | [_, "dataset" | "product-sets", ..] => {
@@ -87,11 +90,6 @@ impl Asked<'_> {
         let missing = || Problem::not_found(path.join("/"));
         Ok(match path {
             ["advertisers", "me"] => self.list(self.objects("advertisers")),
-            ["retail-media", "me"] => {
-                let mut application = application();
-                application["criteoService"] = json!("RetailMedia");
-                item(json!({"type": "Application", "attributes": application}))
-            }
             ["marketing-solutions", rest @ ..] => match rest {
                 ["me"] => self.application()?,
                 ["campaigns", id] => self.one("campaigns", id)?,

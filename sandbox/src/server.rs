@@ -13,9 +13,11 @@ use tokio::sync::oneshot;
 
 use crate::access::{Access, Budget};
 use crate::faults::{Fault, gzip};
-use crate::options::{AppState, Options};
+use crate::options::{AppState, Options, Product};
 use crate::prepared::Prepared;
 use crate::problem::Problem;
+use crate::retail_media;
+use crate::retail_media::jobs::Jobs;
 use crate::routes;
 use crate::wire::{self, Reply, Request};
 use crate::world::World;
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
     log: Mutex<Vec<Logged>>,
     meter: Mutex<Meter>,
     prepared: Prepared,
+    jobs: Jobs,
     started: Instant,
     base: String,
 }
@@ -132,6 +135,7 @@ impl Shared {
         world.options.row_cap = usize::MAX;
         world.options.placement_cap = usize::MAX;
         world.options.page_limit = 100;
+        world.options.retail_media.page_limit = usize::MAX;
         self.answer_plain(&world.canonical(), request)
     }
 
@@ -139,6 +143,7 @@ impl Shared {
         let path: Vec<&str> = request.path.split('/').skip(1).collect();
         match (world.options.prepared_rows, &path[..]) {
             (Some(rows), [_, "statistics", "report"]) => self.prepared.report(world, rows, &request.body),
+            (_, [_, "retail-media", ..]) => retail_media::answer(world, &path, request, &self.jobs),
             _ => routes::answer(world, &path, request, &self.base),
         }
         .unwrap_or_else(|problem| problem.reply(&world.options.unknowns))
@@ -152,7 +157,10 @@ impl Shared {
             _ => {
                 let mut budget = None;
                 let mut reply = match self.admit(world, &path, request, &mut budget) {
-                    Ok(()) => self.answer_plain(world, request),
+                    Ok(()) => match retail_media::foreign(&world.options, &path) {
+                        Some(reply) => reply.unwrap_or_else(|problem| problem.reply(&world.options.unknowns)),
+                        None => self.answer_plain(world, request),
+                    },
                     Err(problem) => problem.reply(&world.options.unknowns),
                 };
                 if let Some(budget) = budget {
@@ -200,7 +208,7 @@ impl Shared {
         request: &Request,
         budget: &mut Option<Budget>,
     ) -> Result<(), Problem> {
-        let route = routes::route(path)?;
+        let route = routes::route(path, &world.options)?;
         lock(&self.meter).count(route.is_report, world.options.minute());
         let (left, is_paid) = lock(&self.access).pay(route.is_report, &world.options);
         *budget = Some(left);
@@ -212,8 +220,12 @@ impl Shared {
         }
         lock(&self.access).authorize(request.headers.get("authorization").map(String::as_str))?;
         // The list of advertisers needs no permission and no specific service.
+        let is_retail_media = path.get(1) == Some(&"retail-media");
         let is_foreign = path.get(1).is_some_and(|part| *part != "advertisers")
-            && (world.options.app == AppState::RetailMedia) != (path.get(1) == Some(&"retail-media"));
+            && (world.options.service() == Product::RetailMedia) != is_retail_media;
+        if is_foreign && retail_media::foreign(&world.options, path).is_some() {
+            return Ok(());
+        }
         if is_foreign {
             return Err(Problem::forbidden("permission-denied", "The app is of another service"));
         }
@@ -344,6 +356,7 @@ impl Sandbox {
             log: Mutex::default(),
             meter: Mutex::default(),
             prepared: Prepared::default(),
+            jobs: Jobs::default(),
             started: Instant::now(),
             base: format!("http://{address}"),
         });

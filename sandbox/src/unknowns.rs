@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::retail_media::RETAIL_MEDIA_UNKNOWNS;
+
 /// An open question and the possible behaviors.
 #[derive(Debug, Clone, Copy)]
 pub struct Unknown {
@@ -510,5 +512,5 @@ impl Unknowns {
 }
 
 fn find(name: &str) -> Option<&'static Unknown> {
-    UNKNOWNS.iter().find(|unknown| unknown.name == name)
+    UNKNOWNS.iter().chain(RETAIL_MEDIA_UNKNOWNS).find(|unknown| unknown.name == name)
 }

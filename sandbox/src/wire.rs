@@ -21,6 +21,8 @@ pub(crate) struct Request {
     /// Without the query.
     pub path: String,
     pub query: BTreeMap<String, String>,
+    /// Every parameter of the query in order, since arrays repeat their name.
+    pub parameters: Vec<(String, String)>,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
@@ -150,10 +152,12 @@ fn request_of(parsed: &httparse::Request<'_, '_>) -> Request {
     let target = parsed.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers = parsed.headers.iter();
+    let parameters: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     Request {
         method: parsed.method.unwrap_or_default().to_owned(),
         path: path.to_owned(),
-        query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        query: parameters.iter().cloned().collect(),
+        parameters,
         headers: headers
             .map(|header| (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned()))
             .collect(),
