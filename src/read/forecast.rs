@@ -40,7 +40,7 @@ pub async fn dry_run(
             Source::Entity(entity) => tracing::info!(
                 "{}",
                 match entity.each.source {
-                    ParentSource::Nothing | ParentSource::Advertisers =>
+                    ParentSource::Nothing | ParentSource::Scope =>
                         "1 request or more; the number of pages is unknown before reading.",
                     _ => "One request or more per parent object.",
                 }
