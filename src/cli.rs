@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::product::Product;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::PipeFormat;
 #[cfg(feature = "files")]
@@ -75,6 +76,9 @@ pub enum AboutFormat {
     Markdown,
 }
 
+/// The API products, by their setting.
+const PRODUCTS: [&str; 2] = [Product::MarketingSolutions.setting(), Product::RetailMedia.setting()];
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -98,6 +102,9 @@ pub enum Command {
         /// Configuration file; adds custom reports and applies the API version.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// API product, instead of the configuration's.
+        #[arg(long, value_parser = PRODUCTS, conflicts_with = "config")]
+        product: Option<String>,
         /// Output format.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -109,6 +116,9 @@ pub enum Command {
         /// Configuration file; adds custom reports.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// API product, instead of the configuration's.
+        #[arg(long, value_parser = PRODUCTS, conflicts_with = "config")]
+        product: Option<String>,
     },
     /// Print a shell completion script.
     Completions {
@@ -158,6 +168,9 @@ pub enum Command {
     /// Run a command against the built-in sandbox; needs no configuration.
     #[cfg(feature = "demo")]
     Demo {
+        /// API product.
+        #[arg(long, value_parser = PRODUCTS, default_value = PRODUCTS[0])]
+        product: String,
         /// The command to run.
         #[command(subcommand)]
         command: DemoCommand,
@@ -181,7 +194,10 @@ pub struct SetupArguments {
     /// Where to write the configuration.
     #[arg(long, value_name = "FILE", default_value = "criteo.json")]
     pub config: PathBuf,
-    /// Currency of all money in reports.
+    /// API product that the key's app belongs to.
+    #[arg(long, value_parser = PRODUCTS, default_value = PRODUCTS[0])]
+    pub product: String,
+    /// Currency of all money in reports; Retail Media needs none.
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
     /// First day of reports.
@@ -190,6 +206,9 @@ pub struct SetupArguments {
     /// Advertisers to read, separated by commas; without it, all that granted consent.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub advertiser_ids: Vec<String>,
+    /// Accounts to read in Retail Media, separated by commas; without it, all that granted consent.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub account_ids: Vec<String>,
     /// Also write a catalog of the streams the app can read to this file.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
@@ -340,7 +359,7 @@ impl Command {
             | Self::Completions { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
-            Self::Demo { command } => command.is_human_facing(),
+            Self::Demo { command, .. } => command.is_human_facing(),
             #[cfg(feature = "files")]
             Self::Export { .. } => true,
             Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,

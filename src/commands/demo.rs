@@ -9,15 +9,19 @@ use serde_json::json;
 use crate::cli::DemoCommand;
 use crate::commands::{Session, input, parse_config, read_file};
 use crate::error::{Error, Result};
-use crate::products::marketing;
+use crate::model::product::Product;
+use crate::products;
 use crate::protocol::airbyte::{self, ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 
 const DAYS: u64 = 14;
 
 impl Session {
-    pub(crate) async fn demo(&self, command: DemoCommand) -> Result<ExitCode> {
-        let options = Options::default();
+    pub(crate) async fn demo(&self, product: &str, command: DemoCommand) -> Result<ExitCode> {
+        let is_retail_media = product == Product::RetailMedia.setting();
+        let sandboxed =
+            if is_retail_media { criteo_sandbox::Product::RetailMedia } else { criteo_sandbox::Product::default() };
+        let options = Options { product: sandboxed, ..Options::default() };
         let now = options.today.and_time(NaiveTime::MIN).and_utc() + chrono::TimeDelta::hours(12);
         let mut config = json!({
             "client_id": options.client_id,
@@ -31,6 +35,13 @@ impl Session {
                 "metrics": ["Displays", "Clicks", "AdvertiserCost"],
             }],
         });
+        if is_retail_media {
+            let of_other = ["currency", "custom_reports"];
+            if let Some(config) = config.as_object_mut() {
+                config.retain(|setting, _| !of_other.contains(&setting.as_str()));
+            }
+            config["product"] = json!(product);
+        }
         let sandbox = Sandbox::start(options)
             .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
         config["api_base_url"] = json!(sandbox.url());
@@ -46,7 +57,7 @@ impl Session {
                 let config = config?;
                 let catalog = match catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(&path, "catalog").await?)?),
-                    None => marketing::streams(&config.reports)
+                    None => products::streams(&config.reports)
                         .into_iter()
                         .map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None))
                         .collect(),

@@ -8,7 +8,7 @@ use crate::commands::Session;
 use crate::error::{Error, Result};
 use crate::products::marketing::metrics::{self, Dimension, Metric, Page, fold};
 use crate::products::report::ReportOptions;
-use crate::products::{Stream, marketing};
+use crate::products::{self, Stream};
 use crate::support::suggest;
 use crate::support::table::{Format, Table};
 use crate::support::terminal::{Terminal, wrapped};
@@ -17,7 +17,7 @@ const WIDTH: usize = 90;
 
 impl Session {
     pub(crate) fn explain(&self, options: &ReportOptions, name: &str) -> Result<ExitCode> {
-        let streams = marketing::streams(options);
+        let streams = products::streams(options);
         let width = Terminal::stdout().map(Terminal::width);
         let wanted = fold(name);
         let is_it = |other: &str| fold(other) == wanted || fold(&metrics::column_name(other)) == wanted;
@@ -28,7 +28,7 @@ impl Session {
         texts.extend(metrics::DIMENSIONS.iter().filter(|dimension| is_it(dimension.name)).map(of_dimension));
         texts.extend(metrics::metrics().iter().filter(|metric| is_it(metric.name)).map(of_metric));
         if texts.is_empty()
-            && let Some(since) = marketing::since_of(&metrics::column_name(name))
+            && let Some(since) = products::since_of(&metrics::column_name(name))
         {
             return Err(Error::config(format!(
                 "{name} needs api_version {since} or later. Set it in a configuration file and pass that file with \

@@ -9,7 +9,7 @@ use crate::commands::{Session, input, warn_of_skipped_days, within};
 use crate::config::Config;
 use crate::error::Result;
 use crate::output::table::folder::{Folder, Manifest};
-use crate::products::{Source, Stream, marketing};
+use crate::products::{self, Source, Stream};
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 
@@ -17,7 +17,7 @@ impl Session {
     pub(crate) async fn export(&self, config: Config, what: &ExportArguments, default: &str) -> Result<ExitCode> {
         let configured_start = config.read.start_date;
         let config = within(config, &what.days)?;
-        let streams = marketing::streams(&config.reports);
+        let streams = products::streams(&config.reports);
         let mut catalog = if what.streams.is_empty() {
             let readable = self.readable(&config, streams.clone()).await?;
             readable.iter().map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()

@@ -31,13 +31,14 @@ use crate::cli::{Cli, Command, Days, TapArguments};
 use crate::commands::refresh_token::Origin;
 use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
+use crate::model::product::Product;
 use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::console::Console;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::Pipe;
 use crate::output::sink::singer::SingerSink;
-use crate::products::marketing;
+use crate::products;
 use crate::products::report::ReportOptions;
 use crate::protocol::{airbyte, singer};
 use crate::read::ReadUntil;
@@ -175,8 +176,12 @@ impl Session {
             Command::Check { config, exit_code } => self.check(self.config(&config.config).await, exit_code).await,
             Command::Discover(file) => Ok(self.discover(&self.config(&file.config).await?)),
             Command::Setup(arguments) => self.setup(arguments).await,
-            Command::Streams { config, format } => self.streams(&self.report_options(config.as_deref()).await?, format),
-            Command::Explain { name, config } => self.explain(&self.report_options(config.as_deref()).await?, &name),
+            Command::Streams { config, format, product } => {
+                self.streams(&self.report_options(config.as_deref(), product.as_deref()).await?, format)
+            }
+            Command::Explain { name, config, product } => {
+                self.explain(&self.report_options(config.as_deref(), product.as_deref()).await?, &name)
+            }
             Command::Preview { config, what } => {
                 let config = self.config(&config.config).await?;
                 self.preview(config, &what).await
@@ -198,7 +203,7 @@ impl Session {
                 let config = within(config, &input.days)?;
                 let catalog = match &input.catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
-                    None => input::named(&input.streams, &marketing::streams(&config.reports))?,
+                    None => input::named(&input.streams, &products::streams(&config.reports))?,
                 };
                 #[cfg(feature = "files")]
                 if input.format.is_some() && catalog.len() != 1 {
@@ -241,7 +246,7 @@ impl Session {
                 self.export(config, &what, "criteo").await
             }
             #[cfg(feature = "demo")]
-            Command::Demo { command } => self.demo(command).await,
+            Command::Demo { product, command } => self.demo(&product, command).await,
         }
     }
 
@@ -251,10 +256,13 @@ impl Session {
     }
 
     /// What the reports of a configuration are; the defaults where there is none.
-    async fn report_options(&self, path: Option<&Path>) -> Result<ReportOptions> {
+    async fn report_options(&self, path: Option<&Path>, product: Option<&str>) -> Result<ReportOptions> {
         match path {
             Some(path) => Ok(self.config(path).await?.reports),
-            None => Ok(ReportOptions::default()),
+            None => Ok(ReportOptions {
+                product: product.and_then(Product::of_setting).unwrap_or_default(),
+                ..ReportOptions::default()
+            }),
         }
     }
 

@@ -15,7 +15,8 @@ use crate::commands::check::verdict;
 use crate::commands::{Session, log_warnings, parse_config, read_bytes};
 use crate::config::{SPEC, report_options, secrets};
 use crate::error::{Error, Result};
-use crate::products::{Permission, Stream, marketing};
+use crate::model::product::Product;
+use crate::products::{self, Permission, Stream};
 use crate::protocol::airbyte;
 use crate::support::clock::Clock;
 use crate::support::terminal::Terminal;
@@ -52,6 +53,9 @@ const STEPS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What an app for Retail Media replaces in the steps.
+const SERVICE: &str = "\"C-Growth and marketing solutions\" (also called \"Marketing Solutions\" or \"C-Growth\")";
+
 /// The age of an older key explains no failure.
 const YOUNG: Duration = Duration::from_mins(15);
 
@@ -87,7 +91,7 @@ impl Session {
             say(terminal, &format!("Fix that, then retry: source-criteo check --config {}", file.display()));
             return Ok(ExitCode::FAILURE);
         }
-        let streams: Vec<_> = marketing::streams(&self.config(&file).await?.reports)
+        let streams: Vec<_> = products::streams(&self.config(&file).await?.reports)
             .into_iter()
             .filter(|stream| stream.is_selected_by_default() && !report.lacking.contains(&stream.permission))
             .collect();
@@ -110,7 +114,7 @@ impl Session {
 /// Rejects contradicting flags and existing files. At a terminal, `setup` asks for another configuration file instead.
 fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     let mut settings = Map::new();
-    add(&mut settings, arguments, arguments.currency.as_deref().unwrap_or("EUR"));
+    add(&mut settings, arguments, arguments.currency.as_deref());
     log_warnings(&report_options(settings)?.1);
     let files = [&arguments.key_file, &Some(arguments.config.clone()), &arguments.catalog];
     let files: Vec<_> = files.into_iter().flatten().collect();
@@ -171,11 +175,12 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
 
 /// Takes everything from the command line; missing flags are reported together.
 async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, Value>)> {
-    let missing: Vec<_> = [("--key-file", arguments.key_file.is_some()), ("--currency", arguments.currency.is_some())]
+    let has_currency = arguments.currency.is_some() || is_retail_media(arguments);
+    let missing: Vec<_> = [("--key-file", arguments.key_file.is_some()), ("--currency", has_currency)]
         .into_iter()
         .filter_map(|(flag, is_there)| (!is_there).then_some(flag))
         .collect();
-    let (Some(key_file), Some(currency)) = (&arguments.key_file, &arguments.currency) else {
+    let (Some(key_file), true) = (&arguments.key_file, has_currency) else {
         return Err(Error::config(format!(
             "Without a terminal, setup needs {}. partners.criteo.com downloads the key file when you press \"Create \
              new key\"; docs/credentials.md has the steps.",
@@ -183,14 +188,25 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
         )));
     };
     let mut config = read_key(key_file).await?;
-    add(&mut config, arguments, currency);
+    add(&mut config, arguments, arguments.currency.as_deref());
     Ok((arguments.config.clone(), config))
 }
 
-fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &str) {
-    config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
-    if !arguments.advertiser_ids.is_empty() {
-        config.insert("advertiser_ids".to_owned(), json!(arguments.advertiser_ids));
+fn is_retail_media(arguments: &SetupArguments) -> bool {
+    arguments.product == Product::RetailMedia.setting()
+}
+
+fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: Option<&str>) {
+    if is_retail_media(arguments) {
+        config.insert("product".to_owned(), json!(arguments.product));
+    }
+    if let Some(currency) = currency {
+        config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
+    }
+    for (setting, ids) in [("advertiser_ids", &arguments.advertiser_ids), ("account_ids", &arguments.account_ids)] {
+        if !ids.is_empty() {
+            config.insert(setting.to_owned(), json!(ids));
+        }
     }
     for (name, value) in [("start_date", &arguments.start_date), ("api_base_url", &arguments.api_base_url)] {
         if let Some(value) = value {
@@ -244,19 +260,20 @@ impl Guide {
         let config = match &arguments.key_file {
             // A user with a key file has been through the portal.
             Some(path) => read_key(path).await?,
-            None => self.portal().await?,
+            None => self.portal(arguments).await?,
         };
         let mut config = config;
         let currency = match &arguments.currency {
-            Some(currency) => currency.clone(),
-            None => self.valid("currency", "Currency of all money in reports, such as EUR:").await?,
+            Some(currency) => Some(currency.clone()),
+            None if is_retail_media(arguments) => None,
+            None => Some(self.valid("currency", "Currency of all money in reports, such as EUR:").await?),
         };
         let mut arguments = arguments.clone();
         if arguments.start_date.is_none() {
             let question = "First day of reports, such as 2026-01-01 (Enter: as far back as Criteo keeps them):";
             arguments.start_date = Some(self.valid("start_date", question).await?).filter(|day| !day.is_empty());
         }
-        add(&mut config, &arguments, &currency);
+        add(&mut config, &arguments, currency.as_deref());
         let mut file = arguments.config.clone();
         while file.exists() && !arguments.force {
             let response = ask(terminal, &format!("{} already exists. Another name:", file.display())).await?;
@@ -265,17 +282,28 @@ impl Guide {
         Ok((file, config))
     }
 
-    async fn portal(&self) -> Result<Map<String, Value>> {
+    async fn portal(&self, arguments: &SetupArguments) -> Result<Map<String, Value>> {
         let terminal = self.terminal;
-        let mut permissions = vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics];
-        for (permission, what) in [
-            (Permission::Audiences, "audiences and their segments"),
-            (Permission::Recommendations, "product sets and boosts"),
-        ] {
-            if ask(terminal, &format!("Campaigns, ads and reports are included. Also {what}? (y/N)"))
-                .await?
-                .starts_with(['y', 'Y'])
-            {
+        let is_retail_media = is_retail_media(arguments);
+        let (mut permissions, included, optional) = if is_retail_media {
+            use Permission::{RetailMediaAccounts, RetailMediaAudiences, RetailMediaBalances, RetailMediaCampaigns};
+            (
+                vec![RetailMediaAccounts, RetailMediaCampaigns, Permission::RetailMediaAnalytics],
+                "Accounts, campaigns and reports",
+                [(RetailMediaBalances, "balances"), (RetailMediaAudiences, "audiences and their segments")],
+            )
+        } else {
+            (
+                vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics],
+                "Campaigns, ads and reports",
+                [
+                    (Permission::Audiences, "audiences and their segments"),
+                    (Permission::Recommendations, "product sets and boosts"),
+                ],
+            )
+        };
+        for (permission, what) in optional {
+            if ask(terminal, &format!("{included} are included. Also {what}? (y/N)")).await?.starts_with(['y', 'Y']) {
                 permissions.push(permission);
             }
         }
@@ -284,7 +312,8 @@ impl Guide {
         let mut key = None;
         for (index, (title, text)) in STEPS.iter().enumerate() {
             terminal.heading(&format!("{}. {title}", index + 1));
-            terminal.paragraph(&text.replace("PERMISSIONS", &labels.join(", ")));
+            let text = text.replace("PERMISSIONS", &labels.join(", "));
+            terminal.paragraph(&if is_retail_media { text.replace(SERVICE, "\"Retail Media\"") } else { text });
             match *title {
                 "Create a key" => key = Some(self.key().await?),
                 "Ask for consent" => {
@@ -322,7 +351,8 @@ impl Guide {
     /// Asks for a setting until it is valid; an optional one may be empty.
     async fn valid(&self, setting: &str, question: &str) -> Result<String> {
         let schema = &SPEC["connectionSpecification"];
-        let is_required = schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == setting));
+        let is_required = setting == "currency"
+            || schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == setting));
         loop {
             let response = ask(self.terminal, question).await?;
             let response = if setting == "currency" { response.to_uppercase() } else { response };
