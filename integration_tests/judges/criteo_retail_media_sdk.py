@@ -35,7 +35,8 @@ def attributes_of(path, known):
     if path.endswith("/partner-report"):
         return {"startDate": "2026-10-20", "endDate": "2026-10-25", "accountIds": [known["brand"]]}
     if path.endswith(("/sellers", "/seller-catalog-export")):
-        return {"sellers": known["sellers"]}
+        # The SDK replaces what it is given by its own models.
+        return {"sellers": [dict(seller) for seller in known["sellers"]]}
     if path.endswith("/brands/search"):
         return {"retailerIds": [int(known["retailer"])]}
     if path.endswith("/sellers/search"):
