@@ -240,5 +240,5 @@ fn retail_media_responses_match_criteos_openapi_documents() {
         }
     }
     println!("{operations} operations, {} with a schema, {responses} responses validated", schemas.len());
-    assert!(schemas.len() > 170 && responses > 1_000, "{} schemas, {responses} responses", schemas.len());
+    assert!(schemas.len() > 170 && responses > 900, "{} schemas, {responses} responses", schemas.len());
 }
