@@ -71,14 +71,15 @@ impl Log {
             return;
         }
         let text: String = redact::line(text).chars().take(MAX_LEN).collect();
+        // The structured form has the name twice, since Meltano's console shows the message alone.
+        let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
+        let text = format!("{}{text}", redact::line(&name));
         let line = if self.is_structured {
             let mut line = structured(level, stream);
             line.insert("message".into(), json!(text));
             Value::Object(line).to_string()
         } else {
-            let stream = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
-            let stream = redact::line(&stream);
-            format!("{} {stream}{text}", if level == Level::WARN { "WARNING" } else { level.as_str() })
+            format!("{} {text}", if level == Level::WARN { "WARNING" } else { level.as_str() })
         };
         write(&line);
     }
