@@ -1,5 +1,6 @@
 //! `demo`: runs a command against the built-in sandbox, without a configuration.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::{Days, NaiveTime};
@@ -8,10 +9,12 @@ use serde_json::json;
 
 use crate::cli::DemoCommand;
 use crate::commands::{Session, input, parse_config, read_file};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::products::marketing;
 use crate::protocol::airbyte::{self, ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
+use crate::state::saved::States;
 
 const DAYS: u64 = 14;
 
@@ -41,15 +44,13 @@ impl Session {
             DemoCommand::Preview { what } => self.preview(config?, &what).await,
             #[cfg(feature = "files")]
             DemoCommand::Export { what } => self.export(config?, &what, "criteo-demo").await,
+            DemoCommand::Report { file } => self.demo_report(&config?, &file).await,
             DemoCommand::Discover => Ok(self.discover(&config?)),
             DemoCommand::Read { catalog, state } => {
                 let config = config?;
                 let catalog = match catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(&path, "catalog").await?)?),
-                    None => marketing::streams(&config.reports)
-                        .into_iter()
-                        .map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None))
-                        .collect(),
+                    None => every_stream(&config),
                 };
                 let states =
                     input::states(state.as_deref(), "Check the path, or omit --state for a first sync.").await?;
@@ -57,4 +58,15 @@ impl Session {
             }
         }
     }
+
+    /// Reads every stream, and writes only the report.
+    async fn demo_report(&self, config: &Config, file: &Path) -> Result<ExitCode> {
+        self.report_to(Some(file), config, "source-criteo demo report", &[])?;
+        self.read(config, &every_stream(config), &States::new(), ReadUntil::All).await
+    }
+}
+
+fn every_stream(config: &Config) -> Vec<ConfiguredStream> {
+    let streams = marketing::streams(&config.reports).into_iter();
+    streams.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
 }
