@@ -13,6 +13,7 @@ RUN mkdir src sandbox/src && touch src/lib.rs sandbox/src/lib.rs && echo 'fn mai
     && cargo build --release --locked
 COPY docs/*.md docs/
 COPY schemas schemas
+COPY templates templates
 COPY sandbox/src sandbox/src
 COPY src src
 # Cargo compares timestamps, and the copied files are older than the build of the empty ones.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
-use clap::{ArgMatches, FromArgMatches, Subcommand};
+use clap::{Arg, ArgMatches, FromArgMatches, Subcommand, ValueHint, value_parser};
 
 use crate::cli::Command;
 
@@ -16,17 +16,34 @@ thread_local! {
     static IS_NESTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A command that runs against the sandbox.
+/// What runs against the sandbox.
 #[derive(Debug)]
-pub struct DemoCommand(pub Box<Command>);
+pub enum DemoCommand {
+    /// A command that reads a configuration.
+    Wrapped(Box<Command>),
+    /// A sync of every stream, for the page about it.
+    Report {
+        /// The HTML file to write.
+        file: PathBuf,
+    },
+}
+
+/// The name of the command that only the demo has.
+const REPORT: &str = "report";
 
 impl FromArgMatches for DemoCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Command::from_arg_matches(matches).map(|command| Self(Box::new(command)))
+        if let Some((REPORT, matches)) = matches.subcommand()
+            && let Some(file) = matches.get_one::<PathBuf>("file")
+        {
+            return Ok(Self::Report { file: file.clone() });
+        }
+        Command::from_arg_matches(matches).map(|command| Self::Wrapped(Box::new(command)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches(matches)
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -41,7 +58,7 @@ impl Subcommand for DemoCommand {
             let name = inner.get_name();
             name == "spec" || (name != "setup" && has(inner, "config"))
         });
-        of_demo.cloned().fold(command, |command, inner| command.subcommand(supplied(inner)))
+        of_demo.cloned().fold(command, |command, inner| command.subcommand(supplied(inner))).subcommand(report())
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
@@ -58,11 +75,11 @@ fn has(command: &clap::Command, argument: &str) -> bool {
     command.get_arguments().any(|known| known.get_id() == argument)
 }
 
-/// Whether a command of the demo has this argument.
-#[must_use]
-pub fn takes(command: &str, argument: &str) -> bool {
-    let demo = DemoCommand::augment_subcommands(clap::Command::new("demo"));
-    demo.find_subcommand(command).is_some_and(|command| has(command, argument))
+fn report() -> clap::Command {
+    let file = Arg::new("file").value_name("FILE").default_value("report.html").value_hint(ValueHint::FilePath);
+    clap::Command::new(REPORT)
+        .about("Sync all streams and write a page about the sync: which days are proven, spend, requests, warnings")
+        .arg(file.value_parser(value_parser!(PathBuf)).help("HTML file"))
 }
 
 /// The command with the sandbox's configuration, and without what the sandbox makes unnecessary.
@@ -113,11 +130,11 @@ mod tests {
         for name in ["demo", "setup", "completions", "man", "help"] {
             assert!(!names.contains(&name), "{names:?}");
         }
-        for inner in demo.get_subcommands() {
+        assert!(names.contains(&REPORT));
+        for inner in demo.get_subcommands().filter(|inner| inner.get_name() != REPORT) {
             let real = program.find_subcommand(inner.get_name()).unwrap();
             assert_eq!(arguments(inner), arguments(real), "{}", inner.get_name());
         }
-        assert!(takes("read", "streams") && !takes("read", "stream") && !takes("reads", "streams"));
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! `demo`: runs a command against the built-in sandbox, which supplies the configuration; without a command, a tour.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
-use crate::cli::demo::{self, DemoCommand};
+use crate::cli::demo::DemoCommand;
 use crate::commands::check::verdict;
 use crate::commands::preview::{chart, money, whole};
 use crate::commands::{Session, parse_config};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::RetryProfile;
+use crate::products::marketing;
+use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
+use crate::read::ReadUntil;
+use crate::state::saved::States;
 use crate::support::table::Table;
 use crate::support::terminal::Terminal;
 
@@ -54,7 +59,8 @@ impl Session {
         let text = self.supplied.get_or_init(|| config.to_string());
         match command {
             // Boxed, since this is what the command awaits.
-            Some(DemoCommand(command)) => Box::pin(self.command(*command)).await,
+            Some(DemoCommand::Wrapped(command)) => Box::pin(self.command(*command)).await,
+            Some(DemoCommand::Report { file }) => self.demo_report(&parse_config(text)?, &file).await,
             None => self.tour(parse_config(text)?, today).await,
         }
     }
@@ -79,6 +85,18 @@ impl Session {
         }
         Ok(self.print(&format!("\nNext\n\n{}", next_steps())))
     }
+
+    /// Reads every stream, and writes only the report.
+    async fn demo_report(&self, config: &Config, file: &Path) -> Result<ExitCode> {
+        self.report_to(Some(file), config, "source-criteo demo report", &[])?;
+        self.read(config, &every_stream(config), &States::new(), ReadUntil::All).await
+    }
+}
+
+/// Every stream, as a catalog.
+fn every_stream(config: &Config) -> Vec<ConfiguredStream> {
+    let streams = marketing::streams(&config.reports).into_iter();
+    streams.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
 }
 
 /// A table of the campaigns of these rows, by spend.
@@ -106,15 +124,13 @@ fn by_campaign(records: &[Map<String, Value>], currency: &str, terminal: Option<
 
 /// Commands to try, with what they do.
 fn next_steps() -> String {
-    let mut steps = vec![
+    let steps = [
         ("source-criteo demo export", "files for DuckDB, Python and Excel"),
+        ("source-criteo demo report", "a page about a sync: which days are proven, spend, requests"),
         ("source-criteo demo read | head", "messages for Airbyte"),
         ("source-criteo demo streams", "everything that can be read"),
         ("source-criteo setup", "your own account"),
     ];
-    if demo::takes("export", "report") {
-        steps.insert(1, ("source-criteo demo export --report page.html", "with a page about the run"));
-    }
     let column = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     let lines = steps.iter().map(|(command, about)| format!("  {command:column$}  {about}"));
     lines.collect::<Vec<_>>().join("\n")
