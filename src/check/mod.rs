@@ -395,7 +395,7 @@ fn advertisers(portfolio: &Portfolio, config: &Config) -> StepOutcome {
     let (read, all) = (portfolio.advertisers.len(), portfolio.consenting.len());
     let read = format!("{read} of {all} {} will be read.", if all == 1 { "advertiser" } else { "advertisers" });
     match portfolio.missing_error() {
-        Some(error) if config.read.skip_inaccessible_advertisers => StepOutcome::Warning(format!("{read} {error}")),
+        Some(error) if config.read.skip_inaccessible => StepOutcome::Warning(format!("{read} {error}")),
         Some(error) => StepOutcome::Failed(error),
         None => StepOutcome::Passed(read),
     }

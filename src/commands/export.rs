@@ -103,7 +103,7 @@ impl Session {
         }
         let is_complete = !has_failed(Step::Advertisers);
         if !is_complete {
-            config.read.skip_inaccessible_advertisers = true;
+            config.read.skip_inaccessible = true;
         }
         let is_readable = |stream: &&Stream| {
             !matches!(stream.source, Source::LogLevel) && !checked.lacking.contains(&stream.permission)

@@ -143,10 +143,10 @@ pub async fn read(
         tracing::warn!("{warning}");
     }
     let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
-    if let Some(error) = missing.as_ref().filter(|_| config.read.skip_inaccessible_advertisers) {
+    if let Some(error) = missing.as_ref().filter(|_| config.read.skip_inaccessible) {
         tracing::warn!("{error}");
     }
-    let missing = missing.filter(|_| !config.read.skip_inaccessible_advertisers);
+    let missing = missing.filter(|_| !config.read.skip_inaccessible);
     let nothing = Saved::default();
     // A stream with an invalid state fails immediately, so its children must not write it.
     for selected in selected {

@@ -89,14 +89,14 @@ pub async fn portfolio(client: &Client, config: &Config) -> Result<Portfolio> {
         .because(Cause::ConsentMissing));
     }
     client.learn_accounts(consenting.len());
-    if config.read.advertiser_ids.is_empty() && consenting.len() > MAX_ADVERTISERS {
+    if config.read.scope_ids.is_empty() && consenting.len() > MAX_ADVERTISERS {
         return Err(too_many(&consenting.len().to_string()));
     }
-    if config.read.advertiser_ids.is_empty() {
+    if config.read.scope_ids.is_empty() {
         return Ok(Portfolio { advertisers: consenting.clone(), missing: Vec::new(), consenting, names });
     }
     let known: HashSet<_> = consenting.iter().collect();
-    let listed = distinct(config.read.advertiser_ids.iter().cloned());
+    let listed = distinct(config.read.scope_ids.iter().cloned());
     let (advertisers, missing) = listed.into_iter().partition(|id| known.contains(id));
     Ok(Portfolio { advertisers, missing, consenting, names })
 }
@@ -186,7 +186,7 @@ impl ReadContext<'_> {
 
     /// Whether an inaccessible advertiser is an error.
     pub(super) fn is_listed(&self) -> bool {
-        !self.config.read.advertiser_ids.is_empty() && !self.config.read.skip_inaccessible_advertisers
+        !self.config.read.scope_ids.is_empty() && !self.config.read.skip_inaccessible
     }
 
     /// The error for advertisers refused during the run: listed ones, or if none is left. Others were skipped with a
