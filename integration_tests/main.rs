@@ -29,6 +29,7 @@ mod process;
 mod refusals;
 mod reports;
 mod responses;
+mod retail_media;
 mod rules;
 mod samples;
 mod sandbox;

@@ -141,7 +141,7 @@ fn of_product(document: &Value, product: Product, problems: &mut Problems) {
             "api_version",
             format!(
                 "is {version}, but {product} is read from {FIRST_RETAIL_MEDIA_VERSION} on: earlier versions list balances \
-                 and retailers in other ways. Choose {FIRST_RETAIL_MEDIA_VERSION} or a newer one, or remove the setting."
+                 and retailers in other ways, and undated ones have no list of accounts. Choose {FIRST_RETAIL_MEDIA_VERSION} or a newer one, or remove the setting."
             ),
         );
     }

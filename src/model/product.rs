@@ -21,7 +21,7 @@ impl Product {
 
     /// The value of the setting `product`.
     #[must_use]
-    pub fn setting(self) -> &'static str {
+    pub const fn setting(self) -> &'static str {
         match self {
             Self::MarketingSolutions => "marketing_solutions",
             Self::RetailMedia => "retail_media",
@@ -52,10 +52,10 @@ impl Product {
         }
     }
 
-    /// Whether this product's API has the version. Undated versions count as newest.
+    /// Whether this product is read in an API version. Undated versions of Retail Media have no list of accounts.
     #[must_use]
     pub fn has_version(self, version: &str) -> bool {
-        self == Self::MarketingSolutions || !version.starts_with("20") || version >= FIRST_RETAIL_MEDIA_VERSION
+        self == Self::MarketingSolutions || version.starts_with("20") && version >= FIRST_RETAIL_MEDIA_VERSION
     }
 
     /// What consent is given to.
