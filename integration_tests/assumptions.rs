@@ -78,8 +78,12 @@ fn sent() -> BTreeMap<String, BTreeSet<String>> {
     let names: Vec<_> = bench.discover().into_keys().collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     bench.read(&bench.catalog(&names, "incremental"), None);
+    let retail_media = crate::retail_media::bench(crate::retail_media::options());
+    let names: Vec<_> = retail_media.discover().into_keys().collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    retail_media.read(&retail_media.catalog(&names, "full_refresh"), None);
     let mut sent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for request in bench.sandbox.requests() {
+    for request in bench.sandbox.requests().into_iter().chain(retail_media.sandbox.requests()) {
         let mut words = request.line.split(' ');
         let (method, target) = (words.next().unwrap(), words.next().unwrap());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));

@@ -437,10 +437,13 @@ fn the_credentials_page_matches_the_program() {
     assert!(page.contains(include_str!("../src/commands/setup/consent.txt")), "the consent message differs");
     let config = source_criteo::config::Config::parse(&Bench::new(Options::default(), 14).config.to_string()).unwrap();
     let mut table = "| permission | streams |\n| --- | --- |\n".to_owned();
-    for permission in source_criteo::products::Permission::ALL {
-        let streams = source_criteo::products::marketing::streams(&config.reports);
-        let names = streams.iter().filter(|s| s.permission == permission).map(|s| format!("`{}`", s.name));
-        writeln!(table, "| {} | {} |", permission.label(), names.collect::<Vec<_>>().join(", ")).unwrap();
+    for product in source_criteo::model::product::Product::ALL {
+        let options = source_criteo::products::report::ReportOptions { product, ..config.reports.clone() };
+        let streams = source_criteo::products::streams(&options);
+        for permission in source_criteo::products::Permission::of(product) {
+            let names = streams.iter().filter(|s| s.permission == *permission).map(|s| format!("`{}`", s.name));
+            writeln!(table, "| {} | {} |", permission.label(), names.collect::<Vec<_>>().join(", ")).unwrap();
+        }
     }
     generated("docs/credentials.md", "permissions", &table);
 }

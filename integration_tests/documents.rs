@@ -10,7 +10,7 @@ use source_criteo::config::Config;
 use source_criteo::products::endpoint::AD_LEVEL;
 use source_criteo::products::marketing::metrics;
 use source_criteo::products::marketing::metrics::Page;
-use source_criteo::products::{Source, Stream, marketing};
+use source_criteo::products::{self, Source, Stream};
 
 use crate::harness::Bench;
 use crate::samples::{repository, sample};
@@ -291,14 +291,22 @@ fn the_metrics_tables_match_the_source() {
 /// `UPDATE_DOCS=1 cargo test streams_table` rewrites the table of streams.
 #[test]
 fn the_streams_table_matches_the_source() {
+    generated("docs/streams.md", "streams", &table_of(&all_streams()));
+    generated("docs/streams.md", "retail media streams", &table_of(&retail_media_streams()));
+}
+
+fn table_of(streams: &[Stream]) -> String {
     let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
                      | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
-    for stream in all_streams() {
+    for stream in streams {
         let since = match &stream.source {
-            Source::Entity(entity) => entity.since.unwrap_or_default(),
-            Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01",
-            Source::Report(_) | Source::LogLevel => "",
+            Source::Entity(entity) => match entity.until {
+                Some(until) => format!("until {until}"),
+                None => entity.since.unwrap_or_default().to_owned(),
+            },
+            Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01".to_owned(),
+            Source::Report(_) | Source::LogLevel => String::new(),
         };
         let (endpoint, history) = (stream.endpoint(), stream.history());
         let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
@@ -311,13 +319,19 @@ fn the_streams_table_matches_the_source() {
             stream.permission.label(),
         );
     }
-    generated("docs/streams.md", "streams", &table);
+    table
+}
+
+/// The streams of Retail Media in the version that has all of them.
+fn retail_media_streams() -> Vec<Stream> {
+    let config = json!({"client_id": "id", "client_secret": "secret", "product": "retail_media"});
+    products::streams(&Config::parse(&config.to_string()).unwrap().reports)
 }
 
 /// The streams of a configuration without custom reports.
 pub fn all_streams() -> Vec<Stream> {
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": "2027-01"});
-    marketing::streams(&Config::parse(&config.to_string()).unwrap().reports)
+    products::streams(&Config::parse(&config.to_string()).unwrap().reports)
 }
 
 /// Words that `docs/style.md` does not allow.

@@ -31,6 +31,7 @@ mod refusals;
 mod report_page;
 mod reports;
 mod responses;
+mod retail_media;
 mod rules;
 mod samples;
 mod sandbox;

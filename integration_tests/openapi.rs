@@ -7,7 +7,7 @@ use criteo_sandbox::{Options, Sandbox};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use source_criteo::config::Config;
-use source_criteo::products::{QueryParam, Source, marketing};
+use source_criteo::products::{self, QueryParam, Source};
 
 use crate::harness::{Bench, http, token};
 use Dates::{Days, Instants};
@@ -127,7 +127,7 @@ const NOT_COVERED: &[(&str, &str)] = &[
 ];
 
 /// A path without version and with uniform placeholders.
-fn shape(path: &str) -> String {
+pub fn shape(path: &str) -> String {
     let segments = path.trim_start_matches('/').split('/');
     segments.map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect::<Vec<_>>().join("/")
 }
@@ -147,7 +147,7 @@ fn streams_match_criteos_openapi_documents() {
         let path = format!("{folder}/openapi-marketing-solutions-{version}.json");
         let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR", "api_version": version});
-        let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
+        let streams = products::streams(&Config::parse(&config.to_string()).unwrap().reports);
         let mut lines = Vec::new();
         let mut differences = Vec::new();
         let mut covered = BTreeSet::new();
@@ -156,7 +156,7 @@ fn streams_match_criteos_openapi_documents() {
                 covered.insert(report_operation(&stream.source));
                 continue;
             };
-            let method = if entity.request.is_search() { "post" } else { "get" };
+            let method = if entity.request.is_post() { "post" } else { "get" };
             let found = document["paths"].as_object().unwrap().iter().find(|(path, operations)| {
                 shape(path.trim_start_matches(&format!("/{version}"))) == shape(entity.path)
                     && operations[method].is_object()
@@ -259,7 +259,7 @@ fn versions(folder: &str) -> Vec<String> {
     versions
 }
 
-fn resolve(schema: &Value, document: &Value) -> Value {
+pub fn resolve(schema: &Value, document: &Value) -> Value {
     let mut schema = schema.clone();
     while let Some(reference) = schema["$ref"].as_str() {
         schema = document.pointer(reference.trim_start_matches('#')).unwrap().clone();
@@ -273,14 +273,14 @@ fn resolve(schema: &Value, document: &Value) -> Value {
 }
 
 /// One object of a response.
-fn item(answer: &Value, document: &Value) -> Value {
+pub fn item(answer: &Value, document: &Value) -> Value {
     let data = if answer["properties"]["data"].is_object() { &answer["properties"]["data"] } else { answer };
     let data = resolve(data, document);
     if data["items"].is_object() { resolve(&data["items"], document) } else { data }
 }
 
 /// The fields of a schema's row, by column name.
-fn flatten(
+pub fn flatten(
     schema: &Value,
     name: &str,
     columns: &Map<String, Value>,

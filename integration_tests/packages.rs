@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use source_criteo::config::Config;
-use source_criteo::products::marketing;
+use source_criteo::products;
 use source_criteo::protocol::singer::about;
 
 use crate::samples::repository;
@@ -74,7 +74,7 @@ fn the_meltano_hub_definition_matches_about() {
     settings("", &about["settings"]["properties"], &mut all);
     // Meltano selects everything, whatever the catalog says.
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
-    let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
+    let streams = products::streams(&Config::parse(&config.to_string()).unwrap().reports);
     let others = streams.iter().filter(|stream| !stream.is_selected_by_default());
     let select: Vec<_> =
         std::iter::once("*.*".to_owned()).chain(others.map(|stream| format!("!{}.*", stream.name))).collect();

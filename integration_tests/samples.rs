@@ -20,7 +20,7 @@ pub fn sample(name: &str) -> Value {
 fn every_sample_configuration_is_accepted() {
     let mut bench = Bench::new(Options::default(), 1);
     let options = Options::default();
-    for name in ["config.json", "config_custom_reports.json", "config_sandbox.json"] {
+    for name in ["config.json", "config_custom_reports.json", "config_retail_media.json", "config_sandbox.json"] {
         let config = sample(name);
         bench.config = config.clone();
         assert!(bench.discover().len() >= 7, "{name}");

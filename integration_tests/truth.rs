@@ -26,10 +26,14 @@ pub fn by_key<'a>(records: impl IntoIterator<Item = &'a Map<String, Value>>, str
 
 /// Expected records of an object stream.
 pub fn entity(bench: &Bench, name: &str, stream: &Value) -> Vec<Map<String, Value>> {
-    let objects = bench.sandbox.world().stream(name, "2026-07").unwrap();
+    records_of(&bench.sandbox.world().stream(name, "2026-07").unwrap(), stream)
+}
+
+/// Objects as records.
+pub fn records_of(objects: &[Value], stream: &Value) -> Vec<Map<String, Value>> {
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     let mut records = Vec::new();
-    for object in &objects {
+    for object in objects {
         let mut record = Map::new();
         let is_resource = object["attributes"].is_object();
         flatten(if is_resource { &object["attributes"] } else { object }, "", properties, &mut record);

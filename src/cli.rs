@@ -14,6 +14,7 @@ use clap_complete::engine::ArgValueCompleter;
 pub use crate::cli::complete::script;
 #[cfg(feature = "demo")]
 use crate::cli::demo::DemoCommand;
+use crate::model::product::Product;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::PipeFormat;
 #[cfg(feature = "files")]
@@ -88,6 +89,9 @@ pub enum AboutFormat {
     Markdown,
 }
 
+/// The API products, by their setting.
+const PRODUCTS: [&str; 2] = [Product::MarketingSolutions.setting(), Product::RetailMedia.setting()];
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -114,6 +118,9 @@ pub enum Command {
         /// The configuration, if there is one.
         #[command(flatten)]
         config: MaybeConfigFile,
+        /// API product, instead of the configuration's.
+        #[arg(long, value_parser = PRODUCTS, conflicts_with = "config")]
+        product: Option<String>,
         /// Output format.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -126,6 +133,9 @@ pub enum Command {
         /// The configuration, if there is one.
         #[command(flatten)]
         config: MaybeConfigFile,
+        /// API product, instead of the configuration's.
+        #[arg(long, value_parser = PRODUCTS, conflicts_with = "config")]
+        product: Option<String>,
     },
     /// Print a script that completes commands, streams and metrics.
     Completions {
@@ -221,7 +231,10 @@ pub struct SetupArguments {
     /// Where to write the configuration.
     #[arg(long, value_name = "FILE", default_value = "criteo.json")]
     pub config: PathBuf,
-    /// Currency of all money in reports.
+    /// API product that the key's app belongs to.
+    #[arg(long, value_parser = PRODUCTS, default_value = PRODUCTS[0])]
+    pub product: String,
+    /// Currency of all money in reports; Retail Media needs none.
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
     /// Time zone of the days in reports, such as Europe/Paris; use the one of the Criteo account.
@@ -230,8 +243,8 @@ pub struct SetupArguments {
     /// First day of reports.
     #[arg(long, value_name = "DAY")]
     pub start_date: Option<String>,
-    /// Ids of the advertisers to read, separated by commas; without it, all that granted consent.
-    #[arg(long, value_name = "IDS", value_delimiter = ',', alias = "advertiser-ids")]
+    /// Ids of the advertisers (in Retail Media: accounts) to read, separated by commas; without it, all that granted consent.
+    #[arg(long, value_name = "IDS", value_delimiter = ',', visible_alias = "accounts", aliases = ["advertiser-ids", "account-ids"])]
     pub advertisers: Vec<String>,
     /// Also write a catalog of the streams the app can read to this file.
     #[arg(long, value_name = "FILE")]

@@ -8,25 +8,26 @@
 //!                                               └→ first sync       estimated requests and minutes
 //! ```
 
+mod app;
 mod probes;
 
 use std::time::Duration;
 
 use chrono::{Datelike as _, Months, NaiveDate};
-use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::check::app::{app, app_outcome, is_of_other, wrong_product};
 use crate::check::probes::{custom_reports, permissions};
 use crate::config::Config;
-use crate::error::{Cause, Error, Kind, Result};
-use crate::http::{Call, Client};
+use crate::error::{Cause, Error, Result};
+use crate::http::Client;
 use crate::model::ids::ApiVersion;
+use crate::model::product::Scope;
 use crate::output::Output;
 use crate::products::report::DEFAULT_API_VERSION;
-use crate::products::{Permission, Source, Stream, marketing};
+use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
-use crate::rows::envelope;
 use crate::support::text::{counted, excerpt};
 
 /// Timeout per step, as the user is waiting.
@@ -195,13 +196,16 @@ impl<'a> Check<'a> {
             Some(warning) => self.step(Step::Key, StepOutcome::Warning(format!("{known} {warning}"))),
             None => self.pass(Step::Key, known),
         }
-        let requests =
-            futures_util::future::join(with_time_limit(app(client)), with_time_limit(portfolio(client, config)));
+        let product = config.product();
+        let requests = futures_util::future::join(
+            with_time_limit(app(client, product)),
+            with_time_limit(portfolio(client, config)),
+        );
         let (app, portfolio) = requests.await;
         let today = crate::read::clock_of(client, config).today(chrono_tz::Tz::UTC);
         let portfolio = match (app, portfolio) {
-            (Ok(app), _) if is_retail_media(&app) => return self.fail(Step::App, retail_media(&app)),
-            // Only the list of advertisers is known to work for every app.
+            (Ok(app), _) if is_of_other(&app, product) => return self.fail(Step::App, wrong_product(&app, product)),
+            // Only the list of advertisers or accounts is known to work for every app.
             (app, Ok(portfolio)) => {
                 self.step(Step::App, app_outcome(app, &config.reports.api_version, today));
                 portfolio
@@ -222,15 +226,24 @@ impl<'a> Check<'a> {
         };
         let count = portfolio.consenting.len();
         let names = portfolio.named(&portfolio.consenting);
-        let have = if count == 1 { "advertiser has" } else { "advertisers have" };
-        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {names}."));
+        let Scope { one, many, .. } = product.scope();
+        let have = if count == 1 { format!("{one} has") } else { format!("{many} have") };
+        let kinds: Vec<_> = portfolio.kinds.iter().filter(|(kind, _)| !kind.is_empty()).collect();
+        let kinds = match &kinds[..] {
+            [] => String::new(),
+            kinds => {
+                let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {}", excerpt(kind))).collect();
+                format!(" ({})", kinds.join(", "))
+            }
+        };
+        self.pass(Step::Consent, format!("{count} {have} granted the app consent: {names}{kinds}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()
         {
             return self.fail(Step::Advertisers, error);
         }
         self.step(Step::Advertisers, advertisers(&portfolio, config));
-        let streams = marketing::streams(&config.reports);
+        let streams = products::streams(&config.reports);
         let deadline = Instant::now() + MAX_PROBES_TIME;
         let (groups, reports) = futures_util::future::join(
             permissions(client, config, &streams, &portfolio, deadline),
@@ -275,68 +288,6 @@ fn too_slow() -> Error {
     )
 }
 
-/// Requests the app of the key. A failure proves nothing, as no other client is known to use this endpoint.
-async fn app(client: &Client) -> Result<Value> {
-    let error = match me(client, "marketing-solutions").await {
-        Ok(app) => return Ok(app),
-        Err(error) => error,
-    };
-    if error.kind == Kind::Transient {
-        return Err(error);
-    }
-    me(client, "retail-media").await.map_err(|_| error)
-}
-
-/// The result for an app that can call the API.
-fn app_outcome(app: Result<Value>, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
-    match app {
-        Ok(app) => with_age(&format!("The app is \"{}\".", name_of(&app)), version, today),
-        Err(error) => {
-            let words = error.to_string();
-            let about = format!(
-                "Criteo does not report the name of the app ({}); syncs do not need it.",
-                words.trim_end_matches('.')
-            );
-            let (StepOutcome::Passed(text) | StepOutcome::Warning(text)) = with_age(&about, version, today) else {
-                return StepOutcome::Skipped;
-            };
-            StepOutcome::Warning(text)
-        }
-    }
-}
-
-/// The name of the app, quoted because it comes from outside.
-fn name_of(app: &Value) -> String {
-    excerpt(app["name"].as_str().unwrap_or("without a name"))
-}
-
-fn is_retail_media(app: &Value) -> bool {
-    app["criteoService"].as_str().is_some_and(|service| service.to_lowercase().contains("retail"))
-}
-
-fn retail_media(app: &Value) -> Error {
-    Error::config(format!(
-        "The app \"{}\" belongs to the service Retail Media, which lacks the data that this connector reads. The \
-         service of an app cannot be changed: create a new app on partners.criteo.com with the service \"C-Growth and \
-         marketing solutions\", and use its key.",
-        name_of(app)
-    ))
-}
-
-/// Requests the app from a service (`GET /{version}/{service}/me`).
-async fn me(client: &Client, service: &str) -> Result<Value> {
-    let call = Call::shared(&[service, "me"]);
-    let (_, app) = client
-        .fetch(&call, |body| {
-            envelope::check(body)?;
-            let mut response: Value = serde_json::from_str(body).unwrap_or_default();
-            let app = response.pointer_mut("/data/attributes").map(Value::take);
-            app.filter(Value::is_object).ok_or_else(|| envelope::unknown_shape("it has no app"))
-        })
-        .await?;
-    Ok(app)
-}
-
 /// The documented end of an API version: each is supported for a year.
 fn end_of(version: &ApiVersion) -> Option<NaiveDate> {
     format!("{version}-01").parse::<NaiveDate>().ok().map(|start| start + Months::new(12))
@@ -364,8 +315,11 @@ fn with_age(app: &str, version: &ApiVersion, today: NaiveDate) -> StepOutcome {
 
 /// The error for a missing list of advertisers. Tries whether another API version has it.
 async fn without_version(client: &Client, config: &Config, today: NaiveDate, error: Error) -> Error {
-    let call = crate::read::list_of_advertisers();
+    let call = crate::read::list_of_scope(config.product());
     for version in newest_versions(today) {
+        if !config.product().has_version(&version) {
+            continue;
+        }
         if version != config.reports.api_version.0 && succeeds_in_time(client.is_served_by(&version, &call)).await {
             let words = error.words.as_deref().map(|words| format!(" Criteo says: {words}")).unwrap_or_default();
             let message = format!(
@@ -393,9 +347,10 @@ fn newest_versions(today: NaiveDate) -> Vec<String> {
 
 fn advertisers(portfolio: &Portfolio, config: &Config) -> StepOutcome {
     let (read, all) = (portfolio.advertisers.len(), portfolio.consenting.len());
-    let read = format!("{read} of {all} {} will be read.", if all == 1 { "advertiser" } else { "advertisers" });
+    let Scope { one, many, .. } = config.product().scope();
+    let read = format!("{read} of {all} {} will be read.", if all == 1 { one } else { many });
     match portfolio.missing_error() {
-        Some(error) if config.read.skip_inaccessible_advertisers => StepOutcome::Warning(format!("{read} {error}")),
+        Some(error) if config.read.skip_inaccessible => StepOutcome::Warning(format!("{read} {error}")),
         Some(error) => StepOutcome::Failed(error),
         None => StepOutcome::Passed(read),
     }
@@ -424,6 +379,9 @@ fn first_sync(
         ),
         Source::Entity(_) | Source::LogLevel => None,
     });
+    if selected.is_empty() {
+        return "There are no reports to estimate; objects take a few requests per account.".to_owned();
+    }
     let requests: usize = plans.sum();
     let per_minute = crate::read::reports_per_minute(config, portfolio);
     format!(

@@ -10,8 +10,9 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::http::{Call, Client};
 use crate::model::calendar::{Window, days_before};
 use crate::model::ids::AdvertiserId;
+use crate::model::product::Product;
 use crate::products::report::Report;
-use crate::products::{Permission, Placeholder, Source, Stream};
+use crate::products::{Permission, Request, Source, Stream};
 use crate::read::judge::{Expected, rehearse};
 use crate::read::{Portfolio, clock_of, requests};
 use crate::rows::envelope;
@@ -38,14 +39,25 @@ pub(crate) struct Groups {
 
 const NO_ID: &str = "0";
 
-/// The stream that tests each permission.
-const GROUPS: [(Permission, &str); 5] = [
-    (Permission::Campaigns, "campaigns"),
-    (Permission::Creatives, "ads"),
-    (Permission::Analytics, "campaign_statistics_daily"),
-    (Permission::Audiences, "audiences"),
-    (Permission::Recommendations, "product_sets"),
-];
+/// The streams that test each permission.
+fn groups_of(product: Product) -> &'static [(Permission, &'static str)] {
+    match product {
+        Product::MarketingSolutions => &[
+            (Permission::Campaigns, "campaigns"),
+            (Permission::Creatives, "ads"),
+            (Permission::Analytics, "campaign_statistics_daily"),
+            (Permission::Audiences, "audiences"),
+            (Permission::Recommendations, "product_sets"),
+        ],
+        // The list of accounts needs the permission for accounts.
+        Product::RetailMedia => &[
+            (Permission::RetailMediaAccounts, "rm_accounts"),
+            (Permission::RetailMediaCampaigns, "rm_campaigns"),
+            (Permission::RetailMediaBalances, "rm_balances"),
+            (Permission::RetailMediaAudiences, "rm_audiences"),
+        ],
+    }
+}
 
 pub(crate) async fn permissions(
     client: &Client,
@@ -55,7 +67,7 @@ pub(crate) async fn permissions(
     deadline: Instant,
 ) -> Groups {
     let clock = clock_of(client, config);
-    let probes = GROUPS.map(async |(permission, name)| {
+    let probes = groups_of(config.product()).iter().map(async |&(permission, name)| {
         let Some(stream) = streams.iter().find(|stream| stream.name == name) else {
             return (permission, Ok(ProbeResult::default()));
         };
@@ -66,9 +78,10 @@ pub(crate) async fn permissions(
             }
             Source::Entity(entity) => requests::objects(
                 *entity,
-                &|variable| Some(if variable == Placeholder::AdvertiserId { &first[0].0 } else { NO_ID }),
+                &|variable| Some(if variable.is_scope() { &first[0].0 } else { NO_ID }),
                 first,
-                entity.request.limit().map(|limit| (limit, 0)),
+                // One object is enough, and small pages are allowed everywhere.
+                entity.request.limit().map(|limit| (if is_numbered(entity.request) { 1 } else { limit }, 0)),
             ),
             Source::LogLevel => return (permission, Ok(ProbeResult::default())),
         };
@@ -96,6 +109,10 @@ pub(crate) async fn permissions(
         }
     }
     groups
+}
+
+fn is_numbered(request: Request) -> bool {
+    matches!(request, Request::NumberedPages { .. })
 }
 
 #[derive(Default)]
@@ -158,6 +175,10 @@ impl Groups {
                  create a new app on partners.criteo.com.",
                 lacks.collect::<Vec<_>>().join(", ")
             );
+        }
+        let limited: Vec<_> = streams.iter().filter(|stream| stream.is_limited()).map(|s| s.name.as_str()).collect();
+        if !limited.is_empty() {
+            text += &format!(" Criteo gives access to {} to few apps; it was not tested.", limited.join(" and "));
         }
         for (labels, words) in grouped_by_message(&self.remarks) {
             text += &format!(" {labels}: some requests fail. {words}");

@@ -8,9 +8,10 @@ use clap_complete::env::Shells;
 
 use crate::cli::help;
 use crate::error::{Error, Result};
-use crate::products::marketing;
+use crate::model::product::Product;
 use crate::products::marketing::metrics;
 use crate::products::report::ReportOptions;
+use crate::products::{self, about};
 
 /// Environment variable by which a shell asks for completions.
 const VARIABLE: &str = "COMPLETE";
@@ -28,11 +29,11 @@ fn starting<'a>(typed: &OsStr, names: impl Iterator<Item = (String, &'a str)>) -
 
 /// Streams without custom reports: a configuration is not read for each key press.
 pub(super) fn streams(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let streams = marketing::streams(&ReportOptions::default());
+    let of_product = |product| products::streams(&ReportOptions { product, ..ReportOptions::default() });
     starting(
         typed,
-        streams.into_iter().map(|stream| {
-            let about = marketing::about::of(&stream.name).text;
+        Product::ALL.into_iter().flat_map(of_product).map(|stream| {
+            let about = about::of(&stream.name).text;
             (stream.name, about)
         }),
     )

@@ -15,7 +15,7 @@ use crate::commands::{Session, parse_config};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::RetryProfile;
-use crate::products::marketing;
+use crate::products;
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 use crate::state::saved::States;
@@ -95,7 +95,7 @@ impl Session {
 
 /// Every stream, as a catalog.
 fn every_stream(config: &Config) -> Vec<ConfiguredStream> {
-    let streams = marketing::streams(&config.reports).into_iter();
+    let streams = products::streams(&config.reports).into_iter();
     streams.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
 }
 

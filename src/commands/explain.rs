@@ -9,7 +9,7 @@ use crate::commands::{Session, streams};
 use crate::error::{Error, Result};
 use crate::products::marketing::metrics::{self, Dimension, Metric, Page, fold};
 use crate::products::report::ReportOptions;
-use crate::products::{Stream, marketing};
+use crate::products::{self, Stream, about};
 use crate::support::suggest;
 use crate::support::table::Table;
 use crate::support::terminal::{Color, Terminal, wrapped};
@@ -21,7 +21,7 @@ const MOST: usize = 15;
 
 impl Session {
     pub(crate) fn explain(&self, options: &ReportOptions, name: &str) -> Result<ExitCode> {
-        let all = marketing::streams(options);
+        let all = products::streams(options);
         let terminal = Terminal::stdout();
         let page = Layout { terminal, width: terminal.map_or(WIDTH, |terminal| terminal.width().min(WIDTH)) };
         if name.is_empty() {
@@ -212,7 +212,7 @@ fn of_stream(stream: &Stream) -> Facts {
     (
         format!("{} is a stream", stream.name),
         vec![
-            ("about", marketing::about::of(&stream.name).text.to_owned()),
+            ("about", about::of(&stream.name).text.to_owned()),
             ("endpoint", stream.endpoint()),
             ("permission", stream.permission.label().to_owned()),
             ("key", stream.primary_key.join(", ")),

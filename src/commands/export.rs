@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::calendar::{Window, days_after, days_before};
 use crate::output::table::folder::{Folder, Manifest, format_of};
-use crate::products::{Permission, Source, Stream, marketing};
+use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 
@@ -32,7 +32,7 @@ impl Session {
     pub(crate) async fn export(&self, config: Config, what: &ExportArguments, default: &str) -> Result<ExitCode> {
         let configured_start = config.read.start_date;
         let mut config = within(config, &what.days)?;
-        let streams = marketing::streams(&config.reports);
+        let streams = products::streams(&config.reports);
         let root = what.folder.as_deref().unwrap_or(Path::new(default));
         let options = [&what.days.options()[..], &[("folder", root.display().to_string())]].concat();
         self.report_to(what.report.as_deref(), &config, "source-criteo export", &options)?;
@@ -105,7 +105,7 @@ impl Session {
         }
         let is_complete = !has_failed(Step::Advertisers);
         if !is_complete {
-            config.read.skip_inaccessible_advertisers = true;
+            config.read.skip_inaccessible = true;
         }
         let is_readable = |stream: &&Stream| {
             !matches!(stream.source, Source::LogLevel) && !checked.lacking.contains(&stream.permission)

@@ -34,13 +34,14 @@ use crate::cli::{self, Cli, Command, ConfigFile, Days, MaybeConfigFile, TapArgum
 use crate::commands::refresh_token::Origin;
 use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
+use crate::model::product::Product;
 use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::console::Console;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::Pipe;
 use crate::output::sink::singer::SingerSink;
-use crate::products::marketing;
+use crate::products;
 use crate::products::report::ReportOptions;
 use crate::protocol::{airbyte, singer};
 use crate::read::ReadUntil;
@@ -172,8 +173,12 @@ impl Session {
             Command::Check { config, exit_code, .. } => self.check(self.config_of(&config).await, exit_code).await,
             Command::Discover(file) => Ok(self.discover(&self.config_of(&file).await?)),
             Command::Setup(arguments) => self.setup(arguments).await,
-            Command::Streams { config, format } => self.streams(&self.report_options(&config).await?, format),
-            Command::Explain { words, config } => self.explain(&self.report_options(&config).await?, &words.join(" ")),
+            Command::Streams { config, product, format } => {
+                self.streams(&self.report_options(&config, product.as_deref()).await?, format)
+            }
+            Command::Explain { words, config, product } => {
+                self.explain(&self.report_options(&config, product.as_deref()).await?, &words.join(" "))
+            }
             Command::Preview { config, what } => {
                 let config = self.config_of(&config).await?;
                 self.preview(config, &what).await
@@ -187,8 +192,8 @@ impl Session {
                 let config = within(config, &input.days)?;
                 let catalog = match &input.catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
-                    None if input.streams.is_empty() => input::all(&marketing::streams(&config.reports)),
-                    None => input::named(&input.streams, &marketing::streams(&config.reports))?,
+                    None if input.streams.is_empty() => input::all(&products::streams(&config.reports)),
+                    None => input::named(&input.streams, &products::streams(&config.reports))?,
                 };
                 #[cfg(feature = "files")]
                 if input.format.is_some() && catalog.len() != 1 {
@@ -252,7 +257,10 @@ impl Session {
     }
 
     /// What the reports of a configuration are; the defaults where there is none.
-    async fn report_options(&self, file: &MaybeConfigFile) -> Result<ReportOptions> {
+    async fn report_options(&self, file: &MaybeConfigFile, product: Option<&str>) -> Result<ReportOptions> {
+        if let Some(product) = product.and_then(Product::of_setting) {
+            return Ok(ReportOptions { product, ..ReportOptions::default() });
+        }
         let default = Path::new(cli::DEFAULT_CONFIG);
         match &file.config {
             Some(path) => Ok(self.config(path).await?.reports),

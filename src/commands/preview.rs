@@ -19,7 +19,7 @@ use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::capture::{Capture, Captured};
 use crate::products::marketing::metrics::fold;
-use crate::products::{Source, marketing};
+use crate::products::{self, Source};
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
 use crate::read::{self, ReadUntil, SelectedStream};
 use crate::support::stop::StopSender;
@@ -85,7 +85,7 @@ impl Session {
         stream: &str,
         most: usize,
     ) -> Result<(Vec<SelectedStream>, Rows)> {
-        let streams = marketing::streams(&config.reports);
+        let streams = products::streams(&config.reports);
         let wanted = ConfiguredStream::new(input::meant(stream, &streams), Ok(SyncMode::FullRefresh), None);
         let (selected, refused) = select(config, &[wanted]);
         if let Some((_, error)) = refused.into_iter().next() {

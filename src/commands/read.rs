@@ -10,7 +10,7 @@ use crate::commands::refresh_token::Keeper;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Auth, Client, RetryProfile};
-use crate::products::{Stream, marketing};
+use crate::products::{self, Stream};
 use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer;
 use crate::read::{self, Expected, ReadUntil, SelectedStream};
@@ -100,7 +100,7 @@ impl Session {
 
 /// The streams selected by a catalog, and the names and errors of those that cannot be read.
 pub(crate) fn select(config: &Config, catalog: &[ConfiguredStream]) -> (Vec<SelectedStream>, Vec<(String, Error)>) {
-    let streams = marketing::streams(&config.reports);
+    let streams = products::streams(&config.reports);
     let (mut selected, mut refused) = (Vec::new(), Vec::new());
     for configured in catalog {
         match find(configured, &streams) {

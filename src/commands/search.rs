@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 
 use serde_json::Value;
 
-use crate::products::marketing::about;
 use crate::products::marketing::metrics::{self, fold};
-use crate::products::{Stream, marketing};
+use crate::products::{self, Stream, about};
 
 /// Words of the field and the names that they stand for, the best first.
 const SYNONYMS: &[(&str, &[&str])] = &[
@@ -140,7 +139,7 @@ pub(crate) fn streams_with<'a>(streams: &'a [Stream], column: &str) -> Vec<&'a s
 
 /// The first API version with a name, if it is newer than the default.
 pub(crate) fn since(name: &str) -> Option<&'static str> {
-    marketing::since_of(&metrics::column_name(name))
+    products::since_of(&metrics::column_name(name))
 }
 
 #[cfg(test)]
@@ -150,7 +149,7 @@ mod tests {
 
     #[test]
     fn words_of_the_field_find_what_criteo_calls_otherwise() {
-        let streams = marketing::streams(&ReportOptions::default());
+        let streams = products::streams(&ReportOptions::default());
         for (words, best) in [
             ("spend", "AdvertiserCost"),
             ("cost", "AdvertiserCost"),
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn synonyms_name_what_exists() {
-        let streams = marketing::streams(&ReportOptions::default());
+        let streams = products::streams(&ReportOptions::default());
         for (synonym, targets) in SYNONYMS {
             assert!(find(&streams, synonym).first().is_some_and(|hit| hit.score >= 60), "{synonym}: {targets:?}");
         }

@@ -6,15 +6,14 @@ use serde_json::Value;
 
 use crate::commands::Session;
 use crate::error::Result;
-use crate::products::marketing::about;
 use crate::products::report::ReportOptions;
-use crate::products::{ASSUMED, Permission, Stream, marketing};
+use crate::products::{self, ASSUMED, Permission, Stream, about};
 use crate::support::table::{Format, Table};
 use crate::support::terminal::{Color, Terminal};
 
 impl Session {
     pub(crate) fn streams(&self, options: &ReportOptions, format: Format) -> Result<ExitCode> {
-        let streams = marketing::streams(options);
+        let streams = products::streams(options);
         let terminal = Terminal::stdout();
         let text = if format == Format::Table {
             grouped(&streams, terminal, &["stream", "about", "permission", "history"])

@@ -13,7 +13,7 @@ use crate::commands::{Session, input, log_warnings, parse_config, read_file};
 use crate::config::{self, Config, secrets};
 use crate::error::{Error, Result};
 use crate::output::sink::batch;
-use crate::products::{Stream, marketing};
+use crate::products::{self, Stream};
 use crate::protocol::airbyte::ConfiguredStream;
 use crate::protocol::singer::{self, Settings, State, about};
 use crate::read::ReadUntil;
@@ -45,7 +45,7 @@ impl Session {
             // Streams do not depend on the key, which may not exist yet when users choose streams.
             let (options, warnings) = config::report_options(all)?;
             log_warnings(&warnings);
-            let mut streams = marketing::streams(&options);
+            let mut streams = products::streams(&options);
             if settings.uses_decimals {
                 streams.iter_mut().for_each(singer::catalog::use_decimals);
             }
@@ -53,7 +53,7 @@ impl Session {
             return Ok(ExitCode::SUCCESS);
         }
         let config = parse_config(&Value::Object(all.clone()).to_string())?;
-        let streams = marketing::streams(&config.reports);
+        let streams = products::streams(&config.reports);
         let is_test = tap.test.is_some();
         if is_test {
             settings.batches = None;

@@ -28,6 +28,7 @@ pub use crate::config::problems::Problems;
 use crate::config::values::Parsed;
 use crate::error::{Error, Result};
 use crate::model::ids::AdvertiserId;
+use crate::model::product::Product;
 use crate::products::report::ReportOptions;
 use crate::support::clock::Clock;
 use crate::support::text::excerpt;
@@ -66,8 +67,8 @@ pub struct Config {
 /// What to read.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
-    /// Advertisers to read; empty means the whole portfolio.
-    pub advertiser_ids: Vec<AdvertiserId>,
+    /// The advertisers or accounts to read; empty means the whole portfolio.
+    pub scope_ids: Vec<AdvertiserId>,
     /// First day of reports; `None` means as far back as each report goes.
     pub start_date: Option<NaiveDate>,
     /// `--since`: reread reports from this day, even if the saved cursor is later.
@@ -78,8 +79,8 @@ pub struct ReadOptions {
     pub lookback_days: Option<u32>,
     /// Whether to run the totals check.
     pub verify_totals: bool,
-    /// Whether listed advertisers without consent are skipped with a warning.
-    pub skip_inaccessible_advertisers: bool,
+    /// Whether listed advertisers or accounts without consent are skipped with a warning.
+    pub skip_inaccessible: bool,
     /// Two-letter country codes for in-market brands and interests; empty means the countries of the segments.
     pub countries: Vec<String>,
     /// Whether log files include product ids.
@@ -177,6 +178,12 @@ impl Config {
         Ok(Self { credentials, api_base_url, read, reports, test, warnings, document: ConfigDocument(document) })
     }
 
+    /// The API product to read.
+    #[must_use]
+    pub fn product(&self) -> Product {
+        self.reports.product
+    }
+
     /// Whether the API is simulated on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -205,6 +212,9 @@ fn parse_settings(object: Map<String, Value>, schema: &Value) -> Result<(Parsed,
     warnings.extend(mistyped(&document, schema));
     warnings.extend(unknown_in_reports(&document, schema));
     problems.extend(Problems::of_schema(&document, schema));
+    if schema["required"].is_array() {
+        values::require_currency(&document, &mut problems);
+    }
     let parsed = values::parse(&document, warnings, &mut problems);
     if problems.is_empty() { Ok((parsed, document)) } else { Err(problems.into_error()) }
 }

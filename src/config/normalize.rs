@@ -75,8 +75,8 @@ fn setting(key: &str, value: Value, schema: &Value, path: &str, warnings: &mut V
         (key, _) if DAYS.contains(&key) => day(value),
         ("currency", _) => upper_case(value),
         ("countries", _) => each(list(value), upper_case),
-        // Ids that differ only in leading zeros are the same advertiser.
-        ("advertiser_ids", _) => without_doubles(list(value), |id| id.trim_start_matches('0')),
+        // Ids that differ only in leading zeros are the same advertiser or account.
+        ("advertiser_ids" | "account_ids", _) => without_doubles(list(value), |id| id.trim_start_matches('0')),
         (_, Some("array")) => list(value),
         (_, Some("integer")) => integer(value),
         (_, Some("boolean")) => switch(value),

@@ -10,12 +10,13 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::config::{Credentials, DEFAULT_API_BASE_URL, Problems, ReadOptions, TestHooks};
+use crate::config::{Credentials, DEFAULT_API_BASE_URL, Problems, ReadOptions, SPEC, TestHooks};
 use crate::model::calendar::Grain;
 use crate::model::ids::{AdvertiserId, ApiVersion, Currency};
+use crate::model::product::{FIRST_RETAIL_MEDIA_VERSION, Product};
 use crate::products::endpoint::Interval;
 use crate::products::marketing::metrics::{self, fold};
-use crate::products::report::{CustomReport, ReportOptions};
+use crate::products::report::{CustomReport, DEFAULT_API_VERSION, ReportOptions};
 use crate::support::clock::Clock;
 use crate::support::{suggest, watchdog};
 
@@ -37,6 +38,8 @@ pub(crate) struct Parsed {
 
 /// Parses every setting that the schema let pass.
 pub(crate) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut Problems) -> Parsed {
+    let product = text(document, "product").and_then(Product::of_setting).unwrap_or_default();
+    of_product(document, product, problems);
     let api_base_url = base_url(document, problems);
     for_tests_only(document, api_base_url.as_ref(), problems);
     let start_date = date(document, "start_date", problems);
@@ -59,17 +62,18 @@ pub(crate) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
         credentials,
         api_base_url,
         read: ReadOptions {
-            advertiser_ids: texts(&document["advertiser_ids"]).map(AdvertiserId).collect(),
+            scope_ids: texts(&document[product.scope().setting]).map(AdvertiserId).collect(),
             start_date,
             again_from: None,
             end_date,
             lookback_days: document["lookback_days"].as_u64().and_then(|days| u32::try_from(days).ok()),
             verify_totals: document["verify_totals"].as_bool().unwrap_or(true),
-            skip_inaccessible_advertisers: document["skip_inaccessible_advertisers"].as_bool().unwrap_or(false),
+            skip_inaccessible: document[product.scope().skip_setting].as_bool().unwrap_or(false),
             countries: texts(&document["countries"]).collect(),
             log_level_product_ids: document["log_level_product_ids"].as_bool().unwrap_or(false),
         },
         reports: ReportOptions {
+            product,
             currency: text(document, "currency").map_or(none.currency, |code| Currency(code.to_owned())),
             timezone: timezone(document, "timezone", problems).unwrap_or(none.timezone),
             api_version: text(document, "api_version")
@@ -91,6 +95,63 @@ pub(crate) fn parse(document: &Value, mut warnings: Vec<String>, problems: &mut 
             clock: clock(document, problems),
         },
         warnings,
+    }
+}
+
+/// Settings that one product does not have.
+const OF_MARKETING_SOLUTIONS: &[&str] = &[
+    "advertiser_ids",
+    "currency",
+    "countries",
+    "custom_reports",
+    "placements_disclosed",
+    "placements_environment",
+    "transactions_event_type",
+    "mpo_interval",
+    "log_level_product_ids",
+    "skip_inaccessible_advertisers",
+];
+const OF_RETAIL_MEDIA: &[&str] = &["account_ids", "skip_inaccessible_accounts"];
+
+/// Settings of the other product are a mistake, except defaults, which forms fill in.
+fn of_product(document: &Value, product: Product, problems: &mut Problems) {
+    let others = match product {
+        Product::MarketingSolutions => OF_RETAIL_MEDIA,
+        Product::RetailMedia => OF_MARKETING_SOLUTIONS,
+    };
+    let properties = &SPEC["connectionSpecification"]["properties"];
+    let is_default = |key: &str| properties[key].get("default") == Some(&document[key]);
+    for key in others.iter().filter(|key| !document[**key].is_null() && !is_default(key)) {
+        let advice = match (product, *key) {
+            (Product::RetailMedia, "currency") => {
+                " Money in Retail Media is in each account's currency; the accounts stream has it."
+            }
+            (Product::RetailMedia, "advertiser_ids") => " Use account_ids.",
+            (Product::MarketingSolutions, "account_ids") => " Use advertiser_ids.",
+            _ => "",
+        };
+        problems.push(
+            key,
+            format!("is a setting of {}, but product is {}.{advice} Remove it.", product.other(), product.setting()),
+        );
+    }
+    let version = text(document, "api_version").unwrap_or(DEFAULT_API_VERSION);
+    if !product.has_version(version) {
+        problems.push(
+            "api_version",
+            format!(
+                "is {version}, but {product} is read from {FIRST_RETAIL_MEDIA_VERSION} on: earlier versions list balances \
+                 and retailers in other ways, and undated ones have no list of accounts. Choose {FIRST_RETAIL_MEDIA_VERSION} or a newer one, or remove the setting."
+            ),
+        );
+    }
+}
+
+/// The schema cannot require the currency, since only one product needs it.
+pub(crate) fn require_currency(document: &Value, problems: &mut Problems) {
+    if document["currency"].is_null() && document["product"] != Product::RetailMedia.setting() {
+        let about = &SPEC["connectionSpecification"]["properties"]["currency"]["description"];
+        problems.push("currency", format!("is missing. {}", about.as_str().unwrap_or_default()));
     }
 }
 

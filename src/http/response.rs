@@ -9,6 +9,7 @@ use crate::error::{Cause, Error, Kind};
 use crate::http::Call;
 use crate::http::retry::{Failure, Wait};
 use crate::http::transport::Response;
+use crate::model::product::{Product, Scope};
 use crate::rows::notices::{INVALID_TIMESPAN, Problem};
 use crate::support::text::excerpt;
 
@@ -30,6 +31,9 @@ pub(crate) fn classify(place: &str, response: &Response) -> Failure {
     let said = problem.said();
     let detail = format!("status {} from {place}", response.status);
     let (is_about_advertisers, is_about_no_campaign) = (problem.is_about_advertisers(), problem.is_about_no_campaign());
+    let is_retail_media = place.contains(Product::RetailMedia.segment());
+    let product = if is_retail_media { Product::RetailMedia } else { Product::MarketingSolutions };
+    let Scope { one, many, setting, .. } = product.scope();
     let code = problem.code.clone();
     let described = problem.describe(Error::config(String::new()).with_detail(detail));
     let config = |message: String| Error { message, ..described.clone() };
@@ -41,9 +45,9 @@ pub(crate) fn classify(place: &str, response: &Response) -> Failure {
         ))),
         403 if is_about_advertisers => Failure::Permanent(
             config(format!(
-                "At least one of these advertisers has not granted the app consent, or has withdrawn it. Have an \
-             administrator, business manager or technical manager of the advertiser open the app's consent link from \
-             partners.criteo.com and select the advertiser, or remove it from advertiser_ids.{said}"
+                "At least one of these {many} has not granted the app consent, or has withdrawn it. Have an \
+             administrator, business manager or technical manager of the {one} open the app's consent link from \
+             partners.criteo.com and select the {one}, or remove it from {setting}.{said}"
             ))
             .because(Cause::ConsentMissing),
         ),

@@ -1,4 +1,5 @@
-//! Values that every part knows: days and windows, ids.
+//! Values that every part knows: days and windows, ids, products.
 
 pub mod calendar;
 pub mod ids;
+pub mod product;

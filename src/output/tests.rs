@@ -12,7 +12,7 @@ use crate::output::event::Event;
 use crate::output::sink::Sink;
 use crate::output::stream::StreamSetup;
 use crate::output::writer::{MAX_SILENCE_TIME, MAX_STATELESS_TIME, Writer};
-use crate::products::marketing;
+use crate::products;
 use crate::rows::project::Projection;
 use crate::support::stop::StopSender;
 
@@ -35,7 +35,7 @@ fn writer() -> (Writer, Paper) {
     let (stop, _stopped) = StopSender::new();
     let mut writer = Writer::new(Sink::Airbyte, Box::new(paper.clone()), stop, None);
     let config = json!({"client_id": "id", "client_secret": "secret", "currency": "EUR"});
-    let streams = marketing::streams(&Config::parse(&config.to_string()).unwrap().reports);
+    let streams = products::streams(&Config::parse(&config.to_string()).unwrap().reports);
     for stream in &streams[..2] {
         writer.announce(StreamSetup {
             name: stream.name.clone(),

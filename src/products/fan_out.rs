@@ -9,12 +9,14 @@ pub struct FanOut {
     pub source: ParentSource,
     /// The streams whose objects are the parents, in the order of their requests.
     pub streams: &'static [ParentStream],
-    /// A member and its value: only objects with both are parents.
+    /// A member and its value, in any case: only objects with both are parents.
     pub filter: Option<(&'static str, &'static str)>,
     /// The placeholders that a parent fills, and the members of its object that have the values. Objects that lack one
     /// of them are skipped. `id` is a member of the object itself, all others are members of its attributes, if it has
     /// attributes; a dot separates the names of nested objects.
     pub values: &'static [(Placeholder, &'static str)],
+    /// Whether there are usually thousands of parents.
+    pub is_costly: bool,
 }
 
 /// Where parents come from.
@@ -22,10 +24,10 @@ pub struct FanOut {
 pub enum ParentSource {
     /// There are no parents: a single request.
     Nothing,
-    /// The advertisers of the sync.
-    Advertisers,
-    /// The advertisers of the sync that are among the objects of the parent streams.
-    MarketplaceAdvertisers,
+    /// The advertisers or accounts of the sync.
+    Scope,
+    /// The advertisers or accounts of the sync that are among the objects of the parent streams.
+    ScopeAmongObjects,
     /// The configured countries, for each advertiser; if there are none, the objects of the parent streams.
     Countries,
     /// The objects of the parent streams.
@@ -48,21 +50,22 @@ impl FanOut {
         self.source != ParentSource::Nothing
     }
 
-    /// Whether the parents are advertisers.
+    /// Whether the parents are advertisers or accounts.
     #[must_use]
-    pub fn is_of_advertisers(&self) -> bool {
-        matches!(self.source, ParentSource::Advertisers | ParentSource::MarketplaceAdvertisers)
+    pub fn is_of_scope(&self) -> bool {
+        matches!(self.source, ParentSource::Scope | ParentSource::ScopeAmongObjects)
     }
 }
 
 /// A single request.
 pub static NOTHING: FanOut = DEFAULT;
 
-const DEFAULT: FanOut = FanOut { source: ParentSource::Nothing, streams: &[], filter: None, values: &[] };
+pub(crate) const DEFAULT: FanOut =
+    FanOut { source: ParentSource::Nothing, streams: &[], filter: None, values: &[], is_costly: false };
 
 /// One request per advertiser.
 pub static ADVERTISER: FanOut =
-    FanOut { source: ParentSource::Advertisers, values: &[(Placeholder::AdvertiserId, "id")], ..DEFAULT };
+    FanOut { source: ParentSource::Scope, values: &[(Placeholder::AdvertiserId, "id")], ..DEFAULT };
 
 /// One request per ad set.
 pub static AD_SET: FanOut = FanOut {
@@ -92,6 +95,7 @@ pub static CONTACT_LIST: FanOut = FanOut {
     streams: &[ParentStream { name: "audience_segments", if_refused: None }],
     filter: Some(("type", "ContactList")),
     values: &[(Placeholder::SegmentId, "id")],
+    ..DEFAULT
 };
 
 /// One request per advertiser and country, where countries come from the configuration or its audience segments.
@@ -112,7 +116,7 @@ pub static PRODUCT_SET: FanOut = FanOut {
 
 /// One request per marketplace advertiser.
 pub static MARKETPLACE_ADVERTISER: FanOut = FanOut {
-    source: ParentSource::MarketplaceAdvertisers,
+    source: ParentSource::ScopeAmongObjects,
     streams: &[ParentStream { name: "mpo_advertisers", if_refused: None }],
     values: &[(Placeholder::AdvertiserId, "id")],
     ..DEFAULT

@@ -1,16 +1,22 @@
 //! Streams as data: their keys, cursors, schemas and requests.
 //!
-//! [`marketing`] is the table of streams, [`fan_out`] has the parents of child streams, [`report`] turns a report into a stream, and
+//! [`marketing`] and [`retail_media`] are the tables of streams, one per API product, [`definition`] is a line in them, [`fan_out`] has the parents of child streams, [`report`] turns a report into a stream, and
 //! [`marketing::metrics`] has the dimensions and metrics of reports. This module does not depend on HTTP or on a protocol.
 
+pub mod about;
+pub mod definition;
 pub mod endpoint;
 pub mod fan_out;
 pub mod marketing;
 pub mod report;
+pub mod retail_media;
 pub mod schema;
 
 use serde_json::Value;
 
+use crate::model::product::Product;
+pub use crate::products::definition::{entity_of, is_parent, permission_of, since_of, streams};
+pub(crate) use crate::products::definition::{parent_members, parent_streams};
 use crate::products::fan_out::FanOut;
 use crate::products::marketing::metrics;
 use crate::products::report::Report;
@@ -33,14 +39,40 @@ pub enum Permission {
     Creatives,
     /// "Recommendations: Read" (scope `MarketingSolutions_Reco_Read`).
     Recommendations,
+    /// Scope `RetailMedia_Accounts_Read`.
+    RetailMediaAccounts,
+    /// Scope `RetailMedia_Analytics_Read`.
+    RetailMediaAnalytics,
+    /// Scope `RetailMedia_Audience_Read`.
+    RetailMediaAudiences,
+    /// Scope `RetailMedia_Balance_Read`.
+    RetailMediaBalances,
+    /// Scope `RetailMedia_Billing_Read`.
+    RetailMediaBilling,
+    /// Scope `RetailMedia_Campaign_Read`.
+    RetailMediaCampaigns,
 }
 
 impl Permission {
-    /// All permissions that can be granted.
-    pub const ALL: [Self; 5] =
-        [Self::Campaigns, Self::Audiences, Self::Analytics, Self::Creatives, Self::Recommendations];
+    /// All permissions that can be granted to an app of this product.
+    #[must_use]
+    pub fn of(product: Product) -> &'static [Self] {
+        match product {
+            Product::MarketingSolutions => {
+                &[Self::Campaigns, Self::Audiences, Self::Analytics, Self::Creatives, Self::Recommendations]
+            }
+            Product::RetailMedia => &[
+                Self::RetailMediaAccounts,
+                Self::RetailMediaCampaigns,
+                Self::RetailMediaBalances,
+                Self::RetailMediaAudiences,
+                Self::RetailMediaBilling,
+                Self::RetailMediaAnalytics,
+            ],
+        }
+    }
 
-    /// The label in Criteo's developer portal.
+    /// The label in Criteo's developer portal. Those of Retail Media are not documented, so they are the names of scopes.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -50,6 +82,12 @@ impl Permission {
             Self::Analytics => "Analytics: Read",
             Self::Creatives => "Creatives: Read",
             Self::Recommendations => "Recommendations: Read",
+            Self::RetailMediaAccounts => "RetailMedia_Accounts_Read",
+            Self::RetailMediaAnalytics => "RetailMedia_Analytics_Read",
+            Self::RetailMediaAudiences => "RetailMedia_Audience_Read",
+            Self::RetailMediaBalances => "RetailMedia_Balance_Read",
+            Self::RetailMediaBilling => "RetailMedia_Billing_Read",
+            Self::RetailMediaCampaigns => "RetailMedia_Campaign_Read",
         }
     }
 }
@@ -73,13 +111,52 @@ pub enum Request {
         /// Rows per page; Criteo may return fewer.
         limit: u32,
     },
+    /// `GET path?pageIndex=…&pageSize=…`.
+    NumberedPages {
+        /// Rows per page; Criteo may return fewer.
+        size: u32,
+    },
+    /// `POST path` with `{"data":{"type":…,"attributes":{"accountIds":[…]}}}`, and with `limit` and `offset` if it has pages.
+    AccountSearch {
+        /// The `type` of the search resource.
+        resource: &'static str,
+        /// Rows per page, if there are pages.
+        limit: Option<u32>,
+        /// Accounts per request.
+        most: usize,
+        /// Attributes that are set to `true`.
+        flags: &'static [&'static str],
+    },
+    /// `POST path` with `{"data":{"type":…,"attributes":{…}}}`, and with `limit` and `offset` if it has pages.
+    Post {
+        /// The `type` of the search resource.
+        resource: &'static str,
+        /// Rows per page, if there are pages.
+        limit: Option<u32>,
+        /// Attributes that are lists of one number, the value of a placeholder.
+        numbers: &'static [(&'static str, Placeholder)],
+    },
+    /// `POST path` without a body: everything in one response.
+    BarePost,
 }
 
 impl Request {
-    /// Whether the request lists the advertisers.
+    /// Whether the request lists the advertisers or accounts.
     #[must_use]
     pub fn is_search(self) -> bool {
-        matches!(self, Self::Search | Self::PagedSearch { .. })
+        matches!(self, Self::Search | Self::PagedSearch { .. } | Self::AccountSearch { .. })
+    }
+
+    /// Whether the method is `POST`.
+    #[must_use]
+    pub fn is_post(self) -> bool {
+        !matches!(self, Self::Get | Self::PagedGet { .. } | Self::NumberedPages { .. })
+    }
+
+    /// The most advertisers or accounts that one search may list.
+    #[must_use]
+    pub fn most_listed(self) -> usize {
+        if let Self::AccountSearch { most, .. } = self { most } else { usize::MAX }
     }
 
     /// The page size, if the endpoint has pages.
@@ -87,13 +164,15 @@ impl Request {
     pub fn limit(self) -> Option<u32> {
         match self {
             Self::PagedGet { limit } | Self::PagedSearch { limit, .. } => Some(limit),
-            Self::Get | Self::Search => None,
+            Self::NumberedPages { size } => Some(size),
+            Self::AccountSearch { limit, .. } | Self::Post { limit, .. } => limit,
+            Self::Get | Self::Search | Self::BarePost => None,
         }
     }
 }
 
 /// A placeholder in a path or query. The column that it fills has the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Placeholder {
     /// `advertiser_id`.
     AdvertiserId,
@@ -107,12 +186,42 @@ pub enum Placeholder {
     ProductSetId,
     /// `segment_id`.
     SegmentId,
+    /// `account_id`.
+    AccountId,
+    /// `parent_account_id`, an account with child accounts.
+    ParentAccountId,
+    /// `retailer_id`.
+    RetailerId,
+    /// `balance_id`.
+    BalanceId,
+    /// `campaign_id`.
+    CampaignId,
+    /// `line_item_id`.
+    LineItemId,
 }
 
 impl Placeholder {
     /// Every placeholder.
-    pub const ALL: &[Self] =
-        &[Self::AdvertiserId, Self::AdSetId, Self::Country, Self::DatasetId, Self::ProductSetId, Self::SegmentId];
+    pub const ALL: &[Self] = &[
+        Self::AdvertiserId,
+        Self::AdSetId,
+        Self::Country,
+        Self::DatasetId,
+        Self::ProductSetId,
+        Self::SegmentId,
+        Self::AccountId,
+        Self::ParentAccountId,
+        Self::RetailerId,
+        Self::BalanceId,
+        Self::CampaignId,
+        Self::LineItemId,
+    ];
+
+    /// Whether consent is given to what it stands for.
+    #[must_use]
+    pub fn is_scope(self) -> bool {
+        matches!(self, Self::AdvertiserId | Self::AccountId | Self::ParentAccountId)
+    }
 
     /// The name, which stands in braces in a path.
     #[must_use]
@@ -124,6 +233,12 @@ impl Placeholder {
             Self::DatasetId => "dataset_id",
             Self::ProductSetId => "product_set_id",
             Self::SegmentId => "segment_id",
+            Self::AccountId => "account_id",
+            Self::ParentAccountId => "parent_account_id",
+            Self::RetailerId => "retailer_id",
+            Self::BalanceId => "balance_id",
+            Self::CampaignId => "campaign_id",
+            Self::LineItemId => "line_item_id",
         }
     }
 }
@@ -146,6 +261,43 @@ pub struct Rest {
     pub unknown: &'static [&'static str],
 }
 
+/// How objects become rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsOf {
+    /// Each object is a row.
+    Objects,
+    /// Each object is a row, with other names for members of the object itself.
+    Renamed(&'static [(&'static str, &'static str)]),
+    /// Each entry of these lists in an object is a row.
+    Lists(&'static [ListOfRows]),
+    /// Each entry of a map in an object is a row.
+    Map {
+        /// The member with the map.
+        member: &'static str,
+        /// The row's member with the key of the entry.
+        key: &'static str,
+        /// A list of keys in the object, and the row's member with the place in it, from 1.
+        order: (&'static str, &'static str),
+    },
+}
+
+/// A list in an object whose entries are rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListOfRows {
+    /// The member with the list.
+    pub member: &'static str,
+    /// Whether an object without the member is an error; otherwise it has no rows.
+    pub is_required: bool,
+    /// The row's member with the entry, if entries are strings.
+    pub text: Option<&'static str>,
+    /// Members of all rows, and their values.
+    pub constants: &'static [(&'static str, &'static str)],
+    /// Members of the object that its rows repeat.
+    pub repeated: &'static [&'static str],
+    /// Members of the entries with other names in rows.
+    pub renamed: &'static [(&'static str, &'static str)],
+}
+
 /// The endpoint of an object stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Entity {
@@ -165,6 +317,18 @@ pub struct Entity {
     pub rest: Option<Rest>,
     /// Whether rows have `updated_at`, the time of the last change.
     pub has_updates: bool,
+    /// The first API version without this endpoint; `None` if every version since `since` has it.
+    pub until: Option<&'static str>,
+    /// How objects become rows.
+    pub rows: RowsOf,
+    /// Whether the response may be the object itself, without an envelope.
+    pub is_bare: bool,
+    /// Whether key columns of strings may have no value, which is `""` then.
+    pub has_empty_keys: bool,
+    /// Whether objects have no id, so that rows with one key are numbered in `row_number`.
+    pub is_numbered: bool,
+    /// Whether Criteo gives access to chosen apps only.
+    pub is_limited: bool,
 }
 
 /// The source of a stream's rows.
@@ -199,7 +363,7 @@ impl Stream {
     pub fn endpoint(&self) -> String {
         match &self.source {
             Source::Entity(entity) => {
-                format!("{} {}", if entity.request.is_search() { "POST" } else { "GET" }, entity.path)
+                format!("{} {}", if entity.request.is_post() { "POST" } else { "GET" }, entity.path)
             }
             Source::Report(report) => report.endpoint.operation(),
             Source::LogLevel => "POST log-level/advertisers/{advertiser_id}/report".to_owned(),
@@ -218,11 +382,22 @@ impl Stream {
     }
 
     /// Whether a Singer tap reads it by default: what an app with the minimum useful permissions (Campaigns, Creatives,
-    /// Analytics) can read, without log files, which are large.
+    /// Analytics) can read, without log files, which are large, and what needs a request per line item. Access to
+    /// some objects is limited.
     #[must_use]
     pub fn is_selected_by_default(&self) -> bool {
-        !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
-            && !matches!(self.source, Source::LogLevel)
+        let is_usual = match &self.source {
+            Source::Entity(entity) => !entity.is_limited && !entity.each.is_costly,
+            Source::Report(_) => true,
+            Source::LogLevel => false,
+        };
+        is_usual && !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
+    }
+
+    /// Whether Criteo gives access to chosen apps only.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        matches!(&self.source, Source::Entity(entity) if entity.is_limited)
     }
 
     /// Whether the sync reads every object: in full refresh mode, and always for objects without `updated_at`.
@@ -231,7 +406,7 @@ impl Stream {
         matches!(self.source, Source::Entity(_)) && !(is_incremental && self.cursor().is_some())
     }
 
-    /// Whether requests are limited to the advertisers to read.
+    /// Whether requests are limited to the advertisers or accounts to read.
     #[must_use]
     pub fn is_by_advertiser(&self) -> bool {
         match &self.source {
@@ -244,7 +419,7 @@ impl Stream {
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         match &self.source {
-            Source::Entity(entity) => entity.each.has_parents() && !crate::products::marketing::is_parent(&self.name),
+            Source::Entity(entity) => entity.each.has_parents() && !is_parent(&self.name),
             Source::Report(_) | Source::LogLevel => true,
         }
     }

@@ -67,7 +67,7 @@ pub async fn dry_run(
         let mut rows = None;
         let text = match &stream.source {
             Source::Entity(entity) => Ok(match entity.each.source {
-                ParentSource::Nothing | ParentSource::Advertisers => {
+                ParentSource::Nothing | ParentSource::Scope => {
                     "1 request or more; the number of pages is unknown before reading.".to_owned()
                 }
                 _ => "One request or more per parent object.".to_owned(),

@@ -12,6 +12,7 @@ mod in_flight;
 pub(crate) mod judge;
 mod list;
 pub(crate) mod log_files;
+mod numbered;
 mod pages;
 mod plan;
 mod portfolio;
@@ -35,13 +36,13 @@ use crate::error::{Cause, Result};
 use crate::http::{Client, MISSING_PATH};
 use crate::model::ids::AdvertiserId;
 use crate::output::{Output, StreamId};
-use crate::products::{Permission, Source, Stream, marketing};
+use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
 pub use crate::read::forecast::{DryRun, Expected, dry_run};
 pub(crate) use crate::read::forecast::{estimated_time, reports_per_minute};
 use crate::read::in_flight::InFlight;
 use crate::read::list::parents::Parents;
-pub(crate) use crate::read::portfolio::list_of_advertisers;
+pub(crate) use crate::read::portfolio::list_of_scope;
 pub use crate::read::portfolio::{Portfolio, portfolio};
 use crate::read::totals::TotalsCache;
 use crate::rows::notices::{Notice, Notices};
@@ -143,10 +144,10 @@ pub async fn read(
         tracing::warn!("{warning}");
     }
     let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
-    if let Some(error) = missing.as_ref().filter(|_| config.read.skip_inaccessible_advertisers) {
+    if let Some(error) = missing.as_ref().filter(|_| config.read.skip_inaccessible) {
         tracing::warn!("{error}");
     }
-    let missing = missing.filter(|_| !config.read.skip_inaccessible_advertisers);
+    let missing = missing.filter(|_| !config.read.skip_inaccessible);
     let nothing = Saved::default();
     // A stream with an invalid state fails immediately, so its children must not write it.
     for selected in selected {
@@ -165,7 +166,7 @@ pub async fn read(
                 let all = run.read(id, selected, state).instrument(stream_span(&stream.name));
                 let result = match extent {
                     // Streams with children are read to the end.
-                    ReadUntil::FirstRecord if !marketing::is_parent(&stream.name) => tokio::select! {
+                    ReadUntil::FirstRecord if !products::is_parent(&stream.name) => tokio::select! {
                         result = all => result,
                         () = output.first_record(id) => Ok(()),
                     },

@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 
 use crate::error::{Cause, Error, Result};
 use crate::model::ids::AdvertiserId;
-use crate::products::marketing;
+use crate::products;
 use crate::products::marketing::metrics::fold;
-use crate::rows::envelope::{Envelope, MAX_ROW_LEN, RowSink, too_long};
+use crate::rows::envelope::{self, Envelope, MAX_ROW_LEN, RowSink, Shape, too_long};
 use crate::support::scan;
 
 /// Pages without new objects that are skipped because a total announces more.
@@ -32,7 +32,8 @@ const MAX_ID_LEN: usize = 256;
 #[derive(Debug)]
 pub(crate) struct ParentRef {
     pub id: String,
-    pub advertiser_id: Option<String>,
+    /// The advertiser or account.
+    pub scope_id: Option<String>,
     /// The values of other members, by path.
     others: Box<[(&'static str, String)]>,
 }
@@ -42,7 +43,7 @@ impl ParentRef {
     pub(crate) fn member(&self, path: &str) -> Option<&str> {
         match path {
             "id" => Some(&self.id),
-            "advertiserId" => self.advertiser_id.as_deref(),
+            "advertiserId" | "accountId" => self.scope_id.as_deref(),
             _ => self.others.iter().find(|(other, _)| *other == path).map(|(_, value)| value.as_str()),
         }
     }
@@ -52,13 +53,15 @@ impl ParentRef {
 #[derive(Default)]
 struct RawFields<'a, 'de> {
     id: Option<&'de str>,
-    advertiser_id: Option<&'de str>,
+    scope_id: Option<&'de str>,
     updated_at: Option<&'de str>,
     attributes: Option<&'de str>,
     /// Paths of other members.
     paths: &'a [&'static str],
     /// The members with which these paths start.
     others: Vec<Option<&'de str>>,
+    /// A hash of all members.
+    hash: DefaultHasher,
 }
 
 impl<'a, 'de> RawFields<'a, 'de> {
@@ -69,7 +72,7 @@ impl<'a, 'de> RawFields<'a, 'de> {
     fn note(&mut self, name: &str, raw: &'de str) {
         let place = match name {
             "id" => &mut self.id,
-            "advertiserId" => &mut self.advertiser_id,
+            "advertiserId" | "accountId" => &mut self.scope_id,
             "updatedAt" => &mut self.updated_at,
             "attributes" => &mut self.attributes,
             _ => {
@@ -103,7 +106,7 @@ impl<'a, 'de> RawFields<'a, 'de> {
         let others = others.filter_map(|(path, raw)| Some((*path, text(raw.and_then(|raw| nested(raw, path)))?)));
         ParentRef {
             id: text(self.id).unwrap_or_default(),
-            advertiser_id: text(attributes.advertiser_id),
+            scope_id: text(attributes.scope_id),
             others: others.collect(),
         }
     }
@@ -129,6 +132,7 @@ impl<'de> Visitor<'de> for RawFields<'_, 'de> {
             if length > MAX_ROW_LEN {
                 return Err(A::Error::custom(too_long()));
             }
+            (&*name, raw.get()).hash(&mut self.hash);
             self.note(&name, raw.get());
         }
         Ok(self)
@@ -163,6 +167,13 @@ impl List {
         *latest = instant.max(*latest);
     }
 
+    /// Sets the advertiser or account of objects that do not name theirs.
+    pub(crate) fn belongs_to(&mut self, scope: Option<&String>) {
+        for reference in &mut self.references {
+            reference.scope_id = reference.scope_id.take().or_else(|| scope.cloned());
+        }
+    }
+
     /// Whether all objects of all advertisers were certainly read.
     pub(crate) fn is_whole(&self) -> bool {
         self.lost.is_empty() && self.failure.is_none() && !self.is_uncertain
@@ -181,14 +192,13 @@ pub(crate) struct Page {
     pub unrequested: HashSet<u64>,
     /// Paths of the members that child streams need.
     paths: Vec<&'static str>,
-    first: Option<String>,
-    last: Option<String>,
-    ids: Vec<u64>,
+    /// What distinguishes each object.
+    pub ids: Vec<u64>,
 }
 
 impl Page {
     pub(crate) fn of(requested: HashSet<String>) -> Self {
-        Self { requested, paths: marketing::parent_members().into_iter().collect(), ..Self::default() }
+        Self { requested, paths: products::parent_members().into_iter().collect(), ..Self::default() }
     }
 
     /// Fails with `Cause::ResponseTooLarge` if there are too many objects.
@@ -212,14 +222,13 @@ impl RowSink for Page {
         let reference = object.reference(inside.as_ref());
         let updated = inside.and_then(|inside| inside.updated_at).and_then(|raw| scan::text(raw, MAX_ID_LEN));
         let updated = updated.and_then(|text| text.parse().ok());
-        let advertiser = reference.advertiser_id.as_ref();
+        let advertiser = reference.scope_id.as_ref();
         let is_unrequested = advertiser.is_some_and(|id| !self.requested.is_empty() && !self.requested.contains(id));
-        if let (Some(updated), Some(advertiser), false) = (updated, &reference.advertiser_id, is_unrequested) {
+        if let (Some(updated), Some(advertiser), false) = (updated, &reference.scope_id, is_unrequested) {
             self.list.note_change(advertiser.clone(), updated);
         }
-        self.first.get_or_insert_with(|| reference.id.clone());
-        self.last = Some(reference.id.clone());
-        self.ids.push(fingerprint(&reference.id));
+        // Objects without an id are distinguished by all their members.
+        self.ids.push(if reference.id.is_empty() { object.hash.finish() } else { fingerprint(&reference.id) });
         if is_unrequested {
             self.unrequested.insert(self.count - 1);
         } else {
@@ -236,7 +245,7 @@ pub(crate) struct Filtered<F> {
     text: String,
 }
 
-impl<F> Filtered<F> {
+impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> Filtered<F> {
     /// `keep` gets the index of an object in the response and the object.
     pub(crate) fn new(keep: F) -> Self {
         Self { keep, at: 0, text: "[".to_owned() }
@@ -244,6 +253,36 @@ impl<F> Filtered<F> {
 
     pub(crate) fn text(self) -> String {
         self.text + "]"
+    }
+}
+
+/// Keeps an object as it is.
+type KeepAll = for<'a> fn(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>;
+
+impl Filtered<KeepAll> {
+    /// An empty list, to append responses to.
+    pub(crate) fn list() -> Self {
+        Self::new(|_, object| Ok(Some(Cow::Borrowed(object))))
+    }
+
+    /// Adds the objects of a response, with or without the first one.
+    ///
+    /// # Errors
+    /// If the list is longer than `most` bytes afterwards.
+    pub(crate) fn append(&mut self, response: &str, is_without_first: bool, most: usize) -> Result<()> {
+        let mut page =
+            Filtered::new(move |at, object| Ok((at > 0 || !is_without_first).then_some(Cow::Borrowed(object))));
+        envelope::check_into(response, Shape::Plain, &mut page)?;
+        let page = page.text.get(1..).unwrap_or_default();
+        self.text.push_str(if self.text.len() > 1 && !page.is_empty() { "," } else { "" });
+        self.text.push_str(page);
+        if self.text.len() > most {
+            return Err(Error::system(format!(
+                "A list is larger than {} MiB, too large to number its rows. None of them was written.",
+                most / 1024 / 1024
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -303,7 +342,7 @@ fn without(object: &str, unknown: &[&str]) -> serde_json::Result<String> {
 #[derive(Debug, Default)]
 pub(crate) struct PageWalker {
     pub count: u64,
-    last: Option<String>,
+    last: Option<u64>,
     seen: HashSet<u64>,
     /// Objects on the last page.
     served: u64,
@@ -315,6 +354,8 @@ pub(crate) struct PageWalker {
     pub has_more: bool,
     /// Whether the list has changed between two pages.
     pub has_shifted: bool,
+    /// Whether the last page starts with the last object of the page before.
+    pub has_met: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -335,7 +376,8 @@ impl PageWalker {
         self.total = page.envelope.total_items.or(self.total);
         self.has_more = page.envelope.has_more;
         let is_overlapping = self.probe.is_none() && self.last.is_some();
-        let has_met = is_overlapping && page.first == self.last;
+        let has_met = is_overlapping && page.ids.first() == self.last.as_ref();
+        self.has_met = has_met;
         self.has_shifted |= is_overlapping && !has_met;
         let new = page.count - u64::from(has_met);
         if new > 0 {
@@ -358,7 +400,7 @@ impl PageWalker {
             self.empty_probes = 0;
             self.count = self.probe.take().unwrap_or(self.count).max(self.count) + new;
             self.served = page.count;
-            self.last.clone_from(&page.last);
+            self.last = page.ids.last().copied();
             return Ok(PageVerdict::Rows);
         }
         // Servers may return one object per page, or hide all objects of a page.
@@ -375,7 +417,7 @@ impl PageWalker {
     }
 }
 
-fn fingerprint(text: &str) -> u64 {
+pub(crate) fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

@@ -45,7 +45,7 @@ impl ReadContext<'_> {
                  Their state is kept.",
                 names()
             ));
-        } else if config.read.advertiser_ids.is_empty() && !absent.is_empty() {
+        } else if config.read.scope_ids.is_empty() && !absent.is_empty() {
             self.warn_once(&format!(
                 "Previously synced advertisers no longer grant consent and are skipped: {}. Their state is kept.",
                 names()

@@ -13,7 +13,7 @@ use crate::products::{Entity, Placeholder, QueryParam, Request};
 use crate::read::track::RowSubset;
 
 /// The request for objects. `value` fills the placeholders of path and query; `limit_and_offset` is for paginated
-/// lists.
+/// lists, or size and number of a page.
 #[must_use]
 pub fn objects<'a>(
     entity: Entity,
@@ -26,14 +26,34 @@ pub fn objects<'a>(
         QueryParam::Of(name, variable) => Some((*name, value(*variable)?.to_owned())),
     });
     let mut query: Vec<_> = parameters.collect();
-    if let Some((limit, offset)) = limit_and_offset {
-        query.extend([("limit", limit.to_string()), ("offset", offset.to_string())]);
+    if let Some((size, place)) = limit_and_offset {
+        let names = match entity.request {
+            Request::NumberedPages { .. } => ["pageSize", "pageIndex"],
+            _ => ["limit", "offset"],
+        };
+        query.extend([(names[0], size.to_string()), (names[1], place.to_string())]);
     }
+    let of_type = |resource: &str, attributes: Map<String, Value>| {
+        Some(json!({"data": {"type": resource, "attributes": attributes}}))
+    };
     let body = match entity.request {
-        Request::Get | Request::PagedGet { .. } => None,
+        Request::Get | Request::PagedGet { .. } | Request::NumberedPages { .. } | Request::BarePost => None,
+        Request::AccountSearch { resource, flags, .. } => {
+            let mut attributes = Map::from_iter([("accountIds".to_owned(), json!(ids(advertisers)))]);
+            attributes.extend(flags.iter().map(|flag| ((*flag).to_owned(), Value::from(true))));
+            of_type(resource, attributes)
+        }
+        Request::Post { resource, numbers, .. } => {
+            // A number keeps its digits, whatever its size.
+            let number = |variable| serde_json::from_str::<serde_json::Number>(value(variable)?).ok();
+            let numbers = numbers.iter().filter_map(|(name, variable)| {
+                Some(((*name).to_owned(), Value::from(vec![Value::Number(number(*variable)?)])))
+            });
+            of_type(resource, numbers.collect())
+        }
         Request::Search => Some(json!({"filters": {"advertiserIds": ids(advertisers)}})),
         Request::PagedSearch { resource, .. } => {
-            Some(json!({"data": {"type": resource, "attributes": {"advertiserIds": ids(advertisers)}}}))
+            of_type(resource, Map::from_iter([("advertiserIds".to_owned(), json!(ids(advertisers)))]))
         }
     };
     let place = |segment: &str| {
@@ -41,7 +61,7 @@ pub fn objects<'a>(
         variable.and_then(|variable| value(*variable)).unwrap_or(segment).to_owned()
     };
     Call {
-        method: if body.is_some() { Method::POST } else { Method::GET },
+        method: if entity.request.is_post() { Method::POST } else { Method::GET },
         path: entity.path.split('/').map(place).collect(),
         query,
         body: body.map(|body| body.to_string()),

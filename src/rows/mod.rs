@@ -6,3 +6,4 @@ pub mod envelope;
 pub(crate) mod fields;
 pub mod notices;
 pub mod project;
+pub(crate) mod unfold;

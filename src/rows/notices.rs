@@ -195,11 +195,17 @@ impl Problem {
         if self.words.is_empty() { String::new() } else { format!(" Criteo says: {}", self.words) }
     }
 
-    /// Whether it is about advertisers without consent. Criteo spells the code with and without the `s`.
+    /// Whether it is about advertisers without consent. Criteo spells the code with and without the `s`. The code for
+    /// accounts is assumed, by the one for advertisers.
     pub(crate) fn is_about_advertisers(&self) -> bool {
         matches!(
             self.code.as_deref(),
-            Some("insufficient-advertisers-permissions" | "insufficient-advertiser-permissions")
+            Some(
+                "insufficient-advertisers-permissions"
+                    | "insufficient-advertiser-permissions"
+                    | "insufficient-accounts-permissions"
+                    | "insufficient-account-permissions"
+            )
         )
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Config;
 use crate::http;
 use crate::products::report::{Fingerprint, ReportOptions};
-use crate::products::{Stream, marketing};
+use crate::products::{self, Stream};
 use crate::protocol::{airbyte, singer};
 use crate::read::{judge, log_files};
 use crate::rows::envelope::{self, RowSink, Shape};
@@ -76,7 +76,7 @@ pub fn answer(text: &str, cut: usize) {
 }
 
 static REPORT: LazyLock<Option<Stream>> = LazyLock::new(|| {
-    let streams = marketing::streams(&ReportOptions::default());
+    let streams = products::streams(&ReportOptions::default());
     streams.into_iter().find(|stream| stream.name == "campaign_statistics_daily")
 });
 

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Client, RetryProfile};
 use crate::model::calendar::days_before;
+use crate::model::product::Product;
 use crate::output::Output;
 use crate::output::sink::Sink;
 use crate::output::sink::capture::{Capture, Captured};
@@ -27,7 +28,7 @@ use crate::support::text::excerpt;
 /// Timeout for each question to Criteo, as the user is waiting.
 const MAX_TIME: Duration = Duration::from_secs(15);
 
-/// An advertiser that granted consent.
+/// An advertiser or account that granted consent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Advertiser {
     pub id: String,
@@ -55,14 +56,22 @@ impl Session {
     /// Asks Criteo about the account. `None` if the key does not work yet: the check says why.
     pub(crate) async fn account(&self, config: &Config) -> Option<Account> {
         let client = self.client(config, RetryProfile::Check).ok()?;
-        let advertisers = in_time(rows_of(&client, config, "advertisers")).await.ok()?;
+        let (stream, name) = match config.product() {
+            Product::MarketingSolutions => ("advertisers", "advertiser_name"),
+            Product::RetailMedia => ("rm_accounts", "name"),
+        };
+        let advertisers = in_time(rows_of(&client, config, stream)).await.ok()?;
         let advertisers = advertisers.iter().filter_map(|row| {
             let id = row.get("id")?.as_str()?.to_owned();
-            let name = row.get("advertiser_name").and_then(Value::as_str).map_or_else(|| id.clone(), excerpt);
+            let name = row.get(name).and_then(Value::as_str).map_or_else(|| id.clone(), excerpt);
             Some(Advertiser { id, name })
         });
         // Refused for accounts that are not a marketplace.
-        let details = in_time(rows_of(&client, config, "mpo_advertisers")).await.unwrap_or_default();
+        let details = match config.product() {
+            Product::MarketingSolutions => in_time(rows_of(&client, config, "mpo_advertisers")).await,
+            Product::RetailMedia => Ok(Vec::new()),
+        };
+        let details = details.unwrap_or_default();
         let only = |column: &str| {
             let values: BTreeSet<_> = details.iter().filter_map(|row| row.get(column)?.as_str()).collect();
             values.first().filter(|_| values.len() == 1).copied()

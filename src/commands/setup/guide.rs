@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use crate::cli::SetupArguments;
 use crate::commands::Session;
 use crate::commands::setup::account::Account;
-use crate::commands::setup::{add, key_file, places, prompts};
+use crate::commands::setup::{add, key_file, places, product_of, prompts};
 use crate::config::{Config, report_options};
 use crate::error::Result;
+use crate::model::product::{Product, Scope};
 use crate::products::Permission;
 use crate::support::terminal::Terminal;
 
@@ -44,6 +45,9 @@ const STEPS: &[(&str, &str)] = &[
          revoke that on consent.criteo.com first.",
     ),
 ];
+
+/// What an app for Retail Media replaces in the steps.
+const SERVICE: &str = "\"C-Growth and marketing solutions\" (also called \"Marketing Solutions\" or \"C-Growth\")";
 
 /// Sent to the person who grants consent. A test compares it with `docs/credentials.md`.
 const CONSENT: &str = include_str!("consent.txt");
@@ -85,14 +89,17 @@ impl<'a> Guide<'a> {
         };
         let mut arguments = self.arguments.clone();
         let account = self.account(&config).await;
+        let is_retail_media = product_of(&arguments) == Product::RetailMedia;
         let currency = match &arguments.currency {
-            Some(currency) => currency.clone(),
-            None => currency(account.as_ref().and_then(|account| account.currency.as_deref())).await?,
+            Some(currency) => Some(currency.clone()),
+            None if is_retail_media => None,
+            None => Some(currency(account.as_ref().and_then(|account| account.currency.as_deref())).await?),
         };
-        if arguments.timezone.is_none() {
+        // Objects of Retail Media have no days to choose.
+        if arguments.timezone.is_none() && !is_retail_media {
             arguments.timezone = Some(self.zone(account.as_ref().and_then(|account| account.zone)).await?);
         }
-        if arguments.start_date.is_none() {
+        if arguments.start_date.is_none() && !is_retail_media {
             let question = "First day of reports, such as 2026-01-01 (Enter: as far back as Criteo keeps them)";
             let day = prompts::line(question, |day| is_valid("start_date", day)).await?;
             arguments.start_date = Some(day).filter(|day| !day.is_empty());
@@ -100,7 +107,7 @@ impl<'a> Guide<'a> {
         let chosen = self.advertisers(account.as_ref()).await?;
         let has_chosen_advertisers = account.is_some();
         arguments.advertisers.extend(chosen.unwrap_or_default());
-        add(&mut config, &arguments, &currency);
+        add(&mut config, &arguments, currency.as_deref());
         let mut file = arguments.config.clone();
         while file.exists() && !arguments.force {
             file = prompts::path(format!("{} already exists. Another name", file.display())).await?;
@@ -112,8 +119,10 @@ impl<'a> Guide<'a> {
     async fn account(&self, key: &Map<String, Value>) -> Option<Account> {
         let mut config = key.clone();
         // Names and zones need no currency, but a configuration does.
-        add(&mut config, self.arguments, self.arguments.currency.as_deref().unwrap_or("EUR"));
-        config.remove("advertiser_ids");
+        let currency = self.arguments.currency.as_deref().unwrap_or("EUR");
+        let product = product_of(self.arguments);
+        add(&mut config, self.arguments, (product == Product::MarketingSolutions).then_some(currency));
+        config.remove(product.scope().setting);
         let config = Config::parse(&Value::Object(config).to_string()).ok()?;
         self.session.account(&config).await
     }
@@ -137,6 +146,12 @@ impl<'a> Guide<'a> {
             return Ok(None);
         }
         let advertisers = &account.advertisers;
+        let product = product_of(self.arguments);
+        let Scope { one, many, .. } = product.scope();
+        let title = match product {
+            Product::MarketingSolutions => "Advertisers",
+            Product::RetailMedia => "Accounts",
+        };
         // Longer lines would wrap, which garbles the list.
         let width = self.terminal.width().saturating_sub(8).max(20);
         let names: Vec<_> = advertisers
@@ -144,31 +159,46 @@ impl<'a> Guide<'a> {
             .map(|advertiser| cut(&format!("{} ({})", advertiser.name, advertiser.id), width))
             .collect();
         loop {
-            let question = "Advertisers to read (Space marks, a marks all or none, Enter continues)";
+            let question = format!("{title} to read (Space marks, a marks all or none, Enter continues)");
             let chosen = prompts::choose_several(question, names.clone()).await?;
             if chosen.len() == advertisers.len() {
-                self.terminal.paragraph("All advertisers, including those that grant consent later.");
+                self.terminal.paragraph(&format!("All {many}, including those that grant consent later."));
                 return Ok(None);
             }
             if chosen.is_empty() {
-                self.terminal.paragraph("Choose at least one advertiser.");
+                self.terminal.paragraph(&format!("Choose at least one {one}."));
                 continue;
             }
             let chosen: Vec<_> = chosen.into_iter().filter_map(|index| advertisers.get(index)).collect();
             let listed: Vec<_> = chosen.iter().map(|advertiser| advertiser.name.as_str()).collect();
-            self.terminal.paragraph(&format!("Advertisers: {}.", listed.join(", ")));
+            self.terminal.paragraph(&format!("{title}: {}.", listed.join(", ")));
             return Ok(Some(chosen.into_iter().map(|advertiser| advertiser.id.clone()).collect()));
         }
     }
 
     async fn portal(&self) -> Result<Map<String, Value>> {
         let terminal = self.terminal;
-        let mut permissions = vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics];
-        for (permission, what) in [
-            (Permission::Audiences, "audiences and their segments"),
-            (Permission::Recommendations, "product sets and boosts"),
-        ] {
-            let question = format!("Campaigns, ads and reports are included. Also {what}?");
+        let product = product_of(self.arguments);
+        let (mut permissions, included, optional) = match product {
+            Product::MarketingSolutions => (
+                vec![Permission::Campaigns, Permission::Creatives, Permission::Analytics],
+                "Campaigns, ads and reports",
+                [
+                    (Permission::Audiences, "audiences and their segments"),
+                    (Permission::Recommendations, "product sets and boosts"),
+                ],
+            ),
+            Product::RetailMedia => (
+                vec![Permission::RetailMediaAccounts, Permission::RetailMediaCampaigns],
+                "Accounts and campaigns",
+                [
+                    (Permission::RetailMediaBalances, "balances"),
+                    (Permission::RetailMediaAudiences, "audiences and their segments"),
+                ],
+            ),
+        };
+        for (permission, what) in optional {
+            let question = format!("{included} are included. Also {what}?");
             if prompts::confirm(question, false).await? {
                 permissions.push(permission);
             }
@@ -178,7 +208,11 @@ impl<'a> Guide<'a> {
         let mut key = None;
         for (index, (title, text)) in STEPS.iter().enumerate() {
             terminal.heading(&format!("{}. {title}", index + 1));
-            terminal.paragraph(&text.replace("PERMISSIONS", &labels.join(", ")));
+            let text = text.replace("PERMISSIONS", &labels.join(", "));
+            terminal.paragraph(&match product {
+                Product::MarketingSolutions => text,
+                Product::RetailMedia => text.replace(SERVICE, "\"Retail Media\""),
+            });
             match *title {
                 "Create a key" => key = Some(self.key().await?),
                 "Ask for consent" => self.consent().await?,

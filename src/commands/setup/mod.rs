@@ -18,7 +18,8 @@ use crate::commands::setup::guide::Guide;
 use crate::commands::{Session, log_warnings, parse_config, read_file};
 use crate::config::{self, report_options};
 use crate::error::{Error, Result};
-use crate::products::{Permission, Stream, marketing};
+use crate::model::product::Product;
+use crate::products::{self, Permission, Stream};
 use crate::protocol::airbyte;
 use crate::support::files;
 use crate::support::table::Format;
@@ -58,21 +59,23 @@ impl Session {
             let chosen = guide.advertisers(self.account(&self.config(&file).await?).await.as_ref()).await?;
             if let Some(ids) = chosen {
                 let mut config = config::parse_object(&read_file(&file, "configuration").await?)?;
-                config.insert("advertiser_ids".to_owned(), json!(ids));
+                config.insert(product_of(&arguments).scope().setting.to_owned(), json!(ids));
                 write_config(&file, config)?;
             }
         }
         if let Some(path) = &arguments.catalog {
-            let streams: Vec<_> = marketing::streams(&self.config(&file).await?.reports)
+            let streams: Vec<_> = products::streams(&self.config(&file).await?.reports)
                 .into_iter()
                 .filter(|stream| stream.is_selected_by_default() && !report.lacking.contains(&stream.permission))
                 .collect();
             write_catalog(path, &streams)?;
         }
-        if let (Some(terminal), false) = (terminal, report.lacking.contains(&Permission::Analytics)) {
+        if let (Some(terminal), false) = (terminal, report.lacking.contains(&Permission::Analytics))
+            && product_of(&arguments) == Product::MarketingSolutions
+        {
             self.show_yesterdays_spend(&file, terminal).await?;
         }
-        say(terminal, &format!("Ready. Next: {}", next_command(&file, arguments.catalog.as_deref())));
+        say(terminal, &format!("Ready. Next: {}", next_command(&file, &arguments)));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -112,7 +115,7 @@ impl Session {
 /// Rejects contradicting flags and existing files. At a terminal, `setup` asks for another configuration file instead.
 fn check_flags(arguments: &SetupArguments, is_asked: bool) -> Result<()> {
     let mut settings = Map::new();
-    add(&mut settings, arguments, arguments.currency.as_deref().unwrap_or("EUR"));
+    add(&mut settings, arguments, arguments.currency.as_deref());
     log_warnings(&report_options(settings)?.1);
     let files = [&arguments.key_file, &Some(arguments.config.clone()), &arguments.catalog];
     let files: Vec<_> = files.into_iter().flatten().collect();
@@ -140,15 +143,21 @@ fn write_catalog(path: &Path, streams: &[Stream]) -> Result<()> {
 }
 
 /// The command that gets data.
-fn next_command(config: &Path, catalog: Option<&Path>) -> String {
+fn next_command(config: &Path, arguments: &SetupArguments) -> String {
     let is_default = config == Path::new(DEFAULT_FILE);
     let named = format!(" --config {}", config.display());
-    match catalog {
+    match &arguments.catalog {
         Some(catalog) => format!("source-criteo read{named} --catalog {}", catalog.display()),
         None if cfg!(feature = "files") => {
             format!("source-criteo export{}", if is_default { "" } else { named.as_str() })
         }
-        None => format!("source-criteo preview campaign_statistics_daily{named}"),
+        None => {
+            let stream = match product_of(arguments) {
+                Product::MarketingSolutions => "campaign_statistics_daily",
+                Product::RetailMedia => "rm_campaigns",
+            };
+            format!("source-criteo preview {stream}{named}")
+        }
     }
 }
 
@@ -166,11 +175,12 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
 
 /// Takes everything from the command line; missing flags are reported together.
 async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, Value>)> {
-    let missing: Vec<_> = [("--key-file", arguments.key_file.is_some()), ("--currency", arguments.currency.is_some())]
+    let has_currency = arguments.currency.is_some() || product_of(arguments) == Product::RetailMedia;
+    let missing: Vec<_> = [("--key-file", arguments.key_file.is_some()), ("--currency", has_currency)]
         .into_iter()
         .filter_map(|(flag, is_there)| (!is_there).then_some(flag))
         .collect();
-    let (Some(key_file), Some(currency)) = (&arguments.key_file, &arguments.currency) else {
+    let (Some(key_file), true) = (&arguments.key_file, has_currency) else {
         return Err(Error::config(format!(
             "Without a terminal, setup needs {}. partners.criteo.com downloads the key file when you press \"Create \
              new key\"; `source-criteo help credentials` has the steps.",
@@ -181,14 +191,25 @@ async fn unattended(arguments: &SetupArguments) -> Result<(PathBuf, Map<String, 
     if let Some(mode) = key_file::mode_if_shared(key_file) {
         tracing::warn!("{} Run `chmod 600` on it.", key_file::shared(key_file, mode));
     }
-    add(&mut config, arguments, currency);
+    add(&mut config, arguments, arguments.currency.as_deref());
     Ok((arguments.config.clone(), config))
 }
 
-fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: &str) {
-    config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
+/// The product that the command line names.
+fn product_of(arguments: &SetupArguments) -> Product {
+    Product::of_setting(&arguments.product).unwrap_or_default()
+}
+
+fn add(config: &mut Map<String, Value>, arguments: &SetupArguments, currency: Option<&str>) {
+    let product = product_of(arguments);
+    if product == Product::RetailMedia {
+        config.insert("product".to_owned(), json!(product.setting()));
+    }
+    if let Some(currency) = currency {
+        config.insert("currency".to_owned(), json!(currency.trim().to_uppercase()));
+    }
     if !arguments.advertisers.is_empty() {
-        config.insert("advertiser_ids".to_owned(), json!(arguments.advertisers));
+        config.insert(product.scope().setting.to_owned(), json!(arguments.advertisers));
     }
     for (name, value) in [
         ("timezone", &arguments.timezone),

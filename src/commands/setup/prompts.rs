@@ -68,7 +68,7 @@ pub(crate) async fn choose(question: &'static str, items: Vec<String>, default: 
 }
 
 /// Asks which items of a list to keep; all are marked at first.
-pub(crate) async fn choose_several(question: &'static str, items: Vec<String>) -> Result<Vec<usize>> {
+pub(crate) async fn choose_several(question: String, items: Vec<String>) -> Result<Vec<usize>> {
     ask(move |theme, term| {
         let items = items.into_iter().map(|item| (item, true));
         let list = MultiSelect::with_theme(theme).with_prompt(question).items_checked(items);

@@ -16,7 +16,7 @@ use crate::output::table::change::Change;
 use crate::output::table::rows::{Scope, keys_of, merged_schema, outside, with_schema, within};
 use crate::output::table::staged::{Reader, StagedFile};
 use crate::output::table::store::{OldFile, Store, open_old, properties};
-use crate::output::table::{ADVERTISER_ID, Merge, Partition, in_file, other};
+use crate::output::table::{Merge, Partition, in_file, other, scope_of};
 use crate::support::watchdog;
 
 /// How many keys are in memory: a partition with more rows is merged in several passes. Few in unit tests.
@@ -145,7 +145,7 @@ fn merge_keys(
     let scope = change.scope.as_ref().filter(|_| layout.merge == Merge::All).map(Scope::new);
     for batch in old.into_iter().flat_map(|old| old.batches) {
         let batch = batch.map_err(other)?;
-        let is_by_advertiser = batch.column_by_name(ADVERTISER_ID).is_some();
+        let is_by_advertiser = scope_of(&batch).is_some();
         let others = match &scope {
             // All objects in the scope were read: the old ones are replaced or gone.
             Some(scope) if is_by_advertiser => scope.others(&batch),
@@ -189,7 +189,7 @@ mod tests {
     use crate::output::table::staged::{Staged, files_of};
     use crate::output::table::store::{ParquetFile, Store};
     use crate::output::table::{Dialect, Table};
-    use crate::products::marketing;
+    use crate::products;
     use crate::products::report::ReportOptions;
     use crate::rows::project::Projection;
 
@@ -199,7 +199,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("source-criteo-merge-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let store = Store { folder: folder.clone(), scratch: folder.clone(), rendered: None };
-        let streams = marketing::streams(&ReportOptions::default());
+        let streams = products::streams(&ReportOptions::default());
         let stream = streams.iter().find(|stream| stream.name == "transactions").unwrap();
         for amounts in [vec![1], vec![2, 3]] {
             let mut plan = Projection::new(stream, &|_| true);

@@ -18,6 +18,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,12 @@ impl Layout {
 }
 
 const ADVERTISER_ID: &str = "advertiser_id";
+const ACCOUNT_ID: &str = "account_id";
+
+/// The column with the advertisers, or with the accounts in Retail Media.
+fn scope_of(batch: &RecordBatch) -> Option<&ArrayRef> {
+    batch.column_by_name(ADVERTISER_ID).or_else(|| batch.column_by_name(ACCOUNT_ID))
+}
 
 fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataType {
     match column_type {

@@ -13,7 +13,7 @@ use chrono::NaiveDate;
 
 use crate::model::ids::numeric_id;
 use crate::output::table::columns::{day_of_micros, day_of_number};
-use crate::output::table::{ADVERTISER_ID, Layout, other};
+use crate::output::table::{ADVERTISER_ID, Layout, other, scope_of};
 
 /// The column of objects by country.
 const COUNTRY: &str = "country";
@@ -149,7 +149,10 @@ impl<'a> Scope<'a> {
     /// Which rows it does not cover. Rows without an advertiser or a country belong to all.
     pub(super) fn others(&self, batch: &RecordBatch) -> BooleanArray {
         let texts = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-        let (ids, countries) = (texts(ADVERTISER_ID), texts(COUNTRY).filter(|_| !self.countries.is_empty()));
+        let (ids, countries) = (
+            scope_of(batch).and_then(|column| column.as_string_opt::<i32>()),
+            texts(COUNTRY).filter(|_| !self.countries.is_empty()),
+        );
         let is_of_other = |row| {
             let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| numeric_id(ids.value(row)));
             let country = countries.filter(|countries| countries.is_valid(row)).map(|countries| countries.value(row));

@@ -1,18 +1,9 @@
 //! What each stream is about, and the group in which lists show it.
 
-/// A group of streams and what one of them is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct About {
-    /// The group, a heading.
-    pub group: &'static str,
-    /// One line.
-    pub text: &'static str,
-}
-
-const CUSTOM: About = About { group: "Reports of your own", text: "A custom report of the configuration" };
+use crate::products::about::Group;
 
 /// The groups in order, with their streams.
-const GROUPS: &[(&str, &[(&str, &str)])] = &[
+pub(in crate::products) const GROUPS: &[Group] = &[
     (
         "Account",
         &[
@@ -90,34 +81,3 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("Log files", &[("log_level_events", "Every display, click and sale from Criteo's log files")]),
 ];
-
-/// What a stream is about.
-#[must_use]
-pub fn of(name: &str) -> About {
-    let found = GROUPS.iter().find_map(|(group, streams)| {
-        let (_, text) = streams.iter().find(|(stream, _)| *stream == name)?;
-        Some(About { group, text })
-    });
-    found.unwrap_or(CUSTOM)
-}
-
-/// The groups, in order.
-pub fn groups() -> impl Iterator<Item = &'static str> {
-    GROUPS.iter().map(|(group, _)| *group).chain([CUSTOM.group])
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use crate::products::marketing::about::*;
-    use crate::products::marketing::table::STREAMS;
-
-    #[test]
-    fn every_stream_is_described_once() {
-        let described: Vec<_> = GROUPS.iter().flat_map(|(_, streams)| streams.iter().map(|(name, _)| *name)).collect();
-        let streams: BTreeSet<_> = STREAMS.iter().map(|def| def.name).collect();
-        assert_eq!(described.iter().copied().collect::<BTreeSet<_>>(), streams);
-        assert_eq!(described.len(), streams.len());
-    }
-}

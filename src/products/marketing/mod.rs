@@ -4,70 +4,21 @@ pub mod about;
 pub mod metrics;
 mod table;
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
+use crate::products::definition::Kind;
 use crate::products::endpoint::Interval;
-use crate::products::fan_out::ParentStream;
-use crate::products::marketing::table::{Kind, STREAMS, StreamDef};
+use crate::products::marketing::table::NOT_IN_PREVIEW;
+pub(crate) use crate::products::marketing::table::STREAMS;
 use crate::products::report::{Report, ReportOptions, RowColumn};
 use crate::products::schema::ColumnType;
-use crate::products::{Entity, Permission, Source, Stream};
-
-/// The endpoint of an object stream; `None` for reports and unknown names.
-#[must_use]
-pub fn entity_of(name: &str) -> Option<Entity> {
-    STREAMS.iter().find(|def| def.name == name).and_then(|def| match &def.kind {
-        Kind::Entity { entity, .. } => Some(*entity),
-        Kind::Report { .. } | Kind::FixedReport(_) | Kind::LogLevel => None,
-    })
-}
-
-/// The permission that a built-in stream needs.
-#[must_use]
-pub fn permission_of(name: &str) -> Option<Permission> {
-    STREAMS.iter().find(|def| def.name == name).map(|def| def.permission)
-}
-
-/// The first API version of a built-in stream; `None` if every supported version has it, and for unknown names.
-#[must_use]
-pub fn since_of(name: &str) -> Option<&'static str> {
-    STREAMS.iter().find(|def| def.name == name).and_then(StreamDef::first_version)
-}
-
-fn entities() -> impl Iterator<Item = &'static Entity> {
-    STREAMS.iter().filter_map(|def| match &def.kind {
-        Kind::Entity { entity, .. } => Some(entity),
-        Kind::Report { .. } | Kind::FixedReport(_) | Kind::LogLevel => None,
-    })
-}
-
-/// Streams whose objects are needed to read other streams; some occur more than once.
-pub(crate) fn parent_streams() -> impl Iterator<Item = &'static ParentStream> {
-    entities().flat_map(|entity| entity.each.streams)
-}
-
-/// The members of parent objects that are needed to read other streams.
-pub(crate) fn parent_members() -> BTreeSet<&'static str> {
-    let members = entities().flat_map(|entity| {
-        let of_values = entity.each.values.iter().map(|(_, member)| *member);
-        of_values.chain(entity.each.filter.map(|(member, _)| member))
-    });
-    members.collect()
-}
-
-/// Whether other streams need the objects of this one.
-#[must_use]
-pub fn is_parent(name: &str) -> bool {
-    parent_streams().any(|parent| parent.name == name)
-}
+use crate::products::{Permission, Source, Stream};
 
 /// All streams of this configuration, in reading order.
 #[must_use]
 pub fn streams(options: &ReportOptions) -> Vec<Stream> {
-    let ready_made = STREAMS.iter().filter(|def| def.is_in(&options.api_version)).map(|def| {
-        let mut schema: Value = serde_json::from_str(def.schema).unwrap_or(Value::Null);
+    let ready_made = STREAMS.iter().filter(|def| def.is_in(&options.api_version, NOT_IN_PREVIEW)).map(|def| {
+        let mut schema = def.schema();
         let (primary_key, source) = match &def.kind {
             Kind::Entity { entity, primary_key } => {
                 (primary_key.iter().map(|&key| key.to_owned()).collect(), Source::Entity(*entity))
@@ -97,7 +48,7 @@ pub fn streams(options: &ReportOptions) -> Vec<Stream> {
                 (key.map(str::to_owned).to_vec(), Source::LogLevel)
             }
         };
-        Stream { name: def.name.to_owned(), schema, primary_key, permission: def.permission, source }
+        def.stream(schema, primary_key, source)
     });
     let custom = options.custom_reports.iter().map(|custom| {
         let report = Report::custom(custom, options);
@@ -129,7 +80,7 @@ mod tests {
     use crate::config::report_options;
     use crate::products::endpoint::STATISTICS;
     use crate::products::marketing::*;
-    use crate::products::{Placeholder, QueryParam};
+    use crate::products::{Placeholder, QueryParam, entity_of};
     use serde_json::json;
 
     fn options() -> ReportOptions {

@@ -1,38 +1,13 @@
 //! The table of streams. A stream is an entry here and a file in `schemas/`.
 
-use crate::model::ids::ApiVersion;
+use crate::products::definition::{FixedReport, Kind, StreamDef, entity};
 use crate::products::endpoint::{
     AD_LEVEL, MPO_CAMPAIGNS, MPO_SELLER_CAMPAIGNS, MPO_SELLERS, PLACEMENTS, ReportEndpoint, TRANSACTIONS,
 };
 use crate::products::fan_out::{
-    AD_SET, ADVERTISER, CONTACT_LIST, COUNTRY, DATASET, FanOut, MARKETPLACE_ADVERTISER, NOTHING, PRODUCT_SET,
+    AD_SET, ADVERTISER, CONTACT_LIST, COUNTRY, DATASET, MARKETPLACE_ADVERTISER, PRODUCT_SET,
 };
-use crate::products::{Entity, Permission, Placeholder, QueryParam, Request, Rest};
-
-/// A stream.
-pub(crate) struct StreamDef {
-    pub name: &'static str,
-    pub schema: &'static str,
-    pub permission: Permission,
-    pub kind: Kind,
-}
-
-/// What a stream reads.
-pub(crate) enum Kind {
-    Entity { entity: Entity, primary_key: &'static [&'static str] },
-    Report { dimensions: &'static [&'static str], metrics: &'static [&'static str] },
-    FixedReport(FixedReport),
-    LogLevel,
-}
-
-/// A report with fixed columns.
-pub(crate) struct FixedReport {
-    pub endpoint: &'static ReportEndpoint,
-    pub dimensions: &'static [&'static str],
-    pub metrics: &'static [&'static str],
-    pub primary_key: &'static [&'static str],
-    pub since: Option<&'static str>,
-}
+use crate::products::{Permission, Placeholder, QueryParam, Request, Rest};
 
 /// The metrics of built-in reports: only sums, so that rows can be added up.
 const PRESET_METRICS: &[&str] = &[
@@ -57,88 +32,6 @@ const PRESET_METRICS: &[&str] = &[
     "RevenueGeneratedAllClientAttribution",
     "RevenueGeneratedAllPc30d",
 ];
-
-const fn entity(
-    name: &'static str,
-    schema: &'static str,
-    permission: Permission,
-    path: &'static str,
-    request: Request,
-) -> StreamDef {
-    let entity =
-        Entity { path, query: &[], request, each: &NOTHING, columns: &[], since: None, rest: None, has_updates: false };
-    StreamDef { name, schema, permission, kind: Kind::Entity { entity, primary_key: &["id"] } }
-}
-
-impl StreamDef {
-    /// Whether this API version has the stream. Undated versions count as newest, but lack some streams.
-    pub(crate) fn is_in(&self, version: &ApiVersion) -> bool {
-        if !version.0.starts_with("20") && NOT_IN_PREVIEW.contains(&self.name) {
-            return false;
-        }
-        self.first_version().is_none_or(|since| version.0.as_str() >= since)
-    }
-
-    /// The first API version with the stream; `None` if every supported version has it.
-    pub(crate) fn first_version(&self) -> Option<&'static str> {
-        match &self.kind {
-            Kind::Entity { entity, .. } => entity.since,
-            Kind::FixedReport(fixed_report) => fixed_report.since,
-            Kind::Report { .. } | Kind::LogLevel => None,
-        }
-    }
-
-    const fn with(mut self, change: Change) -> Self {
-        if let Kind::Entity { entity, primary_key } = &mut self.kind {
-            match change {
-                Change::FanOut(each, columns) => (entity.each, entity.columns) = (each, columns),
-                Change::Query(query) => entity.query = query,
-                Change::Key(key) => *primary_key = key,
-                Change::Since(version) => entity.since = Some(version),
-                Change::Rest(rest) => entity.rest = Some(rest),
-                Change::Updates => entity.has_updates = true,
-            }
-        }
-        self
-    }
-
-    /// Sends one request per item, and adds columns that the rows lack.
-    const fn each(self, each: &'static FanOut, columns: &'static [Placeholder]) -> Self {
-        self.with(Change::FanOut(each, columns))
-    }
-
-    const fn query(self, query: &'static [QueryParam]) -> Self {
-        self.with(Change::Query(query))
-    }
-
-    const fn key(self, key: &'static [&'static str]) -> Self {
-        self.with(Change::Key(key))
-    }
-
-    const fn since(self, version: &'static str) -> Self {
-        self.with(Change::Since(version))
-    }
-
-    /// Adds a second request, for objects that the first one omits.
-    const fn rest(self, rest: Rest) -> Self {
-        self.with(Change::Rest(rest))
-    }
-
-    /// Its objects have `updatedAt`, so it can be read incrementally.
-    const fn updates(self) -> Self {
-        self.with(Change::Updates)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Change {
-    FanOut(&'static FanOut, &'static [Placeholder]),
-    Query(&'static [QueryParam]),
-    Key(&'static [&'static str]),
-    Since(&'static str),
-    Rest(Rest),
-    Updates,
-}
 
 const fn report(name: &'static str, schema: &'static str, dimensions: &'static [&'static str]) -> StreamDef {
     let kind = Kind::Report { dimensions, metrics: PRESET_METRICS };
@@ -447,7 +340,7 @@ pub(crate) static STREAMS: &[StreamDef] = &[
 ];
 
 /// According to the `OpenAPI` documents of `preview` and `experimental`.
-const NOT_IN_PREVIEW: &[&str] = &[
+pub(crate) const NOT_IN_PREVIEW: &[&str] = &[
     "ads",
     "creatives",
     "coupons",

@@ -3,6 +3,7 @@
 use chrono_tz::Tz;
 
 use crate::model::ids::{ApiVersion, Currency};
+use crate::model::product::Product;
 use crate::products::endpoint::{Interval, ROW_CAP};
 
 /// The newest stable API version (developers.criteo.com, release notes of 2026-07).
@@ -34,6 +35,8 @@ pub struct CustomReport {
 /// What the reports of a configuration are.
 #[derive(Debug, Clone)]
 pub struct ReportOptions {
+    /// The API product, which decides what streams there are.
+    pub product: Product,
     /// Currency of all money in reports.
     pub currency: Currency,
     /// Time zone of the days in reports.
@@ -57,6 +60,7 @@ pub struct ReportOptions {
 impl Default for ReportOptions {
     fn default() -> Self {
         Self {
+            product: Product::default(),
             currency: Currency("EUR".to_owned()),
             timezone: Tz::UTC,
             api_version: ApiVersion(DEFAULT_API_VERSION.to_owned()),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::error::Cause;
-use crate::products::{Source, Stream, marketing};
+use crate::products::{self, Source, Stream};
 use crate::read::judge::rehearsal::Rehearsal;
 use crate::read::judge::*;
 use crate::rows::project::Projection;
@@ -23,7 +23,7 @@ fn stream_of(name: &str, more: &Value) -> (Stream, Report) {
         config[name] = value.clone();
     }
     let config = Config::parse(&config.to_string()).unwrap();
-    let stream = marketing::streams(&config.reports).into_iter().find(|stream| stream.name == name).unwrap();
+    let stream = products::streams(&config.reports).into_iter().find(|stream| stream.name == name).unwrap();
     let Source::Report(report) = stream.source.clone() else { panic!("{name} is not a report") };
     (stream, report)
 }

@@ -18,10 +18,11 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::error::{Cause, Error, Kind, Result};
 use crate::model::ids::{AdvertiserId, format_ids};
+use crate::model::product::Scope;
 use crate::output::StreamId;
 use crate::products::fan_out::MARKETPLACE_ADVERTISER;
 use crate::products::report::Report;
-use crate::products::{Entity, marketing};
+use crate::products::{self, Entity};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::list::parents::{ParentKey, ParentKeys};
 use crate::read::list::results::{FanOutResult, message_of};
@@ -87,7 +88,7 @@ impl ReadContext<'_> {
         }
         // The next sync reads objects that change while pages are read.
         let latest_certain = self.clock.now() - CLOCK_SLACK;
-        let list = if marketing::is_parent(name) {
+        let list = if products::is_parent(name) {
             // A child stream may have read it already.
             self.list(name).await?
         } else {
@@ -124,11 +125,12 @@ impl ReadContext<'_> {
         let without_consent = lost.iter().filter(|(_, error)| is_of_consent(error)).map(|(id, _)| id.clone()).collect();
         let others: Vec<_> = lost.iter().filter(|(_, error)| !is_of_consent(error)).collect();
         let ids: Vec<_> = others.iter().map(|(id, _)| (*id).clone()).collect();
+        let Scope { setting, skip_setting, .. } = self.config.product().scope();
         self.lost_error(&without_consent).or_else(|| {
             let (_, error) = others.first().filter(|_| self.is_listed())?;
             Some(Error::config(format!(
-                "Criteo refuses this stream for some of the advertiser_ids: {}. The others were read.{} Remove them \
-                 from the list, or set skip_inaccessible_advertisers to sync the others without an error.",
+                "Criteo refuses this stream for some of the {setting}: {}. The others were read.{} Remove them \
+                 from the list, or set {skip_setting} to sync the others without an error.",
                 format_ids(&ids),
                 message_of(error)
             )))

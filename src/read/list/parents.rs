@@ -1,6 +1,6 @@
 //! The parents of a stream, by its fan-out, and the lists of their objects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use crate::error::{Cause, Error, Result};
 use crate::products::fan_out::{FanOut, ParentSource, ParentStream};
-use crate::products::{Permission, Placeholder, marketing};
+use crate::products::{self, Permission, Placeholder};
 use crate::read::ReadContext;
 use crate::read::list::CONCURRENT_LISTS;
 use crate::read::list::results::FanOutResult;
@@ -32,14 +32,14 @@ pub(crate) struct Parents(HashMap<&'static str, OnceCell<Result<Arc<List>>>>);
 
 impl Default for Parents {
     fn default() -> Self {
-        Self(marketing::parent_streams().map(|parent| (parent.name, OnceCell::new())).collect())
+        Self(products::parent_streams().map(|parent| (parent.name, OnceCell::new())).collect())
     }
 }
 
 impl ReadContext<'_> {
     /// The list of a parent stream, read once per run.
     pub(super) async fn list(&self, name: &str) -> Result<Arc<List>> {
-        let (Some(cell), Some(entity)) = (self.parents.0.get(name), marketing::entity_of(name)) else {
+        let (Some(cell), Some(entity)) = (self.parents.0.get(name), products::entity_of(name)) else {
             return Err(Error::system(format!("{name} is not a parent stream.")));
         };
         let read = async || {
@@ -67,12 +67,13 @@ impl ReadContext<'_> {
     /// All parents of a stream, in a fixed order.
     pub(super) async fn parents_of(&self, each: &FanOut) -> Result<ParentKeys> {
         let countries = &self.config.read.countries;
-        let of_advertisers =
-            || self.advertisers.iter().map(|id| ParentKey::from([(Placeholder::AdvertiserId, id.0.clone())]));
+        let scope = each.values.iter().map(|(variable, _)| *variable).find(|variable| variable.is_scope());
+        let scope = scope.unwrap_or(Placeholder::AdvertiserId);
+        let of_advertisers = || self.advertisers.iter().map(move |id| ParentKey::from([(scope, id.0.clone())]));
         let mut parents = match each.source {
             ParentSource::Nothing => ParentKeys { keys: vec![ParentKey::new()], ..ParentKeys::default() },
-            ParentSource::Advertisers => ParentKeys { keys: of_advertisers().collect(), ..ParentKeys::default() },
-            ParentSource::MarketplaceAdvertisers => {
+            ParentSource::Scope => ParentKeys { keys: of_advertisers().collect(), ..ParentKeys::default() },
+            ParentSource::ScopeAmongObjects => {
                 let mut parents = self.parent_objects(each).await?;
                 let known: BTreeSet<_> = of_advertisers().collect();
                 parents.keys.retain(|parent| known.contains(parent));
@@ -89,7 +90,17 @@ impl ReadContext<'_> {
             ParentSource::Countries | ParentSource::Objects => self.parent_objects(each).await?,
         };
         parents.keys.sort();
-        parents.keys.dedup();
+        if each.source == ParentSource::Objects {
+            // An object that several accounts list is one parent.
+            let mut known = HashSet::new();
+            let own = |parent: &ParentKey| -> Vec<(Placeholder, String)> {
+                let own = parent.iter().filter(|(variable, _)| !variable.is_scope());
+                own.map(|(variable, id)| (*variable, id.clone())).collect()
+            };
+            parents.keys.retain(|parent| known.insert(own(parent)));
+        } else {
+            parents.keys.dedup();
+        }
         Ok(parents)
     }
 
@@ -125,7 +136,10 @@ impl ReadContext<'_> {
 
 /// The parent that an object is, unless the filter excludes it or a value is missing.
 fn parent_key(each: &FanOut, object: &ParentRef) -> Option<ParentKey> {
-    if each.filter.is_some_and(|(member, value)| object.member(member) != Some(value)) {
+    if each
+        .filter
+        .is_some_and(|(member, value)| !object.member(member).is_some_and(|is| is.eq_ignore_ascii_case(value)))
+    {
         return None;
     }
     let values = each.values.iter();
@@ -135,7 +149,7 @@ fn parent_key(each: &FanOut, object: &ParentRef) -> Option<ParentKey> {
 /// The error of a stream whose parents cannot be read.
 fn needed(name: &str, error: Error) -> Error {
     let permission = match error.cause {
-        Some(Cause::PermissionMissing) => marketing::permission_of(name).map(Permission::label),
+        Some(Cause::PermissionMissing) => products::permission_of(name).map(Permission::label),
         _ => None,
     };
     let needs = permission.map(|label| format!(", which needs the permission \"{label}\"")).unwrap_or_default();

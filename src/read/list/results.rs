@@ -2,9 +2,9 @@
 
 use crate::error::{Cause, Error, Result};
 use crate::model::ids::{AdvertiserId, format_ids};
-use crate::products::Placeholder;
 use crate::products::fan_out::FanOut;
 use crate::read::list::parents::ParentKey;
+use crate::read::list::walk::scope_of;
 use crate::read::list::{MAX_IN_A_ROW, MAX_REFUSED, may_concern_one_request};
 use crate::read::pages::List;
 
@@ -37,18 +37,18 @@ impl FanOutResult {
             }
             Err(error) => error,
         };
-        let advertiser = parent.get(&Placeholder::AdvertiserId).map(|id| AdvertiserId(id.clone()));
+        let advertiser = scope_of(parent).map(|id| AdvertiserId(id.clone()));
         match (error.cause, advertiser) {
             _ if !each.has_parents() => return Err(error),
             // Objects may be deleted at any time, but advertisers were listed a moment ago.
-            (Some(Cause::NotFound), _) if !each.is_of_advertisers() => {
+            (Some(Cause::NotFound), _) if !each.is_of_scope() => {
                 self.vanished.push(error);
                 return Ok(true);
             }
             (Some(Cause::ConsentMissing), Some(advertiser)) => {
                 self.list.lost.insert(advertiser, error);
             }
-            (_, Some(advertiser)) if each.is_of_advertisers() && error.is_refusal() => {
+            (_, Some(advertiser)) if each.is_of_scope() && error.is_refusal() => {
                 self.list.lost.insert(advertiser, error);
             }
             _ if may_concern_one_request(&error) => {

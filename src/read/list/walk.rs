@@ -6,13 +6,16 @@ use std::collections::HashSet;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::http::{Body, Call, MEMORY_MIB};
 use crate::model::ids::{AdvertiserId, format_ids};
+use crate::model::product::Product;
 use crate::output::StreamId;
-use crate::products::{Entity, Placeholder, Rest};
+use crate::products::{Entity, Request, Rest, RowsOf};
 use crate::read::list::parents::ParentKey;
 use crate::read::list::{MAX_IN_A_ROW, MAX_REFUSED, may_concern_one_request};
+use crate::read::numbered::NumberedWalker;
 use crate::read::pages::{self, Filtered, List, MAX_OBJECTS, Page, PageVerdict, PageWalker};
 use crate::read::{InFlight, ReadContext, requests};
 use crate::rows::envelope::{self, Shape};
+use crate::rows::unfold;
 
 /// Most reads of a list that changes while its pages are read.
 const MAX_WALKS: u32 = 3;
@@ -20,16 +23,24 @@ const MAX_WALKS: u32 = 3;
 const MAX_FILTERED_LEN: usize = 24 * 1024 * 1024;
 /// Page size that every list accepts (Criteo's default).
 const SMALL_PAGE: u32 = 50;
+/// The default of numbered pages.
+const SMALL_NUMBERED_PAGE: u32 = 25;
 
 impl ReadContext<'_> {
     /// Reads one list, and writes its rows if a stream is given. If a search for advertisers is too large, each half of
     /// them is requested separately.
     pub(super) async fn walk(&self, id: Option<StreamId>, entity: Entity, parent: &ParentKey) -> Result<List> {
         if !entity.request.is_search() {
-            return self.walk_pages(id, entity, parent, &[]).await;
+            let mut list = match entity.request {
+                Request::NumberedPages { size } => self.walk_numbered(id, entity, parent, size).await,
+                _ => self.walk_pages(id, entity, parent, &[]).await,
+            }?;
+            list.belongs_to(scope_of(parent));
+            return Ok(list);
         }
         let mut list = List::default();
-        let mut todo = vec![self.advertisers.to_vec()];
+        let mut todo: Vec<_> =
+            self.advertisers.chunks(entity.request.most_listed()).rev().map(<[AdvertiserId]>::to_vec).collect();
         // Groups of advertisers postponed until Criteo accepts any request.
         let (mut waiting, mut has_accepted) = (Vec::new(), false);
         // Advertisers whose objects could not be read. Isolating one takes log2(count) halvings.
@@ -113,7 +124,7 @@ impl ReadContext<'_> {
             let (body, page) = self.page(entity, parent, advertisers, None).await?;
             // Without pages, announced objects that did not arrive are lost.
             page.envelope.must_be_whole(page.count, &format!("objects at {}", entity.path))?;
-            self.write(id, entity, parent, body, &mut in_flight);
+            self.write(id, entity, parent, body, &mut in_flight).await?;
             list.add(page.list);
             if let Some(rest) = entity.rest {
                 // The first request succeeded, so this cannot be a refusal.
@@ -121,7 +132,7 @@ impl ReadContext<'_> {
                     if error.is_refusal() { Error { kind: Kind::Transient, cause: None, ..error } } else { error }
                 };
                 let body = self.rest(entity, rest, parent, &list).await.map_err(as_failure)?;
-                self.write(id, entity, parent, body, &mut in_flight);
+                self.write(id, entity, parent, body, &mut in_flight).await?;
             }
             in_flight.wait_all().await?;
             return Ok(list);
@@ -130,6 +141,7 @@ impl ReadContext<'_> {
         loop {
             walks += 1;
             let mut walk = PageWalker::default();
+            let mut unnumbered = Filtered::list();
             loop {
                 let response = self.page(entity, parent, advertisers, Some((limit, walk.offset()))).await;
                 let (body, page) = match response {
@@ -145,10 +157,19 @@ impl ReadContext<'_> {
                     PageVerdict::Nothing => {}
                     PageVerdict::Rows => {
                         in_flight.check()?;
-                        self.write(id, entity, parent, body, &mut in_flight);
+                        if entity.is_numbered {
+                            // Rows are numbered when all of them are there, and pages overlap by one.
+                            unnumbered.append(body.text()?, walk.has_met, MAX_FILTERED_LEN)?;
+                        } else {
+                            self.write(id, entity, parent, body, &mut in_flight).await?;
+                        }
                         list.add(page.list);
                     }
                 }
+            }
+            if entity.is_numbered && (!walk.has_shifted || walks >= MAX_WALKS) {
+                let body = self.client.body(unnumbered.text()).await;
+                self.write(id, entity, parent, body, &mut in_flight).await?;
             }
             if !walk.has_shifted {
                 if let Some(total) = walk.total.filter(|total| *total > walk.count) {
@@ -179,6 +200,61 @@ impl ReadContext<'_> {
         Ok(list)
     }
 
+    /// Reads the numbered pages of a list.
+    async fn walk_numbered(
+        &self,
+        id: Option<StreamId>,
+        entity: Entity,
+        parent: &ParentKey,
+        mut size: u32,
+    ) -> Result<List> {
+        let mut list = List::default();
+        let mut in_flight = InFlight::default();
+        for walks in 1..=MAX_WALKS {
+            let mut walk = NumberedWalker::new(size);
+            loop {
+                let response = self.page(entity, parent, &[], Some(walk.next())).await;
+                let (body, page) = match response {
+                    // Criteo does not document the largest page.
+                    Err(error) if error.cause == Some(Cause::Rejected) && size > SMALL_NUMBERED_PAGE => {
+                        size = SMALL_NUMBERED_PAGE;
+                        walk = NumberedWalker::new(size);
+                        continue;
+                    }
+                    response => response?,
+                };
+                match walk.take(&page.ids, page.envelope.total_items)? {
+                    PageVerdict::End => break,
+                    PageVerdict::Nothing => {}
+                    PageVerdict::Rows => {
+                        in_flight.check()?;
+                        self.write(id, entity, parent, body, &mut in_flight).await?;
+                        list.add(page.list);
+                    }
+                }
+            }
+            let lacking = walk.total.filter(|total| *total > walk.count());
+            // guard: changed-total
+            if !walk.has_changed {
+                if let Some(total) = lacking {
+                    tracing::warn!("Criteo announced {total} objects at {}, but sent {}.", entity.path, walk.count());
+                    list.is_uncertain = true;
+                }
+                break;
+            }
+            if walks == MAX_WALKS {
+                tracing::warn!(
+                    "The list at {} changed during each of {walks} reads; an object may be missing. The next sync \
+                     reads it again.",
+                    entity.path
+                );
+                list.is_uncertain = true;
+            }
+        }
+        in_flight.wait_all().await?;
+        Ok(list)
+    }
+
     /// Requests the objects that a list omits; their unknown fields are null.
     async fn rest(&self, entity: Entity, rest: Rest, parent: &ParentKey, list: &List) -> Result<Body> {
         let entity = Entity { query: rest.query, ..entity };
@@ -203,7 +279,7 @@ impl ReadContext<'_> {
             )));
         }
         let mut filtered = Filtered::new(keep);
-        envelope::check_into(body.text()?, Shape::Plain, &mut filtered)?;
+        envelope::check_into(body.text()?, shape_of(entity), &mut filtered)?;
         let text = filtered.text();
         drop(body);
         Ok(self.client.body(text).await)
@@ -219,22 +295,26 @@ impl ReadContext<'_> {
         let value = |variable| parent.get(&variable).map(String::as_str);
         let call = requests::objects(entity, &value, advertisers, limit_and_offset);
         // Fewer advertisers are requested only after a request for all of them failed.
-        let is_suspect = !advertisers.is_empty() && advertisers.len() < self.advertisers.len();
+        let is_suspect =
+            !advertisers.is_empty() && advertisers.len() < self.advertisers.len().min(entity.request.most_listed());
         let call = Call { is_suspect, ..call };
         let mut requested_ids: HashSet<_> = advertisers.iter().map(|id| id.0.clone()).collect();
-        if entity.each.is_of_advertisers() {
-            requested_ids.extend(parent.get(&Placeholder::AdvertiserId).cloned());
+        // An account of a retailer may list objects of the accounts that advertise with it.
+        if entity.each.is_of_scope() && self.config.product() == Product::MarketingSolutions {
+            requested_ids.extend(scope_of(parent).cloned());
         }
         let check = |body: &str| {
             let mut page = Page::of(requested_ids.clone());
-            page.envelope = envelope::check_into(body, Shape::Plain, &mut page)?;
+            page.envelope = envelope::check_into(body, shape_of(entity), &mut page)?;
             page.check_size()?;
             Ok(page)
         };
         let (body, page) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
             Some(Cause::ResponseTooLarge) => Error::config(format!(
                 "The response has more than {MAX_OBJECTS} objects or {MEMORY_MIB} MiB, and this endpoint has no pages. \
-                 Sync fewer advertisers (advertiser_ids)."
+                 Sync fewer {} ({}).",
+                self.config.product().scope().many,
+                self.config.product().scope().setting
             ))
             .because(Cause::ResponseTooLarge),
             _ => error,
@@ -244,7 +324,8 @@ impl ReadContext<'_> {
             return Ok((body, page));
         }
         self.warn_once(&format!(
-            "Criteo sent objects of advertisers that were not requested at {} ({} in one response); they are skipped.",
+            "Criteo sent objects of {} that were not requested at {} ({} in one response); they are skipped.",
+            self.config.product().scope().many,
             entity.path,
             page.unrequested.len()
         ));
@@ -254,12 +335,33 @@ impl ReadContext<'_> {
         Ok((own.await?, page))
     }
 
-    fn write(&self, id: Option<StreamId>, entity: Entity, parent: &ParentKey, body: Body, in_flight: &mut InFlight) {
+    async fn write(
+        &self,
+        id: Option<StreamId>,
+        entity: Entity,
+        parent: &ParentKey,
+        body: Body,
+        in_flight: &mut InFlight,
+    ) -> Result<()> {
         if let Some(id) = id {
+            let body = match entity.rows {
+                RowsOf::Objects => body,
+                how => self.part(entity, body, |_, object| unfold::rows(object, how)).await?,
+            };
             let columns = entity.columns.iter();
             let constants =
                 columns.filter_map(|variable| Some((variable.name(), parent.get(variable)?.clone()))).collect();
             in_flight.push(self.output.write_rows(id, body, constants, None, None));
         }
+        Ok(())
     }
+}
+
+fn shape_of(entity: Entity) -> Shape {
+    if entity.is_bare { Shape::Bare } else { Shape::Plain }
+}
+
+/// The advertiser or account of a parent.
+pub(super) fn scope_of(parent: &ParentKey) -> Option<&String> {
+    parent.iter().find(|(variable, _)| variable.is_scope()).map(|(_, id)| id)
 }

@@ -76,6 +76,11 @@ pub(super) fn count(text: &str) -> Option<u64> {
     Decimal::parse(text.trim())?.whole()?.parse().ok()
 }
 
+/// Whether a member has the number of objects on all pages.
+pub(super) fn is_total(name: &str) -> bool {
+    matches!(folded(name).as_str(), "totalitems" | "totalitemsacrossallpages")
+}
+
 pub(super) fn announced(raw: &str) -> Option<u64> {
     count(&scan::text(raw, MAX_NAME_LEN)?)
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::rows::envelope::announcements::{NEXT, announced, count, folded, is_next, links_lead_on, object_leads_on};
+use crate::rows::envelope::announcements::{
+    NEXT, announced, count, folded, is_next, is_total, links_lead_on, object_leads_on,
+};
 use crate::rows::envelope::table::Table;
 use crate::rows::envelope::{Envelope, RowSink, Shape};
 use crate::support::scan;
@@ -32,7 +34,7 @@ impl<'de, S: RowSink> ResponseBody<'_, 'de, S> {
             "meta" | "metadata" | "paging" | "pagination" | "page" | "pageinfo" => {
                 let links = scan::member(raw, |name| folded(name) == "links");
                 self.envelope.has_more |= object_leads_on(raw, false) || links.is_some_and(links_lead_on);
-                let total = scan::member(raw, |name| folded(name) == "totalitems");
+                let total = scan::member(raw, is_total);
                 self.envelope.announce(total.and_then(announced));
             }
             _ => self.envelope.has_more |= is_next(name, raw),

@@ -8,6 +8,7 @@
 //! | `{"data":[…],"errors":[],"warnings":[],"meta":{…}}` | objects (`OpenAPI` documents) |
 //! | `{"data":{…}}` | single objects (`OpenAPI` documents) |
 //! | `{"Rows":[…],"Total":{…}}`, also `rows` | statistics (reported for API 2026-07) |
+//! | `{…}` | pages of retailers (`OpenAPI` documents) |
 //! | `[…]` | statistics (reported for API 2026-01), marketplace objects (`OpenAPI` documents) |
 //! | `{"data":[{"attributes":{"rows":[…]}}]}`, `{"data":[{"attributes":{…}},…]}` | placements, transactions (reported) |
 //! | `{"columns":[…],"data":[[…],…],"rows":2}` | marketplace statistics (`OpenAPI` documents) |
@@ -56,6 +57,8 @@ pub enum Shape {
     Plain,
     /// Rows of a report, in any of the reported places.
     Report,
+    /// Like `Plain`; or a single object without an envelope, which is the row.
+    Bare,
 }
 
 /// Checks the syntax of every row and nothing else.
@@ -127,12 +130,31 @@ impl Envelope {
 /// If the body is not one complete JSON document or the sink refuses a row.
 pub fn each(body: &str, shape: Shape, sink: &mut impl RowSink) -> serde_json::Result<Envelope> {
     let mut envelope = Envelope::default();
+    if shape == Shape::Bare && is_bare(body) {
+        let mut deserializer = serde_json::Deserializer::from_str(body);
+        sink.row(&mut deserializer)?;
+        deserializer.end()?;
+        envelope.rows = Some(1);
+        return Ok(envelope);
+    }
     let mut table = Table { document: body, columns: None, lists: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_str(body);
     ResponseBody { envelope: &mut envelope, table: &mut table, shape, sink }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     table.each(sink)?;
     Ok(envelope)
+}
+
+/// Whether a document is an object without an envelope. Anything else is judged as an envelope.
+fn is_bare(body: &str) -> bool {
+    const ENVELOPE: &[&str] = &["data", "rows", "errors", "error", "warnings"];
+    let (mut members, mut is_envelope) = (0, false);
+    let walk = scan::members(body, &mut |name, _| {
+        members += 1;
+        is_envelope |= ENVELOPE.contains(&announcements::folded(name).as_str());
+        Ok(())
+    });
+    walk.is_ok() && members > 0 && !is_envelope
 }
 
 pub(crate) fn too_long() -> String {

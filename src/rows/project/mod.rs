@@ -136,17 +136,22 @@ impl Projection {
                 }
             }
         }
+        let entity = if let Source::Entity(entity) = &stream.source { Some(entity) } else { None };
+        if entity.is_some_and(|entity| entity.is_numbered) {
+            let index = columns.iter().position(|column| column.name == ROW_NUMBER);
+            twins = index.map(|column| RowNumbers { column, ..RowNumbers::default() });
+        }
         let is_paged = matches!(&stream.source, Source::Entity(entity) if entity.request.limit().is_some());
         let is_of_objects = matches!(stream.source, Source::Entity(_));
         Self {
             layout: Layout::new(columns.iter().map(|column| column.name.as_str()), report),
             columns,
             shape: if report.is_some() { Shape::Report } else { Shape::Plain },
-            twins,
-            written: is_of_objects.then(HashSet::new), // guard: repeated-objects
+            written: (is_of_objects && twins.is_none()).then(HashSet::new), // guard: repeated-objects
             repeated: (!is_paged).then_some(0),
             changed_since: None,
-            has_empty_keys: !matches!(stream.source, Source::Entity(_)),
+            twins,
+            has_empty_keys: entity.is_none_or(|entity| entity.has_empty_keys),
             names_all_columns: matches!(stream.source, Source::Report(_)),
             has_key: false,
             slice_constants: Vec::new(),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
-use crate::products::marketing;
+use crate::products;
 use crate::products::marketing::metrics::{self, fold};
 use crate::rows::envelope::{self, RowSink};
 use crate::rows::project::*;
@@ -12,7 +12,7 @@ fn stream(name: &str) -> Stream {
         {"name": "mixed", "dimensions": ["Category", "Hour", "Os"], "metrics": ["Clicks", "AdvertiserCost", "ResultType"]},
     ]});
     let config = Config::parse(&config.to_string()).unwrap();
-    marketing::streams(&config.reports).into_iter().find(|stream| stream.name == name).unwrap()
+    products::streams(&config.reports).into_iter().find(|stream| stream.name == name).unwrap()
 }
 
 struct Lines<'a>(&'a mut Projection, Vec<u8>);
