@@ -78,10 +78,13 @@ fn assert_not_leaked(text: &str, spelling: &str) {
     }
 }
 
-/// Fails on terminal or log control characters, except the program's own colors and progress line.
+/// Fails on terminal or log control characters, except the program's own colors and progress bars.
 fn assert_no_control_sequences(text: &str) {
-    let own = ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[90m", "\u{1b}[K"];
-    let text = own.iter().fold(text.to_owned(), |text, own| text.replace(own, ""));
+    let colors = ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[90m"];
+    // Bars clear their lines and move between them.
+    let bars = ["\u{1b}[K", "\u{1b}[2K", "\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A", "\u{1b}[1B", "\u{1b}[2B", "\u{1b}[3B"];
+    let own = colors.into_iter().chain(bars);
+    let text = own.fold(text.to_owned(), |text, own| text.replace(own, ""));
     let is_obeyed = |letter: &char| {
         letter.is_control() && *letter != '\n' || ['\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}'].contains(letter)
     };
