@@ -253,6 +253,37 @@ fn a_reset_removes_nothing_but_the_files_of_its_streams() {
 }
 
 #[test]
+fn copies_of_files_are_refused_and_damaged_files_can_be_reset() {
+    let bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    let streams = ["campaigns", "campaign_statistics_daily"];
+    assert_eq!(export(&bench, &streams, &["--format", "parquet"]).code, Some(0));
+    let out = bench.directory.join("out");
+    let month = std::fs::read_dir(out.join(streams[1])).unwrap().next().unwrap().unwrap().path();
+    let before = rows(&bench, streams[1]).len();
+    let copies = [
+        month.with_file_name("2026-10 (copy).parquet"),
+        out.join("campaigns (1).parquet"),
+        out.join("mine/2026-10.parquet"),
+        out.join("ads/2026-10.parquet"),
+    ];
+    for copy in copies {
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&month, &copy).unwrap();
+        let run = export(&bench, &streams, &["--format", "parquet"]);
+        let name = copy.file_name().unwrap().to_str().unwrap();
+        assert!(run.code == Some(1) && run.stderr.contains(name), "{}", run.stderr);
+        std::fs::remove_file(&copy).unwrap();
+    }
+    let whole = std::fs::read(&month).unwrap();
+    for damaged in [&whole[..whole.len() / 2], &[], &[0; 100]] {
+        std::fs::write(&month, damaged).unwrap();
+        let run = export(&bench, &streams[1..], &["--format", "parquet", "--reset"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert_eq!(rows(&bench, streams[1]).len(), before);
+    }
+}
+
+#[test]
 fn a_reset_starts_again_where_the_key_has_changed() {
     let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 20);
     let report = |dimensions: &[&str]| json!([{"name": "mine", "dimensions": dimensions, "metrics": ["Clicks"]}]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Completion, Confirm, FuzzySelect, Input, MultiSelect};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::error::{Error, Result};
 use crate::support::redact;
@@ -82,17 +83,30 @@ pub(crate) async fn choose_several(question: String, items: Vec<String>) -> Resu
 async fn ask<T: Send + 'static>(
     question: impl FnOnce(&ColorfulTheme, &Term) -> dialoguer::Result<T> + Send + 'static,
 ) -> Result<T> {
-    let asked = tokio::task::spawn_blocking(move || {
-        let term = Term::stderr();
-        let response = question(&ColorfulTheme::default(), &term);
-        if response.is_err() {
-            // Ctrl-C in a list leaves the cursor hidden.
-            let _ = term.show_cursor();
-        }
-        response
-    });
+    let _before = Before::of_terminal();
+    let asked = tokio::task::spawn_blocking(move || question(&ColorfulTheme::default(), &Term::stderr()));
     let response = asked.await.ok().and_then(std::result::Result::ok);
     response.ok_or_else(|| Error::config("Standard input ended before setup finished."))
+}
+
+/// The terminal as it was before a question. Questions hide the cursor and read key by key; a signal ends the program
+/// in the middle of one.
+struct Before(Option<Termios>);
+
+impl Before {
+    fn of_terminal() -> Self {
+        Self(tcgetattr(std::io::stderr()).ok())
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // If the terminal is gone, there is nothing to restore.
+            let _ = tcsetattr(std::io::stderr(), OptionalActions::Now, before);
+            let _ = Term::stderr().show_cursor();
+        }
+    }
 }
 
 /// A path as users type it: quoted, or starting with `~/`.

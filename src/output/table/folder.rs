@@ -17,7 +17,7 @@ use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
 use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
 use crate::output::table::staged::{self, Staged};
-use crate::output::table::store::{ParquetFile, Store, open_old};
+use crate::output::table::store::{ParquetFile, Store};
 use crate::output::table::{Dialect, Table, in_file, other, xlsx};
 use crate::protocol::airbyte;
 use crate::state::saved::States;
@@ -123,6 +123,15 @@ impl Folder {
         let is_rendered = !matches!(format, FileFormat::Parquet | FileFormat::Xlsx);
         let rendered = is_rendered.then(|| (root.to_owned(), format.extension()));
         let store = Store { folder: tables, scratch: hidden.clone(), rendered };
+        // guard: foreign-tables
+        if let Some(path) = store.foreign().map_err(broken)? {
+            return Err(Error::config(format!(
+                "{} is not a file of this export, and its rows would be counted with those of the table. Move it out \
+                 of {}.",
+                path.display(),
+                root.display()
+            )));
+        }
         Ok(Self { root: root.to_owned(), format, store, staged, states, _lock: lock })
     }
 
@@ -155,10 +164,8 @@ impl Folder {
     }
 
     fn forget(&mut self, name: &str) -> io::Result<()> {
+        // Damaged ones, too; files of others were refused when the folder was opened.
         let files = self.store.files(name)?;
-        for path in &files {
-            open_old(path, name)?;
-        }
         staged::remove_all(&self.staged.join(name))?;
         // The state first: without files, it would skip their days.
         self.states.forget(name).map_err(other)?;

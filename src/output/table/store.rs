@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,6 +97,28 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
+    /// A Parquet file among the tables that no export wrote, such as the copy that a file manager or a synced drive makes.
+    /// Damaged files are not meant.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn foreign(&self) -> io::Result<Option<PathBuf>> {
+        for table in self.tables()? {
+            for path in self.files(&table)? {
+                let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+                let is_ours = (name == table || is_partition(name))
+                    && match ParquetFile::open(&path) {
+                        Ok(file) => file.is_of(&table),
+                        Err(_) => is_damaged_parquet(&path),
+                    };
+                if !is_ours {
+                    return Ok(Some(path));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Writes a file that appears under its name when it is complete, or removes it, if `write` returns `false`.
     ///
     /// # Errors
@@ -135,6 +157,17 @@ impl ParquetFile {
         Ok(Self { builder: builder.with_batch_size(BATCH_ROWS) })
     }
 
+    /// The value of a key that exports write.
+    fn value(&self, key: &str) -> Option<String> {
+        let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone())
+    }
+
+    /// Whether an export wrote the file, for this table.
+    fn is_of(&self, table: &str) -> bool {
+        self.value(STREAM).as_deref() == Some(table)
+    }
+
     pub(super) fn schema(&self) -> SchemaRef {
         Arc::clone(self.builder.schema())
     }
@@ -162,6 +195,19 @@ impl ParquetFile {
     }
 }
 
+/// Whether a file is named like a month or a day.
+fn is_partition(name: &str) -> bool {
+    let day = if name.len() == 7 { format!("{name}-01") } else { name.to_owned() };
+    day.len() == 10 && day.parse::<NaiveDate>().is_ok()
+}
+
+/// Whether an unreadable file begins like a Parquet file, or is empty or zero, as after a power failure.
+fn is_damaged_parquet(path: &Path) -> bool {
+    let mut start = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|_| start == *b"PAR1" || start == [0; 4])
+}
+
 /// Reads a file of a table; `None` if there is none.
 ///
 /// # Errors
@@ -171,12 +217,10 @@ pub(super) fn open_old(path: &Path, table: &str) -> io::Result<Option<OldFile>> 
         return Ok(None);
     }
     let file = ParquetFile::open(path)?;
-    let pairs = file.builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
-    let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
-    if value(STREAM).as_deref() != Some(table) {
+    if !file.is_of(table) {
         return Err(in_file(path, io::Error::other("this is not a file of this export; move it away")));
     }
-    let scope = value(SCOPE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let scope = file.value(SCOPE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     Ok(Some(OldFile { schema: file.schema(), batches: file.batches()?, scope }))
 }
 
