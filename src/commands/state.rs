@@ -23,6 +23,7 @@ const USUAL: [&str; 2] = ["state.json", "criteo"];
 /// The most advertisers of a line, and lines of unsettled days of a stream.
 const MAX_IDS: usize = 5;
 const MAX_HOLES: usize = 20;
+const NO_CURSOR: &str = "none: a sync reads all";
 
 /// The state of one stream.
 struct Entry {
@@ -171,13 +172,12 @@ fn tables(entries: &[Entry], terminal: Option<Terminal>) -> String {
         };
         match reading {
             Err(_) => push(String::new(), "unknown; see the error below"),
-            Ok(Reading::Nothing) => push(String::new(), "nothing: read from the start"),
-            Ok(Reading::Whole) => push(String::new(), "everything, in every sync"),
+            Ok(Reading::Nothing | Reading::Whole) => push(String::new(), NO_CURSOR),
             Ok(Reading::Interrupted(after)) => push(String::new(), &format!("interrupted after {after}")),
             Ok(reading) => {
                 let cursors = cursors(reading);
                 if cursors.is_empty() {
-                    push(String::new(), "nothing: read from the start");
+                    push(String::new(), NO_CURSOR);
                 }
                 for (to, advertisers) in cursors {
                     push(ids(&advertisers), &to);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::products::report::Fingerprint;
 use crate::state::cursor::Cursors;
-use crate::state::{AFTER, is_complete, updated};
+use crate::state::{AFTER, corrupt, updated};
 
 /// What the state of a stream says.
 #[derive(Debug)]
@@ -35,11 +35,11 @@ impl Reading {
         if state.is_null() || is_empty {
             return Ok(Self::Nothing);
         }
-        if is_complete(state) {
-            return Ok(Self::Whole);
-        }
-        if let Some(after) = state[AFTER].as_str() {
-            return Ok(Self::Interrupted(after.to_owned()));
+        match state.get(AFTER) {
+            Some(Value::Null) => return Ok(Self::Whole),
+            Some(Value::String(after)) => return Ok(Self::Interrupted(after.clone())),
+            Some(_) => return Err(corrupt("the last object is malformed")),
+            None => {}
         }
         let has_instants = !state["updated_at"].is_null() || !state["groups"][0]["updated_at"].is_null();
         if has_instants || (state["fingerprint"].is_null() && state["groups"].is_array()) {
