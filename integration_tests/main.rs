@@ -6,6 +6,7 @@ mod assumptions;
 mod bad_input;
 mod check;
 mod commands;
+mod demo;
 mod documents;
 mod engine;
 mod export;

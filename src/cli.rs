@@ -1,6 +1,8 @@
 //! The command line.
 
 mod complete;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod help;
 
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 pub use crate::cli::complete::script;
+#[cfg(feature = "demo")]
+use crate::cli::demo::DemoCommand;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::PipeFormat;
 #[cfg(feature = "files")]
@@ -171,12 +175,12 @@ pub enum Command {
         #[command(flatten)]
         what: ExportArguments,
     },
-    /// Run a command against the built-in sandbox, without an account.
+    /// Show what the program does with a simulated account; or run a command there.
     #[cfg(feature = "demo")]
     Demo {
-        /// The command to run.
+        /// The command to run; without one, a tour.
         #[command(subcommand)]
-        command: DemoCommand,
+        command: Option<DemoCommand>,
     },
 }
 
@@ -369,47 +373,17 @@ impl PreviewArguments {
     }
 }
 
-/// The subcommands of `demo`; without a catalog, `read` reads every stream.
-#[cfg(feature = "demo")]
-#[derive(Debug, Subcommand)]
-pub enum DemoCommand {
-    /// Print the specification of the settings.
-    Spec,
-    /// Test the configuration of the sandbox.
-    Check,
-    /// Print the streams with their schemas.
-    Discover,
-    /// Show the first rows of a stream, and cost per day of reports.
-    Preview {
-        /// What to show.
-        #[command(flatten)]
-        what: PreviewArguments,
-    },
-    /// Sync streams into files; the next run adds what is new.
-    #[cfg(feature = "files")]
-    Export {
-        /// What to export, and where.
-        #[command(flatten)]
-        what: ExportArguments,
-    },
-    /// Sync all streams and write a page about the sync: which days are proven, spend, requests, warnings.
-    Report {
-        /// HTML file.
-        #[arg(value_name = "FILE", default_value = "report.html")]
-        file: PathBuf,
-    },
-    /// Sync streams and write their records to stdout; without a catalog, all streams.
-    Read {
-        /// Configured catalog (JSON).
-        #[arg(long, value_name = "FILE")]
-        catalog: Option<PathBuf>,
-        /// State saved by an earlier sync (JSON).
-        #[arg(long, value_name = "FILE")]
-        state: Option<PathBuf>,
-    },
-}
-
 impl Command {
+    /// The command that runs: in a demo, the one it wraps.
+    #[must_use]
+    pub fn effective(&self) -> &Self {
+        match self {
+            #[cfg(feature = "demo")]
+            Self::Demo { command: Some(DemoCommand::Real(inner)) } => inner,
+            other => other,
+        }
+    }
+
     /// Whether `--json` asks for protocol messages at a terminal, too.
     #[must_use]
     pub fn wants_messages(&self) -> bool {
@@ -428,22 +402,10 @@ impl Command {
             | Self::Help { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
-            Self::Demo { command } => command.is_human_facing(),
+            Self::Demo { command } => command.as_ref().is_none_or(DemoCommand::is_human_facing),
             #[cfg(feature = "files")]
             Self::Export { .. } => true,
             Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,
-        }
-    }
-}
-
-#[cfg(feature = "demo")]
-impl DemoCommand {
-    fn is_human_facing(&self) -> bool {
-        match self {
-            Self::Preview { .. } | Self::Report { .. } => true,
-            #[cfg(feature = "files")]
-            Self::Export { .. } => true,
-            Self::Spec | Self::Check | Self::Discover | Self::Read { .. } => false,
         }
     }
 }

@@ -13,7 +13,7 @@ struct Theme {
 
 const THEMES: [Theme; 6] = [
     Theme { name: "Shoes", campaigns: ["Running shoes", "Autumn sale", "Winter boots", "Kids' shoes"], order: 7_900 },
-    Theme { name: "Furniture", campaigns: ["Office chairs", "Clearance", "Sofas", "Garden tables"], order: 14_500 },
+    Theme { name: "Furniture", campaigns: ["Office chairs", "Clearance", "Sofas", "Garden tables"], order: 11_000 },
     Theme { name: "Outdoor", campaigns: ["Hiking jackets", "Season sale", "Tents", "Backpacks"], order: 9_800 },
     Theme { name: "Kitchen", campaigns: ["Cookware", "Weekly offers", "Coffee makers", "Knives"], order: 6_200 },
     Theme { name: "Bicycles", campaigns: ["City bikes", "Spring sale", "Helmets", "Spare parts"], order: 16_500 },

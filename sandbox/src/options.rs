@@ -215,7 +215,7 @@ impl Options {
     /// A small world that looks like real accounts, for demonstrations.
     #[must_use]
     pub fn plausible() -> Self {
-        Self { hostile: false, campaigns: 3, ads: 2, audiences: 12, ..Self::default() }
+        Self { hostile: false, campaigns: 3, ads: 2, audiences: 12, activity: 100, ..Self::default() }
     }
 
     /// The service that the app belongs to.

@@ -264,7 +264,7 @@ impl World {
 
     /// What a campaign spends on the average day, in whole units.
     pub(crate) fn daily_spend(&self, campaign: u32) -> i128 {
-        self.between(450, 2_600, &[u64::from(campaign), 301])
+        self.between(900, 2_600, &[u64::from(campaign), 301])
     }
 
     /// The amounts of a fact in this currency.
@@ -284,7 +284,7 @@ impl World {
         let (clicks_per_million, orders_per_million) = if is_retargeting {
             (self.between(8_500, 13_000, &[campaign, 306]), self.between(22_000, 32_000, &[campaign, 307]))
         } else {
-            (self.between(3_200, 6_000, &[campaign, 306]), self.between(8_000, 14_000, &[campaign, 307]))
+            (self.between(3_200, 6_000, &[campaign, 306]), self.between(10_000, 15_000, &[campaign, 307]))
         };
         let clicks = cost * 1_000 / self.cost_per_click(number) * noise(308) / 1_000;
         // Criteo credits sales to a day for weeks; the other numbers of a day are final.

@@ -20,7 +20,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "source-criteo demo check",
+            "source-criteo demo",
             "source-criteo setup",
             "source-criteo preview campaign_statistics_daily",
             "source-criteo export criteo",
@@ -28,13 +28,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("setup", &["source-criteo setup", "source-criteo setup --key-file key.txt --currency EUR"]),
     ("check", &["source-criteo check", "source-criteo check -c brand.json --exit-code"]),
-    ("demo", &["source-criteo demo check", "source-criteo demo preview campaign_statistics_daily"]),
+    ("demo", &["source-criteo demo", "source-criteo demo preview campaign_statistics_daily"]),
     ("demo spec", &["source-criteo demo spec"]),
     ("demo check", &["source-criteo demo check"]),
     ("demo discover", &["source-criteo demo discover"]),
     ("demo preview", &["source-criteo demo preview campaign_statistics_daily --rows 5"]),
+    ("demo streams", &["source-criteo demo streams"]),
+    ("demo explain", &["source-criteo demo explain spend"]),
     ("demo export", &["source-criteo demo export criteo-demo --format csv"]),
-    ("demo read", &["source-criteo demo read", "source-criteo demo read > records.jsonl"]),
+    ("demo read", &["source-criteo demo read | head", "source-criteo demo read --streams campaigns > records.jsonl"]),
+    ("demo report", &["source-criteo demo report report.html"]),
     ("streams", &["source-criteo streams", "source-criteo streams --format csv > streams.csv"]),
     ("explain", &["source-criteo explain spend", "source-criteo explain campaign_statistics_daily"]),
     (

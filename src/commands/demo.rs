@@ -1,33 +1,50 @@
-//! `demo`: runs a command against the built-in sandbox, without a configuration.
+//! `demo`: runs a command against the built-in sandbox, which supplies the configuration; without a command, a tour.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use chrono::{Days, NaiveTime};
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use criteo_sandbox::{Options, Sandbox};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::cli::DemoCommand;
-use crate::commands::{Session, input, parse_config, read_file};
+use crate::cli::demo::{self, DemoCommand};
+use crate::commands::check::verdict;
+use crate::commands::preview::{chart, money, whole};
+use crate::commands::{Session, input, parse_config};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::RetryProfile;
 use crate::products::marketing;
-use crate::protocol::airbyte::{self, ConfiguredStream, SyncMode};
 use crate::read::ReadUntil;
 use crate::state::saved::States;
+use crate::support::table::Table;
+use crate::support::terminal::Terminal;
 
-const DAYS: u64 = 14;
+/// Days of history.
+const DAYS: u64 = 90;
+/// Days of the tour, up to yesterday.
+const TOUR: u64 = 7;
+const REPORT: &str = "campaign_statistics_daily";
+
+/// The sums of a campaign.
+#[derive(Debug, Default)]
+struct Sums {
+    names: [String; 2],
+    cost: f64,
+    clicks: f64,
+    revenue: f64,
+}
 
 impl Session {
-    pub(crate) async fn demo(&self, command: DemoCommand) -> Result<ExitCode> {
-        let options = Options::default();
-        let now = options.today.and_time(NaiveTime::MIN).and_utc() + chrono::TimeDelta::hours(12);
+    pub(crate) async fn demo(&self, command: Option<DemoCommand>) -> Result<ExitCode> {
+        let options = Options::plausible();
+        let today = options.today;
         let mut config = json!({
             "client_id": options.client_id,
             "client_secret": options.client_secret,
             "currency": "EUR",
-            "start_date": options.today - Days::new(DAYS),
-            "now": now,
+            "start_date": today - Days::new(DAYS),
+            "now": today.and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(12),
             "custom_reports": [{
                 "name": "devices",
                 "dimensions": ["Campaign", "Device", "Day"],
@@ -37,36 +54,77 @@ impl Session {
         let sandbox = Sandbox::start(options)
             .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
         config["api_base_url"] = json!(sandbox.url());
-        let config = parse_config(&config.to_string());
+        let text = self.supplied.get_or_init(|| config.to_string());
         match command {
-            DemoCommand::Spec => Ok(self.spec()),
-            DemoCommand::Check => self.check(config, false).await,
-            DemoCommand::Preview { what } => self.preview(config?, &what).await,
-            #[cfg(feature = "files")]
-            DemoCommand::Export { what } => self.export(config?, &what, "criteo-demo").await,
-            DemoCommand::Report { file } => self.demo_report(&config?, &file).await,
-            DemoCommand::Discover => Ok(self.discover(&config?)),
-            DemoCommand::Read { catalog, state } => {
-                let config = config?;
-                let catalog = match catalog {
-                    Some(path) => input::once(airbyte::parse_catalog(&read_file(&path, "catalog").await?)?),
-                    None => every_stream(&config),
-                };
-                let states =
-                    input::states(state.as_deref(), "Check the path, or omit --state for a first sync.").await?;
-                self.read(&config, &catalog, &states, ReadUntil::All).await
+            // Boxed, since this is what the command awaits.
+            Some(DemoCommand::Real(command)) => Box::pin(self.command(*command)).await,
+            Some(DemoCommand::Report(file)) => {
+                let config = parse_config(text)?;
+                self.report_to(Some(&file), &config, "source-criteo demo report", &[])?;
+                let catalog = input::all(&marketing::streams(&config.reports));
+                self.read(&config, &catalog, &States::new(), ReadUntil::All).await
             }
+            None => self.tour(parse_config(text)?, today).await,
         }
     }
 
-    /// Reads every stream, and writes only the report.
-    async fn demo_report(&self, config: &Config, file: &Path) -> Result<ExitCode> {
-        self.report_to(Some(file), config, "source-criteo demo report", &[])?;
-        self.read(config, &every_stream(config), &States::new(), ReadUntil::All).await
+    /// The check, last week's spend, and what to do next.
+    async fn tour(&self, mut config: Config, today: NaiveDate) -> Result<ExitCode> {
+        self.print("A simulated Criteo account with three advertisers, on this machine.");
+        verdict(&self.run_checks(Ok(&config)).await?)?;
+        let (first, last) = (today - Days::new(TOUR), today - Days::new(1));
+        (config.read.start_date, config.read.end_date) = (Some(first), Some(last));
+        config.read.verify_totals = false;
+        let client = self.client(&config, RetryProfile::Check)?;
+        let (_, rows) = self.first_rows(&client, &config, REPORT, usize::MAX).await?;
+        if let Some(error) = rows.error {
+            return Err(error);
+        }
+        let (terminal, currency) = (Terminal::stdout(), config.reports.currency.to_string());
+        let table = by_campaign(&rows.records, &currency, terminal);
+        self.print(&format!("\nSpend by campaign, {first} to {last} ({REPORT})\n\n{table}"));
+        if let Some(chart) = chart(&rows.days, &currency, terminal) {
+            self.print(&format!("\nSpend by day\n\n{chart}"));
+        }
+        Ok(self.print(&format!("\nNext\n\n{}", next_steps())))
     }
 }
 
-fn every_stream(config: &Config) -> Vec<ConfiguredStream> {
-    let streams = marketing::streams(&config.reports).into_iter();
-    streams.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
+/// A table of the campaigns of these rows, by spend.
+fn by_campaign(records: &[Map<String, Value>], currency: &str, terminal: Option<Terminal>) -> String {
+    let mut campaigns: BTreeMap<String, Sums> = BTreeMap::new();
+    for record in records {
+        let text = |column: &str| record.get(column).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let number = |column: &str| record.get(column).and_then(Value::as_f64).unwrap_or(0.0);
+        let sums = campaigns.entry(text("campaign_id")).or_default();
+        sums.names = [text("advertiser_name"), text("campaign_name")];
+        sums.cost += number("advertiser_cost");
+        sums.clicks += number("clicks");
+        sums.revenue += number("revenue_generated_pc30d");
+    }
+    let mut campaigns: Vec<_> = campaigns.into_values().collect();
+    campaigns.sort_by(|one, other| other.cost.total_cmp(&one.cost));
+    let cost = format!("cost in {currency}");
+    let mut table = Table::new(["advertiser", "campaign", cost.as_str(), "clicks", "ROAS"]);
+    for Sums { names: [advertiser, campaign], cost, clicks, revenue } in campaigns {
+        let roas = if cost > 0.0 { format!("{:.1}", revenue / cost) } else { String::new() };
+        table.push([advertiser, campaign, money(cost), whole(clicks), roas].map(Value::from).to_vec());
+    }
+    table.aligned_with_right(&[2, 3, 4], terminal.map(Terminal::width))
+}
+
+/// Commands to try, with what they do.
+fn next_steps() -> String {
+    let mut steps = vec![
+        ("source-criteo demo export", "files for DuckDB, Python and Excel"),
+        ("source-criteo demo read | head", "messages for Airbyte"),
+        ("source-criteo demo streams", "everything that can be read"),
+        ("source-criteo setup", "your own account"),
+    ];
+    if demo::takes("export", "report") {
+        steps.insert(1, ("source-criteo demo export --report page.html", "with a page about the run"));
+    }
+    let column = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let lines = steps.iter().map(|(command, about)| format!("  {command:column$}  {about}"));
+    lines.collect::<Vec<_>>().join("\n")
 }

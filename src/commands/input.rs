@@ -22,6 +22,11 @@ pub(crate) fn named(names: &[String], streams: &[Stream]) -> Result<Vec<Configur
     Ok(configured)
 }
 
+/// All of these streams.
+pub(crate) fn all(streams: &[Stream]) -> Vec<ConfiguredStream> {
+    streams.iter().map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None)).collect()
+}
+
 /// The stream whose name matches in any spelling; else the name as given.
 pub(crate) fn meant<'a>(name: &'a str, streams: &'a [Stream]) -> &'a str {
     if streams.iter().any(|stream| stream.name == name) {

@@ -20,7 +20,7 @@ mod spec;
 mod streams;
 mod tap;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -75,6 +75,8 @@ struct Session {
     /// Whether stdout carries Airbyte messages.
     is_airbyte: bool,
     origin: RefCell<Origin>,
+    /// The configuration of a demo, instead of the user's.
+    supplied: OnceCell<String>,
 }
 
 /// How the run ended.
@@ -93,7 +95,7 @@ pub enum Ending {
 pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) -> anyhow::Result<Ending> {
     panic::listen();
     let log = singer::Log::from_environment(cli.debug);
-    let (sink, level) = match &cli.command {
+    let (sink, level) = match cli.command.as_ref().map(Command::effective) {
         #[cfg(feature = "files")]
         Some(Command::Read { input: crate::cli::ReadInput { format: Some(format), .. }, .. }) => {
             let level = log.level();
@@ -118,6 +120,7 @@ pub fn run(cli: Cli, stop: &StopSender, stopped: watch::Receiver<Option<Stop>>) 
         output: output.clone(),
         is_airbyte,
         origin: RefCell::new(Origin::Elsewhere("a source that cannot be written")),
+        supplied: OnceCell::new(),
     };
     let run = || {
         runtime.block_on(async {
@@ -184,6 +187,7 @@ impl Session {
                 let config = within(config, &input.days)?;
                 let catalog = match &input.catalog {
                     Some(path) => input::once(airbyte::parse_catalog(&read_file(path, "catalog").await?)?),
+                    None if input.streams.is_empty() => input::all(&marketing::streams(&config.reports)),
                     None => input::named(&input.streams, &marketing::streams(&config.reports))?,
                 };
                 #[cfg(feature = "files")]
@@ -215,7 +219,7 @@ impl Session {
                     warn_of_skipped_days(&input.days, configured_start, names, &states);
                 }
                 if is_shown && !input.dry_run {
-                    self.output.next_step(read::NEXT_STEP.to_owned());
+                    self.output.next_step(self.in_demo(read::NEXT_STEP));
                 }
                 if input.dry_run {
                     self.dry_run(&config, &catalog, &states).await
@@ -226,11 +230,20 @@ impl Session {
             #[cfg(feature = "files")]
             Command::Export { config, what } => {
                 let config = self.config_of(&config).await?;
-                self.export(config, &what, "criteo").await
+                self.export(config, &what, if self.is_demo() { "criteo-demo" } else { "criteo" }).await
             }
             #[cfg(feature = "demo")]
             Command::Demo { command } => self.demo(command).await,
         }
+    }
+
+    fn is_demo(&self) -> bool {
+        self.supplied.get().is_some()
+    }
+
+    /// Advice with commands that run in the demo, too.
+    fn in_demo(&self, advice: &str) -> String {
+        if self.is_demo() { advice.replace("`source-criteo ", "`source-criteo demo ") } else { advice.to_owned() }
     }
 
     fn print(&self, text: &str) -> ExitCode {
@@ -270,6 +283,9 @@ impl Session {
     }
 
     async fn config(&self, path: &Path) -> Result<Config> {
+        if let Some(text) = self.supplied.get() {
+            return parse_config(text);
+        }
         *self.origin.borrow_mut() = Origin::of(path);
         parse_config(&read_file(path, "configuration").await?)
     }

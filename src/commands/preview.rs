@@ -13,7 +13,7 @@ use crate::commands::read::select;
 use crate::commands::{FINISH_TIMEOUT, Session, input, within};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::http::RetryProfile;
+use crate::http::{Client, RetryProfile};
 use crate::model::calendar::days_before;
 use crate::output::Output;
 use crate::output::sink::Sink;
@@ -21,7 +21,7 @@ use crate::output::sink::capture::{Capture, Captured};
 use crate::products::marketing::metrics::fold;
 use crate::products::{Source, marketing};
 use crate::protocol::airbyte::{ConfiguredStream, SyncMode};
-use crate::read::{self, ReadUntil};
+use crate::read::{self, ReadUntil, SelectedStream};
 use crate::support::stop::StopSender;
 use crate::support::table::{Format, Table};
 use crate::support::terminal::{Color, Terminal, wrapped};
@@ -47,31 +47,8 @@ impl Session {
         }
         // Previews skip the totals check.
         config.read.verify_totals = false;
-        let streams = marketing::streams(&config.reports);
-        let wanted = ConfiguredStream::new(input::meant(&what.stream, &streams), Ok(SyncMode::FullRefresh), None);
-        let (selected, refused) = select(&config, &[wanted]);
-        if let Some((_, error)) = refused.into_iter().next() {
-            return Err(error);
-        }
-        let is_report = selected.iter().any(|selected| matches!(selected.stream.source, Source::Report(_)));
-        let seen = Arc::new(Seen { rows: Mutex::default(), most: what.rows, is_enough: Notify::new(), is_report });
-        let (stop, _stopped) = StopSender::new();
-        let taker = Arc::clone(&seen);
-        let sink = Sink::Capture(Capture::new(move |captured| taker.take(captured)));
-        let output = Output::captured(sink, stop.clone())
-            .map_err(|error| Error::system(format!("Cannot start a thread: {error}.")))?;
-        let states = BTreeMap::new();
-        tokio::select! {
-            _ = read::read(&client, &output, &config, &selected, &states, ReadUntil::All) => {
-                // Wait for rows still in the output queue.
-                let _ = output.finish(&stop, FINISH_TIMEOUT);
-            }
-            () = seen.is_enough.notified() => {}
-        }
-        let rows = seen.rows();
-        if let (Some(error), true) = (&rows.error, rows.records.is_empty()) {
-            return Err(error.clone());
-        }
+        let (selected, rows) = self.first_rows(&client, &config, &what.stream, what.rows).await?;
+        let is_report = is_report(&selected);
         let columns = selected.iter().filter_map(|selected| selected.stream.schema["properties"].as_object()).flatten();
         let columns: Vec<&str> = columns.map(|(column, _)| column.as_str()).collect();
         let columns = chosen(&what.columns, columns, what.format)?;
@@ -99,6 +76,46 @@ impl Session {
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// The first rows of a stream, and the sums of all rows of a report by day.
+    pub(crate) async fn first_rows(
+        &self,
+        client: &Arc<Client>,
+        config: &Config,
+        stream: &str,
+        most: usize,
+    ) -> Result<(Vec<SelectedStream>, Rows)> {
+        let streams = marketing::streams(&config.reports);
+        let wanted = ConfiguredStream::new(input::meant(stream, &streams), Ok(SyncMode::FullRefresh), None);
+        let (selected, refused) = select(config, &[wanted]);
+        if let Some((_, error)) = refused.into_iter().next() {
+            return Err(error);
+        }
+        let seen =
+            Arc::new(Seen { rows: Mutex::default(), most, is_enough: Notify::new(), is_report: is_report(&selected) });
+        let (stop, _stopped) = StopSender::new();
+        let taker = Arc::clone(&seen);
+        let sink = Sink::Capture(Capture::new(move |captured| taker.take(captured)));
+        let output = Output::captured(sink, stop.clone())
+            .map_err(|error| Error::system(format!("Cannot start a thread: {error}.")))?;
+        let states = BTreeMap::new();
+        tokio::select! {
+            _ = read::read(client, &output, config, &selected, &states, ReadUntil::All) => {
+                // Wait for rows still in the output queue.
+                let _ = output.finish(&stop, FINISH_TIMEOUT);
+            }
+            () = seen.is_enough.notified() => {}
+        }
+        let rows = std::mem::take(&mut *seen.rows());
+        if let (Some(error), true) = (&rows.error, rows.records.is_empty()) {
+            return Err(error.clone());
+        }
+        Ok((selected, rows))
+    }
+}
+
+fn is_report(selected: &[SelectedStream]) -> bool {
+    selected.iter().any(|selected| matches!(selected.stream.source, Source::Report(_)))
 }
 
 /// The columns to show: those that the user names, or all; at a terminal what people look for first.
@@ -154,16 +171,18 @@ fn elided(table: &Table, width: Option<usize>) -> String {
     format!("{text}\n\n{}", wrapped(&note, width.clamp(30, 110)).join("\n"))
 }
 
+/// What was read of a stream.
 #[derive(Default)]
-struct Rows {
-    records: Vec<Map<String, Value>>,
+pub(crate) struct Rows {
+    /// The first rows.
+    pub records: Vec<Map<String, Value>>,
     /// All rows that were read.
     read: u64,
     /// Cost and clicks by day, over all rows.
-    days: BTreeMap<String, (f64, f64)>,
+    pub days: BTreeMap<String, (f64, f64)>,
     /// Whether no more rows are shown.
     is_full: bool,
-    error: Option<Error>,
+    pub error: Option<Error>,
 }
 
 impl Rows {
@@ -220,7 +239,7 @@ impl Seen {
 }
 
 /// Cost and clicks per day, with a bar for the cost.
-fn chart(days: &BTreeMap<String, (f64, f64)>, currency: &str, terminal: Option<Terminal>) -> Option<String> {
+pub(crate) fn chart(days: &BTreeMap<String, (f64, f64)>, currency: &str, terminal: Option<Terminal>) -> Option<String> {
     let most = days.values().map(|(spend, _)| *spend).fold(0.0, f64::max);
     if most <= 0.0 {
         return None;
@@ -249,13 +268,13 @@ fn chart(days: &BTreeMap<String, (f64, f64)>, currency: &str, terminal: Option<T
     Some(lines.join("\n"))
 }
 
-fn whole(number: f64) -> String {
+pub(crate) fn whole(number: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded for display; negative is 0")]
     grouped(number.round() as u64)
 }
 
 /// An amount with two decimals and separators.
-fn money(amount: f64) -> String {
+pub(crate) fn money(amount: f64) -> String {
     let text = format!("{:.2}", amount.abs());
     let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
     let sign = if amount < 0.0 { "-" } else { "" };
