@@ -28,6 +28,7 @@ mod people;
 mod pictures;
 mod process;
 mod refusals;
+mod report_page;
 mod reports;
 mod responses;
 mod rules;

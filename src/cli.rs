@@ -56,6 +56,9 @@ pub struct TapArguments {
     /// print the schemas only.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub test: Option<TestKind>,
+    /// Also write a page about the sync to this HTML file: which days are proven, spend, requests, warnings.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Print name, capabilities and settings.
     #[arg(long)]
     pub about: bool,
@@ -284,6 +287,9 @@ pub struct ReadInput {
     #[cfg(feature = "files")]
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["dry_run", "json"])]
     pub format: Option<PipeFormat>,
+    /// Also write a page about the sync to this HTML file: which days are proven, spend, requests, warnings.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub report: Option<PathBuf>,
     /// Print protocol messages, also at a terminal.
     #[arg(long)]
     pub json: bool,
@@ -303,6 +309,14 @@ pub struct Days {
     pub until: Option<NaiveDate>,
 }
 
+impl Days {
+    /// As names and values.
+    pub(crate) fn options(&self) -> [(&'static str, String); 2] {
+        let text = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
+        [("--since", text(self.since)), ("--until", text(self.until))]
+    }
+}
+
 /// What to export, and where.
 #[cfg(feature = "files")]
 #[derive(Debug, Args)]
@@ -318,6 +332,9 @@ pub struct ExportArguments {
     /// Format of the files; by default that of earlier exports to the folder, or Parquet.
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
+    /// Also write a page about the sync to this HTML file: which days are proven, spend, requests, warnings.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Delete the files and states of the exported streams first, after a successful check, and read them from the start.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub reset: bool,
@@ -381,7 +398,7 @@ impl Command {
     pub fn effective(&self) -> &Self {
         match self {
             #[cfg(feature = "demo")]
-            Self::Demo { command: Some(inner) } => &inner.0,
+            Self::Demo { command: Some(DemoCommand::Real(inner)) } => inner,
             other => other,
         }
     }
@@ -405,7 +422,7 @@ impl Command {
             | Self::State { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
-            Self::Demo { command } => command.as_ref().is_none_or(|inner| inner.0.is_human_facing()),
+            Self::Demo { command } => command.as_ref().is_none_or(DemoCommand::is_human_facing),
             #[cfg(feature = "files")]
             Self::Export { .. } => true,
             Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,

@@ -28,6 +28,11 @@ pub(crate) fn stream_span(name: &str) -> Span {
     tracing::error_span!("stream", name)
 }
 
+/// The stream that the current task reads.
+pub(crate) fn current_stream() -> Option<String> {
+    tracing::dispatcher::get_default(|dispatch| dispatch.downcast_ref::<LogSubscriber>()?.current_stream())
+}
+
 impl LogSubscriber {
     fn streams(&self) -> MutexGuard<'_, Vec<String>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)

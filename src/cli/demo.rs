@@ -4,12 +4,15 @@ use std::cell::Cell;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
-use clap::{ArgMatches, FromArgMatches, Subcommand};
+use clap::{Arg, ArgMatches, FromArgMatches, Subcommand, value_parser};
 
 use crate::cli::Command;
 
 /// The value of `--config` in a demo, where it is hidden.
 const SUPPLIED: &str = "(built-in)";
+/// The command that only the demo has, and its argument.
+const REPORT: &str = "report";
+const FILE: &str = "file";
 
 thread_local! {
     /// Whether the commands of a demo are being built. They contain `demo` again, which must not have any.
@@ -18,15 +21,35 @@ thread_local! {
 
 /// A command that runs against the sandbox.
 #[derive(Debug)]
-pub struct DemoCommand(pub Box<Command>);
+pub enum DemoCommand {
+    /// One of the real commands.
+    Real(Box<Command>),
+    /// A sync of all streams, of which only a page is written to this file.
+    Report(PathBuf),
+}
+
+impl DemoCommand {
+    pub(crate) fn is_human_facing(&self) -> bool {
+        match self {
+            Self::Real(command) => command.is_human_facing(),
+            Self::Report(_) => true,
+        }
+    }
+}
 
 impl FromArgMatches for DemoCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Command::from_arg_matches(matches).map(|command| Self(Box::new(command)))
+        match matches.subcommand() {
+            Some((REPORT, of_report)) => {
+                Ok(Self::Report(of_report.get_one::<PathBuf>(FILE).cloned().unwrap_or_default()))
+            }
+            _ => Command::from_arg_matches(matches).map(|command| Self::Real(Box::new(command))),
+        }
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches(matches)
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -41,7 +64,7 @@ impl Subcommand for DemoCommand {
             let name = inner.get_name();
             name == "spec" || (name != "setup" && has(inner, "config"))
         });
-        of_demo.cloned().fold(command, |command, inner| command.subcommand(supplied(inner)))
+        of_demo.cloned().fold(command, |command, inner| command.subcommand(supplied(inner))).subcommand(report())
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
@@ -51,6 +74,13 @@ impl Subcommand for DemoCommand {
     fn has_subcommand(name: &str) -> bool {
         Self::augment_subcommands(clap::Command::new("demo")).find_subcommand(name).is_some()
     }
+}
+
+fn report() -> clap::Command {
+    let file = Arg::new(FILE).value_name("FILE").help("HTML file").default_value("report.html");
+    clap::Command::new(REPORT)
+        .about("Sync all streams, and write a page about the sync: which days are proven, spend, requests, warnings")
+        .arg(file.value_parser(value_parser!(PathBuf)))
 }
 
 /// Whether a command has this argument.
@@ -107,7 +137,7 @@ mod tests {
         for name in ["demo", "setup", "completions", "man", "help"] {
             assert!(!names.contains(&name), "{names:?}");
         }
-        for inner in demo.get_subcommands() {
+        for inner in demo.get_subcommands().filter(|inner| inner.get_name() != REPORT) {
             let real = program.find_subcommand(inner.get_name()).unwrap();
             assert_eq!(arguments(inner), arguments(real), "{}", inner.get_name());
         }
@@ -115,7 +145,14 @@ mod tests {
 
     #[test]
     fn the_configuration_of_the_demo_is_its_own() {
-        for line in ["demo", "demo read", "demo read --streams campaigns --since 2026-10-01", "demo streams"] {
+        for line in [
+            "demo",
+            "demo report",
+            "demo report page.html",
+            "demo read",
+            "demo read --streams campaigns --since 2026-10-01",
+            "demo streams",
+        ] {
             let parsed = Cli::try_parse_from(format!("source-criteo {line}").split(' '));
             assert!(parsed.is_ok(), "{line}: {parsed:?}");
         }

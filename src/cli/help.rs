@@ -37,6 +37,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("demo explain", &["source-criteo demo explain spend"]),
     ("demo export", &["source-criteo demo export criteo-demo --format csv"]),
     ("demo read", &["source-criteo demo read | head", "source-criteo demo read --streams campaigns > records.jsonl"]),
+    ("demo report", &["source-criteo demo report report.html"]),
     ("streams", &["source-criteo streams", "source-criteo streams --format csv > streams.csv"]),
     ("explain", &["source-criteo explain spend", "source-criteo explain campaign_statistics_daily"]),
     (

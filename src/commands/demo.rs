@@ -58,7 +58,13 @@ impl Session {
         let text = self.supplied.get_or_init(|| config.to_string());
         match command {
             // Boxed, since this is what the command awaits.
-            Some(DemoCommand(command)) => Box::pin(self.command(*command)).await,
+            Some(DemoCommand::Real(command)) => Box::pin(self.command(*command)).await,
+            Some(DemoCommand::Report(file)) => {
+                let config = parse_config(text)?;
+                self.report_to(Some(&file), &config, "source-criteo demo report", &[])?;
+                let catalog = input::all(&marketing::streams(&config.reports));
+                self.read(&config, &catalog, &States::new(), ReadUntil::All).await
+            }
             None => self.tour(parse_config(text)?, today).await,
         }
     }

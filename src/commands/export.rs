@@ -34,6 +34,8 @@ impl Session {
         let mut config = within(config, &what.days)?;
         let streams = marketing::streams(&config.reports);
         let root = what.folder.as_deref().unwrap_or(Path::new(default));
+        let options = [&what.days.options()[..], &[("folder", root.display().to_string())]].concat();
+        self.report_to(what.report.as_deref(), &config, "source-criteo export", &options)?;
         let earlier = format_of(root);
         let Selection { mut catalog, lacking, is_complete } = if what.streams.is_empty() {
             self.readable(&mut config, &streams, what.reset, earlier.is_none()).await?

@@ -13,6 +13,7 @@ mod man;
 mod preview;
 mod read;
 mod refresh_token;
+mod report;
 mod search;
 mod setup;
 mod spec;
@@ -201,6 +202,7 @@ impl Session {
                         catalog.len()
                     )));
                 }
+                self.report_to(input.report.as_deref(), &config, "source-criteo read", &input.days.options())?;
                 #[cfg(feature = "files")]
                 let is_shown = !self.is_airbyte && input.format.is_none();
                 #[cfg(not(feature = "files"))]

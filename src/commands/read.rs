@@ -18,7 +18,7 @@ use crate::state::saved::States;
 use crate::support::table::Table;
 use crate::support::terminal::{Terminal, WIDEST, wrapped};
 use crate::support::{suggest, watchdog};
-use crate::telemetry::stream_span;
+use crate::telemetry::{current_stream, stream_span};
 
 /// What to do after a read at a terminal, which shows no records.
 pub(crate) const NEXT_STEP: &str = "At a terminal, records are counted and not printed, and no state is kept. Next: `source-criteo export` \
@@ -93,7 +93,7 @@ impl Session {
         let output = self.output.clone();
         let on_wait = Box::new(move |wait| output.rate_limited(wait));
         let output = self.output.clone();
-        let on_response = Box::new(move |stats| output.response(stats));
+        let on_response = Box::new(move |stats| output.response(current_stream(), stats));
         Client::new(config, profile, Auth::new(config, Box::new(keeper)), on_wait, on_response)
     }
 }

@@ -91,6 +91,7 @@ impl Session {
                 Error::config(format!("batch_config.storage.root is not writable: {error}. Choose another folder."))
             })?;
         }
+        self.report_to(tap.report.as_deref(), &config, "source-criteo as a Singer tap", &[])?;
         self.output.configure_singer(state, settings, is_test);
         let extent = if is_test { ReadUntil::FirstRecord } else { ReadUntil::All };
         self.read(&config, &configured, &states, extent).await

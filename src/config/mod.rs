@@ -31,7 +31,7 @@ use crate::model::ids::AdvertiserId;
 use crate::products::report::ReportOptions;
 use crate::support::clock::Clock;
 use crate::support::text::excerpt;
-use crate::support::{scan, suggest};
+use crate::support::{redact, scan, suggest};
 
 /// The root of the API unless the hidden setting `api_base_url` overrides it.
 pub const DEFAULT_API_BASE_URL: &str = "https://api.criteo.com";
@@ -125,6 +125,25 @@ impl ConfigDocument {
             object.insert("refresh_token".into(), Value::from(token));
         }
         document
+    }
+}
+
+impl ConfigDocument {
+    /// Names and values of the settings. Secrets have a mask instead of their value, and so have members that the
+    /// specification does not know.
+    #[must_use]
+    pub fn without_secrets(&self) -> Vec<(String, String)> {
+        let properties = &SPEC["connectionSpecification"]["properties"];
+        let shown = |(name, value): (&String, &Value)| {
+            let is_public = properties[name].is_object() && properties[name]["airbyte_secret"] != true;
+            let text = match value {
+                _ if !is_public => "***".to_owned(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            (redact::line(name), redact::line(&text))
+        };
+        self.0.as_object().into_iter().flatten().map(shown).collect()
     }
 }
 

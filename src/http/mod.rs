@@ -98,6 +98,8 @@ pub struct CallStats {
     pub status: Option<u16>,
     /// Time until the response was complete, or the call failed.
     pub duration: Duration,
+    /// Time before it for the call budget, and for the retry of a failed attempt.
+    pub waited: Duration,
     /// Calls of this class left in the current minute, as Criteo reports it.
     pub calls_left: Option<usize>,
 }
@@ -174,7 +176,7 @@ impl Client {
             path.pop().push(version);
         }
         let ask = async {
-            let space = self.admit(call, call.expected_bytes).await;
+            let (space, _) = self.admit(call, call.expected_bytes).await;
             let token = self.auth.token(&self.transport, &self.budget).await?;
             let sent = self.transport.send(request(root, call, &token)?, space, HEAD_TIMEOUT).await;
             Ok::<_, Error>(sent.is_ok_and(|response| response.status == 200))
@@ -191,12 +193,13 @@ impl Client {
         let mut attempts = RetryState::new(call.is_divisible, call.is_suspect);
         let (mut refusals, mut renewals) = (0, 0);
         let mut expected_bytes = call.expected_bytes;
+        let mut paused = Duration::ZERO;
         let task = watchdog::task(call.display_path());
         loop {
             task.waits_for("a free connection slot");
             let slot = self.limiter.slot(call.class).await;
             task.waits_for("memory for its response");
-            let space = self.admit(call, expected_bytes).await;
+            let (space, limited) = self.admit(call, expected_bytes).await;
             // Requested last, since a token may expire during the waits above. Fetching it needs no memory that others
             // hold.
             task.waits_for("the token");
@@ -209,6 +212,7 @@ impl Client {
                 endpoint: call.display_path(),
                 status: response.as_ref().ok().map(|response| response.status),
                 duration: sent.elapsed(),
+                waited: limited + std::mem::take(&mut paused),
                 calls_left: response.as_ref().ok().and_then(|response| response.rate_limit.remaining),
             });
             let failure = match response {
@@ -250,6 +254,7 @@ impl Client {
                 wait.as_secs_f64(),
                 attempts.last_message()
             );
+            paused = wait;
             // During an outage, waiting calls keep their slots, so that no other calls start and fail as well.
             if is_for_everybody {
                 drop(slot);
@@ -260,13 +265,17 @@ impl Client {
         }
     }
 
-    /// Waits for the call budget, then for memory. Calls that wait for the budget hold no memory.
-    async fn admit(&self, call: &Call, expected_bytes: usize) -> crate::http::memory::Reservation {
+    /// Waits for the call budget, then for memory; also returns how long the former took. Calls that wait for the
+    /// budget hold no memory.
+    async fn admit(&self, call: &Call, expected_bytes: usize) -> (crate::http::memory::Reservation, Duration) {
+        let mut limited = Duration::ZERO;
         loop {
+            let began = Instant::now();
             self.limiter.wait(call.class).await;
+            limited += began.elapsed();
             let space = self.transport.reserve(call.memory, expected_bytes).await;
             if self.limiter.take(call.class) {
-                return space;
+                return (space, limited);
             }
         }
     }

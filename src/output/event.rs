@@ -9,6 +9,8 @@ use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::http::{Body, CallStats};
+use crate::output::facts::Fact;
+use crate::output::report_page::ReportPage;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
 use crate::output::table::folder::Folder;
@@ -53,6 +55,13 @@ pub(crate) enum Event {
     StateFile(Box<StateFile>),
     /// Rows go to files in this folder.
     Export(Box<Folder>),
+    /// A page about the run goes to a file.
+    Report(Box<ReportPage>),
+    /// What a report reads, for the page.
+    Fact {
+        stream: StreamId,
+        fact: Fact,
+    },
     Started {
         stream: StreamId,
     },
@@ -93,8 +102,11 @@ pub(crate) enum Event {
     Names(AdvertiserNames),
     /// Text for people at the end.
     NextStep(String),
-    /// An HTTP call was made.
-    Response(CallStats),
+    /// An HTTP call was made, for a stream or for the run.
+    Response {
+        stream: Option<String>,
+        stats: CallStats,
+    },
     /// Finished and remaining windows of a report.
     Progress {
         stream: StreamId,

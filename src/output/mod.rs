@@ -6,9 +6,11 @@
 //! stream are written.
 
 mod event;
+pub mod facts;
 mod people;
 mod progress;
 pub mod reader;
+pub mod report_page;
 pub mod sink;
 pub mod state_file;
 mod stream;
@@ -35,6 +37,8 @@ use crate::http::{Body, CallStats};
 use crate::model::calendar::Window;
 use crate::model::ids::AdvertiserId;
 use crate::output::event::Event;
+use crate::output::facts::{Check, Fact};
+use crate::output::report_page::ReportPage;
 use crate::output::sink::Sink;
 use crate::output::state_file::StateFile;
 use crate::output::stream::StreamSetup;
@@ -64,6 +68,8 @@ pub struct Coverage {
     pub read: u64,
     /// Whether this is the only or last part, so that all rows are there.
     pub is_complete: bool,
+    /// What the totals check found.
+    pub check: Check,
 }
 
 /// Names of advertisers by number, where known.
@@ -158,6 +164,16 @@ impl Output {
         self.send(Event::StateFile(Box::new(file)));
     }
 
+    /// Writes a page about this run to a file when it ends.
+    pub fn report_to(&self, page: ReportPage) {
+        self.send(Event::Report(Box::new(page)));
+    }
+
+    /// Reports what a report reads, for the page about the run.
+    pub fn fact(&self, stream: StreamId, fact: Fact) {
+        self.send(Event::Fact { stream, fact });
+    }
+
     /// Exports to this folder instead of writing messages, before any stream is announced.
     pub fn export_to(&self, folder: Folder) {
         self.send(Event::Export(Box::new(folder)));
@@ -229,9 +245,9 @@ impl Output {
         self.send(Event::NextStep(text));
     }
 
-    /// Counts an HTTP call, for the summary and for Singer metrics.
-    pub fn response(&self, stats: CallStats) {
-        self.send(Event::Response(stats));
+    /// Counts an HTTP call of a stream, or of the run, for the summary and for Singer metrics.
+    pub fn response(&self, stream: Option<String>, stats: CallStats) {
+        self.send(Event::Response { stream, stats });
     }
 
     /// Reports a report's finished windows, and the known number of remaining ones.

@@ -104,9 +104,13 @@ pub(crate) mod staged {
 
 /// A folder of tables.
 pub mod folder {
+    use std::collections::BTreeMap;
     use std::io;
 
+    use chrono::NaiveDate;
+
     use crate::error::Error;
+    use crate::output::report_page::watch::Numbers;
     use crate::output::stream::StreamSetup;
     use crate::output::table::staged::Staged;
 
@@ -127,6 +131,10 @@ pub mod folder {
         }
 
         pub(crate) fn count_rows(&self, _: &str) -> io::Result<u64> {
+            match *self {}
+        }
+
+        pub(crate) fn daily_sums(&self, _: &str, _: NaiveDate) -> io::Result<BTreeMap<NaiveDate, Numbers>> {
             match *self {}
         }
 

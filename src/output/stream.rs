@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tracing::Level;
 
 use crate::output::AdvertiserNames;
+use crate::output::report_page::watch::Watch;
 use crate::output::sink::StreamFiles;
 use crate::output::tally::ReportTally;
 use crate::products::Stream;
@@ -47,6 +48,8 @@ pub(crate) struct StreamOutput {
     /// Finished and remaining windows of a report.
     pub windows: (u64, usize),
     pub tally: Option<ReportTally>,
+    /// Names and sums of its rows, for the page about the run.
+    pub watch: Option<Box<Watch>>,
     /// Notified of the first record.
     pub on_first_record: Option<oneshot::Sender<()>>,
 }
@@ -76,6 +79,7 @@ impl StreamOutput {
             pending_state: None,
             windows: (0, 0),
             tally: None,
+            watch: None,
             on_first_record: None,
         }
     }

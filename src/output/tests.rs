@@ -84,12 +84,14 @@ fn progress_is_logged_every_minute_without_a_terminal() {
     let (mut writer, paper) = writer();
     writer.handle(Event::Started { stream: 0 });
     writer.handle(Event::Progress { stream: 0, done: 3, ahead: 9 });
-    writer.handle(Event::Response(CallStats {
+    let stats = CallStats {
         endpoint: "statistics/report".into(),
         status: Some(200),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
         calls_left: Some(37),
-    }));
+    };
+    writer.handle(Event::Response { stream: None, stats });
     writer.show_progress();
     writer.flush();
     assert_eq!(paper.messages().len(), 1, "only the status");

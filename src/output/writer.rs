@@ -14,6 +14,7 @@ use crate::http::Body;
 use crate::output::event::Event;
 use crate::output::people;
 use crate::output::progress::TICK;
+use crate::output::report_page::ReportPage;
 use crate::output::sink::{Records, Sink, StreamFiles};
 use crate::output::state_file::StateFile;
 use crate::output::stream::{Progress, StreamOutput, StreamSetup};
@@ -77,6 +78,8 @@ pub(crate) struct Writer {
     has_unmerged: bool,
     /// Where states go in addition to stdout.
     state_file: Option<StateFile>,
+    /// A page about the run.
+    page: Option<Box<ReportPage>>,
     pub(crate) summary: Summary,
     /// Names of advertisers for summaries.
     names: AdvertiserNames,
@@ -106,6 +109,7 @@ impl Writer {
             streams: Vec::new(),
             has_unmerged: false,
             state_file: None,
+            page: None,
             summary: Summary::new(terminal),
             names: AdvertiserNames::new(),
             next_step: None,
@@ -193,6 +197,12 @@ impl Writer {
             Event::SingerInput { state, settings, is_test } => self.configure_singer(state, settings, is_test),
             Event::StateFile(file) => self.state_file = Some(*file),
             Event::Export(folder) => self.sink.export_to(folder),
+            Event::Report(page) => self.page = Some(page),
+            Event::Fact { stream, fact } => {
+                if let Some(page) = &mut self.page {
+                    page.fact(stream, fact);
+                }
+            }
             Event::Started { stream } => self.start(stream),
             Event::InitialState { stream, state } => {
                 if let Some(stream) = self.streams.get_mut(stream) {
@@ -215,7 +225,10 @@ impl Writer {
             },
             Event::Names(names) => self.names = names,
             Event::NextStep(text) => self.next_step = Some(text),
-            Event::Response(stats) => {
+            Event::Response { stream, stats } => {
+                if let Some(page) = &mut self.page {
+                    page.count(stream, &stats);
+                }
                 self.summary.count(&stats);
                 self.sink.count_response(&stats);
             }
@@ -240,6 +253,11 @@ impl Writer {
         if level == Level::WARN {
             self.summary.warnings += 1;
         }
+        if level <= Level::WARN
+            && let Some(page) = &mut self.page
+        {
+            page.note(level, stream, text);
+        }
         let is_for_people = self.sink.is_for_people() && self.summary.terminal.is_some();
         if level <= Level::WARN && (is_for_people || self.sink.has_logs_on_stdout()) {
             let (word, color) = if level == Level::WARN { ("warning", Color::Yellow) } else { ("error", Color::Red) };
@@ -254,6 +272,9 @@ impl Writer {
     }
 
     fn report_error(&mut self, stream: Option<&str>, error: &Error) {
+        if let Some(page) = &mut self.page {
+            page.note(Level::ERROR, stream, &error.message);
+        }
         let is_for_people = self.sink.is_for_people() && self.summary.terminal.is_some();
         if is_for_people || self.sink.has_logs_on_stdout() {
             let name = stream.map(|stream| format!("{stream}: ")).unwrap_or_default();
@@ -301,6 +322,9 @@ impl Writer {
     pub(crate) fn announce(&mut self, setup: StreamSetup) {
         let mut stream = StreamOutput::new(setup);
         self.sink.prepare_stream(&mut stream);
+        if let Some(page) = &mut self.page {
+            page.watch(&mut stream);
+        }
         self.streams.push(stream);
     }
 
@@ -348,6 +372,9 @@ impl Writer {
             self.stop.send(Stop::OutputFailed(error.to_string()));
             return Err(interrupted());
         }
+        if let (Some(page), Some(coverage)) = (&mut self.page, coverage) {
+            page.covered(id, coverage);
+        }
         self.last_output = Instant::now();
         self.check_reader();
         if let Some(state) = state {
@@ -364,6 +391,8 @@ impl Writer {
         if let Some(Err(error)) = stream.files.as_mut().map(|files| files.end_slice(Some(coverage))) {
             stream.has_failed = true;
             self.stop.send(Stop::OutputFailed(error.to_string()));
+        } else if let Some(page) = &mut self.page {
+            page.covered(id, coverage);
         }
     }
 
@@ -460,9 +489,14 @@ impl Writer {
         self.sink.report_metrics(stream, error.is_none());
         let mut logs = stream.closing_logs(&self.names);
         logs.extend(self.sink.column_warnings(stream).into_iter().map(|text| (Level::WARN, text)));
-        if !self.stop.is_stopping()
-            && let Err(error) = self.sink.merge(stream)
-        {
+        if let Some(page) = &mut self.page {
+            page.before_merge(&name, &self.sink);
+        }
+        let merged = if self.stop.is_stopping() { Ok(()) } else { self.sink.merge(stream) };
+        if let Some(page) = &mut self.page {
+            page.after_merge(&name, &self.sink);
+        }
+        if let Err(error) = merged {
             // Other streams go on; the files of this one are as they were, and its rows are still staged.
             self.fail(&name, &error);
             self.has_unmerged = true;
@@ -529,6 +563,7 @@ impl Writer {
         {
             self.stop.send(Stop::OutputFailed(error.message));
         }
+        self.write_page();
         self.sink.sum_up_failures(&self.failures);
     }
 
@@ -545,6 +580,23 @@ impl Writer {
         for text in lines {
             self.log(Level::INFO, None, &text);
         }
+    }
+
+    /// Writes the page about the run, whatever became of it.
+    fn write_page(&mut self) {
+        let Some(page) = self.page.take() else { return };
+        match page.write(&self.streams, &self.names, &self.failures, self.stop.reason().as_ref()) {
+            Ok(path) => {
+                let text = format!("Report: {path}");
+                if self.sink.is_for_people() {
+                    self.show(&text);
+                }
+                self.log(Level::INFO, None, &text);
+            }
+            // The rows and states are where they belong, so the sync does not fail.
+            Err(error) => self.log(Level::WARN, None, &error.message),
+        }
+        self.flush();
     }
 
     pub(crate) fn show_progress(&mut self) {

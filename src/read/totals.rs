@@ -4,7 +4,7 @@
 //! period. It is made in the same run as the rows, since Criteo changes numbers for weeks. Days up to two days old
 //! still change and are not compared.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -20,6 +20,14 @@ use crate::read::requests;
 use crate::read::sums::{Sum, Sums, Values, sum};
 use crate::read::track::Advertisers;
 use crate::support::watchdog;
+
+/// The names of `TOTAL_METRICS` in messages.
+const TOTAL_NAMES: [&str; TOTAL_METRICS.len()] = ["displays", "clicks", "cost"];
+
+/// A number with at most two decimals.
+fn shown(value: f64) -> String {
+    format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
 
 /// Totals of some advertisers and days, stored compactly.
 #[derive(Debug)]
@@ -118,6 +126,11 @@ impl Totals {
             if !differing.is_empty() {
                 found.is_short |= differing.iter().all(|index| sum.values[*index] < total[*index]);
                 found.periods.insert((day, (*id).clone()));
+                let words = differing.iter().map(|index| {
+                    let name = TOTAL_NAMES[*index];
+                    format!("{name} {}, Criteo's total {}", shown(sum.values[*index]), shown(total[*index]))
+                });
+                found.words.insert((day, (*id).clone()), words.collect::<Vec<_>>().join("; "));
             }
         };
         let nothing = Sum::default();
@@ -140,6 +153,8 @@ impl Totals {
 pub struct Differences {
     /// The first day of each period, with the advertiser.
     pub periods: BTreeSet<(NaiveDate, AdvertiserId)>,
+    /// The sums and totals that differ.
+    pub words: BTreeMap<(NaiveDate, AdvertiserId), String>,
     /// Whether a period adds up to less than its totals, so that rows are probably missing.
     pub is_short: bool,
 }

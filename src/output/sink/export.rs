@@ -1,9 +1,14 @@
 //! Tables in a folder: rows go to staged files, which are merged into the tables when a stream ends.
 
+use std::collections::BTreeMap;
+use std::io;
+
+use chrono::NaiveDate;
 use tracing::Level;
 
 use crate::error::Result;
 use crate::model::calendar::Window;
+use crate::output::report_page::watch::Numbers;
 use crate::output::sink::StreamFiles;
 use crate::output::stream::{StreamOutput, StreamSetup};
 use crate::output::table::folder::{Folder, unmerged};
@@ -49,6 +54,14 @@ impl Export {
             proof: stream.tally.as_ref().and_then(ReportTally::proof),
         });
         Ok(())
+    }
+
+    /// Sums of a table per day, from `first` on.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(crate) fn daily_sums(&self, table: &str, first: NaiveDate) -> io::Result<BTreeMap<NaiveDate, Numbers>> {
+        self.folder.daily_sums(table, first)
     }
 
     /// Writes what covers all tables, and says what they hold and what to do with them.

@@ -20,6 +20,7 @@ use tracing::Level;
 use crate::error::{Error, Result};
 use crate::http::CallStats;
 use crate::output::Coverage;
+use crate::output::report_page::watch;
 use crate::output::sink::batch::BatchFiles;
 use crate::output::sink::capture::Capture;
 use crate::output::sink::console::Console;
@@ -466,12 +467,12 @@ impl Records<'_> {
     fn write<'de, D: Deserializer<'de>>(&mut self, row: D, is_first: bool) -> std::result::Result<bool, D::Error> {
         let plan = &mut self.stream.setup.plan;
         if let Some(columns) = self.target.columns() {
-            return plan.write_row(row, columns.cells());
+            return watch::write_row(plan, row, columns.cells(), self.stream.watch.as_deref_mut());
         }
         let start = self.target.buffer().map_or(0, |buffer| buffer.len());
         self.target.begin(is_first.then_some(&self.stream.setup.name));
         let Some(buffer) = self.target.buffer() else { return Ok(false) };
-        let is_new = plan.write_row(row, &mut JsonObject(buffer));
+        let is_new = watch::write_row(plan, row, &mut JsonObject(buffer), self.stream.watch.as_deref_mut());
         match is_new {
             Ok(true) => self.target.end(plan.misfits()),
             _ => buffer.truncate(start),

@@ -10,6 +10,7 @@ pub(crate) mod render;
 mod rows;
 pub(crate) mod staged;
 mod store;
+mod sums;
 mod xlsx;
 
 use std::collections::HashMap;

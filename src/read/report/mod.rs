@@ -3,6 +3,7 @@
 //!
 //! `recovery` handles slices that cannot be read as requested; `proof` compares the others with totals.
 
+mod facts;
 mod proof;
 mod recovery;
 mod retired;
@@ -19,6 +20,7 @@ use crate::error::{Cause, Error, Result};
 use crate::http::{Body, Call};
 use crate::model::calendar::{Grain, Range, Window, days_before, period_end, period_start};
 use crate::model::ids::AdvertiserId;
+use crate::output::facts::Check;
 use crate::output::tally::ReportTally;
 use crate::output::{Coverage, StreamId};
 use crate::products::report::Report;
@@ -187,7 +189,7 @@ impl<'a> ReportReader<'a> {
         if is_incremental {
             run.output.set_initial_state(id, cursors.to_value());
         }
-        Self {
+        let reader = Self {
             run,
             id,
             name,
@@ -213,7 +215,9 @@ impl<'a> ReportReader<'a> {
             has_rows: false,
             repeated: (0, 0),
             tally: ReportTally::new(report.grain),
-        }
+        };
+        reader.report_plan();
+        reader
     }
 
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
@@ -359,17 +363,21 @@ impl<'a> ReportReader<'a> {
             self.totals_check.lacks_totals(slice, self.settled_until(), error);
         }
         self.totals_check.lacks_sums(slice, &unsummed, self.report.grain);
+        let mut check = Check::NotCompared;
         if totals.is_some() && sums.is_some() && slice.part.is_none() {
             self.tally_comparison(slice, &differing);
+            check = facts::check(&differing, &unsummed);
         }
-        if let Some(sums) = sums.filter(|_| slice.part.is_some()) {
-            self.compare_parts(index, slice, totals.as_deref(), &sums);
+        if let Some(sums) = sums.filter(|_| slice.part.is_some())
+            && let Some(differing) = self.compare_parts(index, slice, totals.as_deref(), &sums)
+        {
+            check = facts::check(&differing, &unsummed);
         }
         self.in_flight.check()?;
         let state = self.move_on(index);
         self.has_rows |= rows > 0;
         let constants = constants(self.report, slice.window, &slice.advertisers);
-        let coverage = self.coverage(index, slice);
+        let coverage = Coverage { check, ..self.coverage(index, slice) };
         self.in_flight.push(self.run.output.write_rows(self.id, body, constants, Some(coverage), state));
         Ok(())
     }
@@ -378,7 +386,8 @@ impl<'a> ReportReader<'a> {
     pub(super) fn coverage(&mut self, index: usize, slice: &Slice) -> Coverage {
         let grain = self.report.grain;
         let days = Window { start: period_start(slice.window.start, grain), ..slice.window };
-        let mut coverage = Coverage { days, advertisers: Arc::clone(&slice.advertisers), read: 0, is_complete: true };
+        let advertisers = Arc::clone(&slice.advertisers);
+        let mut coverage = Coverage { days, advertisers, read: 0, is_complete: true, check: Check::NotCompared };
         if slice.part.is_some() {
             let track = &self.tracks[index];
             // guard: parts-of-days

@@ -139,9 +139,15 @@ impl<'a> ReportReader<'a> {
         }
     }
 
-    /// Sums the parts of a window and compares them once the last is there.
-    pub(crate) fn compare_parts(&mut self, index: usize, slice: &Slice, totals: Option<&Totals>, sums: &Sums) {
-        let Some(advertiser) = slice.advertisers.first() else { return };
+    /// Sums the parts of a window and compares them once the last is there; returns what differs.
+    pub(crate) fn compare_parts(
+        &mut self,
+        index: usize,
+        slice: &Slice,
+        totals: Option<&Totals>,
+        sums: &Sums,
+    ) -> Option<Differences> {
+        let advertiser = slice.advertisers.first()?;
         let key = (advertiser.clone(), slice.window.start);
         self.parts.entry(key.clone()).or_default().add(sums);
         let track = &self.tracks[index];
@@ -153,7 +159,9 @@ impl<'a> ReportReader<'a> {
             let differences = self.comparison(slice).differing(totals, &sums, slice);
             self.totals_check.add_differing(&differences);
             self.tally_comparison(slice, &differences);
+            return Some(differences);
         }
+        None
     }
 
     /// Counts the settled periods of a slice that was compared with totals.

@@ -4,6 +4,7 @@
 //! that the next sync requests again.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -12,6 +13,7 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::http::MEMORY_MIB;
 use crate::model::calendar::{Window, days_before};
 use crate::model::ids::{AdvertiserId, format_ids};
+use crate::output::facts::Fact;
 use crate::read::first_day::{FirstDays, first_day_warning, is_near};
 use crate::read::report::retired::{Retired, is_about};
 use crate::read::report::{Event, FirstServed, ReportReader};
@@ -337,6 +339,8 @@ impl<'a> ReportReader<'a> {
         let is_same = |track: &&mut Track| track.advertisers()[..] == slice.advertisers[..];
         self.tracks.iter_mut().filter(is_same).for_each(|track| track.begin_at(first_day));
         self.tracks[index].begin_at(first_day);
+        let advertisers = Arc::clone(&slice.advertisers);
+        self.run.output.fact(self.id, Fact::FirstDay { day: first_day, advertisers });
         Ok(())
     }
 

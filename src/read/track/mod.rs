@@ -134,6 +134,12 @@ impl Track {
         &self.advertisers
     }
 
+    /// The days to read.
+    #[must_use]
+    pub fn range(&self) -> Window {
+        Window { start: self.start, end: self.end }
+    }
+
     /// Rows per day, from this run or else from the last one.
     #[must_use]
     pub fn rows_per_day(&self) -> Option<f64> {

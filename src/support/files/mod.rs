@@ -36,6 +36,22 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     write_beside(&path, text, |_| Ok(())).map(drop)
 }
 
+/// Checks that [`write()`] can write a file.
+///
+/// # Errors
+/// The system's error, or that there is something else than a file.
+pub fn try_beside(path: &Path) -> io::Result<()> {
+    let path = behind_links(path)?;
+    match std::fs::metadata(&path) {
+        Ok(found) if !found.is_file() => return Err(io::Error::other("there is something else than a file")),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    remove_leftovers(&path);
+    let (_file, new) = create_beside(&path)?;
+    std::fs::remove_file(new)
+}
+
 /// As [`write()`], for an existing file, which keeps its owner. A file that cannot be replaced, such as one mounted
 /// into a container, is written in place.
 ///
