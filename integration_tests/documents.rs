@@ -10,7 +10,7 @@ use source_criteo::config::Config;
 use source_criteo::products::endpoint::AD_LEVEL;
 use source_criteo::products::marketing::metrics;
 use source_criteo::products::marketing::metrics::Page;
-use source_criteo::products::{self, Source, Stream};
+use source_criteo::products::{self, Source, Stream, about};
 
 use crate::harness::Bench;
 use crate::samples::{repository, sample};
@@ -288,38 +288,52 @@ fn the_metrics_tables_match_the_source() {
     generated("docs/metrics.md", "sources", &(pages.join("\n") + "\n"));
 }
 
-/// `UPDATE_DOCS=1 cargo test streams_table` rewrites the table of streams.
+/// `UPDATE_DOCS=1 cargo test streams_table` rewrites the tables of streams.
 #[test]
 fn the_streams_table_matches_the_source() {
-    generated("docs/streams.md", "streams", &table_of(&all_streams()));
-    generated("docs/streams.md", "retail media streams", &table_of(&retail_media_streams()));
+    generated("docs/streams.md", "streams", &tables_of(&all_streams(), "##"));
+    generated("docs/streams.md", "retail media streams", &tables_of(&retail_media_streams(), "###"));
 }
 
-fn table_of(streams: &[Stream]) -> String {
-    let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
-                     | --- | --- | --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
-    for stream in streams {
-        let since = match &stream.source {
-            Source::Entity(entity) => match entity.until {
-                Some(until) => format!("until {until}"),
-                None => entity.since.unwrap_or_default().to_owned(),
-            },
-            Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01".to_owned(),
-            Source::Report(_) | Source::LogLevel => String::new(),
-        };
-        let (endpoint, history) = (stream.endpoint(), stream.history());
-        let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
-        let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
-        let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();
-        table += &format!(
-            "| `{}` | {} | {cursor} | {modes} | `{endpoint}` | {} | {history} | {since} |\n",
-            stream.name,
-            keys.join(", "),
-            stream.permission.label(),
+/// A table for each group of streams, below a heading of this level.
+fn tables_of(streams: &[Stream], level: &str) -> String {
+    let mut text = String::new();
+    for group in about::groups() {
+        let of_group: Vec<_> = streams.iter().filter(|stream| about::of(&stream.name).group == group).collect();
+        if of_group.is_empty() {
+            continue;
+        }
+        text += &format!(
+            "\n{level} {group}\n\n| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         );
+        text.extend(of_group.into_iter().map(row_of));
     }
-    table
+    let listed = streams.iter().filter(|stream| text.contains(&format!("| `{}` |", stream.name)));
+    assert_eq!(listed.count(), streams.len());
+    text + "\n"
+}
+
+/// The line of a stream in the tables of streams.
+fn row_of(stream: &Stream) -> String {
+    let since = match &stream.source {
+        Source::Entity(entity) => match entity.until {
+            Some(until) => format!("until {until}"),
+            None => entity.since.unwrap_or_default().to_owned(),
+        },
+        Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01".to_owned(),
+        Source::Report(_) | Source::LogLevel => String::new(),
+    };
+    let (endpoint, history) = (stream.endpoint(), stream.history());
+    let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
+    let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
+    let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();
+    format!(
+        "| `{}` | {} | {cursor} | {modes} | `{endpoint}` | {} | {history} | {since} |\n",
+        stream.name,
+        keys.join(", "),
+        stream.permission.label(),
+    )
 }
 
 /// The streams of Retail Media in the version that has all of them.

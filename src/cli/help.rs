@@ -10,7 +10,7 @@ use crate::cli::Cli;
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Get started", &["demo", "setup", "check"]),
     ("Explore", &["streams", "explain", "preview"]),
-    ("Sync", &["export", "read"]),
+    ("Sync", &["export", "read", "state"]),
     ("For platforms", &["spec", "discover"]),
     ("Help", &["help", "completions", "man"]),
 ];
@@ -37,6 +37,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("demo explain", &["source-criteo demo explain spend"]),
     ("demo export", &["source-criteo demo export criteo-demo --format csv"]),
     ("demo read", &["source-criteo demo read | head", "source-criteo demo read --streams campaigns > records.jsonl"]),
+    ("demo report", &["source-criteo demo report report.html"]),
     ("streams", &["source-criteo streams", "source-criteo streams --format csv > streams.csv"]),
     ("explain", &["source-criteo explain spend", "source-criteo explain campaign_statistics_daily"]),
     (
@@ -62,6 +63,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "source-criteo read --streams campaign_statistics_daily --since 2026-10-01 --json",
         ],
     ),
+    ("state", &["source-criteo state show state.json"]),
+    ("state show", &["source-criteo state show state.json", "source-criteo state show criteo --json"]),
     ("spec", &["source-criteo spec"]),
     ("discover", &["source-criteo discover > catalog.json"]),
     ("help", &["source-criteo help read", "source-criteo help credentials", "source-criteo help credentials key"]),

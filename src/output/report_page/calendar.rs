@@ -4,7 +4,7 @@ use chrono::{Datelike as _, NaiveDate};
 
 use crate::model::calendar::{Grain, Window, period_end};
 use crate::model::ids::numeric_id;
-use crate::output::report_page::days::{Calendar, Group, STATUSES, Status};
+use crate::output::report_page::days::{Calendar, Group, MAX_GROUPS, STATUSES, Status};
 use crate::output::report_page::names::Names;
 use crate::support::text::{counted, grouped};
 
@@ -13,8 +13,6 @@ const CELL: usize = 15;
 const GAP: usize = 2;
 /// Cells on the page, which bounds its size.
 const MAX_CELLS: usize = 12_000;
-/// Calendars of one report.
-const MAX_GROUPS: usize = 12;
 /// Cells that are shown without unfolding their report.
 const MAX_UNFOLDED: usize = 4_000;
 /// Periods of one calendar, the latest ones.
@@ -108,14 +106,14 @@ pub(crate) fn report(name: &str, calendar: &Calendar, names: &Names, reports: us
     let skipped = calendar.periods.len().saturating_sub(MAX_PERIODS);
     let periods = &calendar.periods[skipped..];
     let most = (MAX_CELLS / reports.max(1) / periods.len().max(1)).clamp(1, MAX_GROUPS);
-    let shown = if calendar.groups.len() > most { most.saturating_sub(1) } else { calendar.groups.len() };
+    let is_all = calendar.others.0 == 0 && calendar.groups.len() <= most;
+    let shown = if is_all { calendar.groups.len() } else { (most - 1).min(calendar.groups.len()) };
     let (groups, others) = calendar.groups.split_at(shown);
     let view = View { calendar, grain, periods, skipped, names };
     let mut calendars: Vec<_> = groups.iter().map(|group| view.row(group)).collect();
     let mut omitted = Vec::new();
-    if !others.is_empty() {
-        let advertisers: usize = others.iter().map(|group| group.advertisers.len()).sum();
-        let cells = Calendar::worst(others);
+    let (advertisers, cells) = calendar.others(others);
+    if advertisers > 0 {
         let all = counted(advertisers as u64, "other advertiser");
         calendars.push(Row {
             advertisers: format!("{all} together"),
@@ -125,13 +123,19 @@ pub(crate) fn report(name: &str, calendar: &Calendar, names: &Names, reports: us
         omitted.push(format!("The page shows the worst advertisers one by one and {all} together."));
     }
     if skipped > 0 {
-        let worst = calendar.groups.iter().flat_map(|group| &group.cells[..skipped]).max().copied().unwrap_or_default();
+        let worst = calendar.worst_of_first(skipped);
         omitted.push(format!(
             "{} before {} are not shown; the worst of them is: {}.",
             counted(skipped as u64, &grain.dimension().to_lowercase()),
             periods.first().map(ToString::to_string).unwrap_or_default(),
             worst.label()
         ));
+    }
+    if calendar.is_coarse {
+        omitted.push(
+            "Too many days differ to show them one by one: windows of requests with such days are shown as a whole."
+                .to_owned(),
+        );
     }
     let cells = calendars.iter().flat_map(|row| &row.blocks).map(|block| block.cells.len()).sum::<usize>();
     let is_wrong = |status: &Status| calendar.with(*status).next().is_some();

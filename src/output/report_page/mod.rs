@@ -8,6 +8,7 @@ mod charts;
 mod days;
 mod names;
 mod restated;
+mod verdict;
 mod view;
 pub(crate) mod watch;
 
@@ -32,8 +33,9 @@ use crate::output::{AdvertiserNames, Coverage, StreamId};
 use crate::support::stop::Stop;
 use crate::support::{files, redact};
 
-/// Different warnings and errors on the page.
+/// Different warnings and errors on the page, and their longest text.
 const MAX_NOTES: usize = 1000;
+const MAX_NOTE: usize = 2000;
 
 /// What a run is, for the head of its page.
 #[derive(Debug, Clone)]

@@ -1,18 +1,17 @@
 //! The page as the template shows it: words, numbers as text, places of shapes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use askama::Template;
-use chrono::NaiveDate;
 
 use crate::model::calendar::{Grain, Window};
 use crate::output::AdvertiserNames;
 use crate::output::report_page::amount::Amount;
 use crate::output::report_page::calendar::{self, Report};
-use crate::output::report_page::charts::{self, Chart};
+use crate::output::report_page::charts::{Chart, Periods};
 use crate::output::report_page::days::{Calendar, Status, StreamDays};
 use crate::output::report_page::names::Names;
+use crate::output::report_page::verdict::{DayCounts, Tile, Verdict, duration, tiles, verdict};
 use crate::output::report_page::watch::{Numbers, Sums};
 use crate::output::report_page::{About, Calls, Note, ReportPage};
 use crate::output::stream::StreamOutput;
@@ -22,9 +21,8 @@ use crate::support::text::{counted, grouped};
 
 /// Campaigns on the page.
 const MAX_CAMPAIGNS: usize = 15;
-/// Errors next to the verdict.
-const MAX_ERRORS: usize = 3;
-
+/// Days in the table.
+const MAX_DAYS: usize = 400;
 /// The page.
 #[derive(Template)]
 #[template(path = "report/page.html")]
@@ -43,24 +41,6 @@ pub(crate) struct Page<'a> {
     omitted_notes: u64,
 }
 
-/// Whether the run did what it was to do.
-struct Verdict {
-    /// `good`, `fair` or `bad`.
-    kind: &'static str,
-    title: String,
-    text: String,
-    errors: Vec<String>,
-}
-
-/// A number with what it counts.
-struct Tile {
-    /// `good`, `fair`, `bad` or empty.
-    kind: &'static str,
-    label: &'static str,
-    value: String,
-    more: String,
-}
-
 /// Spend, clicks and ROAS of one stream.
 struct Money {
     stream: String,
@@ -70,7 +50,9 @@ struct Money {
     has_clicks: bool,
     has_revenue: bool,
     omitted: String,
+    /// The latest [`MAX_DAYS`].
     days: Vec<(String, Figures)>,
+    omitted_days: usize,
     total: Figures,
 }
 
@@ -181,123 +163,6 @@ fn total_calls(page: &ReportPage) -> Calls {
     total
 }
 
-/// Days of all reports together: a day agrees if it does in every report that was compared.
-#[derive(Default)]
-struct DayCounts {
-    compared: BTreeMap<NaiveDate, bool>,
-    reports: usize,
-    missing: usize,
-    settling: usize,
-}
-
-impl DayCounts {
-    fn new<'a>(calendars: impl Iterator<Item = &'a Calendar>) -> Self {
-        let mut counts = Self::default();
-        let (mut missing, mut settling) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
-        for calendar in calendars {
-            let mut is_compared = false;
-            for (window, agrees) in calendar.compared() {
-                is_compared = true;
-                for day in window.singles(Grain::Day) {
-                    *counts.compared.entry(day.start).or_insert(true) &= agrees;
-                }
-            }
-            counts.reports += usize::from(is_compared);
-            missing.extend(calendar.with(Status::Missing));
-            settling.extend(calendar.with(Status::Settling));
-        }
-        (counts.missing, counts.settling) = (missing.len(), settling.len());
-        counts
-    }
-
-    fn agreeing(&self) -> usize {
-        self.compared.values().filter(|agrees| **agrees).count()
-    }
-
-    fn differing(&self) -> usize {
-        self.compared.len() - self.agreeing()
-    }
-
-    /// In a sentence.
-    fn text(&self) -> String {
-        if self.compared.is_empty() {
-            return "No day was compared with Criteo's totals.".to_owned();
-        }
-        let all = counted(self.compared.len() as u64, "settled day");
-        let verb = if self.compared.len() == 1 { "agrees" } else { "agree" };
-        let agreeing = grouped(self.agreeing() as u64);
-        format!("{agreeing} of {all} {verb} with Criteo's totals in {}.", counted(self.reports as u64, "report"))
-    }
-}
-
-fn verdict(
-    page: &ReportPage,
-    streams: &[StreamOutput],
-    failures: &[String],
-    stop: Option<&Stop>,
-    days: &DayCounts,
-) -> Verdict {
-    let errors = page.notes.list.iter().filter(|note| note.is_error);
-    let errors: Vec<_> = errors
-        .map(|note| if note.stream.is_empty() { note.text.clone() } else { format!("{}: {}", note.stream, note.text) })
-        .collect();
-    let all = counted(streams.len() as u64, "stream");
-    let (kind, title) = match stop {
-        Some(Stop::Signal(signal)) => ("bad", format!("Interrupted by signal {signal}: this sync did not finish")),
-        Some(Stop::ReaderGone) => ("bad", "Interrupted: the reader of the output went away".to_owned()),
-        Some(Stop::Stalled) => ("bad", "Stopped: the sync made no progress".to_owned()),
-        Some(Stop::Panicked) => ("bad", "Stopped by an internal error".to_owned()),
-        Some(Stop::OutputFailed(error)) => ("bad", format!("Incomplete: the output could not be written ({error})")),
-        None if !failures.is_empty() => {
-            ("bad", format!("Incomplete: {} of {all} not read in full", grouped(failures.len() as u64)))
-        }
-        None if !errors.is_empty() => ("bad", "Incomplete: the sync failed".to_owned()),
-        None if days.differing() > 0 => ("fair", "Complete, but not all days agree with Criteo's totals".to_owned()),
-        None => ("good", format!("Complete: {all} read in full")),
-    };
-    let mut text = days.text();
-    for (count, what) in [(days.missing, "missing"), (days.settling, "still settling")] {
-        if count > 0 {
-            let verb = if count == 1 { "is" } else { "are" };
-            text += &format!(" {} {verb} {what}.", counted(count as u64, "day"));
-        }
-    }
-    Verdict { kind, title, text, errors: errors.into_iter().take(MAX_ERRORS).collect() }
-}
-
-fn tiles(page: &ReportPage, streams: &[StreamOutput], days: &DayCounts, calls: Calls) -> Vec<Tile> {
-    let rows: u64 = streams.iter().map(|stream| stream.records).sum();
-    let compared = grouped(days.compared.len() as u64);
-    let refused = calls.refused + calls.failed;
-    let tile = |kind, label, value, more| Tile { kind, label, value, more };
-    let agreeing = match days.compared.len() {
-        0 => "none".to_owned(),
-        _ => format!("{} of {compared}", grouped(days.agreeing() as u64)),
-    };
-    let if_any = |count: usize, kind: &'static str| if count > 0 { kind } else { "" };
-    vec![
-        tile("", "Rows", grouped(rows), format!("in {}", counted(streams.len() as u64, "stream"))),
-        tile(if_any(days.differing(), "fair"), "Settled days that agree", agreeing, "with Criteo's totals".to_owned()),
-        tile(
-            if_any(days.missing, "bad"),
-            "Days missing",
-            grouped(days.missing as u64),
-            format!("{} settling", grouped(days.settling as u64)),
-        ),
-        tile("", "Duration", duration(page.began.elapsed()), format!("{} waiting", duration(calls.waited))),
-        tile("", "Requests", grouped(calls.count), format!("{} repeated", grouped(refused))),
-    ]
-}
-
-fn duration(time: Duration) -> String {
-    match time.as_secs() {
-        0 if time.as_millis() < 50 => "0 s".to_owned(),
-        0..60 => format!("{:.1} s", time.as_secs_f64()),
-        seconds @ 60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
 fn call_row(calls: Calls) -> StreamRow {
     let problems =
         [(calls.refused, "over the limit"), (calls.failed, "failed")].into_iter().filter(|(count, _)| *count > 0);
@@ -372,20 +237,16 @@ impl Money {
         let decimals = decimals(sums.by_day.values());
         let total = Figures::new(sums.total, decimals);
         let money = |amount: Amount| format!("{} {currency}", amount.text(decimals));
-        let mut charts = vec![charts::bars(
-            &format!("Spend, {currency}"),
-            &sums.by_day,
-            total.cost.clone(),
-            |numbers| numbers.cost,
-            money,
-        )];
+        let periods = Periods::of(&sums.by_day);
+        let spend = format!("Spend, {currency}");
+        let mut charts = vec![periods.bars(&spend, total.cost.clone(), |numbers| numbers.cost, money)];
         if sums.has_clicks {
             let text = |amount: Amount| counted(u64::try_from(amount.0 / 1_000_000_000).unwrap_or(0), "click");
-            charts.push(charts::bars("Clicks", &sums.by_day, total.clicks.clone(), |numbers| numbers.clicks, text));
+            charts.push(periods.bars("Clicks", total.clicks.clone(), |numbers| numbers.clicks, text));
         }
         let mut intro = format!("Sums of the {stream} rows that this sync read; spend is {}", sums.cost);
         if let Some(revenue) = &sums.revenue {
-            charts.push(charts::line("ROAS", &sums.by_day, total.roas.clone(), |numbers| numbers.roas()));
+            charts.push(periods.line("ROAS", total.roas.clone(), |numbers| numbers.roas()));
             intro += &format!(", and ROAS is {revenue} divided by it");
         }
         let mut campaigns: Vec<_> = sums.by_campaign.iter().collect();
@@ -403,6 +264,8 @@ impl Money {
             figures: Figures::new(*numbers, decimals),
             width: format!("{:.1}", if most > 0.0 { 1000.0 * numbers.cost.as_f64() / most } else { 0.0 }.max(0.0)),
         };
+        let omitted_days = sums.by_day.len().saturating_sub(MAX_DAYS);
+        let days = sums.by_day.iter().skip(omitted_days);
         let mut rest = sums.other_campaigns;
         others.iter().for_each(|(_, (_, numbers))| rest.add(*numbers));
         let has_more = sums.other_campaigns != Numbers::default();
@@ -420,11 +283,8 @@ impl Money {
                     format!("{}{count} together: {}.", if is_more { "More than " } else { "" }, money(rest.cost))
                 }
             },
-            days: sums
-                .by_day
-                .iter()
-                .map(|(day, numbers)| (day.to_string(), Figures::new(*numbers, decimals)))
-                .collect(),
+            days: days.map(|(day, numbers)| (day.to_string(), Figures::new(*numbers, decimals))).collect(),
+            omitted_days,
             total,
         }
     }
