@@ -3,9 +3,9 @@
 _list:
     @just --list
 
-# Read everything from the built-in sandbox.
+# Show what the program does, with a simulated account.
 demo:
-    cargo run --quiet -- demo read
+    cargo run --quiet -- demo
 
 # Checks for every change.
 quick:

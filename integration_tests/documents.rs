@@ -8,6 +8,7 @@ use criteo_sandbox::Options;
 use serde_json::{Value, json};
 use source_criteo::config::Config;
 use source_criteo::products::endpoint::AD_LEVEL;
+use source_criteo::products::marketing::about;
 use source_criteo::products::marketing::metrics;
 use source_criteo::products::marketing::metrics::Page;
 use source_criteo::products::{Source, Stream, marketing};
@@ -288,30 +289,44 @@ fn the_metrics_tables_match_the_source() {
     generated("docs/metrics.md", "sources", &(pages.join("\n") + "\n"));
 }
 
-/// `UPDATE_DOCS=1 cargo test streams_table` rewrites the table of streams.
+/// `UPDATE_DOCS=1 cargo test streams_table` rewrites the tables of streams.
 #[test]
 fn the_streams_table_matches_the_source() {
-    let mut table = "| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
-                     | --- | --- | --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
-    for stream in all_streams() {
-        let since = match &stream.source {
-            Source::Entity(entity) => entity.since.unwrap_or_default(),
-            Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01",
-            Source::Report(_) | Source::LogLevel => "",
-        };
-        let (endpoint, history) = (stream.endpoint(), stream.history());
-        let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
-        let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
-        let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();
-        table += &format!(
-            "| `{}` | {} | {cursor} | {modes} | `{endpoint}` | {} | {history} | {since} |\n",
-            stream.name,
-            keys.join(", "),
-            stream.permission.label(),
+    let mut text = String::new();
+    let streams = all_streams();
+    for group in about::groups() {
+        let of_group: Vec<_> = streams.iter().filter(|stream| about::of(&stream.name).group == group).collect();
+        if of_group.is_empty() {
+            continue;
+        }
+        text += &format!(
+            "\n## {group}\n\n| stream | key | cursor | sync modes | endpoint | permission | history | since |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         );
+        text.extend(of_group.into_iter().map(row_of));
     }
-    generated("docs/streams.md", "streams", &table);
+    let listed = streams.iter().filter(|stream| text.contains(&format!("| `{}` |", stream.name)));
+    assert_eq!(listed.count(), streams.len());
+    generated("docs/streams.md", "streams", &(text + "\n"));
+}
+
+/// The line of a stream in the tables of streams.
+fn row_of(stream: &Stream) -> String {
+    let since = match &stream.source {
+        Source::Entity(entity) => entity.since.unwrap_or_default(),
+        Source::Report(report) if *report.endpoint == AD_LEVEL => "2027-01",
+        Source::Report(_) | Source::LogLevel => "",
+    };
+    let (endpoint, history) = (stream.endpoint(), stream.history());
+    let modes = if stream.cursor().is_some() { "full refresh, incremental" } else { "full refresh" };
+    let keys: Vec<_> = stream.primary_key.iter().map(|key| format!("`{key}`")).collect();
+    let cursor = stream.cursor().map(|cursor| format!("`{cursor}`")).unwrap_or_default();
+    format!(
+        "| `{}` | {} | {cursor} | {modes} | `{endpoint}` | {} | {history} | {since} |\n",
+        stream.name,
+        keys.join(", "),
+        stream.permission.label(),
+    )
 }
 
 /// The streams of a configuration without custom reports.

@@ -38,6 +38,7 @@ mod setup;
 mod since;
 mod singer;
 mod soak;
+mod state_show;
 mod streams;
 mod switches;
 mod terminal_commands;

@@ -38,7 +38,7 @@ fn steady(bench: &Bench, screen: &str) -> String {
 }
 
 /// A command at terminals of both widths; stdout is the terminal, too.
-fn screens(bench: &Bench, arguments: &str) -> String {
+pub fn screens(bench: &Bench, arguments: &str) -> String {
     let mut text = String::new();
     for columns in WIDTHS {
         let screen = bench.on_terminal(columns, arguments, &STILL);
@@ -73,6 +73,7 @@ fn every_screen_fits_the_terminal() {
         ("explain_words", "explain cost per order"),
         ("explain_stream", "explain campaigns"),
         ("check", "check"),
+        ("demo", "demo"),
         ("preview", "preview campaign_statistics_daily --rows 5"),
         ("preview_columns", "preview campaign_statistics_daily --rows 2 --columns day,clicks,campaign_name"),
         ("preview_objects", "preview audiences --rows 2"),

@@ -175,12 +175,31 @@ pub enum Command {
         #[command(flatten)]
         what: ExportArguments,
     },
-    /// Show what the program does with a simulated account; or run a command there.
+    /// Show what a saved state says.
+    State {
+        /// What to do.
+        #[command(subcommand)]
+        command: StateCommand,
+    },
+    /// Take a tour of a simulated account, or run a command in it.
     #[cfg(feature = "demo")]
     Demo {
         /// The command to run; without one, a tour.
         #[command(subcommand)]
         command: Option<DemoCommand>,
+    },
+}
+
+/// What to do with a saved state.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Show up to which day each stream and advertiser is read, and which days are not settled.
+    Show {
+        /// State file, or the folder of an export; - reads standard input. By default state.json or criteo.
+        file: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -400,6 +419,7 @@ impl Command {
             | Self::Preview { .. }
             | Self::Completions { .. }
             | Self::Help { .. }
+            | Self::State { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
             Self::Demo { command } => command.as_ref().is_none_or(DemoCommand::is_human_facing),

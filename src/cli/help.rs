@@ -10,7 +10,7 @@ use crate::cli::Cli;
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Get started", &["demo", "setup", "check"]),
     ("Explore", &["streams", "explain", "preview"]),
-    ("Sync", &["export", "read"]),
+    ("Sync", &["export", "read", "state"]),
     ("For platforms", &["spec", "discover"]),
     ("Help", &["help", "completions", "man"]),
 ];
@@ -63,6 +63,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "source-criteo read --streams campaign_statistics_daily --since 2026-10-01 --json",
         ],
     ),
+    ("state", &["source-criteo state show state.json"]),
+    ("state show", &["source-criteo state show state.json", "source-criteo state show criteo --json"]),
     ("spec", &["source-criteo spec"]),
     ("discover", &["source-criteo discover > catalog.json"]),
     ("help", &["source-criteo help read", "source-criteo help credentials", "source-criteo help credentials key"]),

@@ -7,7 +7,7 @@ use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use criteo_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 
-use crate::cli::demo::{self, DemoCommand};
+use crate::cli::demo::DemoCommand;
 use crate::commands::check::verdict;
 use crate::commands::preview::{chart, money, whole};
 use crate::commands::{Session, input, parse_config};
@@ -18,13 +18,14 @@ use crate::products::marketing;
 use crate::read::ReadUntil;
 use crate::state::saved::States;
 use crate::support::table::Table;
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{Color, Terminal};
 
 /// Days of history.
 const DAYS: u64 = 90;
 /// Days of the tour, up to yesterday.
 const TOUR: u64 = 7;
 const REPORT: &str = "campaign_statistics_daily";
+const INTRODUCTION: &str = "A simulated Criteo account with three advertisers, on this machine.";
 
 /// The sums of a campaign.
 #[derive(Debug, Default)]
@@ -68,12 +69,18 @@ impl Session {
         }
     }
 
-    /// The check, last week's spend, and what to do next.
+    /// The check, last week's spend, a sync that is compared with Criteo's totals, and what to do next.
     async fn tour(&self, mut config: Config, today: NaiveDate) -> Result<ExitCode> {
-        self.print("A simulated Criteo account with three advertisers, on this machine.");
+        match Terminal::stderr() {
+            // Where the steps of the check are shown.
+            Some(terminal) => terminal.line(INTRODUCTION),
+            None => tracing::info!("{INTRODUCTION}"),
+        }
         verdict(&self.run_checks(Ok(&config)).await?)?;
         let (first, last) = (today - Days::new(TOUR), today - Days::new(1));
+        let all = config.read.clone();
         (config.read.start_date, config.read.end_date) = (Some(first), Some(last));
+        // The sync below compares the same days.
         config.read.verify_totals = false;
         let client = self.client(&config, RetryProfile::Check)?;
         let (_, rows) = self.first_rows(&client, &config, REPORT, usize::MAX).await?;
@@ -81,12 +88,19 @@ impl Session {
             return Err(error);
         }
         let (terminal, currency) = (Terminal::stdout(), config.reports.currency.to_string());
-        let table = by_campaign(&rows.records, &currency, terminal);
-        self.print(&format!("\nSpend by campaign, {first} to {last} ({REPORT})\n\n{table}"));
+        let heading = |text: &str| terminal.map_or_else(|| text.to_owned(), |of| of.paint(text, Color::Green));
+        let by_campaign = by_campaign(&rows.records, &currency, terminal);
+        self.print(&format!("\n{}\n\n{by_campaign}", heading(&format!("Spend by campaign, {first} to {last}"))));
         if let Some(chart) = chart(&rows.days, &currency, terminal) {
-            self.print(&format!("\nSpend by day\n\n{chart}"));
+            self.print(&format!("\n{}\n\n{chart}", heading("Spend by day")));
         }
-        Ok(self.print(&format!("\nNext\n\n{}", next_steps())))
+        let title = format!("A sync of {DAYS} days, compared with Criteo's totals");
+        self.print(&format!("\n{}", heading(&title)));
+        self.output.next_step(format!("\n{}\n\n{}", heading("Next"), next_steps(&program())));
+        let streams = ["campaigns", REPORT].map(str::to_owned);
+        config.read = all;
+        let catalog = input::named(&streams, &marketing::streams(&config.reports))?;
+        self.read(&config, &catalog, &States::new(), ReadUntil::All).await
     }
 }
 
@@ -113,18 +127,22 @@ fn by_campaign(records: &[Map<String, Value>], currency: &str, terminal: Option<
     table.aligned_with_right(&[2, 3, 4], terminal.map(Terminal::width))
 }
 
+/// The program as the user called it, if that is short enough to type again: `cargo run` starts it by a path.
+fn program() -> String {
+    let called = std::env::args().next().filter(|path| path.contains('/') && !path.starts_with('/'));
+    called.unwrap_or_else(|| "source-criteo".to_owned())
+}
+
 /// Commands to try, with what they do.
-fn next_steps() -> String {
-    let mut steps = vec![
-        ("source-criteo demo export", "files for DuckDB, Python and Excel"),
-        ("source-criteo demo read | head", "messages for Airbyte"),
-        ("source-criteo demo streams", "everything that can be read"),
-        ("source-criteo setup", "your own account"),
+fn next_steps(program: &str) -> String {
+    let steps = [
+        ("demo export", "files for Excel, Python and DuckDB"),
+        ("demo streams", "everything that can be read"),
+        ("demo explain roas", "what a number means"),
+        ("demo read | head", "messages for Airbyte"),
+        ("setup", "your own account"),
     ];
-    if demo::takes("export", "report") {
-        steps.insert(1, ("source-criteo demo export --report page.html", "with a page about the run"));
-    }
     let column = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
-    let lines = steps.iter().map(|(command, about)| format!("  {command:column$}  {about}"));
+    let lines = steps.iter().map(|(command, about)| format!("  {program} {command:column$}  {about}"));
     lines.collect::<Vec<_>>().join("\n")
 }

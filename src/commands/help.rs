@@ -21,6 +21,8 @@ impl Session {
         };
         let text = match section {
             [] => page.text,
+            // A command with the name of a page, such as `state show`.
+            _ if is_command(words) => return self.help_of_command(words, terminal),
             words => section_of(page, &words.join(" "))?,
         };
         let width = terminal.map_or(WIDTH, Terminal::width).min(WIDEST);
@@ -45,6 +47,10 @@ impl Session {
         let has_colors = terminal.is_some_and(Terminal::has_colors);
         Ok(self.print(&if has_colors { text.ansi().to_string() } else { text.to_string() }))
     }
+}
+
+fn is_command(words: &[String]) -> bool {
+    command_of(&help::with_all(), words).is_ok()
 }
 
 /// The help of the program, with the pages of the documentation.

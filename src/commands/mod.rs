@@ -17,6 +17,7 @@ mod report;
 mod search;
 mod setup;
 mod spec;
+mod state;
 mod streams;
 mod tap;
 
@@ -30,7 +31,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use crate::cli::{self, Cli, Command, ConfigFile, Days, MaybeConfigFile, TapArguments};
+use crate::cli::{self, Cli, Command, ConfigFile, Days, MaybeConfigFile, StateCommand, TapArguments};
 use crate::commands::refresh_token::Origin;
 use crate::config::{Config, secrets};
 use crate::error::{Cause, Error, Result};
@@ -181,6 +182,9 @@ impl Session {
             Command::Completions { shell } => Ok(self.print(&cli::script(shell)?)),
             Command::Man { command, all } => self.manual(&command, all.as_deref()),
             Command::Help { words } => self.help(&words),
+            Command::State { command: StateCommand::Show { file, json } } => {
+                self.show_state(file.as_deref(), json).await
+            }
             Command::Read { config, input } => {
                 let config = self.config_of(&config).await?;
                 let configured_start = config.read.start_date;

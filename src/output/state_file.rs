@@ -10,6 +10,11 @@ use crate::error::{Error, Result};
 use crate::state::saved::{Saved, States};
 use crate::support::files::Kept;
 
+/// The subfolder of an exported folder with everything but the exported files.
+pub(crate) const OF_EXPORT: &str = ".source-criteo";
+/// The state file in it.
+pub(crate) const STATE_OF_EXPORT: &str = "state.json";
+
 /// Minimum time between two writes, except for the last.
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -10,6 +10,7 @@
 //! Airbyte and Singer put their own words around these.
 
 pub mod cursor;
+pub mod reading;
 pub(crate) mod resume;
 pub mod saved;
 pub(crate) mod updated;

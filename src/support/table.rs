@@ -195,9 +195,20 @@ fn shown(text: &str) -> String {
 
 /// A value as JSON with terminal control characters escaped, which does not change it.
 fn shown_json(value: &Value) -> String {
+    escaped(&value.to_string())
+}
+
+/// The same on several lines.
+#[must_use]
+pub fn pretty_json(value: &Value) -> String {
+    // The only line breaks of JSON are those between values.
+    format!("{value:#}").lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+fn escaped(json: &str) -> String {
     let escaped =
         |letter: char| if is_obeyed(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() };
-    value.to_string().chars().map(escaped).collect()
+    json.chars().map(escaped).collect()
 }
 
 /// Prefixes an apostrophe to strings that spreadsheets would run as a formula (OWASP, CSV injection). Numbers never are.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::output::state_file::StateFile;
+use crate::output::state_file::{OF_EXPORT, STATE_OF_EXPORT, StateFile};
 use crate::output::stream::StreamSetup;
 use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
 use crate::output::table::staged::{self, Staged};
@@ -26,7 +26,6 @@ use crate::support::text::grouped;
 use crate::support::watchdog;
 
 /// The part of the folder that is not for people.
-const HIDDEN: &str = ".source-criteo";
 const MANIFEST: &str = "export.json";
 const VERSION: u32 = 1;
 pub(super) const WORKBOOK: &str = "criteo.xlsx";
@@ -100,7 +99,7 @@ impl Folder {
     /// # Errors
     /// If it is in use, is not writable, holds other files, or was written with other settings.
     pub fn open(root: &Path, manifest: &Manifest) -> Result<Self> {
-        let hidden = root.join(HIDDEN);
+        let hidden = root.join(OF_EXPORT);
         let broken = |error: io::Error| cannot_be_written(root, &error);
         refuse_foreign(root, &hidden)?; // guard: foreign-files
         files::create_folder(&hidden).map_err(broken)?;
@@ -114,9 +113,9 @@ impl Folder {
         check_manifest(root, &hidden.join(MANIFEST), manifest)?;
         let staged = hidden.join("staged");
         files::create_folder(&staged).map_err(broken)?;
-        let states = StateFile::open(hidden.join("state.json"), |bytes| {
+        let states = StateFile::open(hidden.join(STATE_OF_EXPORT), |bytes| {
             let states = airbyte::parse_state(&String::from_utf8_lossy(&bytes));
-            states.map_err(|error| error.in_context(&format!("{} is damaged", hidden.join("state.json").display())))
+            states.map_err(|error| error.in_context(&format!("{} is damaged", hidden.join(STATE_OF_EXPORT).display())))
         })?;
         let format = manifest.format;
         let tables = if format == FileFormat::Parquet { root.to_owned() } else { hidden.join("tables") };
@@ -358,7 +357,7 @@ fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {
 /// The format of the folder's files; `None` before the first export.
 #[must_use]
 pub fn format_of(root: &Path) -> Option<FileFormat> {
-    let text = fs::read_to_string(root.join(HIDDEN).join(MANIFEST)).ok()?;
+    let text = fs::read_to_string(root.join(OF_EXPORT).join(MANIFEST)).ok()?;
     let found: Value = serde_json::from_str(&text).ok()?;
     serde_json::from_value(found["format"].clone()).ok()
 }

@@ -107,11 +107,9 @@ impl Cursors {
     /// The state to save.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let mut groups: BTreeMap<NaiveDate, Vec<String>> = BTreeMap::new();
-        for (advertiser, cursor) in &self.by_advertiser {
-            groups.entry(*cursor).or_default().push(advertiser.0.clone());
-        }
-        let groups: Vec<_> = groups.into_iter().map(|(cursor, scope)| Group { cursor, scope }).collect();
+        let groups = self.by_day().into_iter();
+        let groups: Vec<_> =
+            groups.map(|(cursor, scope)| Group { cursor, scope: scope.into_iter().map(|id| id.0).collect() }).collect();
         let mut state = json!({
             "version": VERSION,
             "fingerprint": format!("{}|{}", self.fingerprint.keys, self.fingerprint.values),

@@ -31,7 +31,9 @@ pub enum Why {
 }
 
 impl Why {
-    fn is_asked_again(self) -> bool {
+    /// Whether the next sync requests the days again.
+    #[must_use]
+    pub fn is_asked_again(self) -> bool {
         matches!(self, Self::Unread | Self::Differs)
     }
 
@@ -138,11 +140,17 @@ impl Cursors {
         holes.into_iter().collect()
     }
 
-    /// All holes, each with its advertisers. If too many, each advertiser gets one hole that spans all its days to
+    /// All holes, each with its advertisers.
+    #[must_use]
+    pub fn all_holes(&self) -> Vec<(Hole, Vec<AdvertiserId>)> {
+        let advertisers: Vec<_> = self.holes.keys().cloned().collect();
+        self.holes(&advertisers)
+    }
+
+    /// The holes to save. If too many, each advertiser gets one hole that spans all its days to
     /// request again: this re-reads more than needed, but loses only which days are unproven.
     pub(super) fn holes_to_save(&self) -> Vec<(Hole, Vec<AdvertiserId>)> {
-        let advertisers: Vec<_> = self.holes.keys().cloned().collect();
-        let holes = self.holes(&advertisers);
+        let holes = self.all_holes();
         if holes.iter().map(|(_, scope)| VALUES_OF_HOLE + scope.len()).sum::<usize>() <= MAX_VALUES_OF_HOLES {
             return holes;
         }

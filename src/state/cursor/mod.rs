@@ -60,6 +60,22 @@ impl Cursors {
         self.by_advertiser.get(advertiser).copied()
     }
 
+    /// All advertisers of the state by their last complete day.
+    #[must_use]
+    pub fn by_day(&self) -> BTreeMap<NaiveDate, Vec<AdvertiserId>> {
+        let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (advertiser, cursor) in &self.by_advertiser {
+            groups.entry(*cursor).or_default().push(advertiser.clone());
+        }
+        groups
+    }
+
+    /// What the rows are: currency, time zone and dimensions, and a hash of metrics and filters.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
     /// Whether cursors and holes are equal; other fields do not count.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
