@@ -61,6 +61,7 @@ fn numbered_pages_whose_total_changes_are_read_again() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert_whole(&bench, &transcript, &["rm_campaigns"]);
     let requests = bench.sandbox.requests();
+    for r in &requests { println!("{} {} {}", r.line, r.status, r.is_disturbed); }
     let first_pages = requests.iter().filter(|r| r.line.contains("/campaigns?") && r.line.contains("pageIndex=0"));
     assert!(first_pages.count() > bench.sandbox.world().retail_media_stream("rm_accounts", "2026-07").unwrap().len());
 }
@@ -91,7 +92,7 @@ fn requests_stay_on_the_configured_host_and_ask_for_the_largest_pages() {
         ("/retailers/search", "limit=10"),
         ("/in-review-report", "limit=50"),
         ("/balances", "limit=500"),
-        ("/products", "fields=status%2CbidOverride"),
+        ("/products", "fields=status,bidOverride"),
     ] {
         let mut of_path = requests.iter().filter(|request| request.line.contains(path)).peekable();
         assert!(of_path.peek().is_some(), "{path}");
