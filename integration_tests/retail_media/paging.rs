@@ -61,9 +61,6 @@ fn numbered_pages_whose_total_changes_are_read_again() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert_whole(&bench, &transcript, &["rm_campaigns"]);
     let requests = bench.sandbox.requests();
-    for r in &requests {
-        println!("{} {} {}", r.line, r.status, r.is_disturbed);
-    }
     let first_pages = requests.iter().filter(|r| r.line.contains("/campaigns?") && r.line.contains("pageIndex=0"));
     assert!(first_pages.count() > bench.sandbox.world().retail_media_stream("rm_accounts", "2026-07").unwrap().len());
 }
