@@ -33,9 +33,8 @@ use crate::output::{AdvertiserNames, Coverage, StreamId};
 use crate::support::stop::Stop;
 use crate::support::{files, redact};
 
-/// Different warnings and errors on the page, and their longest text.
+/// Different warnings and errors on the page.
 const MAX_NOTES: usize = 1000;
-const MAX_NOTE: usize = 2000;
 
 /// What a run is, for the head of its page.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
-use crate::model::calendar::{Grain, Window};
+use crate::model::calendar::Window;
 use crate::output::AdvertiserNames;
 use crate::output::report_page::amount::Amount;
 use crate::output::report_page::calendar::{self, Report};
