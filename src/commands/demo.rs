@@ -137,6 +137,7 @@ fn program() -> String {
 fn next_steps(program: &str) -> String {
     let steps = [
         ("demo export", "files for Excel, Python and DuckDB"),
+        ("demo report", "a page for the browser about a sync"),
         ("demo streams", "everything that can be read"),
         ("demo explain roas", "what a number means"),
         ("demo read | head", "messages for Airbyte"),
