@@ -130,10 +130,19 @@ fn the_demo_shows_spend_a_proven_sync_and_what_to_do_next() {
     let output = bench.program().arg("demo").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let shown = String::from_utf8(output.stdout).unwrap();
-    let parts = ["Spend by campaign", "Spend by day", "88 of 88 settled days agree", "\nNext\n"];
+    let parts = [
+        "Spend by campaign",
+        "Spend by day",
+        "88 of 88 settled days agree",
+        "\nReport: ",
+        "criteo-demo.html",
+        "\nNext\n",
+    ];
     let places: Vec<_> =
         parts.iter().map(|part| shown.find(part).unwrap_or_else(|| panic!("{part}: {shown}"))).collect();
     assert!(places.is_sorted() && !shown.contains('\u{1b}'), "{shown}");
+    let page = std::fs::read_to_string(bench.directory.join("criteo-demo.html")).unwrap();
+    assert!(page.contains("88 of 88") && page.contains("Demo Shoes"), "{page}");
     // The table shows what the simulated Criteo has: last week's cost by campaign.
     let query = json!({"advertiserIds": "1001,1002,1003", "startDate": "2026-10-25", "endDate": "2026-10-31",
         "dimensions": ["AdvertiserId", "Campaign"], "metrics": ["AdvertiserCost"], "currency": "EUR", "format": "json"});

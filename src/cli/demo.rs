@@ -121,7 +121,7 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
     use crate::cli::Cli;
-    use crate::cli::demo::REPORT;
+    use crate::cli::demo::*;
 
     #[test]
     fn the_demo_takes_every_flag_of_the_real_commands() {

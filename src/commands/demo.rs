@@ -1,6 +1,7 @@
 //! `demo`: runs a command against the built-in sandbox, which supplies the configuration; without a command, a tour.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
@@ -25,6 +26,8 @@ const DAYS: u64 = 90;
 /// Days of the tour, up to yesterday.
 const TOUR: u64 = 7;
 const REPORT: &str = "campaign_statistics_daily";
+/// The page about the tour's sync.
+const PAGE: &str = "criteo-demo.html";
 const INTRODUCTION: &str = "A simulated Criteo account with three advertisers, on this machine.";
 
 /// The sums of a campaign.
@@ -99,6 +102,10 @@ impl Session {
         self.output.next_step(format!("\n{}\n\n{}", heading("Next"), next_steps(&program())));
         let streams = ["campaigns", REPORT].map(str::to_owned);
         config.read = all;
+        if let Err(error) = self.report_to(Some(Path::new(PAGE)), &config, "source-criteo demo", &[]) {
+            // A tour in a folder that is not writable has no page.
+            tracing::warn!("{error}");
+        }
         let catalog = input::named(&streams, &marketing::streams(&config.reports))?;
         self.read(&config, &catalog, &States::new(), ReadUntil::All).await
     }
@@ -137,7 +144,7 @@ fn program() -> String {
 fn next_steps(program: &str) -> String {
     let steps = [
         ("demo export", "files for Excel, Python and DuckDB"),
-        ("demo report", "a page for the browser about a sync"),
+        ("demo report", "a page about a sync of everything"),
         ("demo streams", "everything that can be read"),
         ("demo explain roas", "what a number means"),
         ("demo read | head", "messages for Airbyte"),

@@ -553,10 +553,6 @@ impl Writer {
                 self.stop.send(Stop::OutputFailed("some files could not be written; see the errors above".to_owned()));
             }
         }
-        if let Some(text) = self.next_step.take().filter(|_| !self.stop.is_stopping()) {
-            let width = self.summary.terminal.map_or(usize::MAX, Terminal::width);
-            self.show(&wrapped(&text, width).join("\n"));
-        }
         self.flush();
         if let (Some(file), None) = (&mut self.state_file, &self.lines.broken)
             && let Err(error) = file.save()
@@ -564,6 +560,11 @@ impl Writer {
             self.stop.send(Stop::OutputFailed(error.message));
         }
         self.write_page();
+        if let Some(text) = self.next_step.take().filter(|_| !self.stop.is_stopping()) {
+            let width = self.summary.terminal.map_or(usize::MAX, Terminal::width);
+            self.show(&wrapped(&text, width).join("\n"));
+        }
+        self.flush();
         self.sink.sum_up_failures(&self.failures);
     }
 
