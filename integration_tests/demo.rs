@@ -189,6 +189,9 @@ fn commands_of_the_demo_take_the_flags_of_the_real_ones() {
     assert!(run("demo explain custom_devices").contains("Device"));
     assert!(run("demo check --exit-code").contains("SUCCEEDED"));
     assert_eq!(run("demo preview campaigns --rows 2 --columns id,name --format csv").lines().count(), 3);
+    assert!(!run("demo report").contains("RECORD"));
+    let page = std::fs::read_to_string(bench.directory.join("report.html")).unwrap();
+    assert!(page.contains("Complete: ") && page.contains("Spend, clicks and ROAS"));
     #[cfg(feature = "files")]
     assert_eq!(run("demo read --streams campaigns --format csv").lines().count(), 10);
 }

@@ -217,6 +217,41 @@ fn a_page_that_cannot_be_written_is_an_error_before_the_sync() {
 }
 
 #[test]
+fn a_page_that_cannot_be_written_in_the_end_is_a_warning() {
+    let bench = Bench::new(Options { latency: Duration::from_millis(200), ..Options::default() }, 3);
+    bench.file("config.json", &bench.config);
+    let folder = bench.directory.join("pages");
+    std::fs::create_dir(&folder).unwrap();
+    let mut program = bench.program();
+    program.args(["read", "--config", "config.json", "--streams", REPORT, "--report", "pages/page.html"]);
+    let mut child = program.stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("\"STARTED\"") {
+        assert_ne!(stdout.read_line(&mut text).unwrap(), 0);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{text}");
+    let warning = text.lines().find(|line| line.contains("The report pages/page.html cannot be written: ")).unwrap();
+    assert!(warning.contains("\"WARN\"") && text.contains("\"COMPLETE\""), "{text}");
+}
+
+#[test]
+fn years_of_days_stay_a_small_page_that_names_what_it_omits() {
+    let options = Options { advertisers: 1, campaigns: 1, ad_sets: 1, ads: 1, ..Options::default() };
+    let bench = Bench::new(options, 1_200);
+    let (transcript, page) = read(&bench, REPORT, &[]);
+    assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
+    assert!(page.len() < 400_000, "{}", page.len());
+    let text = text(&page);
+    let days = sums(transcript.stdout.lines().filter(|line| line.contains("\"RECORD\"")), "day").len();
+    let earlier = format!("{} earlier days are in the charts and sums, but not in this table.", days - 400);
+    assert!(text.contains(&earlier), "{earlier}");
+    assert!(text.contains("Spend, EUR, by month") && text.contains(" are not shown; the worst of them is: "), "{text}");
+}
+
+#[test]
 fn a_later_export_shows_what_was_restated() {
     let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 40);
     let export = |bench: &Bench| {

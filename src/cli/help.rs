@@ -103,6 +103,7 @@ pub const PAGES: &[Page] = &[
     page!("reports", "Currency, time zone, attribution, reports of your own"),
     page!("metrics", "Every dimension and metric"),
     page!("export", "Files for spreadsheets and databases"),
+    page!("report-page", "The page about a sync that --report writes"),
     page!("state", "What the next sync reads again"),
     page!("troubleshooting", "A number that differs, missing days, slow syncs"),
     page!("errors", "Every error message and what to do"),
