@@ -130,8 +130,14 @@ fn the_demo_shows_spend_a_proven_sync_and_what_to_do_next() {
     let output = bench.program().arg("demo").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let shown = String::from_utf8(output.stdout).unwrap();
-    let parts =
-        ["Spend by campaign", "Spend by day", "88 of 88 settled days agree", "\nReport: ", "criteo-demo.html", "\nNext\n"];
+    let parts = [
+        "Spend by campaign",
+        "Spend by day",
+        "88 of 88 settled days agree",
+        "\nReport: ",
+        "criteo-demo.html",
+        "\nNext\n",
+    ];
     let places: Vec<_> =
         parts.iter().map(|part| shown.find(part).unwrap_or_else(|| panic!("{part}: {shown}"))).collect();
     assert!(places.is_sorted() && !shown.contains('\u{1b}'), "{shown}");
