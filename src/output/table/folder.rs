@@ -17,7 +17,7 @@ use crate::output::state_file::{OF_EXPORT, STATE_OF_EXPORT, StateFile};
 use crate::output::stream::StreamSetup;
 use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
 use crate::output::table::staged::{self, Staged};
-use crate::output::table::store::{ParquetFile, Store};
+use crate::output::table::store::{ParquetFile, Store, is_damaged_parquet, open_old};
 use crate::output::table::{Dialect, Table, in_file, other, xlsx};
 use crate::protocol::airbyte;
 use crate::state::saved::States;
@@ -163,8 +163,11 @@ impl Folder {
     }
 
     fn forget(&mut self, name: &str) -> io::Result<()> {
-        // Damaged ones, too; files of others were refused when the folder was opened.
         let files = self.store.files(name)?;
+        // Copies were refused when the folder was opened.
+        for path in files.iter().filter(|path| !is_damaged_parquet(path)) {
+            open_old(path, name)?;
+        }
         staged::remove_all(&self.staged.join(name))?;
         // The state first: without files, it would skip their days.
         self.states.forget(name).map_err(other)?;

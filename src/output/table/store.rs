@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// A Parquet file among the tables that no export wrote, such as the copy that a file manager or a synced drive makes.
-    /// Damaged files are not meant.
+    /// Files that cannot be read stop only their own table.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -107,10 +107,7 @@ impl Store {
             for path in self.files(&table)? {
                 let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
                 let is_ours = (name == table || is_partition(name))
-                    && match ParquetFile::open(&path) {
-                        Ok(file) => file.is_of(&table),
-                        Err(_) => is_damaged_parquet(&path),
-                    };
+                    && ParquetFile::open(&path).ok().is_none_or(|file| file.is_of(&table));
                 if !is_ours {
                     return Ok(Some(path));
                 }
@@ -202,7 +199,7 @@ fn is_partition(name: &str) -> bool {
 }
 
 /// Whether an unreadable file begins like a Parquet file, or is empty or zero, as after a power failure.
-fn is_damaged_parquet(path: &Path) -> bool {
+pub(super) fn is_damaged_parquet(path: &Path) -> bool {
     let mut start = [0; 4];
     let read = File::open(path).and_then(|mut file| file.read(&mut start));
     read.is_ok_and(|_| start == *b"PAR1" || start == [0; 4])
