@@ -248,7 +248,7 @@ fn years_of_days_stay_a_small_page_that_names_what_it_omits() {
     let days = sums(transcript.stdout.lines().filter(|line| line.contains("\"RECORD\"")), "day").len();
     let earlier = format!("{} earlier days are in the charts and sums, but not in this table.", days - 400);
     assert!(text.contains(&earlier), "{earlier}");
-    assert!(text.contains("Spend, EUR, by month") && text.contains(" are not shown; the worst of them is: "), "{text}");
+    assert!(text.contains("Spend, EUR, by week") && text.contains(" are not shown; the worst of them is: "), "{text}");
 }
 
 #[test]
