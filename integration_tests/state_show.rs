@@ -58,9 +58,9 @@ fn states_of_both_protocols_and_of_an_export_say_the_same() {
         (without_campaigns(&of_platform), of_platform[2]["kind"].as_str()),
         (without_campaigns(&kept), Some("empty"))
     );
-    let list = read.final_state();
-    let messages = list.as_array().unwrap().iter();
-    let message = messages.filter(|state| state["stream"]["stream_descriptor"]["name"] == REPORT).next_back().unwrap();
+    let saved = read.final_state();
+    let is_of_report = |state: &&Value| state["stream"]["stream_descriptor"]["name"] == REPORT;
+    let message = saved.as_array().unwrap().iter().find(is_of_report).unwrap();
     bench.file("message.json", &json!({"type": "STATE", "state": message}));
     assert_eq!(streams(&bench, "message.json").1, json!([of(REPORT)]));
     // Singer's message and its value.

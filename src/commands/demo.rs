@@ -74,10 +74,11 @@ impl Session {
 
     /// The check, last week's spend, a sync that is compared with Criteo's totals, and what to do next.
     async fn tour(&self, mut config: Config, today: NaiveDate) -> Result<ExitCode> {
-        match Terminal::stderr() {
-            // Where the steps of the check are shown.
-            Some(terminal) => terminal.line(INTRODUCTION),
-            None => tracing::info!("{INTRODUCTION}"),
+        // Where the steps of the check are shown.
+        if let Some(terminal) = Terminal::stderr() {
+            terminal.line(INTRODUCTION);
+        } else {
+            tracing::info!("{INTRODUCTION}");
         }
         verdict(&self.run_checks(Ok(&config)).await?)?;
         let (first, last) = (today - Days::new(TOUR), today - Days::new(1));

@@ -173,7 +173,7 @@ impl Session {
             Command::Spec => Ok(self.spec()),
             Command::Check { config, exit_code, .. } => self.check(self.config_of(&config).await, exit_code).await,
             Command::Discover(file) => Ok(self.discover(&self.config_of(&file).await?)),
-            Command::Setup(arguments) => self.setup(arguments).await,
+            Command::Setup(arguments) => Box::pin(self.setup(arguments)).await,
             Command::Streams { config, product, format } => {
                 self.streams(&self.report_options(&config, product.as_deref()).await?, format)
             }
@@ -242,7 +242,7 @@ impl Session {
                 self.export(config, &what, if self.is_demo() { "criteo-demo" } else { "criteo" }).await
             }
             #[cfg(feature = "demo")]
-            Command::Demo { command } => self.demo(command).await,
+            Command::Demo { command } => Box::pin(self.demo(command)).await,
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn rows(object: &str, how: RowsOf) -> Result<Option<Cow<'_, str>>, St
     let mut rows = Vec::new();
     match how {
         RowsOf::Objects => return Ok(Some(Cow::Borrowed(object))),
-        RowsOf::Renamed(names) => rows.push(renamed(object, names, String::new())?),
+        RowsOf::Renamed(names) => rows.push(renamed(object, names, "")?),
         RowsOf::Lists(lists) => {
             let mut has_any = false;
             for list in lists {
@@ -42,7 +42,7 @@ pub(crate) fn rows(object: &str, how: RowsOf) -> Result<Option<Cow<'_, str>>, St
                 if let Some(at) = places.get(name) {
                     row += &format!(",\"{place}\":{at}");
                 }
-                rows.push(renamed(if entry == "null" { "{}" } else { entry }, &[], row)?);
+                rows.push(renamed(if entry == "null" { "{}" } else { entry }, &[], &row)?);
                 Ok(())
             })?;
         }
@@ -78,7 +78,7 @@ fn add_list(object: &str, list: &ListOfRows, rows: &mut Vec<String>) -> Result<b
                 let comma = if start.is_empty() { "" } else { "," };
                 format!("{{{start}{comma}\"{name}\":{entry}}}")
             }
-            None => renamed(entry, list.renamed, start.clone())?,
+            None => renamed(entry, list.renamed, &start)?,
         };
         rows.push(row);
         Ok(())
@@ -87,7 +87,7 @@ fn add_list(object: &str, list: &ListOfRows, rows: &mut Vec<String>) -> Result<b
 }
 
 /// The object with other names for some members, after the members in `start`.
-fn renamed(object: &str, names: &[(&str, &str)], start: String) -> Result<String, String> {
+fn renamed(object: &str, names: &[(&str, &str)], start: &str) -> Result<String, String> {
     if !object.starts_with('{') {
         return Err("an entry that is no object".to_owned());
     }
@@ -137,6 +137,8 @@ mod tests {
 
     #[test]
     fn lists_become_rows_with_what_their_object_says() {
+        const PAGES: ListOfRows =
+            ListOfRows { text: Some("page"), constants: &[], repeated: &[], renamed: &[], ..DAYS };
         let object =
             json!({"attributes": {"accountId": "7", "days": [{"startDate": "x", "n": 1}, {"startDate": null}]}});
         assert_eq!(
@@ -148,8 +150,6 @@ mod tests {
         for wrong in [json!({"other": []}), json!({"days": {}}), json!({"days": [1]})] {
             assert!(unfolded(&wrong, RowsOf::Lists(&[DAYS])).is_err(), "{wrong}");
         }
-        const PAGES: ListOfRows =
-            ListOfRows { text: Some("page"), constants: &[], repeated: &[], renamed: &[], ..DAYS };
         let pages = unfolded(&json!({"days": ["home", "se\"arch"]}), RowsOf::Lists(&[PAGES])).unwrap();
         assert_eq!(pages, json!([{"page": "home"}, {"page": "se\"arch"}]));
     }

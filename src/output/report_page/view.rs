@@ -267,7 +267,9 @@ impl Money {
         let omitted_days = sums.by_day.len().saturating_sub(MAX_DAYS);
         let days = sums.by_day.iter().skip(omitted_days);
         let mut rest = sums.other_campaigns;
-        others.iter().for_each(|(_, (_, numbers))| rest.add(*numbers));
+        for (_, (_, numbers)) in others {
+            rest.add(*numbers);
+        }
         let has_more = sums.other_campaigns != Numbers::default();
         let count = counted(others.len() as u64, "other campaign");
         Self {
@@ -321,12 +323,11 @@ impl RestatedView {
             }
             view.days = changes.days.iter().map(|day| row(day.day.to_string(), day.before, day.after)).collect();
         } else if view.lines.is_empty() {
-            view.intro = "Nothing: no earlier sync had read any of these days.".to_owned();
+            "Nothing: no earlier sync had read any of these days.".clone_into(&mut view.intro);
         } else {
-            view.intro =
-                "Criteo changes its numbers for weeks, so these days were read again. The earlier values are not \
-                          known here: an export to a folder compares them."
-                    .to_owned();
+            "Criteo changes its numbers for weeks, so these days were read again. The earlier values are not known \
+             here: an export to a folder compares them."
+                .clone_into(&mut view.intro);
         }
         view
     }
