@@ -287,6 +287,8 @@ impl Filtered<KeepAll> {
 }
 
 impl<F: for<'a> FnMut(u64, &'a str) -> Result<Option<Cow<'a, str>>, String>> RowSink for Filtered<F> {
+    const IS_RAW: bool = true;
+
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> Result<(), D::Error> {
         let row = <&RawValue>::deserialize(row)?;
         if let Some(object) = (self.keep)(self.at, row.get()).map_err(D::Error::custom)? {

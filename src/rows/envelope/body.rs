@@ -69,6 +69,10 @@ impl<'de, S: RowSink> Visitor<'de> for ResponseBody<'_, 'de, S> {
                     let data: &'de RawValue = map.next_value()?;
                     self.rows().data(data.get()).map_err(serde::de::Error::custom)?;
                 }
+                "data" if S::IS_RAW => {
+                    let data: &'de RawValue = map.next_value()?;
+                    self.rows().raw(data.get()).map_err(serde::de::Error::custom)?;
+                }
                 "data" | "rows" => map.next_value_seed(self.rows())?,
                 "errors" | "error" | "warnings" | "meta" | "metadata" | "columns" | "links" | "paging"
                 | "pagination" | "page" | "pageinfo" => {
@@ -117,6 +121,16 @@ impl<'de, S: RowSink> Rows<'_, 'de, S> {
             return self.element(raw);
         }
         self.deserialize(&mut serde_json::Deserializer::from_str(raw))
+    }
+
+    fn raw(mut self, raw: &'de str) -> serde_json::Result<()> {
+        let mut deserializer = serde_json::Deserializer::from_str(raw);
+        if !raw.starts_with('{') {
+            return self.deserialize(&mut deserializer);
+        }
+        self.sink.row(&mut deserializer)?;
+        self.add(1);
+        Ok(())
     }
 
     /// Reads an element that holds rows in its attributes, or is a row itself.

@@ -34,6 +34,9 @@ use crate::support::text::excerpt;
 
 /// Receives the rows of a response one by one.
 pub trait RowSink {
+    /// Whether rows are read as raw JSON, which a single object in `data` allows only if it is read as raw JSON, too.
+    const IS_RAW: bool = false;
+
     /// Consumes one row.
     ///
     /// # Errors

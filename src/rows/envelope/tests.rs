@@ -172,3 +172,33 @@ fn errors_and_warnings_around_the_rows_are_read_in_every_format() {
         check_into(r#"{"columns":["a"],"data":[[1]],"rows":"2"}"#, Shape::Report, &mut CheckOnly).unwrap().is_short()
     );
 }
+
+/// A sink that takes rows as raw JSON.
+#[derive(Default)]
+struct Raw(Vec<String>);
+
+impl RowSink for Raw {
+    const IS_RAW: bool = true;
+
+    fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        self.0.push(<&serde_json::value::RawValue>::deserialize(row)?.get().to_owned());
+        Ok(())
+    }
+}
+
+#[test]
+fn raw_rows_come_from_lists_and_from_a_single_object() {
+    for (body, rows) in [
+        ("{\"data\":{\"id\": 1},\"errors\":[]}", &["{\"id\": 1}"][..]),
+        ("{\"data\":[{\"id\": 1},{}]}", &["{\"id\": 1}", "{}"]),
+        ("{\"data\":null}", &[]),
+        ("[{\"id\": 1}]", &["{\"id\": 1}"]),
+    ] {
+        let mut raw = Raw::default();
+        let envelope = check_into(body, Shape::Plain, &mut raw).unwrap();
+        assert_eq!(
+            (raw.0, envelope.rows.unwrap_or(0)),
+            (rows.iter().map(|row| (*row).to_owned()).collect(), rows.len() as u64)
+        );
+    }
+}
