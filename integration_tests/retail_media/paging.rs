@@ -54,7 +54,7 @@ fn numbered_pages_whose_total_changes_are_read_again() {
     let page = json!({"data": [], "metadata": {"totalItemsAcrossAllPages": 3}, "errors": [], "warnings": []});
     bench
         .sandbox
-        .add_fault(json!({"match": {"path": "/campaigns", "text": "pageIndex=1"}, "times": 1,
+        .add_fault(json!({"match": {"path": "/campaigns", "text": "/campaigns 1 "}, "times": 1,
             "do": {"body": page.to_string()}}))
         .unwrap();
     let transcript = bench.read(&bench.catalog(&["rm_campaigns"], "full_refresh"), None);
@@ -91,7 +91,7 @@ fn requests_stay_on_the_configured_host_and_ask_for_the_largest_pages() {
         ("/retailers/search", "limit=10"),
         ("/in-review-report", "limit=50"),
         ("/balances", "limit=500"),
-        ("/products", "fields=status%2CbidOverride"),
+        ("/products", "fields=status,bidOverride"),
     ] {
         let mut of_path = requests.iter().filter(|request| request.line.contains(path)).peekable();
         assert!(of_path.peek().is_some(), "{path}");

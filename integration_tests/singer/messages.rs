@@ -43,8 +43,8 @@ fn about_and_version_need_no_configuration() {
     let text = about.to_string();
     assert!(!text.contains("airbyte_") && !properties.contains_key("report_row_cap"), "{text}");
     let markdown = ask(&["--about", "--format", "markdown"]);
-    assert!(markdown.contains("| `currency` | yes |"), "{markdown}");
-    assert!(ask(&["--about"]).contains("currency (required): "));
+    assert!(markdown.contains("| `client_secret` | yes |"), "{markdown}");
+    assert!(ask(&["--about"]).contains("client_secret (required): "));
     assert!(ask(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
     assert!(ask(&["--help"]).contains("--discover"));
 }

@@ -161,7 +161,7 @@ mod tests {
             json!({"attributes": {"keywords": {"b \"c\"": {"bid": 1.50}, "a": null}, "rank": ["a", "b \"c\""]}});
         assert_eq!(
             unfolded(&object, how).unwrap(),
-            json!([{"keyword": "a", "rank": 1}, {"keyword": "b \"c\"", "rank": 2, "bid": 1.50}])
+            json!([{"keyword": "b \"c\"", "rank": 2, "bid": 1.50}, {"keyword": "a", "rank": 1}])
         );
         assert_eq!(unfolded(&json!({"attributes": {"keywords": null}}), how).unwrap(), json!([]));
         assert!(unfolded(&json!({"keywords": []}), how).is_err());
