@@ -54,7 +54,7 @@ fn numbered_pages_whose_total_changes_are_read_again() {
     let page = json!({"data": [], "metadata": {"totalItemsAcrossAllPages": 3}, "errors": [], "warnings": []});
     bench
         .sandbox
-        .add_fault(json!({"match": {"path": "/campaigns", "text": "pageIndex=1"}, "times": 1,
+        .add_fault(json!({"match": {"path": "/campaigns", "text": "/campaigns 1 "}, "times": 1,
             "do": {"body": page.to_string()}}))
         .unwrap();
     let transcript = bench.read(&bench.catalog(&["rm_campaigns"], "full_refresh"), None);
