@@ -16,7 +16,7 @@ const READS: &[&str] = &["/search", "/recommend-keywords", "/recommend-categorie
 /// Reports that 2026-07 replaced; the sandbox has no data for them.
 const LEGACY: &[&str] = &["/reports/campaigns", "/reports/line-items", "/reports/accounts"];
 
-fn is_read(method: &str, path: &str) -> bool {
+pub fn is_read(method: &str, path: &str) -> bool {
     let is_post = READS.iter().any(|end| path.ends_with(end))
         || path.ends_with("/catalogs")
         || path.ends_with("/catalogs/sellers")

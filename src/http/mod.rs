@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
 use crate::config::Config;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, Kind, Result};
 pub use crate::http::memory::{MEMORY_MIB, Memory};
 use crate::http::rate_limit::RateLimiter;
 pub use crate::http::rate_limit::{CallClass, OnWait};
@@ -33,7 +33,7 @@ pub use crate::http::token::{Auth, RefreshTokens, Turn};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use crate::http::transport::parse_headers;
 pub use crate::http::transport::{Body, Download};
-use crate::http::transport::{HEAD_TIMEOUT, Response, Transport};
+use crate::http::transport::{HEAD_TIMEOUT, Opened, Response, Transport};
 use crate::support::text::excerpt;
 use crate::support::{scan, watchdog};
 
@@ -260,6 +260,69 @@ impl Client {
         }
     }
 
+    /// Opens a response of any size, to be received a piece at a time; `None` if it has no content. Tries once.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`]; transient if another attempt may succeed.
+    pub async fn open(&self, call: &Call) -> Result<Option<Box<Download>>> {
+        let task = watchdog::task(call.display_path());
+        task.waits_for("a free connection slot");
+        let slot = self.limiter.slot(call.class).await;
+        task.waits_for("memory for its response");
+        let space = self.admit(call, call.expected_bytes).await;
+        task.waits_for("the token");
+        let token = self.auth.token(&self.transport, &self.budget).await?;
+        task.waits_for("the response");
+        let mut request = request(self.root.clone(), call, &token)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let sent = Instant::now();
+        let opened = self.transport.open(request, space).await;
+        let status = opened.as_ref().ok().map(|opened| match opened {
+            Opened::File(_) => 200,
+            Opened::Nothing => 204,
+            Opened::Other(response) => response.status,
+        });
+        (self.on_response)(CallStats {
+            endpoint: call.display_path(),
+            status,
+            duration: sent.elapsed(),
+            calls_left: None,
+        });
+        let failure = match opened {
+            Ok(Opened::File(download)) => {
+                token.served();
+                return Ok(Some(download));
+            }
+            Ok(Opened::Nothing) => return Ok(None),
+            Ok(Opened::Other(response)) => {
+                self.limiter.update_from(call.class, &response.rate_limit);
+                crate::http::response::failure(call, &response)
+            }
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::Permanent(error) => Err(error),
+            Failure::Unauthorized(error) => {
+                task.waits_for("the token");
+                let discarded = self.auth.discard(&token).await;
+                let is_useless = discarded == Discarded::Useless;
+                Err(if is_useless { error } else { Error { kind: Kind::Transient, ..error } })
+            }
+            Failure::Retryable { error, wait, .. } => {
+                if let Wait::RateLimited(wait) = wait {
+                    drop(slot);
+                    self.limiter.pause(call.class, wait).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits before a job is asked for its status again.
+    pub async fn wait_for_job(&self, wait: Duration) {
+        crate::http::rate_limit::sleep(self.budget.scaled(wait)).await;
+    }
+
     /// Waits for the call budget, then for memory. Calls that wait for the budget hold no memory.
     async fn admit(&self, call: &Call, expected_bytes: usize) -> crate::http::memory::Reservation {
         loop {
@@ -337,7 +400,8 @@ fn judge<T>(
     response: Response,
     check: &impl Fn(&str) -> Result<T>,
 ) -> std::result::Result<(Body, T), Failure> {
-    if response.status != 200 {
+    // A job that was created may respond with 201.
+    if !matches!(response.status, 200 | 201) {
         return Err(crate::http::response::failure(call, &response));
     }
     let text = response.body.text().map_err(Failure::retryable)?;
@@ -352,7 +416,7 @@ fn judge<T>(
         ))));
     }
     let checked = check(text).map_err(|error| match error.kind {
-        crate::error::Kind::Transient => Failure::retryable(error),
+        Kind::Transient => Failure::retryable(error),
         _ => Failure::Permanent(error),
     })?;
     Ok((response.body, checked))

@@ -138,6 +138,8 @@ pub enum Request {
     },
     /// `POST path` without a body: everything in one response.
     BarePost,
+    /// A job whose file has an object per line: `POST path` creates it, or `POST path/sellers` for accounts of sellers.
+    Catalog,
 }
 
 impl Request {
@@ -166,7 +168,7 @@ impl Request {
             Self::PagedGet { limit } | Self::PagedSearch { limit, .. } => Some(limit),
             Self::NumberedPages { size } => Some(size),
             Self::AccountSearch { limit, .. } | Self::Post { limit, .. } => limit,
-            Self::Get | Self::Search | Self::BarePost => None,
+            Self::Get | Self::Search | Self::BarePost | Self::Catalog => None,
         }
     }
 }

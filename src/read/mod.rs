@@ -88,6 +88,8 @@ pub(crate) struct ReadContext<'a> {
     output: &'a Output,
     config: &'a Config,
     pub(crate) advertisers: &'a [AdvertiserId],
+    /// The kinds of accounts, of those that have one.
+    kinds: Option<&'a BTreeMap<AdvertiserId, String>>,
     /// Whether the configuration lists inaccessible advertisers.
     has_missing: bool,
     /// Stopped, so that all streams use the same today.
@@ -205,6 +207,7 @@ impl<'a> ReadContext<'a> {
             output,
             config,
             advertisers: portfolio.map_or(&[], |portfolio| &portfolio.advertisers),
+            kinds: portfolio.map(|portfolio| &portfolio.kinds),
             has_missing: portfolio.is_some_and(|portfolio| !portfolio.missing.is_empty()),
             clock: clock_of(client, config).stopped(),
             lost: RefCell::default(),

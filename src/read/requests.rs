@@ -51,6 +51,7 @@ pub fn objects<'a>(
             });
             of_type(resource, numbers.collect())
         }
+        Request::Catalog => of_type("CatalogRequest", Map::from_iter([("format".to_owned(), "json-newline".into())])),
         Request::Search => Some(json!({"filters": {"advertiserIds": ids(advertisers)}})),
         Request::PagedSearch { resource, .. } => {
             of_type(resource, Map::from_iter([("advertiserIds".to_owned(), json!(ids(advertisers)))]))
@@ -159,6 +160,22 @@ fn query(
         }
     }
     Value::Object(query)
+}
+
+/// The request that creates a catalog of an account of sellers.
+#[must_use]
+pub fn seller_catalog(of_brands: Call, sellers: &[Value]) -> Call {
+    let mut path = of_brands.path;
+    path.push("sellers".to_owned());
+    let body = json!({"data": {"type": "SellerCatalogRequest", "attributes": {"sellers": sellers}}});
+    Call { path, body: Some(body.to_string()), ..of_brands }
+}
+
+/// The request for a part of a job, its status or its output.
+#[must_use]
+pub fn job(jobs: &[&str], job: &str, part: &str) -> Call {
+    let path = [jobs, &[job, part]].concat();
+    Call { memory: Memory::Rows, ..Call::shared(&path) }
 }
 
 /// The request for the log files of one advertiser and day.

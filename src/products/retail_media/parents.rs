@@ -9,6 +9,10 @@ use crate::products::fan_out::{DEFAULT, FanOut, ParentSource, ParentStream};
 /// One request per account.
 pub(super) static ACCOUNT: FanOut = FanOut { source: ParentSource::Scope, values: &[(AccountId, "id")], ..DEFAULT };
 
+/// One job per account.
+pub(super) static CATALOG: FanOut =
+    FanOut { source: ParentSource::Scope, values: &[(AccountId, "id")], is_costly: true, ..DEFAULT };
+
 /// One request per account of a retailer.
 pub(super) static SUPPLY_ACCOUNT: FanOut = FanOut {
     source: ParentSource::ScopeAmongObjects,

@@ -3,7 +3,7 @@
 
 use crate::products::definition::{StreamDef, entity};
 use crate::products::retail_media::parents::{
-    ACCOUNT, AUCTION_LINE_ITEM, BALANCE, CAMPAIGN, CONTACT_LIST, LINE_ITEM, PREFERRED_LINE_ITEM, RETAILER,
+    ACCOUNT, AUCTION_LINE_ITEM, BALANCE, CAMPAIGN, CATALOG, CONTACT_LIST, LINE_ITEM, PREFERRED_LINE_ITEM, RETAILER,
     SUPPLY_ACCOUNT,
 };
 use crate::products::{ListOfRows, Permission, Placeholder, QueryParam, Request, RowsOf};
@@ -59,7 +59,7 @@ macro_rules! entity {
 }
 
 use Placeholder::{AccountId, BalanceId, CampaignId, LineItemId, ParentAccountId, RetailerId};
-use Request::{AccountSearch, BarePost, Get, PagedGet, Post};
+use Request::{AccountSearch, BarePost, Catalog, Get, PagedGet, Post};
 
 /// The streams, in reading order.
 pub(crate) static STREAMS: &[StreamDef] = &[
@@ -242,4 +242,8 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(&CONTACT_LIST, &[AccountId]),
+    entity!("rm_catalog_products", RetailMediaCampaigns, "accounts/{account_id}/catalogs", Catalog)
+        .each(&CATALOG, &[AccountId])
+        .empty_keys()
+        .key(&["account_id", "retailer_id", "id", "seller_id"]),
 ];

@@ -4,8 +4,9 @@
 //! their own stream is selected or not. Children of several parents are read at the same time. The state records up to
 //! which parent everything is written, so that an interrupted run resumes there.
 //!
-//! `parents` finds the parents, `walk` reads the list of one, and `results` sums up what was read.
+//! `parents` finds the parents, `walk` reads the list of one, `catalog` the file of a job, and `results` sums up what was read.
 
+mod catalog;
 pub(super) mod parents;
 mod results;
 mod walk;

@@ -33,6 +33,7 @@ impl ReadContext<'_> {
         if !entity.request.is_search() {
             let mut list = match entity.request {
                 Request::NumberedPages { size } => self.walk_numbered(id, entity, parent, size).await,
+                Request::Catalog => self.read_catalog(id, entity, parent).await,
                 _ => self.walk_pages(id, entity, parent, &[]).await,
             }?;
             list.belongs_to(scope_of(parent));
