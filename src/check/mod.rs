@@ -28,7 +28,7 @@ use crate::products::report::DEFAULT_API_VERSION;
 use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
-use crate::support::text::{counted, excerpt};
+use crate::support::text::counted;
 
 /// Timeout per step, as the user is waiting.
 const MAX_STEP_TIME: Duration = Duration::from_secs(15);

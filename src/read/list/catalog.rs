@@ -207,7 +207,7 @@ impl ReadContext<'_> {
         let mut jobs = 1;
         loop {
             let unread = match self.finished_job(&create).await {
-                Ok(job) => match self.read_file(id, &job, account).await {
+                Ok(job) => match self.read_products(id, &job, account).await {
                     Ok(()) => return Ok(list),
                     Err(unread) => unread,
                 },
@@ -275,10 +275,10 @@ impl ReadContext<'_> {
     }
 
     /// Writes the rows of a job's file; a broken transfer is repeated.
-    async fn read_file(&self, id: StreamId, job: &Job, account: &str) -> std::result::Result<(), Unread> {
+    async fn read_products(&self, id: StreamId, job: &Job, account: &str) -> std::result::Result<(), Unread> {
         let mut reading = Reading::new(job, account);
         let (mut attempts, mut written) = (1, 0);
-        while let Err(error) = self.receive(id, &mut reading).await {
+        while let Err(error) = self.receive_products(id, &mut reading).await {
             if error.cause == Some(Cause::NotFound) {
                 return Err(Unread::Expired(error));
             }
@@ -297,7 +297,7 @@ impl ReadContext<'_> {
         Ok(())
     }
 
-    async fn receive(&self, id: StreamId, reading: &mut Reading<'_>) -> Result<()> {
+    async fn receive_products(&self, id: StreamId, reading: &mut Reading<'_>) -> Result<()> {
         if let Some(mut download) = self.client.open(&requests::job(JOBS, &reading.job.id, "output")).await? {
             while let Some(bytes) = download.next().await? {
                 let mut bytes = &bytes[..];
@@ -305,18 +305,18 @@ impl ReadContext<'_> {
                     let used = reading.feed(bytes)?;
                     bytes = &bytes[used..];
                     if reading.portion.len() >= PORTION {
-                        self.write_portion(id, reading).await?;
+                        self.write_products(id, reading).await?;
                         download.has_waited();
                     }
                 }
             }
         }
         let result = reading.end();
-        self.write_portion(id, reading).await?;
+        self.write_products(id, reading).await?;
         result
     }
 
-    async fn write_portion(&self, id: StreamId, reading: &mut Reading<'_>) -> Result<()> {
+    async fn write_products(&self, id: StreamId, reading: &mut Reading<'_>) -> Result<()> {
         if reading.portion.is_empty() {
             return Ok(());
         }
