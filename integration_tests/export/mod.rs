@@ -3,6 +3,7 @@
 mod disk;
 mod folder;
 mod kills;
+mod missing;
 mod pipe;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::{DataType, Schema};
 
-use crate::output::table::folder::{FileFormat, Folder, Tables, WORKBOOK};
+use crate::output::table::finish::WORKBOOK;
+use crate::output::table::folder::{FileFormat, Folder, Tables};
 use crate::output::table::store::ParquetFile;
 use crate::output::table::{DECIMAL, in_file};
 use crate::support::text::counted;

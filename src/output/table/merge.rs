@@ -22,23 +22,33 @@ use crate::support::watchdog;
 /// How many keys are in memory: a partition with more rows is merged in several passes. Few in unit tests.
 const MAX_KEYS: u64 = if cfg!(test) { 10 } else { 1_000_000 };
 
+/// Called before the file of a partition is removed.
+type Removing<'a> = dyn FnMut(&str) -> io::Result<()> + 'a;
+
 impl Store {
-    /// Merges staged files; returns the files that have changed, whether or not they still exist.
+    /// Merges staged files; returns the files that have changed, whether or not they still exist. `removing` is called
+    /// with the name of each partition that loses its last row.
     ///
     /// # Errors
     /// If a file cannot be read or written. The old files are as they were, and the staged ones still there.
-    pub(super) fn merge(&self, staged: Vec<StagedFile>) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn merge(&self, staged: Vec<StagedFile>, removing: &mut Removing) -> io::Result<Vec<PathBuf>> {
         let Some(change) = Change::new(staged)? else { return Ok(Vec::new()) };
         let mut changed = Vec::new();
         for start in change.partitions(self) {
             let path = self.path(&change.layout, start);
-            self.merge_partition(&change, start, &path)?;
+            self.merge_partition(&change, start, &path, removing)?;
             changed.push(path);
         }
         Ok(changed)
     }
 
-    fn merge_partition(&self, change: &Change, start: Option<NaiveDate>, path: &Path) -> io::Result<()> {
+    fn merge_partition(
+        &self,
+        change: &Change,
+        start: Option<NaiveDate>,
+        path: &Path,
+        removing: &mut Removing,
+    ) -> io::Result<()> {
         let layout = &change.layout;
         let Some(new) = change.files.first().map(|file| Arc::clone(&file.schema)) else { return Ok(()) };
         let old = open_old(path, &layout.name)?;
@@ -65,6 +75,9 @@ impl Store {
                 }
             }
             let is_kept = out.rows > 0 || layout.partition == Partition::None;
+            if let Some(start) = start.filter(|_| !is_kept) {
+                removing(&layout.partition.name(start))?;
+            }
             out.writer.into_inner().map_err(other).map(|_: File| is_kept)
         });
         written.map_err(|error| in_file(path, error))
@@ -219,7 +232,7 @@ mod tests {
                 staged.finish_file(None).unwrap();
             }
             let files = files_of(&folder.join("staged")).unwrap();
-            for path in store.merge(files).unwrap() {
+            for path in store.merge(files, &mut |_| Ok(())).unwrap() {
                 assert!(path.ends_with("transactions/2026-10.parquet"));
             }
         }

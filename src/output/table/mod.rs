@@ -3,9 +3,12 @@
 pub(crate) mod arrow_file;
 mod change;
 pub(crate) mod columns;
+mod finish;
 pub mod folder;
 mod guide;
+mod manifest;
 mod merge;
+mod record;
 pub(crate) mod render;
 mod rows;
 pub(crate) mod staged;

@@ -97,6 +97,16 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
+    /// The names of a table's partitions that have a file.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn partitions(&self, table: &str) -> io::Result<BTreeSet<String>> {
+        let files = self.files(table)?;
+        let names = files.iter().filter_map(|path| path.file_stem()?.to_str()).filter(|name| is_partition(name));
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// A Parquet file among the tables that no export wrote, such as the copy that a file manager or a synced drive makes.
     /// Files that cannot be read stop only their own table.
     ///
