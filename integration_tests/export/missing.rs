@@ -77,6 +77,40 @@ fn a_folder_that_was_emptied_is_filled_again() {
     }
 }
 
+/// Outside of the lookback, where no run reads it.
+#[test]
+fn a_damaged_month_is_named_and_stops_nothing_else() {
+    for (format, tables) in
+        [("parquet", "out"), ("csv", "out/.source-criteo/tables"), ("xlsx", "out/.source-criteo/tables")]
+    {
+        let bench = Bench::new(Options { ads: 1, advertisers: 1, ..Options::default() }, 75);
+        let streams = ["campaign_statistics_daily", "mpo_campaign_statistics", "ads"];
+        let run = || export(&bench, &streams, &["--format", format]);
+        assert_eq!(run().code, Some(0));
+        let month = bench.directory.join(tables).join(streams[0]).join("2026-08.parquet");
+        let whole = std::fs::read(&month).unwrap();
+        std::fs::write(&month, &whole[..whole.len() / 2]).unwrap();
+        let damaged = run();
+        assert_eq!(damaged.code, Some(1), "{}", damaged.stderr);
+        let errors: Vec<_> = damaged.stderr.lines().filter(|line| line.starts_with("ERROR")).collect();
+        assert!(
+            errors[0].contains("2026-08.parquet is damaged") && errors[0].contains("Delete it and run"),
+            "{errors:?}"
+        );
+        assert_eq!(errors.len(), 1 + usize::from(format == "xlsx"), "{errors:?}");
+        assert!(!damaged.stderr.contains("cannot be written") && !damaged.stderr.contains("Cannot write"));
+        for stream in &streams[1..] {
+            assert!(damaged.stderr.contains(&format!("{stream}: ")), "{stream}: {}", damaged.stderr);
+        }
+        assert!(damaged.stdout.contains("DuckDB: ") || damaged.stdout.contains("Excel: "), "{}", damaged.stdout);
+        std::fs::remove_file(&month).unwrap();
+        let next = run();
+        assert_eq!((next.code, warnings(&next.stderr).len()), (Some(0), 1), "{}", next.stderr);
+        let truth = truth_of(&bench, streams[0], &bench.discover()[streams[0]]).len();
+        assert!(next.stderr.contains(&format!("{}: {truth} rows in the table", streams[0])), "{}", next.stderr);
+    }
+}
+
 #[test]
 fn files_deleted_after_an_interrupted_run_are_read_again() {
     let mut bench = Bench::new(Options { ads: 1, advertisers: 2, ..Options::default() }, 100);

@@ -71,6 +71,9 @@ impl Session {
         for stream in streams.iter().filter(|stream| catalog.iter().any(|configured| configured.name == stream.name)) {
             folder.reread_missing(stream)?;
         }
+        if config.read.scope_ids.is_empty() {
+            folder.reads_all(config.product().scope().many);
+        }
         let states = folder.states().clone();
         let reports = catalog.iter().filter(|configured| configured.sync_mode == Ok(SyncMode::Incremental));
         let reports: Vec<_> = reports.map(|configured| configured.name.clone()).collect();

@@ -1,5 +1,6 @@
 //! A folder with exported tables: data files for people, and `.source-criteo` with states and rows on their way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::output::state_file::{OF_EXPORT, STATE_OF_EXPORT, StateFile};
 use crate::output::stream::StreamSetup;
 use crate::output::table::finish::count_rows;
 pub use crate::output::table::manifest::{FileFormat, Manifest, format_of};
-use crate::output::table::manifest::{MANIFEST, cannot_be_written, check_manifest, refuse_foreign};
+use crate::output::table::manifest::{MANIFEST, cannot_be_written, check_manifest, refuse_foreign, refuse_links};
 use crate::output::table::record::{RECORD, Record};
 use crate::output::table::staged::{self, Staged};
 use crate::output::table::store::{ParquetFile, Store, is_damaged_parquet, open_old};
@@ -35,6 +36,12 @@ pub struct Folder {
     staged: PathBuf,
     states: StateFile,
     record: Record,
+    /// The tables that could not be merged, which was reported.
+    pub(super) unmerged: BTreeSet<String>,
+    /// What advertisers are called, if this run reads all that grant consent.
+    reads_all: Option<&'static str>,
+    /// Tables with rows of advertisers that this run does not read, by these.
+    absent: BTreeMap<BTreeSet<String>, Vec<String>>,
     /// Held as long as this value lives.
     _lock: Kept,
 }
@@ -48,6 +55,7 @@ impl Folder {
         let hidden = root.join(OF_EXPORT);
         let broken = |error: io::Error| cannot_be_written(root, &error);
         refuse_foreign(root, &hidden)?; // guard: foreign-files
+        refuse_links(root)?; // guard: links
         files::create_folder(&hidden).map_err(broken)?;
         let lock = Kept::open_or_make(&hidden.join("lock")).map_err(|error| match error {
             TryLockError::WouldBlock => Error::transient(format!(
@@ -78,7 +86,18 @@ impl Folder {
             )));
         }
         let record = Record::open(hidden.join(RECORD), &store).map_err(broken)?;
-        Ok(Self { root: root.to_owned(), format, store, staged, states, record, _lock: lock })
+        Ok(Self {
+            root: root.to_owned(),
+            format,
+            store,
+            staged,
+            states,
+            record,
+            unmerged: BTreeSet::new(),
+            reads_all: None,
+            absent: BTreeMap::new(),
+            _lock: lock,
+        })
     }
 
     /// Merges what an interrupted run has left; returns the tables that cannot be merged, and why.
@@ -99,6 +118,25 @@ impl Folder {
     #[must_use]
     pub fn states(&self) -> &States {
         self.states.states()
+    }
+
+    /// Notes that this run reads all advertisers that grant consent, and what they are called.
+    pub fn reads_all(&mut self, scopes: &'static str) {
+        self.reads_all = Some(scopes);
+    }
+
+    /// Warnings about what this run has left in the folder.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let Some(scopes) = self.reads_all else { return Vec::new() };
+        let texts = self.absent.iter().map(|(ids, tables)| {
+            let tables = tables.join(",");
+            format!(
+                "Previously exported {scopes} no longer grant consent: {}. Their rows stay as they were. To remove them, \
+                 export again with `--streams {tables} --reset`.",
+                list_of(ids.iter().cloned())
+            )
+        });
+        texts.collect()
     }
 
     /// Removes state and files of a table, so that it is read from the start.
@@ -198,6 +236,14 @@ impl Folder {
     /// # Errors
     /// If a file cannot be read or written.
     pub(crate) fn merge(&mut self, name: &str) -> io::Result<()> {
+        let merged = self.merge_staged(name);
+        if merged.is_err() {
+            self.unmerged.insert(name.to_owned());
+        }
+        merged
+    }
+
+    fn merge_staged(&mut self, name: &str) -> io::Result<()> {
         let folder = self.staged.join(name);
         let files = staged::files_of(&folder)?;
         let state: Option<Value> = files.iter().rev().find_map(|file| file.notes.state.clone());
@@ -205,7 +251,11 @@ impl Folder {
         // Later, the merge may have written new files in their place.
         self.record.note_missing(&self.store, name)?;
         let record = &mut self.record;
-        for path in self.store.merge(files, &mut |partition| record.forget(name, partition))? {
+        let merged = self.store.merge(files, &mut |partition| record.forget(name, partition))?;
+        if !merged.absent.is_empty() && self.reads_all.is_some() {
+            self.absent.entry(merged.absent).or_default().push(name.to_owned());
+        }
+        for path in merged.changed {
             self.render(&path)?;
         }
         if let Some(state) = state {
@@ -235,4 +285,9 @@ impl Folder {
 /// The error of rows that were read and cannot be merged into files.
 pub(crate) fn unmerged(error: &io::Error) -> Error {
     Error::system(format!("The rows that were read cannot be written to files: {error}."))
+}
+
+/// The error of files that cannot be read or written after all rows were merged.
+pub(crate) fn unfinished(error: &io::Error) -> Error {
+    Error::system(format!("{error}."))
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::output::state_file::OF_EXPORT;
+use crate::output::table::in_file;
 use crate::support::files;
 
 /// The name of the manifest in the part of the folder that is not for people.
@@ -65,9 +66,58 @@ impl Manifest {
     }
 }
 
+/// Folders within folders: `.source-criteo/tables/<table>`.
+const MAX_DEPTH: u32 = 3;
+
+/// Refuses links in the folder. Files are written next to their tables and renamed, which replaces a link to a file and
+/// fails for one to a folder elsewhere.
+pub(super) fn refuse_links(root: &Path) -> Result<()> {
+    let link = link_in(root, 0).map_err(|error| cannot_be_written(root, &error))?;
+    match link {
+        Some(link) => Err(Error::config(format!(
+            "{} is a link, and an export writes only within its folder. Replace the link with what it leads to. The \
+             folder itself may be a link.",
+            link.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn link_in(folder: &Path, depth: u32) -> io::Result<Option<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // What else is wrong with the folder is reported elsewhere.
+        Err(_) if depth == 0 => return Ok(None),
+        Err(error) => return Err(in_file(folder, error)),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let (kind, name) = (entry.file_type()?, entry.file_name());
+        if depth == 0 && name != OF_EXPORT && name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if kind.is_symlink() {
+            return Ok(Some(entry.path()));
+        }
+        if kind.is_dir()
+            && depth < MAX_DEPTH
+            && let Some(link) = link_in(&entry.path(), depth + 1)?
+        {
+            return Ok(Some(link));
+        }
+    }
+    Ok(None)
+}
+
 pub(super) fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {
     let entries = match fs::read_dir(root) {
         Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && root.is_symlink() => {
+            return Err(Error::config(format!(
+                "{} is a link to a folder that does not exist. Create that folder, or name another one.",
+                root.display()
+            )));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::config(format!("{} is not a folder. Name a folder to export to.", root.display())));

@@ -68,6 +68,9 @@ struct Layout {
     period: Option<String>,
     /// The zone of days.
     zone: Option<String>,
+    /// Whether its objects are a list of their own, whatever advertisers are read.
+    #[serde(default)]
+    is_whole: bool,
 }
 
 /// Which old rows a new read replaces.
@@ -130,7 +133,10 @@ impl Layout {
         };
         let period = stream.cursor().filter(|_| partition != Partition::None).map(str::to_owned);
         let zone = zone.map(|zone| zone.name().to_owned());
-        Self { name: stream.name.clone(), keys: stream.primary_key.clone(), merge, partition, period, zone }
+        let is_whole = matches!(&stream.source, Source::Entity(entity)
+            if !entity.each.has_parents() && !entity.request.is_search());
+        let (name, keys) = (stream.name.clone(), stream.primary_key.clone());
+        Self { name, keys, merge, partition, period, zone, is_whole }
     }
 
     fn zone(&self) -> Option<Tz> {
