@@ -1,6 +1,7 @@
 //! Questions at the terminal: yes or no, a line, an item of a list, several items, a path.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
@@ -85,8 +86,16 @@ async fn ask<T: Send + 'static>(
 ) -> Result<T> {
     let _before = Before::of_terminal();
     let asked = tokio::task::spawn_blocking(move || question(&ColorfulTheme::default(), &Term::stderr()));
-    let response = asked.await.ok().and_then(std::result::Result::ok);
-    response.ok_or_else(|| Error::config("Standard input ended before setup finished."))
+    match asked.await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == std::io::ErrorKind::Interrupted => {
+            // Ctrl-C was typed and has become a signal, which ends the program like any other; nothing waits for it if
+            // the parent process ignores it.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Err(Error::config("Setup was interrupted."))
+        }
+        _ => Err(Error::config("Standard input ended before setup finished.")),
+    }
 }
 
 /// The terminal as it was before a question. Questions hide the cursor and read key by key; a signal ends the program
