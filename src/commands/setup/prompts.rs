@@ -1,7 +1,6 @@
 //! Questions at the terminal: yes or no, a line, an item of a list, several items, a path.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
@@ -89,10 +88,8 @@ async fn ask<T: Send + 'static>(
     match asked.await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(dialoguer::Error::IO(error))) if error.kind() == std::io::ErrorKind::Interrupted => {
-            // Ctrl-C was typed and has become a signal, which ends the program like any other; nothing waits for it if
-            // the parent process ignores it.
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            Err(Error::config("Setup was interrupted."))
+            // Ctrl-C was typed and has become a signal, which ends the program like any other.
+            std::future::pending().await
         }
         _ => Err(Error::config("Standard input ended before setup finished.")),
     }
