@@ -223,6 +223,7 @@ impl<'a> ReportReader<'a> {
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
         let result = self.read_all(retired).await;
         self.tally.holes = self.hole_texts();
+        self.tally_unproven();
         self.warn_about_repeated_rows();
         self.run.output.tally(self.id, self.tally);
         Outcome { result, has_rows: self.has_rows }

@@ -12,7 +12,7 @@ use crate::products::report::Report;
 use crate::read::report::{ReportReader, Response, is_settled_since};
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, Totals, is_settled};
-use crate::read::track::{LAST_READ, MIN_CAP, Slice};
+use crate::read::track::{LAST_READ, MIN_CAP, Slice, Track};
 use crate::support::text::list_of;
 
 /// After this many differing periods, a run reads no more of them again.
@@ -177,6 +177,19 @@ impl<'a> ReportReader<'a> {
             return Some(differences);
         }
         None
+    }
+
+    /// Counts the settled periods that this run could not read, or not compare, for every advertiser.
+    pub(crate) fn tally_unproven(&mut self) {
+        let (grain, today) = (self.report.grain, self.range.today);
+        let unread = self.tracks.iter().flat_map(Track::holes);
+        let uncompared = self.totals_check.uncompared.values().flatten();
+        for window in unread.chain(uncompared) {
+            let first = Window { start: period_start(window.start, grain), ..*window };
+            for period in first.singles(grain).filter(|period| is_settled(period.start, grain, today)) {
+                self.tally.miss(period.start);
+            }
+        }
     }
 
     /// Counts the settled periods of a slice that was compared with totals. Periods with rows that could not be summed do
