@@ -564,7 +564,9 @@ impl Writer {
             self.stop.send(Stop::OutputFailed(error.message));
         }
         self.write_page();
-        if let Some(text) = self.next_step.take().filter(|_| !self.stop.is_stopping()) {
+        // Nothing follows from a run without a stream, such as one with a mistyped name.
+        let has_next_step = !self.streams.is_empty() && !self.stop.is_stopping();
+        if let Some(text) = self.next_step.take().filter(|_| has_next_step) {
             let width = self.summary.terminal.map_or(usize::MAX, Terminal::width);
             self.show(&wrapped(&text, width).join("\n"));
         }

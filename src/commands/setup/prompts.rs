@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Completion, Confirm, FuzzySelect, Input, MultiSelect};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::error::{Error, Result};
 use crate::support::redact;
@@ -83,10 +83,16 @@ pub(crate) async fn choose_several(question: String, items: Vec<String>) -> Resu
 async fn ask<T: Send + 'static>(
     question: impl FnOnce(&ColorfulTheme, &Term) -> dialoguer::Result<T> + Send + 'static,
 ) -> Result<T> {
-    let _before = Before::of_terminal();
+    let _before = Before::without_echo();
     let asked = tokio::task::spawn_blocking(move || question(&ColorfulTheme::default(), &Term::stderr()));
-    let response = asked.await.ok().and_then(std::result::Result::ok);
-    response.ok_or_else(|| Error::config("Standard input ended before setup finished."))
+    match asked.await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == std::io::ErrorKind::Interrupted => {
+            // Ctrl-C was typed and has become a signal, which ends the program like any other.
+            std::future::pending().await
+        }
+        _ => Err(Error::config("Standard input ended before setup finished.")),
+    }
 }
 
 /// The terminal as it was before a question. Questions hide the cursor and read key by key; a signal ends the program
@@ -94,8 +100,15 @@ async fn ask<T: Send + 'static>(
 struct Before(Option<Termios>);
 
 impl Before {
-    fn of_terminal() -> Self {
-        Self(tcgetattr(std::io::stderr()).ok())
+    /// Questions show what is typed themselves. Between two keys they leave the terminal as they found it: with echo, fast
+    /// typing would appear twice.
+    fn without_echo() -> Self {
+        let before = tcgetattr(std::io::stderr()).ok();
+        if let Some(mut silent) = before.clone() {
+            silent.local_modes.remove(LocalModes::ECHO);
+            let _ = tcsetattr(std::io::stderr(), OptionalActions::Now, &silent);
+        }
+        Self(before)
     }
 }
 

@@ -82,6 +82,8 @@ pub(crate) struct Calendar {
     pub periods: Vec<NaiveDate>,
     /// Which statuses each period has, for any advertiser.
     present: Vec<[bool; STATUSES]>,
+    /// Whether a period is settled and was to be read.
+    is_due: Vec<bool>,
     /// At most [`MAX_GROUPS`], the worst first.
     pub groups: Vec<Group>,
     /// The advertisers of all other groups, and the worst status of each of their periods.
@@ -173,8 +175,14 @@ impl StreamDays {
         for written in &self.written {
             canvas.write(written, plan);
         }
+        let mut is_due = vec![false; canvas.periods.len()];
+        for (window, _) in &plan.tracks {
+            is_due[canvas.range(*window)].fill(true);
+        }
+        let settled = canvas.settled(plan);
+        is_due[settled..].fill(false);
         let words = self.words.clone();
-        Calendar { grain: Some(plan.grain), words, is_coarse: self.is_coarse, ..canvas.into_calendar() }
+        Calendar { grain: Some(plan.grain), words, is_due, is_coarse: self.is_coarse, ..canvas.into_calendar() }
     }
 }
 
@@ -212,8 +220,7 @@ impl<'a> Canvas<'a> {
 
     fn write(&mut self, written: &'a Written, plan: &Planned) {
         let range = self.range(written.days);
-        let is_settled = |period: NaiveDate| period_end(period, plan.grain) <= plan.settled_until;
-        let settled = range.start + self.periods[range.clone()].partition_point(|period| is_settled(*period));
+        let settled = self.settled(plan).clamp(range.start, range.end);
         for id in written.advertisers.iter() {
             let row = self.row(id);
             row[range.start..settled].fill(written.status);
@@ -231,6 +238,11 @@ impl<'a> Canvas<'a> {
                 self.row(id)[index] = *status;
             }
         }
+    }
+
+    /// How many periods are settled.
+    fn settled(&self, plan: &Planned) -> usize {
+        self.periods.partition_point(|period| period_end(*period, plan.grain) <= plan.settled_until)
     }
 
     /// The periods that begin in these days.
@@ -286,13 +298,19 @@ fn worsen(worst: &mut [Status], cells: &[Status]) {
 }
 
 impl Calendar {
-    /// The settled periods that were compared, and whether all their sums agree.
+    /// The settled periods of a report that was compared, and whether all their sums agree. A period that was not read or
+    /// not compared for an advertiser does not agree.
     pub(crate) fn compared(&self) -> impl Iterator<Item = (Window, bool)> {
         let grain = self.grain.unwrap_or(Grain::Day);
-        self.periods.iter().zip(&self.present).filter_map(move |(start, present)| {
-            let differs = present[Status::Differs as usize];
+        let has =
+            |present: &[bool; STATUSES], statuses: &[Status]| statuses.iter().any(|status| present[*status as usize]);
+        let is_compared = self.present.iter().any(|present| has(present, &[Status::Agrees, Status::Differs]));
+        let periods = self.periods.iter().zip(&self.present).zip(&self.is_due);
+        periods.filter_map(move |((start, present), is_due)| {
+            let fails = has(present, &[Status::Differs, Status::NotComparable, Status::Missing]);
+            let is_counted = is_compared && *is_due && (fails || has(present, &[Status::Agrees]));
             let window = Window { start: *start, end: period_end(*start, grain) };
-            (differs || present[Status::Agrees as usize]).then_some((window, !differs))
+            is_counted.then_some((window, !fails))
         })
     }
 
@@ -365,8 +383,12 @@ mod tests {
             group.cells.iter().map(|status| status.symbol()).collect::<String>()
         };
         assert_eq!([cells(0), cells(1), cells(2)], ["maasm", "madsm", "nmmmm"]);
-        assert_eq!(calendar.compared().map(|(_, agrees)| agrees).collect::<Vec<_>>(), [true, false]);
+        // Each day is missing for an advertiser, or differs.
+        assert_eq!(calendar.compared().map(|(_, agrees)| agrees).collect::<Vec<_>>(), [false, false, false]);
         assert_eq!(calendar.worst_of_first(1), Status::Missing);
+        days.covered(&written(Window { start: day(1), end: day(5) }, 0..3, &[(1, day(3))]));
+        let agreeing: Vec<_> = days.calendar().compared().map(|(_, agrees)| agrees).collect();
+        assert_eq!(agreeing, [true, true, false]);
     }
 
     #[test]

@@ -223,6 +223,7 @@ impl<'a> ReportReader<'a> {
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
         let result = self.read_all(retired).await;
         self.tally.holes = self.hole_texts();
+        self.tally_unproven();
         self.warn_about_repeated_rows();
         self.run.output.tally(self.id, self.tally);
         Outcome { result, has_rows: self.has_rows }
@@ -363,9 +364,11 @@ impl<'a> ReportReader<'a> {
             self.totals_check.lacks_totals(slice, self.settled_until(), error);
         }
         self.totals_check.lacks_sums(slice, &unsummed, self.report.grain);
+        // With those of earlier parts.
+        let unsummed = self.totals_check.uncompared_in(slice, self.report.grain);
         let mut check = Check::NotCompared;
         if totals.is_some() && sums.is_some() && slice.part.is_none() {
-            self.tally_comparison(slice, &differing);
+            self.tally_comparison(slice, &differing, &unsummed);
             check = facts::check(&differing, &unsummed);
         }
         if let Some(sums) = sums.filter(|_| slice.part.is_some())

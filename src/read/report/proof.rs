@@ -12,7 +12,7 @@ use crate::products::report::Report;
 use crate::read::report::{ReportReader, Response, is_settled_since};
 use crate::read::sums::Sums;
 use crate::read::totals::{Differences, Totals, is_settled};
-use crate::read::track::{LAST_READ, MIN_CAP, Slice};
+use crate::read::track::{LAST_READ, MIN_CAP, Slice, Track};
 use crate::support::text::list_of;
 
 /// After this many differing periods, a run reads no more of them again.
@@ -60,6 +60,20 @@ impl TotalsCheck {
 
     pub(crate) fn uncompared_of(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = Window> {
         self.uncompared.get(advertiser).into_iter().flatten().copied()
+    }
+
+    /// The periods of a slice that were not, or not completely, compared for an advertiser: by this response or an
+    /// earlier part of it.
+    pub(crate) fn uncompared_in(&self, slice: &Slice, grain: Grain) -> BTreeSet<(u64, NaiveDate)> {
+        let first = Window { start: period_start(slice.window.start, grain), ..slice.window };
+        let periods: Vec<_> = first.singles(grain).map(|period| period.start).collect();
+        let of_advertiser = |advertiser: &AdvertiserId| {
+            let is_in = |start: &NaiveDate| {
+                self.uncompared_of(advertiser).any(|window| window.start <= *start && *start <= window.end)
+            };
+            periods.iter().copied().filter(is_in).map(|start| (numeric_id(&advertiser.0), start)).collect::<Vec<_>>()
+        };
+        slice.advertisers.iter().flat_map(of_advertiser).collect()
     }
 
     pub(crate) fn differing_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
@@ -158,18 +172,39 @@ impl<'a> ReportReader<'a> {
         {
             let differences = self.comparison(slice).differing(totals, &sums, slice);
             self.totals_check.add_differing(&differences);
-            self.tally_comparison(slice, &differences);
+            let uncompared = self.totals_check.uncompared_in(slice, self.report.grain);
+            self.tally_comparison(slice, &differences, &uncompared);
             return Some(differences);
         }
         None
     }
 
-    /// Counts the settled periods of a slice that was compared with totals.
-    pub(crate) fn tally_comparison(&mut self, slice: &Slice, differences: &Differences) {
+    /// Counts the settled periods that this run could not read, or not compare, for every advertiser.
+    pub(crate) fn tally_unproven(&mut self) {
+        let (grain, today) = (self.report.grain, self.range.today);
+        let unread = self.tracks.iter().flat_map(Track::holes);
+        let uncompared = self.totals_check.uncompared.values().flatten();
+        for window in unread.chain(uncompared) {
+            let first = Window { start: period_start(window.start, grain), ..*window };
+            for period in first.singles(grain).filter(|period| is_settled(period.start, grain, today)) {
+                self.tally.miss(period.start);
+            }
+        }
+    }
+
+    /// Counts the settled periods of a slice that was compared with totals. Periods with rows that could not be summed do
+    /// not agree.
+    pub(crate) fn tally_comparison(
+        &mut self,
+        slice: &Slice,
+        differences: &Differences,
+        uncompared: &BTreeSet<(u64, NaiveDate)>,
+    ) {
         let (grain, today) = (self.report.grain, self.range.today);
         let first = Window { start: period_start(slice.window.start, grain), ..slice.window };
         for period in first.singles(grain).filter(|period| is_settled(period.start, grain, today)) {
-            let agrees = !differences.periods.iter().any(|(day, _)| *day == period.start);
+            let agrees = !differences.periods.iter().any(|(day, _)| *day == period.start)
+                && !uncompared.iter().any(|(_, day)| *day == period.start);
             self.tally.compare(period.start, agrees);
         }
     }
