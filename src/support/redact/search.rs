@@ -8,8 +8,8 @@ const DEPTH: u32 = 3; // guard: spellings-of-secrets
 /// Maximum length of an escape, including nested escapes.
 pub(super) const MAX_ESCAPE_LEN: usize = 24;
 
-/// The end of the longest match of `form` that starts at `start`, in any escaping. A form is a secret as it is, in base64
-/// or in hex. A match that the end of the text cuts off counts if [`SHORTEST`] bytes match.
+/// The end of the longest match of `form` that starts at `start`, in any escaping. A form is a secret as it is, in
+/// base64 or in hex. A match that the end of the text cuts off counts if [`SHORTEST`] bytes match.
 pub(super) fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
     let (first, wanted) = (text.get(start)?, form.first()?);
     if !is_mark(*first) && !spells(*first, *wanted) {
