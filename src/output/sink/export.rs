@@ -64,7 +64,7 @@ impl Export {
         self.folder.daily_sums(table, first)
     }
 
-    /// Writes what covers all tables, and says what they hold and what to do with them.
+    /// Writes the files that cover all tables, logs the rows of each table, and prints the next steps.
     pub(super) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool) -> Result<()> {
         self.folder.finish().map_err(|error| unmerged(&error))?;
         for table in &self.merged {
