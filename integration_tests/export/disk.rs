@@ -88,7 +88,10 @@ fn assert_no_leftovers(bench: &Bench) {
     assert_eq!(std::fs::read_dir(hidden.join("staged")).unwrap().count(), 0);
     let names: BTreeSet<_> =
         std::fs::read_dir(&hidden).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(names, BTreeSet::from(["export.json", "lock", "staged", "state.json", "tables"].map(str::to_owned)));
+    assert_eq!(
+        names,
+        BTreeSet::from(["export.json", "files.json", "lock", "staged", "state.json", "tables"].map(str::to_owned))
+    );
 }
 
 #[test]

@@ -104,6 +104,34 @@ fn a_lost_permission_is_reported_with_its_tables() {
 }
 
 #[test]
+fn rows_of_advertisers_without_consent_stay_and_are_named() {
+    let mut bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
+    let streams = ["advertisers", "campaigns", "ads"];
+    assert_eq!(export(&bench, &streams, &[]).code, Some(0));
+    let all = rows(&bench, "advertisers").len();
+    bench.sandbox.change(|options| options.without_consent = vec!["1002".into()]);
+    let run = export(&bench, &streams, &[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let [warning] = lines(&run.stderr, "no longer grant consent")[..] else { panic!("{}", run.stderr) };
+    let names = warning.split_once("--streams ").unwrap().1.split_once(" --reset").unwrap().0;
+    assert!(warning.contains(": 1002. ") && names.split(',').count() == 2, "{warning}");
+    assert!(names.contains("campaigns") && names.contains("ads"), "{warning}");
+    for stream in &streams[1..] {
+        assert!(rows(&bench, stream).iter().any(|row| row["advertiser_id"] == "1002"), "{stream}");
+    }
+    // The list of those that the app may read is as Criteo sends it.
+    let listed = rows(&bench, "advertisers");
+    assert!(listed.len() == all - 1 && listed.iter().all(|row| row["id"] != "1002"), "{listed:?}");
+    let reset = export(&bench, &streams[1..], &["--reset"]);
+    assert!(reset.code == Some(0) && lines(&reset.stderr, "no longer grant").is_empty(), "{}", reset.stderr);
+    assert!(rows(&bench, "ads").iter().all(|row| row["advertiser_id"] != "1002"));
+    // Others than those that the user names are left alone on purpose.
+    bench.config["advertiser_ids"] = json!(["1001"]);
+    let narrow = export(&bench, &streams, &[]);
+    assert!(narrow.code == Some(0) && lines(&narrow.stderr, "no longer grant").is_empty(), "{}", narrow.stderr);
+}
+
+#[test]
 fn a_table_whose_report_is_gone_is_named() {
     let mut bench = Bench::new(Options { ads: 1, advertisers: 1, ..Options::default() }, 5);
     bench.config["custom_reports"] =
@@ -154,36 +182,50 @@ fn an_interrupted_export_reports_it_once() {
 fn the_next_steps_work_in_any_folder() {
     let bench = Bench::new(Options { ads: 1, ..Options::default() }, 5);
     bench.file("config.json", &bench.config);
-    let folder = "my \"files\" of Ana's";
-    for format in ["parquet", "csv", "jsonl", "arrow", "xlsx"] {
+    let run = |program: &str, code: &str| {
+        let output = Command::new(program).args(["-c", code]).current_dir(&bench.directory).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let any = ["my \"files\" of Ana's", "a[1]b*?", "~x", "-x", "new\nline's", "back\\slash", "C:"];
+    let formats = ["parquet", "csv", "jsonl", "arrow", "xlsx"];
+    let folders = any.iter().map(|folder| (*folder, "parquet")).chain(formats.map(|format| (any[0], format)));
+    for (folder, format) in folders {
+        let folder = format!("{folder}.{format}");
         let mut program = bench.program();
-        let folder = format!("{folder}/{format}");
-        program.args(["export", &folder, "--config", "config.json", "--streams", "campaigns", "--format", format]);
+        program.args([
+            "export",
+            "--config",
+            "config.json",
+            "--streams",
+            "campaigns",
+            "--format",
+            format,
+            "--",
+            &folder,
+        ]);
         let output = program.output().unwrap();
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
-        for line in text.lines().filter_map(|line| line.strip_prefix("DuckDB: ")) {
-            // Prints the arguments of DuckDB, as the shell passes them.
-            let script = format!("duckdb() {{ printf '%s\\n' \"$@\"; }}; {line}");
-            let shell = Command::new("sh").args(["-c", &script]).output().unwrap();
-            let arguments = String::from_utf8(shell.stdout).unwrap();
-            let path = match format {
-                "jsonl" => format!("FROM '{}/campaigns.jsonl' LIMIT 10", folder.replace('\'', "''")),
-                _ => format!("{folder}/views.sql"),
-            };
-            assert!(
-                shell.status.success() && arguments.lines().any(|argument| argument == path),
-                "{line}: {arguments}"
-            );
+        let steps = |name: &str| text.lines().filter_map(|line| line.strip_prefix(name)).collect::<Vec<_>>();
+        let (duckdb, python) = (steps("DuckDB: "), steps("Python: "));
+        assert_eq!(duckdb.len(), usize::from(["parquet", "csv", "jsonl"].contains(&format)), "{text}");
+        assert_eq!(python.len(), usize::from(["parquet", "arrow"].contains(&format)), "{text}");
+        for line in duckdb {
+            // DuckDB's file, as the shell passes it.
+            let (is_there, path) = run("bash", &format!("duckdb() {{ test -f \"$2\" && echo \"$2\"; }}; {line}"));
+            assert!(is_there && !path.starts_with(['-', '~']), "{line}: {path}");
         }
-        for line in text.lines().filter_map(|line| line.strip_prefix("Python: ")) {
+        for line in python {
+            // Python's patterns are those of polars.
             let path = line.split_once('(').unwrap().1.trim_end_matches(')');
-            let shell = Command::new("python3").args(["-c", &format!("print({path})")]).output().unwrap();
-            let printed = String::from_utf8(shell.stdout).unwrap();
-            assert!(printed.starts_with(&folder), "{line}: {printed}");
+            let (_, found) = run("python3", &format!("import glob; print(glob.glob({path}))"));
+            assert!(found.contains(&format!("campaigns.{format}")) && !found.starts_with("['~"), "{line}: {found}");
         }
         assert!(format != "xlsx" || text.contains(&format!("{folder}/criteo.xlsx")), "{text}");
+        assert!(text.lines().all(|line| line.contains(": ") || line.contains(" in ")), "{text}");
     }
+    let views = std::fs::read_to_string(bench.directory.join("a[1]b*?.parquet/views.sql")).unwrap();
+    assert!(views.contains("/a[[]1]b[*][?].parquet/campaigns.parquet'"), "{views}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod disk;
 mod folder;
 mod kills;
+mod links;
+mod missing;
 mod pipe;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ const OBJECTS: [&str; 3] = ["campaigns", "ads", "ad_sets"];
 
 struct Run {
     code: Option<i32>,
+    stdout: String,
     stderr: String,
 }
 
@@ -45,7 +48,7 @@ fn plain_export(bench: &Bench, more: &[&str]) -> Run {
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     let secret = bench.config["client_secret"].as_str().unwrap();
     assert!(!stderr.contains(secret) && !stdout.contains(secret));
-    Run { code: output.status.code(), stderr }
+    Run { code: output.status.code(), stdout, stderr }
 }
 
 /// Moves the clocks of sandbox and program.

@@ -67,6 +67,13 @@ impl Session {
             folder.reset(&configured.name)?;
         }
         let unmerged = folder.merge_leftovers()?;
+        catalog.retain(|configured| unmerged.iter().all(|(name, _)| *name != configured.name));
+        for stream in streams.iter().filter(|stream| catalog.iter().any(|configured| configured.name == stream.name)) {
+            folder.reread_missing(stream)?;
+        }
+        if config.read.scope_ids.is_empty() {
+            folder.reads_all(config.product().scope().many);
+        }
         let states = folder.states().clone();
         let reports = catalog.iter().filter(|configured| configured.sync_mode == Ok(SyncMode::Incremental));
         let reports: Vec<_> = reports.map(|configured| configured.name.clone()).collect();
@@ -75,7 +82,6 @@ impl Session {
         tell_earlier_days(&what.days, kept, &folder);
         let is_current = lacking.is_none_or(|lacking| warn_of_stale_tables(&folder, &streams, &lacking));
         self.output.export_to(folder);
-        catalog.retain(|configured| unmerged.iter().all(|(name, _)| *name != configured.name));
         let are_merged = unmerged.is_empty();
         for (name, error) in unmerged {
             self.output.reject_stream(name, error);

@@ -126,7 +126,11 @@ pub mod folder {
             match *self {}
         }
 
-        pub(crate) fn finish(&mut self) -> io::Result<()> {
+        pub(crate) fn finish(&mut self) -> Vec<io::Error> {
+            match *self {}
+        }
+
+        pub(crate) fn warnings(&self) -> Vec<String> {
             match *self {}
         }
 
@@ -141,6 +145,10 @@ pub mod folder {
         pub(crate) fn next_steps(&self) -> Vec<String> {
             match *self {}
         }
+    }
+
+    pub(crate) fn unfinished(error: &io::Error) -> Error {
+        Error::system(error.to_string())
     }
 
     pub(crate) fn unmerged(error: &io::Error) -> Error {

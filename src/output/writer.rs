@@ -543,14 +543,18 @@ impl Writer {
         }
         self.summary.end_bars();
         if !self.streams.is_empty() {
+            for text in self.sink.warnings() {
+                self.log(Level::WARN, None, &text);
+            }
             self.sum_up();
-            let is_stopping = self.stop.is_stopping();
-            if let Err(error) = self.sink.finish(&mut self.lines, !self.has_unmerged, is_stopping) {
-                self.report_error(None, &error);
-                self.has_unmerged = true;
+            let problems = self.sink.finish(&mut self.lines, self.stop.is_stopping());
+            for error in &problems {
+                self.report_error(None, error);
             }
             if self.has_unmerged {
                 self.stop.send(Stop::OutputFailed("some files could not be written; see the errors above".to_owned()));
+            } else if !problems.is_empty() {
+                self.stop.send(Stop::Reported);
             }
         }
         self.flush();

@@ -38,7 +38,7 @@ pub fn end_by(stop: &Stop) -> ExitCode {
         // As other programs do when their reader is gone, such as `| head -1`.
         Stop::ReaderGone => end_by_signal(SIGPIPE),
         // Already reported as an error of the run.
-        Stop::Panicked | Stop::Stalled => ExitCode::FAILURE,
+        Stop::Panicked | Stop::Stalled | Stop::Reported => ExitCode::FAILURE,
         Stop::OutputFailed(error) => {
             complain(&format!("Cannot write the output: {error}."));
             ExitCode::FAILURE

@@ -15,6 +15,8 @@ pub enum Stop {
     Stalled,
     /// The writer thread panicked.
     Panicked,
+    /// Files cannot be read or written, which was reported after the last stream.
+    Reported,
     /// Stdout cannot be written for another reason.
     OutputFailed(String),
 }

@@ -99,6 +99,7 @@ pub(super) fn verdict(
         Some(Stop::ReaderGone) => ("bad", "Interrupted: the reader of the output went away".to_owned()),
         Some(Stop::Stalled) => ("bad", "Stopped: the sync made no progress".to_owned()),
         Some(Stop::Panicked) => ("bad", "Stopped by an internal error".to_owned()),
+        Some(Stop::Reported) => ("bad", "Incomplete: some files could not be read or written".to_owned()),
         Some(Stop::OutputFailed(error)) => ("bad", format!("Incomplete: the output could not be written ({error})")),
         None if !failures.is_empty() => {
             ("bad", format!("Incomplete: {} of {all} not read in full", grouped(failures.len() as u64)))

@@ -6,12 +6,12 @@ use std::io;
 use chrono::NaiveDate;
 use tracing::Level;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::calendar::Window;
 use crate::output::report_page::watch::Numbers;
 use crate::output::sink::StreamFiles;
 use crate::output::stream::{StreamOutput, StreamSetup};
-use crate::output::table::folder::{Folder, unmerged};
+use crate::output::table::folder::{Folder, unfinished, unmerged};
 use crate::output::table::staged::Staged;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Lines;
@@ -64,19 +64,26 @@ impl Export {
         self.folder.daily_sums(table, first)
     }
 
-    /// Writes the files that cover all tables, logs the rows of each table, and prints the next steps.
-    pub(super) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool) -> Result<()> {
-        self.folder.finish().map_err(|error| unmerged(&error))?;
+    /// Warnings about what the run has left in the folder.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.folder.warnings()
+    }
+
+    /// Writes the files that cover all tables, logs the rows of each table, and prints the next steps. Returns what could
+    /// not be read or written.
+    pub(super) fn finish(&mut self, out: &mut Lines) -> Vec<Error> {
+        let problems = self.folder.finish();
         for table in &self.merged {
-            let rows = self.folder.count_rows(&table.name).map_err(|error| unmerged(&error))?;
+            // A file that cannot be read is among the problems.
+            let Ok(rows) = self.folder.count_rows(&table.name) else { continue };
             let read = table.days.map(|days| format!("; read {days}")).unwrap_or_default();
             let proof = table.proof.as_ref().map(|proof| format!("; {proof}")).unwrap_or_default();
             let text = format!("{} in the table{read}{proof}.", counted(rows, "row"));
             self.log.line(Level::INFO, Some(&table.name), &text);
         }
-        for line in self.folder.next_steps().into_iter().filter(|_| shows_next_steps) {
+        for line in self.folder.next_steps() {
             out.text(&line);
         }
-        Ok(())
+        problems.iter().map(unfinished).collect()
     }
 }

@@ -258,19 +258,21 @@ impl Sink {
         }
     }
 
-    /// Writes what a sink wants after the last stream.
-    ///
-    /// # Errors
-    /// If a file cannot be written.
-    pub(crate) fn finish(&mut self, out: &mut Lines, shows_next_steps: bool, is_stopping: bool) -> Result<()> {
+    /// Warnings about the whole run.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        if let Self::Export(export) = self { export.warnings() } else { Vec::new() }
+    }
+
+    /// Writes what a sink wants after the last stream. Returns what could not be read or written.
+    pub(crate) fn finish(&mut self, out: &mut Lines, is_stopping: bool) -> Vec<Error> {
         match self {
             Self::Singer(sink) => sink.finish(out),
             Self::Pipe(pipe) => pipe.finish(out),
             Self::Export(_) if is_stopping => {}
-            Self::Export(export) => return export.finish(out, shows_next_steps),
+            Self::Export(export) => return export.finish(out),
             Self::Airbyte | Self::Console(_) | Self::Capture(_) => {}
         }
-        Ok(())
+        Vec::new()
     }
 
     /// Reports the failed streams, after everything else.

@@ -22,7 +22,7 @@ use crate::rows::project::RowCells;
 /// Rows of one batch: large enough for columns, small enough for the memory of many streams.
 pub(super) const BATCH_ROWS: usize = 8192;
 /// Bytes of text in one batch, in case rows are long.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Days from 0001-01-01 to 1970-01-01.
 const EPOCH: i32 = 719_163;
 /// Digits that any 64-bit integer has room for.

@@ -1,86 +1,32 @@
 //! A folder with exported tables: data files for people, and `.source-criteo` with states and rows on their way.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Write as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatch;
-use arrow_ipc::writer::FileWriter;
-use arrow_schema::ArrowError;
 use chrono::NaiveDate;
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::output::state_file::{OF_EXPORT, STATE_OF_EXPORT, StateFile};
 use crate::output::stream::StreamSetup;
-use crate::output::table::render::{write_csv, write_csv_header, write_json_lines};
+use crate::output::table::finish::count_rows;
+pub use crate::output::table::manifest::{FileFormat, Manifest, format_of};
+use crate::output::table::manifest::{MANIFEST, cannot_be_written, check_manifest, refuse_foreign, refuse_links};
+use crate::output::table::record::{RECORD, Record};
 use crate::output::table::staged::{self, Staged};
 use crate::output::table::store::{ParquetFile, Store, is_damaged_parquet, open_old};
-use crate::output::table::{Dialect, Table, in_file, other, xlsx};
+use crate::output::table::{Dialect, Layout, Table, in_file, other};
+use crate::products::Stream;
 use crate::protocol::airbyte;
-use crate::state::saved::States;
+use crate::state::reading::Reading;
+use crate::state::saved::{Saved, States};
 use crate::support::files::{self, Kept};
-use crate::support::text::grouped;
-use crate::support::watchdog;
-
-/// The part of the folder that is not for people.
-const MANIFEST: &str = "export.json";
-const VERSION: u32 = 1;
-pub(super) const WORKBOOK: &str = "criteo.xlsx";
-
-/// The format of exported files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FileFormat {
-    /// Parquet, compressed with zstd: for databases, Python, Spark and warehouses.
-    #[default]
-    Parquet,
-    /// CSV with a header (RFC 4180).
-    Csv,
-    /// One Excel workbook with a sheet per stream.
-    Xlsx,
-    /// Arrow IPC files.
-    Arrow,
-    /// One JSON object per line.
-    Jsonl,
-}
-
-impl FileFormat {
-    pub(super) fn extension(self) -> &'static str {
-        match self {
-            Self::Parquet => "parquet",
-            Self::Csv => "csv",
-            Self::Xlsx => "xlsx",
-            Self::Arrow => "arrow",
-            Self::Jsonl => "jsonl",
-        }
-    }
-}
+use crate::support::text::list_of;
 
 /// Tables with their files.
 pub(super) type Tables = Vec<(String, Vec<PathBuf>)>;
-
-/// What all runs of a folder have in common: rows of others would not fit together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    version: u32,
-    format: FileFormat,
-    currency: String,
-    timezone: String,
-    /// Whether the rows are of a simulated account.
-    #[serde(default)]
-    is_simulated: bool,
-}
-
-impl Manifest {
-    /// The manifest of a run.
-    #[must_use]
-    pub fn new(format: FileFormat, currency: String, timezone: String, is_simulated: bool) -> Self {
-        Self { version: VERSION, format, currency, timezone, is_simulated }
-    }
-}
 
 /// A folder that this run exports to. Other runs cannot open it.
 pub struct Folder {
@@ -89,6 +35,13 @@ pub struct Folder {
     pub(super) store: Store,
     staged: PathBuf,
     states: StateFile,
+    record: Record,
+    /// The tables that could not be merged, which was reported.
+    pub(super) unmerged: BTreeSet<String>,
+    /// What advertisers are called, if this run reads all that grant consent.
+    reads_all: Option<&'static str>,
+    /// Tables with rows of advertisers that this run does not read, by these.
+    absent: BTreeMap<BTreeSet<String>, Vec<String>>,
     /// Held as long as this value lives.
     _lock: Kept,
 }
@@ -102,6 +55,7 @@ impl Folder {
         let hidden = root.join(OF_EXPORT);
         let broken = |error: io::Error| cannot_be_written(root, &error);
         refuse_foreign(root, &hidden)?; // guard: foreign-files
+        refuse_links(root)?; // guard: links
         files::create_folder(&hidden).map_err(broken)?;
         let lock = Kept::open_or_make(&hidden.join("lock")).map_err(|error| match error {
             TryLockError::WouldBlock => Error::transient(format!(
@@ -131,7 +85,19 @@ impl Folder {
                 root.display()
             )));
         }
-        Ok(Self { root: root.to_owned(), format, store, staged, states, _lock: lock })
+        let record = Record::open(hidden.join(RECORD), &store).map_err(broken)?;
+        Ok(Self {
+            root: root.to_owned(),
+            format,
+            store,
+            staged,
+            states,
+            record,
+            unmerged: BTreeSet::new(),
+            reads_all: None,
+            absent: BTreeMap::new(),
+            _lock: lock,
+        })
     }
 
     /// Merges what an interrupted run has left; returns the tables that cannot be merged, and why.
@@ -154,12 +120,70 @@ impl Folder {
         self.states.states()
     }
 
+    /// Notes that this run reads all advertisers that grant consent, and what they are called.
+    pub fn reads_all(&mut self, scopes: &'static str) {
+        self.reads_all = Some(scopes);
+    }
+
+    /// Warnings about what this run has left in the folder.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let Some(scopes) = self.reads_all else { return Vec::new() };
+        let texts = self.absent.iter().map(|(ids, tables)| {
+            let tables = tables.join(",");
+            format!(
+                "Previously exported {scopes} no longer grant consent: {}. Their rows stay as they were. To remove them, \
+                 export again with `--streams {tables} --reset`.",
+                list_of(ids.iter().cloned())
+            )
+        });
+        texts.collect()
+    }
+
     /// Removes state and files of a table, so that it is read from the start.
     ///
     /// # Errors
     /// If they cannot be removed.
     pub fn reset(&mut self, name: &str) -> Result<()> {
         self.forget(name).map_err(|error| cannot_be_written(&self.root, &error))
+    }
+
+    /// Has this run read the days of files again that are no longer there, although the state claims them.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or written.
+    pub fn reread_missing(&mut self, stream: &Stream) -> Result<()> {
+        let layout = Layout::new(stream);
+        let reread = self.record.note_missing(&self.store, &layout.name).and_then(|()| self.mark_missing(&layout));
+        reread.map_err(|error| cannot_be_written(&self.root, &error))
+    }
+
+    /// Marks the days of missing files as unread in the saved state.
+    fn mark_missing(&mut self, layout: &Layout) -> io::Result<()> {
+        let name = &layout.name;
+        let names = self.record.missing(name).map(str::to_owned);
+        if names.len() == 0 {
+            return Ok(());
+        }
+        let names = list_of(names);
+        let state = self.states.states().get(name).map(Saved::value).transpose().map_err(other)?;
+        match Reading::of(&state.unwrap_or_default()) {
+            Ok(Reading::Days(mut cursors)) => {
+                for days in self.record.missing_days(layout) {
+                    cursors.lose(days);
+                }
+                self.states.keep(name, &cursors.to_value()).map_err(other)?;
+                self.states.save().map_err(other)?;
+            }
+            // Without a state, everything is read anyway.
+            Ok(_) => {}
+            // The stream fails, with this error.
+            Err(_) => return Ok(()),
+        }
+        tracing::warn!(
+            "Files of the table {name} are no longer in the folder: {names}. Their days are read again, as far as Criteo \
+             keeps them."
+        );
+        self.record.forget_missing(name)
     }
 
     fn forget(&mut self, name: &str) -> io::Result<()> {
@@ -178,7 +202,7 @@ impl Folder {
             }
             fs::remove_file(&path)?;
         }
-        Ok(())
+        self.record.forget_table(name)
     }
 
     /// Where the rows of a stream are collected.
@@ -212,51 +236,37 @@ impl Folder {
     /// # Errors
     /// If a file cannot be read or written.
     pub(crate) fn merge(&mut self, name: &str) -> io::Result<()> {
+        let merged = self.merge_staged(name);
+        if merged.is_err() {
+            self.unmerged.insert(name.to_owned());
+        }
+        merged
+    }
+
+    fn merge_staged(&mut self, name: &str) -> io::Result<()> {
         let folder = self.staged.join(name);
         let files = staged::files_of(&folder)?;
         let state: Option<Value> = files.iter().rev().find_map(|file| file.notes.state.clone());
-        for path in self.store.merge(files)? {
+        let layout = files.first().map(|file| file.notes.layout.clone());
+        // Later, the merge may have written new files in their place.
+        self.record.note_missing(&self.store, name)?;
+        let record = &mut self.record;
+        let merged = self.store.merge(files, &mut |partition| record.forget(name, partition))?;
+        if !merged.absent.is_empty() && self.reads_all.is_some() {
+            self.absent.entry(merged.absent).or_default().push(name.to_owned());
+        }
+        for path in merged.changed {
             self.render(&path)?;
         }
         if let Some(state) = state {
             self.states.keep(name, &state).map_err(other)?;
             self.states.save().map_err(other)?;
         }
-        staged::remove_all(&folder).map_err(|error| in_file(&folder, error))
-    }
-
-    /// Writes what covers all tables: missing files, the workbook, and the views for `DuckDB`.
-    ///
-    /// # Errors
-    /// If a file cannot be read or written.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
-        let tables = self.tables()?;
-        match self.format {
-            FileFormat::Xlsx => {
-                let path = self.root.join(WORKBOOK);
-                let new = self.store.scratch.join("new.xlsx");
-                let (tables, too_large) = sheets(tables)?;
-                let placed = xlsx::write(&new, &self.store.scratch, &tables)
-                    .and_then(|()| File::open(&new)?.sync_all())
-                    .and_then(|()| fs::rename(&new, &path));
-                placed.map_err(|error| {
-                    // Frees space on a full disk.
-                    let _ = fs::remove_file(&new);
-                    in_file(&path, error)
-                })?;
-                files::sync_folder_of(&path);
-                too_large.map_or(Ok(()), Err)
-            }
-            FileFormat::Parquet => self.write_views(&tables),
-            FileFormat::Csv | FileFormat::Arrow | FileFormat::Jsonl => {
-                for path in tables.iter().flat_map(|(_, files)| files) {
-                    if self.store.rendered(path).is_some_and(|rendered| !rendered.exists()) {
-                        self.render(path)?;
-                    }
-                }
-                if self.format == FileFormat::Csv { self.write_views(&tables) } else { Ok(()) }
-            }
+        if let Some(layout) = layout {
+            self.mark_missing(&layout)?;
+            self.record.keep(&self.store, name)?;
         }
+        staged::remove_all(&folder).map_err(|error| in_file(&folder, error))
     }
 
     /// The tables and their Parquet files.
@@ -270,156 +280,6 @@ impl Folder {
         }
         Ok(tables)
     }
-
-    /// Writes a Parquet file in the other format, or removes that file if the Parquet file is gone.
-    fn render(&self, path: &Path) -> io::Result<()> {
-        let Some(target) = self.store.rendered(path) else { return Ok(()) };
-        if !path.exists() {
-            return self.store.write_file(&target, |_| Ok(false)).map_err(|error| in_file(&target, error));
-        }
-        let parquet = ParquetFile::open(path)?;
-        let schema = parquet.schema();
-        let batches = parquet.batches()?;
-        let written = self.store.write_file(&target, |file| {
-            let mut file = BufWriter::new(file);
-            match self.format {
-                FileFormat::Csv => {
-                    write_csv_header(&mut file, &schema)?;
-                    for batch in batches {
-                        write_csv(&mut file, &next(batch)?)?;
-                    }
-                }
-                FileFormat::Arrow => {
-                    let mut writer = FileWriter::try_new(&mut file, &schema).map_err(other)?;
-                    for batch in batches {
-                        writer.write(&next(batch)?).map_err(other)?;
-                    }
-                    writer.finish().map_err(other)?;
-                }
-                FileFormat::Jsonl | FileFormat::Parquet | FileFormat::Xlsx => {
-                    for batch in batches {
-                        write_json_lines(&mut file, &next(batch)?)?;
-                    }
-                }
-            }
-            file.flush()?;
-            Ok(true)
-        });
-        written.map_err(|error| in_file(&target, error))
-    }
-}
-
-/// A batch that was read, which is progress.
-fn next(batch: std::result::Result<RecordBatch, ArrowError>) -> io::Result<RecordBatch> {
-    watchdog::moved();
-    batch.map_err(other)
-}
-
-fn count_rows(files: &[PathBuf]) -> io::Result<u64> {
-    files.iter().map(|file| ParquetFile::open(file).map(|file| file.count_rows())).sum()
-}
-
-/// The tables that fit a sheet, and the error that names the others.
-fn sheets(tables: Tables) -> io::Result<(Tables, Option<io::Error>)> {
-    let (mut fitting, mut too_large) = (Tables::new(), Vec::new());
-    for (name, files) in tables {
-        let rows = count_rows(&files)?;
-        if rows > xlsx::MAX_ROWS {
-            too_large.push(format!("{name} ({})", grouped(rows)));
-        } else {
-            fitting.push((name, files));
-        }
-    }
-    let error = (!too_large.is_empty()).then(|| {
-        io::Error::other(format!(
-            "the workbook lacks {}: a sheet of Excel holds {} rows. Export them to another folder with --format csv \
-             or parquet, or only later days to another folder with --since",
-            too_large.join(", "),
-            grouped(xlsx::MAX_ROWS)
-        ))
-    });
-    Ok((fitting, error))
-}
-
-fn refuse_foreign(root: &Path, hidden: &Path) -> Result<()> {
-    let entries = match fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(Error::config(format!("{} is not a folder. Name a folder to export to.", root.display())));
-        }
-        Err(error) => return Err(cannot_be_written(root, &error)),
-    };
-    if hidden.join(MANIFEST).exists() {
-        return Ok(());
-    }
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    match names.into_iter().find(|name| !name.starts_with('.')) {
-        Some(name) => Err(Error::config(format!(
-            "{} has files that are not from an export, such as {name}. Name an empty folder, or one that does not \
-             exist yet.",
-            root.display()
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// The format of the folder's files; `None` before the first export.
-#[must_use]
-pub fn format_of(root: &Path) -> Option<FileFormat> {
-    let text = fs::read_to_string(root.join(OF_EXPORT).join(MANIFEST)).ok()?;
-    let found: Value = serde_json::from_str(&text).ok()?;
-    serde_json::from_value(found["format"].clone()).ok()
-}
-
-fn check_manifest(root: &Path, path: &Path, manifest: &Manifest) -> Result<()> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let text = serde_json::to_string(manifest).unwrap_or_default() + "\n";
-            return files::write(path, &text).map_err(|error| cannot_be_written(root, &error));
-        }
-        Err(error) => return Err(cannot_be_written(root, &error)),
-    };
-    let found: Value = serde_json::from_str(&text).unwrap_or_default();
-    if found["version"].as_u64().is_some_and(|version| version > u64::from(VERSION)) {
-        return Err(Error::config(format!(
-            "{} was written by a newer version of source-criteo. Update this one, or export to another folder.",
-            root.display()
-        )));
-    }
-    let Ok(found) = serde_json::from_value::<Manifest>(found) else {
-        return Err(Error::config(format!(
-            "{} is damaged. Export to another folder, or delete {} to start again.",
-            path.display(),
-            root.display()
-        )));
-    };
-    for (what, then, now) in [
-        ("the format", found.format.extension(), manifest.format.extension()),
-        ("the currency", &*found.currency, &*manifest.currency),
-        ("the time zone", &*found.timezone, &*manifest.timezone),
-    ] {
-        if then != now {
-            return Err(Error::config(format!(
-                "{} was exported with {what} {then}, and this run has {now}: their rows would not fit together. Export \
-                 to another folder, or use {then}.",
-                root.display()
-            )));
-        }
-    }
-    if found.is_simulated != manifest.is_simulated {
-        let [of, now] = [found.is_simulated, manifest.is_simulated].map(account);
-        return Err(Error::config(format!(
-            "{} has rows of {of}, and this run reads {now}. Export to another folder.",
-            root.display()
-        )));
-    }
-    Ok(())
-}
-
-fn account(is_simulated: bool) -> &'static str {
-    if is_simulated { "a simulated account" } else { "a Criteo account" }
 }
 
 /// The error of rows that were read and cannot be merged into files.
@@ -427,6 +287,7 @@ pub(crate) fn unmerged(error: &io::Error) -> Error {
     Error::system(format!("The rows that were read cannot be written to files: {error}."))
 }
 
-fn cannot_be_written(root: &Path, error: &io::Error) -> Error {
-    Error::config(format!("Cannot export to {}: {error}. Fix this, or export to another folder.", root.display()))
+/// The error of files that cannot be read or written after all rows were merged.
+pub(crate) fn unfinished(error: &io::Error) -> Error {
+    Error::system(format!("{error}."))
 }

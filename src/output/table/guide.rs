@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Field, Schema};
 
-use crate::output::table::folder::{FileFormat, Folder, Tables, WORKBOOK};
+use crate::output::table::finish::WORKBOOK;
+use crate::output::table::folder::{FileFormat, Folder, Tables};
 use crate::output::table::store::ParquetFile;
-use crate::output::table::{DECIMAL, in_file};
+use crate::output::table::{DECIMAL, JSON, in_file};
 use crate::support::text::counted;
 
 const VIEWS: &str = "views.sql";
@@ -25,6 +26,7 @@ impl Folder {
         for (name, files) in tables {
             let select = match self.format {
                 FileFormat::Csv => self.select_csv(&root, files)?,
+                FileFormat::Jsonl => self.select_json(&root, files)?,
                 _ => format!("FROM read_parquet({}, union_by_name = true)", self.listed(&root, files)),
             };
             text += &format!("CREATE OR REPLACE VIEW \"{name}\" AS {select};\n");
@@ -53,12 +55,34 @@ impl Folder {
         Ok(reads.collect::<Vec<_>>().join(" UNION ALL BY NAME "))
     }
 
-    /// The files for people, as a list in SQL. Not a pattern: the folder's name may have letters that mean something in
-    /// one.
+    /// Reads lines of JSON with the types of all their columns.
+    fn select_json(&self, root: &Path, files: &[PathBuf]) -> io::Result<String> {
+        let mut columns: Vec<String> = Vec::new();
+        for file in files {
+            for field in ParquetFile::open(file)?.schema().fields() {
+                let column = match field.metadata().contains_key(JSON) {
+                    true => format!("{}: 'JSON'", sql_text(field.name())),
+                    false => sql_column(field),
+                };
+                if !columns.contains(&column) {
+                    columns.push(column);
+                }
+            }
+        }
+        Ok(format!(
+            "FROM read_json({}, format = 'newline_delimited', columns = {{{}}})",
+            self.listed(root, files),
+            columns.join(", ")
+        ))
+    }
+
+    /// The files for people, as a list in SQL.
     fn listed(&self, root: &Path, files: &[PathBuf]) -> String {
         let quoted = files.iter().map(|file| {
             let shown = self.store.rendered(file).unwrap_or_else(|| file.clone());
-            sql_text(&root.join(shown.strip_prefix(&self.root).unwrap_or(&shown)).display().to_string())
+            let path = root.join(shown.strip_prefix(&self.root).unwrap_or(&shown)).display().to_string();
+            // DuckDB takes each path for a pattern, and a backslash for a separator in patterns.
+            sql_text(&if path.contains('\\') { path } else { literal(&path) })
         });
         format!("[{}]", quoted.collect::<Vec<_>>().join(", "))
     }
@@ -66,60 +90,83 @@ impl Folder {
     /// What to do with the files, as lines of text.
     pub(crate) fn next_steps(&self) -> Vec<String> {
         let root = self.root.display().to_string();
+        let shown = printable(&root);
         let tables = self.tables().unwrap_or_default();
         let Some((name, files)) =
             tables.iter().max_by_key(|(name, files)| (name == "campaign_statistics_daily", files.len()))
         else {
-            return vec![format!("{root} has no files yet: no rows were read.")];
+            return vec![format!("{shown} has no files yet: no rows were read.")];
         };
         let is_single = files.iter().any(|file| file.parent() == Some(&self.store.folder));
         let extension = self.format.extension();
         let pattern = if is_single { format!("{name}.{extension}") } else { format!("{name}/*.{extension}") };
-        let path = format!("{root}/{pattern}");
-        let mut lines = vec![format!("{} in {root}, as {extension}.", counted(tables.len() as u64, "table"))];
+        let mut lines = vec![format!("{} in {shown}, as {extension}.", counted(tables.len() as u64, "table"))];
         let views = || {
-            let script = shell_word(&format!("{root}/{VIEWS}"));
+            let script = shell_word(&format!("{}/{VIEWS}", plain_start(&root)));
             format!("DuckDB: duckdb -init {script} -c 'FROM {name} LIMIT 10'")
         };
+        let polars = |function: &str| {
+            let path = format!("{}/{pattern}", literal(&self.local_root()));
+            format!("Python: import polars; polars.{function}({})", python_text(&path))
+        };
         match self.format {
-            FileFormat::Parquet => {
-                lines.push(views());
-                lines.push(format!("Python: import polars; polars.read_parquet({})", python_text(&path)));
-            }
+            FileFormat::Parquet => lines.extend([views(), polars("read_parquet")]),
             FileFormat::Csv => {
                 lines.push(views());
                 lines.push("Excel: export to another folder with --format xlsx, which keeps ids as text.".to_owned());
             }
-            FileFormat::Xlsx => lines.push(format!("Excel: open {root}/{WORKBOOK}.")),
-            FileFormat::Arrow => {
-                lines.push(format!("Python: import polars; polars.read_ipc({})", python_text(&path)));
-            }
-            FileFormat::Jsonl => {
-                let query = format!("FROM {} LIMIT 10", sql_text(&path));
-                lines.push(format!("DuckDB: duckdb -c {}", shell_word(&query)));
-            }
+            FileFormat::Xlsx => lines.push(format!("Excel: open {shown}/{WORKBOOK}.")),
+            FileFormat::Arrow => lines.push(polars("read_ipc")),
+            FileFormat::Jsonl => lines.push(views()),
         }
         lines
     }
+
+    /// The folder's path so that polars does not take it for a home directory or a URL.
+    fn local_root(&self) -> String {
+        let root = self.root.display().to_string();
+        match fs::canonicalize(&self.root) {
+            Ok(absolute) if root.contains(':') => absolute.display().to_string(),
+            _ => plain_start(&root),
+        }
+    }
+}
+
+/// The path with a start that is neither an option nor a home directory.
+fn plain_start(path: &str) -> String {
+    if path.starts_with(['-', '~']) { format!("./{path}") } else { path.to_owned() }
+}
+
+/// A pattern that matches only this path.
+fn literal(path: &str) -> String {
+    path.chars().map(|letter| if "*?[".contains(letter) { format!("[{letter}]") } else { letter.to_string() }).collect()
+}
+
+/// Text on one line.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() })
+        .collect()
 }
 
 /// The columns with their types, as members of a struct in SQL.
 fn sql_columns(schema: &Schema) -> String {
-    let columns = schema.fields().iter().map(|field| {
-        let (digits, scale) = DECIMAL;
-        let kind = match field.data_type() {
-            DataType::Boolean => "BOOLEAN".to_owned(),
-            DataType::Int64 => "BIGINT".to_owned(),
-            DataType::Float64 => "DOUBLE".to_owned(),
-            DataType::Decimal128(..) => format!("DECIMAL({digits},{scale})"),
-            DataType::Date32 => "DATE".to_owned(),
-            DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE".to_owned(),
-            DataType::Timestamp(_, None) => "TIMESTAMP".to_owned(),
-            _ => "VARCHAR".to_owned(),
-        };
-        format!("{}: '{kind}'", sql_text(field.name()))
-    });
-    columns.collect::<Vec<_>>().join(", ")
+    schema.fields().iter().map(|field| sql_column(field)).collect::<Vec<_>>().join(", ")
+}
+
+fn sql_column(field: &Field) -> String {
+    let (digits, scale) = DECIMAL;
+    let kind = match field.data_type() {
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Int64 => "BIGINT".to_owned(),
+        DataType::Float64 => "DOUBLE".to_owned(),
+        DataType::Decimal128(..) => format!("DECIMAL({digits},{scale})"),
+        DataType::Date32 => "DATE".to_owned(),
+        DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE".to_owned(),
+        DataType::Timestamp(_, None) => "TIMESTAMP".to_owned(),
+        _ => "VARCHAR".to_owned(),
+    };
+    format!("{}: '{kind}'", sql_text(field.name()))
 }
 
 /// A string in SQL.
@@ -129,7 +176,12 @@ fn sql_text(text: &str) -> String {
 
 /// A string in Python.
 fn python_text(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+    let letter = |letter: char| match letter {
+        '\\' | '\'' => format!("\\{letter}"),
+        control if control.is_ascii_control() => format!("\\x{:02x}", u32::from(control)),
+        other => other.to_string(),
+    };
+    format!("'{}'", text.chars().map(letter).collect::<String>())
 }
 
 /// A word of a command line: quoted if a shell would change it.
@@ -137,6 +189,10 @@ fn shell_word(word: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
+    }
+    if word.contains(|letter: char| letter.is_ascii_control()) {
+        let quoted = python_text(word);
+        return format!("${quoted}");
     }
     if !word.contains('\'') {
         return format!("'{word}'");
@@ -160,6 +216,7 @@ mod tests {
             ("Ana's $1", r"'Ana'\''s $1'"),
             ("a\"b", "'a\"b'"),
             ("", "''"),
+            ("a\nb's", r"$'a\x0ab\'s'"),
         ] {
             assert_eq!(shell_word(word), quoted);
         }

@@ -3,9 +3,12 @@
 pub(crate) mod arrow_file;
 mod change;
 pub(crate) mod columns;
+mod finish;
 pub mod folder;
 mod guide;
+mod manifest;
 mod merge;
+mod record;
 pub(crate) mod render;
 mod rows;
 pub(crate) mod staged;
@@ -65,6 +68,9 @@ struct Layout {
     period: Option<String>,
     /// The zone of days.
     zone: Option<String>,
+    /// Whether its objects are a list of their own, whatever advertisers are read.
+    #[serde(default)]
+    is_whole: bool,
 }
 
 /// Which old rows a new read replaces.
@@ -127,7 +133,10 @@ impl Layout {
         };
         let period = stream.cursor().filter(|_| partition != Partition::None).map(str::to_owned);
         let zone = zone.map(|zone| zone.name().to_owned());
-        Self { name: stream.name.clone(), keys: stream.primary_key.clone(), merge, partition, period, zone }
+        let is_whole = matches!(&stream.source, Source::Entity(entity)
+            if !entity.each.has_parents() && !entity.request.is_search());
+        let (name, keys) = (stream.name.clone(), stream.primary_key.clone());
+        Self { name, keys, merge, partition, period, zone, is_whole }
     }
 
     fn zone(&self) -> Option<Tz> {

@@ -50,6 +50,16 @@ pub(super) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> io::Result
     RecordBatch::try_new(Arc::clone(schema), schema.fields().iter().map(column).collect()).map_err(other)
 }
 
+/// The bytes of a batch's strings.
+pub(super) fn bytes_of_text(batch: &RecordBatch) -> usize {
+    let strings = batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
+    let bytes = strings.map(|strings| {
+        let offsets = strings.value_offsets();
+        offsets.last().zip(offsets.first()).map_or(0, |(last, first)| last - first)
+    });
+    bytes.filter_map(|bytes| usize::try_from(bytes).ok()).sum()
+}
+
 /// Which rows are not replaced.
 pub(super) fn outside(batch: &RecordBatch, layout: &Layout, replaced: &ReplacedDays) -> BooleanArray {
     if replaced.is_empty() {
@@ -144,6 +154,13 @@ impl<'a> Scope<'a> {
             advertisers: ids.into_iter().map(|id| numeric_id(id)).collect(),
             countries: countries.into_iter().map(String::as_str).collect(),
         }
+    }
+
+    /// The advertisers of rows that it does not cover.
+    pub(super) fn absent(&self, batch: &RecordBatch) -> BTreeSet<String> {
+        let ids = scope_of(batch).and_then(|column| column.as_string_opt::<i32>());
+        let absent = ids.into_iter().flatten().flatten().filter(|id| !self.advertisers.contains(&numeric_id(id)));
+        absent.map(str::to_owned).collect()
     }
 
     /// Which rows it does not cover. Rows without an advertiser or a country belong to all.

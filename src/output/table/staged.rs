@@ -255,7 +255,7 @@ impl Staged {
         let path = self.folder.join(format!("{:08}.{UNFINISHED}", self.next));
         self.next += 1;
         let created = files::create_folder(&self.folder)
-            .and_then(|()| files::private().create(true).truncate(true).open(&path))
+            .and_then(|()| files::private().create_new(true).open(&path))
             .and_then(|file| FileWriter::try_new(BufWriter::new(file), &self.table.schema).map_err(other));
         let writer = created.map_err(|error| self.give_up(&path, error))?;
         let notes = Notes { layout: self.table.layout.clone(), slices: Vec::new(), state: None, scope: None };

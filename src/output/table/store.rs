@@ -6,18 +6,18 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use chrono::NaiveDate;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
-use crate::output::table::columns::{BATCH_ROWS, day_of_micros, day_of_number};
-use crate::output::table::{Layout, in_file, other};
-use crate::support::files;
+use crate::output::table::columns::{BATCH_BYTES, BATCH_ROWS, day_of_micros, day_of_number};
+use crate::output::table::{Layout, in_file};
+use crate::support::{files, watchdog};
 
 /// Rows that readers of a file skip or load together.
 const ROW_GROUP_ROWS: usize = 250_000;
@@ -40,7 +40,7 @@ pub(super) struct Store {
 /// A Parquet file that is read batch by batch.
 pub(super) struct OldFile {
     pub schema: SchemaRef,
-    pub batches: ParquetRecordBatchReader,
+    pub batches: Batches,
     /// The advertisers and countries whose objects it holds.
     pub scope: BTreeSet<String>,
 }
@@ -97,6 +97,16 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
+    /// The names of a table's partitions that have a file.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn partitions(&self, table: &str) -> io::Result<BTreeSet<String>> {
+        let files = self.files(table)?;
+        let names = files.iter().filter_map(|path| path.file_stem()?.to_str()).filter(|name| is_partition(name));
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// A Parquet file among the tables that no export wrote, such as the copy that a file manager or a synced drive makes.
     /// Files that cannot be read stop only their own table.
     ///
@@ -125,7 +135,7 @@ impl Store {
             files::create_folder(folder)?;
         }
         let new = self.scratch.join("new");
-        let file = File::create(&new)?;
+        let file = create_new(&new)?;
         let written = write(file.try_clone()?).and_then(|is_kept| file.sync_all().map(|()| is_kept));
         let placed = match written {
             Ok(true) => fs::rename(&new, path),
@@ -140,9 +150,37 @@ impl Store {
     }
 }
 
+/// Creates a file, instead of what a killed run left there. What a link leads to is never written.
+///
+/// # Errors
+/// If it cannot be created.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(in_file(path, error)),
+        _ => {}
+    }
+    File::create_new(path).map_err(|error| in_file(path, error))
+}
+
 /// A Parquet file, of which only the metadata was read.
 pub(super) struct ParquetFile {
+    path: PathBuf,
     builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+/// The rows of a Parquet file.
+pub(super) struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Iterator for Batches {
+    type Item = io::Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        watchdog::moved();
+        Some(self.reader.next()?.map_err(|error| damaged(&self.path, &error)))
+    }
 }
 
 impl ParquetFile {
@@ -150,8 +188,10 @@ impl ParquetFile {
     /// If it cannot be read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path).map_err(|error| in_file(path, error))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| in_file(path, error))?;
-        Ok(Self { builder: builder.with_batch_size(BATCH_ROWS) })
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+            .map_err(|error| if is_damaged_parquet(path) { damaged(path, &error) } else { in_file(path, error) })?;
+        let rows = batch_rows(builder.metadata().row_groups());
+        Ok(Self { path: path.to_owned(), builder: builder.with_batch_size(rows) })
     }
 
     /// The value of a key that exports write.
@@ -187,9 +227,33 @@ impl ParquetFile {
 
     /// # Errors
     /// If the first rows cannot be read.
-    pub(super) fn batches(self) -> io::Result<ParquetRecordBatchReader> {
-        self.builder.build().map_err(other)
+    pub(super) fn batches(self) -> io::Result<Batches> {
+        let reader = self.builder.build().map_err(|error| damaged(&self.path, &error))?;
+        Ok(Batches { path: self.path, reader })
     }
+}
+
+/// The rows of a batch whose strings have about [`BATCH_BYTES`], by the size of the strings in each group of rows.
+fn batch_rows(groups: &[RowGroupMetaData]) -> usize {
+    let rows_of = |group: &RowGroupMetaData| {
+        let bytes: i64 = group.columns().iter().filter_map(ColumnChunkMetaData::unencoded_byte_array_data_bytes).sum();
+        let rows = u64::try_from(group.num_rows()).ok()?;
+        let bytes = u64::try_from(bytes.max(group.total_byte_size())).ok()?;
+        usize::try_from((BATCH_BYTES as u64).saturating_mul(rows).checked_div(bytes)?).ok()
+    };
+    groups.iter().filter_map(rows_of).min().unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
+}
+
+/// The error of a Parquet file that cannot be read, and what to do.
+fn damaged(path: &Path, error: &dyn std::error::Error) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "{} is damaged ({error}). Delete it and run the export again: what it held is read again, as far as Criteo \
+             keeps it",
+            path.display()
+        ),
+    )
 }
 
 /// Whether a file is named like a month or a day.

@@ -13,9 +13,7 @@ use crate::output::report_page::amount::Amount;
 use crate::output::report_page::watch::{COST, Numbers, REVENUE};
 use crate::output::table::columns::day_of_number;
 use crate::output::table::folder::Folder;
-use crate::output::table::other;
 use crate::output::table::store::ParquetFile;
-use crate::support::watchdog;
 
 impl Folder {
     /// Sums cost, clicks and revenue of the days from `first` on. Files of earlier months are not read.
@@ -31,8 +29,7 @@ impl Folder {
                 continue;
             }
             for batch in ParquetFile::open(&path)?.batches()? {
-                watchdog::moved();
-                add(&batch.map_err(other)?, first, &mut sums);
+                add(&batch?, first, &mut sums);
             }
         }
         Ok(sums)

@@ -12,8 +12,7 @@ use rust_xlsxwriter::{Format, Workbook, Worksheet};
 
 use crate::output::table::other;
 use crate::output::table::render::decimal_text;
-use crate::output::table::store::ParquetFile;
-use crate::support::watchdog;
+use crate::output::table::store::{ParquetFile, create_new};
 
 /// The most rows of a sheet, without its header (Excel specifications and limits).
 pub(super) const MAX_ROWS: u64 = 1_048_575;
@@ -61,7 +60,7 @@ pub(super) fn write(path: &Path, scratch: &Path, tables: &[(String, Vec<PathBuf>
         sheet.set_freeze_panes(1, 0).map_err(other)?;
         write_table(sheet, files, &formats)?;
     }
-    workbook.save(path).map_err(other)
+    workbook.save_to_writer(create_new(path)?).map_err(other)
 }
 
 fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> io::Result<()> {
@@ -75,7 +74,7 @@ fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> i
     }
     // The rows of a constant memory sheet follow its widths, so those are of the newest rows.
     let newest = match files.last() {
-        Some(file) => ParquetFile::open(file)?.batches()?.next().transpose().map_err(other)?,
+        Some(file) => ParquetFile::open(file)?.batches()?.next().transpose()?,
         None => None,
     };
     for (column, name) in (0_u16..).zip(&columns) {
@@ -87,8 +86,7 @@ fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> i
     let mut row = 0_u32;
     for file in files {
         for batch in ParquetFile::open(file)?.batches()? {
-            watchdog::moved();
-            let batch = batch.map_err(other)?;
+            let batch = batch?;
             for index in 0..batch.num_rows() {
                 row += 1;
                 for (column, name) in (0_u16..).zip(&columns) {

@@ -73,6 +73,23 @@ impl Cursors {
         holes.any(|hole| hole.why == Why::Unproven && (hole.window.start..=hole.window.end).contains(&day))
     }
 
+    /// Notes that rows of these days are lost, so that the next sync requests them again.
+    pub fn lose(&mut self, days: Window) {
+        for (advertiser, cursor) in &self.by_advertiser {
+            // Later days are read anyway.
+            let lost = Window { end: days.end.min(*cursor), ..days };
+            if lost.start <= lost.end {
+                let known = self.holes.remove(advertiser).unwrap_or_default().into_iter();
+                let others =
+                    known.flat_map(|hole| hole.window.without(lost).map(move |window| Hole { window, ..hole }));
+                let mut left: Vec<_> = others.collect();
+                left.push(Hole { window: lost, why: Why::Unread, tries: 0 });
+                left.sort_unstable();
+                self.holes.insert(advertiser.clone(), left);
+            }
+        }
+    }
+
     /// Drops holes before `day`, the first that Criteo serves, and returns those never read.
     pub fn forget_before(&mut self, day: NaiveDate) -> Vec<(AdvertiserId, Window)> {
         let mut lost = Vec::new();
