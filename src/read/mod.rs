@@ -9,6 +9,7 @@ pub mod density;
 mod first_day;
 mod forecast;
 mod in_flight;
+mod jobs;
 pub(crate) mod judge;
 mod list;
 pub(crate) mod log_files;
@@ -28,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::Weekday;
 use futures_util::stream::{self, StreamExt as _};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tracing::Instrument as _;
 
 use crate::config::Config;
@@ -88,6 +89,8 @@ pub(crate) struct ReadContext<'a> {
     output: &'a Output,
     config: &'a Config,
     pub(crate) advertisers: &'a [AdvertiserId],
+    /// The kinds of accounts, of those that have one.
+    kinds: Option<&'a BTreeMap<AdvertiserId, String>>,
     /// Whether the configuration lists inaccessible advertisers.
     has_missing: bool,
     /// Stopped, so that all streams use the same today.
@@ -97,6 +100,8 @@ pub(crate) struct ReadContext<'a> {
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
     totals_cache: TotalsCache,
     parents: Parents,
+    /// Places for files of jobs, which take long to receive.
+    files: Semaphore,
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<(String, String)>>,
     warning_kinds: RefCell<HashSet<String>>,
@@ -205,12 +210,14 @@ impl<'a> ReadContext<'a> {
             output,
             config,
             advertisers: portfolio.map_or(&[], |portfolio| &portfolio.advertisers),
+            kinds: portfolio.map(|portfolio| &portfolio.kinds),
             has_missing: portfolio.is_some_and(|portfolio| !portfolio.missing.is_empty()),
             clock: clock_of(client, config).stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),
             totals_cache: TotalsCache::default(),
             parents: Parents::default(),
+            files: Semaphore::new(jobs::CONCURRENT_FILES),
             ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),
             warning_kinds: RefCell::default(),

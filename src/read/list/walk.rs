@@ -8,7 +8,7 @@ use crate::http::{Body, Call, MEMORY_MIB};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::model::product::Product;
 use crate::output::StreamId;
-use crate::products::{Entity, Request, Rest, RowsOf};
+use crate::products::{Entity, Job, Request, Rest, RowsOf};
 use crate::read::list::parents::ParentKey;
 use crate::read::list::{MAX_IN_A_ROW, MAX_REFUSED, may_concern_one_request};
 use crate::read::numbered::NumberedWalker;
@@ -33,6 +33,8 @@ impl ReadContext<'_> {
         if !entity.request.is_search() {
             let mut list = match entity.request {
                 Request::NumberedPages { size } => self.walk_numbered(id, entity, parent, size).await,
+                Request::Job(Job::Catalog) => self.read_catalog(id, entity, parent).await,
+                Request::Job(Job::Billing) => self.read_billing(id, entity, parent).await,
                 _ => self.walk_pages(id, entity, parent, &[]).await,
             }?;
             list.belongs_to(scope_of(parent));
@@ -265,7 +267,7 @@ impl ReadContext<'_> {
     }
 
     /// A new body with the objects of a response that `keep` keeps or rewrites.
-    async fn part(
+    pub(in crate::read) async fn part(
         &self,
         entity: Entity,
         body: Body,
@@ -362,6 +364,6 @@ fn shape_of(entity: Entity) -> Shape {
 }
 
 /// The advertiser or account of a parent.
-pub(super) fn scope_of(parent: &ParentKey) -> Option<&String> {
+pub(in crate::read) fn scope_of(parent: &ParentKey) -> Option<&String> {
     parent.iter().find(|(variable, _)| variable.is_scope()).map(|(_, id)| id)
 }
