@@ -4,6 +4,7 @@ mod disk;
 mod folder;
 mod kills;
 mod pipe;
+mod retail_media;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -313,12 +313,18 @@ impl Stream {
     /// some objects is limited.
     #[must_use]
     pub fn is_selected_by_default(&self) -> bool {
-        let is_usual = match &self.source {
+        self.is_usual() && !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
+    }
+
+    /// Whether it is read without being named, if the app may read it: not log files, what needs a request per line item or
+    /// a job per account, nor what chosen apps may read only.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        match &self.source {
             Source::Entity(entity) => !entity.is_limited && !entity.each.is_costly,
             Source::Report(_) => true,
             Source::LogLevel => false,
-        };
-        is_usual && !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
+        }
     }
 
     /// Whether Criteo gives access to chosen apps only.
