@@ -5,6 +5,7 @@
 //! concurrently within the call budget; the memory budget keeps fetching and writing in step.
 
 mod ad_sets;
+mod counts;
 pub mod density;
 mod first_day;
 mod forecast;
@@ -39,6 +40,7 @@ use crate::model::ids::AdvertiserId;
 use crate::output::{Output, StreamId};
 use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
+use crate::read::counts::Counts;
 pub use crate::read::forecast::{DryRun, Expected, dry_run};
 pub(crate) use crate::read::forecast::{estimated_time, reports_per_minute};
 use crate::read::in_flight::InFlight;
@@ -100,6 +102,8 @@ pub(crate) struct ReadContext<'a> {
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
     totals_cache: TotalsCache,
     parents: Parents,
+    /// What the counts of lists have shown to count.
+    counts: RefCell<Counts>,
     /// Places for files of jobs, which take long to receive.
     files: Semaphore,
     ids: BTreeMap<&'a str, StreamId>,
@@ -217,6 +221,7 @@ impl<'a> ReadContext<'a> {
             consenting: OnceCell::new(),
             totals_cache: TotalsCache::default(),
             parents: Parents::default(),
+            counts: RefCell::default(),
             files: Semaphore::new(jobs::CONCURRENT_FILES),
             ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),

@@ -236,7 +236,7 @@ async fn consenting(client: &Client, config: &Config) -> Result<Consenting> {
         let mut names = AdvertiserNames::default();
         let mut ids = Vec::new();
         loop {
-            let (page, total) = match page_of(client, product, walk.next()).await {
+            let (page, total, has_more) = match page_of(client, product, walk.next()).await {
                 Err(error)
                     if error.cause == Some(Cause::Rejected) && size > SMALL_PAGE && product == Product::RetailMedia =>
                 {
@@ -251,7 +251,7 @@ async fn consenting(client: &Client, config: &Config) -> Result<Consenting> {
             names.extend(page.names);
             all.extend(page.ids.into_iter().zip(page.kinds));
             let is_whole = product == Product::MarketingSolutions;
-            if is_whole || walk.take(&known, total)? == PageVerdict::End {
+            if is_whole || matches!(walk.take(&known, total, has_more)?, PageVerdict::End | PageVerdict::Last) {
                 break;
             }
         }
@@ -263,8 +263,8 @@ async fn consenting(client: &Client, config: &Config) -> Result<Consenting> {
     Ok(Consenting::default())
 }
 
-/// One page of those with consent, and the total that it announces.
-async fn page_of(client: &Client, product: Product, place: (u32, u64)) -> Result<(Ids, Option<u64>)> {
+/// One page of those with consent, the total that it announces, and whether it announces another.
+async fn page_of(client: &Client, product: Product, place: (u32, u64)) -> Result<(Ids, Option<u64>, bool)> {
     let scope = product.scope();
     let check = |body: &str| {
         let mut ids = Ids { scope, ids: Vec::new(), names: AdvertiserNames::default(), kinds: Vec::new(), flaw: None };
@@ -274,7 +274,7 @@ async fn page_of(client: &Client, product: Product, place: (u32, u64)) -> Result
         }
         match ids.flaw.take() {
             Some(flaw) => Err(flaw),
-            None => Ok((ids, envelope.total_items)),
+            None => Ok((ids, envelope.total_items, envelope.has_more)),
         }
     };
     let response = client.fetch(&page_of_scope(product, place), check).await.map_err(|error| match error.cause {

@@ -154,10 +154,15 @@ impl ReadContext<'_> {
                     }
                     response => response?,
                 };
-                match walk.take(&page, limit)? {
+                let verdict = if self.config.product() == Product::RetailMedia {
+                    self.counts.borrow_mut().take(&mut walk, &page, limit, entity.path)?
+                } else {
+                    walk.take(&page, limit)?
+                };
+                match verdict {
                     PageVerdict::End => break,
                     PageVerdict::Nothing => {}
-                    PageVerdict::Rows => {
+                    PageVerdict::Rows | PageVerdict::Last => {
                         in_flight.check()?;
                         if entity.is_numbered {
                             // Rows are numbered when all of them are there, and pages overlap by one.
@@ -166,6 +171,9 @@ impl ReadContext<'_> {
                             self.write(id, entity, parent, body, &mut in_flight).await?;
                         }
                         list.add(page.list);
+                        if verdict == PageVerdict::Last {
+                            break;
+                        }
                     }
                 }
             }
@@ -225,19 +233,25 @@ impl ReadContext<'_> {
                     }
                     response => response?,
                 };
-                match walk.take(&page.ids, page.envelope.total_items)? {
+                let verdict = walk.take(&page.ids, page.envelope.total_items, page.envelope.has_more)?;
+                match verdict {
                     PageVerdict::End => break,
                     PageVerdict::Nothing => {}
-                    PageVerdict::Rows => {
+                    PageVerdict::Rows | PageVerdict::Last => {
                         in_flight.check()?;
                         self.write(id, entity, parent, body, &mut in_flight).await?;
                         list.add(page.list);
+                        if verdict == PageVerdict::Last {
+                            break;
+                        }
                     }
                 }
             }
             let lacking = walk.total.filter(|total| *total > walk.count());
+            // A page may have come without its objects.
+            let is_first_lack = lacking.is_some() && walks == 1;
             // guard: changed-total
-            if !walk.has_changed {
+            if !walk.has_changed && !is_first_lack {
                 if let Some(total) = lacking {
                     tracing::warn!("Criteo announced {total} objects at {}, but sent {}.", entity.path, walk.count());
                     list.is_uncertain = true;
