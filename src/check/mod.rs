@@ -28,7 +28,7 @@ use crate::products::report::DEFAULT_API_VERSION;
 use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
-use crate::support::text::{counted, excerpt};
+use crate::support::text::counted;
 
 /// Timeout per step, as the user is waiting.
 const MAX_STEP_TIME: Duration = Duration::from_secs(15);
@@ -228,14 +228,8 @@ impl<'a> Check<'a> {
         let names = portfolio.named(&portfolio.consenting);
         let Scope { one, many, .. } = product.scope();
         let have = if count == 1 { format!("{one} has") } else { format!("{many} have") };
-        let kinds: Vec<_> = portfolio.kinds.iter().filter(|(kind, _)| !kind.is_empty()).collect();
-        let kinds = match &kinds[..] {
-            [] => String::new(),
-            kinds => {
-                let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {}", excerpt(kind))).collect();
-                format!(" ({})", kinds.join(", "))
-            }
-        };
+        let kinds = portfolio.count_of_kinds();
+        let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
         self.pass(Step::Consent, format!("{count} {have} granted the app consent: {names}{kinds}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()

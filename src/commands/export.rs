@@ -90,7 +90,8 @@ impl Session {
         Ok(if are_merged && is_complete && is_current { code } else { ExitCode::FAILURE })
     }
 
-    /// The streams that the app may read, without log files, which are large. Advertisers without consent are skipped.
+    /// The streams that the app may read, without what is large or needs very many requests. Advertisers without consent are
+    /// skipped.
     async fn readable(
         &self,
         config: &mut Config,
@@ -113,9 +114,7 @@ impl Session {
         if !is_complete {
             config.read.skip_inaccessible = true;
         }
-        let is_readable = |stream: &&Stream| {
-            !matches!(stream.source, Source::LogLevel) && !checked.lacking.contains(&stream.permission)
-        };
+        let is_readable = |stream: &&Stream| stream.is_usual() && !checked.lacking.contains(&stream.permission);
         let catalog = streams.iter().filter(is_readable);
         let catalog = catalog.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None));
         Ok(Selection { catalog: catalog.collect(), lacking: Some(checked.lacking.clone()), is_complete })

@@ -242,7 +242,9 @@ impl Session {
                 self.export(config, &what, if self.is_demo() { "criteo-demo" } else { "criteo" }).await
             }
             #[cfg(feature = "demo")]
-            Command::Demo { command } => Box::pin(self.demo(command)).await,
+            Command::Demo { product, command } => {
+                Box::pin(self.demo(Product::of_setting(&product).unwrap_or_default(), command)).await
+            }
         }
     }
 
