@@ -22,8 +22,8 @@ fn spoiled(stream: &str, path: &str, action: Value) -> (Transcript, String) {
 
 /// Changed values of the first record that has some.
 fn changes(transcript: &Transcript) -> Vec<String> {
-    let records = transcript.of_type("RECORD").into_iter();
-    let changed = records.filter_map(|message| message["record"]["meta"]["changes"].as_array()).next();
+    let mut records = transcript.of_type("RECORD").into_iter();
+    let changed = records.find_map(|message| message["record"]["meta"]["changes"].as_array());
     let fields = changed.into_iter().flatten().map(|change| change["field"].as_str().unwrap().to_owned());
     fields.collect()
 }

@@ -120,6 +120,7 @@ def main():
         about(project)
         files = into_files(project, box)
         rows = into_postgres(project, box, server)
+        backfill(project, server)
         states(project, box)
         retail_media(project)
         definition(project)
@@ -215,6 +216,20 @@ def types(server):
         "ad_sets.bidding_bid_amount": "numeric",
     }.items():
         assert found[column] == kind, f"{column} is {found[column]}, not {kind}"
+
+
+def backfill(project, server):
+    """Earlier days in a state of their own, beside the daily runs."""
+    query = f"select count(*), count(distinct day), min(day)::text from criteo.{EXACT}"
+    bookmarks = lambda: json.loads(re.search(r"{.*}", project.meltano("state", "get", STATE_ID), re.DOTALL)[0])
+    [(before, days, first)], state = server.ask(query), bookmarks()
+    assert first == FIRST_DAY
+    project.meltano("run", "--state-id-suffix", "backfill", "tap-criteo", "target-postgres",
+                    TAP_CRITEO_START_DATE="2026-08-20", TAP_CRITEO_END_DATE="2026-08-31",
+                    TAP_CRITEO__SELECT_FILTER=json.dumps([EXACT]))
+    [(after, more, first)] = server.ask(query)
+    assert int(after) > int(before) and (int(more) - int(days), first) == (12, "2026-08-20"), (before, after, days, more, first)
+    assert bookmarks() == state, "the state of the daily runs stays"
 
 
 def states(project, box):

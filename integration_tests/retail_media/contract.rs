@@ -118,6 +118,21 @@ fn fields(entity: &Entity, schema: &Value, columns: &Map<String, Value>, documen
     fields
 }
 
+/// What a job calls besides its creation.
+fn operations_of(job: Job) -> &'static [&'static str] {
+    match job {
+        Job::Catalog => &[
+            "POST retail-media/accounts/{}/catalogs/sellers",
+            "GET retail-media/catalogs/{}/status",
+            "GET retail-media/catalogs/{}/output",
+        ],
+        Job::Billing => &[
+            "GET retail-media/billing/partner-report/{}/status",
+            "GET retail-media/billing/partner-report/{}/output",
+        ],
+    }
+}
+
 #[test]
 fn streams_match_criteos_documents() {
     let Some(folder) = folder() else { return };
@@ -157,19 +172,8 @@ fn streams_match_criteos_documents() {
                 differences.push(format!("{}: pages have at most {most:?} objects", stream.name));
             }
             if let Request::Job(job) = entity.request {
-                // The rows of files have no schema, and a job takes several operations.
-                let more: &[_] = match job {
-                    Job::Catalog => &[
-                        "POST retail-media/accounts/{}/catalogs/sellers",
-                        "GET retail-media/catalogs/{}/status",
-                        "GET retail-media/catalogs/{}/output",
-                    ],
-                    Job::Billing => &[
-                        "GET retail-media/billing/partner-report/{}/status",
-                        "GET retail-media/billing/partner-report/{}/output",
-                    ],
-                };
-                covered.extend(more.iter().map(|&operation| operation.to_owned()));
+                // The rows of files have no schema.
+                covered.extend(operations_of(job).iter().map(|&operation| operation.to_owned()));
                 continue;
             }
             let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::http::Client;
 use crate::model::ids::ApiVersion;
+use crate::model::product::Product;
 use crate::model::product::Scope;
 use crate::output::Output;
 use crate::products::report::DEFAULT_API_VERSION;
@@ -265,6 +266,9 @@ impl<'a> Check<'a> {
 
 /// Currency and time zone of the reports. Days match Criteo's pages only in the zone of its account.
 fn units(config: &Config) -> String {
+    if config.product() == Product::RetailMedia {
+        return "The product is Retail Media.".to_owned();
+    }
     let zone = config.reports.timezone;
     let hint = " Set timezone to the zone of the Criteo account, so that days match Criteo's pages.";
     let hint = if zone == chrono_tz::Tz::UTC { hint } else { "" };

@@ -21,6 +21,8 @@ pub struct ReportTally {
     pub is_complete_by_advertiser: bool,
     /// Descriptions of the windows that remain holes.
     pub holes: Vec<String>,
+    /// From the first to the last day that was read.
+    pub read: Option<Window>,
     /// First day of each period that has rows.
     days: BTreeSet<NaiveDate>,
     /// First day of each settled period that was compared with Criteo's totals, and whether all its sums were equal.
@@ -33,6 +35,12 @@ impl ReportTally {
     #[must_use]
     pub fn new(grain: Grain) -> Self {
         Self { is_complete_by_advertiser: true, grain: Some(grain), ..Self::default() }
+    }
+
+    /// Adds the days of a slice.
+    pub fn cover(&mut self, days: Window) {
+        let read = self.read.get_or_insert(days);
+        (read.start, read.end) = (read.start.min(days.start), read.end.max(days.end));
     }
 
     /// Adds a slice; `compared` has its rows by advertiser and day if the totals check covers it.

@@ -243,6 +243,9 @@ impl<'a> ReadContext<'a> {
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.cause {
+            Some(Cause::PermissionMissing | Cause::Forbidden) if selected.stream.is_limited() => {
+                error.in_context("Criteo gives few apps access to this; deselect the stream if yours has none")
+            }
             // Other refusals carry no reason, and some streams need no permission.
             Some(Cause::PermissionMissing) if permission != Permission::None => {
                 error.in_context(&format!("Missing permission \"{}\"", permission.label()))

@@ -376,9 +376,9 @@ fn catalogs_hold_every_product_once() {
     assert_eq!(exports.0, 403, "needs the permission to manage campaigns");
 }
 
-/// Responses that together show every switch.
-fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let mut client = Client::new(|options| {
+/// A small account in which every switch matters.
+fn client_with(settings: &[(&str, &str)]) -> Client {
+    Client::new(|options| {
         options.retail_media.line_items = 6;
         options.retail_media.products = 510;
         options.retail_media.brands = 110;
@@ -388,7 +388,12 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         for (name, value) in settings {
             options.unknowns.set(name, value).unwrap();
         }
-    });
+    })
+}
+
+/// Responses that together show every switch.
+fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut client = client_with(settings);
     let mut shown = BTreeMap::new();
     let mut note = |name: &str, reply: Reply| {
         let text = format!("{} {:?} {}", reply.status, reply.headers, String::from_utf8_lossy(&reply.body));

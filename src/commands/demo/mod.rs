@@ -89,7 +89,7 @@ impl Session {
                 let catalog = input::all(&products::streams(&config.reports));
                 self.read(&config, &catalog, &States::new(), ReadUntil::All).await
             }
-            (None, Product::MarketingSolutions) => self.tour(parse_config(text)?, today).await,
+            (None, Product::MarketingSolutions) => Box::pin(self.tour(parse_config(text)?, today)).await,
             (None, Product::RetailMedia) => self.retail_media_tour(&parse_config(text)?).await,
         }
     }

@@ -60,10 +60,8 @@ impl Folder {
         let mut columns: Vec<String> = Vec::new();
         for file in files {
             for field in ParquetFile::open(file)?.schema().fields() {
-                let column = match field.metadata().contains_key(JSON) {
-                    true => format!("{}: 'JSON'", sql_text(field.name())),
-                    false => sql_column(field),
-                };
+                let is_json = field.metadata().contains_key(JSON);
+                let column = if is_json { format!("{}: 'JSON'", sql_text(field.name())) } else { sql_column(field) };
                 if !columns.contains(&column) {
                     columns.push(column);
                 }

@@ -85,7 +85,9 @@ impl ReadContext<'_> {
             lines.rewind();
             let error = match self.receive_products(id, job, &constants, lines).await {
                 Ok(warning) => {
-                    warning.iter().for_each(|warning| self.warn_once(warning));
+                    if let Some(warning) = &warning {
+                        self.warn_once(warning);
+                    }
                     return Ok(());
                 }
                 Err(error) if error.cause == Some(Cause::NotFound) => return Err(Unread::Expired(error)),
