@@ -126,10 +126,9 @@ fn operations_of(job: Job) -> &'static [&'static str] {
             "GET retail-media/catalogs/{}/status",
             "GET retail-media/catalogs/{}/output",
         ],
-        Job::Billing => &[
-            "GET retail-media/billing/partner-report/{}/status",
-            "GET retail-media/billing/partner-report/{}/output",
-        ],
+        Job::Billing => {
+            &["GET retail-media/billing/partner-report/{}/status", "GET retail-media/billing/partner-report/{}/output"]
+        }
     }
 }
 
