@@ -51,7 +51,7 @@ fn kill(times: u32, seed: u64) {
         let is_known = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let is_of_kind = |kind: &str| path.extension().is_some_and(|extension| extension == kind);
-            ["lock", "state.json", "export.json", "files.json"].contains(&&*name)
+            ["lock", "state.json", "export.json", "files.json", "views.sql"].contains(&&*name)
                 || is_of_kind("jsonl")
                 || (is_of_kind("parquet") && path.to_string_lossy().contains(".source-criteo/tables"))
         };

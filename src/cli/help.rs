@@ -95,22 +95,42 @@ macro_rules! page {
     };
 }
 
-/// The pages that the program carries, about 190 KB.
+/// The pages that the program carries, about 210 KB.
 pub const PAGES: &[Page] = &[
     page!("credentials", "Get access to Criteo; what each step of check means"),
+    page!("install", "Install and update the program"),
     page!("configuration", "Every setting and its default"),
     page!("streams", "All streams with keys, cursors and permissions"),
     page!("reports", "Currency, time zone, attribution, reports of your own"),
     page!("metrics", "Every dimension and metric"),
+    page!("retail-media", "Retail Media instead of Marketing Solutions"),
+    page!("entities", "How tables join"),
     page!("export", "Files for spreadsheets and databases"),
     page!("report-page", "The page about a sync that --report writes"),
     page!("state", "What the next sync reads again"),
+    page!("completeness", "How rows are kept from being lost or doubled"),
     page!("troubleshooting", "A number that differs, missing days, slow syncs"),
     page!("errors", "Every error message and what to do"),
     page!("scaling", "Request limits and many advertisers"),
+    page!("performance", "Speed and memory, compared with other connectors"),
+    page!("commands", "All commands and their options"),
     page!("airbyte", "The connector in Airbyte"),
     page!("meltano", "The tap in Meltano"),
 ];
+
+/// How to open a page that another one links: with the program, or in its source.
+#[must_use]
+pub fn how_to_open(url: &str) -> String {
+    let (file, section) = url.split_once('#').map_or((url, None), |(file, section)| (file, Some(section)));
+    let name = file.trim_end_matches(".md");
+    match PAGES.iter().any(|page| page.name == name) {
+        true => format!("`source-criteo help {name}{}`", section.map(|of| format!(" {of}")).unwrap_or_default()),
+        false => match file.strip_prefix("../") {
+            Some(file) => format!("{file} in the program's source"),
+            None => format!("docs/{file} in the program's source"),
+        },
+    }
+}
 
 /// The examples of a command, by its words after the program's name.
 #[must_use]
@@ -162,6 +182,7 @@ pub fn in_groups() -> clap::Command {
 #[cfg(test)]
 mod tests {
     use crate::cli::help::*;
+    use crate::support::markdown;
 
     fn walk(command: &clap::Command, path: &str, see: &mut dyn FnMut(&clap::Command, &str)) {
         see(command, path);
@@ -191,6 +212,39 @@ mod tests {
             let about = command.get_about().unwrap().to_string();
             assert!(about.len() <= 65, "{about}");
         }
+    }
+
+    /// Pages for people who change the program, which it does not carry.
+    const OF_THE_SOURCE: &[&str] = &["../CHANGELOG.md", "fault-matrix.md"];
+
+    #[test]
+    fn every_link_between_pages_leads_to_a_page_and_a_section() {
+        let mut links = 0;
+        for page in PAGES {
+            for (words, url) in markdown::links(page.text) {
+                links += 1;
+                let (file, section) = url.split_once('#').unwrap_or((&url, ""));
+                let Some(target) = PAGES.iter().find(|target| file == format!("{}.md", target.name)) else {
+                    assert!(OF_THE_SOURCE.contains(&file), "{}: {words}: {url}", page.name);
+                    continue;
+                };
+                let opens = how_to_open(&url);
+                assert!(opens.starts_with(&format!("`source-criteo help {}", target.name)), "{opens}");
+                let is_there = section.is_empty() || markdown::section(target.text, section).is_some();
+                assert!(is_there, "{}: {words}: {url}", page.name);
+                // Names of files say nothing to a reader of the help.
+                assert!(!words.contains(".md") || words.ends_with(".md"), "{}: {words}", page.name);
+            }
+            let rendered = markdown::rendered(page.text, 100, None, &how_to_open);
+            let is_file = |word: &&str| {
+                word.contains(".md")
+                    && !word.contains('/')
+                    && PAGES.iter().any(|page| word.contains(&format!("{}.md", page.name)))
+            };
+            let named: Vec<_> = rendered.split_whitespace().filter(is_file).collect();
+            assert!(named.is_empty(), "{}: {named:?}", page.name);
+        }
+        assert!(links > 100, "{links}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Session {
             words => section_of(page, &words.join(" "))?,
         };
         let width = terminal.map_or(WIDTH, Terminal::width).min(WIDEST);
-        let text = markdown::rendered(text, width, terminal);
+        let text = markdown::rendered(text, width, terminal, &help::how_to_open);
         Ok(self.print(&terminal.map_or_else(|| text.clone(), |terminal| terminal.linked(&text))))
     }
 

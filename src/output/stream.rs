@@ -88,12 +88,15 @@ impl StreamOutput {
         matches!(self.progress, Progress::Open | Progress::Running)
     }
 
-    /// Whether days are to be read again, or differ from Criteo's totals.
+    /// Whether days are to be read again, or unproven, or differ from Criteo's totals.
     pub(crate) fn has_gaps(&self) -> bool {
-        self.tally.as_ref().is_some_and(|tally| !tally.holes.is_empty() || tally.differs())
+        self.tally
+            .as_ref()
+            .is_some_and(|tally| !tally.holes.is_empty() || !tally.accepted.is_empty() || tally.differs())
     }
 
-    pub(crate) fn closing_logs(&self, names: &AdvertiserNames) -> Vec<(Level, String)> {
+    /// `lists_misfits`: whether each record lists its values that do not fit.
+    pub(crate) fn closing_logs(&self, names: &AdvertiserNames, lists_misfits: bool) -> Vec<(Level, String)> {
         let mut logs = vec![(Level::INFO, self.summary_line(names))];
         let never_named = self.setup.plan.never_named();
         if self.records > 0 && !never_named.is_empty() {
@@ -119,7 +122,7 @@ impl StreamOutput {
                 &self.setup.plan.misfit_columns,
                 0,
                 "values that do not fit their columns",
-                "They are null, and each record lists them",
+                if lists_misfits { "They are null, and each record lists them" } else { "They are null" },
             ),
         ] {
             if !counts.is_empty() {
@@ -198,10 +201,12 @@ impl StreamOutput {
             let more = if more.is_empty() { "" } else { " and other days" };
             notes.push(format!("no rows on {}{more}, between days with rows", some.collect::<Vec<_>>().join(", ")));
         }
-        if !tally.holes.is_empty() {
-            let (some, more) = tally.holes.split_at(tally.holes.len().min(MAX_NAMED));
-            let more = if more.is_empty() { "" } else { " and others" };
-            notes.push(format!("to be read again: {}{more}", some.join(", ")));
+        for (what, days) in [("to be read again", &tally.holes), ("not read again", &tally.accepted)] {
+            if !days.is_empty() {
+                let (some, more) = days.split_at(days.len().min(MAX_NAMED));
+                let more = if more.is_empty() { "" } else { " and others" };
+                notes.push(format!("{what}: {}{more}", some.join(", ")));
+            }
         }
         notes
     }

@@ -19,10 +19,12 @@ pub struct ReportTally {
     pub rows_by_advertiser: BTreeMap<u64, u64>,
     /// Whether `rows_by_advertiser` has all rows.
     pub is_complete_by_advertiser: bool,
-    /// Descriptions of the windows that remain holes.
+    /// Descriptions of the windows that the next sync reads again.
     pub holes: Vec<String>,
     /// From the first to the last day that was read.
     pub read: Option<Window>,
+    /// Descriptions of unproven windows that are not read again.
+    pub accepted: Vec<String>,
     /// First day of each period that has rows.
     days: BTreeSet<NaiveDate>,
     /// First day of each settled period that was compared with Criteo's totals, and whether all its sums were equal.

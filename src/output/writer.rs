@@ -487,7 +487,7 @@ impl Writer {
         (stream.first_state, stream.last_state) = (None, None);
         let name = stream.setup.name.clone();
         self.sink.report_metrics(stream, error.is_none());
-        let mut logs = stream.closing_logs(&self.names);
+        let mut logs = stream.closing_logs(&self.names, self.sink.lists_misfits());
         logs.extend(self.sink.column_warnings(stream).into_iter().map(|text| (Level::WARN, text)));
         if let Some(page) = &mut self.page {
             page.before_merge(&name, &self.sink);

@@ -16,6 +16,9 @@ pub(crate) type Values = [f64; TOTAL_METRICS.len()];
 
 /// The index of the cost in `TOTAL_METRICS`.
 const MONEY: usize = 2;
+/// Larger numbers are null in tables (a decimal with 29 digits before the point, a 64-bit integer), so they prove nothing.
+const MOST_MONEY: f64 = 1e29;
+const MOST_COUNT: f64 = 9.2e18;
 /// Currencies without a minor unit (ISO 4217): their amounts are whole.
 const WHOLE_CURRENCIES: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
@@ -42,6 +45,11 @@ impl Sum {
         self.values.iter_mut().zip(other.values).for_each(|(sum, value)| *sum += value);
         self.rows += other.rows;
     }
+}
+
+/// Whether a value can be summed and stored.
+pub(crate) fn is_plausible(metric: usize, value: f64) -> bool {
+    value.abs() < if metric == MONEY { MOST_MONEY } else { MOST_COUNT }
 }
 
 impl Sums {

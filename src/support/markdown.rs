@@ -54,9 +54,35 @@ pub fn section<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
     text.get(*start..end)
 }
 
-/// The text as plain lines of at most `width` columns, but for code.
+/// The links of a page to others of the same documentation, with their words.
 #[must_use]
-pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>) -> String {
+pub fn links(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+        match event {
+            Event::Start(Tag::Link { dest_url, .. }) => open = Some((String::new(), dest_url.to_string())),
+            Event::Text(words) | Event::Code(words) => {
+                if let Some((title, _)) = &mut open {
+                    title.push_str(&words);
+                }
+            }
+            Event::End(TagEnd::Link) => found.extend(open.take().filter(|(_, url)| is_page(url))),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether a link leads to a page of the same documentation.
+fn is_page(url: &str) -> bool {
+    !url.contains("://") && url.split('#').next().is_some_and(|file| file.ends_with(".md"))
+}
+
+/// The text as plain lines of at most `width` columns, but for code. `how_to_open` says how a reader opens the page of a
+/// link that is named like its file.
+#[must_use]
+pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>, how_to_open: &dyn Fn(&str) -> String) -> String {
     let mut page = Page { out: String::new(), inline: String::new(), lists: Vec::new(), quotes: 0, width, terminal };
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut link = None;
@@ -72,7 +98,11 @@ pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>) -> String 
             Event::Start(Tag::Image { .. }) => page.inline.push_str("Picture: "),
             Event::Start(Tag::Link { dest_url, .. }) => link = Some((page.inline.len(), dest_url.to_string())),
             Event::End(TagEnd::Link) => {
-                if let Some((start, url)) = link.take().filter(|(_, url)| url.contains("://")) {
+                let Some((start, url)) = link.take() else { continue };
+                if is_page(&url) && page.inline.ends_with(".md") {
+                    page.inline.truncate(start);
+                    page.inline += &how_to_open(&url);
+                } else if url.contains("://") {
                     if url.ends_with(page.inline.get(start..).unwrap_or_default()) {
                         page.inline.truncate(start);
                         page.inline += &url;
@@ -190,7 +220,7 @@ mod tests {
 
     #[test]
     fn markdown_becomes_plain_text() {
-        insta::assert_snapshot!(rendered(TEXT, 40, None));
+        insta::assert_snapshot!(rendered(TEXT, 40, None, &str::to_owned));
     }
 
     #[test]
@@ -200,5 +230,7 @@ mod tests {
         assert!(!section(TEXT, "one part").unwrap().contains("quoted"));
         assert!(section(TEXT, "ano").unwrap().starts_with("## Another"));
         assert_eq!(section(TEXT, "missing"), None);
+        assert_eq!(links(TEXT), [("page".to_owned(), "b.md#c".to_owned())]);
+        assert_eq!(rendered("See [b.md](b.md#c).", 80, None, &|url| format!("`{url}`")), "See `b.md#c`.");
     }
 }

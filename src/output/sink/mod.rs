@@ -69,6 +69,11 @@ impl Sink {
         }
     }
 
+    /// Whether each record lists its values that do not fit their columns.
+    pub(crate) fn lists_misfits(&self) -> bool {
+        matches!(self, Self::Airbyte)
+    }
+
     /// Whether text for people goes to stdout.
     pub(crate) fn has_text_on_stdout(&self) -> bool {
         matches!(self, Self::Console(_))

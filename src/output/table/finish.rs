@@ -34,11 +34,28 @@ impl Folder {
             // Its views need not read the files.
             FileFormat::Parquet => problems.extend(self.write_views(&all).err()),
             FileFormat::Csv | FileFormat::Arrow | FileFormat::Jsonl => {
-                let paths = tables.iter().flat_map(|(_, files)| files);
-                let missing = paths.filter(|path| self.store.rendered(path).is_some_and(|rendered| !rendered.exists()));
-                problems.extend(missing.filter_map(|path| self.render(path).err()));
+                problems.extend(self.render_missing(&tables));
                 if self.format != FileFormat::Arrow {
                     problems.extend(self.write_views(&tables).err());
+                }
+            }
+        }
+        problems
+    }
+
+    /// Writes the files of tables that are missing in the other format.
+    fn render_missing(&self, tables: &Tables) -> Vec<io::Error> {
+        let mut problems = Vec::new();
+        for path in tables.iter().flat_map(|(_, files)| files) {
+            if self.store.rendered(path).is_none_or(|rendered| rendered.exists()) {
+                continue;
+            }
+            if let Err(error) = self.render(path) {
+                let is_of_file = error.kind() == io::ErrorKind::InvalidData;
+                problems.push(error);
+                if !is_of_file {
+                    // Such as a full disk: the others would fail, too.
+                    break;
                 }
             }
         }
@@ -138,6 +155,6 @@ fn sheets(tables: Tables, all: &Tables) -> (Tables, Option<io::Error>) {
     };
     too_large.extend(unreadable);
     let error = (!too_large.is_empty())
-        .then(|| io::Error::other(format!("The workbook lacks {}{advice}", too_large.join(", "))));
+        .then(|| io::Error::other(format!("the workbook lacks {}{advice}", too_large.join(", "))));
     (fitting, error)
 }

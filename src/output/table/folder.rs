@@ -289,5 +289,5 @@ pub(crate) fn unmerged(error: &io::Error) -> Error {
 
 /// The error of files that cannot be read or written after all rows were merged.
 pub(crate) fn unfinished(error: &io::Error) -> Error {
-    Error::system(format!("{error}."))
+    Error::system(format!("The export is incomplete: {error}."))
 }

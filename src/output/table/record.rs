@@ -73,6 +73,7 @@ impl Record {
     /// If the folder cannot be read, or the record cannot be written.
     pub(super) fn note_missing(&mut self, store: &Store, table: &str) -> io::Result<()> {
         let Some(partitions) = self.tables.get_mut(table) else { return Ok(()) };
+        // guard: missing-files
         let gone: Vec<_> = partitions.files.difference(&store.partitions(table)?).cloned().collect();
         if gone.is_empty() {
             return Ok(());

@@ -309,6 +309,11 @@ fn rows_that_cannot_be_summed_are_counted() {
     let body = row("2026-10-05").replace("\"1\"", "\"N/A\"");
     assert_eq!(asked.judge(&body).unwrap().unsummed, 1);
     assert_eq!(asked.judge(&row("2026-10-05")).unwrap().unsummed, 0);
+    // Too large for the columns of a table.
+    for (number, unsummed) in [("9".repeat(18), 0), ("9".repeat(19), 1)] {
+        let body = row("2026-10-05").replace("\"1\"", &format!("\"{number}\""));
+        assert_eq!(asked.judge(&body).unwrap().unsummed, unsummed, "{number}");
+    }
 }
 
 #[test]

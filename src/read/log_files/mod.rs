@@ -89,7 +89,7 @@ impl ReadContext<'_> {
         let result = reader.read().await;
         let mut tally = ReportTally::default();
         tally.windows = reader.progress.accepted;
-        tally.holes = reader.cursors.hole_texts(self.advertisers);
+        (tally.holes, tally.accepted) = reader.cursors.hole_texts(self.advertisers);
         self.output.tally(id, tally);
         result
     }

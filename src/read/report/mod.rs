@@ -222,7 +222,7 @@ impl<'a> ReportReader<'a> {
 
     async fn read(mut self, retired: &retired::Retired) -> Outcome {
         let result = self.read_all(retired).await;
-        self.tally.holes = self.hole_texts();
+        (self.tally.holes, self.tally.accepted) = self.hole_texts();
         self.tally_unproven();
         self.warn_about_repeated_rows();
         self.run.output.tally(self.id, self.tally);
@@ -507,7 +507,7 @@ impl<'a> ReportReader<'a> {
                     run.warn_once_for(
                         name,
                         &format!(
-                            "{} rows for {} have clicks, displays or cost that are not numbers, so they are \
+                            "{} rows for {} have clicks, displays or cost that are not numbers or have too many digits, so they are \
                          unproven.",
                             judged.unsummed, slice.window
                         ),
@@ -598,7 +598,7 @@ impl<'a> ReportReader<'a> {
         .boxed_local()
     }
 
-    fn hole_texts(&self) -> Vec<String> {
+    fn hole_texts(&self) -> (Vec<String>, Vec<String>) {
         let advertisers: BTreeSet<_> = self.tracks.iter().flat_map(|track| track.advertisers().iter()).collect();
         let advertisers: Vec<_> = advertisers.into_iter().cloned().collect();
         self.cursors.hole_texts(&advertisers)

@@ -188,11 +188,16 @@ impl Cursors {
         spans.into_iter().collect()
     }
 
-    /// Describes the holes of these advertisers.
+    /// Describes the holes of these advertisers: those that the next sync requests again, and the others.
     #[must_use]
-    pub fn hole_texts(&self, of: &[AdvertiserId]) -> Vec<String> {
-        let holes = self.holes(of).into_iter();
-        holes.map(|(hole, ids)| format!("{} of {} ({})", hole.window, format_ids(&ids), hole.why)).collect()
+    pub fn hole_texts(&self, of: &[AdvertiserId]) -> (Vec<String>, Vec<String>) {
+        let (again, accepted): (Vec<_>, Vec<_>) =
+            self.holes(of).into_iter().partition(|(hole, _)| hole.why.is_asked_again());
+        let texts = |holes: Vec<(Hole, Vec<AdvertiserId>)>| {
+            let text = |(hole, ids): (Hole, Vec<_>)| format!("{} of {} ({})", hole.window, format_ids(&ids), hole.why);
+            holes.into_iter().map(text).collect()
+        };
+        (texts(again), texts(accepted))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::products::schema::ColumnType;
 use crate::read::judge::hash::hash;
 use crate::read::judge::judging::{Judging, MAX_NAMED, Role, unreadable};
 use crate::read::judge::text_of;
+use crate::read::sums::is_plausible;
 use crate::rows::coerce::{Outcome, coerce, day_of, instant_of};
 use crate::rows::fields::{Fields, Layout, unwrapped};
 use crate::support::text::excerpt;
@@ -114,11 +115,11 @@ impl Judging<'_> {
             Outcome::Written => {
                 let text = str::from_utf8(&self.scratch).unwrap_or_default();
                 match text.parse::<f64>() {
-                    Ok(value) => {
+                    Ok(value) if is_plausible(metric, value) => {
                         self.sum.values[metric] = value;
                         self.precision.learn(metric, text, value);
                     }
-                    Err(_) => self.is_unsummed = true,
+                    _ => self.is_unsummed = true,
                 }
             }
         }
