@@ -85,8 +85,14 @@ async fn ask<T: Send + 'static>(
 ) -> Result<T> {
     let _before = Before::of_terminal();
     let asked = tokio::task::spawn_blocking(move || question(&ColorfulTheme::default(), &Term::stderr()));
-    let response = asked.await.ok().and_then(std::result::Result::ok);
-    response.ok_or_else(|| Error::config("Standard input ended before setup finished."))
+    match asked.await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == std::io::ErrorKind::Interrupted => {
+            // Ctrl-C was typed and has become a signal, which ends the program like any other.
+            std::future::pending().await
+        }
+        _ => Err(Error::config("Standard input ended before setup finished.")),
+    }
 }
 
 /// The terminal as it was before a question. Questions hide the cursor and read key by key; a signal ends the program

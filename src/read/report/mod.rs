@@ -363,9 +363,11 @@ impl<'a> ReportReader<'a> {
             self.totals_check.lacks_totals(slice, self.settled_until(), error);
         }
         self.totals_check.lacks_sums(slice, &unsummed, self.report.grain);
+        // With those of earlier parts.
+        let unsummed = self.totals_check.uncompared_in(slice, self.report.grain);
         let mut check = Check::NotCompared;
         if totals.is_some() && sums.is_some() && slice.part.is_none() {
-            self.tally_comparison(slice, &differing);
+            self.tally_comparison(slice, &differing, &unsummed);
             check = facts::check(&differing, &unsummed);
         }
         if let Some(sums) = sums.filter(|_| slice.part.is_some())

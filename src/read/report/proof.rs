@@ -62,6 +62,20 @@ impl TotalsCheck {
         self.uncompared.get(advertiser).into_iter().flatten().copied()
     }
 
+    /// The periods of a slice that were not, or not completely, compared for an advertiser: by this response or an
+    /// earlier part of it.
+    pub(crate) fn uncompared_in(&self, slice: &Slice, grain: Grain) -> BTreeSet<(u64, NaiveDate)> {
+        let first = Window { start: period_start(slice.window.start, grain), ..slice.window };
+        let periods: Vec<_> = first.singles(grain).map(|period| period.start).collect();
+        let of_advertiser = |advertiser: &AdvertiserId| {
+            let is_in = |start: &NaiveDate| {
+                self.uncompared_of(advertiser).any(|window| window.start <= *start && *start <= window.end)
+            };
+            periods.iter().copied().filter(is_in).map(|start| (numeric_id(&advertiser.0), start)).collect::<Vec<_>>()
+        };
+        slice.advertisers.iter().flat_map(of_advertiser).collect()
+    }
+
     pub(crate) fn differing_of(&self, advertiser: &AdvertiserId, grain: Grain) -> impl Iterator<Item = Window> {
         let days = self.differing.get(advertiser).into_iter().flatten().copied();
         days.map(move |start| Window { start, end: period_end(start, grain) })
@@ -158,18 +172,26 @@ impl<'a> ReportReader<'a> {
         {
             let differences = self.comparison(slice).differing(totals, &sums, slice);
             self.totals_check.add_differing(&differences);
-            self.tally_comparison(slice, &differences);
+            let uncompared = self.totals_check.uncompared_in(slice, self.report.grain);
+            self.tally_comparison(slice, &differences, &uncompared);
             return Some(differences);
         }
         None
     }
 
-    /// Counts the settled periods of a slice that was compared with totals.
-    pub(crate) fn tally_comparison(&mut self, slice: &Slice, differences: &Differences) {
+    /// Counts the settled periods of a slice that was compared with totals. Periods with rows that could not be summed do
+    /// not agree.
+    pub(crate) fn tally_comparison(
+        &mut self,
+        slice: &Slice,
+        differences: &Differences,
+        uncompared: &BTreeSet<(u64, NaiveDate)>,
+    ) {
         let (grain, today) = (self.report.grain, self.range.today);
         let first = Window { start: period_start(slice.window.start, grain), ..slice.window };
         for period in first.singles(grain).filter(|period| is_settled(period.start, grain, today)) {
-            let agrees = !differences.periods.iter().any(|(day, _)| *day == period.start);
+            let agrees = !differences.periods.iter().any(|(day, _)| *day == period.start)
+                && !uncompared.iter().any(|(_, day)| *day == period.start);
             self.tally.compare(period.start, agrees);
         }
     }
