@@ -17,7 +17,7 @@ fn run(bench: &Bench, line: &str) -> String {
 fn the_tour_shows_budgets_a_sync_and_what_to_do_next() {
     let bench = bench(options());
     let shown = run(&bench, "");
-    let parts = ["Budgets by campaign", "Brand account 1", "Campaign 1", "rm_line_items", "\nNext\n"];
+    let parts = ["Budgets by campaign", "Brand account 1", "Auction campaign 1", "rm_line_items", "\nNext\n"];
     let places: Vec<_> =
         parts.iter().map(|part| shown.find(part).unwrap_or_else(|| panic!("{part}: {shown}"))).collect();
     assert!(places.is_sorted() && !shown.contains('\u{1b}'), "{shown}");
