@@ -370,7 +370,7 @@ fn day(text: &str) -> Result<NaiveDate, String> {
         };
         let readings: Vec<_> = readings.into_iter().flatten().map(|day| day.to_string()).collect();
         if readings.is_empty() {
-            "expected a day such as 2026-10-31".to_owned()
+            "expected a day such as 2026-10-01".to_owned()
         } else {
             format!("{}?", readings.join(" or "))
         }

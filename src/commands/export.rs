@@ -32,6 +32,10 @@ impl Session {
     pub(crate) async fn export(&self, config: Config, what: &ExportArguments, default: &str) -> Result<ExitCode> {
         let configured_start = config.read.start_date;
         let mut config = within(config, &what.days)?;
+        let today = config.test.clock.today(config.reports.timezone);
+        if let Some(first) = what.days.since.filter(|first| *first > today) {
+            return Err(Error::config(format!("The first day, {first}, is in the future: today is {today}.")));
+        }
         let streams = products::streams(&config.reports);
         let root = what.folder.as_deref().unwrap_or(Path::new(default));
         let options = [&what.days.options()[..], &[("folder", root.display().to_string())]].concat();

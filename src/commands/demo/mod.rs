@@ -151,7 +151,7 @@ fn by_campaign(records: &[Map<String, Value>], currency: &str, terminal: Option<
         sums.names = [text("advertiser_name"), text("campaign_name")];
         sums.cost += number("advertiser_cost");
         sums.clicks += number("clicks");
-        sums.revenue += number("revenue_generated_pc30d");
+        sums.revenue += number("revenue_generated_client_attribution");
     }
     let mut campaigns: Vec<_> = campaigns.into_values().collect();
     campaigns.sort_by(|one, other| other.cost.total_cmp(&one.cost));

@@ -16,7 +16,7 @@ use crate::output::table::staged::Staged;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Lines;
 use crate::protocol::singer::log::Log;
-use crate::support::text::counted;
+use crate::support::text::{counted, list_of};
 
 /// The sink of an export.
 pub struct Export {
@@ -62,6 +62,17 @@ impl Export {
     /// If a file cannot be read.
     pub(crate) fn daily_sums(&self, table: &str, first: NaiveDate) -> io::Result<BTreeMap<NaiveDate, Numbers>> {
         self.folder.daily_sums(table, first)
+    }
+
+    /// Says below the next steps that the files are not complete.
+    pub(super) fn sum_up_failures(&self, failures: &[String]) {
+        let name = |failure: &String| failure.split_once(": ").map(|(name, _)| name.to_owned());
+        let names: Vec<_> = failures.iter().filter_map(name).collect();
+        if !names.is_empty() {
+            let names = list_of(names.into_iter());
+            let text = format!("Incomplete: {names}. The errors above say why; the files keep what earlier runs read.");
+            self.log.line(Level::ERROR, None, &text);
+        }
     }
 
     /// Warnings about what the run has left in the folder.
