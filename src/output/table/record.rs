@@ -90,9 +90,8 @@ impl Record {
 
     /// The names of a table's files that are gone.
     pub(super) fn missing(&self, table: &str) -> impl ExactSizeIterator<Item = &str> {
-        let missing: Option<Vec<_>> =
-            self.tables.get(table).map(|partitions| partitions.missing.iter().map(String::as_str).collect());
-        missing.unwrap_or_default().into_iter()
+        let missing = self.tables.get(table).map(|partitions| partitions.missing.iter().map(String::as_str));
+        missing.map(Iterator::collect::<Vec<_>>).unwrap_or_default().into_iter()
     }
 
     /// The days of a table's files that are gone, to be read again.
