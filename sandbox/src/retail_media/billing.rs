@@ -93,7 +93,7 @@ impl World {
         let billed = json!({
             "AccountName": self.account_name(account),
             "AccountId": Kind::Account.id(account),
-            "IsUnbillable": if account.is_multiple_of(2) { "No" } else { "Yes" },
+            "IsUnbillable": if account % 2 == 0 { "No" } else { "Yes" },
             "AccountCategory": match (is_network, self.side(account)) {
                 (true, _) => "Network Demand",
                 (_, Side::Seller) => "Private Market Demand - Seller",
