@@ -61,7 +61,8 @@ fn members(body: &Value, names: &mut BTreeSet<String>) {
 /// A path without its version, and with `{}` instead of ids.
 fn endpoint(path: &str) -> String {
     let parts = path.split('/').skip_while(|part| part.is_empty() || part.starts_with("20"));
-    let is_id = |part: &str| part.starts_with(|first: char| first.is_ascii_digit());
+    // Ids are numbers, or UUIDs.
+    let is_id = |part: &str| part.starts_with(|first: char| first.is_ascii_digit()) || part.len() == 36;
     parts.map(|part| if is_id(part) { "{}" } else { part }).collect::<Vec<_>>().join("/")
 }
 

@@ -16,7 +16,7 @@ const READS: &[&str] = &["/search", "/recommend-keywords", "/recommend-categorie
 /// Reports that 2026-07 replaced; the sandbox has no data for them.
 const LEGACY: &[&str] = &["/reports/campaigns", "/reports/line-items", "/reports/accounts"];
 
-fn is_read(method: &str, path: &str) -> bool {
+pub fn is_read(method: &str, path: &str) -> bool {
     let is_post = READS.iter().any(|end| path.ends_with(end))
         || path.ends_with("/catalogs")
         || path.ends_with("/catalogs/sellers")
@@ -109,7 +109,7 @@ impl Known {
         let attributes = if let Some((_, kind)) = path.split_once("/reports/") {
             self.report(kind)
         } else if path.ends_with("/partner-report") {
-            json!({"startDate": "2026-10-20", "endDate": "2026-10-25", "accountIds": [self.brand]})
+            json!({"startDate": "2026-10-20", "endDate": "2026-10-25", "accountIds": [self.supply]})
         } else if path.ends_with("/sellers") || path.ends_with("/seller-catalog-export") {
             json!({"sellers": self.sellers})
         } else if path.ends_with("/brands/search") {

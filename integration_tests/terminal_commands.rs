@@ -284,7 +284,7 @@ fn command_line_errors_come_with_suggestions() {
     let (code, _, stderr) =
         piped(&bench, &["read", "--config", "config.json", "--streams", REPORT, "--since", "\u{1b}[2J\u{9b}A\u{202e}"]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("expected a day such as 2026-10-31"), "{stderr}");
+    assert!(stderr.contains("expected a day such as 2026-10-01"), "{stderr}");
     assert!(stderr.chars().all(|letter| letter == '\n' || !letter.is_control() && letter != '\u{202e}'), "{stderr:?}");
     for arguments in [
         &["read", "--config", "config.json"][..],

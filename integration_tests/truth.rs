@@ -269,6 +269,10 @@ fn normal(value: &Value, property: &Value) -> Value {
         (Value::String(text), "number", _) if text.is_empty() => Value::Null,
         (Value::String(text), "number" | "integer", _) => serde_json::from_str(text).unwrap(),
         (Value::Number(number), "string", _) => json!(number.to_string()),
+        (Value::Array(items), "array", _) if property["items"]["type"][1] == "string" => {
+            let text = |item: &Value| item.as_number().map_or(item.clone(), |number| json!(number.to_string()));
+            items.iter().map(text).collect()
+        }
         (Value::String(text), _, Some("date")) if text.is_empty() => Value::Null,
         (Value::String(text), _, Some("date-time")) => {
             let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());

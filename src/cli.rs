@@ -194,6 +194,9 @@ pub enum Command {
     /// Take a tour of a simulated account, or run a command in it.
     #[cfg(feature = "demo")]
     Demo {
+        /// API product to simulate.
+        #[arg(long, value_parser = PRODUCTS, default_value = PRODUCTS[0])]
+        product: String,
         /// The command to run; without one, a tour.
         #[command(subcommand)]
         command: Option<DemoCommand>,
@@ -367,7 +370,7 @@ fn day(text: &str) -> Result<NaiveDate, String> {
         };
         let readings: Vec<_> = readings.into_iter().flatten().map(|day| day.to_string()).collect();
         if readings.is_empty() {
-            "expected a day such as 2026-10-31".to_owned()
+            "expected a day such as 2026-10-01".to_owned()
         } else {
             format!("{}?", readings.join(" or "))
         }
@@ -411,7 +414,7 @@ impl Command {
     pub fn effective(&self) -> &Self {
         match self {
             #[cfg(feature = "demo")]
-            Self::Demo { command: Some(DemoCommand::Real(inner)) } => inner,
+            Self::Demo { command: Some(DemoCommand::Real(inner)), .. } => inner,
             other => other,
         }
     }
@@ -435,7 +438,7 @@ impl Command {
             | Self::State { .. }
             | Self::Man { .. } => true,
             #[cfg(feature = "demo")]
-            Self::Demo { command } => command.as_ref().is_none_or(DemoCommand::is_human_facing),
+            Self::Demo { command, .. } => command.as_ref().is_none_or(DemoCommand::is_human_facing),
             #[cfg(feature = "files")]
             Self::Export { .. } => true,
             Self::Spec | Self::Check { .. } | Self::Discover(_) | Self::Read { .. } => false,

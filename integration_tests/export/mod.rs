@@ -6,6 +6,7 @@ mod kills;
 mod links;
 mod missing;
 mod pipe;
+mod retail_media;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

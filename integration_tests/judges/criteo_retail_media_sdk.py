@@ -33,7 +33,7 @@ def attributes_of(path, known):
     if "/reports/" in path:
         return report_of(path, known)
     if path.endswith("/partner-report"):
-        return {"startDate": "2026-10-20", "endDate": "2026-10-25", "accountIds": [known["brand"]]}
+        return {"startDate": "2026-10-20", "endDate": "2026-10-25", "accountIds": [known["supply"]]}
     if path.endswith(("/sellers", "/seller-catalog-export")):
         # The SDK replaces what it is given by its own models.
         return {"sellers": [dict(seller) for seller in known["sellers"]]}

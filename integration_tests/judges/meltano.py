@@ -1,5 +1,5 @@
 """Runs the sample project with Meltano against the sandbox: install, select, test, run into files and PostgreSQL, a second
-account, states and a schedule. Loaded data must match the sandbox's truth.
+account, Retail Media, states and a schedule. Loaded data must match the sandbox's truth.
 
     SANDBOX=target/debug/criteo-sandbox WHEEL=source_criteo….whl MELTANO_PROJECT=folder python integration_tests/judges/meltano.py
 
@@ -62,10 +62,7 @@ class Project:
 
     def add_second_account(self):
         """Takes the sample's comments for the second account away, as a user would."""
-        sample = (REPOSITORY / "sample_configs/meltano/meltano.yml").read_text()
-        text = re.sub(r"(?m)^( *)# (?=- name: tap-criteo--brand-b| +(?:inherit_from|load_schema|config|currency):|- tap-criteo--brand-b)",
-                      r"\1", sample)
-        second = yaml.safe_load(text)
+        second = uncommented("tap-criteo--brand-b")
         path = self.folder / "meltano.yml"
         project = yaml.safe_load(path.read_text())
         [_, account] = second["plugins"]["extractors"]
@@ -74,6 +71,18 @@ class Project:
         project["jobs"] = second["jobs"]
         assert len(project["jobs"][0]["tasks"]) == 2
         path.write_text(yaml.safe_dump(project, sort_keys=False))
+
+    def add_retail_media(self, box):
+        """Takes the sample's comments for Retail Media away."""
+        path = self.folder / "meltano.yml"
+        project = yaml.safe_load(path.read_text())
+        [_, account] = uncommented("tap-criteo--retail-media")["plugins"]["extractors"]
+        assert account["config"]["product"] == "retail_media", account
+        project["plugins"]["extractors"].append(account)
+        path.write_text(yaml.safe_dump(project, sort_keys=False))
+        settings = {"CLIENT_ID": box.client_id, "CLIENT_SECRET": box.client_secret, "API_BASE_URL": box.url,
+                    "NOW": f"{SECOND_SYNC}T12:00:00Z"}
+        self.environment |= {f"TAP_CRITEO__RETAIL_MEDIA_{name}": value for name, value in settings.items()}
 
     def today(self, day):
         self.environment["TAP_CRITEO_NOW"] = self.environment["TAP_CRITEO__BRAND_B_NOW"] = f"{day}T12:00:00Z"
@@ -89,6 +98,19 @@ class Project:
         return answer.stdout
 
 
+def uncommented(name):
+    """The sample project with the comments of one plugin taken away."""
+    lines, is_of_plugin = [], False
+    for line in (REPOSITORY / "sample_configs/meltano/meltano.yml").read_text().splitlines():
+        start = re.match(r" *# - (?:name: )?([\w-]+)", line)
+        if start:
+            is_of_plugin = start[1] == name
+        elif not re.match(r" *#  ", line):
+            is_of_plugin = False
+        lines.append(line.replace("# ", "", 1) if is_of_plugin else line)
+    return yaml.safe_load("\n".join(lines))
+
+
 def main():
     with sandbox("--today", FIRST_SYNC) as box, postgres() as server:
         project = Project(os.environ["MELTANO_PROJECT"], box, server)
@@ -98,7 +120,9 @@ def main():
         about(project)
         files = into_files(project, box)
         rows = into_postgres(project, box, server)
+        backfill(project, server)
         states(project, box)
+        retail_media(project)
         definition(project)
     print(f"Meltano: {files} rows in files, {rows} in PostgreSQL after two syncs and a second account, equal to the truth")
 
@@ -194,6 +218,20 @@ def types(server):
         assert found[column] == kind, f"{column} is {found[column]}, not {kind}"
 
 
+def backfill(project, server):
+    """Earlier days in a state of their own, beside the daily runs."""
+    query = f"select count(*), count(distinct day), min(day)::text from criteo.{EXACT}"
+    bookmarks = lambda: json.loads(re.search(r"{.*}", project.meltano("state", "get", STATE_ID), re.DOTALL)[0])
+    [(before, days, first)], state = server.ask(query), bookmarks()
+    assert first == FIRST_DAY
+    project.meltano("run", "--state-id-suffix", "backfill", "tap-criteo", "target-postgres",
+                    TAP_CRITEO_START_DATE="2026-08-20", TAP_CRITEO_END_DATE="2026-08-31",
+                    TAP_CRITEO__SELECT_FILTER=json.dumps([EXACT]))
+    [(after, more, first)] = server.ask(query)
+    assert int(after) > int(before) and (int(more) - int(days), first) == (12, "2026-08-20"), (before, after, days, more, first)
+    assert bookmarks() == state, "the state of the daily runs stays"
+
+
 def states(project, box):
     """The next run starts from an edited state."""
     assert STATE_ID in project.meltano("state", "list")
@@ -216,6 +254,20 @@ def states(project, box):
     project.meltano("run", "--full-refresh", "tap-criteo", "target-postgres")
     bodies = [entry["body"] for entry in box.ask("/log")[before:] if "statistics/report" in entry["line"]]
     assert min(body["startDate"] for body in bodies) == FIRST_DAY, "everything is read again"
+
+
+def retail_media(project):
+    """One run of the other product into JSON files."""
+    with sandbox("--today", SECOND_SYNC, "--product", "retail_media") as box:
+        project.add_retail_media(box)
+        assert "Plugin configuration is valid" in project.meltano("config", "test", "tap-criteo--retail-media")
+        project.meltano("run", "tap-criteo--retail-media", "target-jsonl")
+        for name in ("rm_accounts", "rm_campaigns", "rm_line_items"):
+            paths = (project.folder / "output").glob(f"{name}*.jsonl")
+            found = [json.loads(line)["id"] for path in paths for line in path.read_text().splitlines()]
+            truth = [row["id"] for row in box.ask(f"/truth?stream={name}")]
+            assert sorted(found) == sorted(truth), f"{name}: {len(found)} rows, expected {len(truth)}"
+        assert not list((project.folder / "output").glob("rm_promoted_products*")), "not selected by the sample"
 
 
 def definition(project):

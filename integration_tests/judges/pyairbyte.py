@@ -1,5 +1,5 @@
 """PyAirbyte syncs a sandbox account into DuckDB twice: first everything, twelve days later only new or changed data. Then the
-tables must match the sandbox's truth.
+tables must match the sandbox's truth. So must those of a connection to Retail Media.
 
     SANDBOX=target/debug/criteo-sandbox SOURCE=target/debug/source-criteo python integration_tests/judges/pyairbyte.py
 """
@@ -16,6 +16,7 @@ from sandbox import STATISTICS, sandbox
 
 FIRST_DAY, FIRST_SYNC, SECOND_SYNC = "2026-08-01", "2026-10-20", "2026-11-01"
 ENTITIES = ["advertisers", "campaigns", "ad_sets", "audiences"]
+RETAIL_MEDIA = ["rm_accounts", "rm_campaigns", "rm_line_items", "rm_retailer_brands", "rm_promoted_products", "rm_catalog_products"]
 
 
 def sync(folder):
@@ -28,7 +29,10 @@ def sync(folder):
         "source-criteo", config=config, local_executable=Path(os.environ["SOURCE"]), install_if_missing=False
     )
     source.check()
-    source.select_all_streams()
+    if config.get("product") == "retail_media":
+        source.select_streams(RETAIL_MEDIA)
+    else:
+        source.select_all_streams()
     result = source.read(cache=DuckDBCache(db_path=str(Path(folder, "cache.duckdb")), schema_name="criteo"))
     print("processed", result.processed_records)
 
@@ -51,6 +55,32 @@ def main():
         assert min(body["startDate"] for body in second) == "2026-09-20", "the second sync resumes from the state"
         compare(folder, box)
         readme(folder)
+    retail_media()
+
+
+def retail_media():
+    """One sync of a connection to Retail Media, in another process, since a cache has one connection."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory() as folder, sandbox("--today", SECOND_SYNC, "--product", "retail_media") as box:
+        config = {"product": "retail_media", "client_id": box.client_id, "client_secret": box.client_secret,
+                  "api_base_url": box.url, "now": f"{SECOND_SYNC}T12:00:00Z"}
+        Path(folder, "config.json").write_text(json.dumps(config))
+        subprocess.run([sys.executable, "-W", "ignore", __file__, "sync", folder], check=True)
+        tables = duckdb.connect(str(Path(folder, "cache.duckdb")), read_only=True)
+        rows = 0
+        for name in RETAIL_MEDIA:
+            truth = box.ask(f"/truth?stream={name}")
+            [count] = tables.execute(f"select count(*) from criteo.{name}").fetchone()
+            assert count == len(truth) > 0, f"{name}: {count}, expected {len(truth)}"
+            rows += count
+        # Ids of 18 digits are strings, so none is rounded.
+        truth = sorted(row["id"] for row in box.ask("/truth?stream=rm_campaigns"))
+        assert sorted(id for [id] in tables.execute("select id from criteo.rm_campaigns").fetchall()) == truth
+        spent = sum(Decimal(str(row["attributes"]["budgetSpent"] or 0)) for row in box.ask("/truth?stream=rm_line_items"))
+        [found] = tables.execute("select sum(budget_spent) from criteo.rm_line_items").fetchone()
+        assert abs(Decimal(str(found)) - spent) <= abs(spent) * Decimal("1e-12"), f"{found}, expected {spent}"
+    print(f"PyAirbyte, Retail Media: {len(RETAIL_MEDIA)} tables and {rows} rows equal to the truth")
 
 
 def readme(folder):

@@ -125,6 +125,9 @@ fn settings_of_the_other_product_and_older_versions_are_reported() {
     // Forms fill in defaults.
     let (is_well, said) = problems(json!({"mpo_interval": "Day", "log_level_product_ids": false}), true);
     assert!(is_well, "{said}");
+    // Meltano's plugins inherit settings, which can only be emptied.
+    let (is_well, said) = problems(json!({"currency": "", "custom_reports": [], "advertiser_ids": null}), true);
+    assert!(is_well, "{said}");
     let (is_well, said) = problems(json!({"account_ids": ["1"]}), false);
     assert!(!is_well && said.contains("Use advertiser_ids"), "{said}");
     let (is_well, said) = problems(json!({"currency": null}), false);

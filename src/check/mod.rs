@@ -22,13 +22,14 @@ use crate::config::Config;
 use crate::error::{Cause, Error, Result};
 use crate::http::Client;
 use crate::model::ids::ApiVersion;
+use crate::model::product::Product;
 use crate::model::product::Scope;
 use crate::output::Output;
 use crate::products::report::DEFAULT_API_VERSION;
 use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
 use crate::read::{Portfolio, ReadContext, SelectedStream, portfolio};
-use crate::support::text::{counted, excerpt};
+use crate::support::text::counted;
 
 /// Timeout per step, as the user is waiting.
 const MAX_STEP_TIME: Duration = Duration::from_secs(15);
@@ -228,14 +229,8 @@ impl<'a> Check<'a> {
         let names = portfolio.named(&portfolio.consenting);
         let Scope { one, many, .. } = product.scope();
         let have = if count == 1 { format!("{one} has") } else { format!("{many} have") };
-        let kinds: Vec<_> = portfolio.kinds.iter().filter(|(kind, _)| !kind.is_empty()).collect();
-        let kinds = match &kinds[..] {
-            [] => String::new(),
-            kinds => {
-                let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {}", excerpt(kind))).collect();
-                format!(" ({})", kinds.join(", "))
-            }
-        };
+        let kinds = portfolio.count_of_kinds();
+        let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
         self.pass(Step::Consent, format!("{count} {have} granted the app consent: {names}{kinds}."));
         if portfolio.advertisers.is_empty()
             && let Some(error) = portfolio.missing_error()
@@ -271,6 +266,9 @@ impl<'a> Check<'a> {
 
 /// Currency and time zone of the reports. Days match Criteo's pages only in the zone of its account.
 fn units(config: &Config) -> String {
+    if config.product() == Product::RetailMedia {
+        return "The product is Retail Media.".to_owned();
+    }
     let zone = config.reports.timezone;
     let hint = " Set timezone to the zone of the Criteo account, so that days match Criteo's pages.";
     let hint = if zone == chrono_tz::Tz::UTC { hint } else { "" };

@@ -153,6 +153,8 @@ mod tests {
             "demo read",
             "demo read --streams campaigns --since 2026-10-01",
             "demo streams",
+            "demo --product retail_media",
+            "demo --product retail_media read --streams rm_campaigns",
         ] {
             let parsed = Cli::try_parse_from(format!("source-criteo {line}").split(' '));
             assert!(parsed.is_ok(), "{line}: {parsed:?}");

@@ -233,7 +233,7 @@ mod tests {
                 let is_there = section.is_empty() || markdown::section(target.text, section).is_some();
                 assert!(is_there, "{}: {words}: {url}", page.name);
                 // Names of files say nothing to a reader of the help.
-                assert!(!words.contains(".md") || markdown::is_page(&words), "{}: {words}", page.name);
+                assert!(!words.contains(".md") || markdown::is_document(&words), "{}: {words}", page.name);
             }
             let rendered = markdown::rendered(page.text, 100, None, &how_to_open);
             let is_file = |word: &&str| {

@@ -29,6 +29,7 @@ impl Session {
         }
         let mut texts = page.named(&all, name);
         if texts.is_empty() {
+            texts.extend(fold(name).eq("roas").then(|| ROAS.to_owned()));
             let hits = search::find(&all, name);
             if let Some(hit) = hits.first().filter(|hit| hit.score >= EXACT) {
                 texts.extend(page.named(&all, &hit.name));
@@ -56,6 +57,9 @@ impl Session {
         Ok(self.print(&terminal.map_or_else(|| text.clone(), |terminal| terminal.linked(&text))))
     }
 }
+
+/// Ratios cannot be summed, so tables have their parts.
+const ROAS: &str = "ROAS in a table: sum(revenue_generated_client_attribution) / sum(advertiser_cost)";
 
 struct Layout {
     terminal: Option<Terminal>,

@@ -32,6 +32,10 @@ impl Session {
     pub(crate) async fn export(&self, config: Config, what: &ExportArguments, default: &str) -> Result<ExitCode> {
         let configured_start = config.read.start_date;
         let mut config = within(config, &what.days)?;
+        let today = config.test.clock.today(config.reports.timezone);
+        if let Some(first) = what.days.since.filter(|first| *first > today) {
+            return Err(Error::config(format!("The first day, {first}, is in the future: today is {today}.")));
+        }
         let streams = products::streams(&config.reports);
         let root = what.folder.as_deref().unwrap_or(Path::new(default));
         let options = [&what.days.options()[..], &[("folder", root.display().to_string())]].concat();
@@ -90,7 +94,8 @@ impl Session {
         Ok(if are_merged && is_complete && is_current { code } else { ExitCode::FAILURE })
     }
 
-    /// The streams that the app may read, without log files, which are large. Advertisers without consent are skipped.
+    /// The streams that the app may read, without what is large or needs very many requests. Advertisers without consent are
+    /// skipped.
     async fn readable(
         &self,
         config: &mut Config,
@@ -113,9 +118,7 @@ impl Session {
         if !is_complete {
             config.read.skip_inaccessible = true;
         }
-        let is_readable = |stream: &&Stream| {
-            !matches!(stream.source, Source::LogLevel) && !checked.lacking.contains(&stream.permission)
-        };
+        let is_readable = |stream: &&Stream| stream.is_usual() && !checked.lacking.contains(&stream.permission);
         let catalog = streams.iter().filter(is_readable);
         let catalog = catalog.map(|stream| ConfiguredStream::new(&stream.name, Ok(SyncMode::Incremental), None));
         Ok(Selection { catalog: catalog.collect(), lacking: Some(checked.lacking.clone()), is_complete })

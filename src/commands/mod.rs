@@ -212,9 +212,14 @@ impl Session {
                 let is_shown = !self.is_airbyte && input.format.is_none();
                 #[cfg(not(feature = "files"))]
                 let is_shown = !self.is_airbyte;
+                if is_shown && !input.dry_run && input.state_file.is_some() {
+                    return Err(Error::config(
+                        "At a terminal, records are counted and not printed, so a state file would skip them later. \
+                         Write them to a file or pipe (`> records.jsonl`), or leave --state-file out.",
+                    ));
+                }
                 let states = match &input.state_file {
-                    // Rows that go nowhere must not move the state.
-                    Some(path) if input.dry_run || is_shown => input::kept_states(path).await?,
+                    Some(path) if input.dry_run => input::kept_states(path).await?,
                     Some(path) => {
                         let file = input::state_file(path)?;
                         let states = file.states().clone();
@@ -242,7 +247,9 @@ impl Session {
                 self.export(config, &what, if self.is_demo() { "criteo-demo" } else { "criteo" }).await
             }
             #[cfg(feature = "demo")]
-            Command::Demo { command } => Box::pin(self.demo(command)).await,
+            Command::Demo { product, command } => {
+                Box::pin(self.demo(Product::of_setting(&product).unwrap_or_default(), command)).await
+            }
         }
     }
 

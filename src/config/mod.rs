@@ -209,23 +209,30 @@ fn parse_settings(object: Map<String, Value>, schema: &Value) -> Result<(Parsed,
     let mut warnings = Vec::new();
     let mut problems = Problems::default();
     let document = Value::Object(normalize::normalize(object, &mut warnings, &mut problems));
-    warnings.extend(mistyped(&document, schema));
+    let mistyped = mistyped(&document, schema);
+    warnings.extend(mistyped.iter().map(|(key, meant)| format!("{key}: unknown setting, ignored. {meant}")));
     warnings.extend(unknown_in_reports(&document, schema));
     problems.extend(Problems::of_schema(&document, schema));
     if schema["required"].is_array() {
         values::require_currency(&document, &mut problems);
     }
     let parsed = values::parse(&document, warnings, &mut problems);
+    if !problems.is_empty() {
+        // A mistyped name is often why another setting is missing.
+        for (key, meant) in &mistyped {
+            problems.push(key, format!("is an unknown setting. {meant}"));
+        }
+    }
     if problems.is_empty() { Ok((parsed, document)) } else { Err(problems.into_error()) }
 }
 
-/// Warns of unknown settings that look like typos. Others may belong to programs that share the file.
-fn mistyped(document: &Value, schema: &Value) -> Vec<String> {
+/// Unknown settings that look like typos, and what was meant. Others may belong to programs that share the file.
+fn mistyped(document: &Value, schema: &Value) -> Vec<(String, String)> {
     let Some(known) = schema["properties"].as_object() else { return Vec::new() };
     let keys = document.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains_key(*key));
     keys.filter_map(|key| {
         let meant = suggest::closest(key, known.keys().map(String::as_str))?;
-        Some(format!("{}: unknown setting, ignored. Did you mean {meant}?", excerpt(key)))
+        Some((excerpt(key), format!("Did you mean {meant}?")))
     })
     .take(MAX_REPORTED)
     .collect()

@@ -6,11 +6,12 @@
 //!
 //! 1. a list that other streams depend on (`list::Parents`), the advertisers that still consent (`ReadContext::consenting`);
 //! 2. the totals of a time zone, currency and period (`totals::Page`);
-//! 3. a slot for a concurrent call (`RateLimiter::slot`);
-//! 4. the call budget (`RateLimiter::wait`): waited for with a slot, never with memory;
-//! 5. memory: [`Memory::Rows`] for rows and objects, [`Memory::Shared`] for totals and advertisers;
-//! 6. the token (`Auth`), and with it the exclusive use of a refresh token;
-//! 7. memory for the token endpoint's response, which is always free: there is one renewal at a time.
+//! 3. a place for the file of a job (`ReadContext::files`);
+//! 4. a slot for a concurrent call (`RateLimiter::slot`);
+//! 5. the call budget (`RateLimiter::wait`): waited for with a slot, never with memory;
+//! 6. memory: [`Memory::Rows`] for rows and objects, [`Memory::Shared`] for totals and advertisers;
+//! 7. the token (`Auth`), and with it the exclusive use of a refresh token;
+//! 8. memory for the token endpoint's response, which is always free: there is one renewal at a time.
 //!
 //! Below all of them are the network and the reader of stdout. Every network wait has a time limit, and the writer
 //! thread needs none of the above, so each reservation is released eventually. A body is passed to that thread or

@@ -4,6 +4,7 @@
 //! check comes out, or an [`Error`] that says what to do. Every attempt takes one call from the budget and gets the
 //! current token.
 
+mod attempts;
 mod environment;
 mod link;
 mod memory;
@@ -18,27 +19,25 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
 use crate::config::Config;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, Kind, Result};
+use crate::http::attempts::Attempt;
+use crate::http::memory::Reservation;
 pub use crate::http::memory::{MEMORY_MIB, Memory};
 use crate::http::rate_limit::RateLimiter;
 pub use crate::http::rate_limit::{CallClass, OnWait};
 pub(crate) use crate::http::response::MISSING_PATH;
 pub use crate::http::retry::RetryProfile;
-use crate::http::retry::{Failure, RetryBudget, RetryState, Wait};
-use crate::http::token::Discarded;
+use crate::http::retry::{Failure, RetryBudget};
 pub use crate::http::token::{Auth, RefreshTokens, Turn};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use crate::http::transport::parse_headers;
 pub use crate::http::transport::{Body, Download};
-use crate::http::transport::{HEAD_TIMEOUT, Response, Transport};
+use crate::http::transport::{Content, HEAD_TIMEOUT, Opened, Response, Transport};
 use crate::support::text::excerpt;
 use crate::support::{scan, watchdog};
-
-/// How many refused tokens one call accepts. It renews the token itself at most once.
-const MAX_REFUSALS: u32 = 3;
 
 /// Maximum length of a string in a response, in bytes: parsers copy strings that have escapes.
 const MAX_STRING_LEN: usize = 4 * 1024 * 1024;
@@ -190,84 +189,48 @@ impl Client {
     /// # Errors
     /// Criteo's error or the network failure, explained.
     pub async fn fetch<T>(&self, call: &Call, check: impl Fn(&str) -> Result<T>) -> Result<(Body, T)> {
-        let mut attempts = RetryState::new(call.is_divisible, call.is_suspect);
-        let (mut refusals, mut renewals) = (0, 0);
-        let mut expected_bytes = call.expected_bytes;
-        let mut paused = Duration::ZERO;
-        let task = watchdog::task(call.display_path());
-        loop {
-            task.waits_for("a free connection slot");
-            let slot = self.limiter.slot(call.class).await;
-            task.waits_for("memory for its response");
-            let (space, limited) = self.admit(call, expected_bytes).await;
-            // Requested last, since a token may expire during the waits above. Fetching it needs no memory that others
-            // hold.
-            task.waits_for("the token");
-            let token = self.auth.token(&self.transport, &self.budget).await?;
-            tracing::debug!("{} {} {}", call.method, call.display_path(), call.body.as_deref().unwrap_or_default());
-            task.waits_for("the response");
-            let sent = Instant::now();
-            let response = self.transport.send(request(self.root.clone(), call, &token)?, space, HEAD_TIMEOUT).await;
-            (self.on_response)(CallStats {
-                endpoint: call.display_path(),
-                status: response.as_ref().ok().map(|response| response.status),
-                duration: sent.elapsed(),
-                waited: limited + std::mem::take(&mut paused),
-                calls_left: response.as_ref().ok().and_then(|response| response.rate_limit.remaining),
-            });
-            let failure = match response {
-                Ok(response) => {
-                    self.limiter.update_from(call.class, &response.rate_limit);
-                    match judge(call, response, &check) {
-                        Ok(result) => {
-                            token.served();
-                            attempts.succeeded(&self.budget);
-                            return Ok(result);
-                        }
-                        Err(Failure::Unauthorized(error)) => {
-                            // Criteo may revoke a token early. One new token, one more try, at no cost in attempts. If
-                            // another call already discarded this token, it does not count as a renewal.
-                            refusals += 1;
-                            task.waits_for("the token");
-                            let discarded = self.auth.discard(&token).await;
-                            renewals += u32::from(discarded == Discarded::ByThis);
-                            // guard: renew-refused-token
-                            if discarded == Discarded::Useless || renewals > 1 || refusals > MAX_REFUSALS {
-                                return Err(error);
-                            }
-                            continue;
-                        }
-                        Err(failure) => failure,
-                    }
+        let attempt = async |request, space| match self.transport.send(request, space, HEAD_TIMEOUT).await {
+            Ok(response) => Attempt {
+                status: Some(response.status),
+                rate_limit: response.rate_limit,
+                result: judge(call, response, &check),
+            },
+            Err(failure) => Attempt::failed(failure),
+        };
+        self.attempts(call, attempt).await
+    }
+
+    /// Sends a call whose response may be of any size until it begins, within the retry limits. It is received a piece at a
+    /// time; `None` if it has no content.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn open(&self, call: &Call) -> Result<Option<Box<Download>>> {
+        let attempt = async |mut request: reqwest::Request, space| {
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+            match self.transport.open(request, space).await {
+                Ok(Opened { status, rate_limit, content }) => {
+                    let result = match content {
+                        Content::File(download) => Ok(Some(download)),
+                        Content::Nothing => Ok(None),
+                        Content::Other(response) => Err(response::failure(call, &response)),
+                    };
+                    Attempt { status: Some(status), rate_limit, result }
                 }
-                Err(Failure::Permanent(error)) if error.cause == Some(Cause::Exhausted) => {
-                    expected_bytes = self.transport.larger(call.memory, expected_bytes);
-                    continue;
-                }
-                Err(failure) => failure,
-            };
-            let is_for_everybody = matches!(failure, Failure::Retryable { wait: Wait::RateLimited(_), .. });
-            let wait = attempts.after(failure, &self.budget)?;
-            tracing::info!(
-                "Retrying {} in {:.1} s: {}",
-                call.display_path(),
-                wait.as_secs_f64(),
-                attempts.last_message()
-            );
-            paused = wait;
-            // During an outage, waiting calls keep their slots, so that no other calls start and fail as well.
-            if is_for_everybody {
-                drop(slot);
-                self.limiter.pause(call.class, wait).await;
-            } else {
-                crate::http::rate_limit::sleep(wait).await;
+                Err(failure) => Attempt::failed(failure),
             }
-        }
+        };
+        self.attempts(call, attempt).await
+    }
+
+    /// Waits before a job is asked for its status again.
+    pub async fn wait_for_job(&self, wait: Duration) {
+        crate::http::rate_limit::sleep(self.budget.scaled(wait)).await;
     }
 
     /// Waits for the call budget, then for memory; also returns how long the former took. Calls that wait for the
     /// budget hold no memory.
-    async fn admit(&self, call: &Call, expected_bytes: usize) -> (crate::http::memory::Reservation, Duration) {
+    async fn admit(&self, call: &Call, expected_bytes: usize) -> (Reservation, Duration) {
         let mut limited = Duration::ZERO;
         loop {
             let began = Instant::now();
@@ -346,8 +309,9 @@ fn judge<T>(
     response: Response,
     check: &impl Fn(&str) -> Result<T>,
 ) -> std::result::Result<(Body, T), Failure> {
-    if response.status != 200 {
-        return Err(crate::http::response::failure(call, &response));
+    // A job that was created may respond with 201.
+    if !matches!(response.status, 200 | 201) {
+        return Err(response::failure(call, &response));
     }
     let text = response.body.text().map_err(Failure::retryable)?;
     if !text.trim_start().starts_with(['{', '[']) {
@@ -361,7 +325,7 @@ fn judge<T>(
         ))));
     }
     let checked = check(text).map_err(|error| match error.kind {
-        crate::error::Kind::Transient => Failure::retryable(error),
+        Kind::Transient => Failure::retryable(error),
         _ => Failure::Permanent(error),
     })?;
     Ok((response.body, checked))

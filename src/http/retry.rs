@@ -57,6 +57,11 @@ impl RetryBudget {
         longest.mul_f64(fastrand::f64() * f64::from(self.backoff_percent) / 100.0)
     }
 
+    /// A fixed wait, shortened for tests.
+    pub(crate) fn scaled(&self, wait: Duration) -> Duration {
+        wait.mul_f64(f64::from(self.backoff_percent) / 100.0)
+    }
+
     fn take(&self) -> bool {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(COST)).is_ok()
     }

@@ -21,6 +21,8 @@ pub struct ReportTally {
     pub is_complete_by_advertiser: bool,
     /// Descriptions of the windows that the next sync reads again.
     pub holes: Vec<String>,
+    /// From the first to the last day that was read.
+    pub read: Option<Window>,
     /// Descriptions of unproven windows that are not read again.
     pub accepted: Vec<String>,
     /// First day of each period that has rows.
@@ -35,6 +37,12 @@ impl ReportTally {
     #[must_use]
     pub fn new(grain: Grain) -> Self {
         Self { is_complete_by_advertiser: true, grain: Some(grain), ..Self::default() }
+    }
+
+    /// Adds the days of a slice.
+    pub fn cover(&mut self, days: Window) {
+        let read = self.read.get_or_insert(days);
+        (read.start, read.end) = (read.start.min(days.start), read.end.max(days.end));
     }
 
     /// Adds a slice; `compared` has its rows by advertiser and day if the totals check covers it.

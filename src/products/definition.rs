@@ -259,3 +259,26 @@ impl StreamDef {
         Stream { name: self.name.to_owned(), schema, primary_key, permission: self.permission, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::products::definition::*;
+    use crate::products::schema::ColumnType;
+
+    /// Criteo sends some ids as numbers, of up to 19 digits. Ids of strings fit every type of join.
+    #[test]
+    fn ids_are_strings_and_so_are_ids_in_lists() {
+        let is_id = |column: &str| matches!(column.rsplit('_').next(), Some("id" | "ids"));
+        let mut ids = 0;
+        for def in all() {
+            let schema = def.schema();
+            let columns = schema["properties"].as_object().unwrap().iter();
+            for (column, property) in columns.filter(|(column, _)| is_id(column)) {
+                let expected = if column.ends_with('s') { ColumnType::Texts } else { ColumnType::Text };
+                assert_eq!(ColumnType::of_property(property), expected, "{}.{column}", def.name);
+                ids += 1;
+            }
+        }
+        assert!(ids > 100, "{ids}");
+    }
+}

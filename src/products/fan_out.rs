@@ -15,7 +15,7 @@ pub struct FanOut {
     /// of them are skipped. `id` is a member of the object itself, all others are members of its attributes, if it has
     /// attributes; a dot separates the names of nested objects.
     pub values: &'static [(Placeholder, &'static str)],
-    /// Whether there are usually thousands of parents.
+    /// Whether there are usually thousands of parents, or a job for each.
     pub is_costly: bool,
 }
 

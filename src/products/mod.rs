@@ -1,6 +1,6 @@
 //! Streams as data: their keys, cursors, schemas and requests.
 //!
-//! [`marketing`] and [`retail_media`] are the tables of streams, one per API product, [`definition`] is a line in them, [`fan_out`] has the parents of child streams, [`report`] turns a report into a stream, and
+//! [`marketing`] and [`retail_media`] are the tables of streams, one per API product, [`definition`] is a line in them, [`fan_out`] has the parents of child streams, [`report`] turns a report into a stream, [`request`] has the kinds of requests for objects, and
 //! [`marketing::metrics`] has the dimensions and metrics of reports. This module does not depend on HTTP or on a protocol.
 
 pub mod about;
@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod fan_out;
 pub mod marketing;
 pub mod report;
+pub mod request;
 pub mod retail_media;
 pub mod schema;
 
@@ -20,6 +21,7 @@ pub(crate) use crate::products::definition::{parent_members, parent_streams};
 use crate::products::fan_out::FanOut;
 use crate::products::marketing::metrics;
 use crate::products::report::Report;
+pub use crate::products::request::{Job, Request};
 
 /// Marks a history that Criteo does not document.
 pub(crate) const ASSUMED: &str = " (assumed)";
@@ -88,85 +90,6 @@ impl Permission {
             Self::RetailMediaBalances => "RetailMedia_Balance_Read",
             Self::RetailMediaBilling => "RetailMedia_Billing_Read",
             Self::RetailMediaCampaigns => "RetailMedia_Campaign_Read",
-        }
-    }
-}
-
-/// How to request the objects of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// `GET path`: everything in one response.
-    Get,
-    /// `GET path?limit=…&offset=…`.
-    PagedGet {
-        /// Rows per page; Criteo may return fewer.
-        limit: u32,
-    },
-    /// `POST path` with `{"filters":{"advertiserIds":[…]}}`: everything in one response.
-    Search,
-    /// `POST path?limit=…&offset=…` with `{"data":{"type":…,"attributes":{"advertiserIds":[…]}}}`.
-    PagedSearch {
-        /// The `type` of the search resource.
-        resource: &'static str,
-        /// Rows per page; Criteo may return fewer.
-        limit: u32,
-    },
-    /// `GET path?pageIndex=…&pageSize=…`.
-    NumberedPages {
-        /// Rows per page; Criteo may return fewer.
-        size: u32,
-    },
-    /// `POST path` with `{"data":{"type":…,"attributes":{"accountIds":[…]}}}`, and with `limit` and `offset` if it has pages.
-    AccountSearch {
-        /// The `type` of the search resource.
-        resource: &'static str,
-        /// Rows per page, if there are pages.
-        limit: Option<u32>,
-        /// Accounts per request.
-        most: usize,
-        /// Attributes that are set to `true`.
-        flags: &'static [&'static str],
-    },
-    /// `POST path` with `{"data":{"type":…,"attributes":{…}}}`, and with `limit` and `offset` if it has pages.
-    Post {
-        /// The `type` of the search resource.
-        resource: &'static str,
-        /// Rows per page, if there are pages.
-        limit: Option<u32>,
-        /// Attributes that are lists of one number, the value of a placeholder.
-        numbers: &'static [(&'static str, Placeholder)],
-    },
-    /// `POST path` without a body: everything in one response.
-    BarePost,
-}
-
-impl Request {
-    /// Whether the request lists the advertisers or accounts.
-    #[must_use]
-    pub fn is_search(self) -> bool {
-        matches!(self, Self::Search | Self::PagedSearch { .. } | Self::AccountSearch { .. })
-    }
-
-    /// Whether the method is `POST`.
-    #[must_use]
-    pub fn is_post(self) -> bool {
-        !matches!(self, Self::Get | Self::PagedGet { .. } | Self::NumberedPages { .. })
-    }
-
-    /// The most advertisers or accounts that one search may list.
-    #[must_use]
-    pub fn most_listed(self) -> usize {
-        if let Self::AccountSearch { most, .. } = self { most } else { usize::MAX }
-    }
-
-    /// The page size, if the endpoint has pages.
-    #[must_use]
-    pub fn limit(self) -> Option<u32> {
-        match self {
-            Self::PagedGet { limit } | Self::PagedSearch { limit, .. } => Some(limit),
-            Self::NumberedPages { size } => Some(size),
-            Self::AccountSearch { limit, .. } | Self::Post { limit, .. } => limit,
-            Self::Get | Self::Search | Self::BarePost => None,
         }
     }
 }
@@ -279,6 +202,9 @@ pub enum RowsOf {
         /// A list of keys in the object, and the row's member with the place in it, from 1.
         order: (&'static str, &'static str),
     },
+    /// Each object is a row. Members that are none of these columns are in an object, the column `other_columns`; spaces,
+    /// underscores and case of their names do not matter.
+    Open(&'static [&'static str]),
 }
 
 /// A list in an object whose entries are rows.
@@ -387,12 +313,18 @@ impl Stream {
     /// some objects is limited.
     #[must_use]
     pub fn is_selected_by_default(&self) -> bool {
-        let is_usual = match &self.source {
+        self.is_usual() && !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
+    }
+
+    /// Whether it is read without being named, if the app may read it: not log files, what needs a request per line item or
+    /// a job per account, nor what chosen apps may read only.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        match &self.source {
             Source::Entity(entity) => !entity.is_limited && !entity.each.is_costly,
             Source::Report(_) => true,
             Source::LogLevel => false,
-        };
-        is_usual && !matches!(self.permission, Permission::Audiences | Permission::Recommendations)
+        }
     }
 
     /// Whether Criteo gives access to chosen apps only.

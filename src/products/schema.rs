@@ -26,6 +26,8 @@ pub enum ColumnType {
     Object,
     /// A list, passed through unchanged.
     List,
+    /// A list of strings. Numbers in it become strings of their digits, so ids have one type.
+    Texts,
 }
 
 impl ColumnType {
@@ -51,6 +53,7 @@ impl ColumnType {
             (Some("integer"), _) => Self::Integer,
             (Some("boolean"), _) => Self::Boolean,
             (Some("object"), _) => Self::Object,
+            (Some("array"), _) if Self::of_property(&property["items"]) == Self::Text => Self::Texts,
             (Some("array"), _) => Self::List,
             _ => Self::Text,
         }
@@ -65,7 +68,7 @@ impl ColumnType {
             Self::Integer => "integer",
             Self::Boolean => "boolean",
             Self::Object => "object",
-            Self::List => "array",
+            Self::List | Self::Texts => "array",
         };
         let mut property = Map::new();
         property.insert("type".into(), if is_key { json!(name) } else { json!(["null", name]) });

@@ -16,9 +16,9 @@ use crate::state::saved::{Saved, States};
 use crate::support::text::excerpt;
 use crate::support::{clock, scan};
 
-/// Maximum number of values in a document.
 /// The state of a stream without a cursor, as in Airbyte's CDK; ignored on input.
-const NO_CURSOR: &str = "__ab_no_cursor_state_message";
+pub(crate) const NO_CURSOR: &str = "__ab_no_cursor_state_message";
+/// Maximum number of values in a document.
 const MAX_VALUES: usize = 400_000;
 /// Maximum number of values per stream of a catalog, and of streams.
 const MAX_VALUES_OF_ENTRY: usize = 50_000;

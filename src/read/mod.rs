@@ -5,10 +5,12 @@
 //! concurrently within the call budget; the memory budget keeps fetching and writing in step.
 
 mod ad_sets;
+mod counts;
 pub mod density;
 mod first_day;
 mod forecast;
 mod in_flight;
+mod jobs;
 pub(crate) mod judge;
 mod list;
 pub(crate) mod log_files;
@@ -28,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::Weekday;
 use futures_util::stream::{self, StreamExt as _};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tracing::Instrument as _;
 
 use crate::config::Config;
@@ -38,6 +40,7 @@ use crate::model::ids::AdvertiserId;
 use crate::output::{Output, StreamId};
 use crate::products::{self, Permission, Source, Stream};
 use crate::protocol::airbyte::SyncMode;
+use crate::read::counts::Counts;
 pub use crate::read::forecast::{DryRun, Expected, dry_run};
 pub(crate) use crate::read::forecast::{estimated_time, reports_per_minute};
 use crate::read::in_flight::InFlight;
@@ -88,6 +91,8 @@ pub(crate) struct ReadContext<'a> {
     output: &'a Output,
     config: &'a Config,
     pub(crate) advertisers: &'a [AdvertiserId],
+    /// The kinds of accounts, of those that have one.
+    kinds: Option<&'a BTreeMap<AdvertiserId, String>>,
     /// Whether the configuration lists inaccessible advertisers.
     has_missing: bool,
     /// Stopped, so that all streams use the same today.
@@ -97,6 +102,10 @@ pub(crate) struct ReadContext<'a> {
     consenting: OnceCell<BTreeSet<AdvertiserId>>,
     totals_cache: TotalsCache,
     parents: Parents,
+    /// What the counts of lists have shown to count.
+    counts: RefCell<Counts>,
+    /// Places for files of jobs, which take long to receive.
+    files: Semaphore,
     ids: BTreeMap<&'a str, StreamId>,
     warnings: RefCell<HashSet<(String, String)>>,
     warning_kinds: RefCell<HashSet<String>>,
@@ -205,12 +214,15 @@ impl<'a> ReadContext<'a> {
             output,
             config,
             advertisers: portfolio.map_or(&[], |portfolio| &portfolio.advertisers),
+            kinds: portfolio.map(|portfolio| &portfolio.kinds),
             has_missing: portfolio.is_some_and(|portfolio| !portfolio.missing.is_empty()),
             clock: clock_of(client, config).stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),
             totals_cache: TotalsCache::default(),
             parents: Parents::default(),
+            counts: RefCell::default(),
+            files: Semaphore::new(jobs::CONCURRENT_FILES),
             ids: selected.iter().enumerate().map(|(id, selected)| (selected.stream.name.as_str(), id)).collect(),
             warnings: RefCell::default(),
             warning_kinds: RefCell::default(),
@@ -231,6 +243,9 @@ impl<'a> ReadContext<'a> {
             Source::LogLevel => self.read_log_level(id, selected, state).await,
         };
         result.map_err(|error| match error.cause {
+            Some(Cause::PermissionMissing | Cause::Forbidden) if selected.stream.is_limited() => {
+                error.in_context("Criteo gives few apps access to this; deselect the stream if yours has none")
+            }
             // Other refusals carry no reason, and some streams need no permission.
             Some(Cause::PermissionMissing) if permission != Permission::None => {
                 error.in_context(&format!("Missing permission \"{}\"", permission.label()))

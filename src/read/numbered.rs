@@ -1,7 +1,9 @@
 //! Walks numbered pages of a list to the end. Unlike offsets, they cannot overlap.
 //!
 //! Criteo documents no largest page size. A server that sends fewer objects than requested may count pages by either size, so
-//! the second page is requested with the size of the first, which is right for both. The list ends where no new objects come.
+//! the second page is requested with the size of the first, which is right for both. The list ends where no new objects come;
+//! or with its first page, if the objects on it are as many as the list has in all (`totalItemsAcrossAllPages`), no next page
+//! is announced, and they are fewer than Criteo's default page has, so that no limit of the server can have cut them.
 //! If the announced total changes between pages, an object may have moved to a page that was read, so the list is walked again.
 
 use std::collections::HashSet;
@@ -11,6 +13,9 @@ use crate::read::pages::PageVerdict;
 
 /// Pages without new objects that are skipped because a total announces more.
 const MAX_PROBES: u32 = 3;
+
+/// The default page size of most lists.
+pub(crate) const DEFAULT_PAGE: u32 = 25;
 
 /// The state of a walk.
 #[derive(Debug)]
@@ -40,11 +45,11 @@ impl NumberedWalker {
         self.seen.len() as u64
     }
 
-    /// Takes what distinguishes the objects of a page, and the total that it announces.
+    /// Takes what distinguishes the objects of a page, the total that it announces, and whether it announces another.
     ///
     /// # Errors
     /// If no object of a full page is new: the server repeats itself.
-    pub(crate) fn take(&mut self, ids: &[u64], total: Option<u64>) -> Result<PageVerdict> {
+    pub(crate) fn take(&mut self, ids: &[u64], total: Option<u64>, has_more: bool) -> Result<PageVerdict> {
         self.has_changed |= self.total.zip(total).is_some_and(|(before, now)| before != now);
         self.total = total.or(self.total);
         let is_first = self.number == 0;
@@ -54,6 +59,10 @@ impl NumberedWalker {
         self.number += 1;
         if self.count() > known {
             self.probes = 0;
+            let is_short = ids.len() < self.size.min(DEFAULT_PAGE) as usize;
+            if is_first && is_short && !has_more && total == Some(self.count()) && ids.len() as u64 == self.count() {
+                return Ok(PageVerdict::Last);
+            }
             if is_first && !is_full {
                 self.size = u32::try_from(ids.len()).unwrap_or(self.size);
             }
@@ -87,8 +96,12 @@ mod tests {
             let (size, number) = walk.next();
             let (ids, total) = serve(size as usize, usize::try_from(number).unwrap(), calls);
             calls += 1;
-            match walk.take(&ids, total)? {
+            match walk.take(&ids, total, false)? {
                 PageVerdict::Rows => seen.extend(ids),
+                PageVerdict::Last => {
+                    seen.extend(ids);
+                    break;
+                }
                 PageVerdict::Nothing => {}
                 PageVerdict::End => break,
             }
@@ -120,6 +133,26 @@ mod tests {
         }
         let none = |_: usize, _: usize, _: u64| (Vec::new(), Some(0));
         assert_eq!(walk(5, none).unwrap().2, 1, "an empty list takes one call");
+    }
+
+    #[test]
+    fn a_short_first_page_ends_a_list_if_the_total_agrees() {
+        let all: Vec<_> = (0..30).collect();
+        let calls = |count: usize, total| {
+            let serve = |size: usize, number, _| (page(&all[..count], size, number), total);
+            let (seen, _, calls) = walk(500, serve).unwrap();
+            assert_eq!(seen, all[..count]);
+            calls
+        };
+        assert_eq!(calls(24, Some(24)), 1);
+        for (count, total) in [(24, None), (24, Some(25)), (24, Some(23)), (25, Some(25)), (30, Some(30))] {
+            assert!(calls(count, total) > 1, "{count} {total:?}");
+        }
+        // Another page is announced, or an object is there twice.
+        let mut walk = NumberedWalker::new(500);
+        assert_eq!(walk.take(&[1, 2], Some(2), true).unwrap(), PageVerdict::Rows);
+        let mut walk = NumberedWalker::new(500);
+        assert_eq!(walk.take(&[1, 1], Some(1), false).unwrap(), PageVerdict::Rows);
     }
 
     #[test]

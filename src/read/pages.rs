@@ -1,7 +1,8 @@
 //! Walks the pages of a list of objects to the end, however the server pages.
 //!
 //! Each page starts with the last object of the previous one; if not, the list has changed and objects may be missing.
-//! The list ends where no new objects come: limits, short pages and totals are unreliable.
+//! The list ends where no new objects come: limits, short pages and totals are unreliable. [`crate::read::counts`] has an
+//! exception.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -363,12 +364,19 @@ pub(crate) struct PageWalker {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PageVerdict {
     Rows,
+    /// New objects, and there are no others.
+    Last,
     /// No new objects, but the list may continue.
     Nothing,
     End,
 }
 
 impl PageWalker {
+    /// Whether no page has come yet.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.count == 0 && self.probe.is_none()
+    }
+
     pub(crate) fn offset(&self) -> u64 {
         self.probe.unwrap_or(self.count.saturating_sub(1)) // guard: served-rows
     }
@@ -444,7 +452,7 @@ mod tests {
             page.envelope = envelope::check_into(&text, Shape::Plain, &mut page)?;
             page.envelope.total_items = total;
             match walk.take(&page, 3)? {
-                PageVerdict::Rows => seen.extend(ids),
+                PageVerdict::Rows | PageVerdict::Last => seen.extend(ids),
                 PageVerdict::Nothing => {}
                 PageVerdict::End => break,
             }

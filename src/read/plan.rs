@@ -104,7 +104,7 @@ impl ReadContext<'_> {
             if let Some(cursor) = cursor.filter(|_| window.start > window.end) {
                 tracing::warn!(
                     "Advertisers {} are not read: the cursor is {cursor}, so reading would start on {}, after \
-                     the last day, {}. Use `--since` to read earlier days again.",
+                     the last day, {}. To read earlier days again, use `--since`, or in a tap a state of its own.",
                     format_ids(&advertisers),
                     window.start,
                     window.end

@@ -50,8 +50,8 @@ pub struct Portfolio {
     pub consenting: Vec<AdvertiserId>,
     /// Names by number, where Criteo sends them.
     pub names: AdvertiserNames,
-    /// How many of them are of each kind: of accounts, type and subtype.
-    pub kinds: BTreeMap<String, usize>,
+    /// Their kinds: of accounts, type and subtype.
+    pub kinds: BTreeMap<AdvertiserId, String>,
     scope: Scope,
 }
 
@@ -65,6 +65,17 @@ impl Portfolio {
         };
         let shown: Vec<_> = advertisers.iter().take(MAX_NAMED).map(named).collect();
         format!("{}{}", shown.join(", "), if advertisers.len() > MAX_NAMED { " and others" } else { "" })
+    }
+
+    /// How many there are of each kind, in words; empty if they have none.
+    #[must_use]
+    pub fn count_of_kinds(&self) -> String {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for kind in self.kinds.values().filter(|kind| !kind.is_empty()) {
+            *counts.entry(kind).or_default() += 1;
+        }
+        let counts: Vec<_> = counts.into_iter().map(|(kind, count)| format!("{count} {}", excerpt(kind))).collect();
+        counts.join(", ")
     }
 
     /// The error that names listed advertisers without consent.
@@ -142,7 +153,7 @@ fn page_of_scope(product: Product, (size, number): (u32, u64)) -> Call {
 struct Consenting {
     ids: Vec<AdvertiserId>,
     names: AdvertiserNames,
-    kinds: BTreeMap<String, usize>,
+    kinds: BTreeMap<AdvertiserId, String>,
 }
 
 struct Ids {
@@ -225,7 +236,7 @@ async fn consenting(client: &Client, config: &Config) -> Result<Consenting> {
         let mut names = AdvertiserNames::default();
         let mut ids = Vec::new();
         loop {
-            let (page, total) = match page_of(client, product, walk.next()).await {
+            let (page, total, has_more) = match page_of(client, product, walk.next()).await {
                 Err(error)
                     if error.cause == Some(Cause::Rejected) && size > SMALL_PAGE && product == Product::RetailMedia =>
                 {
@@ -240,24 +251,20 @@ async fn consenting(client: &Client, config: &Config) -> Result<Consenting> {
             names.extend(page.names);
             all.extend(page.ids.into_iter().zip(page.kinds));
             let is_whole = product == Product::MarketingSolutions;
-            if is_whole || walk.take(&known, total)? == PageVerdict::End {
+            if is_whole || matches!(walk.take(&known, total, has_more)?, PageVerdict::End | PageVerdict::Last) {
                 break;
             }
         }
         if walk.has_changed && walks < MAX_WALKS {
             continue;
         }
-        let mut kinds = BTreeMap::new();
-        for kind in all.into_values() {
-            *kinds.entry(kind).or_insert(0) += 1;
-        }
-        return Ok(Consenting { ids: distinct(ids.into_iter()), names, kinds });
+        return Ok(Consenting { ids: distinct(ids.into_iter()), names, kinds: all });
     }
     Ok(Consenting::default())
 }
 
-/// One page of those with consent, and the total that it announces.
-async fn page_of(client: &Client, product: Product, place: (u32, u64)) -> Result<(Ids, Option<u64>)> {
+/// One page of those with consent, the total that it announces, and whether it announces another.
+async fn page_of(client: &Client, product: Product, place: (u32, u64)) -> Result<(Ids, Option<u64>, bool)> {
     let scope = product.scope();
     let check = |body: &str| {
         let mut ids = Ids { scope, ids: Vec::new(), names: AdvertiserNames::default(), kinds: Vec::new(), flaw: None };
@@ -267,7 +274,7 @@ async fn page_of(client: &Client, product: Product, place: (u32, u64)) -> Result
         }
         match ids.flaw.take() {
             Some(flaw) => Err(flaw),
-            None => Ok((ids, envelope.total_items)),
+            None => Ok((ids, envelope.total_items, envelope.has_more)),
         }
     };
     let response = client.fetch(&page_of_scope(product, place), check).await.map_err(|error| match error.cause {

@@ -9,7 +9,7 @@ use crate::model::calendar::Window;
 use crate::model::ids::AdvertiserId;
 use crate::products::endpoint::{BodyForm, Filter, ScopeForm};
 use crate::products::report::Report;
-use crate::products::{Entity, Placeholder, QueryParam, Request};
+use crate::products::{Entity, Job, Placeholder, QueryParam, Request};
 use crate::read::track::RowSubset;
 
 /// The request for objects. `value` fills the placeholders of path and query; `limit_and_offset` is for paginated
@@ -37,7 +37,11 @@ pub fn objects<'a>(
         Some(json!({"data": {"type": resource, "attributes": attributes}}))
     };
     let body = match entity.request {
-        Request::Get | Request::PagedGet { .. } | Request::NumberedPages { .. } | Request::BarePost => None,
+        Request::Get
+        | Request::PagedGet { .. }
+        | Request::NumberedPages { .. }
+        | Request::BarePost
+        | Request::Job(_) => None,
         Request::AccountSearch { resource, flags, .. } => {
             let mut attributes = Map::from_iter([("accountIds".to_owned(), json!(ids(advertisers)))]);
             attributes.extend(flags.iter().map(|flag| ((*flag).to_owned(), Value::from(true))));
@@ -159,6 +163,32 @@ fn query(
         }
     }
     Value::Object(query)
+}
+
+/// The request that creates a catalog: of an account of brands, or of these sellers. `call` has the path of the former.
+#[must_use]
+pub fn catalog(call: Call, sellers: Option<&[Value]>) -> Call {
+    let mut path = call.path;
+    path.extend(sellers.map(|_| "sellers".to_owned()));
+    let data = match sellers {
+        None => json!({"type": "CatalogRequest", "attributes": {"format": "json-newline"}}),
+        Some(sellers) => json!({"type": "SellerCatalogRequest", "attributes": {"sellers": sellers}}),
+    };
+    Call { path, body: Some(json!({"data": data}).to_string()), ..call }
+}
+
+/// The request that creates a bill of one account for a month.
+#[must_use]
+pub fn billing(entity: Entity, account: &str, month: Window) -> Call {
+    let attributes = json!({"accountIds": [account], "startDate": month.start, "endDate": month.end, "format": "json"});
+    let body = json!({"data": {"type": "PartnerBillingReportRequest", "attributes": attributes}});
+    Call { body: Some(body.to_string()), ..objects(entity, &|_| None, &[], None) }
+}
+
+/// The request for a part of a job, its status or its output.
+#[must_use]
+pub fn job(kind: Job, id: &str, part: &str) -> Call {
+    Call { memory: Memory::Rows, ..Call::shared(&[kind.path(), &[id, part]].concat()) }
 }
 
 /// The request for the log files of one advertiser and day.

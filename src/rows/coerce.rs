@@ -10,6 +10,7 @@ use crate::model::calendar::Grain;
 use crate::products::report::Report;
 use crate::products::schema::ColumnType;
 use crate::rows::decimal::Decimal;
+use crate::support::scan;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reading {
@@ -53,7 +54,8 @@ pub(crate) fn coerce(raw: &str, reading: Reading, out: &mut Vec<u8>) -> Outcome 
             compact(raw, &mut compacted);
             Some(text(&String::from_utf8_lossy(&compacted), out))
         }
-        (_, ColumnType::Object | ColumnType::List) => Some(false),
+        (Some(b'['), ColumnType::Texts) => Some(texts(raw, out)),
+        (_, ColumnType::Object | ColumnType::List | ColumnType::Texts) => Some(false),
         (Some(b'"'), ColumnType::Text) => Some(text(raw, out)),
         (Some(b'{' | b'['), ColumnType::Text) => Some(quote_json(raw, out)),
         (_, ColumnType::Text) => Some(excerpt(raw, out)),
@@ -94,8 +96,29 @@ fn scalar(text: &str, reading: Reading, out: &mut Vec<u8>) -> bool {
         ColumnType::LocalDateTime => moment(text)
             .and_then(|moment| moment.local_in(reading.zone))
             .is_some_and(|local| excerpt(&local.format("%Y-%m-%dT%H:%M:%S%.f").to_string(), out)),
-        ColumnType::Text | ColumnType::Object | ColumnType::List => false,
+        ColumnType::Text | ColumnType::Object | ColumnType::List | ColumnType::Texts => false,
     }
+}
+
+/// Copies a list, with its numbers as strings.
+fn texts(raw: &str, out: &mut Vec<u8>) -> bool {
+    out.push(b'[');
+    let mut is_first = true;
+    let walk = scan::items(raw, &mut |item| {
+        if !std::mem::take(&mut is_first) {
+            out.push(b',');
+        }
+        if matches!(item.as_bytes().first(), Some(b'-' | b'0'..=b'9')) {
+            excerpt(item, out);
+        } else {
+            let mut compacted = Vec::with_capacity(item.len());
+            compact(item, &mut compacted);
+            text(&String::from_utf8_lossy(&compacted), out);
+        }
+        Ok(())
+    });
+    out.push(b']');
+    walk.is_ok()
 }
 
 fn copy(text: &str, out: &mut Vec<u8>) -> bool {
@@ -400,6 +423,12 @@ mod tests {
             ("\"07/31/2026\"", ColumnType::LocalDateTime, "\"2026-07-31T00:00:00\""),
             ("\"07/31/2026 23:59:01\"", ColumnType::LocalDateTime, "\"2026-07-31T23:59:01\""),
             ("[1,\n {\"a b\": \"c\\\\\" } ]", ColumnType::List, "[1,{\"a b\":\"c\\\\\"}]"),
+            (
+                "[619284442499084288,\n \"7\", null, -1, [1], \"a \\u0000\" ]",
+                ColumnType::Texts,
+                "[\"619284442499084288\",\"7\",null,\"-1\",[1],\"a \u{FFFD}\"]",
+            ),
+            ("[]", ColumnType::Texts, "[]"),
         ] {
             assert_eq!(coerced(raw, column_type), (written.to_owned(), Outcome::Written), "{raw}");
         }
@@ -429,7 +458,7 @@ mod tests {
             assert_eq!(coerced(&format!("\"{day}\""), ColumnType::Date), ("null".into(), Outcome::Misfit), "{day}");
         }
         assert_eq!(coerced("\"soon\"", ColumnType::DateTime), ("null".into(), Outcome::Misfit));
-        for (raw, column_type) in [("[]", ColumnType::Object), ("{}", ColumnType::List), ("7", ColumnType::Object)] {
+        for (raw, column_type) in [("[]", ColumnType::Object), ("{}", ColumnType::List), ("7", ColumnType::Texts)] {
             assert_eq!(coerced(raw, column_type), ("null".into(), Outcome::Misfit), "{raw}");
         }
     }

@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::products::{ListOfRows, RowsOf};
 use crate::support::scan;
 
+/// The column with the members that have none.
+const OTHER_COLUMNS: &str = "other_columns";
 /// Of keywords and other strings that become keys.
 const MAX_KEY_LEN: usize = 4096;
 
@@ -31,6 +33,7 @@ pub(crate) fn rows(object: &str, how: RowsOf) -> Result<Option<Cow<'_, str>>, St
                 return Err(format!("an object without {}", lists.first().map_or("lists", |list| list.member)));
             }
         }
+        RowsOf::Open(columns) => rows.push(open(inside, columns)?),
         RowsOf::Map { member, key, order: (order, place) } => {
             let Some(map) = member_of(inside, member).filter(|raw| *raw != "null") else { return Ok(None) };
             if !map.starts_with('{') {
@@ -48,6 +51,28 @@ pub(crate) fn rows(object: &str, how: RowsOf) -> Result<Option<Cow<'_, str>>, St
         }
     }
     Ok((!rows.is_empty()).then(|| Cow::Owned(rows.join(","))))
+}
+
+/// The column of a member: spaces, underscores and case do not matter.
+fn folded(name: &str) -> String {
+    name.chars().filter(|letter| !matches!(letter, '_' | ' ' | '-')).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// The object with members named like columns, and the others in a column of their own.
+fn open(object: &str, columns: &[&str]) -> Result<String, String> {
+    if !object.starts_with('{') {
+        return Err("a row that is no object".to_owned());
+    }
+    let (mut row, mut others) = ("{".to_owned(), "{".to_owned());
+    walk(object, &mut |name, raw| {
+        let column = columns.iter().find(|column| folded(column) == folded(name));
+        let (text, name) = column.map_or((&mut others, name), |column| (&mut row, *column));
+        *text += if text.len() > 1 { "," } else { "" };
+        *text += &format!("{}:{raw}", Value::from(name));
+        Ok(())
+    })?;
+    row += if row.len() > 1 { "," } else { "" };
+    Ok(format!("{row}\"{OTHER_COLUMNS}\":{others}}}}}"))
 }
 
 fn member_of<'a>(object: &'a str, member: &str) -> Option<&'a str> {
@@ -165,6 +190,18 @@ mod tests {
         );
         assert_eq!(unfolded(&json!({"attributes": {"keywords": null}}), how).unwrap(), json!([]));
         assert!(unfolded(&json!({"keywords": []}), how).is_err());
+    }
+
+    #[test]
+    fn members_without_a_column_stay_together() {
+        let how = RowsOf::Open(&["account_id", "working_media_spend"]);
+        let of = |object| unfolded(&object, how).unwrap();
+        assert_eq!(
+            of(json!({"AccountId": "7", "Working Media Spend": 1.50, "Fee": {"a": 2}, "Note": null})),
+            json!([{"account_id": "7", "working_media_spend": 1.50, "other_columns": {"Fee": {"a": 2}, "Note": null}}])
+        );
+        assert_eq!(of(json!({"attributes": {"accountId": 7}})), json!([{"account_id": 7, "other_columns": {}}]));
+        assert_eq!(of(json!({"Fee": 1})), json!([{"other_columns": {"Fee": 1}}]));
     }
 
     #[test]

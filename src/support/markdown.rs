@@ -76,11 +76,14 @@ pub fn links(text: &str) -> Vec<(String, String)> {
     found
 }
 
+/// Whether a text ends like the name of a document.
+pub(crate) fn is_document(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "md")
+}
+
 /// Whether a link leads to a page of the same documentation.
-#[must_use]
-pub fn is_page(url: &str) -> bool {
-    let file = url.split('#').next().unwrap_or_default();
-    !url.contains("://") && Path::new(file).extension().is_some_and(|extension| extension == "md")
+fn is_page(url: &str) -> bool {
+    !url.contains("://") && url.split('#').next().is_some_and(is_document)
 }
 
 /// The text as plain lines of at most `width` columns, but for code. `how_to_open` says how a reader opens the page of a
@@ -103,7 +106,7 @@ pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>, how_to_ope
             Event::Start(Tag::Link { dest_url, .. }) => link = Some((page.inline.len(), dest_url.to_string())),
             Event::End(TagEnd::Link) => {
                 let Some((start, url)) = link.take() else { continue };
-                if is_page(&url) && page.inline.get(start..).is_some_and(is_page) {
+                if is_page(&url) && is_document(&page.inline) {
                     page.inline.truncate(start);
                     page.inline += &how_to_open(&url);
                 } else if url.contains("://") {

@@ -1,17 +1,13 @@
-//! Catalogs of products and partner billing, as jobs.
+//! Catalogs of products, as jobs.
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::manners::{NUMBER, written};
 use crate::problem::Problem;
 use crate::retail_media::ids::{Kind, Side, retailer_id, seller_id};
 use crate::retail_media::jobs::{Family, Make, Order, Output};
-use crate::retail_media::query::{Limits, Query};
 use crate::retail_media::routes::Asked;
-use crate::retail_media::table::Row;
-use crate::retail_media::vocabulary::Report;
 use crate::statistics::{optional_list, optional_word, required};
 use crate::wire::Reply;
 use crate::world::World;
@@ -85,55 +81,6 @@ impl World {
         });
         rows.collect()
     }
-
-    /// Billing by day and line item. The documents do not name its columns.
-    pub(crate) fn billing_rows(&self, asked: &Value, limits: Limits) -> Result<Vec<Row>, Problem> {
-        crate::statistics::known_members(asked, &["startDate", "endDate", "accountIds", "retailerIds", "format"])?;
-        let accounts = optional_list(asked, "accountIds")?;
-        let retailers: Vec<String> =
-            asked["retailerIds"].as_array().into_iter().flatten().map(ToString::to_string).collect();
-        if accounts.is_empty() && retailers.is_empty() {
-            return Err(required("accountIds"));
-        }
-        let accounts = if accounts.is_empty() {
-            self.retail_accounts().into_iter().filter(|account| self.side(*account) != Side::Supply).collect()
-        } else {
-            self.accounts_of(&accounts, Side::Brand)?
-        };
-        let mut rows = Vec::new();
-        for account in accounts {
-            let query = json!({
-                "startDate": asked["startDate"], "endDate": asked["endDate"],
-                "dimensions": ["date", "accountId", "accountName", "retailerId", "retailerName", "campaignId", "campaignName",
-                    "lineItemId", "lineItemName"],
-                "metrics": ["spend"], "filters": {"accountIds": [Kind::Account.id(account)]},
-                "clickAttributionWindow": "7D", "viewAttributionWindow": "none",
-            });
-            let query = Query::parse(self, Report::Performance, &query, limits)?;
-            for row in self.retail_rows(&query) {
-                if retailers.is_empty() || retailers.iter().any(|id| row["retailerId"] == **id) {
-                    rows.push(self.billed(account, row));
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    fn billed(&self, account: u32, mut row: Row) -> Row {
-        let spend = row.remove("spend").unwrap_or_default();
-        let balance = self.several(account, self.options.retail_media.balances).next();
-        let fees = spend.as_str().and_then(|spend| spend.parse::<f64>().ok()).unwrap_or(0.0) / 10.0;
-        row.insert("balanceId".to_owned(), balance.map_or(Value::Null, |balance| json!(Kind::Balance.id(balance))));
-        row.insert(
-            "balanceName".to_owned(),
-            balance.map_or(Value::Null, |balance| json!(self.name(balance, "Balance"))),
-        );
-        row.insert("workingMedia".to_owned(), spend);
-        row.insert("credits".to_owned(), json!("0"));
-        row.insert("fees".to_owned(), json!(format!("{fees:.2}")));
-        row.insert("currency".to_owned(), json!(Self::currency_of(account)));
-        row
-    }
 }
 
 /// A file with one JSON object per line.
@@ -204,52 +151,4 @@ impl Asked<'_> {
         let currency = json!(World::currency_of(account));
         self.create(Order { family, key: String::new(), end: None, currency, make })
     }
-
-    pub(crate) fn billing(&self) -> Result<Reply, Problem> {
-        let attributes = self.report_attributes()?;
-        let format = optional_word(&attributes, "format", &["json", "csv"])?.unwrap_or("json").to_owned();
-        // Refuses what is invalid now, not when the file is made.
-        self.world.billing_rows(&attributes, Limits::Documented)?;
-        let key = format!("{} {} {attributes}", self.version, self.request.path);
-        let end = attributes["endDate"].as_str().and_then(|end| end.parse().ok());
-        let make: Make = Arc::new(move |world| {
-            let rows = world.billing_rows(&attributes, Limits::Documented).unwrap_or_default();
-            let spaced = world.options.unknowns.get("rm_billing_columns") == "spaced";
-            let rows: Vec<Row> = rows.into_iter().map(|row| billing_row(row, spaced)).collect();
-            let columns: Vec<String> = rows.first().map(|row| row.keys().cloned().collect()).unwrap_or_default();
-            let rows = world.spelled_rows(rows);
-            let body = match format.as_str() {
-                "csv" => world.file(rows.clone(), &columns, "csv"),
-                _ => written(&json!(rows)),
-            };
-            Output { rows: rows.len(), is_cut: false, body: body.into_bytes() }
-        });
-        Ok(self.create(Order { family: Family::Billing, key, end, currency: Value::Null, make }))
-    }
-}
-
-/// A row with marked numbers and the names that the switch selects.
-fn billing_row(row: Row, spaced: bool) -> Row {
-    let name = |name: String| {
-        if !spaced {
-            return name;
-        }
-        let mut words = String::new();
-        for (index, letter) in name.chars().enumerate() {
-            if letter.is_ascii_uppercase() {
-                words.push(' ');
-            }
-            words.push(if index == 0 { letter.to_ascii_uppercase() } else { letter });
-        }
-        words
-    };
-    let is_number = |name: &str| ["workingMedia", "credits", "fees"].contains(&name);
-    let mark = |(column, value): (String, Value)| {
-        let value = match value.as_str() {
-            Some(text) if is_number(&column) => json!(format!("{NUMBER}{text}")),
-            _ => value,
-        };
-        (name(column), value)
-    };
-    row.into_iter().map(mark).collect::<Map<_, _>>()
 }

@@ -315,6 +315,9 @@ impl Asked<'_> {
         let job = job.ok_or_else(|| Problem::not_found(format!("job {id}")))?;
         match job.word() {
             "pending" => return self.premature(),
+            "expired" if self.switch("rm_expired_output") == "204" => {
+                return Ok(Reply { headers: Vec::new(), body: Vec::new(), ..Reply::json(204, &Value::Null) });
+            }
             "expired" => {
                 return Err(Problem {
                     status: 410,
@@ -333,7 +336,8 @@ impl Asked<'_> {
             (_, "octet_stream") => "application/octet-stream",
             _ => "application/json",
         };
-        if matches!(job.family, Family::Catalog | Family::Export) && output.rows == 0 {
+        let is_of_products = matches!(job.family, Family::Catalog | Family::Export);
+        if is_of_products && output.rows == 0 && self.switch("rm_empty_catalog") == "204" {
             return Ok(Reply { headers: Vec::new(), body: Vec::new(), ..Reply::json(204, &Value::Null) });
         }
         let mut headers = vec![("Content-Type".to_owned(), kind.to_owned())];

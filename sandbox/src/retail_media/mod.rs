@@ -2,6 +2,7 @@
 
 mod accounts;
 mod balances;
+mod billing;
 mod campaigns;
 mod catalogs;
 mod creatives;

@@ -301,7 +301,7 @@ fn jobs_fail_expire_and_are_cut() {
     let (_, billing, _) = Client::new(|options| options.retail_media.failing_jobs = 1).job(
         "billing/partner-report",
         "billing/partner-report",
-        json!({"startDate": "2026-10-01", "endDate": "2026-10-02", "accountIds": [account(0)]}),
+        json!({"startDate": "2026-10-01", "endDate": "2026-10-02", "accountIds": [account(3)]}),
     );
     assert_eq!(billing["status"], "failed");
 }
@@ -376,9 +376,9 @@ fn catalogs_hold_every_product_once() {
     assert_eq!(exports.0, 403, "needs the permission to manage campaigns");
 }
 
-/// Responses that together show every switch.
-fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let mut client = Client::new(|options| {
+/// A small account in which every switch matters.
+fn client_with(settings: &[(&str, &str)]) -> Client {
+    Client::new(|options| {
         options.retail_media.line_items = 6;
         options.retail_media.products = 510;
         options.retail_media.brands = 110;
@@ -388,7 +388,12 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         for (name, value) in settings {
             options.unknowns.set(name, value).unwrap();
         }
-    });
+    })
+}
+
+/// Responses that together show every switch.
+fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut client = client_with(settings);
     let mut shown = BTreeMap::new();
     let mut note = |name: &str, reply: Reply| {
         let text = format!("{} {:?} {}", reply.status, reply.headers, String::from_utf8_lossy(&reply.body));
@@ -450,9 +455,12 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
             "supplyAccountIds": vec![supply.clone(); count]});
         ask(&format!("fill rate {count}"), "reports/fillrate", fill);
     }
-    let day = json!({"startDate": first, "endDate": last, "accountIds": [id]});
-    ask("billing", "billing/partner-report", day);
+    for bill in [&supply, &id] {
+        let day = json!({"startDate": first, "endDate": last, "accountIds": [bill]});
+        ask(&format!("billing of {bill}"), "billing/partner-report", day);
+    }
     ask("catalog", &format!("accounts/{id}/catalogs"), json!({}));
+    ask("empty catalog", &format!("accounts/{id}/catalogs"), json!({"brandIdFilter": ["1"]}));
     let sync = |dimensions: &[&str], end: &str| json!({"accountId": id, "startDate": first, "endDate": end, "dimensions": dimensions, "metrics": ["clicks"]});
     note("sync", post("reports/sync/campaigns", sync(&["date"], last)));
     note("sync rows", post("reports/sync/campaigns", sync(&["date", "hour", "lineItemId"], "2026-10-31")));
@@ -467,6 +475,10 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
     client.world.options.retail_media.facts += 1;
     let again = client.job_polled(report, "reports", asked);
     shown.insert("cached".to_owned(), again);
+    client.world.options.retail_media.expiring_jobs = 1;
+    let (job, _, _) = client.job(&format!("accounts/{id}/catalogs"), "catalogs", json!({}));
+    let gone = client.send("GET", &format!("/2026-07/retail-media/catalogs/{job}/output"), None);
+    shown.insert("expired".to_owned(), format!("{} {}", gone.status, String::from_utf8_lossy(&gone.body)));
     let of_rate = |path: &[&str]| route(path, &client.world.options).is_report.to_string();
     shown.insert("poll".to_owned(), of_rate(&["retail-media", "reports", "1", "status"]));
     shown.insert("sync pool".to_owned(), of_rate(&["retail-media", "reports", "sync", "campaigns"]));

@@ -252,8 +252,26 @@ pub const RETAIL_MEDIA_UNKNOWNS: &[Unknown] = &[
     },
     Unknown {
         name: "rm_billing_columns",
-        values: &["camel", "spaced"],
-        about: "Names of the columns of partner billing: `accountId` or `Account Id`",
-        source: "Criteo's page describes columns without names",
+        values: &["pascal", "camel", "spaced"],
+        about: "Names of the columns of partner billing: `AccountId`, `accountId` or `Account Id`",
+        source: "Criteo's guide: `AccountId`, without an example of a file",
+    },
+    Unknown {
+        name: "rm_billing_accounts",
+        values: &["supply", "any"],
+        about: "Accounts that partner billing accepts",
+        source: "Criteo's guide: \"currently supports only Supply Account IDs\"",
+    },
+    Unknown {
+        name: "rm_expired_output",
+        values: &["410", "204"],
+        about: "Response to a request for the file of an expired job",
+        source: "OpenAPI: 204 for catalogs; Criteo's page on reports: 410",
+    },
+    Unknown {
+        name: "rm_empty_catalog",
+        values: &["204", "empty"],
+        about: "Response to a request for the file of a catalog without products: 204, or 200 with an empty body",
+        source: "Not documented",
     },
 ];

@@ -1,4 +1,4 @@
-//! The download of a file of any size, a piece at a time.
+//! The download of a file of any size, a piece at a time: from a signed link, or as the response to a request.
 
 use std::io::Write;
 
@@ -7,10 +7,13 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Cause, Error, Result};
+use crate::http::memory::Reservation;
+use crate::http::rate_limit::RateLimit;
 use crate::http::response;
 use crate::http::retry::Failure;
 use crate::http::transport::failure::network_failure;
-use crate::http::transport::{HEAD_TIMEOUT, MIN_PROGRESS, PROGRESS_WINDOW, Transport};
+use crate::http::transport::headers::rate_limit;
+use crate::http::transport::{HEAD_TIMEOUT, MIN_PROGRESS, PROGRESS_WINDOW, Response, Transport, is_gzip};
 use crate::support::watchdog;
 
 impl Transport {
@@ -48,16 +51,51 @@ impl Transport {
             let is_gone = matches!(status, 403 | 404 | 410);
             return Err(if is_gone { error.because(Cause::NotFound) } else { error });
         }
-        let decoder = MultiGzDecoder::new(Vec::new());
-        let checkpoint = Instant::now() + PROGRESS_WINDOW;
-        Ok(Download { response, decoder, rest: Vec::new(), host, is_complete: false, progress: 0, checkpoint })
+        Ok(Download::new(response, true, host))
     }
+
+    /// Sends a request whose successful response may be of any size; any other is received into `space`.
+    pub(crate) async fn open(
+        &self,
+        request: reqwest::Request,
+        space: Reservation,
+    ) -> std::result::Result<Opened, Failure> {
+        let host = request.url().host_str().unwrap_or_default().to_owned();
+        let response = self.head(request, HEAD_TIMEOUT).await?;
+        let (status, rate_limit) = (response.status().as_u16(), rate_limit(response.headers()));
+        let content = match status {
+            200 => {
+                let is_gzip = is_gzip(&response, &host)?;
+                Content::File(Box::new(Download::new(response, is_gzip, host)))
+            }
+            204 => Content::Nothing,
+            _ => Content::Other(Box::new(self.receive(response, space, host).await?)),
+        };
+        Ok(Opened { status, rate_limit, content })
+    }
+}
+
+/// The response to a request for a file.
+pub(crate) struct Opened {
+    pub status: u16,
+    pub rate_limit: RateLimit,
+    pub content: Content,
+}
+
+/// What the response to a request for a file holds.
+pub(crate) enum Content {
+    File(Box<Download>),
+    /// Status 204.
+    Nothing,
+    /// An unsuccessful response.
+    Other(Box<Response>),
 }
 
 /// A download in progress; only one chunk is in memory.
 pub struct Download {
     response: reqwest::Response,
-    decoder: MultiGzDecoder<Vec<u8>>,
+    /// `None` if the file is not compressed.
+    decoder: Option<MultiGzDecoder<Vec<u8>>>,
     rest: Vec<u8>,
     host: String,
     is_complete: bool,
@@ -70,6 +108,12 @@ pub struct Download {
 const FILE_PIECE: usize = 4096;
 
 impl Download {
+    fn new(response: reqwest::Response, is_gzip: bool, host: String) -> Self {
+        let decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::new()));
+        let checkpoint = Instant::now() + PROGRESS_WINDOW;
+        Self { response, decoder, rest: Vec::new(), host, is_complete: false, progress: 0, checkpoint }
+    }
+
     /// The storage's version of the file: its `ETag`, or else when it was modified and its length.
     #[must_use]
     pub fn version(&self) -> Option<String> {
@@ -94,8 +138,9 @@ impl Download {
             if !self.rest.is_empty() {
                 let rest = self.rest.split_off(self.rest.len().min(FILE_PIECE));
                 let piece = std::mem::replace(&mut self.rest, rest);
-                self.decoder.write_all(&piece).map_err(|_| broken_file(&self.host))?;
-                let bytes = std::mem::take(self.decoder.get_mut());
+                let Some(decoder) = &mut self.decoder else { return Ok(Some(piece)) };
+                decoder.write_all(&piece).map_err(|_| broken_file(&self.host))?;
+                let bytes = std::mem::take(decoder.get_mut());
                 if !bytes.is_empty() {
                     return Ok(Some(bytes));
                 }
@@ -115,9 +160,10 @@ impl Download {
                 }
                 Ok(Ok(None)) => {
                     self.is_complete = true;
+                    let Some(decoder) = &mut self.decoder else { continue };
                     // Fails if the gzip trailer is missing.
-                    self.decoder.try_finish().map_err(|_| broken_file(&self.host))?;
-                    let bytes = std::mem::take(self.decoder.get_mut());
+                    decoder.try_finish().map_err(|_| broken_file(&self.host))?;
+                    let bytes = std::mem::take(decoder.get_mut());
                     if !bytes.is_empty() {
                         return Ok(Some(bytes));
                     }

@@ -25,6 +25,7 @@ use crate::http::memory::{Memory, MemoryBudgets, Reservation};
 use crate::http::rate_limit::RateLimit;
 use crate::http::retry::Failure;
 pub use crate::http::transport::download::Download;
+pub(crate) use crate::http::transport::download::{Content, Opened};
 pub(crate) use crate::http::transport::failure::slow;
 use crate::http::transport::failure::{chain, network_failure};
 #[cfg(any(test, feature = "fuzzing"))]
@@ -157,9 +158,19 @@ impl Transport {
         head_timeout: Duration,
     ) -> std::result::Result<Response, Failure> {
         let host = request.url().host_str().unwrap_or_default().to_owned();
+        let response = self.head(request, head_timeout).await?;
+        self.receive(response, space, host).await
+    }
+
+    /// Sends a request and waits for the start of its response.
+    async fn head(
+        &self,
+        request: reqwest::Request,
+        head_timeout: Duration,
+    ) -> std::result::Result<reqwest::Response, Failure> {
+        let host = request.url().host_str().unwrap_or_default().to_owned();
         watchdog::moved();
-        let head = timeout(head_timeout, self.http.execute(request)).await;
-        let mut response = match head {
+        let response = match timeout(head_timeout, self.http.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(network_failure(&host, error)),
             Err(_) => {
@@ -167,6 +178,17 @@ impl Transport {
             }
         };
         watchdog::moved();
+        Ok(response)
+    }
+
+    /// Receives the body of a response.
+    async fn receive(
+        &self,
+        mut response: reqwest::Response,
+        space: Reservation,
+        host: String,
+    ) -> std::result::Result<Response, Failure> {
+        let is_gzip = is_gzip(&response, &host)?;
         let text =
             |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
         let mut result = Response {
@@ -178,15 +200,6 @@ impl Transport {
             content_type: text(CONTENT_TYPE),
             body: Body { text: None, space },
             host,
-        };
-        let is_gzip = match text(CONTENT_ENCODING).as_deref() {
-            None | Some("" | "identity") => false,
-            Some("gzip" | "x-gzip") => true,
-            Some(other) => {
-                let message =
-                    format!("{} sent a response with encoding {other}, which was not requested.", result.host);
-                return Err(Failure::retryable(Error::transient(message)));
-            }
         };
         // Only the start of an error response is needed.
         let most = if result.status == 200 { usize::MAX } else { MAX_WORDS_LEN };
@@ -201,5 +214,18 @@ impl Transport {
         result.body.space.settle();
         result.body.text = String::from_utf8(bytes).ok();
         Ok(result)
+    }
+}
+
+/// Whether a response is compressed.
+fn is_gzip(response: &reqwest::Response, host: &str) -> std::result::Result<bool, Failure> {
+    match response.headers().get(CONTENT_ENCODING).map(HeaderValue::to_str) {
+        None | Some(Ok("" | "identity")) => Ok(false),
+        Some(Ok("gzip" | "x-gzip")) => Ok(true),
+        Some(other) => {
+            let other = other.unwrap_or("an unreadable name");
+            let message = format!("{host} sent a response with encoding {other}, which was not requested.");
+            Err(Failure::retryable(Error::transient(message)))
+        }
     }
 }

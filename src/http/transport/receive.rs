@@ -21,6 +21,7 @@ const FIRST_CAPACITY: usize = 33 * MIB;
 /// deflate expands by a factor of at most 1032.
 const PIECE: usize = 1024;
 
+/// The body, decompressed. After more than `most` bytes it stops reading and returns what it has.
 pub(super) async fn receive(
     response: &mut reqwest::Response,
     is_gzip: bool,

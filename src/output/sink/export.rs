@@ -16,7 +16,7 @@ use crate::output::table::staged::Staged;
 use crate::output::tally::ReportTally;
 use crate::output::writer::Lines;
 use crate::protocol::singer::log::Log;
-use crate::support::text::counted;
+use crate::support::text::{counted, list_of};
 
 /// The sink of an export.
 pub struct Export {
@@ -64,13 +64,24 @@ impl Export {
         self.folder.daily_sums(table, first)
     }
 
+    /// Says below the next steps that the files are not complete.
+    pub(super) fn sum_up_failures(&self, failures: &[String]) {
+        let name = |failure: &String| failure.split_once(": ").map(|(name, _)| name.to_owned());
+        let names: Vec<_> = failures.iter().filter_map(name).collect();
+        if !names.is_empty() {
+            let names = list_of(names.into_iter());
+            let text = format!("Incomplete: {names}. The errors above say why; the files keep what earlier runs read.");
+            self.log.line(Level::ERROR, None, &text);
+        }
+    }
+
     /// Warnings about what the run has left in the folder.
     pub(super) fn warnings(&self) -> Vec<String> {
         self.folder.warnings()
     }
 
-    /// Writes what covers all tables, and says what they hold and what to do with them. Returns what could not be read or
-    /// written.
+    /// Writes the files that cover all tables, logs the rows of each table, and prints the next steps. Returns what could
+    /// not be read or written.
     pub(super) fn finish(&mut self, out: &mut Lines) -> Vec<Error> {
         let problems = self.folder.finish();
         for table in &self.merged {

@@ -282,8 +282,10 @@ impl Sink {
 
     /// Reports the failed streams, after everything else.
     pub(crate) fn sum_up_failures(&self, failures: &[String]) {
-        if let Self::Singer(sink) = self {
-            sink.sum_up_failures(failures);
+        match self {
+            Self::Singer(sink) => sink.sum_up_failures(failures),
+            Self::Export(export) => export.sum_up_failures(failures),
+            _ => {}
         }
     }
 }

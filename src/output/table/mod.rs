@@ -103,7 +103,7 @@ impl Table {
             let description = stream.schema["properties"][name]["description"].as_str().unwrap_or_default();
             let data_type = data_type(column_type, dialect == Dialect::Files && stream.is_ratio(name), dialect);
             let mut metadata = HashMap::from([(DESCRIPTION.to_owned(), description.to_owned())]);
-            if matches!(column_type, ColumnType::Object | ColumnType::List) {
+            if matches!(column_type, ColumnType::Object | ColumnType::List | ColumnType::Texts) {
                 match dialect {
                     Dialect::Files => metadata.insert(JSON.to_owned(), "true".to_owned()),
                     Dialect::Singer => {
@@ -154,7 +154,7 @@ fn scope_of(batch: &RecordBatch) -> Option<&ArrayRef> {
 
 fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataType {
     match column_type {
-        ColumnType::Text | ColumnType::Object | ColumnType::List => DataType::Utf8,
+        ColumnType::Text | ColumnType::Object | ColumnType::List | ColumnType::Texts => DataType::Utf8,
         ColumnType::Number if is_ratio => DataType::Float64,
         ColumnType::Number => DataType::Decimal128(DECIMAL.0, DECIMAL.1),
         ColumnType::Integer => DataType::Int64,

@@ -90,9 +90,14 @@ impl Record {
 
     /// The names of a table's files that are gone.
     pub(super) fn missing(&self, table: &str) -> impl ExactSizeIterator<Item = &str> {
+<<<<<<< HEAD
         let missing: Option<Vec<_>> =
             self.tables.get(table).map(|partitions| partitions.missing.iter().map(String::as_str).collect());
         missing.unwrap_or_default().into_iter()
+=======
+        let missing = self.tables.get(table).map(|partitions| partitions.missing.iter().map(String::as_str));
+        missing.map(Iterator::collect::<Vec<_>>).unwrap_or_default().into_iter()
+>>>>>>> 1a10faf585b85db2a7f557f02d9434dcc9305bbc
     }
 
     /// The days of a table's files that are gone, to be read again.

@@ -23,6 +23,7 @@ pub(in crate::products) const GROUPS: &[Group] = &[
             ("rm_categories", "Product categories of a retailer"),
             ("rm_retailer_pages", "Types of pages of a retailer that can show ads"),
             ("rm_creative_templates", "Templates for creatives on a retailer's pages"),
+            ("rm_catalog_products", "Products that an account may promote, with price and stock"),
         ],
     ),
     (
@@ -31,6 +32,7 @@ pub(in crate::products) const GROUPS: &[Group] = &[
             ("rm_balances", "Balances with deposit, spend and remainder"),
             ("rm_balance_history", "Changes of balances"),
             ("rm_balance_campaigns", "Campaigns that spend a balance"),
+            ("rm_partner_billing", "What a retailer bills per month and line item, with spend and credits"),
         ],
     ),
     (

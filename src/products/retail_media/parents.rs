@@ -9,14 +9,20 @@ use crate::products::fan_out::{DEFAULT, FanOut, ParentSource, ParentStream};
 /// One request per account.
 pub(super) static ACCOUNT: FanOut = FanOut { source: ParentSource::Scope, values: &[(AccountId, "id")], ..DEFAULT };
 
-/// One request per account of a retailer.
-pub(super) static SUPPLY_ACCOUNT: FanOut = FanOut {
+/// One job per account.
+pub(super) static CATALOG: FanOut =
+    FanOut { source: ParentSource::Scope, values: &[(AccountId, "id")], is_costly: true, ..DEFAULT };
+
+const SUPPLY: FanOut = FanOut {
     source: ParentSource::ScopeAmongObjects,
     streams: &[ParentStream { name: "rm_accounts", if_refused: None }],
     filter: Some(("type", "supply")),
     values: &[(ParentAccountId, "id")],
     ..DEFAULT
 };
+
+/// One request per account of a retailer.
+pub(super) static SUPPLY_ACCOUNT: FanOut = SUPPLY;
 
 const fn objects(streams: &'static [ParentStream], values: &'static [(Placeholder, &str)]) -> FanOut {
     FanOut { source: ParentSource::Objects, streams, values, ..DEFAULT }
@@ -55,6 +61,9 @@ pub(super) static PREFERRED_LINE_ITEM: FanOut = FanOut {
     is_costly: true,
     ..objects(&[ParentStream { name: "rm_preferred_line_items", if_refused: None }], LINE_ITEM_VALUES)
 };
+
+/// Jobs per account of a retailer, one per month.
+pub(super) static BILLING: FanOut = FanOut { is_costly: true, ..SUPPLY };
 
 /// One request per audience segment that is a contact list.
 pub(super) static CONTACT_LIST: FanOut = FanOut {

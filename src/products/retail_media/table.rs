@@ -3,8 +3,8 @@
 
 use crate::products::definition::{StreamDef, entity};
 use crate::products::retail_media::parents::{
-    ACCOUNT, AUCTION_LINE_ITEM, BALANCE, CAMPAIGN, CONTACT_LIST, LINE_ITEM, PREFERRED_LINE_ITEM, RETAILER,
-    SUPPLY_ACCOUNT,
+    ACCOUNT, AUCTION_LINE_ITEM, BALANCE, BILLING, CAMPAIGN, CATALOG, CONTACT_LIST, LINE_ITEM, PREFERRED_LINE_ITEM,
+    RETAILER, SUPPLY_ACCOUNT,
 };
 use crate::products::{ListOfRows, Permission, Placeholder, QueryParam, Request, RowsOf};
 
@@ -45,6 +45,34 @@ const fn texts(member: &'static str, is_required: bool, text: &'static str) -> L
     ListOfRows { member, is_required, text: Some(text), constants: &[], repeated: &[], renamed: &[] }
 }
 
+/// The columns of a bill that Criteo's guide names.
+const BILLED: &[&str] = &[
+    "account_id",
+    "account_name",
+    "account_category",
+    "account_service",
+    "account_currency_code",
+    "is_unbillable",
+    "budget_model",
+    "origin",
+    "origin_id",
+    "retailer_name",
+    "balance_id",
+    "balance_name",
+    "balance_start_date",
+    "purchase_order",
+    "private_market_payment_option",
+    "campaign_id",
+    "campaign_name",
+    "campaign_type",
+    "buy_type",
+    "line_item_id",
+    "line_item_name",
+    "working_media_spend",
+    "credit_spend",
+    "value_add_spend",
+];
+
 /// `entity!(name, permission, path, request)`: an object stream; the schema file has its name.
 macro_rules! entity {
     ($name:literal, $permission:ident, $path:literal, $request:expr) => {
@@ -58,8 +86,9 @@ macro_rules! entity {
     };
 }
 
+use crate::products::Job::{Billing, Catalog};
 use Placeholder::{AccountId, BalanceId, CampaignId, LineItemId, ParentAccountId, RetailerId};
-use Request::{AccountSearch, BarePost, Get, PagedGet, Post};
+use Request::{AccountSearch, BarePost, Get, Job, PagedGet, Post};
 
 /// The streams, in reading order.
 pub(crate) static STREAMS: &[StreamDef] = &[
@@ -242,4 +271,36 @@ pub(crate) static STREAMS: &[StreamDef] = &[
         Get
     )
     .each(&CONTACT_LIST, &[AccountId]),
+    entity!("rm_catalog_products", RetailMediaCampaigns, "accounts/{account_id}/catalogs", Job(Catalog))
+        .each(&CATALOG, &[AccountId])
+        .key(&["account_id", "retailer_id", "id", "seller_id"]),
+    entity!("rm_partner_billing", RetailMediaBilling, "billing/partner-report", Job(Billing))
+        .each(&BILLING, &[ParentAccountId])
+        .rows(RowsOf::Open(BILLED))
+        .empty_keys()
+        .numbered()
+        .key(&["parent_account_id", "month", "account_id", "balance_id", "campaign_id", "line_item_id", "row_number"]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::products::retail_media::table::*;
+
+    /// What a bill has no member for.
+    const OWN: &[&str] = &["parent_account_id", "month", "start_date", "end_date", "row_number", "other_columns"];
+
+    #[test]
+    fn every_column_of_a_bill_is_in_its_schema() {
+        let billing = STREAMS.iter().find(|stream| stream.name == "rm_partner_billing").unwrap();
+        let schema: Value = serde_json::from_str(billing.schema).unwrap();
+        let columns = schema["properties"].as_object().unwrap().keys().map(String::as_str);
+        let columns: Vec<_> = columns.filter(|column| !OWN.contains(column)).collect();
+        let mut billed = BILLED.to_vec();
+        billed.sort_unstable();
+        let mut sorted = columns.clone();
+        sorted.sort_unstable();
+        assert_eq!(billed, sorted);
+    }
+}

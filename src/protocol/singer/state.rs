@@ -53,7 +53,11 @@ impl State {
     #[must_use]
     pub fn streams(&self) -> States {
         let bookmarks = self.0.get("bookmarks").and_then(Value::as_object).into_iter().flatten();
-        bookmarks.map(|(name, bookmark)| (name.clone(), Saved::from(bookmark))).collect()
+        let saved = |bookmark: &Value| match bookmark.get(airbyte::NO_CURSOR) {
+            Some(_) => Saved::default(),
+            None => Saved::from(bookmark),
+        };
+        bookmarks.map(|(name, bookmark)| (name.clone(), saved(bookmark))).collect()
     }
 
     /// Records the scope of a full read. Returns whether it covers at least the previous scope.

@@ -8,7 +8,7 @@
 
 pub(super) mod parents;
 mod results;
-mod walk;
+pub(super) mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +22,9 @@ use crate::model::product::Scope;
 use crate::output::StreamId;
 use crate::products::fan_out::MARKETPLACE_ADVERTISER;
 use crate::products::report::Report;
-use crate::products::{self, Entity};
+use crate::products::{self, Entity, Request};
 use crate::protocol::airbyte::SyncMode;
+use crate::read::jobs::CONCURRENT_JOBS;
 use crate::read::list::parents::{ParentKey, ParentKeys};
 use crate::read::list::results::{FanOutResult, message_of};
 use crate::read::pages::List;
@@ -163,9 +164,10 @@ impl ReadContext<'_> {
             tracing::info!("{done} of {} parents were read before the interruption.", results.total);
         }
         let (mut done, mut prefix, mut saved) = (vec![false; parents.len()], 0, 0);
+        let most = if matches!(entity.request, Request::Job(_)) { CONCURRENT_JOBS } else { CONCURRENT_LISTS };
         let mut lists = stream::iter(parents.iter().enumerate())
             .map(async |(index, parent)| (index, self.walk(Some(id), entity, parent).await))
-            .buffer_unordered(CONCURRENT_LISTS);
+            .buffer_unordered(most);
         while let Some((index, result)) = lists.next().await {
             // A failed parent is never saved as done.
             done[index] = results.add(entity.each, &parents[index], result)?;

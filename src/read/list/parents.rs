@@ -18,7 +18,7 @@ use crate::support::watchdog;
 use crate::telemetry::stream_span;
 
 /// Values for the placeholders in a path and query: one parent of a list.
-pub(super) type ParentKey = BTreeMap<Placeholder, String>;
+pub(in crate::read) type ParentKey = BTreeMap<Placeholder, String>;
 
 #[derive(Default)]
 pub(super) struct ParentKeys {

@@ -8,7 +8,7 @@ use crate::http::{Body, Call, MEMORY_MIB};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::model::product::Product;
 use crate::output::StreamId;
-use crate::products::{Entity, Request, Rest, RowsOf};
+use crate::products::{Entity, Job, Request, Rest, RowsOf};
 use crate::read::list::parents::ParentKey;
 use crate::read::list::{MAX_IN_A_ROW, MAX_REFUSED, may_concern_one_request};
 use crate::read::numbered::NumberedWalker;
@@ -33,6 +33,8 @@ impl ReadContext<'_> {
         if !entity.request.is_search() {
             let mut list = match entity.request {
                 Request::NumberedPages { size } => self.walk_numbered(id, entity, parent, size).await,
+                Request::Job(Job::Catalog) => self.read_catalog(id, entity, parent).await,
+                Request::Job(Job::Billing) => self.read_billing(id, entity, parent).await,
                 _ => self.walk_pages(id, entity, parent, &[]).await,
             }?;
             list.belongs_to(scope_of(parent));
@@ -152,10 +154,15 @@ impl ReadContext<'_> {
                     }
                     response => response?,
                 };
-                match walk.take(&page, limit)? {
+                let verdict = if self.config.product() == Product::RetailMedia {
+                    self.counts.borrow_mut().take(&mut walk, &page, limit, entity.path)?
+                } else {
+                    walk.take(&page, limit)?
+                };
+                match verdict {
                     PageVerdict::End => break,
                     PageVerdict::Nothing => {}
-                    PageVerdict::Rows => {
+                    PageVerdict::Rows | PageVerdict::Last => {
                         in_flight.check()?;
                         if entity.is_numbered {
                             // Rows are numbered when all of them are there, and pages overlap by one.
@@ -164,6 +171,9 @@ impl ReadContext<'_> {
                             self.write(id, entity, parent, body, &mut in_flight).await?;
                         }
                         list.add(page.list);
+                        if verdict == PageVerdict::Last {
+                            break;
+                        }
                     }
                 }
             }
@@ -223,19 +233,25 @@ impl ReadContext<'_> {
                     }
                     response => response?,
                 };
-                match walk.take(&page.ids, page.envelope.total_items)? {
+                let verdict = walk.take(&page.ids, page.envelope.total_items, page.envelope.has_more)?;
+                match verdict {
                     PageVerdict::End => break,
                     PageVerdict::Nothing => {}
-                    PageVerdict::Rows => {
+                    PageVerdict::Rows | PageVerdict::Last => {
                         in_flight.check()?;
                         self.write(id, entity, parent, body, &mut in_flight).await?;
                         list.add(page.list);
+                        if verdict == PageVerdict::Last {
+                            break;
+                        }
                     }
                 }
             }
             let lacking = walk.total.filter(|total| *total > walk.count());
+            // A page may have come without its objects.
+            let is_first_lack = lacking.is_some() && walks == 1;
             // guard: changed-total
-            if !walk.has_changed {
+            if !walk.has_changed && !is_first_lack {
                 if let Some(total) = lacking {
                     tracing::warn!("Criteo announced {total} objects at {}, but sent {}.", entity.path, walk.count());
                     list.is_uncertain = true;
@@ -265,7 +281,7 @@ impl ReadContext<'_> {
     }
 
     /// A new body with the objects of a response that `keep` keeps or rewrites.
-    async fn part(
+    pub(in crate::read) async fn part(
         &self,
         entity: Entity,
         body: Body,
@@ -362,6 +378,6 @@ fn shape_of(entity: Entity) -> Shape {
 }
 
 /// The advertiser or account of a parent.
-pub(super) fn scope_of(parent: &ParentKey) -> Option<&String> {
+pub(in crate::read) fn scope_of(parent: &ParentKey) -> Option<&String> {
     parent.iter().find(|(variable, _)| variable.is_scope()).map(|(_, id)| id)
 }

@@ -356,6 +356,7 @@ impl<'a> ReportReader<'a> {
     fn write(&mut self, index: usize, slice: &Slice, complete: CompleteResponse) -> Result<()> {
         let CompleteResponse { body, rows, repeated, sums, totals, differing, unproven, unsummed } = complete;
         self.repeated = (self.repeated.0 + repeated.0, self.repeated.1 + repeated.1);
+        self.tally.cover(slice.window);
         self.tally.add(&slice.advertisers, rows, sums.as_ref().map(Sums::rows));
         let bytes = body.text().map_or(0, str::len);
         self.tracks[index].done(slice.id, rows, bytes);

@@ -36,6 +36,8 @@ impl<'de, S: RowSink> ResponseBody<'_, 'de, S> {
                 self.envelope.has_more |= object_leads_on(raw, false) || links.is_some_and(links_lead_on);
                 let total = scan::member(raw, is_total);
                 self.envelope.announce(total.and_then(announced));
+                let count = scan::member(raw, |name| folded(name) == "count").and_then(announced);
+                self.envelope.count = count.or(self.envelope.count);
             }
             _ => self.envelope.has_more |= is_next(name, raw),
         }

@@ -84,6 +84,8 @@ pub struct Envelope {
     pub warnings: Notices,
     /// The announced rows: `meta.totalItems`, `metadata.totalItems`, or `rows` beside a table.
     pub total_items: Option<u64>,
+    /// `meta.count` or `metadata.count`, of the page or of the list: which one is not documented.
+    pub count: Option<u64>,
     /// Whether it announces another page: a link, a token, a flag.
     pub has_more: bool,
     /// The first members, to describe an unknown shape.

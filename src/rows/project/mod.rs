@@ -16,7 +16,7 @@ use serde::de::Deserializer;
 use serde_json::Value;
 
 use crate::products::schema::ColumnType;
-use crate::products::{Source, Stream};
+use crate::products::{Job, Request, Source, Stream};
 use crate::rows::coerce::{Outcome, Reading, coerce};
 use crate::rows::envelope::Shape;
 use crate::rows::fields::{self, Fields, Layout, unwrapped};
@@ -143,12 +143,14 @@ impl Projection {
         }
         let is_paged = matches!(&stream.source, Source::Entity(entity) if entity.request.limit().is_some());
         let is_of_objects = matches!(stream.source, Source::Entity(_));
+        let is_catalog = entity.is_some_and(|entity| entity.request == Request::Job(Job::Catalog));
         Self {
             layout: Layout::new(columns.iter().map(|column| column.name.as_str()), report),
             columns,
             shape: if report.is_some() { Shape::Report } else { Shape::Plain },
-            written: (is_of_objects && twins.is_none()).then(HashSet::new), // guard: repeated-objects
-            repeated: (!is_paged).then_some(0),
+            // A catalog may have millions of products.
+            written: (is_of_objects && !is_catalog && twins.is_none()).then(HashSet::new), // guard: repeated-objects
+            repeated: (!is_paged && !is_catalog).then_some(0),
             changed_since: None,
             twins,
             has_empty_keys: entity.is_none_or(|entity| entity.has_empty_keys),

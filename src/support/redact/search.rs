@@ -8,14 +8,14 @@ const DEPTH: u32 = 3; // guard: spellings-of-secrets
 /// Maximum length of an escape, including nested escapes.
 pub(super) const MAX_ESCAPE_LEN: usize = 24;
 
-/// The end of the longest encoding of `form` that starts at `start`. One that the end of the text cuts off counts once
-/// [`SHORTEST`] bytes match.
+/// The end of the longest match of `form` that starts at `start`, in any escaping. A form is a secret as it is, in
+/// base64 or in hex. A match that the end of the text cuts off counts if [`SHORTEST`] bytes match.
 pub(super) fn end_of_match(text: &[u8], start: usize, form: &[u8]) -> Option<usize> {
     let (first, wanted) = (text.get(start)?, form.first()?);
     if !is_mark(*first) && !spells(*first, *wanted) {
         return None;
     }
-    // By number of matched bytes of the form: where such an encoding may end.
+    // `ends[n]`: the positions in the text up to which the first n bytes of the form may reach.
     let mut ends: Vec<Vec<usize>> = vec![Vec::new(); form.len() + 1];
     ends[0].push(start);
     for count in 0..form.len() {
