@@ -70,6 +70,9 @@ fn a_folder_that_was_emptied_is_filled_again() {
     assert_eq!(second.code, Some(0), "{}", second.stderr);
     let [warning] = warnings(&second.stderr)[..] else { panic!("{}", second.stderr) };
     assert!(warning.contains("2026-07, 2026-08, 2026-09, 2026-10"), "{warning}");
+    // The first month is read from the first day of the first run.
+    let state = std::fs::read_to_string(bench.directory.join("out/.source-criteo/state.json")).unwrap();
+    assert!(!state.contains("2026-07-01") && !second.stderr.contains("stay missing"), "{state} {}", second.stderr);
     let discovered = bench.discover();
     for stream in streams {
         let truth = truth_of(&bench, stream, &discovered[stream]).len();

@@ -15,7 +15,7 @@ use crate::output::table::finish::count_rows;
 pub use crate::output::table::manifest::{FileFormat, Manifest, format_of};
 use crate::output::table::manifest::{MANIFEST, cannot_be_written, check_manifest, refuse_foreign, refuse_links};
 use crate::output::table::record::{RECORD, Record};
-use crate::output::table::staged::{self, Staged};
+use crate::output::table::staged::{self, SliceNote, Staged};
 use crate::output::table::store::{ParquetFile, Store, is_damaged_parquet, open_old};
 use crate::output::table::{Dialect, Layout, Table, in_file, other};
 use crate::products::Stream;
@@ -248,6 +248,7 @@ impl Folder {
         let files = staged::files_of(&folder)?;
         let state: Option<Value> = files.iter().rev().find_map(|file| file.notes.state.clone());
         let layout = files.first().map(|file| file.notes.layout.clone());
+        let first = files.iter().flat_map(|file| &file.notes.slices).filter_map(SliceNote::first_day).min();
         // Later, the merge may have written new files in their place.
         self.record.note_missing(&self.store, name)?;
         let record = &mut self.record;
@@ -264,7 +265,7 @@ impl Folder {
         }
         if let Some(layout) = layout {
             self.mark_missing(&layout)?;
-            self.record.keep(&self.store, name)?;
+            self.record.keep(&self.store, name, first)?;
         }
         staged::remove_all(&folder).map_err(|error| in_file(&folder, error))
     }

@@ -35,6 +35,9 @@ pub(super) struct Record {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Partitions {
     files: BTreeSet<String>,
+    /// The first day that was read, unless an earlier version wrote files, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<NaiveDate>,
     /// Those that were deleted, and whose days are not holes in the state yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     missing: BTreeSet<String>,
@@ -87,8 +90,14 @@ impl Record {
 
     /// The names of a table's files that are gone.
     pub(super) fn missing(&self, table: &str) -> impl ExactSizeIterator<Item = &str> {
+<<<<<<< HEAD
+        let missing: Option<Vec<_>> =
+            self.tables.get(table).map(|partitions| partitions.missing.iter().map(String::as_str).collect());
+        missing.unwrap_or_default().into_iter()
+=======
         let missing = self.tables.get(table).map(|partitions| partitions.missing.iter().map(String::as_str));
         missing.map(Iterator::collect::<Vec<_>>).unwrap_or_default().into_iter()
+>>>>>>> 1a10faf585b85db2a7f557f02d9434dcc9305bbc
     }
 
     /// The days of a table's files that are gone, to be read again.
@@ -98,9 +107,11 @@ impl Record {
             (Merge::Keys, _) => MARGIN_OF_LOG_FILES,
             _ => 0,
         };
+        let since = self.tables.get(&layout.name).and_then(|partitions| partitions.since).unwrap_or(NaiveDate::MIN);
         let mut days: Vec<Window> = Vec::new();
         for window in self.missing(&layout.name).filter_map(|name| layout.partition.days(name)) {
-            let window = Window { start: days_before(window.start, margin), end: days_after(window.end, margin) };
+            let start = days_before(window.start, margin).max(since);
+            let window = Window { start, end: days_after(window.end, margin) };
             match days.last_mut() {
                 Some(last) if window.start <= days_after(last.end, 1) => last.end = last.end.max(window.end),
                 _ => days.push(window),
@@ -140,17 +151,21 @@ impl Record {
         if self.tables.remove(table).is_some() { self.save() } else { Ok(()) }
     }
 
-    /// Records the files that a table has.
+    /// Records the files that a table has, and the first day of those that a merge has read.
     ///
     /// # Errors
     /// If the folder cannot be read, or the record cannot be written.
-    pub(super) fn keep(&mut self, store: &Store, table: &str) -> io::Result<()> {
+    pub(super) fn keep(&mut self, store: &Store, table: &str, first: Option<NaiveDate>) -> io::Result<()> {
         let files = store.partitions(table)?;
+        let since = match self.tables.get(table) {
+            Some(known) => known.since.map(|since| first.map_or(since, |first| first.min(since))),
+            None => first,
+        };
         let known = self.tables.entry(table.to_owned()).or_default();
-        if known.files == files {
+        if known.files == files && known.since == since {
             return Ok(());
         }
-        known.files = files;
+        (known.files, known.since) = (files, since);
         self.save()
     }
 

@@ -57,6 +57,14 @@ pub(super) struct SliceNote {
     pub coverage: Option<CoverageNote>,
 }
 
+impl SliceNote {
+    /// The first day that it covers or has rows of.
+    pub(super) fn first_day(&self) -> Option<NaiveDate> {
+        let covered = self.coverage.as_ref().map(|coverage| coverage.since);
+        covered.into_iter().chain(self.days.map(|(first, _)| first)).min()
+    }
+}
+
 /// Days and advertisers that were read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct CoverageNote {
