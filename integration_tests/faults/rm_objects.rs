@@ -191,7 +191,7 @@ pub const CASES: &[Case] = &[
             let check = bench.check();
             let status = &check.of_type("CONNECTION_STATUS")[0]["connectionStatus"]["status"];
             let transcript = read(&bench, &["rm_account_fees", CAMPAIGNS]);
-            let fees = transcript.statuses("rm_account_fees").last().unwrap().to_string();
+            let fees = *transcript.statuses("rm_account_fees").last().unwrap();
             let status = status.as_str().unwrap();
             format!("check {status}; fees {fees}; {}", story(&bench, &transcript, CAMPAIGNS))
         },

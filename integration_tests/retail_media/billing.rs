@@ -154,10 +154,14 @@ fn months_that_criteo_no_longer_keeps_are_skipped_with_a_warning() {
     options.retail_media.campaigns = 1;
     let mut bench = bench(options);
     bench.config.as_object_mut().unwrap().remove("start_date");
+    let default = read(&bench);
+    assert_eq!((default.code, default.logs("WARN").join(" ").contains("refuses bills")), (Some(0), false));
+    bench.config["start_date"] = json!("2023-01-01");
     let transcript = read(&bench);
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     let warning = transcript.logs("WARN").join(" ");
     assert!(warning.contains("refuses bills") && warning.contains("2023-11-01 to 2023-11-30"), "{warning}");
+    assert_eq!(default.records(NAME).len(), transcript.records(NAME).len());
     let mut months: Vec<_> = transcript.records(NAME).into_iter().map(|record| record["month"].to_string()).collect();
     months.sort();
     months.dedup();

@@ -459,8 +459,9 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         let day = json!({"startDate": first, "endDate": last, "accountIds": [bill]});
         ask(&format!("billing of {bill}"), "billing/partner-report", day);
     }
-    ask("catalog", &format!("accounts/{id}/catalogs"), json!({}));
-    ask("empty catalog", &format!("accounts/{id}/catalogs"), json!({"brandIdFilter": ["1"]}));
+    let url = format!("accounts/{id}/catalogs");
+    ask("catalog", &url, json!({}));
+    ask("empty catalog", &url, json!({"brandIdFilter": ["1"]}));
     let sync = |dimensions: &[&str], end: &str| json!({"accountId": id, "startDate": first, "endDate": end, "dimensions": dimensions, "metrics": ["clicks"]});
     note("sync", post("reports/sync/campaigns", sync(&["date"], last)));
     note("sync rows", post("reports/sync/campaigns", sync(&["date", "hour", "lineItemId"], "2026-10-31")));
@@ -476,9 +477,7 @@ fn shown(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
     let again = client.job_polled(report, "reports", asked);
     shown.insert("cached".to_owned(), again);
     client.world.options.retail_media.expiring_jobs = 1;
-    let (job, _, _) = client.job(&format!("accounts/{id}/catalogs"), "catalogs", json!({}));
-    let gone = client.send("GET", &format!("/2026-07/retail-media/catalogs/{job}/output"), None);
-    shown.insert("expired".to_owned(), format!("{} {}", gone.status, String::from_utf8_lossy(&gone.body)));
+    shown.insert("expired".to_owned(), client.job_polled(&url, "catalogs", json!({})));
     let of_rate = |path: &[&str]| route(path, &client.world.options).is_report.to_string();
     shown.insert("poll".to_owned(), of_rate(&["retail-media", "reports", "1", "status"]));
     shown.insert("sync pool".to_owned(), of_rate(&["retail-media", "reports", "sync", "campaigns"]));

@@ -202,7 +202,7 @@ impl Transport {
             host,
         };
         // Only the start of an error response is needed.
-        let most = if result.status == 200 { usize::MAX } else { MAX_WORDS_LEN };
+        let most = if matches!(result.status, 200 | 201) { usize::MAX } else { MAX_WORDS_LEN };
         let mut bytes = receive(&mut response, is_gzip, &mut result.body.space, &result.host, most).await?;
         if bytes.len() > most {
             // Do not cut within a UTF-8 character.

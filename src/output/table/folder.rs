@@ -263,11 +263,12 @@ impl Folder {
             self.states.keep(name, &state).map_err(other)?;
             self.states.save().map_err(other)?;
         }
-        if let Some(layout) = layout {
-            self.mark_missing(&layout)?;
+        if layout.is_some() {
             self.record.keep(&self.store, name, first)?;
         }
-        staged::remove_all(&folder).map_err(|error| in_file(&folder, error))
+        staged::remove_all(&folder).map_err(|error| in_file(&folder, error))?;
+        // Staged files that are merged once more would bring back the state without these holes.
+        layout.map_or(Ok(()), |layout| self.mark_missing(&layout))
     }
 
     /// The tables and their Parquet files.

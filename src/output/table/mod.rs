@@ -144,12 +144,12 @@ impl Layout {
     }
 }
 
-const ADVERTISER_ID: &str = "advertiser_id";
-const ACCOUNT_ID: &str = "account_id";
+/// The column with the advertisers, or with the accounts in Retail Media: the one whose objects were requested, which
+/// may bill or contain other accounts.
+const SCOPE_COLUMNS: [&str; 3] = ["advertiser_id", "parent_account_id", "account_id"];
 
-/// The column with the advertisers, or with the accounts in Retail Media.
 fn scope_of(batch: &RecordBatch) -> Option<&ArrayRef> {
-    batch.column_by_name(ADVERTISER_ID).or_else(|| batch.column_by_name(ACCOUNT_ID))
+    SCOPE_COLUMNS.iter().find_map(|column| batch.column_by_name(column))
 }
 
 fn data_type(column_type: ColumnType, is_ratio: bool, dialect: Dialect) -> DataType {

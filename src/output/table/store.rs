@@ -66,11 +66,9 @@ impl Store {
     /// If the folder cannot be read.
     pub(super) fn tables(&self) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
-        for entry in fs::read_dir(&self.folder).into_iter().flatten() {
-            let path = entry?.path();
+        for path in entries(&self.folder)? {
             let is_table = path.is_dir() || path.extension().is_some_and(|extension| extension == "parquet");
-            let name =
-                path.file_stem().and_then(|name| name.to_str()).filter(|name| is_table && !name.starts_with('.'));
+            let name = path.file_stem().and_then(|name| name.to_str()).filter(|_| is_table);
             names.extend(name.map(str::to_owned));
         }
         Ok(names)
@@ -86,8 +84,7 @@ impl Store {
         if single.exists() {
             found.insert(String::new(), single);
         }
-        for entry in fs::read_dir(self.folder.join(table)).into_iter().flatten() {
-            let path = entry?.path();
+        for path in entries(&self.folder.join(table))? {
             if path.extension().is_some_and(|extension| extension == "parquet")
                 && let Some(name) = path.file_stem().and_then(|name| name.to_str())
             {
@@ -254,6 +251,26 @@ fn damaged(path: &Path, error: &dyn std::error::Error) -> io::Error {
             path.display()
         ),
     )
+}
+
+/// The files and folders in a folder, but for hidden ones, which programs such as the Finder leave there; none if it does
+/// not exist.
+///
+/// # Errors
+/// If it cannot be read: that must not look like deleted files.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let found = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found.map_err(|error| in_file(folder, error))?,
+    };
+    let mut paths = Vec::new();
+    for entry in found {
+        let entry = entry.map_err(|error| in_file(folder, error))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
 }
 
 /// Whether a file is named like a month or a day.

@@ -3,7 +3,7 @@
 //! A bill has no days, and covers at most 31 of them, so each month is a job. The newest months are requested first: where
 //! Criteo refuses a month, earlier ones are not requested.
 
-use chrono::{Datelike as _, NaiveDate};
+use chrono::{Datelike as _, Months, NaiveDate};
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::error::{Cause, Error, Kind, Result};
@@ -33,12 +33,13 @@ impl ReadContext<'_> {
         entity: Entity,
         parent: &ParentKey,
     ) -> Result<List> {
-        let mut list = List::default();
+        // Only some months are read, so rows of others must stay in their table.
+        let mut list = List { is_uncertain: true, ..List::default() };
         let (Some(id), Some(account)) = (id, scope_of(parent)) else { return Ok(list) };
         let range = &self.config.read;
         let yesterday = days_before(self.clock.today(chrono_tz::Tz::UTC), 1);
         let oldest = days_before(yesterday, HISTORY_DAYS);
-        let first = range.start_date.map_or(oldest, |day| day.max(oldest));
+        let first = range.start_date.map_or_else(|| first_whole_month(oldest), |day| day.max(oldest));
         let months = months(first, range.end_date.map_or(yesterday, |end| end.min(yesterday)));
         let mut bills = stream::iter(months)
             .map(async |month| (month, self.read_month(id, entity, account, month).await))
@@ -101,6 +102,12 @@ impl ReadContext<'_> {
     }
 }
 
+/// The first day of the first month that does not begin before a day.
+fn first_whole_month(day: NaiveDate) -> NaiveDate {
+    let next = day.with_day(1).filter(|first| *first < day).and_then(|first| first.checked_add_months(Months::new(1)));
+    next.unwrap_or(day)
+}
+
 /// The months from that of `first` to that of `last`, newest first; the newest one may end early.
 fn months(first: NaiveDate, last: NaiveDate) -> Vec<Window> {
     let mut months = Vec::new();
@@ -129,5 +136,7 @@ mod tests {
         );
         assert_eq!(windows("2026-03-05", "2026-03-05"), ["2026-03-01 2026-03-05"]);
         assert_eq!(windows("2026-03-06", "2026-03-05"), [""; 0]);
+        assert_eq!(first_whole_month(day("2025-12-01")), day("2025-12-01"));
+        assert_eq!(first_whole_month(day("2025-12-02")), day("2026-01-01"));
     }
 }

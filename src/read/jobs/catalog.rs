@@ -57,8 +57,9 @@ impl ReadContext<'_> {
         let (_, sellers) = self
             .client
             .fetch(&search, |body| {
-                let mut sellers = Sellers { account: &account.0, pairs: Vec::new() };
-                envelope::check_into(body, Shape::Plain, &mut sellers)?;
+                let mut sellers = Sellers { account: &account.0, rows: 0, pairs: Vec::new() };
+                let envelope = envelope::check_into(body, Shape::Plain, &mut sellers)?;
+                envelope.must_be_whole(sellers.rows, "accounts with sellers")?;
                 Ok(sellers.pairs)
             })
             .await?;
@@ -79,9 +80,8 @@ impl ReadContext<'_> {
             ("seller_id", String::new()),
         ];
         constants.extend(job.status.currency.clone().map(|currency| ("currency", currency)));
-        let mut attempts = 0;
+        let (mut attempts, mut most_written) = (0, 0);
         loop {
-            let written = lines.written;
             lines.rewind();
             let error = match self.receive_products(id, job, &constants, lines).await {
                 Ok(warning) => {
@@ -93,7 +93,9 @@ impl ReadContext<'_> {
                 Err(error) if error.cause == Some(Cause::NotFound) => return Err(Unread::Expired(error)),
                 Err(error) => error,
             };
-            attempts = if lines.written > written { 1 } else { attempts + 1 };
+            // A file that is different each time is never complete, although its rows are written again.
+            attempts = if lines.written > most_written { 1 } else { attempts + 1 };
+            most_written = lines.written.max(most_written);
             if attempts >= MAX_ATTEMPTS || error.kind != Kind::Transient || error.cause.is_some() {
                 return Err(Unread::Failed(error));
             }
@@ -161,6 +163,7 @@ impl ReadContext<'_> {
 /// The sellers of an account, as a catalog names them.
 struct Sellers<'a> {
     account: &'a str,
+    rows: u64,
     pairs: Vec<Value>,
 }
 
@@ -172,6 +175,7 @@ struct OfAccount<'a> {
 
 impl RowSink for Sellers<'_> {
     fn row<'de, D: Deserializer<'de>>(&mut self, row: D) -> std::result::Result<(), D::Error> {
+        self.rows += 1;
         let attributes = OfAccount::deserialize(row)?.attributes.get();
         let member = |object: &str, wanted: &str| {
             let raw = scan::member(object, |name| name.eq_ignore_ascii_case(wanted))?;

@@ -123,9 +123,10 @@ impl Lines {
             )));
         }
         if self.row < self.written {
+            let written = std::mem::take(&mut self.written);
             return Err(Error::transient(format!(
-                "The file of a catalog has {} products, but {} were written before.",
-                self.row, self.written
+                "The file of a catalog has {} products, but {written} were written before. All rows are written again.",
+                self.row
             )));
         }
         let digest = self.checksum.clone().finalize();

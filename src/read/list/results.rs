@@ -30,10 +30,12 @@ impl FanOutResult {
     pub(super) fn add(&mut self, each: &FanOut, parent: &ParentKey, result: Result<List>) -> Result<bool> {
         let error = match result {
             Ok(list) => {
+                // A part of it may have failed.
+                let is_done = list.failure.is_none();
                 self.list.add(list);
                 self.accepted += 1;
                 self.in_a_row = 0;
-                return Ok(true);
+                return Ok(is_done);
             }
             Err(error) => error,
         };

@@ -366,16 +366,16 @@ impl<'a> ReportReader<'a> {
         }
         self.totals_check.lacks_sums(slice, &unsummed, self.report.grain);
         // With those of earlier parts.
-        let unsummed = self.totals_check.uncompared_in(slice, self.report.grain);
+        let uncompared = self.totals_check.uncompared_in(slice, self.report.grain);
         let mut check = Check::NotCompared;
         if totals.is_some() && sums.is_some() && slice.part.is_none() {
-            self.tally_comparison(slice, &differing, &unsummed);
-            check = facts::check(&differing, &unsummed);
+            self.tally_comparison(slice, &differing, &uncompared);
+            check = facts::check(&differing, &uncompared);
         }
         if let Some(sums) = sums.filter(|_| slice.part.is_some())
             && let Some(differing) = self.compare_parts(index, slice, totals.as_deref(), &sums)
         {
-            check = facts::check(&differing, &unsummed);
+            check = facts::check(&differing, &uncompared);
         }
         self.in_flight.check()?;
         let state = self.move_on(index);
