@@ -144,9 +144,10 @@ impl Layout {
     }
 }
 
+const ADVERTISER_ID: &str = "advertiser_id";
 /// The column with the advertisers, or with the accounts in Retail Media: the one whose objects were requested, which
 /// may bill or contain other accounts.
-const SCOPE_COLUMNS: [&str; 3] = ["advertiser_id", "parent_account_id", "account_id"];
+const SCOPE_COLUMNS: [&str; 3] = [ADVERTISER_ID, "parent_account_id", "account_id"];
 
 fn scope_of(batch: &RecordBatch) -> Option<&ArrayRef> {
     SCOPE_COLUMNS.iter().find_map(|column| batch.column_by_name(column))
