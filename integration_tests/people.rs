@@ -113,7 +113,9 @@ fn a_check_is_text_at_a_terminal_and_a_message_in_a_pipe() {
 fn a_read_shows_a_table_at_a_terminal_and_keeps_no_state() {
     let bench = bench();
     let read = format!("read --streams {REPORT} --state-file state.json");
-    let seen = bench.on_terminal(100, &read, &STILL);
+    let refused = bench.on_terminal(100, &read, &STILL);
+    assert!(refused.contains("a state file would skip them") && refused.ends_with("exit 1\n"), "{refused}");
+    let seen = bench.on_terminal(100, &format!("read --streams {REPORT}"), &STILL);
     assert!(seen.contains(&format!("✓ {REPORT}")) && seen.contains("agree with Criteo's totals"), "{seen}");
     assert!(!seen.contains("{\"type\"") && seen.contains("records are counted and not printed"), "{seen}");
     assert!(!bench.directory.join("state.json").exists(), "the records went nowhere");

@@ -27,10 +27,12 @@ fn months_and_days_that_were_deleted_are_read_again() {
     for (stream, file) in deleted {
         std::fs::remove_file(tables.join(stream).join(format!("{file}.parquet"))).unwrap();
     }
+    // A run of another stream names them; theirs reads them.
+    let other = export(&bench, &["campaigns"], &[]);
+    let named = warnings(&other.stderr);
+    assert_eq!((other.code, named.len()), (Some(0), deleted.len()), "{}", other.stderr);
     let second = export(&bench, &STREAMS, &[]);
-    assert_eq!(second.code, Some(0), "{}", second.stderr);
-    let named = warnings(&second.stderr);
-    assert_eq!(named.len(), deleted.len(), "{}", second.stderr);
+    assert_eq!((second.code, warnings(&second.stderr).len()), (Some(0), 0), "{}", second.stderr);
     for (stream, file) in deleted {
         let words = format!("{stream} are no longer in the folder: {file}. ");
         assert!(named.iter().any(|line| line.contains(&words)), "{words}: {named:?}");

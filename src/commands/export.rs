@@ -72,7 +72,8 @@ impl Session {
         }
         let unmerged = folder.merge_leftovers()?;
         catalog.retain(|configured| unmerged.iter().all(|(name, _)| *name != configured.name));
-        for stream in streams.iter().filter(|stream| catalog.iter().any(|configured| configured.name == stream.name)) {
+        // Also of other streams, which have views, too.
+        for stream in &streams {
             folder.reread_missing(stream)?;
         }
         if config.read.scope_ids.is_empty() {

@@ -244,7 +244,12 @@ impl Session {
             #[cfg(feature = "files")]
             Command::Export { config, what } => {
                 let config = self.config_of(&config).await?;
-                self.export(config, &what, if self.is_demo() { "criteo-demo" } else { "criteo" }).await
+                let folder = match config.product() {
+                    _ if !self.is_demo() => "criteo",
+                    Product::MarketingSolutions => "criteo-demo",
+                    Product::RetailMedia => "criteo-demo-retail-media",
+                };
+                self.export(config, &what, folder).await
             }
             #[cfg(feature = "demo")]
             Command::Demo { product, command } => {

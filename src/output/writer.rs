@@ -571,7 +571,7 @@ impl Writer {
             self.show(&wrapped(&text, width).join("\n"));
         }
         self.flush();
-        self.sink.sum_up_failures(&self.failures);
+        self.sink.sum_up_failures(&self.failures, self.stop.is_stopping());
     }
 
     /// Writes the summary of the run: a table for people, lines in the log for programs.

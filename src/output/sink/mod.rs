@@ -281,10 +281,11 @@ impl Sink {
     }
 
     /// Reports the failed streams, after everything else.
-    pub(crate) fn sum_up_failures(&self, failures: &[String]) {
+    pub(crate) fn sum_up_failures(&self, failures: &[String], is_stopping: bool) {
         match self {
             Self::Singer(sink) => sink.sum_up_failures(failures),
-            Self::Export(export) => export.sum_up_failures(failures),
+            // An interruption was reported.
+            Self::Export(export) if !is_stopping => export.sum_up_failures(failures),
             _ => {}
         }
     }

@@ -180,8 +180,8 @@ impl Folder {
             Err(_) => return Ok(()),
         }
         tracing::warn!(
-            "Files of the table {name} are no longer in the folder: {names}. Their days are read again, as far as Criteo \
-             keeps them."
+            "Files of the table {name} are no longer in the folder: {names}. An export of this stream reads their days \
+             again, as far as Criteo keeps them."
         );
         self.record.forget_missing(name)
     }

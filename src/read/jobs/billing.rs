@@ -37,8 +37,8 @@ impl ReadContext<'_> {
         let mut list = List { is_uncertain: true, ..List::default() };
         let (Some(id), Some(account)) = (id, scope_of(parent)) else { return Ok(list) };
         let range = &self.config.read;
-        let yesterday = days_before(self.clock.today(chrono_tz::Tz::UTC), 1);
-        let oldest = days_before(yesterday, HISTORY_DAYS);
+        let today = self.clock.today(chrono_tz::Tz::UTC);
+        let (yesterday, oldest) = (days_before(today, 1), days_before(today, HISTORY_DAYS));
         let first = range.start_date.map_or_else(|| first_whole_month(oldest), |day| day.max(oldest));
         let months = months(first, range.end_date.map_or(yesterday, |end| end.min(yesterday)));
         let mut bills = stream::iter(months)
