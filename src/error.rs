@@ -142,6 +142,13 @@ impl Error {
         )
     }
 
+    /// The error of a request after others of the same object or list have succeeded: a refusal says nothing about the
+    /// account then.
+    #[must_use]
+    pub fn after_success(self) -> Self {
+        if self.is_refusal() { Self { kind: Kind::Transient, cause: None, ..self } } else { self }
+    }
+
     /// Sets the cause.
     #[must_use]
     pub fn because(mut self, cause: Cause) -> Self {

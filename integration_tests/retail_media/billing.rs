@@ -5,6 +5,7 @@ use criteo_sandbox::Permission;
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Bench, Transcript};
+use crate::holes::fault;
 use crate::retail_media::{assert_whole, bench, options, truth_of};
 use crate::truth::by_key;
 
@@ -144,6 +145,37 @@ fn expired_bills_are_requested_again() {
     assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
     assert_whole(&bench, &transcript, &[NAME]);
     assert_eq!(bills(&bench).len(), 3);
+}
+
+#[test]
+fn a_refused_month_fails_and_the_others_are_read() {
+    let mut options = options();
+    options.retail_media.accounts = 1;
+    for (status, code) in [(400, "validation-error"), (403, "some-refusal")] {
+        for refused in ["2026-10-01", "2026-08-01"] {
+            let mut bench = bench(options.clone());
+            bench.config["start_date"] = json!("2026-06-01");
+            let all = read(&bench).records(NAME).len();
+            let matches = json!({"path": "billing", "text": refused});
+            let body = json!({"errors": [{"code": code, "type": "validation", "title": "no", "detail": "no"}]});
+            fault(&bench, matches, json!({"status": status, "body": body.to_string()}));
+            let transcript = read(&bench);
+            let others = transcript.records(NAME);
+            assert_eq!(transcript.code, Some(1), "{status} for {refused}");
+            assert!(others.len() > all / 2 && others.len() < all, "{status} for {refused}: {} of {all}", others.len());
+            assert!(others.iter().all(|row| row["month"] != refused));
+        }
+    }
+}
+
+#[test]
+fn a_month_is_read_to_its_end() {
+    let mut bench = bench(options());
+    bench.config["start_date"] = json!("2026-09-01");
+    bench.config["end_date"] = json!("2026-09-15");
+    let rows = read(&bench);
+    let rows = rows.records(NAME);
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["end_date"] == "2026-09-30"), "{rows:?}");
 }
 
 #[test]

@@ -28,11 +28,13 @@ pub(crate) struct NumberedWalker {
     pub total: Option<u64>,
     /// Whether the list has changed between two pages.
     pub has_changed: bool,
+    /// Whether the last page announced another one.
+    pub has_more: bool,
 }
 
 impl NumberedWalker {
     pub(crate) fn new(size: u32) -> Self {
-        Self { size, number: 0, seen: HashSet::new(), probes: 0, total: None, has_changed: false }
+        Self { size, number: 0, seen: HashSet::new(), probes: 0, total: None, has_changed: false, has_more: false }
     }
 
     /// Size and number of the next page.
@@ -52,6 +54,7 @@ impl NumberedWalker {
     pub(crate) fn take(&mut self, ids: &[u64], total: Option<u64>, has_more: bool) -> Result<PageVerdict> {
         self.has_changed |= self.total.zip(total).is_some_and(|(before, now)| before != now);
         self.total = total.or(self.total);
+        self.has_more = has_more;
         let is_first = self.number == 0;
         let is_full = ids.len() >= self.size as usize;
         let known = self.count();
@@ -76,7 +79,7 @@ impl NumberedWalker {
                 self.count()
             )));
         }
-        if is_announced && self.probes < MAX_PROBES {
+        if (is_announced || has_more) && self.probes < MAX_PROBES {
             self.probes += 1;
             return Ok(PageVerdict::Nothing);
         }

@@ -6,8 +6,8 @@
 use chrono::{Datelike as _, Months, NaiveDate};
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::error::{Cause, Error, Kind, Result};
-use crate::model::calendar::{Window, days_before};
+use crate::error::{Cause, Result};
+use crate::model::calendar::{Grain, Window, days_before, period_end};
 use crate::output::StreamId;
 use crate::products::{Entity, Job, Placeholder};
 use crate::read::jobs::{Finished, Unread};
@@ -40,7 +40,9 @@ impl ReadContext<'_> {
         let today = self.clock.today(chrono_tz::Tz::UTC);
         let (yesterday, oldest) = (days_before(today, 1), days_before(today, HISTORY_DAYS));
         let first = range.start_date.map_or_else(|| first_whole_month(oldest), |day| day.max(oldest));
-        let months = months(first, range.end_date.map_or(yesterday, |end| end.min(yesterday)));
+        // A bill replaces an earlier one of its month, so it must not end before it.
+        let until = range.end_date.map_or(yesterday, |end| period_end(end, Grain::Month).min(yesterday));
+        let months = months(first, until);
         let mut bills = stream::iter(months)
             .map(async |month| (month, self.read_month(id, entity, account, month).await))
             .buffered(CONCURRENT_MONTHS);
@@ -50,14 +52,15 @@ impl ReadContext<'_> {
                 (has_read, failures) = (true, 0);
                 continue;
             };
-            if has_read && matches!(error.cause, Some(Cause::Rejected | Cause::InvalidTimespan)) {
+            if has_read && error.cause == Some(Cause::InvalidTimespan) {
                 tracing::warn!(
                     "Criteo refuses bills of account {account} for {month}, so earlier ones are skipped. {error}"
                 );
                 break;
             }
             failures += 1;
-            if error.is_refusal() || !may_concern_one_request(&error) || (!has_read && failures >= MAX_FAILURES) {
+            let is_of_account = matches!(error.cause, Some(Cause::ConsentMissing | Cause::PermissionMissing));
+            if is_of_account || !may_concern_one_request(&error) || (!has_read && failures >= MAX_FAILURES) {
                 return Err(error);
             }
             list.failure.get_or_insert(error.in_context(&format!("The bill of account {account} for {month}")));
@@ -86,8 +89,7 @@ impl ReadContext<'_> {
         let (body, _) = self.client.fetch(&call, check).await.map_err(|error| match error.cause {
             Some(Cause::NotFound) => Unread::Expired(error),
             // What became of a job says nothing about the account.
-            _ if error.is_refusal() => Unread::Failed(Error { kind: Kind::Transient, cause: None, ..error }),
-            _ => Unread::Failed(error),
+            _ => Unread::Failed(error.after_success()),
         })?;
         let body = self.part(entity, body, |_, row| unfold::rows(row, entity.rows)).await.map_err(Unread::Failed)?;
         let constants = vec![

@@ -1,5 +1,6 @@
 //! Catalogs of products: one job per account, with a file of any size.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ use crate::support::text::excerpt;
 
 /// Requests of a file without a new row.
 const MAX_ATTEMPTS: u32 = 6;
+/// Requests of a file at all.
+const MAX_DOWNLOADS: u32 = 60;
 /// Bytes per portion of rows.
 const PORTION: usize = 1024 * 1024;
 /// Of ids.
@@ -80,7 +83,7 @@ impl ReadContext<'_> {
             ("seller_id", String::new()),
         ];
         constants.extend(job.status.currency.clone().map(|currency| ("currency", currency)));
-        let (mut attempts, mut most_written) = (0, 0);
+        let (mut attempts, mut downloads, mut most_written) = (0, 0, 0);
         loop {
             lines.rewind();
             let error = match self.receive_products(id, job, &constants, lines).await {
@@ -91,12 +94,14 @@ impl ReadContext<'_> {
                     return Ok(());
                 }
                 Err(error) if error.cause == Some(Cause::NotFound) => return Err(Unread::Expired(error)),
-                Err(error) => error,
+                Err(error) => error.after_success(),
             };
+            downloads += 1;
             // A file that is different each time is never complete, although its rows are written again.
             attempts = if lines.written > most_written { 1 } else { attempts + 1 };
             most_written = lines.written.max(most_written);
-            if attempts >= MAX_ATTEMPTS || error.kind != Kind::Transient || error.cause.is_some() {
+            let is_last = attempts >= MAX_ATTEMPTS || downloads >= MAX_DOWNLOADS;
+            if is_last || error.kind != Kind::Transient || error.cause.is_some() {
                 return Err(Unread::Failed(error));
             }
             tracing::info!(
@@ -185,12 +190,14 @@ impl RowSink for Sellers<'_> {
             return Ok(());
         }
         let sellers = scan::member(attributes, |name| name.eq_ignore_ascii_case("sellers")).unwrap_or("null");
-        // A list that is something else has no sellers.
-        let _ = scan::items(sellers, &mut |seller| {
+        if sellers.trim() != "null" && !sellers.trim_start().starts_with('[') {
+            return Err(D::Error::custom("the sellers of an account are not a list"));
+        }
+        let items = scan::items(sellers, &mut |seller| {
             let ids = member(seller, "retailerId").zip(member(seller, "sellerId"));
             self.pairs.extend(ids.map(|(retailer, seller)| json!({"retailerId": retailer, "sellerId": seller})));
             Ok(())
         });
-        Ok(())
+        items.map_err(D::Error::custom)
     }
 }

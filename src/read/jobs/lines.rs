@@ -139,7 +139,11 @@ impl Lines {
             (false, true) => "checksum",
             (false, false) => return Ok(None),
         };
-        if announced.rows.is_none() && self.differing.replace(digest) != Some(digest) {
+        // Compression would make it smaller.
+        let is_cut = announced.size.is_some_and(|size| size > self.size);
+        if announced.rows.is_none() && is_cut
+            || announced.rows.is_none() && self.differing.replace(digest) != Some(digest)
+        {
             return Err(Error::transient(format!(
                 "The {what} of a catalog's file differ from those that Criteo announced, and it announced no number of \
                  products."

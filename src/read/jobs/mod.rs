@@ -123,7 +123,12 @@ impl ReadContext<'_> {
         let poll = requests::job(kind, &id, "status");
         for wait in WAITS.iter().chain(std::iter::repeat(&30)).take(MAX_POLLS) {
             match status.word.as_str() {
-                "success" => return Ok(Finished { id, status }),
+                "success" => {
+                    if let Some(message) = &status.message {
+                        tracing::warn!("Criteo says of a {}: {}", kind.name(), excerpt(message));
+                    }
+                    return Ok(Finished { id, status });
+                }
                 // `unknown` is one of Criteo's words, without a meaning.
                 "" | "unknown" | "pending" => {}
                 "expired" => return Err(Unread::Expired(ended(kind, &status))),
@@ -132,7 +137,7 @@ impl ReadContext<'_> {
             self.client.wait_for_job(Duration::from_secs(*wait)).await;
             status = ask(&poll).await.map_err(|error| match error.cause {
                 Some(Cause::NotFound) => Unread::Expired(error),
-                _ => Unread::Failed(error),
+                _ => Unread::Failed(error.after_success()),
             })?;
             // guard: job-id
             if let Some(other) = status.id.as_ref().filter(|other| **other != id) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::error::{Cause, Error, Kind, Result};
+use crate::error::{Cause, Error, Result};
 use crate::http::{Body, Call, MEMORY_MIB};
 use crate::model::ids::{AdvertiserId, format_ids};
 use crate::model::product::Product;
@@ -129,11 +129,7 @@ impl ReadContext<'_> {
             self.write(id, entity, parent, body, &mut in_flight).await?;
             list.add(page.list);
             if let Some(rest) = entity.rest {
-                // The first request succeeded, so this cannot be a refusal.
-                let as_failure = |error: Error| {
-                    if error.is_refusal() { Error { kind: Kind::Transient, cause: None, ..error } } else { error }
-                };
-                let body = self.rest(entity, rest, parent, &list).await.map_err(as_failure)?;
+                let body = self.rest(entity, rest, parent, &list).await.map_err(Error::after_success)?;
                 self.write(id, entity, parent, body, &mut in_flight).await?;
             }
             in_flight.wait_all().await?;
@@ -152,6 +148,7 @@ impl ReadContext<'_> {
                         limit = SMALL_PAGE;
                         continue;
                     }
+                    Err(error) if walk.count > 0 => return Err(error.after_success()),
                     response => response?,
                 };
                 let verdict = if self.config.product() == Product::RetailMedia {
@@ -231,6 +228,7 @@ impl ReadContext<'_> {
                         walk = NumberedWalker::new(size);
                         continue;
                     }
+                    Err(error) if walk.count() > 0 => return Err(error.after_success()),
                     response => response?,
                 };
                 let verdict = walk.take(&page.ids, page.envelope.total_items, page.envelope.has_more)?;
@@ -254,6 +252,14 @@ impl ReadContext<'_> {
             if !walk.has_changed && !is_first_lack {
                 if let Some(total) = lacking {
                     tracing::warn!("Criteo announced {total} objects at {}, but sent {}.", entity.path, walk.count());
+                    list.is_uncertain = true;
+                }
+                if walk.has_more {
+                    tracing::warn!(
+                        "Criteo announced another page at {} after {} objects, but sent none.",
+                        entity.path,
+                        walk.count()
+                    );
                     list.is_uncertain = true;
                 }
                 break;
