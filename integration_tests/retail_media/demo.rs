@@ -52,7 +52,8 @@ fn commands_of_the_demo_read_retail_media() {
     #[cfg(feature = "files")]
     {
         run(&bench, "export --format csv");
-        let campaigns = std::fs::read_to_string(bench.directory.join("criteo-demo-retail-media/rm_campaigns.csv")).unwrap();
+        let campaigns =
+            std::fs::read_to_string(bench.directory.join("criteo-demo-retail-media/rm_campaigns.csv")).unwrap();
         assert_eq!(campaigns.lines().count(), 13);
         assert!(!bench.directory.join("criteo-demo-retail-media/rm_keywords.csv").exists());
     }
