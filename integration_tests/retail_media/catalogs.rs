@@ -104,6 +104,22 @@ fn an_output_that_is_gone_needs_a_new_job() {
     }
 }
 
+/// The job was created, so a refusal of its status or file says nothing about the account.
+#[test]
+fn a_refusal_of_a_status_or_file_is_no_refusal_of_the_account() {
+    let body = json!({"errors": [{"code": "some-refusal", "type": "access-control", "title": "no", "detail": "no"}]});
+    for status in [400, 403] {
+        let reply = json!({"status": status, "body": body.to_string()});
+        let bench = bench(options());
+        bench.sandbox.add_fault(json!({"match": {"path": "/output"}, "times": 1, "do": reply})).unwrap();
+        assert_read(&bench, &status.to_string());
+        bench.sandbox.add_fault(json!({"match": {"path": "/status"}, "times": 1, "do": reply})).unwrap();
+        let transcript = read(&bench);
+        assert_eq!(transcript.code, Some(1), "{status}: {:?}", transcript.logs("WARN"));
+        assert!(!transcript.records(NAME).is_empty(), "{status}: the other accounts are read");
+    }
+}
+
 #[test]
 fn a_job_that_fails_concerns_its_account_only() {
     let mut options = options();

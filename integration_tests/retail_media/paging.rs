@@ -3,6 +3,7 @@
 use criteo_sandbox::Options;
 use serde_json::json;
 
+use crate::holes::fault;
 use crate::retail_media::{assert_whole, bench, options};
 
 /// The lists with numbered pages and with offsets.
@@ -63,6 +64,23 @@ fn numbered_pages_whose_total_changes_are_read_again() {
     let requests = bench.sandbox.requests();
     let first_pages = requests.iter().filter(|r| r.line.contains("/campaigns?") && r.line.contains("pageIndex=0"));
     assert!(first_pages.count() > bench.sandbox.world().retail_media_stream("rm_accounts", "2026-07").unwrap().len());
+}
+
+/// The first page has shown that the account may be read, so its list is not complete.
+#[test]
+fn a_later_page_that_is_refused_fails_its_list() {
+    for status in [400, 403, 404] {
+        let mut options = many();
+        options.retail_media.page_limit = 20;
+        let bench = bench(options);
+        let body =
+            json!({"errors": [{"code": "some-refusal", "type": "access-control", "title": "no", "detail": "no"}]});
+        let matches = json!({"path": "/campaigns", "text": "/campaigns 1 "});
+        fault(&bench, matches, json!({"status": status, "body": body.to_string()}));
+        let transcript = bench.read(&bench.catalog(&["rm_campaigns"], "full_refresh"), None);
+        assert_eq!(transcript.code, Some(1), "{status}: {:?}", transcript.logs("WARN"));
+        assert!(!transcript.records("rm_campaigns").is_empty(), "{status}");
+    }
 }
 
 #[test]
