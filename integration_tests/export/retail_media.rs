@@ -101,3 +101,20 @@ fn streams_that_are_costly_are_exported_by_name() {
         assert_eq!(comparable(&found, &discovered[name]), comparable(&truth, &discovered[name]), "{name}");
     }
 }
+
+/// A bill names the accounts of others, which the app cannot read.
+#[test]
+fn accounts_of_bills_are_not_taken_for_withdrawn_ones() {
+    let bench = bench(options());
+    let accounts = bench.sandbox.world().retail_media_stream("rm_accounts", "2026-07").unwrap();
+    let demand = accounts.iter().filter(|account| account["attributes"]["type"] != "supply");
+    let billed: Vec<_> = demand.map(|account| account["id"].as_str().unwrap().to_owned()).collect();
+    bench.sandbox.change(|options| options.without_consent.clone_from(&billed));
+    for run in 0..2 {
+        let run_again = plain_export(&bench, &["--format", "parquet", "--streams", "rm_partner_billing"]);
+        assert_eq!(run_again.code, Some(0), "{run}: {}", run_again.stderr);
+        assert!(!run_again.stderr.contains("Previously exported"), "{run}: {}", run_again.stderr);
+    }
+    let found = rows(&bench.directory.join("out/rm_partner_billing.parquet"));
+    assert!(found.iter().any(|row| billed.iter().any(|id| row["account_id"] == **id)), "bills name others");
+}
