@@ -67,6 +67,16 @@ fn created(bench: &Bench) -> usize {
     lines_with(bench, "/catalogs").into_iter().filter(|line| line.starts_with("POST")).count()
 }
 
+/// One account with a catalog of this size.
+fn with_products(products: u32) -> Bench {
+    let mut options = options();
+    options.retail_media.accounts = 1;
+    options.retail_media.supply_accounts = 0;
+    options.retail_media.retailers = 1;
+    options.retail_media.catalog_products = products;
+    bench(options)
+}
+
 #[test]
 fn jobs_that_expire_are_created_again() {
     let mut options = options();
@@ -150,12 +160,7 @@ fn a_file_that_is_cut_is_read_to_the_end_without_repeated_rows() {
     for (products, cut_after, framing) in
         [(6, 900, "content-length"), (6, 900, "connection-close"), (4_000, 1_300_000, "connection-close")]
     {
-        let mut options = options();
-        options.retail_media.accounts = 1;
-        options.retail_media.supply_accounts = 0;
-        options.retail_media.retailers = 1;
-        options.retail_media.catalog_products = products;
-        let bench = bench(options);
+        let bench = with_products(products);
         let delivery = json!({"delivery": {"cut_after": cut_after, "framing": framing}});
         bench.sandbox.add_fault(json!({"match": {"path": "/output"}, "times": 1, "do": delivery})).unwrap();
         let transcript = assert_read(&bench, framing);
@@ -206,12 +211,7 @@ fn an_interrupted_read_resumes_with_the_next_accounts() {
 #[ignore = "slow: scripts/test runs it"]
 fn memory_does_not_depend_on_the_size_of_a_catalog() {
     let peak = |products: u32| {
-        let mut options = options();
-        options.retail_media.accounts = 1;
-        options.retail_media.supply_accounts = 0;
-        options.retail_media.retailers = 1;
-        options.retail_media.catalog_products = products;
-        let bench = bench(options);
+        let bench = with_products(products);
         let transcript = read(&bench);
         assert_eq!(transcript.code, Some(0), "{:?}", transcript.errors());
         assert_eq!(transcript.records(NAME).len(), products as usize);
