@@ -12,6 +12,7 @@ pub mod report;
 pub mod request;
 pub mod retail_media;
 pub mod schema;
+pub mod vocabulary;
 
 use serde_json::Value;
 
