@@ -251,6 +251,16 @@ fn pages_of_the_documentation_are_in_the_program() {
         assert!(code == Some(0) && text.len() > 1000, "{page}");
         assert!(!text.contains("<!--") && !text.contains("```") && !text.contains("](http"), "{page}: {text}");
     }
+    // As links and files name them.
+    let (_, export) = piped(&bench, &["help", "export"]);
+    let (_, section) = piped(&bench, &["help", "state", "interrupted"]);
+    assert!(section.len() > 100, "{section}");
+    for (name, text) in
+        [("export.md", &export), ("docs/export.md", &export), ("state.md#interrupted-and-incomplete-syncs", &section)]
+    {
+        assert_eq!(piped(&bench, &["help", name]), (Some(0), text.clone()), "{name}");
+    }
+    assert_eq!(piped(&bench, &["help", "state.md#no-such-section"]).0, Some(1));
     for step in [
         "configuration",
         "network",
