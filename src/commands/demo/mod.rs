@@ -79,7 +79,7 @@ impl Session {
         let sandbox = Sandbox::start(options)
             .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
         config["api_base_url"] = json!(sandbox.url());
-        let text = self.supplied.get_or_init(|| config.to_string());
+        let (_, text) = self.supplied.get_or_init(|| (product, config.to_string()));
         match (command, product) {
             // Boxed, since this is what the command awaits.
             (Some(DemoCommand::Real(command)), _) => Box::pin(self.command(*command)).await,
