@@ -53,6 +53,13 @@ impl ReadContext<'_> {
         }
         let widest = report.lookback_days(&metrics);
         let lookback = config.read.lookback_days.unwrap_or(widest);
+        let of_all = report.lookback_days(&report.selected_metrics(&|_| true));
+        if is_incremental && config.read.lookback_days.is_none() && widest < of_all {
+            tracing::info!(
+                "The selected columns are final after {widest} days, and those of all columns after {of_all}: a sync \
+                 reads the last {widest} days again."
+            );
+        }
         if is_incremental && lookback < widest {
             tracing::warn!(
                 "lookback_days is {lookback}, but Criteo credits sales to the clicks and views of these \
