@@ -23,7 +23,7 @@ use crate::products;
 use crate::read::ReadUntil;
 use crate::state::saved::States;
 use crate::support::table::Table;
-use crate::support::terminal::{Color, Terminal};
+use crate::support::terminal::{Color, Terminal, WIDEST, wrapped};
 
 /// Days of history.
 const DAYS: u64 = 90;
@@ -114,7 +114,7 @@ impl Session {
         // The sync below compares the same days.
         config.read.verify_totals = false;
         let client = self.client(&config, RetryProfile::Check)?;
-        let (_, rows) = self.first_rows(&client, &config, REPORT, usize::MAX).await?;
+        let (selected, rows) = self.first_rows(&client, &config, REPORT, usize::MAX).await?;
         if let Some(error) = rows.error {
             return Err(error);
         }
@@ -124,6 +124,12 @@ impl Session {
             "\n{}\n\n{by_campaign}",
             heading(&format!("Spend by campaign, {first} to {last}"), terminal)
         ));
+        if let Some(growth) = selected.iter().find_map(|selected| selected.stream.growth()) {
+            self.print(&format!(
+                "\n{}",
+                wrapped(&growth, terminal.map_or(WIDEST, Terminal::width).min(WIDEST)).join("\n")
+            ));
+        }
         if let Some(chart) = chart(&rows.days, &currency, terminal) {
             self.print(&format!("\n{}\n\n{chart}", heading("Spend by day", terminal)));
         }
