@@ -82,6 +82,8 @@ fn every_screen_fits_the_terminal() {
         ("typo", "read --streams campaing"),
         ("no_file", "check -c missing.json"),
         ("day", "read --streams campaigns --since 01/10/2026"),
+        ("no_such_day", "read --streams campaigns --since 2026-11-31"),
+        ("format", "export --format excel"),
     ] {
         insta::assert_snapshot!(format!("screen_{name}"), screens(&bench, arguments));
     }
@@ -143,6 +145,23 @@ fn mistakes_are_text_at_a_terminal_and_messages_in_a_pipe() {
 }
 
 #[test]
+fn an_error_of_the_whole_run_is_said_once() {
+    let mut bench = bench();
+    bench.config["client_secret"] = json!("not-the-secret");
+    bench.file("criteo.json", &bench.config);
+    let streams = format!("campaigns,ads,{REPORT}");
+    let seen = bench.on_terminal(300, &format!("read --streams {streams} --report page.html"), &STILL);
+    assert_eq!(seen.matches("client_secret").count(), 1, "{seen}");
+    assert!(seen.contains(&format!("3 streams failed because of this: campaigns, ads, {REPORT}.")), "{seen}");
+    let page = std::fs::read_to_string(bench.directory.join("page.html")).unwrap();
+    assert!(page.contains("3 streams failed because of this") && !page.contains("not-the-secret"), "{page}");
+    // Platforms expect an error per stream.
+    let (_, stdout) = piped(&bench, &["read", "--streams", &streams]);
+    assert_eq!(stdout.matches("\"stream_descriptor\":{\"name\":\"ads\"}").count(), 3, "{stdout}");
+    assert_eq!(stdout.matches("\"ERROR\"").count(), 3, "{stdout}");
+}
+
+#[test]
 fn a_bar_per_stream_is_drawn_where_nothing_else_writes() {
     let options = Options { row_cap: 60, latency: Duration::from_millis(50), ..Options::default() };
     let bench = Bench::new(options, 40);
@@ -153,6 +172,13 @@ fn a_bar_per_stream_is_drawn_where_nothing_else_writes() {
     let has_bars = |seen: &str| seen.contains("━") && seen.contains("\u{1b}[");
     let seen = bench.on_terminal(100, &read, &[("NO_COLOR", "1")]);
     assert!(has_bars(&seen) && seen.contains(" windows"), "{seen}");
+    let narrow = bench.on_terminal(80, &read, &[("NO_COLOR", "1")]);
+    for seen in [&seen, &narrow] {
+        // Nothing is drawn before there is something to say.
+        assert!(!seen.contains("0/0") && !seen.contains("░") && !seen.contains(" 0 rows"), "{seen}");
+    }
+    let totals = narrow.split('\r').filter(|line| line.contains(" of 1 stream, "));
+    assert!(totals.clone().count() > 0 && totals.clone().all(|line| line.contains(" record")), "{narrow}");
     // The last screen has no bars.
     let end = seen.rsplit('\u{1b}').next().unwrap();
     assert!(end.contains("1 stream: ") && !end.contains('━'), "{end}");

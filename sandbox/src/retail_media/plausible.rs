@@ -119,9 +119,7 @@ impl World {
         match () {
             () if statuses.contains(&"active") => "active",
             () if are_all(&["ended", "archived"]) => "ended",
-            () if are_all(&["scheduled", "draft", "archived", "ended"]) && statuses.contains(&"scheduled") => {
-                "scheduled"
-            }
+            () if are_all(&["scheduled", "draft"]) && statuses.contains(&"scheduled") => "scheduled",
             () => "inactive",
         }
     }
