@@ -378,7 +378,7 @@ fn day(text: &str) -> Result<NaiveDate, String> {
         };
         if let Some(month) = month.filter(|_| readings.is_empty()) {
             let last = period_end(month, Grain::Month);
-            format!("there is no such day; the last of {} is {last}", month.format("%B %Y"))
+            format!("there is no such day\n\n  tip: {} ends on {last}", month.format("%B %Y"))
         } else if readings.is_empty() {
             "expected a day such as 2026-10-01".to_owned()
         } else {

@@ -165,7 +165,7 @@ impl Line {
     }
 }
 
-/// The name, with a mark in place of what does not fit.
+/// The name, with a mark where it is cut.
 fn shortened(name: &str, width: usize) -> String {
     if name.chars().count() <= width {
         return name.to_owned();

@@ -127,7 +127,7 @@ impl Session {
         if let Some(growth) = selected.iter().find_map(|selected| selected.stream.growth()) {
             self.print(&format!(
                 "\n{}",
-                wrapped(&growth, terminal.map_or(WIDEST, Terminal::width).min(WIDEST)).join("\n")
+                wrapped(&growth, terminal.map_or(usize::MAX, |terminal| terminal.width().min(WIDEST))).join("\n")
             ));
         }
         if let Some(chart) = chart(&rows.days, &currency, terminal) {
