@@ -278,15 +278,25 @@ pub const CASES: &[Case] = &[
             let spec = bench.run(&["spec"]).of_type("SPEC")[0]["spec"]["connectionSpecification"].clone();
             let properties = spec["properties"].as_object().unwrap();
             let examples = properties.iter().filter(|(_, property)| property["examples"].is_array());
-            let mut config: Map<_, _> =
+            let examples: Map<_, _> =
                 examples.map(|(name, property)| (name.clone(), property["examples"][0].clone())).collect();
-            assert!(config.len() > 3, "{config:?}");
-            for name in ["client_id", "client_secret", "currency"] {
-                config.entry(name).or_insert_with(|| bench.config[name].clone());
+            assert!(examples.len() > 3, "{examples:?}");
+            let products = [
+                ("marketing_solutions", ["account_ids"].as_slice()),
+                ("retail_media", ["advertiser_ids", "currency", "countries"].as_slice()),
+            ];
+            for (product, of_the_other) in products {
+                let mut config = examples.clone();
+                config.retain(|name, _| !of_the_other.contains(&name.as_str()));
+                for name in ["client_id", "client_secret"] {
+                    config.insert(name.to_owned(), bench.config[name].clone());
+                }
+                config.insert("product".to_owned(), json!(product));
+                bench.file("examples.json", &Value::Object(config));
+                let transcript = bench.run(&["discover", "--config", "examples.json"]);
+                assert_eq!(transcript.code, Some(0), "{product}: {}", transcript.stdout);
             }
-            bench.file("examples.json", &Value::Object(config));
-            let transcript = bench.run(&["discover", "--config", "examples.json"]);
-            format!("{samples} samples; the examples: exit {}", transcript.code.unwrap())
+            format!("{samples} samples; the examples of both products: exit 0")
         },
     },
     Case {
