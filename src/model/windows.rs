@@ -73,7 +73,9 @@ mod tests {
 
     fn windows(all: &[(u32, u32)]) -> Windows {
         let mut windows = Windows::default();
-        all.iter().for_each(|(start, end)| windows.add(Window { start: day(*start), end: day(*end) }));
+        for (start, end) in all {
+            windows.add(Window { start: day(*start), end: day(*end) });
+        }
         windows
     }
 

@@ -93,7 +93,7 @@ impl Bars {
                 continue;
             }
             // An empty bar says nothing.
-            let is_known = stream.records > 0 || stream.windows.0 > 0 || wait.is_some();
+            let is_known = stream.records > 0 || stream.windows != (0, 0) || wait.is_some();
             let is_new = !self.streams.contains_key(&id);
             if is_new && !(is_known && self.streams.len() < MOST) {
                 continue;
@@ -140,12 +140,12 @@ impl Line {
         } else {
             (format!("  {{prefix:{column}}} {{wide_msg}}"), width.saturating_sub(column + 3))
         };
-        let mut parts = vec![Part(0, counted(stream.records, "row"))];
-        match wait {
-            Some(wait) => parts.push(Part(1, format!("waits {} s for the rate limit", wait.as_secs().max(1)))),
-            None if known > 0 => parts.push(Part(1, format!("{done} of {}", counted(known, "window")))),
-            None => {}
-        }
+        let rows = (stream.records > 0).then(|| Part(0, counted(stream.records, "row")));
+        let then = match wait {
+            Some(wait) => Some(Part(1, format!("waits {} s for the rate limit", wait.as_secs().max(1)))),
+            None => (known > 0).then(|| Part(1, format!("{done} of {}", counted(known, "window")))),
+        };
+        let parts: Vec<_> = rows.into_iter().chain(then).collect();
         Self {
             template,
             name: shortened(&safe(&stream.setup.name), column),
@@ -199,10 +199,10 @@ pub(crate) fn fitting(parts: &[Part], width: usize) -> String {
 pub(crate) fn overall(streams: &[StreamOutput]) -> (Vec<Part>, u64, u64) {
     let closed = streams.iter().filter(|stream| stream.progress == Progress::Closed).count();
     let records: u64 = streams.iter().map(|stream| stream.records).sum();
-    let mut parts = vec![
-        Part(0, format!("{closed} of {}", counted(streams.len() as u64, "stream"))),
-        Part(2, counted(records, "record")),
-    ];
+    let mut parts = vec![Part(0, format!("{closed} of {}", counted(streams.len() as u64, "stream")))];
+    if records > 0 {
+        parts.push(Part(2, counted(records, "record")));
+    }
     let done: u64 = streams.iter().map(|stream| stream.windows.0).sum();
     let open = streams.iter().filter(|stream| stream.progress != Progress::Closed);
     let ahead: u64 = open.map(|stream| stream.windows.1 as u64).sum();

@@ -136,7 +136,9 @@ mod tests {
         let gaps_of = |days: &[u32], grain: Grain, read: &[(u32, u32)]| -> Vec<_> {
             let days = days.iter().map(|number| day(*number)).collect();
             let mut tally = ReportTally { days, ..ReportTally::new(grain) };
-            read.iter().for_each(|(start, end)| tally.cover(Window { start: day(*start), end: day(*end) }));
+            for (start, end) in read {
+                tally.cover(Window { start: day(*start), end: day(*end) });
+            }
             let gaps = tally.gaps();
             gaps.iter().map(|gap| (gap.start, gap.end)).collect()
         };
