@@ -92,10 +92,8 @@ impl Bars {
                 }
                 continue;
             }
-            // An empty bar says nothing.
-            let is_known = stream.records > 0 || stream.windows != (0, 0) || wait.is_some();
             let is_new = !self.streams.contains_key(&id);
-            if is_new && !(is_known && self.streams.len() < MOST) {
+            if is_new && self.streams.len() >= MOST {
                 continue;
             }
             let line = Line::new(stream, wait, width, self.has_colors);
@@ -109,10 +107,9 @@ impl Bars {
             };
             self.streams.insert(id, bar);
         }
-        let has_begun = streams.iter().any(|stream| stream.records > 0 || stream.progress == Progress::Closed);
         if let Some(bar) = &self.total {
             bar.set_message(fitting(total, width));
-        } else if has_begun || !self.streams.is_empty() {
+        } else if !self.streams.is_empty() {
             let bar = ProgressBar::hidden().with_style(style("{wide_msg}")).with_message(fitting(total, width));
             self.total = Some(self.all.add(bar));
         }
@@ -145,7 +142,10 @@ impl Line {
             Some(wait) => Some(Part(1, format!("waits {} s for the rate limit", wait.as_secs().max(1)))),
             None => (known > 0).then(|| Part(1, format!("{done} of {}", counted(known, "window")))),
         };
-        let parts: Vec<_> = rows.into_iter().chain(then).collect();
+        let mut parts: Vec<_> = rows.into_iter().chain(then).collect();
+        if parts.is_empty() {
+            parts.push(Part(0, "no rows yet".to_owned()));
+        }
         Self {
             template,
             name: shortened(&safe(&stream.setup.name), column),

@@ -71,7 +71,7 @@ impl Sink {
 
     /// Whether a program reads the errors, which expects one per stream.
     pub(crate) fn has_errors_by_stream(&self) -> bool {
-        matches!(self, Self::Airbyte | Self::Capture(_))
+        !self.is_for_people()
     }
 
     /// Whether each record lists its values that do not fit their columns.
