@@ -103,6 +103,9 @@ fn advertisers_without_consent_are_named_and_the_others_are_read() {
     assert_eq!(advertisers, ["1001", "1001"]);
     assert!(!read.records("campaign_statistics_daily").is_empty());
     assert_eq!(read.statuses("advertisers").last(), Some(&"COMPLETE"));
+    // A full refresh that lacks advertisers was not completed, so no state says so.
+    assert_eq!(read.statuses("campaigns").last(), Some(&"INCOMPLETE"));
+    assert!(read.states("campaigns").is_empty() && !read.states("advertisers").is_empty());
     insta::assert_snapshot!(format!("check: {}read: {}", reported(&bench, &bench.check()), reported(&bench, &read)));
 }
 

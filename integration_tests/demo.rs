@@ -132,6 +132,7 @@ fn the_demo_shows_spend_a_proven_sync_and_what_to_do_next() {
     let shown = String::from_utf8(output.stdout).unwrap();
     let parts = [
         "Spend by campaign",
+        "the revenue and ROAS of the last 30 days still grow.",
         "Spend by day",
         "88 of 88 settled days agree",
         "\nReport: ",
@@ -143,6 +144,14 @@ fn the_demo_shows_spend_a_proven_sync_and_what_to_do_next() {
     assert!(places.is_sorted() && !shown.contains('\u{1b}'), "{shown}");
     let page = std::fs::read_to_string(bench.directory.join("criteo-demo.html")).unwrap();
     assert!(page.contains("88 of 88") && page.contains("Demo Shoes"), "{page}");
+    assert!(page.contains("the revenue and ROAS of the last 30 days still grow."), "{page}");
+    // The page and the summary have the same figures.
+    let summary = shown.lines().find(|line| line.starts_with("2 streams: ")).unwrap_or_else(|| panic!("{shown}"));
+    let mut figures = summary.trim_end_matches('.').split(", ").skip(1);
+    let (requests, duration) = (figures.next().unwrap(), figures.next().unwrap());
+    let tile = |label: &str, value: &str| format!("<dt>{label}</dt><dd>{value}<");
+    let tiles = [tile("Requests", requests.split(' ').next().unwrap()), tile("Duration", duration)];
+    assert!(tiles.iter().all(|tile| page.contains(tile)), "{tiles:?}: {page}");
     // The table shows what the simulated Criteo has: last week's cost by campaign.
     let query = json!({"advertiserIds": "1001,1002,1003", "startDate": "2026-10-25", "endDate": "2026-10-31",
         "dimensions": ["AdvertiserId", "Campaign"], "metrics": ["AdvertiserCost"], "currency": "EUR", "format": "json"});

@@ -6,7 +6,7 @@ use std::time::Duration;
 use criteo_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::harness::Bench;
+use crate::harness::{Bench, Transcript};
 use crate::streams::{assert_report, assert_resumable, preset};
 
 const REPORTS: &[&str] = &["campaign_statistics_daily", "ad_set_statistics_daily", "ad_statistics_daily"];
@@ -28,6 +28,23 @@ fn a_second_sync_rereads_only_the_lookback() {
     assert_eq!((&again[0]["startDate"], &again[0]["endDate"]), (&json!("2026-10-02"), &json!("2026-11-01")));
     assert_eq!(second.final_state()[0]["stream"], first.final_state()[0]["stream"]);
     assert!(!second.records("campaign_statistics_daily").is_empty());
+}
+
+#[test]
+fn fewer_columns_that_shorten_the_lookback_are_reported() {
+    let bench = Bench::new(Options::default(), 40);
+    let mut catalog = bench.catalog(&REPORTS[..1], "incremental");
+    let says =
+        |transcript: &Transcript| transcript.logs("INFO").iter().any(|text| text.contains("reads the last 3 days"));
+    assert!(!says(&bench.read(&catalog, None)));
+    let columns = catalog["streams"][0]["stream"]["json_schema"]["properties"].as_object_mut().unwrap();
+    columns.retain(|name, _| !name.starts_with("sales") && !name.starts_with("revenue"));
+    let fewer = bench.read(&catalog, None);
+    assert!(says(&fewer), "{:?}", fewer.logs("INFO"));
+    let before = bench.report_requests().len();
+    let again = bench.read(&catalog, Some(&fewer.final_state()));
+    assert!(says(&again));
+    assert_eq!(bench.report_requests()[before]["startDate"], "2026-10-29");
 }
 
 #[test]

@@ -82,6 +82,8 @@ fn every_screen_fits_the_terminal() {
         ("typo", "read --streams campaing"),
         ("no_file", "check -c missing.json"),
         ("day", "read --streams campaigns --since 01/10/2026"),
+        ("no_such_day", "read --streams campaigns --since 2026-11-31"),
+        ("format", "export --format excel"),
     ] {
         insta::assert_snapshot!(format!("screen_{name}"), screens(&bench, arguments));
     }
@@ -143,16 +145,48 @@ fn mistakes_are_text_at_a_terminal_and_messages_in_a_pipe() {
 }
 
 #[test]
+fn an_error_of_the_whole_run_is_said_once() {
+    let mut bench = bench();
+    bench.config["client_secret"] = json!("not-the-secret");
+    bench.file("criteo.json", &bench.config);
+    let streams = format!("campaigns,ads,{REPORT}");
+    let seen = bench.on_terminal(300, &format!("read --streams {streams} --report page.html"), &STILL);
+    assert_eq!(seen.matches("client_secret").count(), 1, "{seen}");
+    assert!(seen.contains(&format!("3 streams failed because of this: campaigns, ads, {REPORT}.")), "{seen}");
+    let page = std::fs::read_to_string(bench.directory.join("page.html")).unwrap();
+    assert!(page.contains("3 streams failed because of this") && !page.contains("not-the-secret"), "{page}");
+    // Platforms expect an error per stream.
+    let (_, stdout) = piped(&bench, &["read", "--streams", &streams]);
+    assert_eq!(stdout.matches("\"stream_descriptor\":{\"name\":\"ads\"}").count(), 3, "{stdout}");
+    assert_eq!(stdout.matches("\"ERROR\"").count(), 3, "{stdout}");
+}
+
+#[test]
 fn a_bar_per_stream_is_drawn_where_nothing_else_writes() {
     let options = Options { row_cap: 60, latency: Duration::from_millis(50), ..Options::default() };
     let bench = Bench::new(options, 40);
     bench.file("criteo.json", &bench.config);
     let refusal = json!({"status": 429, "headers": {"x-ratelimit-reset": "0", "Retry-After": "1"}});
-    bench.sandbox.add_fault(json!({"match": {"path": "/statistics/", "nth": 4}, "times": 1, "do": refusal})).unwrap();
+    let wait_twice = || {
+        for nth in [4, 12] {
+            let fault = json!({"match": {"path": "/statistics/", "nth": nth}, "times": 1, "do": refusal});
+            bench.sandbox.add_fault(fault).unwrap();
+        }
+    };
+    wait_twice();
     let read = format!("read --streams {REPORT}");
     let has_bars = |seen: &str| seen.contains("━") && seen.contains("\u{1b}[");
     let seen = bench.on_terminal(100, &read, &[("NO_COLOR", "1")]);
     assert!(has_bars(&seen) && seen.contains(" windows"), "{seen}");
+    wait_twice();
+    let narrow = bench.on_terminal(80, &read, &[("NO_COLOR", "1")]);
+    for seen in [&seen, &narrow] {
+        assert!(!seen.contains("0/0") && !seen.contains("░") && !seen.contains(" 0 rows"), "{seen}");
+    }
+    // What does not fit is left out.
+    let totals = narrow.split(" of 1 stream, ").skip(1).filter_map(|rest| rest.split('\u{1b}').next());
+    let mut totals = totals.filter(|line| line.contains(" windows"));
+    assert!(totals.all(|line| !line.contains("requests left")), "{narrow}");
     // The last screen has no bars.
     let end = seen.rsplit('\u{1b}').next().unwrap();
     assert!(end.contains("1 stream: ") && !end.contains('━'), "{end}");
@@ -251,6 +285,16 @@ fn pages_of_the_documentation_are_in_the_program() {
         assert!(code == Some(0) && text.len() > 1000, "{page}");
         assert!(!text.contains("<!--") && !text.contains("```") && !text.contains("](http"), "{page}: {text}");
     }
+    // As links and files name them.
+    let (_, export) = piped(&bench, &["help", "export"]);
+    let (_, section) = piped(&bench, &["help", "state", "interrupted"]);
+    assert!(section.len() > 100, "{section}");
+    for (name, text) in
+        [("export.md", &export), ("docs/export.md", &export), ("state.md#interrupted-and-incomplete-syncs", &section)]
+    {
+        assert_eq!(piped(&bench, &["help", name]), (Some(0), text.clone()), "{name}");
+    }
+    assert_eq!(piped(&bench, &["help", "state.md#no-such-section"]).0, Some(1));
     for step in [
         "configuration",
         "network",

@@ -245,6 +245,15 @@ fn days_given_on_the_command_line_override_the_state() {
     );
     assert_eq!(kept(), after_the_first, "days before the cursor change nothing");
 
+    // Days that have not come yet are not read.
+    let (days, warned) = days_of(&["--since", "2026-10-28", "--until", "2027-01-31"]);
+    assert_eq!(days, between("2026-10-28", "2026-11-01"));
+    assert!(warned.contains("The last day, 2027-01-31, is in the future. Today is 2026-11-01"), "{warned}");
+    for command in ["export out", "preview campaign_statistics_daily --rows 1"] {
+        let words = format!("{command} --until 2027-01-31 --config config.json");
+        let (code, _, stderr) = piped(&bench, &words.split(' ').collect::<Vec<_>>());
+        assert!(code == Some(0) && stderr.contains("2027-01-31, is in the future"), "{command}: {stderr}");
+    }
     // A run without days to read is reported.
     let (days, warned) = read(&["--until", "2026-10-15"]);
     assert!(days.is_empty() && warned.contains("are not read: the cursor is"), "{warned}");

@@ -4,6 +4,7 @@ mod complete;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod help;
+pub mod synonyms;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use clap_complete::engine::ArgValueCompleter;
 pub use crate::cli::complete::script;
 #[cfg(feature = "demo")]
 use crate::cli::demo::DemoCommand;
+use crate::model::calendar::{Grain, period_end};
 use crate::model::product::Product;
 #[cfg(feature = "files")]
 use crate::output::sink::pipe::PipeFormat;
@@ -194,9 +196,10 @@ pub enum Command {
     /// Take a tour of a simulated account, or run a command in it.
     #[cfg(feature = "demo")]
     Demo {
-        /// API product to simulate.
-        #[arg(long, value_parser = PRODUCTS, default_value = PRODUCTS[0])]
-        product: String,
+        /// API product to simulate; by default `marketing_solutions`.
+        // Global, so that it may follow the command. Commands with an argument of this name keep theirs, with its value.
+        #[arg(long, value_parser = PRODUCTS, global = true)]
+        product: Option<String>,
         /// The command to run; without one, a tour.
         #[command(subcommand)]
         command: Option<DemoCommand>,
@@ -369,7 +372,14 @@ fn day(text: &str) -> Result<NaiveDate, String> {
             _ => Vec::new(),
         };
         let readings: Vec<_> = readings.into_iter().flatten().map(|day| day.to_string()).collect();
-        if readings.is_empty() {
+        let month = match parts[..] {
+            [year, month, day] if year > 31 && (1..=31).contains(&day) => written(year, month, 1),
+            _ => None,
+        };
+        if let Some(month) = month.filter(|_| readings.is_empty()) {
+            let last = period_end(month, Grain::Month);
+            format!("there is no such day\n\n  tip: {} ends on {last}", month.format("%B %Y"))
+        } else if readings.is_empty() {
             "expected a day such as 2026-10-01".to_owned()
         } else {
             format!("{}?", readings.join(" or "))

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use clap_complete::CompleteEnv;
-use source_criteo::cli::{Cli, help};
+use source_criteo::cli::{Cli, help, synonyms};
 use source_criteo::commands::{self, Ending};
 use source_criteo::output::reader;
 use source_criteo::support::stop::StopSender;
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         // The error quotes the arguments, which may contain secrets.
         Err(words) if words.use_stderr() => {
+            let words = synonyms::suggest(words);
             eprint!("{}", terminal::mistake(&words.to_string()));
             return u8::try_from(words.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }

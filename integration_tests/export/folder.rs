@@ -304,6 +304,8 @@ fn sheets_have_widths_and_formats() {
         assert!(styles.contains(format) || format == "#,##0.00" && styles.contains("numFmtId=\"4\""), "{styles}");
     }
     let sheet = part("worksheets/sheet1.xml");
+    let rows = sheet.matches("<row ").count();
+    assert!(rows > 10 && sheet.contains("<autoFilter ref=\"A1:") && sheet.contains(&format!("{rows}\"")), "{sheet}");
     // Ids are text, and every number has a format.
     let cells: Vec<&str> = sheet.split("<c r=\"").skip(1).map(|cell| cell.split('>').next().unwrap()).collect();
     let of_row = |row: &str| cells.iter().filter(|cell| cell.split('"').next().unwrap().ends_with(row)).count();

@@ -38,6 +38,10 @@ fn months_and_days_that_were_deleted_are_read_again() {
         assert!(named.iter().any(|line| line.contains(&words)), "{words}: {named:?}");
         assert!(tables.join(stream).join(format!("{file}.parquet")).exists());
     }
+    // It says what it has read: the month that is gone, and the lookback.
+    let read = second.stderr.lines().find(|line| line.contains(STREAMS[0]) && line.contains("in the table")).unwrap();
+    assert!(read.contains("read 2026-09-01 to 2026-09-30 and 2026-10-02 to 2026-11-02"), "{read}");
+    assert!(!second.stderr.contains("no rows on 2026-10"), "{}", second.stderr);
     assert_truth(&bench, &STREAMS[..2]);
     let now = rows(&bench, STREAMS[2]);
     assert!(log_files.iter().all(|row| now.contains(row)));
@@ -45,6 +49,23 @@ fn months_and_days_that_were_deleted_are_read_again() {
     assert_eq!(std::fs::metadata(&august).unwrap().modified().unwrap(), before);
     let third = export(&bench, &STREAMS, &[]);
     assert_eq!((third.code, warnings(&third.stderr).len()), (Some(0), 0), "{}", third.stderr);
+}
+
+#[test]
+fn files_that_are_written_again_are_named() {
+    for (format, file) in [("csv", "campaign_statistics_daily/2026-09.csv"), ("xlsx", "criteo.xlsx")] {
+        let bench = Bench::new(Options { ads: 1, ..Options::default() }, 60);
+        let run = || export(&bench, &STREAMS[..1], &["--format", format]);
+        let words = format!("These files were missing and are written again from the rows of earlier runs: {file}.");
+        for _ in 0..2 {
+            let kept = run();
+            assert!(kept.code == Some(0) && !kept.stdout.contains("were missing"), "{}", kept.stdout);
+        }
+        std::fs::remove_file(bench.directory.join("out").join(file)).unwrap();
+        let restored = run();
+        assert!(restored.code == Some(0) && restored.stdout.contains(&words), "{format}: {}", restored.stdout);
+        assert!(bench.directory.join("out").join(file).exists());
+    }
 }
 
 #[test]

@@ -45,13 +45,29 @@ fn commands_of_the_demo_read_retail_media() {
     assert!(run(&bench, "discover").contains("rm_partner_billing"));
     assert!(run(&bench, "streams --format csv").contains("rm_catalog_products"));
     assert!(run(&bench, "explain rm_line_items").contains("rm_line_items"));
+    // What another product's reports have is not explained as this one's.
+    let mut explain = bench.program();
+    let output = explain.args(["demo", "explain", "roas", "--product", "retail_media"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("but Marketing Solutions has"), "{said}");
+    let explained = run(&bench, "explain");
+    assert!(!explained.contains("Metrics") && explained.contains("rm_balances"), "{explained}");
+    for line in ["streams --format csv", "explain budget", "read --streams rm_campaigns --dry-run"] {
+        let mut program = bench.program();
+        let after = program.arg("demo").args(line.split(' ')).args(["--product", "retail_media"]).output().unwrap();
+        assert_eq!(after.status.code(), Some(0), "{line}");
+        let steady = |text: &str| text.lines().filter(|line| !line.contains("emitted_at")).count();
+        assert_eq!(steady(&String::from_utf8(after.stdout).unwrap()), steady(&run(&bench, line)), "{line}");
+    }
     assert_eq!(run(&bench, "preview rm_campaigns --rows 2 --columns id,name --format csv").lines().count(), 3);
     assert!(!run(&bench, "report").contains("RECORD"));
     let page = std::fs::read_to_string(bench.directory.join("report.html")).unwrap();
     assert!(page.contains("rm_campaigns"), "{page}");
     #[cfg(feature = "files")]
     {
-        run(&bench, "export --format csv");
+        let mut program = bench.program();
+        let words = ["demo", "export", "--format", "csv", "--product", "retail_media"];
+        assert_eq!(program.args(words).output().unwrap().status.code(), Some(0));
         let campaigns =
             std::fs::read_to_string(bench.directory.join("criteo-demo-retail-media/rm_campaigns.csv")).unwrap();
         assert_eq!(campaigns.lines().count(), 13);

@@ -367,7 +367,7 @@ fn first_sync(
         .filter(Stream::is_selected_by_default)
         .map(|stream| SelectedStream { stream, sync_mode: SyncMode::Incremental, columns: None, sync_id: None })
         .collect();
-    let run = ReadContext::new(client, output, config, Some(portfolio), &selected);
+    let run = ReadContext::new(client, output, config, portfolio, &selected);
     let plans = selected.iter().filter_map(|selected| match &selected.stream.source {
         Source::Report(report) => Some(
             run.plan(selected, report, &crate::state::saved::Saved::default(), run.advertisers)

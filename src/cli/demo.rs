@@ -13,6 +13,8 @@ const SUPPLIED: &str = "(built-in)";
 /// The command that only the demo has, and its argument.
 const REPORT: &str = "report";
 const FILE: &str = "file";
+/// The argument that all commands of the demo have.
+const PRODUCT: &str = "product";
 
 thread_local! {
     /// Whether the commands of a demo are being built. They contain `demo` again, which must not have any.
@@ -102,6 +104,11 @@ fn supplied(command: clap::Command) -> clap::Command {
     } else {
         command
     };
+    let command = if has(&command, PRODUCT) {
+        command.mut_arg(PRODUCT, |argument| argument.help("API product to simulate; by default `marketing_solutions`"))
+    } else {
+        command
+    };
     // Without a selection, all streams are read.
     if command.get_name() == "read" { command.mut_group("selection", |group| group.required(false)) } else { command }
 }
@@ -141,6 +148,28 @@ mod tests {
         for inner in demo.get_subcommands().filter(|inner| inner.get_name() != REPORT) {
             let real = program.find_subcommand(inner.get_name()).unwrap();
             assert_eq!(arguments(inner), arguments(real), "{}", inner.get_name());
+        }
+    }
+
+    #[test]
+    fn the_product_may_stand_before_and_after_any_command() {
+        let program = Cli::command();
+        let demo = program.find_subcommand("demo").unwrap();
+        let product_of = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Some(Command::Demo { product, .. }) => product,
+            other => panic!("{line}: {other:?}"),
+        };
+        for name in demo.get_subcommands().map(clap::Command::get_name) {
+            let more = if name == "preview" { " rm_campaigns" } else { "" };
+            for line in [
+                format!("source-criteo demo --product retail_media {name}{more}"),
+                format!("source-criteo demo {name}{more} --product retail_media"),
+            ] {
+                assert_eq!(product_of(&line).as_deref(), Some("retail_media"), "{line}");
+            }
+            assert_eq!(product_of(&format!("source-criteo demo {name}{more}")), None);
+            let wrong = format!("source-criteo demo {name}{more} --product retail");
+            assert!(Cli::try_parse_from(wrong.split(' ')).is_err());
         }
     }
 

@@ -118,6 +118,26 @@ pub const PAGES: &[Page] = &[
     page!("meltano", "The tap in Meltano"),
 ];
 
+/// A page by its name, or by the name or address of its file, and the section that follows a `#`.
+#[must_use]
+pub fn page_of(name: &str) -> Option<(&'static Page, Option<&str>)> {
+    let (name, section) = name.split_once('#').map_or((name, None), |(name, section)| (name, Some(section)));
+    let name = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name);
+    let name = name.strip_suffix(".md").unwrap_or(name);
+    let page = PAGES.iter().find(|page| page.name.eq_ignore_ascii_case(name))?;
+    Some((page, section.filter(|section| !section.is_empty())))
+}
+
+/// How to open what a page links; `None` for a section of a page that is shown as a whole.
+#[must_use]
+pub fn how_to_open_from(page: &Page, is_whole: bool, url: &str) -> Option<String> {
+    match url.strip_prefix('#') {
+        Some(_) if is_whole => None,
+        Some(section) => Some(format!("`source-criteo help {} {section}`", page.name)),
+        None => Some(how_to_open(url)),
+    }
+}
+
 /// How to open a page that another one links: with the program, or in its source.
 #[must_use]
 pub fn how_to_open(url: &str) -> String {
@@ -221,6 +241,7 @@ mod tests {
     fn every_link_between_pages_leads_to_a_page_and_a_section() {
         let mut links = 0;
         for page in PAGES {
+            let on_one_line = markdown::rendered(page.text, 100_000, None, &|url| how_to_open_from(page, true, url));
             for (words, url) in markdown::links(page.text) {
                 links += 1;
                 let (file, section) = url.split_once('#').unwrap_or((&url, ""));
@@ -230,12 +251,14 @@ mod tests {
                 };
                 let opens = how_to_open(&url);
                 assert!(opens.starts_with(&format!("`source-criteo help {}", target.name)), "{opens}");
+                assert!(on_one_line.contains(&opens), "{}: {words}: {opens}", page.name);
+                assert_eq!(page_of(&url).map(|(page, _)| page.name), Some(target.name));
                 let is_there = section.is_empty() || markdown::section(target.text, section).is_some();
                 assert!(is_there, "{}: {words}: {url}", page.name);
                 // Names of files say nothing to a reader of the help.
                 assert!(!words.contains(".md") || markdown::is_document(&words), "{}: {words}", page.name);
             }
-            let rendered = markdown::rendered(page.text, 100, None, &how_to_open);
+            let rendered = markdown::rendered(page.text, 100, None, &|url| how_to_open_from(page, true, url));
             let is_file = |word: &&str| {
                 word.contains(".md")
                     && !word.contains('/')

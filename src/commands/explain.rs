@@ -7,8 +7,10 @@ use serde_json::Value;
 use crate::commands::search::{self, EXACT, Hit, What};
 use crate::commands::{Session, streams};
 use crate::error::{Error, Result};
+use crate::model::product::Product;
 use crate::products::marketing::metrics::{self, Dimension, Metric, Page, fold};
 use crate::products::report::ReportOptions;
+use crate::products::vocabulary::Vocabulary;
 use crate::products::{self, Stream, about};
 use crate::support::suggest;
 use crate::support::table::Table;
@@ -23,14 +25,17 @@ impl Session {
     pub(crate) fn explain(&self, options: &ReportOptions, name: &str) -> Result<ExitCode> {
         let all = products::streams(options);
         let terminal = Terminal::stdout();
-        let page = Layout { terminal, width: terminal.map_or(WIDTH, |terminal| terminal.width().min(WIDTH)) };
+        let vocabulary = Vocabulary::of(options.product);
+        let page =
+            Layout { vocabulary, terminal, width: terminal.map_or(WIDTH, |terminal| terminal.width().min(WIDTH)) };
         if name.is_empty() {
             return Ok(self.print(&page.list(&all)));
         }
         let mut texts = page.named(&all, name);
         if texts.is_empty() {
-            texts.extend(fold(name).eq("roas").then(|| ROAS.to_owned()));
-            let hits = search::find(&all, name);
+            let formula = vocabulary.formula(&fold(name));
+            texts.extend(formula.map(|formula| format!("{} in a table: {}", formula.title, formula.text)));
+            let hits = search::find(&all, vocabulary, name);
             if let Some(hit) = hits.first().filter(|hit| hit.score >= EXACT) {
                 texts.extend(page.named(&all, &hit.name));
             }
@@ -44,10 +49,19 @@ impl Session {
                  --config."
             )));
         }
+        if texts.is_empty()
+            && let Some(other) = other_product_with(options, name)
+        {
+            return Err(Error::config(format!(
+                "{} has no stream, metric or dimension {name}, but {other} has. Add `--product {}`.",
+                options.product,
+                other.setting()
+            )));
+        }
         if texts.is_empty() {
             let known = all.iter().map(|stream| stream.name.as_str());
-            let known = known.chain(metrics::DIMENSIONS.iter().map(|dimension| dimension.name));
-            let known: Vec<_> = known.chain(metrics::metrics().iter().map(|metric| metric.name)).collect();
+            let known = known.chain(vocabulary.dimensions.iter().map(|dimension| dimension.name));
+            let known: Vec<_> = known.chain(vocabulary.metrics.iter().map(|metric| metric.name)).collect();
             return Err(Error::config(format!(
                 "Unknown stream, metric or dimension {name}.{} `source-criteo explain` lists them.",
                 suggest::did_you_mean(name, known)
@@ -58,10 +72,18 @@ impl Session {
     }
 }
 
-/// Ratios cannot be summed, so tables have their parts.
-const ROAS: &str = "ROAS in a table: sum(revenue_generated_client_attribution) / sum(advertiser_cost)";
+/// The other product, if it has something with this name.
+fn other_product_with(options: &ReportOptions, name: &str) -> Option<Product> {
+    let other = options.product.other();
+    let streams = products::streams(&ReportOptions { product: other, ..ReportOptions::default() });
+    let vocabulary = Vocabulary::of(other);
+    let is_known = search::find(&streams, vocabulary, name).iter().any(|hit| hit.score >= EXACT - 1)
+        || vocabulary.formula(&fold(name)).is_some();
+    is_known.then_some(other)
+}
 
 struct Layout {
+    vocabulary: Vocabulary,
     terminal: Option<Terminal>,
     /// Of the text; tables are as wide as the terminal.
     width: usize,
@@ -77,8 +99,8 @@ impl Layout {
         let wanted = fold(name);
         let is_it = |other: &str| fold(other) == wanted || fold(&metrics::column_name(other)) == wanted;
         let of_streams = streams.iter().filter(|stream| fold(&stream.name) == wanted).map(|stream| self.stream(stream));
-        let dimensions = metrics::DIMENSIONS.iter().filter(|dimension| is_it(dimension.name));
-        let of_metrics = metrics::metrics().iter().filter(|metric| is_it(metric.name));
+        let dimensions = self.vocabulary.dimensions.iter().filter(|dimension| is_it(dimension.name));
+        let of_metrics = self.vocabulary.metrics.iter().filter(|metric| is_it(metric.name));
         let of_dimensions = dimensions.map(|dimension| self.lines(&of_dimension(dimension)));
         let of_metrics = of_metrics.map(|metric| self.lines(&of_metric(metric, streams)));
         of_streams.chain(of_dimensions).chain(of_metrics).collect()
@@ -112,9 +134,14 @@ impl Layout {
     /// Everything that can be explained, in groups.
     fn list(&self, all: &[Stream]) -> String {
         let of_streams = streams::grouped(all, self.terminal, &["stream", "about"]);
-        let dimensions = metrics::DIMENSIONS.iter().map(|dimension| dimension.name).collect::<Vec<_>>().join(", ");
-        let measures = metrics::glossary().into_iter().map(|(words, _)| words).collect::<Vec<_>>().join(", ");
         let paragraph = |text: &str| wrapped(text, self.width).join("\n");
+        if self.vocabulary.metrics.is_empty() {
+            let hint = "`source-criteo explain NAME` describes one; words such as budget or balance find it.";
+            return format!("{of_streams}\n{}", paragraph(hint));
+        }
+        let names = self.vocabulary.dimensions.iter().map(|dimension| dimension.name);
+        let dimensions = names.collect::<Vec<_>>().join(", ");
+        let measures = metrics::glossary().into_iter().map(|(words, _)| words).collect::<Vec<_>>().join(", ");
         format!(
             "{of_streams}\n{}\n{}\n\n{}\n{}\n\n{}",
             self.heading("Dimensions of statistics"),

@@ -15,18 +15,18 @@ const WIDTH: usize = 100;
 impl Session {
     pub(crate) fn help(&self, words: &[String]) -> Result<ExitCode> {
         let terminal = Terminal::stdout();
-        let Some((name, section)) = words.split_first() else { return Ok(self.print(&overview(terminal))) };
-        let Some(page) = help::PAGES.iter().find(|page| page.name == name) else {
+        let Some((name, more)) = words.split_first() else { return Ok(self.print(&overview(terminal))) };
+        let Some((page, anchor)) = help::page_of(name) else { return self.help_of_command(words, terminal) };
+        // A command with the name of a page, such as `state show`.
+        if !more.is_empty() && is_command(words) {
             return self.help_of_command(words, terminal);
-        };
-        let text = match section {
-            [] => page.text,
-            // A command with the name of a page, such as `state show`.
-            _ if is_command(words) => return self.help_of_command(words, terminal),
-            words => section_of(page, &words.join(" "))?,
-        };
+        }
+        let section = anchor.into_iter().chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        let is_whole = section.is_empty();
+        let text = if is_whole { page.text } else { section_of(page, &section)? };
         let width = terminal.map_or(WIDTH, Terminal::width).min(WIDEST);
-        let text = markdown::rendered(text, width, terminal, &help::how_to_open);
+        let how_to_open = |url: &str| help::how_to_open_from(page, is_whole, url);
+        let text = markdown::rendered(text, width, terminal, &how_to_open);
         Ok(self.print(&terminal.map_or_else(|| text.clone(), |terminal| terminal.linked(&text))))
     }
 

@@ -77,8 +77,8 @@ struct Session {
     /// Whether stdout carries Airbyte messages.
     is_airbyte: bool,
     origin: RefCell<Origin>,
-    /// The configuration of a demo, instead of the user's.
-    supplied: OnceCell<String>,
+    /// The product and the configuration of a demo, instead of the user's.
+    supplied: OnceCell<(Product, String)>,
 }
 
 /// How the run ended.
@@ -253,7 +253,8 @@ impl Session {
             }
             #[cfg(feature = "demo")]
             Command::Demo { product, command } => {
-                Box::pin(self.demo(Product::of_setting(&product).unwrap_or_default(), command)).await
+                let product = product.and_then(|product| Product::of_setting(&product)).unwrap_or_default();
+                Box::pin(self.demo(product, command)).await
             }
         }
     }
@@ -264,7 +265,13 @@ impl Session {
 
     /// Advice with commands that run in the demo, too.
     fn in_demo(&self, advice: &str) -> String {
-        if self.is_demo() { advice.replace("`source-criteo ", "`source-criteo demo ") } else { advice.to_owned() }
+        match self.supplied.get().map(|(product, _)| product) {
+            None => advice.to_owned(),
+            Some(Product::MarketingSolutions) => advice.replace("`source-criteo ", "`source-criteo demo "),
+            Some(product) => {
+                advice.replace("`source-criteo ", &format!("`source-criteo demo --product {} ", product.setting()))
+            }
+        }
     }
 
     fn print(&self, text: &str) -> ExitCode {
@@ -274,7 +281,7 @@ impl Session {
 
     /// What the reports of a configuration are; the defaults where there is none.
     async fn report_options(&self, file: &MaybeConfigFile, product: Option<&str>) -> Result<ReportOptions> {
-        if let Some(product) = product.and_then(Product::of_setting) {
+        if let Some(product) = product.and_then(Product::of_setting).filter(|_| !self.is_demo()) {
             return Ok(ReportOptions { product, ..ReportOptions::default() });
         }
         let default = Path::new(cli::DEFAULT_CONFIG);
@@ -307,7 +314,7 @@ impl Session {
     }
 
     async fn config(&self, path: &Path) -> Result<Config> {
-        if let Some(text) = self.supplied.get() {
+        if let Some((_, text)) = self.supplied.get() {
             return parse_config(text);
         }
         *self.origin.borrow_mut() = Origin::of(path);
@@ -338,6 +345,10 @@ fn within(mut config: Config, days: &Days) -> Result<Config> {
     config.read.start_date = days.since.or(config.read.start_date);
     config.read.again_from = days.since;
     config.read.end_date = days.until.or(config.read.end_date);
+    let today = config.test.clock.today(config.reports.timezone);
+    if let Some(until) = days.until.filter(|until| *until > today) {
+        tracing::warn!("The last day, {until}, is in the future. Today is {today}: later days are not read yet.");
+    }
     match (config.read.start_date, config.read.end_date) {
         (Some(start), Some(end)) if end < start => {
             Err(Error::config(format!("The last day, {end}, is before the first, {start}.")))

@@ -40,8 +40,8 @@ impl Session {
         if what.since.is_none() {
             // The first token response carries Criteo's clock, and the read reuses the token.
             client.authenticate().await?;
-            let today = || read::clock_of(&client, &config).today(config.reports.timezone);
-            let end = config.read.end_date.unwrap_or_else(today);
+            let today = read::clock_of(&client, &config).today(config.reports.timezone);
+            let end = config.read.end_date.map_or(today, |end| end.min(today));
             let first = days_before(end, DAYS - 1);
             config.read.start_date = Some(config.read.start_date.map_or(first, |day| day.max(first)));
         }

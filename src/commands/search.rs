@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use serde_json::Value;
 
 use crate::products::marketing::metrics::{self, fold};
+use crate::products::vocabulary::Vocabulary;
 use crate::products::{self, Stream, about};
 
 /// Words of the field and the names that they stand for, the best first.
@@ -93,7 +94,7 @@ fn score(word: &str, names: &[&str], about: &str) -> u32 {
 }
 
 /// Everything that all of the words describe, the best first.
-pub(crate) fn find(streams: &[Stream], words: &str) -> Vec<Hit> {
+pub(crate) fn find(streams: &[Stream], vocabulary: Vocabulary, words: &str) -> Vec<Hit> {
     let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
     let common = streams.iter().find(|stream| stream.name == COMMON);
     let is_common = |column: &str| common.is_some_and(|stream| stream.schema["properties"].get(column).is_some());
@@ -118,11 +119,11 @@ pub(crate) fn find(streams: &[Stream], words: &str) -> Vec<Hit> {
         let text = format!("{} {} {described}", about.group, about.text);
         consider(What::Stream, &stream.name, &[], about.text, &text, 0);
     }
-    for dimension in metrics::DIMENSIONS {
+    for dimension in vocabulary.dimensions {
         let column = metrics::column_name(dimension.name);
         consider(What::Dimension, dimension.name, &[&column], dimension.about, dimension.about, 0);
     }
-    for metric in metrics::metrics() {
+    for metric in vocabulary.metrics {
         let column = metrics::column_name(metric.name);
         let about = metric.meaning().map_or(metric.unit.words(), |meaning| meaning.text);
         consider(What::Metric, metric.name, &[&column], about, about, if is_common(&column) { 6 } else { 0 });
@@ -145,7 +146,12 @@ pub(crate) fn since(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use crate::commands::search::*;
+    use crate::model::product::Product;
     use crate::products::report::ReportOptions;
+
+    fn found(words: &str) -> Vec<Hit> {
+        find(&products::streams(&ReportOptions::default()), Vocabulary::of(Product::MarketingSolutions), words)
+    }
 
     #[test]
     fn words_of_the_field_find_what_criteo_calls_otherwise() {
@@ -161,18 +167,17 @@ mod tests {
             ("orders", "Sales"),
             ("contact list", "contact_list_statistics"),
         ] {
-            let hits = find(&streams, words);
+            let hits = found(words);
             assert!(hits[0].name.starts_with(best), "{words}: {:?}", &hits[..hits.len().min(3)]);
         }
-        assert!(find(&streams, "no such word").is_empty());
+        assert!(found("no such word").is_empty());
         assert!(streams_with(&streams, "advertiser_cost").contains(&"campaign_statistics_daily"));
     }
 
     #[test]
     fn synonyms_name_what_exists() {
-        let streams = products::streams(&ReportOptions::default());
         for (synonym, targets) in SYNONYMS {
-            assert!(find(&streams, synonym).first().is_some_and(|hit| hit.score >= 60), "{synonym}: {targets:?}");
+            assert!(found(synonym).first().is_some_and(|hit| hit.score >= 60), "{synonym}: {targets:?}");
         }
     }
 }

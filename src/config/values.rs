@@ -167,7 +167,7 @@ fn date(object: &Value, key: &str, problems: &mut Problems) -> Option<NaiveDate>
     let text = text(object, key)?;
     let date = text.parse().ok();
     if date.is_none() {
-        problems.push(key, "must be a calendar date (YYYY-MM-DD).");
+        problems.push(key, "must be a day of the calendar, such as 2026-10-31.");
     }
     date
 }

@@ -3,3 +3,4 @@
 pub mod calendar;
 pub mod ids;
 pub mod product;
+pub mod windows;

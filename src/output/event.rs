@@ -123,6 +123,8 @@ pub(crate) enum Event {
         stream: StreamId,
         error: Option<Error>,
     },
+    /// No stream can be read.
+    AllEnded(Error),
     /// The run is over.
     Finish {
         reply: Sender<()>,

@@ -275,6 +275,11 @@ impl Output {
         self.send(Event::Ended { stream, error });
     }
 
+    /// Ends all streams as incomplete because of `error`, which prevents reading any of them.
+    pub fn close_all(&self, error: Error) {
+        self.send(Event::AllEnded(error));
+    }
+
     /// Writes what is left and marks unfinished streams as incomplete. Waits for the reader as long as it takes, but at
     /// most `timeout` once `stop` requests the end. Returns whether everything was written.
     #[must_use]

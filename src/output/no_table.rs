@@ -59,9 +59,9 @@ pub(crate) mod arrow_file {
 pub(crate) mod staged {
     use std::io;
 
-    use chrono::NaiveDate;
     use serde_json::Value;
 
+    use crate::model::windows::Windows;
     use crate::output::Coverage;
     use crate::output::table::columns::Columns;
 
@@ -76,7 +76,7 @@ pub(crate) mod staged {
             match *self {}
         }
 
-        pub(crate) fn days_read(&self) -> Option<(NaiveDate, NaiveDate)> {
+        pub(crate) fn days_read(&self) -> &Windows {
             match *self {}
         }
 
@@ -131,6 +131,10 @@ pub mod folder {
         }
 
         pub(crate) fn warnings(&self) -> Vec<String> {
+            match *self {}
+        }
+
+        pub(crate) fn restored(&self) -> &[String] {
             match *self {}
         }
 

@@ -15,12 +15,18 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Minimum time between two updates.
 const UPDATE: Duration = Duration::from_millis(100);
 const DRAWS_PER_SECOND: u8 = 10;
+/// Columns of a stream's name and of its bar, on a wide terminal.
+const NAME: usize = 31;
+const BAR: usize = 16;
+/// The width of a terminal that does not say how wide it is.
+const NARROW: usize = 80;
 /// More streams under way have no bar of their own.
 const MOST: usize = 10;
 
 pub(crate) struct Bars {
     all: MultiProgress,
-    total: ProgressBar,
+    /// The line below the bars, once there is something to say.
+    total: Option<ProgressBar>,
     streams: BTreeMap<StreamId, ProgressBar>,
     has_colors: bool,
     updated: Option<Instant>,
@@ -31,9 +37,14 @@ pub(crate) struct Bars {
 impl Bars {
     pub(crate) fn new(terminal: Terminal) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
-        let total = all.add(ProgressBar::no_length());
-        total.set_style(style("{wide_msg}"));
-        Self { all, total, streams: BTreeMap::new(), has_colors: terminal.has_colors(), updated: None, resumes: None }
+        Self {
+            all,
+            total: None,
+            streams: BTreeMap::new(),
+            has_colors: terminal.has_colors(),
+            updated: None,
+            resumes: None,
+        }
     }
 
     /// Runs something that writes to the terminal, with the bars out of the way.
@@ -56,7 +67,9 @@ impl Bars {
         for (_, bar) in std::mem::take(&mut self.streams) {
             bar.finish_and_clear();
         }
-        self.total.finish_and_clear();
+        if let Some(total) = self.total.take() {
+            total.finish_and_clear();
+        }
         // Errors are ignored: the terminal may be gone.
         let _ = self.all.clear();
     }
@@ -66,9 +79,11 @@ impl Bars {
         self.updated.is_none_or(|updated| updated.elapsed() >= UPDATE)
     }
 
-    pub(crate) fn update(&mut self, streams: &[StreamOutput], total: &str) {
+    pub(crate) fn update(&mut self, streams: &[StreamOutput], total: &[Part]) {
         self.updated = Some(Instant::now());
+        let width = Terminal::stderr().map_or(NARROW, Terminal::width);
         let wait = self.resumes.map(|resumes| resumes.saturating_duration_since(Instant::now()));
+        let wait = wait.filter(|wait| !wait.is_zero());
         for (id, stream) in streams.iter().enumerate() {
             if !stream.is_under_way() {
                 if let Some(bar) = self.streams.remove(&id) {
@@ -77,39 +92,85 @@ impl Bars {
                 }
                 continue;
             }
-            if !self.streams.contains_key(&id) && self.streams.len() < MOST {
-                let bar = self.all.insert_before(&self.total, ProgressBar::no_length());
-                bar.set_prefix(safe(&stream.setup.name));
-                self.streams.insert(id, bar);
+            let is_new = !self.streams.contains_key(&id);
+            if is_new && self.streams.len() >= MOST {
+                continue;
             }
-            if let Some(bar) = self.streams.get(&id) {
-                self.draw(bar, stream, wait);
-            }
+            let line = Line::new(stream, wait, width, self.has_colors);
+            // Complete before it is added, which draws it.
+            let bar = self.streams.remove(&id).unwrap_or_else(ProgressBar::hidden);
+            line.put_on(&bar);
+            let bar = match (is_new, &self.total) {
+                (false, _) => bar,
+                (true, Some(total)) => self.all.insert_before(total, bar),
+                (true, None) => self.all.add(bar),
+            };
+            self.streams.insert(id, bar);
         }
-        self.total.set_message(total.to_owned());
+        if let Some(bar) = &self.total {
+            bar.set_message(fitting(total, width));
+        } else if !self.streams.is_empty() {
+            let bar = ProgressBar::hidden().with_style(style("{wide_msg}")).with_message(fitting(total, width));
+            self.total = Some(self.all.add(bar));
+        }
     }
+}
 
-    fn draw(&self, bar: &ProgressBar, stream: &StreamOutput, wait: Option<Duration>) {
+/// The line of a stream.
+struct Line {
+    template: String,
+    name: String,
+    message: String,
+    /// Done and known windows.
+    windows: Option<(u64, u64)>,
+}
+
+impl Line {
+    fn new(stream: &StreamOutput, wait: Option<Duration>, width: usize, has_colors: bool) -> Self {
         let (done, ahead) = stream.windows;
         let known = done + ahead as u64;
-        let template = match (known > 0, self.has_colors) {
-            (true, true) => "  {prefix:31} {bar:16.green/black.bright} {wide_msg}",
-            (true, false) => "  {prefix:31} {bar:16} {wide_msg}",
-            // How many pages there are is unknown.
-            (false, _) => "  {prefix:31} {wide_msg}",
+        let (column, bar) = if width < 100 { (width * 3 / 8, 8) } else { (NAME, BAR) };
+        let color = if has_colors { ".green/black.bright" } else { "" };
+        // How many pages there are is unknown.
+        let (template, room) = if known > 0 {
+            (format!("  {{prefix:{column}}} {{bar:{bar}{color}}} {{wide_msg}}"), width.saturating_sub(column + bar + 4))
+        } else {
+            (format!("  {{prefix:{column}}} {{wide_msg}}"), width.saturating_sub(column + 3))
         };
-        bar.set_style(style(template));
-        if known > 0 {
+        let rows = (stream.records > 0).then(|| Part(0, counted(stream.records, "row")));
+        let then = match wait {
+            Some(wait) => Some(Part(1, format!("waits {} s for the rate limit", wait.as_secs().max(1)))),
+            None => (known > 0).then(|| Part(1, format!("{done} of {}", counted(known, "window")))),
+        };
+        let mut parts: Vec<_> = rows.into_iter().chain(then).collect();
+        if parts.is_empty() {
+            parts.push(Part(0, "no rows yet".to_owned()));
+        }
+        Self {
+            template,
+            name: shortened(&safe(&stream.setup.name), column),
+            message: fitting(&parts, room),
+            windows: (known > 0).then_some((done, known)),
+        }
+    }
+
+    fn put_on(self, bar: &ProgressBar) {
+        bar.set_style(style(&self.template));
+        if let Some((done, known)) = self.windows {
             bar.set_length(known);
             bar.set_position(done);
         }
-        let rows = counted(stream.records, "row");
-        bar.set_message(match wait.filter(|wait| !wait.is_zero()) {
-            Some(wait) => format!("{rows}, waits {} s for the rate limit", wait.as_secs().max(1)),
-            None if known > 0 => format!("{rows}, {done} of {}", counted(known, "window")),
-            None => rows,
-        });
+        bar.set_prefix(self.name);
+        bar.set_message(self.message);
     }
+}
+
+/// The name, with a mark where it is cut.
+fn shortened(name: &str, width: usize) -> String {
+    if name.chars().count() <= width {
+        return name.to_owned();
+    }
+    name.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -117,16 +178,59 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("━╸─")
 }
 
-/// How far all streams are, in words.
-pub(crate) fn overall(streams: &[StreamOutput]) -> (String, u64, u64) {
+/// A part of a line about the progress, and its rank: those of higher ranks are left out first.
+#[derive(Debug, Clone)]
+pub(crate) struct Part(pub u8, pub String);
+
+/// The parts that fit a line, in their order.
+pub(crate) fn fitting(parts: &[Part], width: usize) -> String {
+    let mut parts: Vec<&Part> = parts.iter().collect();
+    loop {
+        let text = parts.iter().map(|part| part.1.as_str()).collect::<Vec<_>>().join(", ");
+        let least = parts.iter().enumerate().max_by_key(|(_, part)| part.0).map(|(index, _)| index);
+        match least {
+            Some(index) if parts.len() > 1 && text.chars().count() > width => drop(parts.remove(index)),
+            _ => return text,
+        }
+    }
+}
+
+/// How far all streams are: parts of a line, and the windows that are done and ahead.
+pub(crate) fn overall(streams: &[StreamOutput]) -> (Vec<Part>, u64, u64) {
     let closed = streams.iter().filter(|stream| stream.progress == Progress::Closed).count();
     let records: u64 = streams.iter().map(|stream| stream.records).sum();
-    let mut text = format!("{closed} of {}, {}", counted(streams.len() as u64, "stream"), counted(records, "record"));
+    let mut parts = vec![Part(0, format!("{closed} of {}", counted(streams.len() as u64, "stream")))];
+    if records > 0 {
+        parts.push(Part(2, counted(records, "record")));
+    }
     let done: u64 = streams.iter().map(|stream| stream.windows.0).sum();
     let open = streams.iter().filter(|stream| stream.progress != Progress::Closed);
     let ahead: u64 = open.map(|stream| stream.windows.1 as u64).sum();
     if done + ahead > 0 {
-        text += &format!(", {done} of {}", counted(done + ahead, "window"));
+        parts.push(Part(3, format!("{done} of {}", counted(done + ahead, "window"))));
     }
-    (text, done, ahead)
+    (parts, done, ahead)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::output::progress::*;
+
+    #[test]
+    fn lines_fit_the_terminal() {
+        let parts = [
+            Part(0, "5 of 41 streams".to_owned()),
+            Part(2, "1,210,075 records".to_owned()),
+            Part(3, "24 of 1,100 windows".to_owned()),
+            Part(4, "99,973 requests left this minute".to_owned()),
+            Part(1, "about 12 min to go".to_owned()),
+        ];
+        let at = |width: usize| fitting(&parts, width);
+        assert_eq!(at(200).matches(", ").count(), 4);
+        assert_eq!(at(80), "5 of 41 streams, 1,210,075 records, 24 of 1,100 windows, about 12 min to go");
+        assert_eq!(at(60), "5 of 41 streams, 1,210,075 records, about 12 min to go");
+        assert_eq!(at(40), "5 of 41 streams, about 12 min to go");
+        assert_eq!(at(5), "5 of 41 streams");
+        assert_eq!(shortened("rm_line_item_budget_overrides", 12), "rm_line_ite…");
+    }
 }

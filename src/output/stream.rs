@@ -145,7 +145,9 @@ impl StreamOutput {
         let mut text = counted(self.records, "record");
         let Some(tally) = &self.tally else { return text + "." };
         text += &format!(" in {}", counted(tally.windows, "window"));
-        text += &tally.read.map(|days| format!(", {days}")).unwrap_or_default();
+        if !tally.read.is_empty() {
+            text += &format!(", {}", tally.read);
+        }
         if tally.splits > 0 {
             text += &format!(
                 ", {} hit a limit and {} split",

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use crate::model::calendar::{Grain, Window, days_after, days_before, period_end};
 use crate::model::ids::{AdvertiserId, numeric_id};
+use crate::model::windows::Windows;
 use crate::support::text::{counted, grouped};
 
 /// Figures of one report.
@@ -21,8 +22,8 @@ pub struct ReportTally {
     pub is_complete_by_advertiser: bool,
     /// Descriptions of the windows that the next sync reads again.
     pub holes: Vec<String>,
-    /// From the first to the last day that was read.
-    pub read: Option<Window>,
+    /// The days that were read.
+    pub read: Windows,
     /// Descriptions of unproven windows that are not read again.
     pub accepted: Vec<String>,
     /// First day of each period that has rows.
@@ -41,8 +42,7 @@ impl ReportTally {
 
     /// Adds the days of a slice.
     pub fn cover(&mut self, days: Window) {
-        let read = self.read.get_or_insert(days);
-        (read.start, read.end) = (read.start.min(days.start), read.end.max(days.end));
+        self.read.add(days);
     }
 
     /// Adds a slice; `compared` has its rows by advertiser and day if the totals check covers it.
@@ -97,7 +97,7 @@ impl ReportTally {
             .then(|| format!("{} of {all} {verb} with Criteo's totals", grouped(agreeing as u64)))
     }
 
-    /// Windows without rows between periods with rows, where known.
+    /// Windows without rows that were read between periods with rows, where known.
     #[must_use]
     pub fn gaps(&self) -> Vec<Window> {
         let days = self.days.iter().zip(self.days.iter().skip(1));
@@ -105,7 +105,7 @@ impl ReportTally {
             let end = self.grain.map_or(*day, |grain| period_end(*day, grain));
             Window { start: days_after(end, 1), end: days_before(*next, 1) }
         };
-        days.map(gap).filter(|gap| gap.start <= gap.end).collect()
+        days.map(gap).filter(|gap| gap.start <= gap.end).flat_map(|gap| self.read.within(gap)).collect()
     }
 }
 
@@ -133,11 +133,18 @@ mod tests {
     #[test]
     fn gaps_are_between_periods_with_rows() {
         let day = |day: u32| NaiveDate::from_ymd_opt(2026, 10, day).unwrap();
-        let gaps = |days: &[u32], grain: Grain| -> Vec<_> {
+        let gaps_of = |days: &[u32], grain: Grain, read: &[(u32, u32)]| -> Vec<_> {
             let days = days.iter().map(|number| day(*number)).collect();
-            let gaps = ReportTally { days, ..ReportTally::new(grain) }.gaps();
+            let mut tally = ReportTally { days, ..ReportTally::new(grain) };
+            for (start, end) in read {
+                tally.cover(Window { start: day(*start), end: day(*end) });
+            }
+            let gaps = tally.gaps();
             gaps.iter().map(|gap| (gap.start, gap.end)).collect()
         };
+        let gaps = |days: &[u32], grain: Grain| gaps_of(days, grain, &[(1, 31)]);
+        // Days that were not read may have rows of earlier runs.
+        assert_eq!(gaps_of(&[1, 2, 9], Grain::Day, &[(1, 3), (8, 9)]), [(day(3), day(3)), (day(8), day(8))]);
         assert_eq!(gaps(&[1, 2, 4, 9], Grain::Day), [(day(3), day(3)), (day(5), day(8))]);
         assert_eq!(gaps(&[5, 12, 26], Grain::Week(Weekday::Mon)), [(day(19), day(25))]);
         assert_eq!(gaps(&[], Grain::Day), []);

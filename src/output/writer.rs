@@ -24,7 +24,7 @@ use crate::protocol::singer;
 use crate::rows::envelope;
 use crate::support::stop::{Stop, StopSender};
 use crate::support::terminal::{Color, Terminal, wrapped};
-use crate::support::text::excerpt;
+use crate::support::text::{counted, excerpt};
 use crate::support::{clock, panic, watchdog};
 
 /// Lines are buffered up to this size; larger writes gain nothing through a 64 KiB pipe.
@@ -69,6 +69,8 @@ pub(crate) struct Writer {
     lines: Lines,
     /// The failed streams with their error messages.
     failures: Vec<String>,
+    /// Error messages that were reported, and the other streams that failed with them.
+    reported: Vec<(String, Vec<String>)>,
     /// The streams that the end of the run interrupted, if one message reports them all.
     unfinished: Vec<String>,
     /// When the last record or state was written.
@@ -104,6 +106,7 @@ impl Writer {
             sink,
             lines,
             failures: Vec::new(),
+            reported: Vec::new(),
             unfinished: Vec::new(),
             last_output: Instant::now(),
             streams: Vec::new(),
@@ -226,10 +229,7 @@ impl Writer {
             Event::Names(names) => self.names = names,
             Event::NextStep(text) => self.next_step = Some(text),
             Event::Response { stream, stats } => {
-                if let Some(page) = &mut self.page {
-                    page.count(stream, &stats);
-                }
-                self.summary.count(&stats);
+                self.summary.count(stream, &stats);
                 self.sink.count_response(&stats);
             }
             Event::Progress { stream, done, ahead } => {
@@ -244,6 +244,7 @@ impl Writer {
             }
             Event::RateLimited(wait) => self.wait_for_limit(wait),
             Event::Ended { stream, error } => self.close(stream, error.as_ref()),
+            Event::AllEnded(error) => self.close_all(&error),
             Event::Finish { .. } => {}
         }
     }
@@ -529,7 +530,48 @@ impl Writer {
 
     fn fail(&mut self, name: &str, error: &Error) {
         self.failures.push(format!("{name}: {}", error.message));
-        self.report_error(Some(name), error);
+        let Some((_, others)) = self.reported.iter_mut().find(|(message, _)| *message == error.message) else {
+            self.reported.push((error.message.clone(), Vec::new()));
+            return self.report_error(Some(name), error);
+        };
+        others.push(name.to_owned());
+        if self.sink.has_errors_by_stream() {
+            let (summary, sink, lines) = (&self.summary, &mut self.sink, &mut self.lines);
+            summary.aside(|| sink.report_error(lines, Some(name), error));
+        }
+    }
+
+    /// Ends all streams because of an error that is not of one of them.
+    fn close_all(&mut self, error: &Error) {
+        if !self.sink.has_errors_by_stream() {
+            self.reported.push((error.message.clone(), Vec::new()));
+            self.report_error(None, error);
+        }
+        for stream in 0..self.streams.len() {
+            self.start(stream);
+            self.close(stream, Some(error));
+        }
+    }
+
+    /// Names the streams that failed with an error which was reported once.
+    fn report_repeated(&mut self) {
+        for (_, others) in std::mem::take(&mut self.reported) {
+            if !others.is_empty() {
+                let text = format!(
+                    "{} failed because of this: {}.",
+                    counted(others.len() as u64, "stream"),
+                    others.join(", ")
+                );
+                if !self.sink.has_errors_by_stream() {
+                    self.log(Level::ERROR, None, &text);
+                    continue;
+                }
+                if let Some(page) = &mut self.page {
+                    page.note(Level::ERROR, None, &text);
+                }
+                self.summary.message("error", Color::Red, &text);
+            }
+        }
     }
 
     fn finish(&mut self) {
@@ -542,6 +584,7 @@ impl Writer {
             self.log(Level::ERROR, None, &text);
         }
         self.summary.end_bars();
+        self.report_repeated();
         if !self.streams.is_empty() {
             for text in self.sink.warnings() {
                 self.log(Level::WARN, None, &text);
@@ -592,7 +635,7 @@ impl Writer {
     /// Writes the page about the run, whatever became of it.
     fn write_page(&mut self) {
         let Some(page) = self.page.take() else { return };
-        match page.write(&self.streams, &self.names, &self.failures, self.stop.reason().as_ref()) {
+        match page.write(&self.streams, &self.summary, &self.names, &self.failures, self.stop.reason().as_ref()) {
             Ok(path) => {
                 let text = format!("Report: {path}");
                 if self.sink.is_for_people() {

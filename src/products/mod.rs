@@ -12,12 +12,14 @@ pub mod report;
 pub mod request;
 pub mod retail_media;
 pub mod schema;
+pub mod vocabulary;
 
 use serde_json::Value;
 
 use crate::model::product::Product;
 pub use crate::products::definition::{entity_of, is_parent, permission_of, since_of, streams};
 pub(crate) use crate::products::definition::{parent_members, parent_streams};
+use crate::products::endpoint::SETTLING_DAYS;
 use crate::products::fan_out::FanOut;
 use crate::products::marketing::metrics;
 use crate::products::report::Report;
@@ -306,6 +308,19 @@ impl Stream {
             Source::Report(report) => report.history(),
             Source::LogLevel => "30 days".to_owned(),
         }
+    }
+
+    /// How long its sales still grow, in a sentence; `None` for objects.
+    #[must_use]
+    pub fn growth(&self) -> Option<String> {
+        let Source::Report(report) = &self.source else { return None };
+        let days = report.lookback_days(&report.selected_metrics(&|_| true));
+        (days > SETTLING_DAYS).then(|| {
+            format!(
+                "Criteo credits a sale to clicks and views of up to {days} days before, so the revenue and ROAS of the \
+                 last {days} days still grow."
+            )
+        })
     }
 
     /// Whether a Singer tap reads it by default: what an app with the minimum useful permissions (Campaigns, Creatives,

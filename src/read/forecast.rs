@@ -57,7 +57,7 @@ pub async fn dry_run(
     if let Some(error) = portfolio.missing_error() {
         tracing::warn!("{error}");
     }
-    let run = ReadContext::new(client, output, config, Some(&portfolio), selected);
+    let run = ReadContext::new(client, output, config, &portfolio, selected);
     let (mut reports, mut streams) = (0, Vec::new());
     let nothing = Saved::default();
     for selected in selected {

@@ -145,14 +145,19 @@ pub async fn read(
         output.announce(&selected.stream, plan, is_whole, &|column| selected.wants(column));
     }
     let portfolio = portfolio(client, config).await;
-    if let Ok(portfolio) = &portfolio {
-        output.name_advertisers(portfolio.names.clone());
-    }
-    let mut run = ReadContext::new(client, output, config, portfolio.as_ref().ok(), selected);
     if let Some(warning) = client.clock_warning() {
         tracing::warn!("{warning}");
     }
-    let missing = portfolio.as_ref().ok().and_then(Portfolio::missing_error);
+    let portfolio = match portfolio {
+        Ok(portfolio) => portfolio,
+        Err(error) => {
+            output.close_all(error);
+            return selected.len();
+        }
+    };
+    output.name_advertisers(portfolio.names.clone());
+    let mut run = ReadContext::new(client, output, config, &portfolio, selected);
+    let missing = portfolio.missing_error();
     if let Some(error) = missing.as_ref().filter(|_| config.read.skip_inaccessible) {
         tracing::warn!("{error}");
     }
@@ -165,27 +170,22 @@ pub async fn read(
             run.ids.remove(selected.stream.name.as_str());
         }
     }
-    let (run, portfolio, missing, nothing) = (&run, &portfolio, &missing, &nothing);
+    let (run, missing, nothing) = (&run, &missing, &nothing);
     let read = selected.iter().enumerate().map(async |(id, selected)| {
         let stream = &selected.stream;
         output.open(id);
-        let result = match portfolio {
-            Ok(_) => {
-                let state = states.get(&stream.name).unwrap_or(nothing);
-                let all = run.read(id, selected, state).instrument(stream_span(&stream.name));
-                let result = match extent {
-                    // Streams with children are read to the end.
-                    ReadUntil::FirstRecord if !products::is_parent(&stream.name) => tokio::select! {
-                        result = all => result,
-                        () = output.first_record(id) => Ok(()),
-                    },
-                    _ => all.await,
-                };
-                // Every stream that lacks listed advertisers reports it.
-                result.and_then(|()| missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err))
-            }
-            Err(error) => Err(error.clone()),
+        let state = states.get(&stream.name).unwrap_or(nothing);
+        let all = run.read(id, selected, state).instrument(stream_span(&stream.name));
+        let result = match extent {
+            // Streams with children are read to the end.
+            ReadUntil::FirstRecord if !products::is_parent(&stream.name) => tokio::select! {
+                result = all => result,
+                () = output.first_record(id) => Ok(()),
+            },
+            _ => all.await,
         };
+        // Every stream that lacks listed advertisers reports it.
+        let result = result.and_then(|()| missing.clone().filter(|_| stream.is_by_advertiser()).map_or(Ok(()), Err));
         let is_incomplete = result.is_err();
         output.close(id, result.err());
         usize::from(is_incomplete)
@@ -206,16 +206,16 @@ impl<'a> ReadContext<'a> {
         client: &'a Client,
         output: &'a Output,
         config: &'a Config,
-        portfolio: Option<&'a Portfolio>,
+        portfolio: &'a Portfolio,
         selected: &'a [SelectedStream],
     ) -> Self {
         Self {
             client,
             output,
             config,
-            advertisers: portfolio.map_or(&[], |portfolio| &portfolio.advertisers),
-            kinds: portfolio.map(|portfolio| &portfolio.kinds),
-            has_missing: portfolio.is_some_and(|portfolio| !portfolio.missing.is_empty()),
+            advertisers: &portfolio.advertisers,
+            kinds: Some(&portfolio.kinds),
+            has_missing: !portfolio.missing.is_empty(),
             clock: clock_of(client, config).stopped(),
             lost: RefCell::default(),
             consenting: OnceCell::new(),

@@ -53,6 +53,13 @@ impl ReadContext<'_> {
         }
         let widest = report.lookback_days(&metrics);
         let lookback = config.read.lookback_days.unwrap_or(widest);
+        let of_all = report.lookback_days(&report.selected_metrics(&|_| true));
+        if is_incremental && config.read.lookback_days.is_none() && widest < of_all {
+            tracing::info!(
+                "The selected columns are final after {widest} days, and those of all columns after {of_all}: a sync \
+                 reads the last {widest} days again."
+            );
+        }
         if is_incremental && lookback < widest {
             tracing::warn!(
                 "lookback_days is {lookback}, but Criteo credits sales to the clicks and views of these \
@@ -70,20 +77,7 @@ impl ReadContext<'_> {
         range.again_from = config.read.again_from;
         let range = range.in_periods(report.grain);
         let mut cursors = cursors;
-        let what_is_wrong = if range.start > range.today {
-            Some(format!("The first day, {}, is in the future", range.start))
-        } else if range.end < range.oldest {
-            let oldest = range.oldest;
-            Some(format!(
-                "The last day, {}, is before {oldest}, the oldest day that Criteo is assumed to keep",
-                range.end
-            ))
-        } else if range.start > range.end && cursors.is_empty() {
-            Some(format!("The last day, {}, is before the first, {}", range.end, range.start))
-        } else {
-            None
-        };
-        if let Some(what) = what_is_wrong {
+        if let Some(what) = nothing_to_read(range, &cursors) {
             tracing::warn!("{what}, so there is nothing to read.");
             return Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks: Vec::new() });
         }
@@ -129,6 +123,22 @@ impl ReadContext<'_> {
             tracks.extend(planner.tracks(&advertisers, window, cursors.rows_per_day(), Purpose::Hole));
         }
         Ok(ReportPlan { metrics, range, is_incremental, cursors, tracks })
+    }
+}
+
+/// Why no day can be read, as the start of a sentence.
+fn nothing_to_read(range: Range, cursors: &Cursors) -> Option<String> {
+    if range.start > range.today {
+        Some(format!("The first day, {}, is in the future", range.start))
+    } else if range.end < range.oldest {
+        Some(format!(
+            "The last day, {}, is before {}, the oldest day that Criteo is assumed to keep",
+            range.end, range.oldest
+        ))
+    } else if range.start > range.end && cursors.is_empty() {
+        Some(format!("The last day, {}, is before the first, {}", range.end, range.start))
+    } else {
+        None
     }
 }
 

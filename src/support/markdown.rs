@@ -86,10 +86,15 @@ fn is_page(url: &str) -> bool {
     !url.contains("://") && url.split('#').next().is_some_and(is_document)
 }
 
-/// The text as plain lines of at most `width` columns, but for code. `how_to_open` says how a reader opens the page of a
-/// link that is named like its file.
+/// The text as plain lines of at most `width` columns, but for code. `how_to_open` says how a reader opens what a link
+/// within the documentation leads to; `None` if it is in this text.
 #[must_use]
-pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>, how_to_open: &dyn Fn(&str) -> String) -> String {
+pub fn rendered(
+    text: &str,
+    width: usize,
+    terminal: Option<Terminal>,
+    how_to_open: &dyn Fn(&str) -> Option<String>,
+) -> String {
     let mut page = Page { out: String::new(), inline: String::new(), lists: Vec::new(), quotes: 0, width, terminal };
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut link = None;
@@ -106,9 +111,14 @@ pub fn rendered(text: &str, width: usize, terminal: Option<Terminal>, how_to_ope
             Event::Start(Tag::Link { dest_url, .. }) => link = Some((page.inline.len(), dest_url.to_string())),
             Event::End(TagEnd::Link) => {
                 let Some((start, url)) = link.take() else { continue };
-                if is_page(&url) && is_document(&page.inline) {
-                    page.inline.truncate(start);
-                    page.inline += &how_to_open(&url);
+                if is_page(&url) || url.starts_with('#') {
+                    let Some(opens) = how_to_open(&url) else { continue };
+                    if page.inline.get(start..).is_some_and(is_document) {
+                        page.inline.truncate(start);
+                        page.inline += &opens;
+                    } else {
+                        page.inline += &format!(" ({opens})");
+                    }
                 } else if url.contains("://") {
                     if url.ends_with(page.inline.get(start..).unwrap_or_default()) {
                         page.inline.truncate(start);
@@ -227,7 +237,7 @@ mod tests {
 
     #[test]
     fn markdown_becomes_plain_text() {
-        insta::assert_snapshot!(rendered(TEXT, 40, None, &str::to_owned));
+        insta::assert_snapshot!(rendered(TEXT, 40, None, &|url| Some(url.to_owned())));
     }
 
     #[test]
@@ -238,6 +248,9 @@ mod tests {
         assert!(section(TEXT, "ano").unwrap().starts_with("## Another"));
         assert_eq!(section(TEXT, "missing"), None);
         assert_eq!(links(TEXT), [("page".to_owned(), "b.md#c".to_owned())]);
-        assert_eq!(rendered("See [b.md](b.md#c).", 80, None, &|url| format!("`{url}`")), "See `b.md#c`.");
+        let open = |url: &str| url.strip_prefix('b').map(|rest| format!("`help b{rest}`"));
+        assert_eq!(rendered("See [b.md](b.md#c).", 80, None, &open), "See `help b.md#c`.");
+        assert_eq!(rendered("See [the page](b.md).", 80, None, &open), "See the page (`help b.md`).");
+        assert_eq!(rendered("See [below](#c).", 80, None, &open), "See below.");
     }
 }

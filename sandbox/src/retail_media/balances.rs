@@ -59,6 +59,7 @@ impl World {
                 "poNumber": order,
             }),
         };
+        attributes = self.fitted_balance(number, attributes);
         for (name, value) in more.as_object().into_iter().flatten() {
             attributes[name] = value.clone();
         }
@@ -85,11 +86,11 @@ impl World {
             "dateOfModification": self.moment(told, 122),
             "modifiedByUser": self.name(number, "User"),
             "memo": self.perhaps(number, 124, self.name(number, "Memo")),
-            "changeDetails": {
+            "changeDetails": self.fitted_change(number, kind, json!({
                 "changeValue": self.perhaps(number, 125, self.amount(number, 126, 1_000).to_string()),
                 "currentValue": self.perhaps(number, 127, self.amount(number, 128, 5_000).to_string()),
                 "previousValue": self.perhaps(number, 129, self.amount(number, 130, 5_000).to_string()),
-            },
+            })),
         });
         if version >= "2026-07" { nameless("BalanceHistory", attributes) } else { attributes }
     }

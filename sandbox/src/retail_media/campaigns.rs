@@ -86,7 +86,7 @@ impl World {
         resource(
             "RetailMediaCampaign",
             &Kind::Campaign.id(number),
-            json!({
+            self.fitted_campaign(number, json!({
                 "accountId": Kind::Account.id(account),
                 "name": self.campaign_name_of(number),
                 "type": Self::buying(number).word(),
@@ -110,7 +110,7 @@ impl World {
                 "onBehalfCompanyName": self.perhaps(account, 2, self.name(account + 2, "Agency")),
                 "createdAt": self.moment(number, 225),
                 "updatedAt": self.moment(number, 227),
-            }),
+            })),
         )
     }
 
@@ -121,21 +121,24 @@ impl World {
         resource(
             "RetailMediaLineItem",
             &id,
-            json!({
-                "id": id,
-                "name": self.line_item_name(number),
-                "campaignId": Kind::Campaign.id(campaign),
-                "targetRetailerId": retailer_id(self.retailer_of(number)).to_string(),
-                "type": Self::buying(campaign).word(),
-                "status": self.line_item_status(number),
-                "budget": self.perhaps(number, 230, self.amount(number, 231, 3_000)),
-                "budgetSpent": self.amount(number, 232, 1_000),
-                "budgetRemaining": self.perhaps(number, 233, self.amount(number, 234, 2_000)),
-                "startDate": self.day(number, 235),
-                "endDate": self.perhaps(number, 236, self.day(number, 237)),
-                "createdAt": self.moment(number, 238),
-                "updatedAt": self.moment(number, 240),
-            }),
+            self.fitted_line_item(
+                number,
+                json!({
+                    "id": id,
+                    "name": self.line_item_name(number),
+                    "campaignId": Kind::Campaign.id(campaign),
+                    "targetRetailerId": retailer_id(self.retailer_of(number)).to_string(),
+                    "type": Self::buying(campaign).word(),
+                    "status": self.line_item_status(number),
+                    "budget": self.perhaps(number, 230, self.amount(number, 231, 3_000)),
+                    "budgetSpent": self.amount(number, 232, 1_000),
+                    "budgetRemaining": self.perhaps(number, 233, self.amount(number, 234, 2_000)),
+                    "startDate": self.day(number, 235),
+                    "endDate": self.perhaps(number, 236, self.day(number, 237)),
+                    "createdAt": self.moment(number, 238),
+                    "updatedAt": self.moment(number, 240),
+                }),
+            ),
         )
     }
 
@@ -146,7 +149,7 @@ impl World {
         resource(
             "AuctionLineItem",
             &Kind::LineItem.id(number),
-            json!({
+            self.fitted_line_item(number, json!({
                 "name": self.line_item_name(number),
                 "campaignId": Kind::Campaign.id(self.campaign_of(number)),
                 "targetRetailerId": retailer_id(self.retailer_of(number)).to_string(),
@@ -167,7 +170,7 @@ impl World {
                 "endDate": self.perhaps(number, 236, self.moment(number, 270)),
                 "createdAt": self.moment(number, 238),
                 "updatedAt": self.moment(number, 240),
-            }),
+            })),
         )
     }
 
@@ -190,7 +193,7 @@ impl World {
         resource(
             "PreferredLineItem",
             &id,
-            json!({
+            self.fitted_line_item(number, json!({
                 "id": id,
                 "name": self.line_item_name(number),
                 "campaignId": Kind::Campaign.id(self.campaign_of(number)),
@@ -207,7 +210,7 @@ impl World {
                 "endDate": self.perhaps(number, 236, self.day(number, 237)),
                 "createdAt": self.moment(number, 238),
                 "updatedAt": self.moment(number, 240),
-            }),
+            })),
         )
     }
 }

@@ -15,6 +15,7 @@ mod ids;
 pub(crate) mod jobs;
 mod options;
 mod paging;
+mod plausible;
 mod query;
 mod routes;
 mod scope;

@@ -23,7 +23,7 @@ use crate::products;
 use crate::read::ReadUntil;
 use crate::state::saved::States;
 use crate::support::table::Table;
-use crate::support::terminal::{Color, Terminal};
+use crate::support::terminal::{Color, Terminal, WIDEST, wrapped};
 
 /// Days of history.
 const DAYS: u64 = 90;
@@ -79,7 +79,7 @@ impl Session {
         let sandbox = Sandbox::start(options)
             .map_err(|error| Error::system(format!("The sandbox cannot start on this machine: {error}.")))?;
         config["api_base_url"] = json!(sandbox.url());
-        let text = self.supplied.get_or_init(|| config.to_string());
+        let (_, text) = self.supplied.get_or_init(|| (product, config.to_string()));
         match (command, product) {
             // Boxed, since this is what the command awaits.
             (Some(DemoCommand::Real(command)), _) => Box::pin(self.command(*command)).await,
@@ -114,7 +114,7 @@ impl Session {
         // The sync below compares the same days.
         config.read.verify_totals = false;
         let client = self.client(&config, RetryProfile::Check)?;
-        let (_, rows) = self.first_rows(&client, &config, REPORT, usize::MAX).await?;
+        let (selected, rows) = self.first_rows(&client, &config, REPORT, usize::MAX).await?;
         if let Some(error) = rows.error {
             return Err(error);
         }
@@ -124,6 +124,12 @@ impl Session {
             "\n{}\n\n{by_campaign}",
             heading(&format!("Spend by campaign, {first} to {last}"), terminal)
         ));
+        if let Some(growth) = selected.iter().find_map(|selected| selected.stream.growth()) {
+            self.print(&format!(
+                "\n{}",
+                wrapped(&growth, terminal.map_or(usize::MAX, |terminal| terminal.width().min(WIDEST))).join("\n")
+            ));
+        }
         if let Some(chart) = chart(&rows.days, &currency, terminal) {
             self.print(&format!("\n{}\n\n{chart}", heading("Spend by day", terminal)));
         }

@@ -14,14 +14,12 @@ pub(crate) mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use askama::Template as _;
 use chrono::{DateTime, Utc};
 use tracing::Level;
 
 use crate::error::{Error, Result};
-use crate::http::CallStats;
 use crate::output::facts::Fact;
 use crate::output::report_page::days::StreamDays;
 use crate::output::report_page::restated::Restated;
@@ -29,6 +27,7 @@ use crate::output::report_page::view::Page;
 use crate::output::report_page::watch::Watch;
 use crate::output::sink::Sink;
 use crate::output::stream::StreamOutput;
+use crate::output::summary::Summary;
 use crate::output::{AdvertiserNames, Coverage, StreamId};
 use crate::support::stop::Stop;
 use crate::support::{files, redact};
@@ -56,24 +55,12 @@ pub struct About {
 pub struct ReportPage {
     path: PathBuf,
     about: About,
-    began: Instant,
     days: BTreeMap<StreamId, StreamDays>,
     notes: Notes,
-    calls: HashMap<Option<String>, Calls>,
     /// The stream whose rows are summed: its preference, index and name.
     summed: Option<(usize, StreamId, String)>,
     watched: StreamId,
     restated: Restated,
-}
-
-/// Requests of a stream.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Calls {
-    pub count: u64,
-    /// Refused by the rate limit.
-    pub refused: u64,
-    pub failed: u64,
-    pub waited: Duration,
 }
 
 /// Warnings and errors, each once.
@@ -104,10 +91,8 @@ impl ReportPage {
         Ok(Self {
             path: path.to_owned(),
             about,
-            began: Instant::now(),
             days: BTreeMap::new(),
             notes: Notes::default(),
-            calls: HashMap::new(),
             summed: None,
             watched: 0,
             restated: Restated::default(),
@@ -135,18 +120,6 @@ impl ReportPage {
     /// Adds the days of a response that was written.
     pub(crate) fn covered(&mut self, stream: StreamId, coverage: &Coverage) {
         self.days.entry(stream).or_default().covered(coverage);
-    }
-
-    /// Counts a request.
-    pub(crate) fn count(&mut self, stream: Option<String>, stats: &CallStats) {
-        let calls = self.calls.entry(stream).or_default();
-        calls.count += 1;
-        calls.waited += stats.waited;
-        match stats.status {
-            Some(200) => {}
-            Some(429) => calls.refused += 1,
-            _ => calls.failed += 1,
-        }
     }
 
     /// Adds a warning or an error.
@@ -186,11 +159,12 @@ impl ReportPage {
     pub(crate) fn write(
         &self,
         streams: &[StreamOutput],
+        summary: &Summary,
         names: &AdvertiserNames,
         failures: &[String],
         stop: Option<&Stop>,
     ) -> Result<String> {
-        let page = Page::new(self, streams, names, failures, stop);
+        let page = Page::new(self, streams, summary, names, failures, stop);
         let text = page.render().map_err(|error| Error::system(format!("The report cannot be rendered: {error}.")))?;
         files::write(&self.path, &redact::clean(&text)).map_err(|error| cannot_be_written(&self.path, &error))?;
         Ok(self.path.display().to_string())

@@ -1,14 +1,14 @@
 //! What became of the run, in a sentence and in numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use chrono::NaiveDate;
 
 use crate::model::calendar::Grain;
+use crate::output::report_page::ReportPage;
 use crate::output::report_page::days::{Calendar, Status};
-use crate::output::report_page::{Calls, ReportPage};
 use crate::output::stream::StreamOutput;
+use crate::output::summary::{Summary, duration};
 use crate::support::stop::Stop;
 use crate::support::text::{counted, grouped};
 
@@ -118,9 +118,10 @@ pub(super) fn verdict(
     Verdict { kind, title, text, errors: errors.into_iter().take(MAX_ERRORS).collect() }
 }
 
-pub(super) fn tiles(page: &ReportPage, streams: &[StreamOutput], days: &DayCounts, calls: Calls) -> Vec<Tile> {
+pub(super) fn tiles(summary: &Summary, streams: &[StreamOutput], days: &DayCounts) -> Vec<Tile> {
     let rows: u64 = streams.iter().map(|stream| stream.records).sum();
     let compared = grouped(days.compared.len() as u64);
+    let calls = summary.all_calls();
     let refused = calls.refused + calls.failed;
     let tile = |kind, label, value, more| Tile { kind, label, value, more };
     let agreeing = match days.compared.len() {
@@ -137,16 +138,7 @@ pub(super) fn tiles(page: &ReportPage, streams: &[StreamOutput], days: &DayCount
             grouped(days.missing as u64),
             format!("{} settling", grouped(days.settling as u64)),
         ),
-        tile("", "Duration", duration(page.began.elapsed()), format!("{} waiting", duration(calls.waited))),
+        tile("", "Duration", duration(summary.duration()), format!("{} waiting", duration(calls.waited))),
         tile("", "Requests", grouped(calls.count), format!("{} repeated", grouped(refused))),
     ]
-}
-
-pub(super) fn duration(time: Duration) -> String {
-    match time.as_secs() {
-        0 if time.as_millis() < 50 => "0 s".to_owned(),
-        0..60 => format!("{:.1} s", time.as_secs_f64()),
-        seconds @ 60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-    }
 }

@@ -11,10 +11,11 @@ use crate::output::report_page::calendar::{self, Report};
 use crate::output::report_page::charts::{Chart, Periods};
 use crate::output::report_page::days::{Calendar, Status, StreamDays};
 use crate::output::report_page::names::Names;
-use crate::output::report_page::verdict::{DayCounts, Tile, Verdict, duration, tiles, verdict};
+use crate::output::report_page::verdict::{DayCounts, Tile, Verdict, tiles, verdict};
 use crate::output::report_page::watch::{Numbers, Sums};
-use crate::output::report_page::{About, Calls, Note, ReportPage};
+use crate::output::report_page::{About, Note, ReportPage};
 use crate::output::stream::StreamOutput;
+use crate::output::summary::{Calls, Summary, duration};
 use crate::support::redact;
 use crate::support::stop::Stop;
 use crate::support::text::{counted, grouped};
@@ -45,6 +46,8 @@ pub(crate) struct Page<'a> {
 struct Money {
     stream: String,
     intro: String,
+    /// How long revenue and ROAS still grow; empty without them.
+    growth: String,
     charts: Vec<Chart>,
     campaigns: Vec<Campaign>,
     has_clicks: bool,
@@ -103,6 +106,7 @@ impl<'a> Page<'a> {
     pub(crate) fn new(
         page: &'a ReportPage,
         streams: &[StreamOutput],
+        summary: &Summary,
         known: &AdvertiserNames,
         failures: &[String],
         stop: Option<&Stop>,
@@ -117,25 +121,25 @@ impl<'a> Page<'a> {
         let currency = &page.about.currency;
         let money = page.summed.as_ref().and_then(|(_, id, name)| {
             let sums = streams.get(*id)?.watch.as_ref()?.sums.as_ref()?;
-            (!sums.by_day.is_empty()).then(|| Money::new(name, sums, currency, &names))
+            let growth = streams.get(*id)?.setup.stream.growth();
+            (!sums.by_day.is_empty()).then(|| Money::new(name, sums, currency, &names, growth.as_deref()))
         });
-        let calls = total_calls(page);
         Self {
             about: &page.about,
             version: env!("CARGO_PKG_VERSION"),
             verdict: verdict(page, streams, failures, stop, &days),
-            tiles: tiles(page, streams, &days, calls),
+            tiles: tiles(summary, streams, &days),
             legend: Status::LEGEND.to_vec(),
             reports,
             money,
             restated: RestatedView::new(page, streams),
-            streams: stream_rows(page, streams, failures, &calendars),
+            streams: stream_rows(summary, streams, failures, &calendars),
             total: StreamRow {
                 name: "All".to_owned(),
                 is_complete: true,
                 rows: grouped(streams.iter().map(|stream| stream.records).sum()),
                 proof: String::new(),
-                ..call_row(calls)
+                ..call_row(summary.all_calls())
             },
             notes: &page.notes.list,
             omitted_notes: page.notes.omitted,
@@ -150,17 +154,6 @@ fn names(streams: &[StreamOutput], known: &AdvertiserNames) -> Names {
         names.0.extend(watch.names.iter().map(|(id, name)| (id.clone(), redact::line(name))));
     }
     names
-}
-
-fn total_calls(page: &ReportPage) -> Calls {
-    let mut total = Calls::default();
-    for calls in page.calls.values() {
-        total.count += calls.count;
-        total.refused += calls.refused;
-        total.failed += calls.failed;
-        total.waited += calls.waited;
-    }
-    total
 }
 
 fn call_row(calls: Calls) -> StreamRow {
@@ -179,7 +172,7 @@ fn call_row(calls: Calls) -> StreamRow {
 }
 
 fn stream_rows(
-    page: &ReportPage,
+    summary: &Summary,
     streams: &[StreamOutput],
     failures: &[String],
     calendars: &BTreeMap<usize, Calendar>,
@@ -187,7 +180,7 @@ fn stream_rows(
     let has_failed = |name: &str| failures.iter().any(|failure| failure.starts_with(&format!("{name}: ")));
     let row = |(id, stream): (usize, &StreamOutput)| {
         let name = &stream.setup.name;
-        let calls = page.calls.get(&Some(name.clone())).copied().unwrap_or_default();
+        let calls = summary.calls_of(Some(name.as_str()));
         let calendar = calendars.get(&id).filter(|calendar| !calendar.periods.is_empty());
         StreamRow {
             name: name.clone(),
@@ -208,7 +201,7 @@ fn stream_rows(
             ..call_row(Calls::default())
         });
     }
-    let shared = page.calls.get(&None).copied().unwrap_or_default();
+    let shared = summary.calls_of(None);
     if shared.count > 0 {
         rows.push(StreamRow { name: "for all streams".to_owned(), ..call_row(shared) });
     }
@@ -233,7 +226,7 @@ fn decimals<'a>(mut all: impl Iterator<Item = &'a Numbers>) -> usize {
 }
 
 impl Money {
-    fn new(stream: &str, sums: &Sums, currency: &str, names: &Names) -> Self {
+    fn new(stream: &str, sums: &Sums, currency: &str, names: &Names, growth: Option<&str>) -> Self {
         let decimals = decimals(sums.by_day.values());
         let total = Figures::new(sums.total, decimals);
         let money = |amount: Amount| format!("{} {currency}", amount.text(decimals));
@@ -275,6 +268,7 @@ impl Money {
         Self {
             stream: stream.to_owned(),
             intro: intro + ".",
+            growth: growth.filter(|_| sums.revenue.is_some()).unwrap_or_default().to_owned(),
             charts,
             campaigns: shown.iter().map(campaign).collect(),
             has_clicks: sums.has_clicks,

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use tracing::Level;
 
 use crate::error::{Error, Result};
-use crate::model::calendar::Window;
+use crate::model::windows::Windows;
 use crate::output::report_page::watch::Numbers;
 use crate::output::sink::StreamFiles;
 use crate::output::stream::{StreamOutput, StreamSetup};
@@ -29,7 +29,7 @@ pub struct Export {
 /// What a run did to a table.
 struct Merged {
     name: String,
-    days: Option<Window>,
+    days: Option<Windows>,
     /// How many days agree with Criteo's totals, in words.
     proof: Option<String>,
 }
@@ -50,7 +50,7 @@ impl Export {
         let days = stream.files.as_ref().and_then(StreamFiles::days_read);
         self.merged.push(Merged {
             name: name.clone(),
-            days: days.map(|(start, end)| Window { start, end }),
+            days: days.cloned(),
             proof: stream.tally.as_ref().and_then(ReportTally::proof),
         });
         Ok(())
@@ -87,10 +87,17 @@ impl Export {
         for table in &self.merged {
             // A file that cannot be read is among the problems.
             let Ok(rows) = self.folder.count_rows(&table.name) else { continue };
-            let read = table.days.map(|days| format!("; read {days}")).unwrap_or_default();
+            let read = table.days.as_ref().map(|days| format!("; read {days}")).unwrap_or_default();
             let proof = table.proof.as_ref().map(|proof| format!("; {proof}")).unwrap_or_default();
             let text = format!("{} in the table{read}{proof}.", counted(rows, "row"));
             self.log.line(Level::INFO, Some(&table.name), &text);
+        }
+        let restored = self.folder.restored();
+        if !restored.is_empty() {
+            let names = list_of(restored.iter().cloned());
+            out.text(&format!(
+                "These files were missing and are written again from the rows of earlier runs: {names}."
+            ));
         }
         for line in self.folder.next_steps() {
             out.text(&line);

@@ -12,13 +12,13 @@ pub mod singer;
 
 use std::io;
 
-use chrono::NaiveDate;
 use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
 use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::http::CallStats;
+use crate::model::windows::Windows;
 use crate::output::Coverage;
 use crate::output::report_page::watch;
 use crate::output::sink::batch::BatchFiles;
@@ -67,6 +67,11 @@ impl Sink {
             Self::Console(_) | Self::Pipe(_) | Self::Export(_) => true,
             Self::Airbyte | Self::Singer(_) | Self::Capture(_) => false,
         }
+    }
+
+    /// Whether a program reads the errors, which expects one per stream.
+    pub(crate) fn has_errors_by_stream(&self) -> bool {
+        !self.is_for_people()
     }
 
     /// Whether each record lists its values that do not fit their columns.
@@ -448,11 +453,11 @@ impl StreamFiles {
         }
     }
 
-    /// The first and last day that was read in this run, if it is known.
-    fn days_read(&self) -> Option<(NaiveDate, NaiveDate)> {
+    /// The days that were read in this run, if they are known.
+    fn days_read(&self) -> Option<&Windows> {
         match self {
             Self::Batches(_) => None,
-            Self::Table(staged) => staged.days_read(),
+            Self::Table(staged) => Some(staged.days_read()).filter(|days| !days.is_empty()),
         }
     }
 

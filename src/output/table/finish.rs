@@ -29,7 +29,11 @@ impl Folder {
             FileFormat::Xlsx => {
                 let (tables, too_large) = sheets(tables, &all);
                 problems.extend(too_large);
-                problems.extend(self.write_workbook(&tables).err());
+                match self.write_workbook(&tables) {
+                    Ok(()) if self.lacks_workbook => self.restored.push(WORKBOOK.to_owned()),
+                    Ok(()) => {}
+                    Err(error) => problems.push(error),
+                }
             }
             // Its views need not read the files.
             FileFormat::Parquet => problems.extend(self.write_views(&all).err()),
@@ -44,18 +48,22 @@ impl Folder {
     }
 
     /// Writes the files of tables that are missing in the other format.
-    fn render_missing(&self, tables: &Tables) -> Vec<io::Error> {
+    fn render_missing(&mut self, tables: &Tables) -> Vec<io::Error> {
         let mut problems = Vec::new();
         for path in tables.iter().flat_map(|(_, files)| files) {
-            if self.store.rendered(path).is_none_or(|rendered| rendered.exists()) {
-                continue;
-            }
-            if let Err(error) = self.render(path) {
-                let is_of_file = error.kind() == io::ErrorKind::InvalidData;
-                problems.push(error);
-                if !is_of_file {
-                    // Such as a full disk: the others would fail, too.
-                    break;
+            let Some(rendered) = self.store.rendered(path).filter(|rendered| !rendered.exists()) else { continue };
+            match self.render(path) {
+                Ok(()) => {
+                    let name = rendered.strip_prefix(&self.root).unwrap_or(&rendered);
+                    self.restored.push(name.display().to_string());
+                }
+                Err(error) => {
+                    let is_of_file = error.kind() == io::ErrorKind::InvalidData;
+                    problems.push(error);
+                    if !is_of_file {
+                        // Such as a full disk: the others would fail, too.
+                        break;
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::output::state_file::{OF_EXPORT, STATE_OF_EXPORT, StateFile};
 use crate::output::stream::StreamSetup;
-use crate::output::table::finish::count_rows;
+use crate::output::table::finish::{WORKBOOK, count_rows};
 pub use crate::output::table::manifest::{FileFormat, Manifest, format_of};
 use crate::output::table::manifest::{MANIFEST, cannot_be_written, check_manifest, refuse_foreign, refuse_links};
 use crate::output::table::record::{RECORD, Record};
@@ -36,6 +36,10 @@ pub struct Folder {
     staged: PathBuf,
     states: StateFile,
     record: Record,
+    /// Files of an earlier run that were gone, and that this run has written from its Parquet files.
+    pub(super) restored: Vec<String>,
+    /// Whether an earlier run has left tables, but no workbook.
+    pub(super) lacks_workbook: bool,
     /// The tables that could not be merged, which was reported.
     pub(super) unmerged: BTreeSet<String>,
     /// What advertisers are called, if this run reads all that grant consent.
@@ -86,6 +90,8 @@ impl Folder {
             )));
         }
         let record = Record::open(hidden.join(RECORD), &store).map_err(broken)?;
+        let lacks_workbook =
+            format == FileFormat::Xlsx && !root.join(WORKBOOK).exists() && !store.tables().map_err(broken)?.is_empty();
         Ok(Self {
             root: root.to_owned(),
             format,
@@ -93,6 +99,8 @@ impl Folder {
             staged,
             states,
             record,
+            restored: Vec::new(),
+            lacks_workbook,
             unmerged: BTreeSet::new(),
             reads_all: None,
             absent: BTreeMap::new(),
@@ -123,6 +131,11 @@ impl Folder {
     /// Notes that this run reads all advertisers that grant consent, and what they are called.
     pub fn reads_all(&mut self, scopes: &'static str) {
         self.reads_all = Some(scopes);
+    }
+
+    /// Files of an earlier run that were gone, and that this run has written from its Parquet files.
+    pub(crate) fn restored(&self) -> &[String] {
+        &self.restored
     }
 
     /// Warnings about what this run has left in the folder.

@@ -16,6 +16,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::calendar::Window;
+use crate::model::windows::Windows;
 use crate::output::Coverage;
 use crate::output::table::columns::Columns;
 use crate::output::table::{Layout, Merge, Table, in_file, other};
@@ -97,8 +99,8 @@ pub(crate) struct Staged {
     zone: Option<Tz>,
     /// What was read, if everything of the stream was written.
     scope: Option<Vec<String>>,
-    /// The first and last day that was read in this run.
-    days_read: Option<(NaiveDate, NaiveDate)>,
+    /// The days that were read in this run.
+    days_read: Windows,
     is_broken: bool,
 }
 
@@ -129,7 +131,7 @@ impl Staged {
             days: None,
             partitions: BTreeSet::new(),
             scope: None,
-            days_read: None,
+            days_read: Windows::default(),
             is_broken: false,
         }
     }
@@ -144,9 +146,9 @@ impl Staged {
         self.columns.warnings()
     }
 
-    /// The first and last day that was read in this run.
-    pub(crate) fn days_read(&self) -> Option<(NaiveDate, NaiveDate)> {
-        self.days_read
+    /// The days that were read in this run.
+    pub(crate) fn days_read(&self) -> &Windows {
+        &self.days_read
     }
 
     /// Notes that everything of the stream was written, for this scope.
@@ -182,7 +184,9 @@ impl Staged {
             is_complete: coverage.is_complete,
         });
         let read = coverage.as_ref().map(|coverage| (coverage.since, coverage.until)).or(self.days);
-        self.days_read = read.map(|read| joined(self.days_read, read)).or(self.days_read);
+        if let Some((start, end)) = read {
+            self.days_read.add(Window { start, end });
+        }
         let (first, days, rows) = (self.first_batch, self.days.take(), std::mem::take(&mut self.rows));
         let partitions = std::mem::take(&mut self.partitions);
         let open = self.open()?;

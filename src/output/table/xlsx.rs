@@ -84,6 +84,7 @@ fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> i
         sheet.write_string_with_format(0, column, name, &formats.header).map_err(other)?;
     }
     let mut row = 0_u32;
+    let last_column = u16::try_from(columns.len()).unwrap_or_default().checked_sub(1);
     for file in files {
         for batch in ParquetFile::open(file)?.batches()? {
             let batch = batch?;
@@ -96,6 +97,9 @@ fn write_table(sheet: &mut Worksheet, files: &[PathBuf], formats: &Formats) -> i
                 }
             }
         }
+    }
+    if let Some(last_column) = last_column {
+        sheet.autofilter(0, 0, row, last_column).map_err(other)?;
     }
     Ok(())
 }

@@ -113,7 +113,9 @@ impl ReadContext<'_> {
         if list.is_whole() && !self.has_missing {
             self.output.finish_snapshot(id, self.scope());
         }
-        if !is_incremental {
+        // A stream that lacks listed advertisers ends as incomplete.
+        let lacks_some = self.has_missing && !self.config.read.skip_inaccessible && selected.stream.is_by_advertiser();
+        if !is_incremental && !lacks_some {
             self.output.state(id, state::complete());
         }
         Ok(())

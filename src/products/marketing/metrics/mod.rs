@@ -4,6 +4,7 @@
 //! The names are Criteo's enum (`OpenAPI` document of 2026-07; 2026-01 and 2027-01 have the same). Criteo edits that
 //! enum in place on all live versions, so unknown words are accepted with a warning.
 
+mod formulas;
 mod history;
 mod meanings;
 mod names;
@@ -11,6 +12,7 @@ mod table;
 
 use std::collections::HashSet;
 
+pub(crate) use crate::products::marketing::metrics::formulas::FORMULAS;
 pub use crate::products::marketing::metrics::history::{retired, since, until};
 pub use crate::products::marketing::metrics::meanings::{Meaning, Page, Scope, glossary};
 use crate::products::marketing::metrics::names::Parts;
